@@ -1,0 +1,37 @@
+"""Trainer objects, drivers and environment → parts of the record. One module per source.
+
+Each module has `capture(seen, missing)`, which returns its part and notes in *missing* (path of the leaf → reason)
+every fact that it could not get. Heavy libraries are imported inside functions, and only when the run has imported
+them already. Captures read; they never change the objects of the run, run the model or draw random numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from autocard.settings import Settings
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the Trainer shows a callback in one event, and the settings."""
+
+    settings: Settings
+    """What the user decided."""
+    args: Any
+    """`TrainingArguments` or a subclass."""
+    state: Any
+    """`TrainerState`: new in each train()."""
+    model: Any = None
+    """`trainer.model`; may be wrapped (FSDP) or compiled."""
+    processing_class: Any = None
+    """Tokenizer, processor, feature extractor, or None."""
+    optimizer: Any = None
+    """As accelerate wrapped it."""
+    lr_scheduler: Any = None
+    """As the Trainer made it."""
+    train_dataloader: Any = None
+    """Its `dataset` is what the run trains on."""
+    eval_dataloader: Any = None
+    """None until the first evaluation; then that of the current set."""

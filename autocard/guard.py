@@ -1,0 +1,159 @@
+"""The one place that catches everything: a failure of ours becomes a reason, and training goes on.
+
+Whatever autocard does inside somebody's training run passes through `guarded` (with a deadline) or `guard` (without).
+What is swallowed here is handed to `report`, which logs it once; the test suite replaces `report` and fails on it.
+Imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from autocard.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, MutableMapping
+
+T = TypeVar("T")
+
+logger = logging.getLogger("autocard")
+
+_local = threading.local()
+_reported: set[str] = set()
+
+
+class DeadlineError(Exception):
+    """Our own work took too long and was abandoned."""
+
+
+class AbandonedError(Exception):
+    """Raised inside work whose caller has stopped waiting, so that it leaves nothing behind."""
+
+
+def report(fact: str, exc: BaseException) -> None:
+    """Tell the log, once for each *fact* and kind of failure, that *exc* kept us from *fact*."""
+    key = f"{fact}:{type(exc).__name__}"
+    if key in _reported:
+        logger.debug("autocard: %s again: %s", fact, exc)
+        return
+    _reported.add(key)
+    logger.warning(
+        "autocard: could not get %s (%s: %s). Training is not affected; the card says why this is missing.",
+        fact,
+        type(exc).__name__,
+        exc,
+        exc_info=logger.isEnabledFor(logging.DEBUG),
+    )
+
+
+def reason_of(exc: BaseException) -> str:
+    """Return the reason that a record gives for a fact that *exc* kept from us."""
+    if isinstance(exc, UnavailableError):
+        return str(exc)
+    if isinstance(exc, DeadlineError):
+        return f"autocard gave up: {exc}"
+    # Only the kind of failure: its message may hold a path or a host name, and records are published.
+    return f"autocard failed ({type(exc).__name__}); the log of the run says more"
+
+
+def _note(fact: str, exc: BaseException, missing: MutableMapping[str, str]) -> None:
+    missing[fact] = reason_of(exc)
+    if not isinstance(exc, UnavailableError):
+        report(fact, exc)
+
+
+@contextlib.contextmanager
+def guard(fact: str, missing: MutableMapping[str, str]) -> Iterator[None]:
+    """Run the body; if it cannot get *fact*, note why in *missing* and go on."""
+    try:
+        yield
+    except Exception as exc:  # noqa: BLE001 - the one place
+        _note(fact, exc, missing)
+
+
+class Budget:
+    """The time that one event of the host may cost: shared by all of our work in it.
+
+    Attributes:
+        total_s: seconds for the whole event.
+        least_s: seconds that a piece of work gets even when others have used up the rest.
+    """
+
+    def __init__(self, total_s: float, least_s: float = 0.5) -> None:
+        """Start the clock."""
+        self.total_s = total_s
+        self.least_s = least_s
+        self._end = time.monotonic() + total_s
+
+    def left_s(self) -> float:
+        """Seconds that the next piece of work may take."""
+        return max(self._end - time.monotonic(), self.least_s)
+
+
+def guarded(
+    fact: str,
+    missing: MutableMapping[str, str],
+    work: Callable[[], T],
+    budget: Budget,
+) -> T | None:
+    """Return what *work* returns, or None with the reason in *missing*: it may raise, exit or hang.
+
+    The work runs in a daemon thread. When the budget is used up it is abandoned: its result is dropped, and
+    `not_abandoned` (which the file writer enters before it replaces a file) raises inside it.
+    """
+    done = threading.Event()
+    abandoned = threading.Event()
+    lock = threading.Lock()
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        _local.abandoned = abandoned
+        _local.lock = lock
+        try:
+            outcome.append(work())
+        except BaseException as exc:  # noqa: BLE001 - SystemExit in a thread of ours must not end training either
+            failure.append(exc)
+        finally:
+            done.set()
+
+    left_s = budget.left_s()
+    try:
+        threading.Thread(target=body, name=f"autocard {fact}", daemon=True).start()
+    except RuntimeError as exc:  # no more threads can be had, or the interpreter is going down
+        _note(fact, exc, missing)
+        return None
+    if not done.wait(left_s):
+        with lock:
+            late = not done.is_set()
+            if late:
+                abandoned.set()
+        if late:
+            _note(fact, DeadlineError(f"{fact} took longer than {left_s:.1f} s"), missing)
+            return None
+    if failure:
+        _note(fact, failure[0], missing)
+        return None
+    return outcome[0]
+
+
+@contextlib.contextmanager
+def not_abandoned() -> Iterator[None]:
+    """Run a short last step (replacing a file) only if somebody still waits for it.
+
+    Raises:
+        AbandonedError: the caller has given up on this piece of work.
+    """
+    lock: threading.Lock | None = getattr(_local, "lock", None)
+    if lock is None:
+        yield
+        return
+    with lock:
+        if _local.abandoned.is_set():
+            msg = "the caller stopped waiting; nothing was written"
+            raise AbandonedError(msg)
+        yield

@@ -1,0 +1,660 @@
+"""What a training run knew about itself: typed, frozen, serialisable.
+
+Captures make the parts, `job` sums them up, cards and exports read them; nothing here computes a fact. Imports the
+standard library and pydantic only. A fact that could not be had is None, and `RunRecord.missing` says why, under the
+path of the leaf or of a part that holds it; zero is a measured zero. Names carry units.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autocard._version import __version__
+from autocard.errors import RecordError
+
+SCHEMA_VERSION = 1
+"""Raised when a key changes its meaning or goes away; new keys alone do not raise it."""
+
+RECORD_NAME = "autocard.json"
+"""The record's file name, beside the card."""
+
+Regime = Literal[
+    "fp32",
+    "fp16 mixed precision",
+    "bf16 mixed precision",
+    "bf16 non-mixed precision",
+    "fp16 non-mixed precision",
+    "fp8 mixed precision",
+]
+"""The six terms that the Hub's template lists beside its "Training regime"."""
+
+Scalar = str | int | float | bool | None
+Status = Literal["finished", "stopped", "interrupted"]
+
+MAX_BYTES = 64 * 1024 * 1024
+"""A record larger than this is not one of ours."""
+
+
+class Frozen(BaseModel):
+    """What all parts share: they cannot be changed, and keys of a newer autocard are kept, not lost."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", ser_json_inf_nan="null", protected_namespaces=(), defer_build=True
+    )
+
+
+class Run(Frozen):
+    """One training run: all its legs together."""
+
+    id: str | None = None
+    """Made at the first start (12 hexadecimal digits); `co2_eq_emissions.source` in the card names it."""
+    started_at: str | None = None
+    """ISO 8601, UTC."""
+    ended_at: str | None = None
+    """ISO 8601, UTC; training's end, not the writing of the card."""
+    status: Status | None = None
+    """finished: all steps were done; stopped: training ended regularly before that; interrupted: it did not end."""
+    global_step: int | None = None
+    """Optimizer steps done, those of earlier legs included."""
+    max_steps: int | None = None
+    """Optimizer steps planned."""
+    epochs: float | None = None
+    """Epochs done."""
+
+
+class Place(Frozen):
+    """Where the electricity was drawn, as far as it is known."""
+
+    country_iso_code: str | None = None
+    """ISO 3166-1 alpha-3."""
+    region: str | None = None
+    """State or province, in the words of CodeCarbon's tables."""
+    cloud_provider: str | None = None
+    """aws, azure, gcp, …"""
+    cloud_region: str | None = None
+    """The provider's name of it."""
+    source: str | None = None
+    """Who said so: an argument, a variable, a file, the cloud's metadata, a look-up."""
+
+
+class DeviceUse(Frozen):
+    """One accelerator during one leg."""
+
+    device: str
+    """Pseudonym within the record: h1.g0 is the first device of the first host."""
+    name: str | None = None
+    """Product name."""
+    memory_bytes: int | None = None
+    """Total memory of the board."""
+    energy_j: float | None = None
+    """Joules of the whole board: other processes on it are included."""
+    source: Literal["nvml-counter", "nvml-power-samples"] | None = None
+    """Samples are coarser than the counter."""
+    counter_begin_j: float | None = None
+    """The energy counter when training began."""
+    counter_end_j: float | None = None
+    """The energy counter when training ended."""
+    note: str | None = None
+    """What a reader must know: shared board, MIG slice of a board with one counter, counter reset …"""
+
+
+class HostUse(Frozen):
+    """What one host used during one leg, the training window only."""
+
+    host: str
+    """Pseudonym within the record: h1, h2, …"""
+    devices: list[DeviceUse] = Field(default_factory=list)
+    """Accelerators that the run used on this host; no others."""
+    cpu_j: float | None = None
+    """Joules of the CPU packages, scaled by `cpu_share`."""
+    ram_j: float | None = None
+    """Joules of the memory, scaled by `cpu_share`."""
+    codecarbon_gpu_j: float | None = None
+    """What CodeCarbon says of the same devices; for comparison, not summed."""
+    cpu_share: float | None = None
+    """Share of the node's CPU and RAM energy that is booked on this run (1: the node is ours)."""
+    node_meter_j: float | None = None
+    """What the node's own meter says; for comparison, not summed."""
+    sources: dict[str, str] = Field(default_factory=dict)
+    """Part (gpu, cpu, ram) to how it was measured or modelled, in words for people."""
+
+
+class Leg(Frozen):
+    """From one start of training to its end or interruption."""
+
+    id: str
+    """12 hexadecimal digits."""
+    started_at: str | None = None
+    """ISO 8601, UTC."""
+    ended_at: str | None = None
+    """ISO 8601, UTC; of an interrupted leg, the last tick."""
+    status: Status | None = None
+    """As in `Run`."""
+    step_begin: int | None = None
+    """Global step at the start."""
+    step_end: int | None = None
+    """Global step at the end."""
+    wall_clock_s: float | None = None
+    """By a monotonic clock, from `on_train_begin` to `on_train_end`."""
+    hosts: list[HostUse] = Field(default_factory=list)
+    """One for each host that reported."""
+    setup_j: float | None = None
+    """GPU, CPU and RAM joules from the callback's start to the start of training; not in the run's total."""
+    evaluation_j: float | None = None
+    """Joules of evaluations after training; not in the run's total."""
+    place: Place = Field(default_factory=Place)
+    """Where this leg ran."""
+    intensity_g_per_kwh: float | None = None
+    """Grams of CO2eq per kWh of electricity at that place, location-based."""
+    intensity_source: str | None = None
+    """Whose figure it is."""
+    intensity_year: int | None = None
+    """The year that it describes."""
+    pue: float | None = None
+    """Power usage effectiveness that was given; None: not given, 1.0 was used."""
+    co2eq_g: float | None = None
+    """Grams of CO2eq, location-based: energy at the devices, times PUE, times intensity."""
+    repeated_steps: int | None = None
+    """Steps of this leg that a later leg did again."""
+    repeated_j: float | None = None
+    """Joules of those steps."""
+
+
+class Model(Frozen):
+    """What was trained."""
+
+    name: str | None = None
+    """The card's title: the Hub id, else the name of the output folder."""
+    base_model: str | None = None
+    """Hub id. Never a path, never empty."""
+    base_model_description: str | None = None
+    """Where there is no Hub id: what can honestly be said ("a local checkpoint", "none, trained from scratch")."""
+    base_model_revision: str | None = None
+    """Commit of the base on the Hub."""
+    base_model_relation: Literal["adapter", "finetune", "merge", "quantized"] | None = None
+    """As the Hub names it."""
+    architecture: str | None = None
+    """Class of the model, without wrappers."""
+    model_type: str | None = None
+    """`config.model_type`."""
+    task: str | None = None
+    """What the head does, in words."""
+    pipeline_tag: str | None = None
+    """One of the Hub's pipeline tags."""
+    library_name: str | None = None
+    """peft where an adapter is saved, else transformers or sentence-transformers."""
+    auto_class: str | None = None
+    """The transformers Auto class that loads it."""
+    parameters_total: int | None = None
+    """Adapters included; tied weights once."""
+    parameters_trainable: int | None = None
+    """Those that asked for gradients when training began."""
+    dims: dict[str, int] = Field(default_factory=dict)
+    """layers, hidden_size, attention_heads, key_value_heads, intermediate_size, vocabulary, context, …"""
+    labels: list[str] = Field(default_factory=list)
+    """Label names of a classifier, where they are more than LABEL_0."""
+    saved_bytes: int | None = None
+    """Size of the weights in the output folder, once they were saved there."""
+
+
+class Adapter(Frozen):
+    """One PEFT adapter."""
+
+    name: str
+    """Its name in the model; mostly "default"."""
+    method: str | None = None
+    """LoRA, DoRA, IA3, prompt tuning …"""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """Settings by allow-list; names sorted."""
+    peft_version_created: str | None = None
+    """The peft that made the configuration."""
+    peft_version_runtime: str | None = None
+    """The peft that ran."""
+
+
+class Precision(Frozen):
+    """Number formats in training; captured when training begins."""
+
+    regime: Regime | None = None
+    """One of the six terms."""
+    weights_dtype: str | None = None
+    """Format of most floating-point parameters."""
+    trainable_dtype: str | None = None
+    """Format of most trainable parameters."""
+    compute_dtype: str | None = None
+    """Format of most matrix products in the forward pass."""
+    quantization: dict[str, Scalar] | None = None
+    """Method, bits, type, compute format of a quantized base."""
+    tf32: bool | None = None
+    """Whether float32 matrix products may use TF32."""
+    note: str | None = None
+    """What the term alone does not say."""
+
+
+class Training(Frozen):
+    """How it was trained."""
+
+    objective: str | None = None
+    """In words: causal language modelling, sequence classification (cross-entropy), …"""
+    hyperparameters: dict[str, Scalar] = Field(default_factory=dict)
+    """Allow-listed training arguments, with the values really used."""
+    non_default: list[str] = Field(default_factory=list)
+    """Names in `hyperparameters` whose value is not the library's default."""
+    optimizer: str | None = None
+    """Name and its settings, in words."""
+    scheduler: str | None = None
+    """Name and its settings, in words."""
+    effective_batch_size: int | None = None
+    """Samples per optimizer step: per device × devices × accumulation."""
+    seed: int | None = None
+    """`TrainingArguments.seed`."""
+
+
+class Dataset(Frozen):
+    """One data set, as the run saw it."""
+
+    dataset_id: str | None = None
+    """Hub id. Never a path."""
+    description: str | None = None
+    """Where there is no id: what can honestly be said."""
+    name: str | None = None
+    """Which of several (the key of an evaluation set)."""
+    revision: str | None = None
+    """Commit on the Hub."""
+    config: str | None = None
+    """Configuration (subset)."""
+    split: str | None = None
+    """train, test, …"""
+    rows: int | None = None
+    """Rows that the run saw, after selection and packing."""
+    columns: list[str] = Field(default_factory=list)
+    """Column names."""
+    inferred: bool | None = None
+    """True: the id was worked out from the data set's traces; False: a person gave it."""
+
+
+class Preprocessing(Frozen):
+    """What stood between rows and tensors."""
+
+    tokenizer: str | None = None
+    """Class of tokenizer or processor."""
+    vocabulary_count: int | None = None
+    """Size of the vocabulary, added tokens included."""
+    max_length: int | None = None
+    """Tokens. Longest input that the tokenizer lets through."""
+    longest_input: int | None = None
+    """Tokens. Longest row in the first rows that were looked at; None: not looked at."""
+    padding_side: str | None = None
+    """left or right."""
+    collator: str | None = None
+    """Class or function that makes batches."""
+    packing: bool | None = None
+    """Several rows in one sequence (TRL)."""
+
+
+class Data(Frozen):
+    """Data sets and preprocessing."""
+
+    train: list[Dataset] = Field(default_factory=list)
+    """Training data; several where they were mixed."""
+    eval: list[Dataset] = Field(default_factory=list)
+    """Evaluation data, one for each set."""
+    preprocessing: Preprocessing = Field(default_factory=Preprocessing)
+    """Tokenizer, lengths, collator."""
+
+
+class Metric(Frozen):
+    """One figure of one evaluation."""
+
+    name: str
+    """Without the eval_ prefix."""
+    value: float | int
+    """As the trainer reported it; finite."""
+    dataset: str | None = None
+    """Which evaluation set, where there are several."""
+    split: Literal["evaluation", "prediction"] = "evaluation"
+    """`evaluate()` or `predict()`."""
+    step: int | None = None
+    """Global step of the evaluation."""
+
+
+class Best(Frozen):
+    """The checkpoint that the trainer held for the best."""
+
+    metric: str | None = None
+    """`metric_for_best_model`."""
+    value: float | None = None
+    """Its value."""
+    step: int | None = None
+    """Global step."""
+    loaded: bool | None = None
+    """Whether these weights are the ones in the model at the end."""
+
+
+class Evaluation(Frozen):
+    """What the trainer reported."""
+
+    results: list[Metric] = Field(default_factory=list)
+    """Of the weights that the run ended with."""
+    best: Best | None = None
+    """None: no metric was tracked."""
+    train_loss: float | None = None
+    """Mean over the steps of the last leg, as the trainer sums it up."""
+    history: list[dict[str, float | int | str]] = Field(default_factory=list)
+    """The trainer's log, thinned to at most 1,000 points."""
+
+
+class Gpu(Frozen):
+    """Accelerators of one kind."""
+
+    name: str
+    """Product name from the driver."""
+    count: int
+    """How many of them the run used, all hosts together."""
+    memory_bytes: int | None = None
+    """Memory of each."""
+
+
+class Hardware(Frozen):
+    """Machines and accelerators that the run used."""
+
+    nodes: int | None = None
+    """Hosts, as the launcher says."""
+    gpus: list[Gpu] = Field(default_factory=list)
+    """Empty: none was used (or see `missing`)."""
+    gpus_allocated: int | None = None
+    """What the workload manager gave to the job."""
+    cpu_model: str | None = None
+    """Marketing name."""
+    cpu_count: int | None = None
+    """Logical CPUs that the process may use."""
+    cpu_count_node: int | None = None
+    """Logical CPUs of the node."""
+    ram_bytes: int | None = None
+    """Memory of the node (or of its container)."""
+    driver_version: str | None = None
+    """NVIDIA driver."""
+    cuda_driver_version: str | None = None
+    """Newest CUDA that the driver supports."""
+    cuda_runtime_version: str | None = None
+    """CUDA that torch was built with."""
+    peak_memory_bytes: dict[str, int] = Field(default_factory=dict)
+    """Device to the most memory that torch held on it."""
+    peak_ram_bytes: int | None = None
+    """Largest resident set of the training process."""
+
+
+class Code(Frozen):
+    """Which code ran."""
+
+    commit: str | None = None
+    """Git commit of the working folder."""
+    dirty: bool | None = None
+    """Whether there were uncommitted changes."""
+    remote: str | None = None
+    """URL of the remote without user name, password or token."""
+    script: str | None = None
+    """Path of the script inside the repository, or its file name."""
+
+
+class Job(Frozen):
+    """Processes and who started them."""
+
+    workload_manager: str | None = None
+    """slurm, kubernetes, …"""
+    job_id: str | None = None
+    """The manager's id of the job."""
+    world_size: int | None = None
+    """Processes that trained."""
+    distributed: str | None = None
+    """none, DDP, FSDP, DeepSpeed ZeRO-3, …"""
+    nodes_expected: int | None = None
+    """As the launcher says."""
+    nodes_reporting: int | None = None
+    """Heard by the process that wrote this."""
+
+
+class Time(Frozen):
+    """Sums over all legs."""
+
+    wall_clock_s: float | None = None
+    """Sum of the legs."""
+    gpu_s: float | None = None
+    """Device-seconds: used GPUs × time."""
+    allocated_gpu_s: float | None = None
+    """Device-seconds: GPUs that were given × time."""
+    eval_s: float | None = None
+    """Evaluation inside the training window."""
+    samples_per_s: float | None = None
+    """Training samples per second of the last leg, as the trainer sums it up."""
+    steps_per_s: float | None = None
+    """Optimizer steps per second of the last leg, as the trainer sums it up."""
+    tokens: int | None = None
+    """Input tokens seen, where the trainer counted them."""
+    flops: float | None = None
+    """Floating-point operations of training, by `flops_method`."""
+    flops_method: str | None = None
+    """What the figure counts."""
+
+
+class Energy(Frozen):
+    """Sums over all legs and hosts, the training window only; at the devices, without PUE."""
+
+    gpu_kwh: float | None = None
+    """All GPUs; 0 where the run used none."""
+    cpu_kwh: float | None = None
+    """CPU packages."""
+    ram_kwh: float | None = None
+    """Memory."""
+    total_kwh: float | None = None
+    """Their sum; None where a part that the run had was not measured."""
+    facility_kwh: float | None = None
+    """total × PUE; None where no PUE was given."""
+    node_meter_kwh: float | None = None
+    """The nodes' own meters."""
+    codecarbon_gpu_kwh: float | None = None
+    """CodeCarbon's figure for the GPUs, for comparison."""
+    sources: dict[str, str] = Field(default_factory=dict)
+    """Part (gpu, cpu, ram) to how it was measured or modelled, in words for people."""
+    boundary: str | None = None
+    """What the total covers and what it does not."""
+    setup_kwh: float | None = None
+    """Before training; apart from the total."""
+    evaluation_kwh: float | None = None
+    """After training; apart from the total."""
+
+
+class Emissions(Frozen):
+    """CO2 of the run."""
+
+    co2eq_g: float | None = None
+    """Grams of CO2eq, location-based, sum of the legs."""
+    market_based_co2eq_g: float | None = None
+    """As given by the user."""
+    intensity_g_per_kwh: float | None = None
+    """Effective: over all legs."""
+    intensity_source: str | None = None
+    """Whose figure."""
+    intensity_year: int | None = None
+    """The year that it describes."""
+    country_iso_code: str | None = None
+    """ISO 3166-1 alpha-3."""
+    country_name: str | None = None
+    """In English."""
+    region: str | None = None
+    """State or province."""
+    cloud_provider: str | None = None
+    """aws, azure, gcp, …"""
+    cloud_region: str | None = None
+    """The provider's name of it."""
+    place_source: str | None = None
+    """Who said so."""
+    pue: float | None = None
+    """As given."""
+    water_l: float | None = None
+    """Litres: facility energy × the WUE that was given."""
+
+
+class RunRecord(Frozen):
+    """Everything a run knew about itself: the truth of which a card is a view."""
+
+    schema_version: int = SCHEMA_VERSION
+    """Of this file's format."""
+    autocard_version: str = __version__
+    """That wrote it."""
+    run: Run = Field(default_factory=Run)
+    legs: list[Leg] = Field(default_factory=list)
+    model: Model = Field(default_factory=Model)
+    adapters: list[Adapter] = Field(default_factory=list)
+    """Empty for a full fine-tune."""
+    precision: Precision = Field(default_factory=Precision)
+    training: Training = Field(default_factory=Training)
+    data: Data = Field(default_factory=Data)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    hardware: Hardware = Field(default_factory=Hardware)
+    software: dict[str, str] = Field(default_factory=dict)
+    """Name to version."""
+    code: Code = Field(default_factory=Code)
+    job: Job = Field(default_factory=Job)
+    time: Time = Field(default_factory=Time)
+    energy: Energy = Field(default_factory=Energy)
+    emissions: Emissions = Field(default_factory=Emissions)
+    facts: dict[str, Scalar] = Field(default_factory=dict)
+    """What a person supplied: template variable to text."""
+    settings: dict[str, str] = Field(default_factory=dict)
+    """Setting that shaped a figure to where it came from."""
+    missing: dict[str, str] = Field(default_factory=dict)
+    """Path of the fact to the reason why it is not there."""
+    slots: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Card's file name to slot to the text that autocard wrote into it."""
+
+    def why_missing(self, path: str) -> str | None:
+        """Return why the fact at *path* (dots between keys, indices of lists included) is None, or None."""
+        while path:
+            if path in self.missing:
+                return self.missing[path]
+            path = path.rpartition(".")[0]
+        return None
+
+
+def empty_leaves(part: Any, path: str = "") -> Iterator[str]:
+    """Yield the path of every leaf of *part* that is None; *path* stands before each."""
+    if isinstance(part, BaseModel):
+        names = [(name, getattr(part, name)) for name in type(part).model_fields]
+    elif isinstance(part, Mapping):
+        # What stands in a mapping of values (a config, hyperparameters) may be None and mean it.
+        names = []
+    elif isinstance(part, list):
+        names = [(str(index), value) for index, value in enumerate(part)]
+    else:
+        if part is None:
+            yield path
+        return
+    for name, value in names:
+        yield from empty_leaves(value, f"{path}.{name}" if path else name)
+
+
+def unexplained(record: RunRecord) -> list[str]:
+    """Return the paths of facts that are None without a reason in `missing`."""
+    return [path for path in empty_leaves(record) if record.why_missing(path) is None]
+
+
+def to_json(record: RunRecord) -> str:
+    """Return *record* as the text of an `autocard.json`."""
+    return json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(text: str, where: str = RECORD_NAME) -> RunRecord:
+    """Read the text of an `autocard.json`; *where* names the file in errors.
+
+    Raises:
+        RecordError: not JSON, of a newer schema, or with a leaf of a wrong type (named).
+    """
+    if len(text) > MAX_BYTES:
+        msg = f"{where}: {len(text)} characters; a record has at most {MAX_BYTES}. It was not read."
+        raise RecordError(msg)
+    try:
+        raw = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as exc:
+        position = f"line {exc.lineno}" if isinstance(exc, json.JSONDecodeError) else "somewhere"
+        msg = f"{where}: {position}: this is not JSON. The record was not read. Is the file cut short?"
+        raise RecordError(msg) from exc
+    if not isinstance(raw, dict):
+        msg = f"{where}: a record is a JSON object, this is a {type(raw).__name__}. It was not read."
+        raise RecordError(msg)
+    version = raw.get("schema_version")
+    if not isinstance(version, int) or isinstance(version, bool):
+        msg = f"{where}: schema_version: missing, or not a whole number. This is not a record of autocard."
+        raise RecordError(msg)
+    if version > SCHEMA_VERSION:
+        msg = (
+            f"{where}: schema_version: {version} is newer than {SCHEMA_VERSION}, which autocard {__version__} reads. "
+            "It was not read. Go on with: pip install --upgrade autocard"
+        )
+        raise RecordError(msg)
+    try:
+        return RunRecord.model_validate(raw)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        leaf = ".".join(str(key) for key in first["loc"])
+        msg = f"{where}: {leaf}: {first['msg']}. The record was not read."
+        raise RecordError(msg) from exc
+
+
+def load(path: Path) -> RunRecord:
+    """Read the record at *path*, a file or a folder that holds an `autocard.json`.
+
+    Raises:
+        RecordError: there is none, or it cannot be read.
+    """
+    file = path / RECORD_NAME if path.is_dir() else path
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            msg = f"{file}: larger than {MAX_BYTES} bytes; this is not a record. It was not read."
+            raise RecordError(msg)
+        text = file.read_bytes().decode("utf-8")
+    except FileNotFoundError as exc:
+        msg = f"{file}: there is no such record. Train with AutoCardCallback, or name one with --record."
+        raise RecordError(msg) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        msg = f"{file}: cannot be read ({exc}). Nothing was done."
+        raise RecordError(msg) from exc
+    return from_json(text, str(file))
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of `autocard.json`, each key with the words that stand below it here."""
+    import ast  # noqa: PLC0415 - only for whoever asks for the schema
+
+    schema = RunRecord.model_json_schema()
+    schema["$id"] = f"autocard-{SCHEMA_VERSION}.schema.json"
+    tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        target = schema if node.name == "RunRecord" else schema["$defs"].get(node.name)
+        if target is None:
+            continue
+        for field, words in _field_docs(node):
+            target["properties"][field].setdefault("description", words)
+    return schema
+
+
+def _field_docs(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield (field, docstring below it) of the class definition *node*."""
+    import ast  # noqa: PLC0415
+
+    for statement, after in zip(node.body, node.body[1:], strict=False):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+            and isinstance(after.value.value, str)
+        ):
+            yield statement.target.id, after.value.value
