@@ -109,7 +109,7 @@ def _layers(
     variables = {
         name: environ[f"AUTOCARD_{name.upper()}"]
         for name in _READ
-        if environ.get(f"AUTOCARD_{name.upper()}", "").strip() and name not in {"facts"}
+        if environ.get(f"AUTOCARD_{name.upper()}", "").strip() and name != "facts"
     }
     site = environ.get("AUTOCARD_SITE")
     return [

@@ -1,0 +1,65 @@
+"""One fact as text for people, ready to stand in a card. Imports nothing but the standard library.
+
+`fields` makes facts from a record, `fill` puts them into slots; neither knows the other.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_MARKDOWN = re.compile(r"[`*_\[\]<>{}|~#]")
+_LEADING = re.compile(r"(?:[-+=:]|\d{1,9}[.)])")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What one slot is filled with, in the two shapes that slots have.
+
+    Attributes:
+        line: one line of Markdown without a newline, for a labelled line (`- **Hours used:** …`) or a table cell.
+        block: several lines of Markdown for the body of a heading, with U+000A between them and none at the end; no
+            headings in it. None: the line stands there too.
+    """
+
+    line: str
+    block: str | None = None
+
+    def body(self) -> str:
+        """Return the text for the body of a heading."""
+        return self.line if self.block is None else self.block
+
+
+def plain(name: str) -> str:
+    """Return *name* on one line: newlines, control and invisible characters become single spaces."""
+    return " ".join("".join(ch if ch.isprintable() else " " for ch in name).split())
+
+
+def escape(name: str) -> str:
+    r"""Return *name* (of a model, a data set, a file: any text from outside) so that Markdown shows it as it is.
+
+    It stays on one line, opens no HTML, link, emphasis, table cell, template expression or formula.
+
+    >>> print(escape("my_model|<b>"))
+    my\_model\|\<b\>
+    """
+    # Entities, not backslashes, where the Hub's formulas (`\\(`, `$$`) look at the text before Markdown does.
+    text = plain(name).replace("&", "&amp;").replace("\\", "&#92;").replace("$", "&#36;")
+    text = _MARKDOWN.sub(lambda found: "\\" + found[0], text)
+    start = _LEADING.match(text)
+    if start is None:
+        return text
+    return text[: start.end() - 1] + "\\" + text[start.end() - 1 :]
+
+
+def code(name: str) -> str:
+    """Return *name* as a code span on one line that nothing in it can end; pipes are escaped for table cells.
+
+    >>> code("a`b")
+    '``a`b``'
+    """
+    text = plain(name).replace("|", "\\|") or " "
+    runs = {len(run) for run in re.findall("`+", text)}
+    fence = "`" * next(n for n in range(1, len(text) + 2) if n not in runs)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"

@@ -1,0 +1,157 @@
+"""What a session has gathered → one frozen `RunRecord`, in which every missing fact has its reason.
+
+Computes nothing but the joining of parts: sums are `job`'s, facts are the captures'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autocard import job
+from autocard.record import (
+    Code,
+    Data,
+    Evaluation,
+    Hardware,
+    Job,
+    Leg,
+    Model,
+    Precision,
+    Run,
+    RunRecord,
+    Time,
+    Training,
+    empty_leaves,
+    unexplained,
+)
+from autocard.settings import Settings
+
+PUBLISHED_SETTINGS = (
+    "base_model",
+    "datasets",
+    "country_iso_code",
+    "region",
+    "geolocate",
+    "carbon_intensity_g_per_kwh",
+    "market_based_co2eq_g",
+    "pue",
+    "wue_l_per_kwh",
+    "cpu_power_w",
+    "ram_power_w",
+    "measure_power_secs",
+    "emissions",
+)
+"""Settings that shape a figure; the others may hold paths of the machine."""
+
+NOT_LOOKED_FOR = "autocard did not look for this"
+"""The reason of last resort. A test holds that no real run's record contains it."""
+
+_EMPTY: dict[str, Any] = {
+    "model": Model,
+    "adapters": list,
+    "precision": Precision,
+    "training": Training,
+    "data": Data,
+    "evaluation": Evaluation,
+    "hardware": Hardware,
+    "software": dict,
+    "code": Code,
+    "job": Job,
+}
+
+
+@dataclass
+class Draft:
+    """All that a session knows, before it is frozen."""
+
+    settings: Settings
+    run: Run
+    legs: Sequence[Leg]
+    parts: Mapping[str, Any]
+    """Key of the record → its part, where the capture succeeded."""
+    reasons: Mapping[str, Mapping[str, str]]
+    """Piece of work → path → reason."""
+    eval_sets: Sequence[Any] = ()
+    """Evaluation data sets, as they were seen at evaluations."""
+    counted: tuple[int, int] | None = None
+    """Parameters (total, trainable) before anything sharded them."""
+    saved_bytes: int | None = None
+    """Weights in the output folder."""
+    peaks: tuple[dict[str, int], int | None] | None = None
+    """Peak bytes per device, and of the process."""
+    times: Mapping[str, Any] = field(default_factory=dict)
+    """What the trainer says of its own speed."""
+
+
+def freeze(draft: Draft) -> RunRecord:
+    """Return the record of *draft*."""
+    missing = {path: reason for reasons in draft.reasons.values() for path, reason in reasons.items()}
+    parts = {key: draft.parts.get(key, make()) for key, make in _EMPTY.items()}
+    parts["model"] = _model(draft, parts["model"], missing)
+    if draft.eval_sets:
+        parts["data"] = parts["data"].model_copy(update={"eval": list(draft.eval_sets)})
+    parts["hardware"] = _hardware(draft, parts["hardware"])
+    hardware, facts = parts["hardware"], draft.settings
+    time, energy, emissions = job.sums(
+        draft.legs, gpus_allocated=hardware.gpus_allocated, settings=facts, missing=missing
+    )
+    record = RunRecord(
+        run=draft.run,
+        legs=list(draft.legs),
+        time=_time(draft, time),
+        energy=energy,
+        emissions=emissions,
+        facts=dict(facts.facts),
+        settings={name: source for name, source in facts.sources.items() if name in PUBLISHED_SETTINGS},
+        **parts,
+    )
+    return record.model_copy(update={"missing": _reasons(record, missing)})
+
+
+def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:
+    found: dict[str, Any] = {}
+    if draft.counted is not None:
+        found["parameters_total"], found["parameters_trainable"] = draft.counted
+    if draft.saved_bytes is not None:
+        found["saved_bytes"] = draft.saved_bytes
+    else:
+        missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
+    return model.model_copy(update=found)
+
+
+def _hardware(draft: Draft, hardware: Hardware) -> Hardware:
+    if draft.peaks is None:
+        return hardware
+    devices, process = draft.peaks
+    return hardware.model_copy(update={"peak_memory_bytes": devices, "peak_ram_bytes": process})
+
+
+def _time(draft: Draft, time: Time) -> Time:
+    known = {name: value for name, value in draft.times.items() if value is not None}
+    return time.model_copy(update=known)
+
+
+def _reasons(record: RunRecord, missing: Mapping[str, str]) -> dict[str, str]:
+    """Return the reasons that are still needed, sorted, with one of last resort for what nobody explained."""
+    empty = set(empty_leaves(record))
+    needed = {path: reason for path, reason in missing.items() if _stands_for_nothing(record, path, empty)}
+    explained = record.model_copy(update={"missing": needed})
+    needed.update(dict.fromkeys(unexplained(explained), NOT_LOOKED_FOR))
+    return dict(sorted(needed.items()))
+
+
+def _stands_for_nothing(record: RunRecord, path: str, empty: set[str]) -> bool:
+    """Return whether *path* is, or holds, something that is not there (empty lists and mappings included)."""
+    if path in empty or any(leaf.startswith(f"{path}.") for leaf in empty):
+        return True
+    part: Any = record
+    for key in path.split("."):
+        if isinstance(part, list):
+            part = part[int(key)] if key.isdigit() and int(key) < len(part) else None
+        elif isinstance(part, Mapping):
+            part = part.get(key)
+        else:
+            part = getattr(part, key, None)
+    return part is None or part in ([], {})

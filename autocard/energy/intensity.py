@@ -1,0 +1,109 @@
+"""Place → grams of CO2eq per kWh, from CodeCarbon's tables, with source and year.
+
+Rule: an unknown place has no figure. CodeCarbon itself then takes Quebec's grid or the world's mean; here its tables are
+asked only for what stands in them. Annual means, location-based; no network. codecarbon is imported inside functions:
+call this from a process of its own (`carbon`), because codecarbon sets up a logger when it is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from autocard.errors import UnavailableError
+
+G_PER_KG = 1000.0
+
+NO_PLACE = (
+    "the place is not known, and the carbon intensity of electricity differs between places by a factor of 100; "
+    'give country_iso_code="…" (three letters, such as FRA), or carbon_intensity_g_per_kwh'
+)
+
+_NORDIC = {"SWE": "SE", "NOR": "NO", "FIN": "FI"}  # bidding zones are named after the alpha-2 code
+_MIX_YEAR = 2023  # of data/private_infra/2023/, which gives the year in the folder's name only
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """One figure, and where it came from."""
+
+    g_per_kwh: float
+    """Grams of CO2eq per kWh."""
+    source: str
+    """Whose figure, in words for people."""
+    year: int | None = None
+    """That it describes."""
+
+
+def of(country_iso_code: str | None, region: str | None = None) -> Intensity:
+    """Return the mean intensity of a country, or of its region where CodeCarbon has a table of regions.
+
+    Args:
+        country_iso_code: ISO 3166-1 alpha-3.
+        region: state, province or bidding zone, in the words of CodeCarbon's tables (any case).
+
+    Raises:
+        UnavailableError: no place was given, or CodeCarbon's tables do not hold the country.
+    """
+    if country_iso_code is None:
+        raise UnavailableError(NO_PLACE)
+    if region is not None:
+        found = _of_region(country_iso_code, region)
+        if found is not None:
+            return found
+    table: dict[str, Any] = _tables().get_global_energy_mix_data()
+    if country_iso_code not in table:
+        msg = f"CodeCarbon has no carbon intensity for {country_iso_code}; give carbon_intensity_g_per_kwh"
+        raise UnavailableError(msg)
+    source = "Our World in Data, through CodeCarbon"
+    if region is not None:
+        source += f"; the mean of the country, because CodeCarbon has no figure for {region}"
+    year = table[country_iso_code].get("year")
+    return Intensity(_ask(country_iso_code, None), source, int(year) if year is not None else None)
+
+
+def _tables() -> Any:
+    from codecarbon.input import DataSource  # noqa: PLC0415
+
+    return DataSource()
+
+
+def _ask(country_iso_code: str, region: str | None) -> float:
+    """Return what CodeCarbon reckons for one kWh at a place that its tables hold, in grams."""
+    from codecarbon.core.emissions import Emissions  # noqa: PLC0415
+    from codecarbon.core.units import Energy  # noqa: PLC0415
+    from codecarbon.external.geography import GeoMetadata  # noqa: PLC0415
+
+    place = GeoMetadata(country_iso_code=country_iso_code, region=region)
+    kg = Emissions(_tables()).get_private_infra_emissions(Energy.from_energy(kWh=1.0), place)
+    return round(float(kg) * G_PER_KG, 6)  # grams with more digits than any table has
+
+
+def _of_region(country_iso_code: str, region: str) -> Intensity | None:
+    """Return the figure of a region that one of CodeCarbon's tables holds; None: there is none."""
+    tables = _tables()
+    name = " ".join(region.lower().split())
+    if country_iso_code == "USA":
+        states = tables.get_country_emissions_data("usa")
+        if name in states and not name.startswith("_"):
+            return Intensity(_ask("USA", name), f"{_egrid(states)}, through CodeCarbon", _MIX_YEAR)
+    elif country_iso_code == "CAN":
+        if name in tables.get_country_energy_mix_data("can"):
+            source = "the province's mix of fuels, combustion only (hydro, nuclear and wind as 0), by CodeCarbon"
+            return Intensity(_ask("CAN", name), source, _MIX_YEAR)
+    elif country_iso_code in _NORDIC:
+        zone = tables.get_nordic_country_energy_mix_data()["data"].get(name.upper())
+        if zone is not None and name.upper().startswith(_NORDIC[country_iso_code]):
+            return Intensity(_ask(country_iso_code, name), "the bidding zone's mix, by CodeCarbon", zone.get("year"))
+    elif country_iso_code == "CHN":
+        provinces = tables.get_china_provincial_emissions_data()["data"].values()
+        held = next((province for province in provinces if name in province["names"]), None)
+        if held is not None:
+            return Intensity(_ask("CHN", name), "MEE and NBS (CO2 only), through CodeCarbon", held.get("year"))
+    return None
+
+
+def _egrid(states: dict[str, Any]) -> str:
+    """Return the name that CodeCarbon's table of US states gives to its source, without what follows the comma."""
+    name = states.get("_source", {}).get("name", "EPA eGRID")
+    return str(name).partition(",")[0]

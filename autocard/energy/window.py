@@ -1,0 +1,80 @@
+"""Running totals at a few moments → joules between two moments.
+
+Rule: a total is only read between readings, or beside them at the mean power of the nearest interval, and how much of
+the window lay outside the readings is said. Pure arithmetic; imports the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SHORTEST_S = 0.05
+"""Seconds. Two readings that are closer together say nothing about a mean power."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Joules since some fixed moment, of every part, at one moment."""
+
+    at_s: float
+    """Seconds of the monotonic clock, which all processes of a machine share."""
+    joules: Mapping[str, float]
+    """Part (cpu, ram, a board's UUID, …) to joules."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """What was used in a window."""
+
+    joules: dict[str, float] = field(default_factory=dict)
+    """Part to joules; a part without enough readings is not in it."""
+    before_s: float = 0.0
+    """Seconds at the start of the window that no reading covers: filled in at the first interval's mean power."""
+    after_s: float = 0.0
+    """Seconds at the end of the window that no reading covers: filled in at the last interval's mean power."""
+    reason: str | None = None
+    """Why there are no joules."""
+
+
+class Track:
+    """The readings of one leg: the two around its start and the last two, however long it takes."""
+
+    def __init__(self) -> None:
+        """Begin without readings."""
+        self._head: list[Sample] = []
+        self._tail: list[Sample] = []
+
+    def add(self, sample: Sample) -> None:
+        """Take a reading, later than those before it."""
+        if len(self._head) < 2:  # noqa: PLR2004 - two ends of an interval
+            if self._head and sample.at_s - self._head[0].at_s < SHORTEST_S:
+                return
+            self._head.append(sample)
+        if self._tail and sample.at_s - self._tail[-1].at_s < SHORTEST_S:
+            self._tail[-1] = sample
+        else:
+            self._tail = [*self._tail[-1:], sample]
+
+    def between(self, begin_s: float, end_s: float) -> Used:
+        """Return what was used from *begin_s* to *end_s* (monotonic seconds)."""
+        if len(self._head) < 2 or self._head[0].at_s > end_s:  # noqa: PLR2004
+            return Used(reason="training was over before there were two readings")
+        parts = self._head[0].joules.keys() & self._head[1].joules.keys()
+        joules = {
+            part: max(_total(self._tail, part, end_s) - _total(self._head, part, begin_s), 0.0)
+            for part in parts
+            if all(part in sample.joules for sample in self._tail)
+        }
+        return Used(
+            joules,
+            before_s=max(self._head[0].at_s - begin_s, 0.0),
+            after_s=max(end_s - self._tail[-1].at_s, 0.0),
+        )
+
+
+def _total(pair: list[Sample], part: str, at_s: float) -> float:
+    """Return the total of *part* at *at_s* on the straight line through two readings."""
+    one, other = pair
+    power_w = (other.joules[part] - one.joules[part]) / (other.at_s - one.at_s)
+    return one.joules[part] + power_w * (at_s - one.at_s)

@@ -1,0 +1,321 @@
+"""One trainer's run, from its first event to its last card: what is captured when, and what becomes of it.
+
+Every piece of work here passes through the guard with a deadline, on its own: one that raises, exits or hangs costs
+its own part of the record and nothing else. The training thread waits for them, so they are few and short; the clock
+of the training window is read before anything else happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import importlib
+import logging
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from autocard.capture import Seen
+from autocard.errors import NotWrittenError, UnavailableError
+from autocard.guard import Budget, guard, guarded
+from autocard.settings import Settings
+
+if TYPE_CHECKING:
+    from autocard.energy.meter import Meter
+    from autocard.record import Leg, RunRecord
+
+T = TypeVar("T")
+
+logger = logging.getLogger("autocard")
+
+AT_BEGIN = {
+    "model": "model",
+    "adapter": "adapters",
+    "precision": "precision",
+    "training": "training",
+    "data": "data",
+    "hardware": "hardware",
+    "software": "software",
+    "code": "code",
+    "cluster": "job",
+}
+"""Capture module → key of the record; all of them when training begins, before anything can change."""
+
+BEGIN_S = 10.0
+"""Seconds that the start of training may be held up when our work hangs; it takes a fraction of one otherwise."""
+END_S = 20.0
+"""The same for the end."""
+EVENT_S = 2.0
+"""The same for events in between."""
+LEAST_S = 0.5
+"""Seconds that each piece of work gets after a hanging one has used up the event's time."""
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+class Session:
+    """The facts of one trainer's run as they come in. Made by the callback, one for each."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.meter: Meter | None = None
+        self.counted: tuple[int, int] | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.run_id = uuid.uuid4().hex[:12]
+        self.parts: dict[str, Any] = {}
+        self.reasons: dict[str, dict[str, str]] = {}
+        self.legs: list[Leg] = []
+        self.eval_sets: dict[str | None, Any] = {}
+        self.predictions: dict[str, float] = {}
+        self.running = False
+        self.ended: Seen | None = None
+        self._begun_at: str = ""
+        self._begun_s = 0.0
+        self._step_begin = 0
+
+    @classmethod
+    def checked(cls, settings: Settings) -> Session:
+        """Return a session whose settings can work.
+
+        Raises:
+            SettingsError: there is no such template, or it cannot be read.
+        """
+        from autocard.card.forms import check_template  # noqa: PLC0415
+
+        check_template(settings.template)
+        return cls(settings)
+
+    def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
+        """Return what an event shows, with our settings."""
+        names = [name for name in Seen.__dataclass_fields__ if name not in {"settings", "args", "state"}]
+        return Seen(self.settings, args, state, **{name: objects.get(name) for name in names})
+
+    # -- the events ---------------------------------------------------------------------------------------------
+
+    def prepared(self, seen: Seen) -> None:
+        """A trainer exists: start the meter's child early, and count parameters before anything shards them."""
+        budget = Budget(EVENT_S, LEAST_S)
+        self._part("counted", lambda _: _module("model").count(seen.model), budget, self._keep_count)
+        self._start_meter(seen, budget)
+
+    def begin(self, seen: Seen) -> None:
+        """Training begins: read clock and counters, then look at everything once."""
+        begun_s, begun_at, step = time.monotonic(), _now(), int(seen.state.global_step)
+        if self.running and getattr(seen.args, "auto_find_batch_size", False):
+            # The same training with smaller batches: its window began with the attempt that ran out of memory.
+            self._look(seen, Budget(BEGIN_S, LEAST_S))
+            return
+        if not (self.legs and step > 0 and step <= (self.legs[-1].step_end or 0)):
+            self._reset()  # not a resume of what this process did before: a new run
+        self.ended = None
+        self._begun_s, self._begun_at, self._step_begin = begun_s, begun_at, step
+        self.running = True
+        budget = Budget(BEGIN_S, LEAST_S)
+        if self.meter is None:
+            self._start_meter(seen, budget)
+        meter = self.meter
+        if meter is not None:
+            self._part("meter", lambda missing: meter.begin(step, self.run_id, missing), budget)
+        self._look(seen, budget)
+
+    def progress(self, seen: Seen) -> None:
+        """Tell the meter how far training is; costs microseconds and never waits."""
+        if self.meter is not None and self.running:
+            with guard("meter", self.reasons.setdefault("meter", {})):
+                self.meter.progress(int(seen.state.global_step))
+
+    def evaluated(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
+        """An evaluation ended: note its data; after training, its figures belong into the card too."""
+        budget = Budget(EVENT_S, LEAST_S)
+        self._part("eval_set", lambda missing: self._eval_set(seen, metrics, missing), budget)
+        if self.ended is not None:
+            self._finish(seen, Budget(END_S, LEAST_S))
+
+    def predicted(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
+        """A prediction ended; its figures are not in the trainer's log."""
+        self.predictions = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+        if self.ended is not None:
+            self._finish(seen, Budget(END_S, LEAST_S))
+
+    def end(self, seen: Seen) -> None:
+        """Training ends: stop clock and counters, then write the record and the card."""
+        if not self.running:
+            return
+        wall_clock_s, ended_at, step = time.monotonic() - self._begun_s, _now(), int(seen.state.global_step)
+        self.running = False
+        budget = Budget(END_S, LEAST_S)
+        leg = self._leg(seen, step, budget)
+        from autocard.record import Leg  # noqa: PLC0415 - pydantic is not loaded with the callback
+
+        leg = leg or Leg(id=uuid.uuid4().hex[:12])
+        clock = {
+            "started_at": self._begun_at,
+            "ended_at": ended_at,
+            "wall_clock_s": wall_clock_s,
+            "step_begin": self._step_begin,
+            "step_end": step,
+            "status": "finished" if step >= int(seen.state.max_steps) else "stopped",
+        }
+        self.legs.append(leg.model_copy(update=clock))
+        self.ended = seen
+        self._finish(seen, budget)
+
+    # -- the pieces ---------------------------------------------------------------------------------------------
+
+    def _part(
+        self,
+        name: str,
+        work: Callable[[dict[str, str]], T],
+        budget: Budget,
+        keep: Callable[[T], None] | None = None,
+    ) -> T | None:
+        """Do one piece of work under the guard; its reasons replace those of its last time."""
+        own: dict[str, str] = {}  # its own: an abandoned piece may go on writing into it
+        failed: dict[str, str] = {}
+        result = guarded(name, failed, lambda: work(own), budget)
+        self.reasons[name] = failed or own
+        if not failed and keep is not None:
+            keep(result)  # type: ignore[arg-type] # not failed: the result is there
+        return result
+
+    def _keep_count(self, counted: tuple[int, int]) -> None:
+        self.counted = counted
+
+    def _start_meter(self, seen: Seen, budget: Budget) -> None:
+        if not self.settings.emissions:
+            return
+
+        def start(_: dict[str, str]) -> Meter:
+            from autocard.energy.meter import Meter  # noqa: PLC0415
+
+            if not seen.state.is_local_process_zero:
+                msg = "another process of this host measures"
+                raise UnavailableError(msg)
+            device = getattr(getattr(seen.args, "device", None), "type", None)
+            folder = Path(self.settings.ledger_dir or seen.args.output_dir) / "_autocard"
+            meter = Meter(self.settings, uses_gpu=None if device is None else device == "cuda", folder=folder)
+            meter.start()
+            return meter
+
+        self.meter = self._part("meter", start, budget)
+
+    def _look(self, seen: Seen, budget: Budget) -> None:
+        """Run every capture of the start."""
+        for module, key in AT_BEGIN.items():
+            self.parts.pop(key, None)
+            self._part(
+                key, lambda missing, name=module: _module(name).capture(seen, missing), budget, self._keeper(key)
+            )  # type: ignore[misc]
+
+    def _keeper(self, key: str) -> Callable[[Any], None]:
+        def keep(part: Any) -> None:
+            self.parts[key] = part
+
+        return keep
+
+    def _eval_set(self, seen: Seen, metrics: Mapping[str, Any], missing: dict[str, str]) -> None:
+        found = _module("data").evaluation_set(seen, metrics)
+        if found is not None:
+            self.eval_sets[found.name] = found
+
+    def _leg(self, seen: Seen, step: int, budget: Budget) -> Leg | None:
+        meter = self.meter
+        if meter is None:
+            return None
+        return self._part(
+            f"legs.{len(self.legs)}",
+            lambda missing: meter.end(step, int(seen.state.max_steps), missing),
+            budget,
+        )
+
+    def _finish(self, seen: Seen, budget: Budget) -> None:
+        """Put together what is known and write it, on the one process that writes."""
+        self._part("evaluation", lambda missing: self._evaluation(seen, missing), budget, self._keeper("evaluation"))
+        self._part("time", lambda missing: self._times(seen, missing), budget, self._keeper("times"))
+        self._part("peaks", lambda missing: _module("hardware").peaks(seen, missing), budget, self._keeper("peaks"))
+        self._part("saved", lambda _: _module("model").saved_bytes(seen.args.output_dir), budget, self._keeper("saved"))
+        if not seen.state.is_world_process_zero or getattr(seen.state, "is_hyper_param_search", False):
+            return
+        record = self._part("record", lambda _: self.record(seen), budget)
+        if record is not None:
+            self._part("card", lambda _: self._write(seen, record), budget)
+
+    def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
+        return _module("evaluation").capture(seen, missing, predictions=self.predictions)
+
+    def _times(self, seen: Seen, missing: dict[str, str]) -> dict[str, Any]:
+        parts: dict[str, Any] = _module("evaluation").time_parts(seen, missing, self._step_begin)
+        return parts
+
+    def record(self, seen: Seen) -> RunRecord:
+        """Return the record of all that is known now."""
+        from autocard.draft import Draft, freeze  # noqa: PLC0415 - with pydantic
+        from autocard.record import Run  # noqa: PLC0415
+
+        first, last = self.legs[0], self.legs[-1]
+        run = Run(
+            id=self.run_id,
+            started_at=first.started_at,
+            ended_at=last.ended_at,
+            status=last.status,
+            global_step=int(seen.state.global_step),
+            max_steps=int(seen.state.max_steps),
+            epochs=seen.state.epoch,
+        )
+        if first.step_begin:
+            reason = f"training was resumed at step {first.step_begin}; what came before was not recorded here"
+            self.reasons["resumed"] = {"legs.earlier": reason}
+        return freeze(
+            Draft(
+                settings=self.settings,
+                run=run,
+                legs=self.legs,
+                parts=self.parts,
+                reasons=self.reasons,
+                eval_sets=list(self.eval_sets.values()),
+                counted=self.counted,
+                saved_bytes=self.parts.get("saved"),
+                peaks=self.parts.get("peaks"),
+                times=self.parts.get("times", {}),
+            )
+        )
+
+    def _write(self, seen: Seen, record: RunRecord) -> None:
+        from autocard.card.update import update  # noqa: PLC0415
+
+        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
+        try:
+            outcome = update(card, record, template=self.settings.template, empty=self.settings.empty)
+        except NotWrittenError as exc:
+            kept = self._keep_elsewhere(record)
+            msg = f"{exc} The record is kept: {kept}. Later: autocard fill CARD --record {kept}"
+            raise NotWrittenError(msg) from exc
+        for message in outcome.messages:
+            logger.warning("autocard: %s", message)
+        logger.info("autocard: wrote %s", outcome.card)
+
+    def _keep_elsewhere(self, record: RunRecord) -> Path:
+        """Put the record where it can be written, so that nothing measured is lost."""
+        from autocard.files import write_text  # noqa: PLC0415
+        from autocard.record import to_json  # noqa: PLC0415
+
+        path = Path(tempfile.gettempdir()) / f"autocard-{record.run.id}" / "autocard.json"
+        write_text(path, to_json(record))
+        return path
+
+    def close(self) -> None:
+        """End the meter's child; it also ends by itself when this process does."""
+        if self.meter is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self.meter.close()
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"autocard.capture.{name}")

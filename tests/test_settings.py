@@ -1,0 +1,114 @@
+"""Settings: who wins, where each came from, and what is refused before training starts."""
+
+import pytest
+
+from autocard.errors import SettingsError
+from autocard.settings import disabled, resolve
+
+
+@pytest.fixture
+def places(tmp_path):
+    """The four places outside the arguments, each with another PUE."""
+    project = tmp_path / "project" / "scripts"
+    project.mkdir(parents=True)
+    (project.parent / "pyproject.toml").write_text("[tool.autocard]\npue = 1.3\n")
+    site = tmp_path / "site.toml"
+    site.write_text("pue = 1.4\n")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".codecarbon.config").write_text("[codecarbon]\npue = 1.5\ncountry_iso_code = DEU\nsave_to_api = true\n")
+    return project, {"AUTOCARD_PUE": "1.2", "AUTOCARD_SITE": str(site), "HOME": str(home)}
+
+
+def test_the_nearest_place_wins_and_is_named(places):
+    folder, environ = places
+    seen = []
+
+    seen.append(resolve({"pue": 1.1}, environ, folder))
+    seen.append(resolve({}, environ, folder))
+    del environ["AUTOCARD_PUE"]
+    seen.append(resolve({}, environ, folder))
+    (folder.parent / "pyproject.toml").unlink()
+    seen.append(resolve({}, environ, folder))
+    del environ["AUTOCARD_SITE"]
+    seen.append(resolve({}, environ, folder))
+
+    assert [settings.pue for settings in seen] == [1.1, 1.2, 1.3, 1.4, 1.5]
+    assert [settings.sources["pue"] for settings in seen] == [
+        "argument",
+        "AUTOCARD_* variable",
+        "pyproject.toml",
+        "site file",
+        "CodeCarbon's configuration",
+    ]
+    assert all(settings.country_iso_code == "DEU" for settings in seen)
+
+
+def test_a_codecarbon_variable_beats_its_file(places):
+    folder, environ = places
+
+    settings = resolve({}, {"HOME": environ["HOME"], "CODECARBON_COUNTRY_ISO_CODE": "FRA"}, folder / "none")
+
+    assert settings.country_iso_code == "FRA"
+
+
+def test_nothing_given_is_nothing_claimed(tmp_path):
+    settings = resolve({}, {}, tmp_path)
+
+    assert settings.sources == {}
+    assert settings.country_iso_code is None
+    assert settings.geolocate is False
+    assert settings.measure_power_secs == 15
+
+
+def test_two_letters_of_a_country_are_understood(tmp_path):
+    assert resolve({"country_iso_code": "ch"}, {}, tmp_path).country_iso_code == "CHE"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"country_iso_code": "XXZ"}, "country_iso_code .from argument.*'XXZ' is no ISO 3166-1 code"),
+        ({"country_iso_code": "Quebec"}, "is no ISO 3166-1 code"),
+        ({"country_iso_code": "USA", "pue": 0.9}, "pue .*0.9 is not a number of at least 1"),
+        ({"pue": float("nan")}, "pue"),
+        ({"pue": True}, "pue"),
+        ({"carbon_intensity_g_per_kwh": -1}, "at least 0 g/kWh"),
+        ({"measure_power_secs": 0}, "above 0 s"),
+        ({"cpu_power_w": "many"}, "cpu_power_w"),
+        ({"base_model": "/models/llama"}, "never a path"),
+        ({"base_model": ""}, "base_model"),
+        ({"datasets": ["org/set", "../mine"]}, "datasets"),
+        ({"facts": {"not a name": "x"}}, "no template variable"),
+        ({"empty": "hide"}, '"comment" or "placeholder"'),
+        ({"region": "California"}, "without a country"),
+        ({"geolocate": "perhaps"}, "neither true nor false"),
+        ({"contry": "FRA"}, "no such argument: contry"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(tmp_path, arguments, words):
+    with pytest.raises(SettingsError, match=words):
+        resolve(arguments, {}, tmp_path)
+
+
+def test_a_misspelt_setting_in_a_file_names_the_file(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.autocard]\ncountry = 'FRA'\n")
+
+    with pytest.raises(SettingsError, match=r"pyproject\.toml: no such setting of autocard: country"):
+        resolve({}, {}, tmp_path)
+
+
+def test_a_site_file_that_was_named_must_be_there(tmp_path):
+    with pytest.raises(SettingsError, match="AUTOCARD_SITE"):
+        resolve({}, {"AUTOCARD_SITE": str(tmp_path / "gone.toml")}, tmp_path)
+
+
+def test_somebody_else_s_broken_pyproject_is_not_our_business(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.black\n")
+
+    assert resolve({}, {}, tmp_path).sources == {}
+
+
+@pytest.mark.parametrize(("value", "off"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_autocard_disabled_turns_everything_off(value, off):
+    assert disabled({"AUTOCARD_DISABLED": value}) is off
