@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from autocard.capture import Seen
 from autocard.errors import NotWrittenError, UnavailableError
-from autocard.guard import Budget, guard, guarded
+from autocard.guard import Budget, guarded
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ END_S = 20.0
 """The same for the end."""
 EVENT_S = 2.0
 """The same for events in between."""
+PROGRESS_S = 1.0
+"""Seconds between two messages to the meter about the step."""
 LEAST_S = 0.5
 """Seconds that each piece of work gets after a hanging one has used up the event's time."""
 
@@ -79,6 +81,7 @@ class Session:
         self._begun_at: str = ""
         self._begun_s = 0.0
         self._step_begin = 0
+        self._told_s = 0.0
 
     @classmethod
     def checked(cls, settings: Settings) -> Session:
@@ -126,10 +129,13 @@ class Session:
         self._look(seen, budget)
 
     def progress(self, seen: Seen) -> None:
-        """Tell the meter how far training is; costs microseconds and never waits."""
-        if self.meter is not None and self.running:
-            with guard("meter", self.reasons.setdefault("meter", {})):
-                self.meter.progress(int(seen.state.global_step))
+        """Tell the meter how far training is, at most once in `PROGRESS_S`."""
+        meter, now_s = self.meter, time.monotonic()
+        if meter is None or not self.running or now_s - self._told_s < PROGRESS_S:
+            return
+        self._told_s = now_s
+        step = int(seen.state.global_step)
+        self._part("progress", lambda _: meter.progress(step), Budget(EVENT_S, LEAST_S))
 
     def evaluated(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""

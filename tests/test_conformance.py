@@ -1,0 +1,154 @@
+"""The run is safe: each piece of autocard raises, exits or hangs in each event that uses it, and training goes on."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+
+import pytest
+import torch
+import training
+from transformers import TrainerCallback
+
+from autocard import AutoCardCallback, session
+
+PIECES = [
+    "autocard.capture.model:count",
+    "autocard.capture.model:capture",
+    "autocard.capture.adapter:capture",
+    "autocard.capture.precision:capture",
+    "autocard.capture.training:capture",
+    "autocard.capture.data:capture",
+    "autocard.capture.data:evaluation_set",
+    "autocard.capture.hardware:capture",
+    "autocard.capture.hardware:peaks",
+    "autocard.capture.software:capture",
+    "autocard.capture.code:capture",
+    "autocard.capture.cluster:capture",
+    "autocard.capture.evaluation:capture",
+    "autocard.capture.evaluation:time_parts",
+    "autocard.capture.model:saved_bytes",
+    "autocard.energy.meter:Meter.start",
+    "autocard.energy.meter:Meter.begin",
+    "autocard.energy.meter:Meter.progress",
+    "autocard.energy.meter:Meter.end",
+    "autocard.draft:freeze",
+    "autocard.job:sums",
+    "autocard.card.update:update",
+    "autocard.files:_replace",
+]
+"""Everything that a session calls. A test below holds the list to the session's own code."""
+
+WITHOUT_CARD = {"autocard.draft:freeze", "autocard.job:sums", "autocard.card.update:update", "autocard.files:_replace"}
+"""Where these fail there is nothing to write, or nobody to write it."""
+
+
+class Spy(TrainerCallback):
+    """Another callback, behind ours: it must get all its events."""
+
+    def __init__(self):
+        self.events = []
+
+    def on_init_end(self, *_, **__):
+        self.events.append("init")
+
+    def on_train_begin(self, *_, **__):
+        self.events.append("begin")
+
+    def on_step_end(self, *_, **__):
+        self.events.append("step")
+
+    def on_log(self, *_, **__):
+        self.events.append("log")
+
+    def on_evaluate(self, *_, **__):
+        self.events.append("evaluate")
+
+    def on_predict(self, *_, **__):
+        self.events.append("predict")
+
+    def on_train_end(self, *_, **__):
+        self.events.append("end")
+
+
+def run(folder, *ours):
+    """Train, evaluate and predict for real; return (weights, the other callback's events)."""
+    spy = Spy()
+    trainer = training.trainer(folder, callbacks=[*ours, spy], max_steps=3, eval_strategy="steps", eval_steps=2)
+    trainer.train()
+    trainer.evaluate()
+    trainer.predict(training.dataset(4, seed=2))
+    return {name: value.clone() for name, value in trainer.model.state_dict().items()}, spy.events
+
+
+@pytest.fixture(scope="module")
+def without(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("without"))
+
+
+def replaced(monkeypatch, piece, stand_in):
+    module, _, name = piece.partition(":")
+    target = importlib.import_module(module)
+    *path, leaf = name.split(".")
+    for part in path:
+        target = getattr(target, part)
+    monkeypatch.setattr(target, leaf, stand_in)
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_with_autocard_is_bit_for_bit_the_training_without(tmp_path, without):
+    weights, events = run(tmp_path, AutoCardCallback(measure_power_secs=1))
+
+    assert same(weights, without[0])
+    assert events == without[1]
+    assert (tmp_path / "README.md").is_file()
+
+
+@pytest.mark.expects_failure
+@pytest.mark.parametrize("failure", [RuntimeError("broken"), SystemExit(7)], ids=["raises", "exits"])
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_piece_that_fails_costs_its_own_facts_and_nothing_else(
+    monkeypatch, tmp_path, without, piece, failure, no_hidden_failures
+):
+    def fail(*_, **__):
+        raise failure
+
+    monkeypatch.setattr(session, "PROGRESS_S", 0.0)
+    replaced(monkeypatch, piece, fail)
+
+    weights, events = run(tmp_path, AutoCardCallback(measure_power_secs=1))
+
+    assert same(weights, without[0])
+    assert events == without[1]
+    assert no_hidden_failures, "a failure stayed invisible"
+    if piece not in WITHOUT_CARD:
+        record = json.loads((tmp_path / "autocard.json").read_text())
+        assert record["run"]["global_step"] == 3
+        assert record["time"]["wall_clock_s"] > 0
+        assert "**Training regime:**" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.expects_failure
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_piece_that_hangs_is_cut_off_at_its_deadline(monkeypatch, tmp_path, without, piece, no_hidden_failures):
+    never = threading.Event()
+    for name in ("BEGIN_S", "END_S", "EVENT_S"):
+        monkeypatch.setattr(session, name, 1.5)
+    monkeypatch.setattr(session, "PROGRESS_S", 0.0)
+    replaced(monkeypatch, piece, lambda *_, **__: never.wait())
+
+    try:
+        weights, events = run(tmp_path, AutoCardCallback(measure_power_secs=1))
+    finally:
+        never.set()
+
+    assert same(weights, without[0])
+    assert events == without[1]
+    assert any("took longer than" in str(exc) for _, exc in no_hidden_failures)
+    if piece not in WITHOUT_CARD:
+        assert json.loads((tmp_path / "autocard.json").read_text())["run"]["global_step"] == 3

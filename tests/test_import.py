@@ -1,0 +1,48 @@
+"""What importing costs others: nothing heavy comes along."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+import transformers.trainer_callback
+before = set(sys.modules)
+from autocard import AutoCardCallback
+print(" ".join(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_the_callback_brings_nothing_but_its_own_light_modules(tmp_path):
+    out = subprocess.run(
+        [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True, cwd=tmp_path
+    ).stdout
+
+    brought = {name for name in out.split() if name.split(".")[0] not in sys.stdlib_module_names}
+
+    assert brought == {
+        "autocard",
+        "autocard._version",
+        "autocard.callback",
+        "autocard.errors",
+        "autocard.guard",
+        "autocard.settings",
+    }
+
+
+def test_the_record_and_the_cards_work_without_transformers(tmp_path):
+    (tmp_path / "transformers.py").write_text("raise ImportError('not here')")
+
+    out = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from autocard import RunRecord; print(RunRecord().schema_version); from autocard import AutoCardCallback",
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+
+    assert out.stdout == "1\n"
+    assert "pip install 'autocard[train]'" in out.stderr
