@@ -1,8 +1,8 @@
 """Place → grams of CO2eq per kWh, from CodeCarbon's tables, with source and year.
 
-Rule: an unknown place has no figure. CodeCarbon itself then takes Quebec's grid or the world's mean; here its tables are
-asked only for what stands in them. Annual means, location-based; no network. codecarbon is imported inside functions:
-call this from a process of its own (`carbon`), because codecarbon sets up a logger when it is imported.
+Rule: an unknown place has no figure. CodeCarbon itself then takes Quebec's grid or the world's mean; here its tables
+are asked only for what stands in them. Annual means, location-based; no network. codecarbon is imported inside
+functions: call this from a process of its own (`carbon`), because codecarbon sets up a logger when it is imported.
 """
 
 from __future__ import annotations

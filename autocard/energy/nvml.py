@@ -1,16 +1,16 @@
-"""NVML → which GPUs this process uses, what they are, and their energy counters.
+"""NVML → the GPUs of this machine, their driver, their energy counters.
 
-Rule: a GPU that the run does not use is never counted, and what NVML does not say is a reason, never a zero. Readings
-are converted to joules and watts here, once. pynvml is imported inside functions; torch is looked at only where the
-run has imported it and has set up CUDA already.
+Rule: what NVML does not say is a reason, never a zero, and a dead GPU does not hide the others. Readings are converted
+to joules and watts here, once. pynvml (of nvidia-ml-py) is imported inside functions.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,7 @@ from autocard.errors import UnavailableError
 MJ_PER_J = 1000.0
 MW_PER_W = 1000.0
 
-ORDER_NOTE = (
-    "several kinds of GPU in this machine, and CUDA numbers them by speed: which of them the run used is not certain. "
-    "CUDA_DEVICE_ORDER=PCI_BUS_ID makes it so"
-)
-SLICE_NOTE = "a MIG slice; the board has one energy counter, so the energy is that of the whole board"
+NO_DRIVER = "no NVIDIA driver on this machine"
 
 _ready_in: int | None = None
 _lock = threading.Lock()
@@ -83,10 +79,26 @@ def _nvml() -> Any:
 def _why(pynvml: Any, exc: Any) -> str:
     """Return *exc*, an NVMLError, in words for people."""
     if exc.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
-        return "no NVIDIA driver on this machine"
+        return NO_DRIVER
     if exc.value == pynvml.NVML_ERROR_DRIVER_NOT_LOADED:
         return "NVML: the NVIDIA driver is not loaded"
     return f"NVML: {str(exc).strip() or type(exc).__name__}"
+
+
+def why_not(device_type: str | None, reason: str) -> str:
+    """Return why the accelerator that the training uses is not measured, where NVML has said *reason*.
+
+    Args:
+        device_type: torch's name of it: cuda (ROCm's boards are called so too), mps, xpu, …
+        reason: NVML's.
+    """
+    if getattr(getattr(sys.modules.get("torch"), "version", None), "hip", None):
+        return "this version of autocard does not measure AMD GPUs (ROCm)"
+    if device_type == "mps":
+        return "this version of autocard does not measure Apple GPUs"
+    if device_type not in {None, "cuda", "cpu"}:
+        return f"this version of autocard does not measure {device_type} accelerators"
+    return reason
 
 
 def driver_version() -> str:
@@ -138,107 +150,21 @@ def boards() -> list[Device]:
     return found
 
 
-def devices(environ: Mapping[str, str] = os.environ, ordinals: Iterable[int] | None = None) -> list[Device]:
-    """Return the boards that this process uses, in CUDA's order, each once.
-
-    Args:
-        environ: where CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER are looked up.
-        ordinals: CUDA ordinals (0 is cuda:0) that the run uses; None: all that are visible.
-
-    Raises:
-        UnavailableError: no driver, or it does not answer.
-
-    The meaning of the variables is that of the CUDA C++ Programming Guide, "CUDA Environment Variables".
-    """
-    here = boards()
-    visible = _from_torch(here)
-    if visible is None:
-        visible = _from_environment(here, environ)
-    if ordinals is not None:
-        visible = [visible[ordinal] for ordinal in ordinals if 0 <= ordinal < len(visible)]
-    once: dict[str, Device] = {}
-    for device in visible:
-        once.setdefault(device.uuid, device)
-    return list(once.values())
-
-
-def _from_torch(here: Sequence[Device]) -> list[Device] | None:
-    """Return what torch says it sees, matched by UUID; None where torch has not set up CUDA in this process."""
-    cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    if cuda is None or not cuda.is_initialized():
-        return None
-    found = []
-    for ordinal in range(cuda.device_count()):
-        uuid = getattr(cuda.get_device_properties(ordinal), "uuid", None)
-        device = _by_uuid(str(uuid), here) if uuid is not None else None
-        if device is None:
-            return None  # an older torch, or a form of UUID that we do not know: the variables have to do
-        found.append(device)
-    return found
-
-
-def _from_environment(here: Sequence[Device], environ: Mapping[str, str]) -> list[Device]:
-    """Return what CUDA_VISIBLE_DEVICES leaves of *here*, in its order."""
-    mixed = len({device.name for device in here}) > 1
-    by_bus = environ.get("CUDA_DEVICE_ORDER", "").strip().upper() == "PCI_BUS_ID"
-    value = environ.get("CUDA_VISIBLE_DEVICES")
-    if value is None:
-        return list(here)  # all of them: their order does not matter
-    doubtful = mixed and not by_bus
-    found = []
-    for token in (part.strip() for part in value.split(",")):
-        device = _by_token(token, here)
-        if device is None:
-            break  # CUDA stops at the first entry that it cannot use: those behind it are not visible either
-        if doubtful and token.isdigit():
-            device = replace(device, note=ORDER_NOTE)
-        found.append(device)
-    return found
-
-
-def _by_token(token: str, here: Sequence[Device]) -> Device | None:
-    """Return the board that one entry of CUDA_VISIBLE_DEVICES means; None: none."""
-    if token.isdigit():
-        ordinal = int(token)
-        return here[ordinal] if ordinal < len(here) else None
-    return _by_uuid(token, here) if token.startswith(("GPU-", "MIG-")) else None
-
-
-def _by_uuid(text: str, here: Sequence[Device]) -> Device | None:
-    """Return the one board whose UUID is *text*, begins with it, or has a slice of that UUID; None: none, or several."""
-    if text.startswith("MIG-GPU-"):  # before driver 470: MIG-<uuid of the board>/<GPU instance>/<compute instance>
-        board = _by_uuid(text.removeprefix("MIG-").partition("/")[0], here)
-        return board and replace(board, note=SLICE_NOTE)
-    bare = _bare(text)
-    found = [device for device in here if bare and _bare(device.uuid).startswith(bare)] if "MIG-" not in text else []
-    if len(found) == 1:
-        return found[0]
-    return _by_slice(bare, here) if not found else None
-
-
-def _by_slice(bare: str, here: Sequence[Device]) -> Device | None:
-    """Return the board that holds the MIG slice whose UUID begins with *bare*."""
+def slices(board: Device) -> list[Device]:
+    """Return the MIG slices of *board*: their own UUIDs and memory, the board's index and name; none: no MIG."""
     pynvml = _nvml()
-    for device in here:
-        try:
-            board = pynvml.nvmlDeviceGetHandleByIndex(device.index)
-            slices = pynvml.nvmlDeviceGetMaxMigDeviceCount(board)
-        except pynvml.NVMLError:
-            continue
-        for number in range(slices):
-            try:
-                handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(board, number)
-                uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
-            except pynvml.NVMLError:
-                continue
-            if _bare(uuid).startswith(bare):
-                return replace(device, memory_bytes=_memory(pynvml, handle), note=SLICE_NOTE)
-    return None
-
-
-def _bare(uuid: str) -> str:
-    """Return *uuid* without its prefix: torch writes none, NVML writes GPU- or MIG-."""
-    return uuid.removeprefix("MIG-").removeprefix("GPU-").lower()
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(board.index)
+        count = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
+    except pynvml.NVMLError:
+        return []
+    found = []
+    for number in range(count):
+        with contextlib.suppress(pynvml.NVMLError):
+            part = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
+            uuid = _text(pynvml.nvmlDeviceGetUUID(part))
+            found.append(replace(board, uuid=uuid, memory_bytes=_memory(pynvml, part)))
+    return found
 
 
 def _text(value: str | bytes) -> str:
@@ -266,10 +192,13 @@ class Counters:
         self._handles: dict[str, Any] = {}
         self._reasons: dict[str, str] = {}
         for uuid in uuids:
-            try:
-                self._handles[uuid] = self._pynvml.nvmlDeviceGetHandleByUUID(uuid.encode())
-            except self._pynvml.NVMLError as exc:
-                self._reasons[uuid] = _why(self._pynvml, exc)
+            self._open(uuid)
+
+    def _open(self, uuid: str) -> None:
+        try:
+            self._handles[uuid] = self._pynvml.nvmlDeviceGetHandleByUUID(uuid.encode())
+        except self._pynvml.NVMLError as exc:
+            self._reasons[uuid] = _why(self._pynvml, exc)
 
     def read(self) -> dict[str, Reading]:
         """Return UUID → what the board says now; it does not raise."""

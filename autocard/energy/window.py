@@ -51,7 +51,7 @@ class Track:
             if self._head and sample.at_s - self._head[0].at_s < SHORTEST_S:
                 return
             self._head.append(sample)
-        if self._tail and sample.at_s - self._tail[-1].at_s < SHORTEST_S:
+        if len(self._tail) > 1 and sample.at_s - self._tail[-1].at_s < SHORTEST_S:
             self._tail[-1] = sample
         else:
             self._tail = [*self._tail[-1:], sample]

@@ -1,0 +1,150 @@
+"""The line to the meter's child process: start it, tell it, hear it, end it.
+
+Rule: nothing here blocks the training for longer than it says, and nothing here raises because the child is gone: that
+is a state (`alive`), not a failure. A socket instead of pipes, because writing to one whose other end is gone can be
+kept from raising SIGPIPE, which hosts are free to set to its deadly default. No thread, no signal handler, POSIX only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autocard.errors import UnavailableError
+
+GOODBYE_S = 0.3
+"""Seconds that the child gets to end by itself."""
+
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
+"""Variables that the child gets. No SLURM_*, CUDA_* or CODECARBON_*: CodeCarbon trips over them."""
+
+_BOOT = (
+    "import json, sys; order = json.loads(sys.stdin.readline()); sys.path[:] = order.pop('path'); "
+    "from autocard.energy.carbon import main; main(order)"
+)
+
+_NO_SIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class Child:
+    """One child process."""
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        """Start it and give it *order*; returns at once.
+
+        Raises:
+            UnavailableError: no process can be started here.
+        """
+        self._out = b""
+        self._in = b""
+        ours, theirs = self._pair()
+        self._socket = ours
+        try:
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - this package's own module
+                    [sys.executable, "-I", "-c", _BOOT],
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    env=_environment(),
+                    start_new_session=True,  # a Ctrl-C in the terminal is not for the child
+                )
+        except (OSError, ValueError) as exc:
+            ours.close()
+            msg = f"no process for the measurement could be started ({type(exc).__name__})"
+            raise UnavailableError(msg) from exc
+        self.tell({**order, "path": [str(Path(entry).absolute()) for entry in sys.path]})
+
+    @staticmethod
+    def _pair() -> tuple[socket.socket, socket.socket]:
+        if not sys.executable or not hasattr(socket, "AF_UNIX"):
+            msg = "no process for the measurement can be started here"
+            raise UnavailableError(msg)
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0.0)
+        no_signal: int | None = getattr(socket, "SO_NOSIGPIPE", None)  # macOS, where MSG_NOSIGNAL does not exist
+        if no_signal is not None:
+            ours.setsockopt(socket.SOL_SOCKET, no_signal, 1)
+        return ours, theirs
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        pid: int = self._process.pid
+        return pid
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Send *message*; what the socket cannot take now goes with the next one. Never waits."""
+        self._out += json.dumps(message).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            while self._out:
+                sent = self._socket.send(self._out, _NO_SIGNAL)
+                self._out = self._out[sent:]
+
+    def hear(self, wait_s: float = 0.0) -> list[dict[str, Any]]:
+        """Return the messages that are there; with none, wait up to *wait_s* seconds for the next."""
+        until = time.monotonic() + wait_s
+        while True:
+            closed = self._take()
+            *lines, self._in = self._in.split(b"\n")
+            left_s = until - time.monotonic()
+            if lines or closed or left_s <= 0:
+                return [json.loads(line) for line in lines]
+            poll = select.poll()  # not select(): a training may hold more than 1,024 files open
+            poll.register(self._socket, select.POLLIN)
+            poll.poll(max(left_s * 1000.0, 1.0))
+
+    def _take(self) -> bool:
+        """Move what the socket holds into the buffer; return whether its other end is closed."""
+        try:
+            while data := self._socket.recv(65536):
+                self._in += data
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def end(self) -> None:
+        """Let it go: it gets a moment to finish, then it is killed together with what it started."""
+        self.tell({"do": "quit"})
+        self.drop()
+        try:
+            self._process.wait(GOODBYE_S)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # its own session, so its own group
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GOODBYE_S)
+
+    def drop(self) -> None:
+        """Close our end of the line; the child ends when no process holds it any more."""
+        self._socket.close()
+
+    def disown(self) -> None:
+        """Forget the child, in a fork of the process that started it: it is not ours to end or to wait for."""
+        self.drop()
+        self._process.returncode = 0  # or subprocess warns that it still runs
+
+
+def _environment() -> dict[str, str]:
+    """Return the child's variables: what programs and libraries are found by, nothing that configures CodeCarbon."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    # No ~/.codecarbon.config is read: there is no file below a device.
+    return {**kept, "HOME": os.devnull, "CODECARBON_LOG_LEVEL": "critical", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,136 @@
+"""A leg that has ended, the counters, the child's last word → the leg of the record with a reason for each gap.
+
+Rule: the difference of the board's own counter, read at the very begin and end, goes before everything else; what
+stands in for it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from autocard.energy import ledger, legs, nvml, place
+from autocard.energy.window import Used
+from autocard.record import DeviceUse, Leg
+from autocard.settings import Settings
+
+ENOUGH = 0.9
+"""Part of a leg that the ledger must cover if the rest is to be filled in at its mean power."""
+
+SHARED_NOTE = "several processes computed on it: the energy of all is included"
+ONLY_TRAINING = "not measured: autocard measures the training itself"
+
+
+@dataclass
+class Open:
+    """A leg between its begin and its end."""
+
+    head: Leg
+    """What was known when it began; with one host."""
+    uuids: list[str]
+    """Of the host's devices, in their order."""
+    begin_s: float
+    """Monotonic seconds."""
+    reasons: dict[str, str]
+    """Path inside the leg → why it is not there."""
+    counters: nvml.Counters | None
+    """Of the devices; None: there are none."""
+    shared: set[str] = field(default_factory=set)
+    """Devices on which several processes computed, at the begin or the end."""
+    end_s: float = 0.0
+    """Monotonic seconds."""
+    readings: dict[str, nvml.Reading] = field(default_factory=dict)
+    """UUID → counter at the end."""
+    ending: dict[str, Any] = field(default_factory=dict)
+    """Leaves of the leg that its end gives."""
+
+
+def complete(
+    leg: Open, window: legs.Window, intensity: Mapping[str, Any], settings: Settings
+) -> tuple[Leg, dict[str, str]]:
+    """Return the leg and the reasons (path inside it → reason) for what it does not hold.
+
+    Args:
+        leg: ended.
+        window: what the child process says of it.
+        intensity: its g_per_kwh, source, year; or the reason why there is none.
+        settings: for an intensity that a person gave.
+    """
+    devices, reasons = [], dict(leg.reasons)
+    for number, (uuid, device) in enumerate(zip(leg.uuids, leg.head.hosts[0].devices, strict=True)):
+        filled, why = _measured(device, uuid, leg, window)
+        devices.append(filled)
+        reasons.update({f"hosts.0.devices.{number}.{leaf}": reason for leaf, reason in why.items()})
+    full, reasons = legs.complete(leg.head, devices, reasons, window, **leg.ending)
+    full = full.model_copy(update=_intensity(intensity, settings, reasons))
+    place.explain(full.place, reasons)
+    if window.ledger is not None:
+        reasons["ledger"] = f"what a kill would have left behind was not kept: {window.ledger}"
+    _explain(full, reasons)
+    return full, reasons
+
+
+def from_ledger(leg: Open, folder: Path | None, reason: str) -> legs.Window:
+    """Return what the ledger holds of a leg whose child is silent (*reason*), stretched if that is most of the leg."""
+    nothing = legs.Window(leg.head.id, host=Used(reason=reason), boards=Used(reason=reason))
+    entry = None if folder is None else ledger.find(ledger.read(folder), leg.head.id, ledger.host_id())
+    if entry is None or not entry.window:
+        return nothing
+    covered_s, whole_s = entry.leg.wall_clock_s or 0.0, leg.end_s - leg.begin_s
+    if covered_s < ENOUGH * whole_s:
+        return replace(nothing, host=Used(reason=f"{reason}, {whole_s - covered_s:.0f} s before its end"))
+    window = legs.Window.from_json(entry.window)
+    joules = {part: value * whole_s / covered_s for part, value in window.host.joules.items()}
+    host = replace(window.host, joules=joules, after_s=max(whole_s - covered_s, 0.0))
+    return replace(window, host=host, boards=nothing.boards)
+
+
+def _measured(device: DeviceUse, uuid: str, leg: Open, window: legs.Window) -> tuple[DeviceUse, dict[str, str]]:
+    """Return *device* with its energy, and the reasons (leaf → reason) for what it does not hold."""
+    begin_j, end = device.counter_begin_j, leg.readings.get(uuid, nvml.Reading(reason="NVML: no reading"))
+    notes = [note for note in (device.note, SHARED_NOTE if uuid in leg.shared else "") if note]
+    device = device.model_copy(update={"counter_end_j": end.energy_j, "note": "; ".join(notes)})
+    if begin_j is not None and end.energy_j is not None and end.energy_j >= begin_j and uuid not in window.reset:
+        return device.model_copy(update={"energy_j": end.energy_j - begin_j, "source": "nvml-counter"}), {}
+    filled, why = legs.board(device, uuid, window)
+    gone = end.reason or "NVML: no reading"
+    for leaf in ("counter_begin_j", "counter_end_j"):
+        if getattr(filled, leaf) is None:
+            why[leaf] = f"the board gave no energy counter ({gone})"
+    if filled.energy_j is None:
+        why["source"] = why["energy_j"]
+    return filled, why
+
+
+def _intensity(found: Mapping[str, Any], settings: Settings, reasons: dict[str, str]) -> dict[str, Any]:
+    """Return the leaves of the carbon intensity; note in *reasons* those that there are not."""
+    if settings.carbon_intensity_g_per_kwh is not None:
+        reasons["intensity_year"] = "the intensity was given without a year"
+        return {
+            "intensity_g_per_kwh": settings.carbon_intensity_g_per_kwh,
+            "intensity_source": f"given ({settings.sources.get('carbon_intensity_g_per_kwh', 'argument')})",
+        }
+    if "reason" in found:
+        leaves = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
+        reasons.update(dict.fromkeys(leaves, found["reason"]))
+        return {}
+    if found["year"] is None:
+        reasons["intensity_year"] = "CodeCarbon's table does not give it"
+    return {
+        "intensity_g_per_kwh": found["g_per_kwh"],
+        "intensity_source": found["source"],
+        "intensity_year": found["year"],
+    }
+
+
+def _explain(leg: Leg, reasons: dict[str, str]) -> None:
+    """Note in *reasons* what nobody measured or gave."""
+    reasons["setup_j"] = reasons["evaluation_j"] = ONLY_TRAINING
+    reasons["hosts.0.node_meter_j"] = "not read: no node meter is known"
+    if leg.pue is None:
+        reasons["pue"] = "no PUE was given"
+    for number, device in enumerate(leg.hosts[0].devices):
+        if device.memory_bytes is None:
+            reasons[f"hosts.0.devices.{number}.memory_bytes"] = "NVML does not say"

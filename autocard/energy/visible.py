@@ -1,0 +1,131 @@
+"""CUDA's variables, or torch where it runs → the boards that this process uses.
+
+Rule: a GPU that the run does not use is never counted. torch is asked only where the run has imported it and has set up
+CUDA already; else CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER are read as CUDA reads them, and doubt is said.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from autocard.energy import nvml
+from autocard.energy.nvml import Device
+
+ORDER_NOTE = (
+    "several kinds of GPU in this machine, and CUDA numbers them by speed: which of them the run used is not certain. "
+    "CUDA_DEVICE_ORDER=PCI_BUS_ID makes it so"
+)
+SLICE_NOTE = "a MIG slice; the board has one energy counter, so the energy is that of the whole board"
+
+
+def devices(environ: Mapping[str, str] = os.environ, ordinals: Iterable[int] | None = None) -> list[Device]:
+    """Return the boards that this process uses, in CUDA's order, each once.
+
+    Args:
+        environ: where CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER are looked up.
+        ordinals: CUDA ordinals (0 is cuda:0) that the run uses; None: all that are visible.
+
+    Raises:
+        UnavailableError: no driver, or it does not answer.
+
+    The meaning of the variables is that of the CUDA C++ Programming Guide, "CUDA Environment Variables".
+    """
+    here = nvml.boards()
+    found = _from_torch(here)
+    certain = found is not None
+    if found is None:
+        found = _from_environment(here, environ)
+        certain = len({device.name for device in here}) < 2 or _by_bus(environ)  # noqa: PLR2004 - of one kind
+    if ordinals is not None:
+        found = [found[ordinal] for ordinal in ordinals if 0 <= ordinal < len(found)]
+    once: dict[str, Device] = {}
+    for device in found:
+        once.setdefault(device.uuid, device)
+    chosen = list(once.values())
+    if certain or len(chosen) == len(here) or _by_name(environ):
+        return chosen
+    return [replace(device, note="; ".join(filter(None, (device.note, ORDER_NOTE)))) for device in chosen]
+
+
+def _by_bus(environ: Mapping[str, str]) -> bool:
+    return environ.get("CUDA_DEVICE_ORDER", "").strip().upper() == "PCI_BUS_ID"
+
+
+def _by_name(environ: Mapping[str, str]) -> bool:
+    """Return whether the boards are named one by one: then their order is that of the names, and not in doubt."""
+    return all(
+        token.strip().startswith(("GPU-", "MIG-")) for token in environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    )
+
+
+def _from_torch(here: Sequence[Device]) -> list[Device] | None:
+    """Return what torch says it sees, matched by UUID; None where torch has not set up CUDA in this process."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if cuda is None or not cuda.is_initialized():
+        return None
+    found = []
+    for ordinal in range(cuda.device_count()):
+        uuid = getattr(cuda.get_device_properties(ordinal), "uuid", None)
+        device = _by_uuid(str(uuid), here) if uuid is not None else None
+        if device is None:
+            return None  # an older torch, or a form of UUID that we do not know: the variables have to do
+        found.append(device)
+    return found
+
+
+def _from_environment(here: Sequence[Device], environ: Mapping[str, str]) -> list[Device]:
+    """Return what CUDA_VISIBLE_DEVICES leaves of *here*, in its order."""
+    value = environ.get("CUDA_VISIBLE_DEVICES")
+    if value is None:
+        return [_sliced(device) for device in here]
+    found = []
+    for token in value.split(","):
+        device = _by_token(token.strip(), here)
+        if device is None:
+            break  # CUDA stops at the first entry that it cannot use: those behind it are not visible either
+        found.append(device)
+    return found
+
+
+def _sliced(board: Device) -> Device:
+    """Return *board*; where it is cut into slices, CUDA shows one of them, and that is said."""
+    return replace(board, note=SLICE_NOTE) if nvml.slices(board) else board
+
+
+def _by_token(token: str, here: Sequence[Device]) -> Device | None:
+    """Return the board that one entry of CUDA_VISIBLE_DEVICES means; None: none."""
+    if token.isdigit():
+        ordinal = int(token)
+        return _sliced(here[ordinal]) if ordinal < len(here) else None
+    return _by_uuid(token, here) if token.startswith(("GPU-", "MIG-")) else None
+
+
+def _by_uuid(text: str, here: Sequence[Device]) -> Device | None:
+    """Return the one board whose UUID, or whose slice's UUID, begins with *text*; None: none does, or several."""
+    if text.startswith("MIG-GPU-"):  # before driver 470: MIG-<uuid of the board>/<GPU instance>/<compute instance>
+        board = _by_uuid(text.removeprefix("MIG-").partition("/")[0], here)
+        return board and replace(board, note=SLICE_NOTE)
+    bare = _bare(text)
+    if not bare:
+        return None
+    found = [] if text.startswith("MIG-") else [device for device in here if _bare(device.uuid).startswith(bare)]
+    if found:
+        return found[0] if len(found) == 1 else None
+    return _by_slice(bare, here)
+
+
+def _by_slice(bare: str, here: Sequence[Device]) -> Device | None:
+    """Return the board that holds the one MIG slice whose UUID begins with *bare*, with the slice's memory."""
+    held = [(board, part) for board in here for part in nvml.slices(board) if _bare(part.uuid).startswith(bare)]
+    if len(held) != 1:
+        return None
+    board, part = held[0]
+    return replace(board, memory_bytes=part.memory_bytes, note=SLICE_NOTE)
+
+
+def _bare(uuid: str) -> str:
+    """Return *uuid* without its prefix: torch writes none, NVML writes GPU- or MIG-."""
+    return uuid.removeprefix("MIG-").removeprefix("GPU-").lower()

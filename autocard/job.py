@@ -1,0 +1,322 @@
+"""Legs of all hosts → the job's sums: hours, kilowatt-hours, grams.
+
+Rule: every sum is worked out here and nowhere else, and a sum of which one part was not measured is None with that
+part's reason, never the sum of the rest. Imports nothing heavy and measures nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+
+from autocard.record import Emissions, Energy, HostUse, Leg, Time
+from autocard.settings import Settings
+
+J_PER_KWH = 3.6e6
+
+NO_LEGS = "no training was measured"
+NO_PUE = "no PUE was given"
+NOT_ALLOCATED = "no workload manager says how many GPUs the job was given"
+DIFFERS = "it differs between the legs"
+
+BOUNDARY = (
+    "training from its begin to its end, evaluation and saving in between included: GPU boards, CPU packages and "
+    "memory of the nodes. Not included: set-up, evaluation after training, disks, network, fans, losses of power "
+    "supplies, earlier runs, the making of the hardware"
+)
+
+_Paths = Sequence[tuple[str, Leg]]
+"""Legs, each with its path in the record, under which `missing` has its reasons."""
+
+
+class _GapError(Exception):
+    """A part of a sum is not there; says why."""
+
+
+def sums(
+    legs: Sequence[Leg],
+    *,
+    settings: Settings,
+    missing: MutableMapping[str, str],
+    gpus_allocated: int | None = None,
+) -> tuple[Time, Energy, Emissions]:
+    """Return the sums over all legs and hosts; of `Time`, what legs give: wall_clock_s, gpu_s, allocated_gpu_s.
+
+    Args:
+        legs: of the record, in its order.
+        settings: what only people can give: water usage effectiveness, market-based emissions.
+        missing: holds the reasons for what the legs do not hold (under "legs.N.…"); gets those of the sums.
+        gpus_allocated: GPUs that the workload manager gave to the job.
+    """
+    paths = _paths(legs)
+    return _time(paths, gpus_allocated, missing), _energy(paths, missing), _emissions(paths, settings, missing)
+
+
+def with_emissions(legs: Sequence[Leg], missing: MutableMapping[str, str]) -> list[Leg]:
+    """Return *legs*, each with its own grams of CO2eq, or with the reason in *missing* why it has none."""
+    return [
+        leg.model_copy(
+            update={"co2eq_g": _or_reason(f"{path}.co2eq_g", lambda one=(path, leg): _co2eq_g([one], missing), missing)}  # type: ignore[misc]
+        )
+        for path, leg in _paths(legs)
+    ]
+
+
+def _paths(legs: Sequence[Leg]) -> _Paths:
+    return [(f"legs.{number}", leg) for number, leg in enumerate(legs)]
+
+
+def _or_reason(path: str, work: Callable[[], float], missing: MutableMapping[str, str]) -> float | None:
+    """Return what *work* returns, or None with the reason at *path*."""
+    try:
+        return work()
+    except _GapError as gap:
+        missing[path] = str(gap)
+        return None
+
+
+def _why(missing: Mapping[str, str], path: str) -> str:
+    """Return the reason for *path*, or for a part that holds it."""
+    while path:
+        if path in missing:
+            return missing[path]
+        path = path.rpartition(".")[0]
+    return "not measured"
+
+
+def _hosts(legs: _Paths, missing: Mapping[str, str]) -> Iterator[tuple[str, HostUse]]:
+    """Yield the hosts of all legs with their paths.
+
+    Raises:
+        _GapError: there is no leg, or one without hosts.
+    """
+    if not legs:
+        raise _GapError(NO_LEGS)
+    for path, leg in legs:
+        if not leg.hosts:
+            raise _GapError(_why(missing, f"{path}.hosts"))
+        yield from ((f"{path}.hosts.{number}", host) for number, host in enumerate(leg.hosts))
+
+
+def _part_j(legs: _Paths, leaf: str, missing: Mapping[str, str]) -> float:
+    """Return the joules that all hosts have at *leaf*.
+
+    Raises:
+        _GapError: one has none.
+    """
+    total_j = 0.0
+    for path, host in _hosts(legs, missing):
+        joules: float | None = getattr(host, leaf)
+        if joules is None:
+            raise _GapError(_why(missing, f"{path}.{leaf}"))
+        total_j += joules
+    return total_j
+
+
+def _gpu_j(legs: _Paths, missing: Mapping[str, str]) -> float:
+    """Return the joules of all GPUs; 0 where none was used.
+
+    Raises:
+        _GapError: one was not measured, or it is not known which ones were used.
+    """
+    total_j = 0.0
+    for path, host in _hosts(legs, missing):
+        _know_devices(path, host, missing)
+        for number, device in enumerate(host.devices):
+            if device.energy_j is None:
+                raise _GapError(_why(missing, f"{path}.devices.{number}.energy_j"))
+            total_j += device.energy_j
+    return total_j
+
+
+def _know_devices(path: str, host: HostUse, missing: Mapping[str, str]) -> None:
+    """Raise `_GapError` where an empty list of devices does not mean that none was used."""
+    if not host.devices and f"{path}.devices" in missing:
+        raise _GapError(missing[f"{path}.devices"])
+
+
+def _all_j(legs: _Paths, missing: Mapping[str, str]) -> float:
+    """Return the joules of GPUs, CPUs and RAM: at the devices, without PUE."""
+    return _gpu_j(legs, missing) + _part_j(legs, "cpu_j", missing) + _part_j(legs, "ram_j", missing)
+
+
+def _facility_kwh(legs: _Paths, missing: Mapping[str, str]) -> float:
+    """Return each leg's energy × its PUE, 1 where none was given."""
+    return sum(_all_j([one], missing) * (one[1].pue or 1.0) for one in legs) / J_PER_KWH
+
+
+def _co2eq_g(legs: _Paths, missing: Mapping[str, str]) -> float:
+    """Return the grams: each leg's energy at the devices × its PUE (1 where none was given) × its intensity.
+
+    Raises:
+        _GapError: a part was not measured, or a leg has no intensity.
+    """
+    if not legs:
+        raise _GapError(NO_LEGS)
+    total_g = 0.0
+    for path, leg in legs:
+        kwh = _facility_kwh([(path, leg)], missing)
+        if leg.intensity_g_per_kwh is None:
+            raise _GapError(_why(missing, f"{path}.intensity_g_per_kwh"))
+        total_g += kwh * leg.intensity_g_per_kwh
+    return total_g
+
+
+def _time(legs: _Paths, gpus_allocated: int | None, missing: MutableMapping[str, str]) -> Time:
+    def wall_clock_s(each: Callable[[Leg], float] = lambda _: 1.0) -> float:
+        if not legs:
+            raise _GapError(NO_LEGS)
+        total_s = 0.0
+        for path, leg in legs:
+            if leg.wall_clock_s is None:
+                raise _GapError(_why(missing, f"{path}.wall_clock_s"))
+            total_s += leg.wall_clock_s * each(leg)
+        return total_s
+
+    def gpu_s() -> float:
+        for path, host in _hosts(legs, missing):
+            _know_devices(path, host, missing)
+        return wall_clock_s(lambda leg: sum(len(host.devices) for host in leg.hosts))
+
+    def allocated_gpu_s() -> float:
+        if gpus_allocated is None:
+            raise _GapError(NOT_ALLOCATED)
+        return wall_clock_s() * gpus_allocated
+
+    return Time(
+        wall_clock_s=_or_reason("time.wall_clock_s", wall_clock_s, missing),
+        gpu_s=_or_reason("time.gpu_s", gpu_s, missing),
+        allocated_gpu_s=_or_reason("time.allocated_gpu_s", allocated_gpu_s, missing),
+    )
+
+
+def _energy(legs: _Paths, missing: MutableMapping[str, str]) -> Energy:
+    def kwh(name: str, work: Callable[[], float]) -> float | None:
+        return _or_reason(f"energy.{name}", lambda: work() / J_PER_KWH, missing)
+
+    def facility_kwh() -> float:
+        if all(leg.pue is None for _, leg in legs):
+            raise _GapError(NO_PUE if legs else NO_LEGS)
+        return _facility_kwh(legs, missing)
+
+    return Energy(
+        gpu_kwh=kwh("gpu_kwh", lambda: _gpu_j(legs, missing)),
+        cpu_kwh=kwh("cpu_kwh", lambda: _part_j(legs, "cpu_j", missing)),
+        ram_kwh=kwh("ram_kwh", lambda: _part_j(legs, "ram_j", missing)),
+        total_kwh=kwh("total_kwh", lambda: _all_j(legs, missing)),
+        facility_kwh=_or_reason("energy.facility_kwh", facility_kwh, missing),
+        node_meter_kwh=kwh("node_meter_kwh", lambda: _part_j(legs, "node_meter_j", missing)),
+        codecarbon_gpu_kwh=kwh("codecarbon_gpu_kwh", lambda: _part_j(legs, "codecarbon_gpu_j", missing)),
+        sources=_sources([host for _, leg in legs for host in leg.hosts]),
+        boundary=BOUNDARY,
+        setup_kwh=kwh("setup_kwh", lambda: _apart_j(legs, "setup_j", missing)),
+        evaluation_kwh=kwh("evaluation_kwh", lambda: _apart_j(legs, "evaluation_j", missing)),
+    )
+
+
+def _apart_j(legs: _Paths, leaf: str, missing: Mapping[str, str]) -> float:
+    """Return the joules of set-up or evaluation, which stand apart from the total."""
+    if not legs:
+        raise _GapError(NO_LEGS)
+    total_j = 0.0
+    for path, leg in legs:
+        joules: float | None = getattr(leg, leaf)
+        if joules is None:
+            raise _GapError(_why(missing, f"{path}.{leaf}"))
+        total_j += joules
+    return total_j
+
+
+def _sources(hosts: Sequence[HostUse]) -> dict[str, str]:
+    """Return part → how it was measured: what all hosts of all legs say, each thing once."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for host in hosts:
+        for part, words in host.sources.items():
+            how, _, remark = words.partition("; ")
+            found.setdefault(part, {}).setdefault(how, set()).add(remark)
+    return {part: " · ".join(_merged(how, ways[how]) for how in ways) for part, ways in found.items()}
+
+
+def _merged(how: str, remarks: set[str]) -> str:
+    """Return one way of measuring with the remark that its hosts and legs make, or that they make several."""
+    if len(remarks) > 1:
+        return f"{how}; with remarks that differ between the legs, and stand there"
+    remark = next(iter(remarks))
+    return f"{how}; {remark}" if remark else how
+
+
+def _emissions(legs: _Paths, settings: Settings, missing: MutableMapping[str, str]) -> Emissions:
+    def same(leaf: str, at: str) -> object:
+        """Return what all legs say at the path *at*; None with the reason at emissions.*leaf*."""
+        values = [_at(leg, at) for _, leg in legs]
+        if values and values[0] is not None and all(value == values[0] for value in values):
+            return values[0]
+        differs = any(value != values[0] for value in values)
+        missing[f"emissions.{leaf}"] = DIFFERS if differs else _why(missing, f"legs.0.{at}") if legs else NO_LEGS
+        return None
+
+    leaves = {
+        "intensity_source": "intensity_source",
+        "intensity_year": "intensity_year",
+        "pue": "pue",
+        "country_iso_code": "place.country_iso_code",
+        "region": "place.region",
+        "cloud_provider": "place.cloud_provider",
+        "cloud_region": "place.cloud_region",
+        "place_source": "place.source",
+    }
+    told = {leaf: same(leaf, at) for leaf, at in leaves.items()}
+    told["country_name"] = _country_name(told["country_iso_code"])
+    if told["country_name"] is None:
+        missing["emissions.country_name"] = _why(missing, "emissions.country_iso_code")
+    told["market_based_co2eq_g"] = settings.market_based_co2eq_g
+    if settings.market_based_co2eq_g is None:
+        missing["emissions.market_based_co2eq_g"] = "not given: contracts tell it, no meter does"
+    told["co2eq_g"] = _or_reason("emissions.co2eq_g", lambda: _co2eq_g(legs, missing), missing)
+    told["intensity_g_per_kwh"] = _or_reason(
+        "emissions.intensity_g_per_kwh", lambda: _intensity_g_per_kwh(legs, missing), missing
+    )
+    told["water_l"] = _or_reason("emissions.water_l", lambda: _water_l(legs, settings, missing), missing)
+    return Emissions.model_validate(told)
+
+
+def _at(leg: Leg, path: str) -> object:
+    value: object = leg
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _intensity_g_per_kwh(legs: _Paths, missing: Mapping[str, str]) -> float:
+    """Return the intensity of the legs' place; of several, the mean weighted by energy × PUE.
+
+    Raises:
+        _GapError: a leg has none, or there are several and their energy is not known.
+    """
+    values = {leg.intensity_g_per_kwh for _, leg in legs}
+    if len(values) == 1:
+        only = values.pop()
+        if only is not None:
+            return only
+    co2eq_g, kwh = _co2eq_g(legs, missing), _facility_kwh(legs, missing)
+    if not kwh:
+        raise _GapError(DIFFERS)
+    return co2eq_g / kwh
+
+
+def _country_name(code: object) -> str | None:
+    if not isinstance(code, str):
+        return None
+    import pycountry  # noqa: PLC0415 - only where there is a country
+
+    country = pycountry.countries.get(alpha_3=code)
+    return None if country is None else str(country.name)
+
+
+def _water_l(legs: _Paths, settings: Settings, missing: Mapping[str, str]) -> float:
+    """Return litres: energy × PUE (1 where none was given) × the water usage effectiveness that was given."""
+    if settings.wue_l_per_kwh is None:
+        msg = "no water usage effectiveness was given"
+        raise _GapError(msg)
+    if not legs:
+        raise _GapError(NO_LEGS)
+    return _facility_kwh(legs, missing) * settings.wue_l_per_kwh

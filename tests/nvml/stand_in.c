@@ -1,0 +1,267 @@
+/* A libnvidia-ml.so.1 without a GPU: what autocard and CodeCarbon ask of NVML, answered from the file gpus.conf beside it.
+
+   One line for each GPU, one for the driver; words of the form key=value, "_" stands for a blank:
+
+     driver=580.65.06 cuda=12080 init=0
+     gpu uuid=GPU-… name=NVIDIA_Stand-in memory=85899345920 watts=300 counter=1 offset_mj=0 dead=0 processes=1 mig=MIG-…
+
+   The energy counter follows the monotonic clock: watts × seconds since boot + offset_mj. The file is read at each call, so
+   that a test can change it while a process runs. Error codes are those of nvml.h. */
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, LOST = 15 };
+enum { MOST = 16, BOARD = 1, SLICE = 1000 };
+
+typedef struct {
+    char uuid[96], name[96], mig[96];
+    unsigned long long memory;
+    long long offset_mj;
+    double watts;
+    int counter, dead, processes;
+} Gpu;
+
+typedef struct {
+    char driver[80];
+    int cuda, init, count;
+    Gpu gpus[MOST];
+} Machine;
+
+static int initialised = 0;
+
+static void word(const char *line, const char *key, char *value, size_t size) {
+    char pattern[32];
+    snprintf(pattern, sizeof pattern, " %s=", key);
+    const char *found = strstr(line, pattern);
+    if (!found) return;
+    found += strlen(pattern);
+    size_t length = strcspn(found, " \n");
+    if (length >= size) length = size - 1;
+    memcpy(value, found, length);
+    value[length] = 0;
+    for (char *c = value; *c; c++)
+        if (*c == '_') *c = ' ';
+}
+
+static double number(const char *line, const char *key, double otherwise) {
+    char value[64] = "";
+    word(line, key, value, sizeof value);
+    return *value ? atof(value) : otherwise;
+}
+
+static Machine machine(void) {
+    Machine m;
+    memset(&m, 0, sizeof m);
+    Dl_info info;
+    char path[4096], line[1024];
+    if (!dladdr((void *)machine, &info)) return m;
+    snprintf(path, sizeof path, "%s", info.dli_fname);
+    char *slash = strrchr(path, '/');
+    strcpy(slash ? slash + 1 : path, "gpus.conf");
+    FILE *file = fopen(path, "r");
+    if (!file) return m;
+    while (fgets(line + 1, sizeof line - 1, file)) {
+        line[0] = ' ';
+        if (strstr(line, " driver=")) {
+            word(line, "driver", m.driver, sizeof m.driver);
+            m.cuda = (int)number(line, "cuda", 12080);
+            m.init = (int)number(line, "init", 0);
+        } else if (strstr(line, " gpu ") && m.count < MOST) {
+            Gpu *gpu = &m.gpus[m.count++];
+            word(line, "uuid", gpu->uuid, sizeof gpu->uuid);
+            word(line, "name", gpu->name, sizeof gpu->name);
+            word(line, "mig", gpu->mig, sizeof gpu->mig);
+            gpu->memory = (unsigned long long)number(line, "memory", 80e9);
+            gpu->watts = number(line, "watts", 300);
+            gpu->offset_mj = (long long)number(line, "offset_mj", 0);
+            gpu->counter = (int)number(line, "counter", 1);
+            gpu->dead = (int)number(line, "dead", 0);
+            gpu->processes = (int)number(line, "processes", 1);
+        }
+    }
+    fclose(file);
+    return m;
+}
+
+/* A handle is 1 + the board's number, or 1000 + the number of the board whose one slice it is. */
+static int find(const void *handle, Gpu *gpu) {
+    size_t number = (size_t)handle;
+    if (!initialised) return UNINITIALIZED;
+    Machine m = machine();
+    size_t index = number >= SLICE ? number - SLICE : number - BOARD;
+    if (number < BOARD || index >= (size_t)m.count) return INVALID;
+    *gpu = m.gpus[index];
+    return gpu->dead ? LOST : OK;
+}
+
+static int is_slice(const void *handle) { return (size_t)handle >= SLICE; }
+
+int nvmlInitWithFlags(unsigned flags) {
+    (void)flags;
+    int code = machine().init;
+    if (code == OK) initialised = 1;
+    return code;
+}
+int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+int nvmlShutdown(void) { return OK; }
+
+const char *nvmlErrorString(int code) {
+    switch (code) {
+        case OK: return "Success";
+        case UNINITIALIZED: return "Uninitialized";
+        case INVALID: return "Invalid Argument";
+        case NOT_SUPPORTED: return "Not Supported";
+        case NOT_FOUND: return "Not Found";
+        case TOO_SMALL: return "Insufficient Size";
+        case 9: return "Driver Not Loaded";
+        case LOST: return "GPU is lost";
+        default: return "Unknown Error";
+    }
+}
+
+int nvmlSystemGetDriverVersion(char *text, unsigned size) {
+    if (!initialised) return UNINITIALIZED;
+    snprintf(text, size, "%s", machine().driver);
+    return OK;
+}
+int nvmlSystemGetCudaDriverVersion_v2(int *version) {
+    if (!initialised) return UNINITIALIZED;
+    *version = machine().cuda;
+    return OK;
+}
+int nvmlSystemGetCudaDriverVersion(int *version) { return nvmlSystemGetCudaDriverVersion_v2(version); }
+
+int nvmlDeviceGetCount_v2(unsigned *count) {
+    if (!initialised) return UNINITIALIZED;
+    *count = (unsigned)machine().count;
+    return OK;
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
+    Gpu gpu;
+    *handle = (void *)(size_t)(index + BOARD);
+    return find(*handle, &gpu);
+}
+
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **handle) {
+    if (!initialised) return UNINITIALIZED;
+    Machine m = machine();
+    for (int i = 0; i < m.count; i++)
+        if (!strcmp(uuid, m.gpus[i].uuid)) {
+            *handle = (void *)(size_t)(i + BOARD);
+            return m.gpus[i].dead ? LOST : OK;
+        }
+    return NOT_FOUND;
+}
+
+int nvmlDeviceGetUUID(void *handle, char *text, unsigned size) {
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code == OK) snprintf(text, size, "%s", is_slice(handle) ? gpu.mig : gpu.uuid);
+    return code;
+}
+
+int nvmlDeviceGetName(void *handle, char *text, unsigned size) {
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code == OK) snprintf(text, size, "%s", gpu.name);
+    return code;
+}
+
+int nvmlDeviceGetMemoryInfo(void *handle, unsigned long long *memory) { /* total, free, used */
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code == OK) {
+        memory[0] = is_slice(handle) ? gpu.memory / 8 : gpu.memory;
+        memory[1] = memory[0];
+        memory[2] = 0;
+    }
+    return code;
+}
+
+int nvmlDeviceGetPowerUsage(void *handle, unsigned *milliwatts) {
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code == OK) *milliwatts = (unsigned)(gpu.watts * 1000);
+    return code;
+}
+int nvmlDeviceGetEnforcedPowerLimit(void *handle, unsigned *milliwatts) {
+    return nvmlDeviceGetPowerUsage(handle, milliwatts);
+}
+
+int nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *millijoules) {
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code != OK) return code;
+    if (!gpu.counter || is_slice(handle)) return NOT_SUPPORTED;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    *millijoules = (unsigned long long)(gpu.watts * 1000 * ((double)now.tv_sec + now.tv_nsec / 1e9) + gpu.offset_mj);
+    return OK;
+}
+
+int nvmlDeviceGetUtilizationRates(void *handle, unsigned *rates) { /* gpu, memory: per cent */
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code == OK) rates[0] = rates[1] = 50;
+    return code;
+}
+
+int nvmlDeviceGetTemperature(void *handle, int sensor, unsigned *degrees) {
+    Gpu gpu;
+    (void)sensor;
+    int code = find(handle, &gpu);
+    if (code == OK) *degrees = 50;
+    return code;
+}
+
+int nvmlDeviceGetComputeMode(void *handle, int *mode) {
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code == OK) *mode = 0;
+    return code;
+}
+
+typedef struct {
+    unsigned pid;
+    unsigned long long memory;
+    unsigned gpu_instance, compute_instance;
+} Process;
+
+int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, Process *processes) {
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code != OK) return code;
+    unsigned room = *count;
+    *count = (unsigned)gpu.processes;
+    if (!gpu.processes) return OK;
+    if (!processes || room < *count) return TOO_SMALL;
+    for (unsigned i = 0; i < *count; i++) processes[i] = (Process){1000 + i, 1 << 20, 0, 0};
+    return OK;
+}
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned *count, Process *processes) {
+    Gpu gpu;
+    (void)processes;
+    *count = 0;
+    return find(handle, &gpu);
+}
+
+int nvmlDeviceGetMaxMigDeviceCount(void *handle, unsigned *count) {
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code == OK) *count = 7;
+    return code;
+}
+int nvmlDeviceGetMigDeviceHandleByIndex(void *handle, unsigned index, void **slice) {
+    Gpu gpu;
+    int code = find(handle, &gpu);
+    if (code != OK) return code;
+    if (index || !*gpu.mig) return NOT_FOUND;
+    *slice = (void *)((size_t)handle - BOARD + SLICE);
+    return OK;
+}

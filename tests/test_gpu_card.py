@@ -1,0 +1,92 @@
+"""GPU facts without a GPU: a real training beside a stand-in for NVIDIA's library, loaded by pynvml and CodeCarbon.
+
+The tensors stay on the CPU, for there is no CUDA here; the arguments alone say that the training runs on CUDA.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from nvml_stand_in import python
+
+pytest_plugins = ["nvml_fixtures"]
+
+PROGRAM = """
+import json, sys, time
+sys.path.insert(0, sys.argv[2])
+import warnings
+warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+import pynvml, torch, training
+from transformers import TrainerCallback
+from autocard import AutoCardCallback
+
+class OnCuda:
+    def __init__(self, args): self.args = args
+    def __getattr__(self, name): return getattr(self.args, name)
+    device = torch.device("cuda")
+    n_gpu = int(sys.argv[3])
+
+class Card(AutoCardCallback):
+    def _tell(self, event, args, *rest):
+        super()._tell(event, OnCuda(args), *rest)
+
+class Counters(TrainerCallback):
+    def read(self):
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        return [pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles]
+    def on_train_begin(self, *_, **__):
+        pynvml.nvmlInit()
+        self.begin = self.read()
+    def on_step_end(self, *_, **__):
+        time.sleep(1.5)
+    def on_train_end(self, *_, **__):
+        self.end = self.read()
+
+counters = Counters()
+callbacks = [counters, Card(country_iso_code="FRA", base_model="org/tiny-bert")]
+training.trainer(sys.argv[1], callbacks=callbacks).train()
+print()
+print(json.dumps([end - begin for begin, end in zip(counters.begin, counters.end)]))
+"""
+
+
+def train(machine, folder, used, **variables):
+    """Train for some ten seconds on *used* GPUs; return (millijoules by the test's own readings, record, card)."""
+    spent_mj = python(PROGRAM, folder, Path(__file__).parent, used, env={**machine.env, **variables}, timeout_s=120)
+    return spent_mj, json.loads((folder / "autocard.json").read_text()), (folder / "README.md").read_text()
+
+
+def line(card, label):
+    return re.search(rf"^- \*\*{label}:\*\* (.*)$", card, flags=re.MULTILINE)[1]
+
+
+@pytest.fixture
+def run(nvml_machine, tmp_path):
+    return train(nvml_machine(gpus=2, watts=300), tmp_path, 2)
+
+
+def test_gpu_energy_is_within_a_hundredth_of_the_counters_difference(run):
+    spent_mj, record, card = run
+    joules = sum(spent_mj) / 1000
+
+    assert joules == pytest.approx(600 * record["time"]["wall_clock_s"], rel=0.03)
+    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(joules, rel=0.01)
+    assert record["energy"]["codecarbon_gpu_kwh"] * 3.6e6 == pytest.approx(joules, rel=0.05)
+    assert record["time"]["gpu_s"] == pytest.approx(2 * record["time"]["wall_clock_s"])
+    stated = re.search(r"^\| GPUs \| ([\d.]+) \| (.*) \|$", card, flags=re.MULTILINE)
+    assert float(stated[1]) * 3.6e6 == pytest.approx(joules, rel=0.01)
+    assert "measured: NVML energy counters" in stated[2]
+    assert line(card, "Hardware Type").startswith("2 × NVIDIA Stand-in 80GB (80 GiB)")
+    assert "GPU" in line(card, "Hours used")
+    assert "GPU-1a1b2c3d" not in card + json.dumps(record)
+
+
+def test_a_run_that_sees_one_gpu_of_two_reports_one(nvml_machine, tmp_path):
+    spent_mj, record, card = train(nvml_machine(gpus=2, watts=300), tmp_path, 1, CUDA_VISIBLE_DEVICES="1")
+
+    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(spent_mj[1] / 1000, rel=0.01)
+    assert [gpu["count"] for gpu in record["hardware"]["gpus"]] == [1]
+    assert "1 × NVIDIA Stand-in" in line(card, "Hardware Type")
