@@ -1,0 +1,170 @@
+"""PEFT adapters: method and settings, by allow-list.
+
+Only adapters that are active are told (TRL keeps a frozen "ref" beside the one it trains). A setting that is not on the
+list is not told: configurations hold paths, prompts and token texts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from autocard.capture import Seen
+from autocard.capture.unwrap import adapted, core, quantization_of
+from autocard.guard import guard
+from autocard.record import Adapter
+
+_METHODS = {
+    "LORA": "LoRA",
+    "ADALORA": "AdaLoRA",
+    "IA3": "IA³",
+    "LOHA": "LoHa",
+    "LOKR": "LoKr",
+    "OFT": "OFT",
+    "BOFT": "BOFT",
+    "HRA": "HRA",
+    "VERA": "VeRA",
+    "VBLORA": "VB-LoRA",
+    "RANDLORA": "RandLoRA",
+    "FOURIERFT": "FourierFT",
+    "XLORA": "X-LoRA",
+    "MISS": "MiSS",
+    "C3A": "C3A",
+    "ROAD": "RoAd",
+    "SHIRA": "SHiRA",
+    "LN_TUNING": "LN tuning",
+    "POLY": "Polytropon",
+    "TRAINABLE_TOKENS": "trainable tokens",
+    "PROMPT_TUNING": "prompt tuning",
+    "MULTITASK_PROMPT_TUNING": "multitask prompt tuning",
+    "P_TUNING": "P-tuning",
+    "PREFIX_TUNING": "prefix tuning",
+    "ADAPTION_PROMPT": "adaption prompt (LLaMA-Adapter)",
+    "CPT": "context-aware prompt tuning",
+}
+"""PEFT's names → the methods' own; of those not listed, PEFT's name is told."""
+
+_LORA = """
+r lora_alpha lora_dropout target_modules exclude_modules target_parameters bias use_dora use_rslora use_qalora
+init_lora_weights rank_pattern alpha_pattern modules_to_save layers_to_transform layers_pattern layer_replication
+lora_bias fan_in_fan_out trainable_token_indices ensure_weight_tying task_type
+"""
+
+_OTHERS = """
+alpha apply_GS block_share block_size boft_block_num boft_block_size boft_dropout boft_n_butterfly_factor coft
+d_initial decompose_both decompose_factor delora_lambda depth effective_rank encoder_dropout encoder_hidden_size
+encoder_num_layers encoder_reparameterization_type feedforward_modules gralora_dropout gralora_k group_size
+hira_dropout hybrid_r init_ia3_weights init_r init_weights lambda_pattern mask_type mini_r miss_dropout
+module_dropout n_frequency n_skills n_splits n_tasks num_ranks num_tasks num_vectors num_virtual_tokens
+oft_block_size poly_type prefix_projection projection_prng_key prompt_tuning_init proportional_parameters
+randlora_alpha randlora_dropout rank_dropout scaling sparse sparsity target_r tfinal tinit token_indices topk
+top_k_lora unilora_dropout use_effective_conv2d variant vblora_dropout vector_length vera_dropout very_sparse
+adapter_layers adapter_len deltaT orth_reg_weight total_step xlora_depth xlora_dropout_p xlora_size
+"""
+
+ALLOWED = frozenset((_LORA + _OTHERS).split())
+"""Settings that may be told: numbers, flags, words of PEFT's own, and names of modules."""
+
+_INITIALISATION = {"pissa": "PiSSA", "olora": "OLoRA", "corda": "CorDA", "eva": "EVA", "loftq": "LoftQ"}
+_MODULES = ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules")
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> list[Adapter]:
+    """Return the active adapters; an empty list for a full fine-tune."""
+    holder = adapted(seen.model)
+    if holder is None:
+        return []
+    found: list[Adapter] = []
+    for name in _active(holder):
+        facts: dict[str, Any] = {}
+        path = f"adapters.{len(found)}"
+        settings = holder.peft_config[name]
+        with guard(f"{path}.method", missing):
+            facts["method"] = _method(settings, quantization_of(seen.model))
+        with guard(f"{path}.config", missing):
+            facts["config"] = _config(settings, core(seen.model))
+        with guard(f"{path}.peft_version_created", missing):
+            facts["peft_version_created"] = _text(getattr(settings, "peft_version", None))
+            if facts["peft_version_created"] is None:
+                missing[f"{path}.peft_version_created"] = "this configuration was made by a peft that did not say"
+        with guard(f"{path}.peft_version_runtime", missing):
+            facts["peft_version_runtime"] = _text(getattr(sys.modules.get("peft"), "__version__", None))
+            if facts["peft_version_runtime"] is None:
+                missing[f"{path}.peft_version_runtime"] = "peft was not imported by the run"
+        found.append(Adapter(name=name, **facts))
+    return found
+
+
+def _active(holder: Any) -> list[str]:
+    """Return the names of the adapters that take part, in the order in which they were made."""
+    names = getattr(holder, "active_adapters", None)
+    if callable(names):  # native adapters: a method
+        names = names()
+    if isinstance(names, str):
+        names = [names]
+    active = set(names or holder.peft_config)
+    return [name for name in holder.peft_config if name in active]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* as JSON has it, in a fixed order; enums become their values."""
+    value = getattr(value, "value", value)
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(item) for item in value), key=str)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(value[key]) for key in sorted(value, key=str)}
+    return value if isinstance(value, str | int | float | bool) or value is None else None
+
+
+def _config(settings: Any, model: Any) -> dict[str, Any]:
+    found = {}
+    # Its fields only: peft hangs more on it while it runs.
+    for name in sorted(ALLOWED & {entry.name for entry in dataclasses.fields(settings)}):
+        value = _plain(getattr(settings, name, None))
+        if value is None or value in ([], {}):
+            continue
+        found[name] = sorted(value) if name in _MODULES and isinstance(value, list) else value
+    if isinstance(found.get("target_modules"), list):
+        found["target_modules"] = _short(found["target_modules"], model)
+    return found
+
+
+def _short(names: list[str], model: Any) -> list[str]:
+    """Return *names* without the path through the layers, where every module of the last name is meant.
+
+    PEFT turns "all-linear" into the full name of each layer of each block.
+    """
+    if not any("." in name for name in names) or not hasattr(model, "named_modules"):
+        return names
+    there = Counter(name.rpartition(".")[2] for name, _ in model.named_modules() if _is_place(name))
+    meant = Counter(name.rpartition(".")[2] for name in names)
+    whole = {last for last, times in meant.items() if times == there[last]}
+    return sorted(whole | {name for name in names if name.rpartition(".")[2] not in whole})
+
+
+def _is_place(name: str) -> bool:
+    """Return whether *name* is a module of the model itself, not one that an adapter put inside it."""
+    return not any(part in {"base_layer", "modules_to_save", "original_module"} for part in name.split("."))
+
+
+def _method(settings: Any, quantization: Mapping[str, Any] | None) -> str:
+    kind = str(getattr(settings.peft_type, "value", settings.peft_type))
+    if kind != "LORA":
+        return _METHODS.get(kind, kind)
+    method = "DoRA" if getattr(settings, "use_dora", False) else "LoRA"
+    if quantization is not None and quantization.get("load_in_4bit"):
+        method = f"Q{method}"
+    extras = ["rank-stabilised"] if getattr(settings, "use_rslora", False) else []
+    start = getattr(settings, "init_lora_weights", None)
+    if isinstance(start, str):
+        extras += [words for key, words in _INITIALISATION.items() if start.lower().startswith(key)]
+    return f"{method} ({', '.join(extras)})" if extras else method

@@ -1,0 +1,292 @@
+"""The model: its name, its base, its architecture, its size.
+
+Counts come from the parameters themselves, names from the configuration; the model is never run. Needs no torch of its
+own: what it asks of tensors they answer themselves.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from autocard.capture import Seen
+from autocard.capture.heads import auto_class_of, head_of
+from autocard.capture.origin import NOT_RECORDED, Origin, find
+from autocard.capture.unwrap import (
+    adapted,
+    class_of,
+    config_of,
+    core,
+    is_sentence_transformer,
+    quantization_of,
+    without_wrappers,
+)
+from autocard.errors import UnavailableError
+from autocard.guard import guard
+from autocard.record import Model
+
+NOT_TRANSFORMERS = "the model is not one of transformers: it has no configuration that says so"
+_WEIGHTS = re.compile(r"(?:adapter_)?(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?P<kind>safetensors|bin)")
+_NO_NAMES = frozenset({"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"})
+_MADE_UP = re.compile(r"tmp[\w-]{6,10}|checkpoint-\d+")
+
+_DIMS = {
+    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "decoder_layers": ("decoder_layers", "num_decoder_layers"),
+    "hidden_size": ("hidden_size", "d_model", "n_embd", "dim"),
+    "attention_heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
+    "key_value_heads": ("num_key_value_heads",),
+    "head_size": ("head_dim", "d_kv"),
+    "intermediate_size": ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "encoder_ffn_dim", "hidden_dim"),
+    "vocabulary": ("vocab_size",),
+    "context_length": ("max_position_embeddings", "n_positions", "n_ctx"),
+    "experts": ("num_local_experts", "num_experts", "n_routed_experts"),
+    "experts_per_token": ("num_experts_per_tok",),
+    "image_size": ("image_size",),
+    "patch_size": ("patch_size",),
+}
+"""Our name of a dimension → what transformers' configurations call it; the first that is there."""
+
+_POSITIONS_FROM_PADDING = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm"})
+"""Families that count positions from the padding index + 1 (modeling_roberta.py): their table is that much longer."""
+
+_COUNTABLE = frozenset({"bitsandbytes", "torchao", "quanto", "gguf", "fp8"})
+"""Quantizations whose parameters still say how many weights they hold; the others pack them into whole numbers."""
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> Model:
+    """Return what is known of the model when training begins."""
+    facts: dict[str, Any] = {}
+    whole = without_wrappers(seen.model)
+    origin = Origin()
+    with guard("model.base_model", missing):
+        origin = find(seen.model, seen.settings.base_model)
+        facts.update(_base(origin, seen.model, missing))
+    with guard("model.architecture", missing):
+        facts["architecture"] = class_of(core(seen.model)).__name__
+    with guard("model.model_type", missing):
+        facts["model_type"] = _model_type(seen.model)
+    with guard("model.task", missing):
+        facts.update(_task(seen.model, whole, missing))
+    with guard("model.library_name", missing):
+        facts["library_name"] = _library(seen.model, whole)
+    with guard("model.auto_class", missing):
+        facts["auto_class"] = _auto_class(seen.model, whole)
+    with guard("model.parameters_total", missing):
+        facts.update(_counts(seen.model, missing))
+    with guard("model.dims", missing):
+        facts["dims"] = dims(config_of(seen.model))
+    with guard("model.labels", missing):
+        facts["labels"] = _labels(config_of(seen.model))
+    with guard("model.name", missing):
+        facts["name"] = _name(seen.args, facts)
+    missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
+    return Model(**facts)
+
+
+def count(model: Any) -> tuple[int | None, int | None]:
+    """Return how many parameters *model* has and how many of them ask for gradients (adapters included).
+
+    Tied weights count once. Of parameters that DeepSpeed's ZeRO-3 has taken apart the whole size is counted
+    (`ds_numel`), of bitsandbytes' 4-bit parameters each packed weight. None for the total: the weights are packed into
+    whole numbers. To be called before FSDP1 shards the model; after that nobody can tell.
+
+    Raises:
+        UnavailableError: there is nothing to count, or FSDP1 has sharded it already.
+    """
+    if model is None:
+        msg = "the trainer has no model yet"
+        raise UnavailableError(msg)
+    if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
+        msg = "FSDP had sharded the parameters before they could be counted"
+        raise UnavailableError(msg)
+    total = trainable = 0
+    for parameter in model.parameters():
+        size = _size(parameter)
+        total += size
+        if parameter.requires_grad:
+            trainable += size
+    method = _quantization_method(model)
+    return (None if method is not None and method not in _COUNTABLE else total), trainable
+
+
+def saved_bytes(folder: str | os.PathLike[str], since_s: float | None = None) -> int | None:
+    """Return the bytes of the weights that lie directly in *folder*, or None where there are none.
+
+    Files older than *since_s* (seconds since the epoch) are those of an earlier run and are not counted. Where both
+    formats lie there, the safetensors count.
+    """
+    sizes = {"safetensors": 0, "bin": 0}
+    place = Path(folder)
+    if not place.is_dir():
+        return None
+    for file in place.iterdir():
+        kind = _WEIGHTS.fullmatch(file.name)
+        if kind is None or not file.is_file():
+            continue
+        status = file.stat()
+        if since_s is None or status.st_mtime >= since_s:
+            sizes[kind["kind"]] += status.st_size
+    return sizes["safetensors"] or sizes["bin"] or None
+
+
+def dims(config: Any) -> dict[str, int]:
+    """Return the dimensions that a transformers configuration names, under our names."""
+    if config is None:
+        return {}
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    found = {}
+    for ours, theirs in _DIMS.items():
+        values = (getattr(source, name, None) for name in theirs for source in (text, config))
+        counts = [value for value in values if _is_count(value)]
+        if counts:
+            found[ours] = counts[0]
+    padding = getattr(text, "pad_token_id", None)
+    if text.model_type in _POSITIONS_FROM_PADDING and "context_length" in found and _is_count(padding):
+        found["context_length"] -= padding + 1
+    return found
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _size(parameter: Any) -> int:
+    whole = getattr(parameter, "ds_numel", None)
+    if whole is not None:
+        return int(whole)
+    if type(parameter).__name__ == "Params4bit":
+        # Two weights in each byte of what the packed tensor is stored in.
+        return int(parameter.numel()) * 2 * int(parameter.element_size())
+    if type(parameter).__name__ in {"UninitializedParameter", "UninitializedBuffer"}:
+        msg = "some layers get their size only at the first batch"
+        raise UnavailableError(msg)
+    return int(parameter.numel())
+
+
+def _quantization_method(model: Any) -> str | None:
+    settings = quantization_of(model)
+    if settings is None:
+        return None
+    method = settings.get("quant_method")
+    return str(getattr(method, "value", method))
+
+
+def _counts(model: Any, missing: dict[str, str]) -> dict[str, Any]:
+    try:
+        total, trainable = count(model)
+    except UnavailableError as exc:
+        missing["model.parameters_trainable"] = str(exc)
+        raise
+    if total is None:
+        missing["model.parameters_total"] = f"{_quantization_method(model)} packs several weights into one number"
+    return {"parameters_total": total, "parameters_trainable": trainable}
+
+
+def _base(origin: Origin, model: Any, missing: dict[str, str]) -> dict[str, Any]:
+    relation = None
+    if origin.exists:
+        relation = "adapter" if adapted(model) is not None else "finetune"
+    else:
+        missing["model.base_model_relation"] = origin.why_no_id
+    if origin.hub_id is None:
+        missing["model.base_model"] = origin.why_no_id
+        if relation is not None and origin.description == NOT_RECORDED:
+            missing["model.base_model_relation"] = origin.why_no_id
+            relation = None
+    if origin.description is None:
+        missing["model.base_model_description"] = "base_model says it"
+    if origin.revision is None:
+        missing["model.base_model_revision"] = origin.why_no_revision
+    return {
+        "base_model": origin.hub_id,
+        "base_model_description": origin.description,
+        "base_model_revision": origin.revision,
+        "base_model_relation": relation,
+    }
+
+
+def _model_type(model: Any) -> str:
+    config = config_of(model)
+    if config is None or not config.model_type:
+        raise UnavailableError(NOT_TRANSFORMERS)
+    return str(config.model_type)
+
+
+def _task(model: Any, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
+    head = head_of(model, whole)
+    if head is None:
+        missing["model.pipeline_tag"] = "the task is not known"
+        msg = "the model's class is not one whose head is known"
+        raise UnavailableError(msg)
+    config = config_of(model)
+    scores = getattr(config, "num_labels", None) if head.tag == "text-classification" else None
+    regression = scores == 1 or getattr(config, "problem_type", None) == "regression"
+    task = "sequence regression" if head.task == "sequence classification" and regression else head.task
+    if head.tag is None:
+        missing["model.pipeline_tag"] = f"the Hub has no single tag for {head.task}"
+    return {"task": task, "pipeline_tag": head.tag}
+
+
+def _library(model: Any, whole: Any) -> str:
+    if is_sentence_transformer(whole):
+        return "sentence-transformers"
+    if adapted(model) is not None:
+        return "peft"
+    if any(cls.__name__ == "PreTrainedModel" for cls in type(whole).__mro__):
+        return "transformers"
+    raise UnavailableError(NOT_TRANSFORMERS)
+
+
+def _auto_class(model: Any, whole: Any) -> str:
+    if is_sentence_transformer(whole):
+        msg = "sentence-transformers loads it with a class of its own"
+        raise UnavailableError(msg)
+    found = auto_class_of(model)
+    if found is None:
+        msg = "none of transformers' Auto classes makes this class"
+        raise UnavailableError(msg)
+    return found
+
+
+def _labels(config: Any) -> list[str]:
+    labels = getattr(config, "id2label", None) or {}
+    names = [str(labels[key]) for key in sorted(labels, key=int)]
+    return [] if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
+
+
+def _name(args: Any, facts: dict[str, Any]) -> str:
+    """Return the Hub id that the run pushes to, else its folder's name, else something made of base and task."""
+    hub_id = getattr(args, "hub_model_id", None)
+    if hub_id:
+        return str(hub_id)
+    folder = Path(os.path.abspath(str(getattr(args, "output_dir", None) or ""))).name  # noqa: PTH100 - no links followed
+    if folder.lower() not in _NO_NAMES and not _MADE_UP.fullmatch(folder) and not _is_private(folder):
+        return folder
+    start = facts.get("base_model") or facts.get("architecture") or "model"
+    suffix = facts.get("pipeline_tag") or ("adapter" if facts.get("library_name") == "peft" else "finetuned")
+    return f"{start.rpartition('/')[2]}-{suffix}"
+
+
+def _is_private(name: str) -> bool:
+    """Return whether *name* tells the user's or the machine's name."""
+    with_user = {os.environ.get("USER"), os.environ.get("LOGNAME"), Path.home().name}
+    with_user.add(_account())
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    host = platform.node().lower()
+    return (
+        any(user and len(user) > 2 and user.lower() in words for user in with_user - {"root"})  # noqa: PLR2004
+        or any(user and user.lower() == name.lower() for user in with_user)
+        or (len(host) > 3 and host in name.lower())  # noqa: PLR2004
+    )
+
+
+def _account() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None

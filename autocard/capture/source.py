@@ -1,0 +1,135 @@
+"""Where a data set came from: a Hub id with its commit, local files, memory, a class of the user's own.
+
+Looks at what `datasets` leaves on its objects and at the names in its cache and the Hub's. Rows are not read, nothing
+is called that could run the user's code, and no path is told.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_STREAMED = re.compile(r"hf://datasets/(?P<id>[^@\s]+?)@(?P<sha>[0-9a-f]{40})/")
+_DEPTH = 16
+_FILES = 8
+"""How many names of files are looked at in each step of a stream."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of where a data set came from."""
+
+    hub_id: str | None = None
+    """Id on the Hub."""
+    revision: str | None = None
+    """Commit on the Hub."""
+    config: str | None = None
+    """Configuration (subset)."""
+    split: str | None = None
+    """train, test, …"""
+    description: str | None = None
+    """In words."""
+
+
+def find(data: Any) -> Source:
+    """Return where *data* came from."""
+    kind = _kind(data)
+    if kind is None:
+        return Source(description=f"a data set of a class of its own ({_class(data)})")
+    info = getattr(data, "info", None)
+    split = str(data.split) if getattr(data, "split", None) is not None else None
+    hub_id, revision = _from_stream(data) if kind == "IterableDataset" else _from_cache(data)
+    if hub_id is not None:
+        config = getattr(info, "config_name", None)
+        return Source(hub_id, revision, config, split, f"streamed from the Hub ({kind})" if _streams(kind) else None)
+    if revision is not None:
+        return Source(split=split, description="a data set of the Hub, whose exact id the local cache does not tell")
+    return Source(split=split, description=_without_id(data, kind))
+
+
+def _without_id(data: Any, kind: str) -> str:
+    """Return what can be said of a data set that no trace leads to the Hub from; a folder's name is not told."""
+    info = getattr(data, "info", None)
+    builder = getattr(info, "builder_name", None)
+    if kind == "Dataset" and not getattr(data, "cache_files", None):
+        return "an in-memory data set (datasets.Dataset)"  # perhaps loaded once, but what is held now was made here
+    if builder == "generator":
+        return f"rows made by a generator function (datasets.{kind})"
+    if kind == "Dataset" or builder:
+        # The builder's name is the data set's where it was asked for by name: load_dataset("csv", …).
+        named = builder is not None and getattr(info, "dataset_name", None) == builder
+        return f"local files ({builder})" if named else "local files"
+    return "a stream of rows (datasets.IterableDataset)"
+
+
+def _streams(kind: str) -> bool:
+    return kind == "IterableDataset"
+
+
+def _kind(data: Any) -> str | None:
+    """Return Dataset or IterableDataset where *data* is one of the `datasets` library."""
+    for cls in type(data).__mro__:
+        if cls.__module__.split(".")[0] == "datasets" and cls.__name__ in {"Dataset", "IterableDataset"}:
+            return cls.__name__
+    return None
+
+
+def _class(data: Any) -> str:
+    module = type(data).__module__.split(".")[0]
+    name = type(data).__name__
+    return f"{module}.{name}" if module in {"torch", "sentence_transformers", "trl"} else name
+
+
+def _from_cache(data: Any) -> tuple[str | None, str | None]:
+    """Return (id, commit) that the place of the Arrow files proves.
+
+    `datasets` keeps <owner>___<name, in snake case>/<config>/<version>/<commit>/…arrow (builder.py); the name alone is
+    lossy, so the id is taken from the Hub's cache, where the same commit lies under the exact name.
+    """
+    for entry in (getattr(data, "cache_files", None) or ())[:_FILES]:
+        parts = Path(str(entry.get("filename", ""))).parts
+        if len(parts) < 5 or not _COMMIT.fullmatch(parts[-2]):  # noqa: PLR2004 - the five parts above
+            continue
+        return _exact_id(parts[-2], parts[-5]), parts[-2]
+    return None, None
+
+
+def _exact_id(commit: str, folder: str) -> str | None:
+    cache = getattr(sys.modules.get("huggingface_hub.constants"), "HF_HUB_CACHE", None)
+    if not cache or not Path(cache).is_dir():
+        return None
+    owner = folder.partition("___")[0] if "___" in folder else ""
+    for repo in sorted(Path(cache).glob(f"datasets--{owner}--*" if owner else "datasets--*")):
+        if (repo / "snapshots" / commit).is_dir():
+            return repo.name.removeprefix("datasets--").replace("--", "/", 1)
+    return None
+
+
+def _from_stream(data: Any) -> tuple[str | None, str | None]:
+    """Return (id, commit) that every file of a stream names; (None, None) where they differ or name none."""
+    found = set()
+    for name in _file_names(data):
+        match = _STREAMED.search(name)
+        if match is not None:
+            found.add((match["id"], match["sha"]))
+    if len(found) == 1:
+        return found.pop()
+    ids = list(getattr(data, "_token_per_repo_id", None) or ())
+    return (str(ids[0]), None) if len(ids) == 1 and not found else (None, None)
+
+
+def _file_names(data: Any) -> Iterator[str]:
+    step = getattr(data, "_ex_iterable", None)
+    for _ in range(_DEPTH):
+        if step is None:
+            return
+        for key in ("base_files", "files"):
+            names = (getattr(step, "kwargs", None) or {}).get(key)
+            if isinstance(names, list | tuple):
+                yield from (name for name in names[:_FILES] if isinstance(name, str))
+        step = getattr(step, "ex_iterable", None)

@@ -1,0 +1,102 @@
+"""Processes and who started them, against the variables that managers and launchers set."""
+
+from types import SimpleNamespace
+
+import models
+import pytest
+import torch
+from transformers import TrainingArguments
+
+from autocard.capture import Seen, cluster, software
+from autocard.record import empty_leaves
+from autocard.settings import Settings
+
+
+def look(environ, world_size=1, model=None, **arguments):
+    missing = {}
+    args = SimpleNamespace(world_size=world_size, **arguments)
+    part = cluster.capture(Seen(Settings(), args, None, model=model), missing, environ)
+    assert [path for path in empty_leaves(part, "job") if path not in missing] == []
+    return part
+
+
+def test_one_process_at_home_is_no_job(tmp_path):
+    missing = {}
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+
+    part = cluster.capture(Seen(Settings(), args, None, model=models.bert()), missing, {})
+
+    assert (part.world_size, part.distributed, part.nodes_expected, part.nodes_reporting) == (1, "none", 1, 1)
+    assert part.workload_manager is None
+    assert "workload manager" in missing["job.workload_manager"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "manager", "number"),
+    [
+        ({"SLURM_JOB_ID": "4711", "SLURMD_NODENAME": "secret01"}, "slurm", "4711"),
+        ({"PBS_JOBID": "815.head.secret.example"}, "pbs", "815"),
+        ({"LSB_JOBID": "99"}, "lsf", "99"),
+        ({"JOB_ID": "12", "SGE_ROOT": "/opt/sge"}, "sge", "12"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": "secret-pod"}, "kubernetes", None),
+        ({"JOB_ID": "12"}, None, None),
+    ],
+)
+def test_a_manager_is_known_by_its_variable_and_only_the_number_of_the_job_is_told(environ, manager, number):
+    part = look(environ)
+
+    assert (part.workload_manager, part.job_id) == (manager, number)
+    assert "secret" not in part.model_dump_json()
+    assert "10.0.0.1" not in part.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("world_size", "environ", "nodes"),
+    [
+        (4, {"GROUP_WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}, 2),
+        (8, {"LOCAL_WORLD_SIZE": "4"}, 2),
+        (8, {"SLURM_NNODES": "2"}, 2),
+        (1, {"SLURM_NNODES": "4"}, 1),
+        (2, {}, None),
+        (2, {"LOCAL_WORLD_SIZE": "junk"}, None),
+    ],
+)
+def test_nodes_are_those_of_the_launcher(world_size, environ, nodes):
+    assert look(environ, world_size=world_size).nodes_expected == nodes
+
+
+def test_kinds_of_parallelism_are_told_apart():
+    class FullyShardedDataParallel(torch.nn.Module):
+        """FSDP is told by its class's name."""
+
+    zero = SimpleNamespace(deepspeed_config={"zero_optimization": {"stage": 3}})
+
+    assert look({}, world_size=2).distributed == "DDP"
+    assert look({}, world_size=2, model=FullyShardedDataParallel()).distributed == "FSDP"
+    assert look({}, world_size=2, deepspeed_plugin=zero).distributed == "DeepSpeed ZeRO-3"
+    assert look({}, parallelism_config=SimpleNamespace(tp_size=2), world_size=2).distributed == "tensor parallelism"
+    assert look({}, n_gpu=2).distributed == "DataParallel (2 GPUs in one process)"
+
+
+def test_versions_are_those_of_what_was_imported():
+    import importlib.metadata
+    import platform
+    import sys
+
+    found = software.capture(Seen(Settings(), None, None), {})
+
+    assert found["python"] == platform.python_version()
+    for name in ("transformers", "torch", "datasets", "tokenizers"):
+        assert found[name] == importlib.metadata.version(name)
+    assert "deepspeed" not in sys.modules
+    assert "deepspeed" not in found
+
+
+def test_the_system_is_told_without_what_tells_the_machine():
+    import platform
+
+    found = software.capture(Seen(Settings(), None, None), {})
+
+    assert found["os"].startswith(platform.system())
+    assert platform.release() not in found["os"]
+    assert platform.node() not in found["os"]

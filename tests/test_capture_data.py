@@ -1,0 +1,332 @@
+"""Data sets and preprocessing, against what `datasets` and the collator do."""
+
+from types import SimpleNamespace
+
+import models
+import pytest
+import torch
+from datasets import Dataset, IterableDataset, load_dataset
+
+from autocard.capture import Seen, data
+from autocard.record import empty_leaves
+from autocard.settings import Settings
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+
+
+def loader(rows, collate=None):
+    return SimpleNamespace(dataset=rows, collate_fn=collate)
+
+
+def look(rows, settings=None, collate=None, processing_class=None, **args):
+    missing = {}
+    seen = Seen(
+        settings or Settings(),
+        SimpleNamespace(**args),
+        None,
+        model=torch.nn.Linear(1, 1),
+        processing_class=processing_class,
+        train_dataloader=loader(rows, collate),
+    )
+    part = data.capture(seen, missing)
+    assert [path for path in empty_leaves(part, "data") if path not in missing] == []
+    return part, missing
+
+
+def only(part):
+    (entry,) = part.train
+    return entry
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory):
+    """A real run with two evaluation sets; what was captured at the start and at each evaluation."""
+    sets = []
+
+    class Evaluations(models.Watch):
+        def on_evaluate(self, args, state, control, metrics=None, **objects):
+            super().on_evaluate(args, state, control, **objects)
+            sets.append(data.evaluation_set(self.seen, metrics))
+
+    missing = {}
+    watch = Evaluations(lambda seen: data.capture(seen, missing))
+    models.train(
+        models.bert(),
+        models.tokens(16),
+        tmp_path_factory.mktemp("run"),
+        watch,
+        trainer={
+            "processing_class": models.tokenizer(),
+            "eval_dataset": {"easy": models.tokens(4), "hard_b": models.tokens(6)},
+        },
+        eval_strategy="steps",
+        eval_steps=2,
+    )
+    return watch.result, sets
+
+
+def test_a_data_set_from_memory_is_described_and_not_named(ordinary):
+    entry = only(ordinary[0])
+
+    assert entry.dataset_id is None
+    assert entry.description == "an in-memory data set (datasets.Dataset)"
+    assert entry.rows == 16
+    assert sorted(entry.columns) == ["attention_mask", "input_ids", "label"]  # what the trainer left of them
+    assert entry.inferred is None
+
+
+def test_the_preprocessing_is_that_of_the_trainer_s_own_objects(ordinary):
+    found = ordinary[0].preprocessing
+
+    assert found.collator == "DataCollatorWithPadding"
+    assert found.tokenizer == type(models.tokenizer()).__name__
+    assert found.vocabulary_count == len(models.WORDS)
+    assert found.max_length == 32
+    assert found.longest_input == max(len(row) for row in models.tokens(16)["input_ids"])
+    assert found.padding_side == "right"
+
+
+def test_each_evaluation_set_is_named_as_its_metrics_are(ordinary):
+    assert [(entry.name, entry.rows) for entry in ordinary[1]] == [("easy", 4), ("hard_b", 6)]
+
+
+def test_the_reasons_of_an_evaluation_set_are_complete(ordinary):
+    reasons = data.explain(ordinary[1], "data.eval")
+
+    assert [path for path in empty_leaves(ordinary[1], "data.eval") if path not in reasons] == []
+
+
+def test_a_set_of_one_s_own_prefix_gives_it_as_the_name():
+    assert data.set_name({"test_runtime": 1.0, "test_loss": 2.0}) == "test"
+    assert data.set_name({"eval_runtime": 1.0}) is None
+    assert data.set_name({}) is None
+
+
+def test_no_evaluation_loader_is_no_evaluation_set():
+    assert data.evaluation_set(Seen(Settings(), None, None), {"eval_loss": 1.0}) is None
+
+
+def test_one_id_from_a_person_names_the_data_set():
+    entry = only(look(models.texts(), Settings(datasets=("org/data",)))[0])
+
+    assert (entry.dataset_id, entry.inferred, entry.rows) == ("org/data", False, 16)
+
+
+def test_several_ids_from_a_person_stand_beside_the_joined_rows():
+    part, _ = look(models.texts(), Settings(datasets=("org/a", "org/b")))
+
+    assert [entry.dataset_id for entry in part.train] == [None, "org/a", "org/b"]
+    assert part.train[0].description == "2 data sets, joined"
+    assert part.train[0].rows == 16
+
+
+def cached(tmp_path, monkeypatch, owner_and_name, folder, sha=SHA):
+    """Save rows where `datasets` puts those of a Hub data set, and its card where the Hub's cache puts that."""
+    home = tmp_path / "datasets" / folder / "default-1234" / "0.0.0" / sha
+    models.texts().save_to_disk(home)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    if owner_and_name:
+        (tmp_path / "hub" / f"datasets--{owner_and_name.replace('/', '--')}" / "snapshots" / sha).mkdir(parents=True)
+    arrow = next(home.glob("*.arrow"))
+    return Dataset.from_file(str(arrow))
+
+
+def test_the_cache_proves_id_and_commit_of_a_hub_data_set(tmp_path, monkeypatch):
+    rows = cached(tmp_path, monkeypatch, "Open-Orca/SlimOrca", "Open-Orca___slim_orca")
+
+    entry = only(look(rows.select(range(8)).filter(lambda row: row["label"] == 0))[0])
+
+    assert (entry.dataset_id, entry.revision, entry.inferred) == ("Open-Orca/SlimOrca", SHA, True)
+    assert entry.rows == 4
+
+
+def test_a_name_in_snake_case_alone_is_not_made_into_an_id(tmp_path, monkeypatch):
+    rows = cached(tmp_path, monkeypatch, None, "Open-Orca___slim_orca")
+
+    entry = only(look(rows)[0])
+
+    assert entry.dataset_id is None
+    assert entry.description == "a data set of the Hub, whose exact id the local cache does not tell"
+
+
+def test_what_a_person_names_otherwise_loses_what_was_found_of_the_other(tmp_path, monkeypatch):
+    rows = cached(tmp_path, monkeypatch, "Open-Orca/SlimOrca", "Open-Orca___slim_orca")
+
+    same = only(look(rows, Settings(datasets=("Open-Orca/SlimOrca",)))[0])
+    other = only(look(rows, Settings(datasets=("org/copy",)))[0])
+
+    assert (same.revision, same.inferred) == (SHA, False)
+    assert (other.dataset_id, other.revision) == ("org/copy", None)
+
+
+def test_local_files_are_told_without_their_path(tmp_path):
+    (tmp_path / "private.csv").write_text("text,label\na,1\nb,0\n")
+    rows = load_dataset(
+        "csv", data_files={"train": str(tmp_path / "private.csv")}, cache_dir=str(tmp_path / "cache"), split="train"
+    )
+
+    part, missing = look(rows)
+
+    assert only(part).description == "local files (csv)"
+    assert (only(part).split, only(part).rows) == ("train", 2)
+    assert "private" not in part.model_dump_json() + str(missing)
+    assert str(tmp_path) not in part.model_dump_json() + str(missing)
+
+
+def test_a_local_folder_s_name_is_not_told(tmp_path):
+    (tmp_path / "secretfolder").mkdir()
+    (tmp_path / "secretfolder" / "a.csv").write_text("text,label\na,1\n")
+    rows = load_dataset(str(tmp_path / "secretfolder"), cache_dir=str(tmp_path / "cache"), split="train")
+
+    part, _ = look(rows)
+
+    assert only(part).description == "local files"
+    assert "secretfolder" not in part.model_dump_json()
+
+
+def test_a_stream_has_no_rows_and_says_why():
+    part, missing = look(models.texts().to_iterable_dataset())
+
+    assert only(part).rows is None
+    assert "stream" in missing["data.train.0.rows"]
+    assert only(part).description == "a stream of rows (datasets.IterableDataset)"
+
+
+def test_a_stream_from_the_hub_names_id_and_commit():
+    file = f"hf://datasets/Open-Orca/SlimOrca@{SHA}/data/train.parquet"
+
+    def rows(files):
+        yield {"a": len(files)}
+
+    stream = IterableDataset.from_generator(rows, gen_kwargs={"files": [file]}).map(lambda row: row)
+
+    entry = only(look(stream)[0])
+
+    assert (entry.dataset_id, entry.revision, entry.inferred) == ("Open-Orca/SlimOrca", SHA, True)
+
+
+def test_a_torch_data_set_is_told_by_its_class():
+    class MyRows(torch.utils.data.Dataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            msg = "rows are private: nobody reads them"
+            raise AssertionError(msg)
+
+    entry = only(look(MyRows())[0])
+
+    assert entry.description == "a data set of a class of its own (MyRows)"
+    assert entry.rows == 5
+
+
+def test_a_torch_stream_has_no_rows():
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(())
+
+    assert only(look(Stream())[0]).rows is None
+
+
+def test_joined_data_sets_are_told_one_by_one():
+    joined = torch.utils.data.ConcatDataset([models.texts(4), models.texts(8)])
+
+    part, _ = look(joined)
+
+    assert [entry.rows for entry in part.train] == [4, 8]
+
+
+def test_no_loader_at_all_is_a_reason():
+    missing = {}
+
+    part = data.capture(Seen(Settings(), SimpleNamespace(), None, model=torch.nn.Linear(1, 1)), missing)
+
+    assert part.train == []
+    assert "no training data" in missing["data.train"]
+
+
+# -- lengths -----------------------------------------------------------------------------------------------------
+
+
+def test_lengths_are_read_without_calling_a_transform():
+    rows = models.tokens(8)
+
+    def transform(batch):
+        msg = f"a transform of the user's may draw random numbers: {batch}"
+        raise AssertionError(msg)
+
+    rows.set_transform(transform)
+
+    assert look(rows)[0].preprocessing.longest_input == 8
+
+
+def test_lengths_of_shuffled_rows_are_those_of_the_chosen_rows():
+    rows = Dataset.from_dict({"input_ids": [[1] * length for length in (9, 2, 3, 4)]}).select([3, 1])
+
+    assert look(rows)[0].preprocessing.longest_input == 4
+
+
+def test_only_the_first_rows_are_looked_at():
+    rows = Dataset.from_dict({"input_ids": [[1]] * data.LOOKED_AT_ROWS + [[1] * 50]})
+
+    assert look(rows)[0].preprocessing.longest_input == 1
+
+
+def test_inputs_are_cut_where_the_tokenizer_last_cut_if_the_rows_agree():
+    cut = models.tokenizer()
+    encoded = cut(["the cat sat on a mat"] * 3, truncation=True, max_length=4)
+    rows = Dataset.from_dict({"input_ids": encoded["input_ids"]})
+    assert look(rows, processing_class=cut)[0].preprocessing.max_length == 4
+
+    longer = Dataset.from_dict({"input_ids": [[1] * 9]})
+
+    assert look(longer, processing_class=cut)[0].preprocessing.max_length == 32
+
+
+def test_trl_s_own_limit_and_packing_win():
+    found = look(models.tokens(), processing_class=models.tokenizer(), max_length=20, packing=True)[0].preprocessing
+
+    assert (found.max_length, found.packing) == (20, True)
+
+
+def test_a_tokenizer_without_a_limit_gives_none():
+    endless = models.tokenizer()
+    endless.model_max_length = int(1e30)
+
+    part, missing = look(models.texts(), processing_class=endless)
+
+    assert part.preprocessing.max_length is None
+    assert "no limit" in missing["data.preprocessing.max_length"]
+
+
+def test_collators_are_told_without_the_trainer_s_wrappers():
+    import functools
+
+    from transformers import default_data_collator
+    from transformers.trainer_utils import RemoveColumnsCollator
+
+    wrapped = RemoveColumnsCollator(functools.partial(default_data_collator, return_tensors="pt"), ["input_ids"])
+
+    assert look(models.texts(), collate=wrapped)[0].preprocessing.collator == "default_data_collator"
+    assert look(models.texts(), collate=lambda rows: rows)[0].preprocessing.collator == "a function without a name"
+
+
+def test_a_tokenizer_inside_the_collator_is_found():
+    from transformers import DataCollatorWithPadding
+
+    found = look(models.tokens(), collate=DataCollatorWithPadding(models.tokenizer()))[0].preprocessing
+
+    assert found.vocabulary_count == len(models.WORDS)
+
+
+def test_an_image_processor_has_no_vocabulary():
+    class Images:
+        """An image processor has neither length nor padding side."""
+
+    part, missing = look(models.texts(), processing_class=Images())
+
+    assert part.preprocessing.tokenizer == "Images"
+    assert part.preprocessing.vocabulary_count is None
+    assert "tokenizer" in missing["data.preprocessing.vocabulary_count"]
