@@ -1,7 +1,7 @@
-"""Markdown text → front matter, headings, sections and their blocks, each with its place in the text.
+r"""Markdown text → front matter, headings, sections and their blocks, each with its place in the text.
 
 One rule: nothing here is ever printed back. markdown-it-py says which lines are code, comments, lists or tables; places
-are offsets into the text as it stands, and whoever edits slices it. Lines end at "\\n" only, as in that parser once
+are offsets into the text as it stands, and whoever edits slices it. Lines end at "\n" only, as in that parser once
 carriage returns are out of its sight.
 """
 
@@ -98,11 +98,11 @@ class Section:
 
 
 class Document:
-    """A card's text, read once.
+    r"""A card's text, read once.
 
     Attributes:
         text: as it stands in the file, a BOM included.
-        newline: the line ending that its first line has; "\\n" where there is none.
+        newline: the line ending that its first line has; "\n" where there is none.
         front: offsets of the YAML between the `---` lines, or None.
         body: offset where the Markdown begins.
         sections: in order; the first one has no heading.
@@ -139,6 +139,22 @@ class Document:
         while end > self.offset(line) and self.text[end - 1] == "\r":
             end -= 1
         return end
+
+    @property
+    def open_end(self) -> int:
+        """Where the comment or code block begins that is never closed, so that all after it is in it; -1: none is."""
+        last = next((section.blocks[-1] for section in reversed(self.sections) if section.blocks), None)
+        if last is None:
+            return -1
+        text = self.text[last.start : last.end]
+        if last.kind in ("comment", "html") and text.rfind("<!--") > text.rfind("-->"):
+            return last.start
+        is_open = last.kind == "code" and last.tokens[0].type == "fence" and not _closes(text, last.tokens[0].markup)
+        return last.start if is_open else -1
+
+    def body_line(self, offset: int) -> int:
+        """Return the line of the body, counted from 0, that *offset* lies in."""
+        return bisect_right(self._starts, offset) - 1
 
     def line_number(self, offset: int) -> int:
         """Return the line of the file, counted from 1, that *offset* lies in."""
@@ -194,7 +210,8 @@ class Document:
         if split is None:
             return [Block("html", start, end, tokens)]
         # `<!-- guidance --> words`: the words are what a reader sees.
-        return [Block("comment", start, start + split, tokens), Block("paragraph", start + split, end, [])]
+        comment_end = start + len(self.text[start : start + split].rstrip())
+        return [Block("comment", start, comment_end, tokens), Block("paragraph", start + split, end, [])]
 
 
 @lru_cache(maxsize=1)
@@ -267,6 +284,12 @@ def shown_html(html: str) -> tuple[int | None, str]:
     if text and text == tail.strip() and "<" not in text and "\n" not in text and last:
         return last + len(tail) - len(tail.lstrip()), text
     return None, text
+
+
+def _closes(fence: str, mark: str) -> bool:
+    """Return whether the text of a fenced block ends in a line that closes what *mark* opened."""
+    last = fence.rpartition("\n")[2].strip()
+    return "\n" in fence and len(last) >= len(mark) and not last.strip(mark[0])
 
 
 def _extents(headings: list[Heading], end: int) -> list[int]:

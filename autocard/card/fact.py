@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_MARKDOWN = re.compile(r"[`*_\[\]<>{}|~#]")
-_LEADING = re.compile(r"(?:[-+=:]|\d{1,9}[.)])")
+_MARKDOWN = re.compile(r"[`*_\[\]<>{}|~#&$\\]")
+_ENTITIES = {"&": "&amp;", "\\": "&#92;", "$": "&#36;"}
+_LEADING = re.compile(r"(?:[-+](?=[\s-]|$)|=(?==|$)|\d{1,9}[.)](?=\s|$))")
+"""What would make the line an item of a list, or the line above it a heading."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,7 @@ def escape(name: str) -> str:
     my\_model\|\<b\>
     """
     # Entities, not backslashes, where the Hub's formulas (`\\(`, `$$`) look at the text before Markdown does.
-    text = plain(name).replace("&", "&amp;").replace("\\", "&#92;").replace("$", "&#36;")
-    text = _MARKDOWN.sub(lambda found: "\\" + found[0], text)
+    text = _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], "\\" + found[0]), plain(name))
     start = _LEADING.match(text)
     if start is None:
         return text

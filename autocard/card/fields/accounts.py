@@ -1,0 +1,227 @@
+"""Energy and CO2, written out like an account: the parts, their sum, what it was multiplied by, what it does not hold.
+
+One rule: a part that was not measured says so where its figure would stand, and a sum without it is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autocard import units
+from autocard.card.fact import Fact, escape
+from autocard.card.fields.words import table
+from autocard.record import RunRecord
+
+_PARTS = {"gpu": "GPUs", "cpu": "CPUs", "ram": "RAM"}
+_HEAD = ["Part", "kWh", "How"]
+"""Not "Energy": a form's table with a row of that name asks for the fact, and the head would look like it."""
+
+_NOT = "not measured"
+
+_GIVEN = 6
+"""Digits of what a person gave."""
+
+DIFFERS = 0.05
+"""CodeCarbon's figure for the GPUs is told where it differs from the counters' by more than this share."""
+
+J_PER_KWH = 3.6e6
+
+HOW_TO_PLACE = (
+    'CO2: not stated, because no place was given, and grids differ by a factor of 100. `country_iso_code="…"` (three '
+    "letters, such as FRA) gives one to AutoCardCallback; `AUTOCARD_COUNTRY_ISO_CODE` does the same."
+)
+READS_LOW = (
+    "Sums of components leave out fans, power supplies, boards and disks, and read low: on a desktop computer they "
+    "came to 0.71 of what a meter at the wall read (mean of 318 runs, standard deviation 0.10; worked out from the "
+    "data of [Fischer 2025](https://arxiv.org/abs/2509.22092))."
+)
+
+
+def total_places(record: RunRecord) -> int | None:
+    """Return how many decimals of the total are known. None: there is no total.
+
+    No more than its coarsest part has, and no more digits than its best known part has.
+    """
+    energy = record.energy
+    if energy.total_kwh is None:
+        return None
+    known = [(value, _digits(record, part)) for part in _PARTS if (value := _value(record, part))]
+    digits = max((digits for _, digits in known), default=units.MODELLED)
+    return min(units.decimals(value, digits) for value, digits in [*known, (energy.total_kwh, digits)])
+
+
+def total(record: RunRecord) -> str | None:
+    """Return the total in kWh, the number alone."""
+    places = total_places(record)
+    return None if places is None or record.energy.total_kwh is None else units.fixed(record.energy.total_kwh, places)
+
+
+def co2_digits(record: RunRecord) -> int:
+    """Return the significant digits of the CO2 figure: those of the energy, three at most."""
+    places, kwh = total_places(record), record.energy.total_kwh
+    if places is None or not kwh:
+        return units.MODELLED
+    return max(1, min(units.MEASURED, places - units.decimals(kwh, 1) + 1))
+
+
+def co2eq(record: RunRecord) -> str | None:
+    """Return the emissions, as in "1.40 kg CO2eq (location-based)"; None where they are not known."""
+    emissions = record.emissions
+    if emissions.co2eq_g is None:
+        return None
+    said = f"{units.co2eq(emissions.co2eq_g, co2_digits(record))} (location-based)"
+    if emissions.market_based_co2eq_g is not None:
+        said += (
+            f"; {units.co2eq(emissions.market_based_co2eq_g, units.MEASURED)} (market-based, as given by the author)"
+        )
+    return said
+
+
+def energy(record: RunRecord) -> Fact | None:
+    """Return the account, and in one line the total with its parts. None where nothing at all was measured."""
+    if all(_value(record, part) is None for part in _PARTS):
+        return None
+    rows = [[label, _figure(record, part) or "", _how(record, part)] for part, label in _PARTS.items()]
+    rows += _sums(record)
+    block = "\n\n".join([table(_HEAD, rows, frozenset({1})), *_paragraphs(record)])
+    parts = ", ".join(f"{label} {_short(record, part)}" for part, label in _PARTS.items())
+    said = total(record)
+    return Fact(f"{said} kWh at the devices ({parts})" if said else f"in kWh: {parts}", block)
+
+
+def _value(record: RunRecord, part: str) -> float | None:
+    value: float | None = getattr(record.energy, f"{part}_kwh")
+    return value
+
+
+def _digits(record: RunRecord, part: str) -> int:
+    """Return the significant digits that the energy of *part* (gpu, cpu, ram) is known with."""
+    return units.MEASURED if record.energy.sources.get(part, "").startswith("measured") else units.MODELLED
+
+
+def _figure(record: RunRecord, part: str) -> str | None:
+    value = _value(record, part)
+    return None if value is None else units.number(value, _digits(record, part))
+
+
+def _how(record: RunRecord, part: str) -> str:
+    if _value(record, part) is None:
+        reason = record.why_missing(f"energy.{part}_kwh")
+        return f"{_NOT}: {escape(reason.removeprefix(_NOT).lstrip(': '))}" if reason and reason != _NOT else _NOT
+    said = record.energy.sources.get(part)
+    return escape(said) if said else "how is not recorded"
+
+
+def _short(record: RunRecord, part: str) -> str:
+    figure, how = _figure(record, part), record.energy.sources.get(part, "")
+    word = next((word for word in ("measured", "modelled") if how.startswith(word)), None)
+    return f"{figure} {word}" if figure and word else figure or _NOT
+
+
+def _sums(record: RunRecord) -> Iterator[list[str]]:
+    said, energy, pue = total(record), record.energy, record.emissions.pue
+    if said is None:
+        yield ["**At the devices**", "", "no sum, because one of its parts was not measured"]
+        return
+    yield ["**At the devices**", f"**{said}**", "the sum of these"]
+    if energy.facility_kwh is not None:
+        with_building = units.fixed(energy.facility_kwh, total_places(record) or 0)
+        how = f"× PUE {units.shortest(pue, _GIVEN)}, as given" if pue is not None else "× the PUE given for each leg"
+        yield ["With the building", with_building, how]
+
+
+def _paragraphs(record: RunRecord) -> Iterator[str]:
+    """Yield what has to be said beside the table."""
+    for sentences in (_carbon(record), _boundary(record), _apart(record), _checks(record)):
+        text = " ".join(sentences)
+        if text:
+            yield text
+
+
+def _carbon(record: RunRecord) -> Iterator[str]:
+    """Yield how energy became CO2, or why it did not."""
+    emissions, energy = record.emissions, record.energy
+    grams, intensity = emissions.co2eq_g, emissions.intensity_g_per_kwh
+    if grams is None:
+        if energy.total_kwh is not None:
+            yield _why_no_co2(record)
+    else:
+        kwh = energy.total_kwh if energy.facility_kwh is None else energy.facility_kwh
+        if kwh is not None and intensity is not None:
+            shown = units.fixed(kwh, total_places(record) or 0)
+            result = units.co2eq(grams, co2_digits(record))
+            yield (
+                f"CO2: {shown} kWh × {units.number(intensity)} g CO2eq/kWh{_whose(record)} = {result}, location-based: "
+                "by the mean of the grid there."
+            )
+        if energy.facility_kwh is None:
+            yield "No PUE was given, so the building's cooling and losses are not in it (PUE 1.0)."
+    if emissions.market_based_co2eq_g is not None:
+        given = units.co2eq(emissions.market_based_co2eq_g, units.MEASURED)
+        yield f"Market-based (by contracts), as given by the author: {given}."
+    if emissions.water_l is not None:
+        litres = units.number(emissions.water_l, units.MODELLED)
+        yield f"Water: {litres} litres, by the water usage effectiveness that was given."
+
+
+def _whose(record: RunRecord) -> str:
+    """Return in brackets where and when the grid had that intensity, and who says so."""
+    emissions = record.emissions
+    where = ", ".join(filter(None, [emissions.region, emissions.country_name or emissions.country_iso_code]))
+    when = str(emissions.intensity_year) if emissions.intensity_year is not None else None
+    words = [" ".join(filter(None, [escape(where), when])), escape(emissions.intensity_source or "")]
+    if len({leg.intensity_g_per_kwh for leg in record.legs}) > 1:
+        words.insert(0, "mean over the legs, by their energy")
+    text = ", ".join(filter(None, words))
+    return f" ({text})" if text else ""
+
+
+def _why_no_co2(record: RunRecord) -> str:
+    emissions = record.emissions
+    if emissions.country_iso_code is None and not any(leg.place.country_iso_code for leg in record.legs):
+        return HOW_TO_PLACE
+    reason = record.why_missing("emissions.co2eq_g")
+    return f"CO2: not stated, because {escape(reason)}." if reason else "CO2: not stated."
+
+
+def _apart(record: RunRecord) -> Iterator[str]:
+    """Yield what was done twice, and what is not in the total."""
+    energy = record.energy
+    repeated_j = sum(leg.repeated_j or 0 for leg in record.legs)
+    steps = sum(leg.repeated_steps or 0 for leg in record.legs)
+    if repeated_j and energy.total_kwh:
+        kwh = repeated_j / J_PER_KWH
+        share = units.percent(kwh, energy.total_kwh)
+        yield (
+            f"{units.kwh(kwh, units.MODELLED)} of it ({share}) went into {units.plural(steps, 'step')} that had to be "
+            "repeated after interruptions."
+        )
+    apart = [
+        f"{what} {units.kwh(value, units.MODELLED)}"
+        for what, value in (("set-up", energy.setup_kwh), ("evaluation after training", energy.evaluation_kwh))
+        if value
+    ]
+    if apart:
+        yield f"Not in the total: {' and '.join(apart)}."
+
+
+def _checks(record: RunRecord) -> Iterator[str]:
+    """Yield what other instruments say of the same, and how far such a sum can be trusted."""
+    energy = record.energy
+    theirs, ours = energy.codecarbon_gpu_kwh, energy.gpu_kwh
+    if theirs is not None and ours and abs(theirs - ours) > DIFFERS * ours:
+        yield f"CodeCarbon reads {units.kwh(theirs)} for the same GPUs, the counters {units.kwh(ours)}."
+    if energy.node_meter_kwh is not None:
+        yield f"In the same time the nodes' own meters read {units.kwh(energy.node_meter_kwh)} for all that is in them."
+    elif energy.total_kwh is not None:
+        yield READS_LOW
+
+
+def _boundary(record: RunRecord) -> Iterator[str]:
+    """Yield what the total covers, and which nodes it does not know of."""
+    job = record.job
+    if record.energy.boundary:
+        yield f"What is counted: {escape(record.energy.boundary)}."
+    expected, heard = job.nodes_expected, job.nodes_reporting
+    if expected is not None and heard is not None and heard < expected:
+        yield f"Only {units.count(heard)} of {units.count(expected)} nodes reported; what the others used is not in it."

@@ -1,0 +1,223 @@
+"""What the model is: title, summary, type, base, architecture, size, adapter, code."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from autocard import units
+from autocard.card.fact import Fact, code, escape
+from autocard.card.fields.words import bullets, commit, data_name, inline, link, listed
+from autocard.record import Adapter, Model, RunRecord
+
+_SCRATCH = "none"
+"""How `base_model_description` begins where there was no base."""
+_NOT_KNOWN = "not recorded"
+"""How it begins where it says nothing."""
+
+_DIMENSIONS = {
+    "layers": "layers",
+    "decoder_layers": "decoder layers",
+    "hidden_size": "hidden size",
+    "attention_heads": "attention heads",
+    "key_value_heads": "key-value heads",
+    "head_size": "head size",
+    "intermediate_size": "intermediate size",
+    "vocabulary": "vocabulary",
+    "context_length": "context length",
+    "experts": "experts",
+    "experts_per_token": "experts per token",
+    "image_size": "image size",
+    "patch_size": "patch size",
+}
+_COUNTED = frozenset({"layers", "decoder_layers", "attention_heads", "key_value_heads", "experts", "experts_per_token"})
+"""Dimensions that stand after their number (6 layers); the others after their name (hidden size 384)."""
+
+_SETTINGS = {
+    "r": "r",
+    "lora_alpha": "alpha",
+    "lora_dropout": "dropout",
+    "target_modules": "target modules",
+    "modules_to_save": "trained in full",
+    "use_dora": "weight-decomposed (DoRA)",
+    "use_rslora": "rank-stabilised (rsLoRA)",
+    "bias": "bias",
+    "num_virtual_tokens": "virtual tokens",
+}
+"""Adapter settings with a plainer name than PEFT's, in the order in which they are told; the others follow."""
+
+_LABELS = 30
+"""Label names that are shown."""
+
+_MANY = 10**6
+"""From here on a count is said in words too."""
+
+
+def facts(record: RunRecord) -> dict[str, Fact | None]:
+    """Return the facts that tell what the model is."""
+    model = record.model
+    return {
+        "model_id": Fact(escape(model.name)) if model.name else None,
+        "model_summary": _summary(record),
+        "model_type": _type(model),
+        "base_model": _base(model),
+        "repo": _repo(record),
+        "parameters": _as_fact(parameters(model)),
+        "model_specs": _specs(record),
+    }
+
+
+def from_scratch(model: Model) -> bool:
+    """Return whether the record says that there was no base."""
+    return model.base_model is None and (model.base_model_description or "").startswith(_SCRATCH)
+
+
+def parameters(model: Model) -> str | None:
+    """Return the number of parameters, and how many of them were trained."""
+    total, trained = model.parameters_total, model.parameters_trainable
+    if total is None:
+        return None if trained is None else f"{_exactly(trained)} were trained"
+    if trained is None:
+        return _exactly(total)
+    if trained == total:
+        return f"{_exactly(total)}, all of them trained"
+    share = f" ({units.percent(trained, total)})" if total else ""
+    return f"{_exactly(total)} in total, {_exactly(trained)} of them trained{share}"
+
+
+def _exactly(number: int) -> str:
+    """Return a count as people say it, and exactly."""
+    return f"{units.amount(number)} ({units.count(number)})" if number >= _MANY else units.count(number)
+
+
+def _as_fact(line: str | None) -> Fact | None:
+    return None if line is None else Fact(line)
+
+
+def _summary(record: RunRecord) -> Fact | None:
+    """Return one sentence: what was made of which base, for which task, on which data."""
+    model = record.model
+    methods = list(dict.fromkeys(adapter.method for adapter in record.adapters if adapter.method))
+    base = link(model.base_model) if model.base_model else None
+    if base is None and (model.base_model_description or "").startswith("a local checkpoint"):
+        base = "a local checkpoint"
+    if record.adapters:
+        made = f"{_article(methods[0])} {listed(escape(name) for name in methods)} adapter" if methods else "An adapter"
+        made += f" for {base}" if base else ""
+    elif from_scratch(model):
+        made = f"{_article(model.architecture)} {code(model.architecture)} model" if model.architecture else "A model"
+    elif base:
+        made = f"A fine-tuned version of {base}"
+    else:
+        return None
+    task = model.task or model.pipeline_tag
+    labels = f" ({units.count(len(model.labels))} labels)" if model.labels else ""
+    purpose = f" for {escape(task.replace('-', ' ') if task == model.pipeline_tag else task)}{labels}" if task else ""
+    named = [data_name(data) for data in record.data.train if data.dataset_id or data.description]
+    data = f" on {listed(named)}" if named else ""
+    how = "trained from scratch" if from_scratch(model) else "trained"
+    return Fact(f"{made}{', ' + how + purpose + data if purpose or data or from_scratch(model) else ''}.")
+
+
+def _article(noun: str | None) -> str:
+    """Return "A" or "An"; L and I of LoRA and IA³ differ in that."""
+    return "An" if noun and noun[0] in "AEIOaeio" else "A"
+
+
+def _type(model: Model) -> Fact | None:
+    if not (model.architecture or model.model_type):
+        return None
+    names = [code(name) for name in (model.model_type, model.architecture) if name]
+    task = f", {escape(model.task)}" if model.task else ""
+    return Fact(f"{names[0]}{' (' + names[1] + ')' if names[1:] else ''}{task}")
+
+
+def _base(model: Model) -> Fact | None:
+    said = model.base_model_description
+    if model.base_model:
+        where = link(model.base_model, revision=model.base_model_revision)
+        return Fact(f"{where} ({escape(said)})" if said else where)
+    return Fact(escape(said)) if said and not said.startswith(_NOT_KNOWN) else None
+
+
+def _repo(record: RunRecord) -> Fact | None:
+    """Return where the code is; without a public address a commit alone leads nowhere."""
+    remote = record.code.remote
+    if not remote:
+        return None
+    shown = re.sub(r"^https?://", "", remote)
+    is_url = re.fullmatch(r"https?://[\w.~/:%+-]+", remote, re.ASCII) is not None
+    where = f"[{escape(shown)}]({remote})" if is_url else code(remote)
+    if record.code.script:
+        where += f", {code(record.code.script)}"
+    if record.code.commit:
+        changed = ", with changes that are not in it" if record.code.dirty else ""
+        where += f", at {commit(record.code.commit)}{changed}"
+    return Fact(where)
+
+
+def _specs(record: RunRecord) -> Fact | None:
+    model = record.model
+    name = code(model.architecture) if model.architecture else None
+    kind = f" ({code(model.model_type)})" if name and model.model_type else ""
+    entries = {
+        "Architecture": f"{name}{kind}" if name else None,
+        "Dimensions": ", ".join(_dimension(*item) for item in model.dims.items()) or None,
+        "Labels": _labels(model.labels),
+        "Parameters": parameters(model),
+        "Objective": escape(record.training.objective) if record.training.objective else None,
+        **{_adapter_label(record, adapter): _adapter(adapter) for adapter in record.adapters},
+    }
+    block = bullets(entries)
+    if block is None:
+        return None
+    line = [
+        entries["Architecture"],
+        entries["Dimensions"],
+        f"parameters: {parameters(model)}" if parameters(model) else None,
+    ]
+    return Fact("; ".join(filter(None, line)) or " ".join(block.removeprefix("- ").split("\n- ")), block)
+
+
+def _dimension(name: str, value: int) -> str:
+    words = _DIMENSIONS.get(name, name.replace("_", " "))
+    number = units.count(value)
+    return f"{number} {words}" if name in _COUNTED else f"{words} {number}"
+
+
+def _labels(labels: list[str]) -> str | None:
+    if not labels:
+        return None
+    more = f" and {units.count(len(labels) - _LABELS)} more" if len(labels) > _LABELS else ""
+    return f"{', '.join(escape(label) for label in labels[:_LABELS])}{more} ({units.count(len(labels))})"
+
+
+def _adapter_label(record: RunRecord, adapter: Adapter) -> str:
+    return "Adapter" if len(record.adapters) == 1 else f"Adapter {code(adapter.name)}"
+
+
+def _adapter(adapter: Adapter) -> str:
+    """Return method and settings; what is switched off, or as PEFT always has it, says nothing and is left out."""
+    settings = {name: value for name, value in adapter.config.items() if not _says_nothing(name, value)}
+    order = [*(name for name in _SETTINGS if name in settings), *sorted(settings.keys() - _SETTINGS.keys())]
+    words = "; ".join(_setting(name, settings[name]) for name in order)
+    method = escape(adapter.method) if adapter.method else "method not recorded"
+    version = f" (PEFT {inline(adapter.peft_version_runtime)})" if adapter.peft_version_runtime else ""
+    return f"{method}{version}: {words}" if words else f"{method}{version}"
+
+
+def _says_nothing(name: str, value: Any) -> bool:
+    off = value is None or value is False or value in ([], {}, "", "none")
+    return off or name == "task_type" or (name == "init_lora_weights" and value is True)
+
+
+def _setting(name: str, value: Any) -> str:
+    label = _SETTINGS.get(name, code(name))
+    if isinstance(value, list):
+        return f"{label}: {', '.join(code(str(item)) for item in value)}"
+    if value is True:
+        return label if name in _SETTINGS else f"{label} on"
+    if isinstance(value, dict):
+        return f"{label} = {code(json.dumps(value, ensure_ascii=False))}"
+    return f"{label} = {escape(value) if isinstance(value, str) else value}"

@@ -1,0 +1,115 @@
+"""What it cost: hardware, hours, place, energy, CO2. Each figure with its unit and how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from autocard import units
+from autocard.card.fact import Fact, escape
+from autocard.card.fields import accounts
+from autocard.card.fields.machines import gpus, without_gpu
+from autocard.record import RunRecord
+
+_CLOUDS = {
+    "aws": "Amazon Web Services (AWS)",
+    "azure": "Microsoft Azure",
+    "gcp": "Google Cloud",
+    "alibaba": "Alibaba Cloud",
+    "oracle": "Oracle Cloud",
+    "digitalocean": "DigitalOcean",
+}
+
+_SAID_BY = {
+    "argument": "as given by the author",
+    "AUTOCARD_* variable": "as given by the author",
+    "pyproject.toml": "as given by the author",
+    "CodeCarbon's configuration": "as given by the author, in CodeCarbon's configuration",
+    "site file": "as given by those who run the machines",
+    "the machine's firmware": "as the machine's firmware says",
+}
+"""Source of the place → words."""
+
+
+def facts(record: RunRecord) -> dict[str, Fact | None]:
+    """Return the facts of the environmental section."""
+    return {
+        "hardware_type": _as_fact(hardware_type(record)),
+        "hours_used": _as_fact(hours_used(record)),
+        "cloud_provider": _as_fact(_provider(record)),
+        "cloud_region": _as_fact(_region(record)),
+        "co2_emitted": _as_fact(accounts.co2eq(record)),
+        "energy": accounts.energy(record),
+    }
+
+
+def _as_fact(line: str | None) -> Fact | None:
+    return None if line is None else Fact(line)
+
+
+def hardware_type(record: RunRecord, show: Callable[[str], str] = escape) -> str | None:
+    """Return nodes, GPUs and CPU, as in "2 nodes × 4 × NVIDIA A100-SXM4-80GB (80 GiB), AMD EPYC 7763".
+
+    None where it is not known whether GPUs were used: the CPU alone would mislead. *show* makes the names harmless
+    where they will stand.
+    """
+    hardware = record.hardware
+    cpu, nodes = show(hardware.cpu_model) if hardware.cpu_model else None, hardware.nodes or 1
+    if hardware.gpus:
+        return ", ".join(filter(None, [_gpus_in_nodes(record, nodes, show), cpu]))
+    if not without_gpu(record) or cpu is None:
+        return None
+    return f"{units.count(nodes)} nodes × {cpu} (no GPU)" if nodes > 1 else f"{cpu} (no GPU)"
+
+
+def _gpus_in_nodes(record: RunRecord, nodes: int, show: Callable[[str], str]) -> str:
+    """Return the GPUs, those of each node where all nodes have the same."""
+    kinds = record.hardware.gpus
+    if nodes == 1:
+        return gpus(kinds, show=show)
+    if "hardware.gpus" in record.missing:
+        return f"{gpus(kinds, show=show)} on one of {units.count(nodes)} nodes"
+    if all(kind.count % nodes == 0 for kind in kinds):
+        return f"{units.count(nodes)} nodes × {gpus(kinds, share=nodes, show=show)}"
+    return f"{gpus(kinds, show=show)} on {units.count(nodes)} nodes"
+
+
+def hours_used(record: RunRecord) -> str | None:
+    """Return wall-clock and device time, as in "12 h 24 min wall-clock in 3 legs (99.2 GPU-hours; 8 of 8 …)"."""
+    time, hardware = record.time, record.hardware
+    if time.wall_clock_s is None:
+        return None
+    said = f"{units.duration(time.wall_clock_s)} wall-clock"
+    if len(record.legs) > 1:
+        said += f" in {len(record.legs)} legs"
+    notes = []
+    if time.gpu_s:
+        notes.append(f"{units.hours(time.gpu_s)} GPU-hours")
+    elif without_gpu(record):
+        notes.append("no GPU")
+    used = sum(gpu.count for gpu in hardware.gpus)
+    if used and hardware.gpus_allocated is not None and "hardware.gpus" not in record.missing:
+        notes.append(f"{units.count(used)} of {units.count(hardware.gpus_allocated)} allocated GPUs")
+    return f"{said} ({'; '.join(notes)})" if notes else said
+
+
+def place(record: RunRecord) -> str | None:
+    """Return country and region, or None where the country is not known."""
+    emissions = record.emissions
+    country = emissions.country_name or emissions.country_iso_code
+    return ", ".join(filter(None, [emissions.region, country])) if country else None
+
+
+def _provider(record: RunRecord) -> str | None:
+    provider = record.emissions.cloud_provider
+    return None if provider is None else _CLOUDS.get(provider.lower()) or escape(provider)
+
+
+def _region(record: RunRecord) -> str | None:
+    """Return where the machines stood, and who says so."""
+    emissions, where = record.emissions, place(record)
+    named = [escape(text) for text in (emissions.cloud_region, where) if text]
+    if not named:
+        return None
+    said = emissions.place_source
+    by = _SAID_BY.get(said) or f"source: {escape(said)}" if said else None
+    return ", ".join(filter(None, [" (".join(named) + ")" * (len(named) - 1), by]))

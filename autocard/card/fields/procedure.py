@@ -1,0 +1,188 @@
+"""How it was trained: data, preprocessing, number formats, hyperparameters, speeds and sizes."""
+
+from __future__ import annotations
+
+import html
+
+from autocard import units
+from autocard.card.fact import Fact, code, escape
+from autocard.card.fields.machines import peaks
+from autocard.card.fields.words import bullets, count_of, data_sentence
+from autocard.record import Dataset, Preprocessing, RunRecord, Scalar
+
+_ENTITIES = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"})
+"""What the Hub's formulas and templates would look at, beyond what `html.escape` does."""
+
+_EARLY = {
+    "stopped": "stopped before the planned end",
+    "interrupted": "interrupted before the planned end",
+}
+
+
+def facts(record: RunRecord) -> dict[str, Fact | None]:
+    """Return the facts that tell how the model was trained."""
+    return {
+        "training_data": data_sets(record.data.train),
+        "preprocessing": _preprocessing(record.data.preprocessing),
+        "training_regime": _regime(record),
+        "training_hyperparameters": _hyperparameters(record),
+        "speeds_sizes_times": _speeds(record),
+    }
+
+
+def data_sets(sets: list[Dataset]) -> Fact | None:
+    """Return a line for each data set; one alone stands as a sentence."""
+    lines = [(f"{code(data.name)}: " if data.name else "") + data_sentence(data) for data in sets]
+    if not lines:
+        return None
+    return Fact("; ".join(lines), "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else None)
+
+
+def _preprocessing(made: Preprocessing) -> Fact | None:
+    vocabulary = f", vocabulary of {units.count(made.vocabulary_count)}" if made.vocabulary_count is not None else ""
+    side = f", padded on the {escape(made.padding_side)}" if made.padding_side else ""
+    entries = {
+        "Tokenizer or processor": f"{code(made.tokenizer)}{vocabulary}{side}" if made.tokenizer else None,
+        "Longest input that it lets through": _tokens(made.max_length),
+        "Longest input among the rows that were looked at": _tokens(made.longest_input),
+        "Batches made by": code(made.collator) if made.collator else None,
+        "Packing": _packing(made.packing),
+    }
+    return _lines(entries)
+
+
+def _tokens(count: int | None) -> str | None:
+    return None if count is None else units.plural(count, "token")
+
+
+def _packing(packing: bool | None) -> str | None:  # noqa: FBT001 - three states, not a switch
+    if packing is None:
+        return None
+    return "several rows in one sequence" if packing else "none, one row in one sequence"
+
+
+def _lines(entries: dict[str, str | None]) -> Fact | None:
+    """Return the entries as bullets, and in one line."""
+    block = bullets(entries)
+    return (
+        None if block is None else Fact("; ".join(f"{label}: {text}" for label, text in entries.items() if text), block)
+    )
+
+
+def _regime(record: RunRecord) -> Fact | None:
+    """Return the form's own term first, and in brackets what it does not say."""
+    precision = record.precision
+    if precision.regime is None:
+        return None
+    notes = [escape(precision.note)] if precision.note else []
+    if precision.quantization:
+        notes.append(f"base weights quantized: {_quantization(precision.quantization)}")
+    if precision.tf32:
+        notes.append("fp32 matrix products may use TF32")
+    return Fact(f"{precision.regime} ({'; '.join(notes)})" if notes else precision.regime)
+
+
+def _quantization(settings: dict[str, Scalar]) -> str:
+    """Return method and bits, then the other settings that are on."""
+    method, bits = settings.get("method"), settings.get("bits")
+    first = " ".join(filter(None, [escape(str(method)) if method else "", f"{bits} bits" if bits else ""]))
+    others = [
+        f"{escape(name.replace('_', ' '))} {escape(str(value))}"
+        if value is not True
+        else escape(name.replace("_", " "))
+        for name, value in settings.items()
+        if name not in {"method", "bits"} and value not in (None, False)
+    ]
+    return ", ".join(filter(None, [first, *others]))
+
+
+def _hyperparameters(record: RunRecord) -> Fact | None:
+    """Return what shapes the result in plain words, the settings that differ from the library's, the others folded."""
+    training, run = record.training, record.run
+    batch, seed = training.effective_batch_size, training.seed
+    entries = {
+        "Length": _length(record),
+        "Effective batch size": f"{units.plural(batch, 'sample')} for each optimizer step"
+        if batch is not None
+        else None,
+        "Optimizer": escape(training.optimizer) if training.optimizer else None,
+        "Learning-rate schedule": escape(training.scheduler) if training.scheduler else None,
+        "Seed": str(seed) if seed is not None else None,
+        "Ended": _EARLY.get(run.status or ""),
+    }
+    changed = [name for name in training.non_default if name in training.hyperparameters]
+    values = {name: value for name, value in training.hyperparameters.items() if name not in changed}
+    differing = ", ".join(f"{code(name)} {_value(training.hyperparameters[name])}" for name in changed)
+    entries["Settings that differ from the library's defaults"] = differing or None
+    block = bullets(entries)
+    if block is None and not values:
+        return None
+    line = "; ".join(f"{label}: {text}" for label, text in entries.items() if text)
+    return Fact(line or _plainly(values), "\n\n".join(filter(None, [block, _folded(values)])))
+
+
+def _length(record: RunRecord) -> str | None:
+    run = record.run
+    if run.global_step is None:
+        return None
+    planned = f" of {units.count(run.max_steps)} planned" if run.max_steps not in (None, run.global_step) else ""
+    epochs = f" ({count_of(run.epochs, 'epoch')})" if run.epochs is not None else ""
+    return f"{units.plural(run.global_step, 'optimizer step')}{planned}{epochs}"
+
+
+def _value(value: Scalar) -> str:
+    """Return a setting as it was given: a float in the notation that Python shows."""
+    return escape(value) if isinstance(value, str) else str(value)
+
+
+def _plainly(values: dict[str, Scalar]) -> str:
+    return ", ".join(f"{code(name)} {_value(value)}" for name, value in values.items())
+
+
+def _folded(values: dict[str, Scalar]) -> str | None:
+    """Return the settings at their defaults, folded away. One HTML block, so no Markdown and no blank line in it."""
+    if not values:
+        return None
+    items = ", ".join(f"<code>{_html(name)}</code> {_html(str(value))}" for name, value in values.items())
+    summary = units.plural(len(values), "setting") + " at the library's default"
+    return f"<details>\n<summary>{summary}</summary>\n<p>{items}</p>\n</details>"
+
+
+def _html(text: str) -> str:
+    return html.escape(" ".join(text.split())).translate(_ENTITIES)
+
+
+def _speeds(record: RunRecord) -> Fact | None:
+    time, run = record.time, record.run
+    between = [units.instant(when) for when in (run.started_at, run.ended_at) if when]
+    legs = f" (sum of {len(record.legs)} legs)" if len(record.legs) > 1 else ""
+    speeds = [
+        f"{units.number(value)} {unit}"
+        for value, unit in ((time.samples_per_s, "samples/s"), (time.steps_per_s, "optimizer steps/s"))
+        if value is not None
+    ]
+    last = " (of the last leg)" if len(record.legs) > 1 else ""
+    evaluation = f"{units.duration(time.eval_s)}{last}, within the wall-clock time" if time.eval_s else None
+    return _lines(
+        {
+            "Start and end": " to ".join(between) if len(between) > 1 else None,
+            "Wall-clock time": f"{units.duration(time.wall_clock_s)}{legs}" if time.wall_clock_s is not None else None,
+            "Evaluation during training": evaluation,
+            "Speed": f"{', '.join(speeds)}{last}" if speeds else None,
+            "Input tokens seen": units.count(time.tokens) if time.tokens is not None else None,
+            "Floating-point operations": _operations(record),
+            "Size of the saved weights": _size(record.model.saved_bytes),
+            "Peak GPU memory": peaks(record),
+        }
+    )
+
+
+def _operations(record: RunRecord) -> str | None:
+    flops, method = record.time.flops, record.time.flops_method
+    if flops is None:
+        return None
+    return f"{units.operations(flops)}{f', counted as {escape(method)}' if method else ''}"
+
+
+def _size(saved_bytes: int | None) -> str | None:
+    return None if saved_bytes is None else units.size(saved_bytes)

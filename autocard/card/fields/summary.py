@@ -1,0 +1,51 @@
+"""The few facts that one wants to see first, as plain text for a terminal: no Markdown in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autocard.card.fact import plain
+from autocard.card.fields import accounts, impact
+from autocard.card.fields.testing import measures, shown
+from autocard.record import RunRecord
+
+_LEAVES = {
+    "Base model": "model.base_model",
+    "Training regime": "precision.regime",
+    "Hardware": "hardware.gpus",
+    "Hours used": "time.wall_clock_s",
+    "Results": "evaluation.results",
+    "Energy": "energy.total_kwh",
+    "CO2eq": "emissions.co2eq_g",
+}
+"""What is shown → the leaf of the record whose reason explains its absence."""
+
+
+def summary(record: RunRecord) -> dict[str, str]:
+    """Return label → text; where a fact is not there, the text says why."""
+    known = _known(record)
+    return {label: known.get(label) or _why(record, leaf) for label, leaf in _LEAVES.items()}
+
+
+def _known(record: RunRecord) -> Mapping[str, str | None]:
+    model = record.model
+    total = accounts.total(record)
+    results = ", ".join(
+        f"{plain(one.name)} {shown(one.value)}{f' ({plain(one.dataset)})' if one.dataset else ''}"
+        for one in measures(record)
+    )
+    base = model.base_model or model.base_model_description
+    return {
+        "Base model": plain(base) if base else None,
+        "Training regime": record.precision.regime,
+        "Hardware": impact.hardware_type(record, show=plain),
+        "Hours used": impact.hours_used(record),
+        "Results": results,
+        "Energy": f"{total} kWh at the devices" if total else None,
+        "CO2eq": accounts.co2eq(record),
+    }
+
+
+def _why(record: RunRecord, leaf: str) -> str:
+    reason = record.why_missing(leaf)
+    return f"not known: {plain(reason)}" if reason else "not known"

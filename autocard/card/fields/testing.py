@@ -1,0 +1,155 @@
+"""What it was tested on, by which metrics, with which results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from autocard import units
+from autocard.card.fact import Fact, code, escape
+from autocard.card.fields.procedure import data_sets
+from autocard.card.fields.words import listed, table
+from autocard.record import Metric, RunRecord
+
+METRIC_DIGITS = 4
+"""Significant digits of a metric: the trainer works it out exactly; how well it tells the truth it does not know."""
+
+_SPEED = ("runtime", "samples_per_second", "steps_per_second", "jit_compilation_time", "model_preparation_time")
+"""Ends of names that time the evaluation and say nothing about the model."""
+
+_POINTS = 20
+"""Evaluations during training that are shown."""
+
+
+def facts(record: RunRecord) -> dict[str, Fact | None]:
+    """Return the facts that tell how the model was evaluated."""
+    results = measures(record)
+    return {
+        "testing_data": data_sets(record.data.eval),
+        "testing_metrics": _metrics(results),
+        "results": _results(record, results),
+    }
+
+
+def measures(record: RunRecord) -> list[Metric]:
+    """Return the results that are about the model, not about the evaluation's speed."""
+    return [metric for metric in record.evaluation.results if not metric.name.endswith(_SPEED)]
+
+
+def shown(value: float) -> str:
+    """Return a metric's value for people; counts exactly."""
+    return units.count(value) if isinstance(value, int) else units.number(value, METRIC_DIGITS)
+
+
+def _metrics(results: list[Metric]) -> Fact | None:
+    names = list(dict.fromkeys(metric.name for metric in results))
+    if not names:
+        return None
+    own = [code(name) for name in names if name != "loss"]
+    parts = []
+    if "loss" in names:
+        parts.append(f"{code('loss')} (the training objective, on the testing data)")
+    if own:
+        parts.append(f"{listed(own)} (as the run's own evaluation reported it)")
+    return Fact("; ".join(parts), "\n".join(f"- {part}" for part in parts) if len(parts) > 1 else None)
+
+
+def _results(record: RunRecord, results: list[Metric]) -> Fact | None:
+    blocks = [_table(results), _best(record), _course(record)]
+    block = "\n\n".join(filter(None, blocks))
+    if not block:
+        return None
+    line = "; ".join(f"{_where(metric)}{escape(metric.name)} {shown(metric.value)}" for metric in results)
+    return Fact(line or _best(record) or f"training loss {_loss(record)}", block)
+
+
+def _where(metric: Metric) -> str:
+    return f"{code(metric.dataset)}: " if metric.dataset else ""
+
+
+def _table(results: list[Metric]) -> str | None:
+    """Return one row for each figure; columns that say the same everywhere, or nothing, are left out."""
+    if not results:
+        return None
+    columns = [
+        ("Data", [code(one.dataset) if one.dataset else "" for one in results]),
+        ("From", [f"{code('predict()')}" if one.split == "prediction" else code("evaluate()") for one in results]),
+        ("Step", [units.count(one.step) if one.step is not None else "" for one in results]),
+        ("Metric", [escape(one.name) for one in results]),
+        ("Value", [shown(one.value) for one in results]),
+    ]
+    kept = [(head, cells) for head, cells in columns if head in {"Metric", "Value"} or _differ(cells)]
+    right = frozenset(number for number, (head, _) in enumerate(kept) if head in {"Step", "Value"})
+    rows = zip(*(cells for _, cells in kept), strict=True)
+    return table([head for head, _ in kept], rows, right)
+
+
+def _differ(cells: list[str]) -> bool:
+    return len(set(cells)) > 1 or (
+        len(cells) == 1 and cells[0].strip("`") not in {"", "evaluate()"} and not cells[0].isdigit()
+    )
+
+
+def _best(record: RunRecord) -> str | None:
+    best = record.evaluation.best
+    if best is None or best.metric is None or best.value is None:
+        return None
+    step = f", at step {units.count(best.step)}" if best.step is not None else ""
+    loaded = {True: "These are the weights of this model.", False: "This model's weights are those of the last step."}
+    verdict = f" {loaded[best.loaded]}" if best.loaded is not None else ""
+    name = escape(best.metric.removeprefix("eval_"))
+    return f"Best {name} during training: {shown(best.value)}{step}.{verdict}"
+
+
+def _loss(record: RunRecord) -> str:
+    loss = record.evaluation.train_loss
+    return "" if loss is None else shown(loss)
+
+
+def _course(record: RunRecord) -> str | None:
+    """Return the evaluations during training, the best one in bold; the training loss alone where there were none."""
+    loss = record.evaluation.train_loss
+    mean = None if loss is None else f"Training loss, mean over the {_span(record)}: {shown(loss)}."
+    points = _by_step(record.evaluation.history)
+    if len(points) <= 1:
+        return mean
+    names = [name for name in _names(points) if not name.endswith(_SPEED)]
+    best = record.evaluation.best
+    rows = []
+    for point in points[-_POINTS:]:
+        cells = [
+            _cell(point.get("epoch"), plain=True),
+            _cell(point.get("step"), plain=True),
+            *(_cell(point.get(name)) for name in names),
+        ]
+        marked = best is not None and best.step is not None and point.get("step") == best.step
+        rows.append([f"**{cell}**" if marked and cell else cell for cell in cells])
+    head = ["Epoch", "Step", *(escape(name.removeprefix("eval_")) for name in names)]
+    which = f"The last {_POINTS} of {len(points)} evaluations" if len(points) > _POINTS else "Evaluations"
+    mark = ", the best in bold" if best is not None and best.step is not None else ""
+    course = f"{which} during training{mark}:\n\n{table(head, rows, frozenset(range(len(head))))}"
+    return "\n\n".join(filter(None, [mean, course]))
+
+
+def _by_step(history: Iterable[dict[str, float | int | str]]) -> list[dict[str, float | int | str]]:
+    """Return the log's evaluations, one point for each step: of several sets together, of one set the last."""
+    points: dict[float | int | str | None, dict[str, float | int | str]] = {}
+    for point in history:
+        if any(key.startswith("eval_") for key in point):
+            points.setdefault(point.get("step"), {}).update(point)
+    return list(points.values())
+
+
+def _span(record: RunRecord) -> str:
+    return "steps of the last leg" if len(record.legs) > 1 else "steps"
+
+
+def _names(points: Iterable[dict[str, float | int | str]]) -> list[str]:
+    return list(dict.fromkeys(key for point in points for key in point if key.startswith("eval_")))
+
+
+def _cell(value: float | str | None, *, plain: bool = False) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return escape(value)
+    return units.shortest(value, METRIC_DIGITS + 2) if plain else shown(value)

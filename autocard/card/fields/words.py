@@ -1,0 +1,108 @@
+"""Phrases that several parts of a card use: links to the Hub, lists, tables, rows of a data set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
+
+from autocard import units
+from autocard.card.fact import code, escape, plain
+from autocard.record import Dataset
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHOWN_COMMIT = 12
+
+_COLUMNS = 12
+"""Columns of a data set that are named."""
+
+HUB = "https://huggingface.co"
+
+
+def inline(text: str) -> str:
+    """Return *text* made harmless for the middle of a line, where "1." and "-" mean nothing: versions stay exact."""
+    return escape("x" + plain(text))[1:]
+
+
+def count_of(value: float, one: str) -> str:
+    """Return a number that need not be whole, and its noun: 1 epoch, 0.8 epochs."""
+    return f"{units.shortest(value)} {one if value == 1 else one + 's'}"
+
+
+def hub_id(name: str | None) -> bool:
+    """Return whether *name* can be the id of a repository of the Hub, and is no path."""
+    return name is not None and _HUB_ID.fullmatch(name) is not None and ".." not in name and "--" not in name
+
+
+def link(name: str, kind: str = "", revision: str | None = None) -> str:
+    """Return a link to the Hub repository *name*, and the commit it stood at; a name that is no id stands as it is.
+
+    Args:
+        name: id on the Hub.
+        kind: "" for a model, "datasets/" for a data set.
+        revision: commit or branch.
+    """
+    if not hub_id(name):
+        return escape(name)
+    shown = f"[{escape(name)}]({HUB}/{kind}{quote(name)})"
+    return f"{shown} at {commit(revision)}" if revision else shown
+
+
+def commit(revision: str) -> str:
+    """Return a commit's short name, or a branch or tag."""
+    if _COMMIT.fullmatch(revision):
+        return f"commit {code(revision[:_SHOWN_COMMIT])}"
+    return f"revision {code(revision)}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return *items* as a list in a sentence: a, b and c."""
+    texts = list(items)
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+
+
+def bullets(entries: Mapping[str, str | None]) -> str | None:
+    """Return "- Label: text" lines of the entries that have a text, or None where none has."""
+    lines = [f"- {label}: {text}" for label, text in entries.items() if text]
+    return "\n".join(lines) or None
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
+    """Return a Markdown table; the cells are Markdown in which pipes are escaped.
+
+    Args:
+        head: titles of the columns.
+        rows: cells.
+        right: columns that are set to the right.
+    """
+    ruler = ["---:" if number in right else "---" for number in range(len(head))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ruler, *rows])
+
+
+def data_name(data: Dataset) -> str:
+    """Return a link to a data set, or what can honestly be said of one that is not on the Hub."""
+    if data.dataset_id:
+        return link(data.dataset_id, "datasets/")
+    return escape(data.description) if data.description else "data without a recorded source"
+
+
+def data_sentence(data: Dataset) -> str:
+    """Return one line on a data set: where from, which part, how many rows, which columns."""
+    parts = [data_name(data)]
+    if data.dataset_id and data.revision:
+        parts[0] += f" at {commit(data.revision)}"
+    if data.dataset_id and data.inferred:
+        parts[0] += " (id worked out from the data's traces)"
+    if data.config:
+        parts.append(f"configuration {code(data.config)}")
+    if data.split:
+        parts.append(f"split {code(data.split)}")
+    if data.rows is not None:
+        parts.append(units.plural(data.rows, "row"))
+    if data.columns:
+        names = ", ".join(code(name) for name in data.columns[:_COLUMNS])
+        more = f" and {units.count(len(data.columns) - _COLUMNS)} more" if len(data.columns) > _COLUMNS else ""
+        parts.append(f"columns {names}{more}")
+    said = ", ".join(parts)
+    return said if data.dataset_id else said[0].upper() + said[1:]

@@ -1,0 +1,204 @@
+"""A document and the table of words → what the form asks for, and what stands there now.
+
+One rule: nothing is decided here about writing. Bodies of headings are told apart from what merely stands in a section:
+comments, advice in italics, a form's own sentences and labelled lines are no answer.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from autocard.card import placeholders, slots
+from autocard.card.document import Block, Document, Section
+from autocard.card.labels import Labels, words
+from autocard.card.placeholders import Empty
+from autocard.card.slots import Slot
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One slot and the fact it asks for.
+
+    Attributes:
+        slot: where it is.
+        fact: the template variable.
+        value: what stands there, line endings as they are.
+        empty: which placeholder that is; None: it is a value.
+        fallback: it asks only if nothing else does.
+    """
+
+    slot: Slot
+    fact: str
+    value: str
+    empty: Empty | None
+    fallback: bool = False
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing at all stands there."""
+        return self.empty is not None and self.empty.notation == "blank"
+
+
+def read(document: Document, labels: Labels, ours: Collection[tuple[int, int]] = ()) -> tuple[list[Asked], list[Slot]]:
+    """Return the slots of *document* that ask for a fact which *labels* knows, and all labelled lines, in order.
+
+    Blocks within the places *ours* (start, end) are text of ours: they are no person's answer to their heading.
+    """
+    found = list(slots.labelled(document))
+    asked = list(_lines(document, labels, found))
+    head = slots.title(document)
+    if head is not None:
+        asked.append(_title(document, labels, head))
+    starts = [slot.at for slot in found]
+    known = {one.slot.at for one in asked}
+    for index, section in enumerate(document.sections):
+        if section.heading is not None:
+            own = found[bisect_left(starts, section.start) : bisect_left(starts, section.end)]
+            reader = _Body(
+                document, labels, index, own, known, [one for one in ours if section.start <= one[0] < section.end]
+            )
+            asked += reader.asked(is_title=head is not None and head.section == index)
+    return sorted(asked, key=lambda one: one.slot.start), found
+
+
+def empty(document: Document, labels: Labels, value: str, section: Section) -> Empty | None:
+    """Return what kind of placeholder or generated text *value* is, or None."""
+    found = placeholders.find(value, labels.names, document.references)
+    if found is None and placeholders.is_generated(
+        value.replace("\r\n", "\n"), document.text[section.start : section.end]
+    ):
+        return Empty("generated")
+    return found
+
+
+def is_advice(paragraph: str, labels: Labels) -> bool:
+    """Return whether *paragraph* is a form's own, and no answer."""
+    return placeholders.is_guidance(paragraph, labels.boilerplate)
+
+
+def _lines(document: Document, labels: Labels, found: Iterable[Slot]) -> Iterator[Asked]:
+    for slot in found:
+        value = document.text[slot.start : slot.end]
+        kind = empty(document, labels, value, document.sections[slot.section])
+        fact = labels.fact(slot.label, slot.path)
+        if fact is not None and not fact[1]:
+            yield Asked(slot, fact[0], value, kind)
+        elif kind is not None and (named := labels.variable(kind.variable)):
+            yield Asked(slot, named, value, kind)
+
+
+def _title(document: Document, labels: Labels, slot: Slot) -> Asked:
+    value = document.text[slot.start : slot.end]
+    kind = empty(document, labels, value, document.sections[slot.section])
+    if kind is None and words(value) in labels.titles:
+        kind = Empty("bare")
+    return Asked(slot, "model_id", value, kind)
+
+
+class _Body:
+    """One section's own text, told apart."""
+
+    def __init__(
+        self,
+        document: Document,
+        labels: Labels,
+        index: int,
+        own: list[Slot],
+        known: set[int],
+        ours: list[tuple[int, int]],
+    ) -> None:
+        """*own*: labelled slots of the section; *known*: places of labels whose fact is known; *ours*: as in `read`."""
+        self.ours = ours
+        self.document = document
+        self.labels = labels
+        self.index = index
+        self.section = document.sections[index]
+        self.own = own
+        self.known = known
+
+    def asked(self, *, is_title: bool) -> Iterator[Asked]:
+        """Yield what is asked: by each placeholder that names a variable, and by the heading itself."""
+        heading = self.section.path[-1]
+        fact = ("model_summary", True) if is_title else self.labels.heading(heading, self.section.path[:-1])
+        content: list[Block] = []
+        taken = False
+        for block in self.section.blocks:
+            role, start, end = self._role(block)
+            if role == "content":
+                content.append(block)
+            if role != "placeholder":
+                continue
+            words = slots.after_marker(self.document.text, start, end) if block.kind == "list" else start
+            kind = empty(self.document, self.labels, self.document.text[words:end], self.section)
+            named = self.labels.variable(kind.variable) if kind else None
+            if named is not None:
+                taken = taken or (fact is not None and named == fact[0])
+                yield self._one(start, end, named, kind)
+            elif fact is not None and not taken:
+                taken = True
+                yield self._one(start, end, fact[0], kind, fallback=fact[1])
+        if taken or fact is None:
+            return
+        if content:
+            value = self.document.text[content[0].start : content[-1].end].replace("\r\n", "\n")
+            whole = self.document.text[self.section.start : self.section.end]
+            kind = Empty("generated") if placeholders.is_generated(value, whole) else None
+            yield self._one(content[0].start, content[-1].end, fact[0], kind, fallback=fact[1])
+        else:
+            place = _place(self.document, self.labels, self.section, at_end=fact[0] in self.labels.body_at_end)
+            yield self._one(place, place, fact[0], Empty("blank"), fallback=fact[1])
+
+    def _one(self, start: int, end: int, fact: str, kind: Empty | None, *, fallback: bool = False) -> Asked:
+        slot = Slot("body", self.section.path[-1], self.section.path, start, end, self.index)
+        return Asked(slot, fact, self.document.text[start:end], kind, fallback)
+
+    def _role(self, block: Block) -> tuple[str, int, int]:
+        """Return what *block* is: inert, labelled, placeholder or content; and the placeholder's place."""
+        text, start, end = self.document.text, block.start, block.end
+        if block.kind in ("comment", "rule") or any(one[0] <= start and end <= one[1] for one in self.ours):
+            return "inert", start, end
+        if any(self._labels(slot, block) for slot in self.own):
+            return "labelled", start, end
+        if block.kind == "paragraph" and placeholders.is_guidance(text[start:end], self.labels.boilerplate):
+            start = max(text.rfind("\n", start, end) + 1, start)
+            if start == block.start:
+                return "inert", start, end
+            role = "inert"
+        else:
+            role = "content"
+        start, end = slots.trim(text, start, end)
+        words = slots.after_marker(text, start, end) if block.kind == "list" else start
+        if block.kind in ("paragraph", "list") and words < end and self._asks(text[words:end]):
+            return "placeholder", start, end
+        return role, block.start, block.end
+
+    def _labels(self, slot: Slot, block: Block) -> bool:
+        """Return whether *slot*, its label or its value, makes *block* labelled lines rather than an answer."""
+        if not (block.start <= slot.at < block.end or block.start <= slot.start < block.end):
+            return False
+        # A list item that merely looks like `word: value` is content, unless the word is known.
+        return slot.at in self.known or (slot.start == slot.end and not slot.plain)
+
+    def _asks(self, value: str) -> bool:
+        return placeholders.find(value, self.labels.names, self.document.references) is not None
+
+
+def _place(document: Document, labels: Labels, section: Section, *, at_end: bool) -> int:
+    """Return where the text of an empty body goes: after guidance and before labelled lines, or after everything.
+
+    Always the start of a line, or the end of the text.
+    """
+    place = section.start
+    for block in section.blocks:
+        text = document.text[block.start : block.end]
+        advice = block.kind == "paragraph" and placeholders.is_guidance(text, labels.boilerplate)
+        if not at_end and block.kind != "comment" and not advice:
+            break
+        if at_end and block.kind == "comment" and place > section.start:
+            # A comment after the last words may belong to the next heading.
+            continue
+        after = document.text.find("\n", block.end)
+        place = len(document.text) if after < 0 else after + 1
+    return place

@@ -1,0 +1,379 @@
+"""The YAML at the top of a card, patched key by key: comments, quotes, order, `no`, `1.10` and unknown keys stay.
+
+One rule: only the places of the keys that are written change. PyYAML says where they are; what it loads is looked at,
+never printed back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from autocard.card import yamltext
+from autocard.card.memory import YAML
+from autocard.card.placeholders import find
+from autocard.errors import CardError
+
+MERGED = ("tags",)
+"""Lists that other people and tools add to: ours are put beside theirs."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
+_TEMPLATE_LINE = re.compile(r"^\{\{-?[ \t]*\w+[^{}\n]*\}\}[ \t]*\r?$", re.MULTILINE)
+_TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}")
+
+
+@dataclass
+class Patched:
+    """The front matter after the patch.
+
+    Attributes:
+        yaml: its new text, between the `---` lines.
+        written: key → the value that is ours now.
+        states: key → filled, refreshed, kept, removed, same or cleared.
+        edits: (start, end, new text) in the old YAML.
+    """
+
+    yaml: str
+    written: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    edits: list[tuple[int, int, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Key:
+    """One key: where its line begins, where its value is, what it loads to."""
+
+    start: int
+    colon: int
+    value: yaml.Node
+    end: int
+    data: Any
+
+
+def valid_hub_id(value: Any) -> bool:
+    """Return whether *value* can be the id of a repository on the Hub: `name` or `owner/name`, no path."""
+    return isinstance(value, str) and _HUB_ID.fullmatch(value) is not None and ".." not in value and "--" not in value
+
+
+def patch(
+    text: str,
+    values: Mapping[str, Any],
+    remembered: Mapping[str, str],
+    pending: Mapping[str, str] | None = None,
+    *,
+    overwrite: Collection[str] = (),
+    newline: str = "\n",
+) -> Patched:
+    """Return *text*, the YAML between the `---` lines, with *values* in it as far as they may be written.
+
+    Args:
+        text: ends with a newline unless it is empty.
+        values: key → value; None and what is not finite is left out.
+        remembered: what `Patched.written` held last time, as JSON, under "yaml:" and the key.
+        pending: the same of a fill that was cut off.
+        overwrite: keys that are written whoever set them.
+        newline: the card's line ending.
+
+    Raises:
+        CardError: it is not a YAML mapping, or what would come out is not sure. Nothing was written.
+    """
+    patcher = _Patcher(text, remembered, pending or {}, overwrite, newline)
+    patcher.run({key: cleaned for key, value in values.items() if (cleaned := yamltext.clean(value)) is not None})
+    patcher.patched.yaml = _apply(text, patcher.patched.edits)
+    _prove(text, patcher.patched)
+    return patcher.patched
+
+
+@dataclass(frozen=True)
+class _Blank:
+    """A place that stands for all keys: `{{ card_data }}` or `{}`."""
+
+    span: bool = False
+    start: int = 0
+    end: int = 0
+
+
+def _keys(text: str) -> tuple[dict[str, _Key], _Blank]:
+    """Return the keys of *text* and where new ones replace a placeholder for them all."""
+    blank = _Blank()
+    found = _TEMPLATE_LINE.search(text)
+    if found:
+        end = found.end() - (1 if found[0].endswith("\r") else 0)
+        blank = _Blank(span=True, start=found.start(), end=end)
+        text = text[: found.start()] + " " * (end - found.start()) + text[end:]
+    elif text.strip() == "{}":
+        at = text.index("{}")
+        return {}, _Blank(span=True, start=at, end=at + 2)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f"line {mark.line + 2}: " if mark else ""
+        msg = f"{where}the front matter is not YAML ({getattr(exc, 'problem', None) or type(exc).__name__})"
+        raise CardError(msg) from exc
+    if root is None:
+        return {}, blank
+    if not isinstance(root, yaml.MappingNode) or root.flow_style:
+        msg = "the front matter is not a list of `key: value` lines"
+        raise CardError(msg)
+    keys = {}
+    for key, value in root.value:
+        if not isinstance(key, yaml.ScalarNode):
+            msg = f"line {key.start_mark.line + 2}: a key of the front matter is not a word"
+            raise CardError(msg)
+        colon = text.find(":", key.end_mark.index)
+        keys[key.value] = _Key(key.start_mark.index, colon, value, _end(text, value), _load(value))
+    return keys, blank
+
+
+def _load(node: yaml.Node) -> Any:
+    """Return what *node* loads to; a template expression in it loads to None."""
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError):
+        return None
+    finally:
+        loader.dispose()
+
+
+def _end(text: str, node: yaml.Node) -> int:
+    """Return where the last character of *node* stands: PyYAML's own mark of a block lies beyond comments."""
+    last = node
+    while isinstance(last, yaml.CollectionNode) and not last.flow_style and last.value:
+        tail = last.value[-1]
+        last = tail[1] if isinstance(tail, tuple) else tail
+    end: int = last.end_mark.index
+    start: int = last.start_mark.index
+    return start + len(text[start:end].rstrip())
+
+
+def _recall(remembered: Mapping[str, str], key: str) -> Any:
+    try:
+        return json.loads(remembered[YAML + key])
+    except (KeyError, ValueError):
+        return None
+
+
+class _Patcher:
+    """One patch on its way."""
+
+    def __init__(
+        self,
+        text: str,
+        remembered: Mapping[str, str],
+        pending: Mapping[str, str],
+        overwrite: Collection[str],
+        newline: str,
+    ) -> None:
+        self.text = text
+        self.keys, self.blank = _keys(text)
+        self.remembered = remembered
+        self.pending = pending
+        self.overwrite = overwrite
+        self.newline = newline
+        self.patched = Patched(text)
+
+    def run(self, wanted: Mapping[str, Any]) -> None:
+        """Decide about every key."""
+        new: list[str] = []
+        for key, value in wanted.items():
+            if key in self.keys:
+                self._existing(key, self.keys[key], value)
+            elif _recall(self.remembered, key) is not None and key not in self.overwrite:
+                self.patched.states[key] = "removed"
+            else:
+                new += yamltext.entry(key, value, 0)
+                self.patched.written[key] = value
+                self.patched.states[key] = "filled"
+        for key in self.keys.keys() - wanted.keys():
+            self._unwanted(key, self.keys[key])
+        if new and self.blank.span:
+            self._edit(self.blank.start, self.blank.end, self.newline.join(new))
+        elif new:
+            lead = "" if not self.text or self.text.endswith("\n") else self.newline
+            self._edit(len(self.text), len(self.text), lead + self.newline.join(new) + self.newline)
+        self.patched.edits.sort()
+
+    def _existing(self, key: str, place: _Key, value: Any) -> None:
+        """Decide about a key that stands there already, and write it."""
+        current = self._current(place)
+        if key in MERGED and isinstance(value, list):
+            self._merge(key, place, value)
+            return
+        if place.data == value and type(place.data) is type(value):
+            self.patched.states[key] = "same"
+            self.patched.written[key] = value
+            return
+        if is_blank(current, place.data) or is_generated(key, place.data):
+            self.patched.states[key] = "filled"
+        elif self._is_ours(key, place) or key in self.overwrite:
+            self.patched.states[key] = "refreshed"
+        else:
+            self.patched.states[key] = "kept"
+            return
+        self.patched.written[key] = value
+        self._replace(place, yamltext.entry(key, value, 0))
+
+    def _is_ours(self, key: str, place: _Key) -> bool:
+        known = [_recall(source, key) for source in (self.remembered, self.pending)]
+        return any(one is not None and place.data == one for one in known) and "#" not in self._current(place)
+
+    def _current(self, place: _Key) -> str:
+        return self.text[place.value.start_mark.index : place.end]
+
+    def _edit(self, start: int, end: int, new: str) -> None:
+        self.patched.edits.append((start, end, new))
+
+    def _replace(self, place: _Key, entry: list[str]) -> None:
+        """Put the lines *entry* (`key: value`, or `key:` and a block) in the place of a key's value."""
+        start, end = place.value.start_mark.index, place.end
+        if len(entry) == 1:
+            value = entry[0].partition(":")[2]
+            if start >= end:
+                self._edit(place.colon + 1, place.colon + 1, value)
+            elif "\n" in self.text[place.colon : start]:
+                self._edit(place.colon + 1, end, value)
+            else:
+                self._edit(start, end, value.lstrip())
+            return
+        block = self.newline + self.newline.join(entry[1:])
+        if start >= end:
+            # A comment behind the blank key stays where it is.
+            at = self._line_end(place.colon)
+            self._edit(at, at, block)
+        elif "\n" in self.text[place.colon : start]:
+            at = self._line_end(place.colon)
+            self._edit(at, end, block)
+        else:
+            self._edit(place.colon + 1, end, block)
+
+    def _line_end(self, at: int) -> int:
+        end = self.text.find("\n", at)
+        end = len(self.text) if end < 0 else end
+        return end - 1 if self.text[end - 1 : end] == "\r" else end
+
+    def _merge(self, key: str, place: _Key, value: list[Any]) -> None:
+        """Add what is missing to a list that others write too; drop what means nothing to the Hub."""
+        current, node = self._current(place), place.value
+        known = _recall(self.remembered, key) or []
+        theirs = place.data if isinstance(place.data, list) else [] if place.data is None else [place.data]
+        # One of ours that is there no longer was taken out by somebody.
+        missing = [item for item in value if item not in theirs and item not in known]
+        bad = [item for item in theirs if is_generated(key, item)]
+        self.patched.written[key] = [item for item in value if item in theirs or item in missing or item in known]
+        self.patched.states[key] = "filled" if missing or bad else "same"
+        kept = [item for item in theirs if item not in bad]
+        added = [yamltext.scalar(item) for item in missing]
+        if not missing and not bad:
+            return
+        if is_blank(current, place.data):
+            self._replace(place, yamltext.entry(key, missing, 0))
+        elif bad and "#" not in current and (kept or missing):
+            self._replace(place, yamltext.entry(key, kept + missing, 0))
+        elif bad:
+            self.patched.states[key] = "kept"
+        elif isinstance(node, yaml.SequenceNode) and not node.flow_style:
+            lead = self.newline + " " * node.start_mark.column + "- "
+            self._edit(place.end, place.end, "".join(lead + item for item in added))
+        elif isinstance(node, yaml.SequenceNode):
+            at = node.end_mark.index - 1
+            lead = ", " if node.value and not self.text[:at].rstrip().endswith(",") else ""
+            self._edit(at, at, lead + ", ".join(added))
+        elif isinstance(node, yaml.ScalarNode) and node.style not in ("|", ">"):
+            self._edit(node.start_mark.index, place.end, f"[{current}, {', '.join(added)}]")
+        else:
+            self.patched.states[key] = "kept"
+
+    def _unwanted(self, key: str, place: _Key) -> None:
+        """Take out what we wrote and no longer know, or what a tool wrote and the Hub refuses (a local path)."""
+        if key in MERGED:
+            self._merge(key, place, [])
+            return
+        refused = key == "base_model" and place.data not in (None, "") and is_generated(key, place.data)
+        if not refused and not self._is_ours(key, place):
+            return
+        after = self.text.find("\n", place.end)
+        after = len(self.text) if after < 0 else after + 1
+        if self.text[place.end : after].strip():
+            return
+        self.patched.states[key] = "cleared"
+        below = self._line_end(place.colon)
+        if self.text[place.colon + 1 : below].lstrip().startswith("#"):
+            # The key's own line has a comment, which stays, as does the key.
+            self._edit(below, place.end, "")
+        else:
+            self._edit(place.start, after, "")
+
+
+def is_blank(current: str, data: Any) -> bool:
+    """Return whether a key with the text *current*, which loads to *data*, has no value yet."""
+    if data is None or data == "":
+        return True
+    asks = isinstance(data, str) and find(data) is not None
+    return asks or _TEMPLATE.fullmatch(current.strip("\"' ")) is not None
+
+
+def is_generated(key: str, data: Any) -> bool:
+    """Return whether *data* is what Trainer, PEFT or sentence-transformers write where they know nothing better."""
+    if key == "base_model":
+        ids = data if isinstance(data, list) else [data]
+        return not all(valid_hub_id(item) for item in ids)
+    if key in MERGED:
+        return isinstance(data, str) and data.startswith("base_model:") and not valid_hub_id(data.rpartition(":")[2])
+    if key == "co2_eq_emissions":
+        return isinstance(data, dict) and data.get("source") == "codecarbon"
+    if key == "model-index":
+        return isinstance(data, list) and not any(isinstance(item, dict) and item.get("results") for item in data)
+    return False
+
+
+def _apply(text: str, edits: list[tuple[int, int, str]]) -> str:
+    pieces = []
+    at = 0
+    for start, end, new in edits:
+        if start < at:
+            msg = "two changes of the front matter overlap"
+            raise CardError(msg)
+        pieces += [text[at:start], new]
+        at = end
+    return "".join([*pieces, text[at:]])
+
+
+def _prove(before: str, patched: Patched) -> None:
+    """Check that every other key loads to what it did, and ours to what they should.
+
+    Raises:
+        CardError: it does not.
+    """
+    if not patched.edits:
+        return
+    old, _ = _keys(before)
+    new, _ = _keys(patched.yaml)
+    touched = {key for key, state in patched.states.items() if state in ("filled", "refreshed", "cleared")}
+    for key in old.keys() | new.keys():
+        if key not in touched and (key not in old or key not in new or old[key].data != new[key].data):
+            msg = f"the key {key!r} of the front matter would have changed"
+            raise CardError(msg)
+    for key in touched - {"tags"}:
+        if patched.states[key] == "cleared":
+            if key in new and new[key].data is not None:
+                msg = f"the key {key!r} of the front matter would not go"
+                raise CardError(msg)
+        elif key not in new or new[key].data != patched.written[key]:
+            msg = f"the key {key!r} of the front matter would not read back as it was written"
+            raise CardError(msg)
+    bare = _TEMPLATE.sub("null", patched.yaml)
+    try:
+        loaded = yaml.safe_load(bare)
+    except (yaml.YAMLError, RecursionError, ValueError) as exc:
+        msg = "the new front matter would not load"
+        raise CardError(msg) from exc
+    if loaded is not None and not isinstance(loaded, dict):
+        msg = "the new front matter would not be a mapping"
+        raise CardError(msg)

@@ -1,0 +1,166 @@
+"""A new card's empty slots → HTML comments with guidance, so that a published card is no wall of placeholders.
+
+One rule: only the blank that autocard made itself is treated so; a form that a person brought as a card keeps its
+placeholders. What is hidden is remembered, and shown again when its fact is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autocard.card import form, proof, slots
+from autocard.card.document import Block, Document, Section
+from autocard.card.form import Asked
+from autocard.card.labels import Labels
+from autocard.card.memory import HIDDEN, SECTION, name_for
+from autocard.card.writing import Edit
+
+
+def hide(text: str, labels: Labels, remembered: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return *text* with its empty slots hidden, and *remembered* with the comments that hold their places."""
+    hider = _Hider(text, labels, remembered)
+    hider.run()
+    edits = sorted(hider.edits, key=lambda edit: edit.key)
+    return proof.apply(text, edits), hider.memory
+
+
+class _Hider:
+    def __init__(self, text: str, labels: Labels, remembered: Mapping[str, str]) -> None:
+        self.document = Document(text)
+        self.labels = labels
+        self.memory = dict(remembered)
+        self.edits: list[Edit] = []
+        asked, self.labelled = form.read(self.document, labels)
+        self.asked: dict[int, list[Asked]] = {}
+        for one in asked:
+            self.asked.setdefault(one.slot.section, []).append(one)
+        self.live = [self._is_live(index) for index in range(len(self.document.sections))]
+
+    def run(self) -> None:
+        for index, section in enumerate(self.document.sections):
+            if section.heading is None:
+                continue
+            if section.level > 1 and not any(self._subtree(index)):
+                self._hide_section(index, section)
+            else:
+                self._hide_lines(index)
+                self._hide_body(index)
+                self._drop_outdated(section)
+
+    def _subtree(self, index: int) -> list[bool]:
+        section = self.document.sections[index]
+        last = index
+        while last + 1 < len(self.document.sections) and self.document.sections[last + 1].start <= section.extent:
+            if self.document.sections[last + 1].level <= section.level:
+                break
+            last += 1
+        # Framework versions stand below whichever section comes last; they are no part of it.
+        apart = {part.body for part in self.labels.outline if part.level}
+        return [
+            self.live[one]
+            for one in range(index, last + 1)
+            if one == index or not any(ask.fact in apart for ask in self.asked.get(one, []))
+        ]
+
+    def _is_live(self, index: int) -> bool:
+        """Return whether a section's own text says something to a reader."""
+        section = self.document.sections[index]
+        own = self.asked.get(index, [])
+        if any(one.empty is None or one.empty.notation == "generated" for one in own):
+            return True
+        places = [(one.slot.at if one.slot.kind in ("line", "cell") else one.slot.start, one.slot.end) for one in own]
+        for block in section.blocks:
+            if block.kind in ("comment", "rule"):
+                continue
+            text = self.document.text[block.start : block.end]
+            if block.kind == "paragraph" and form.is_advice(text, self.labels):
+                continue
+            if any(block.start <= end and start <= block.end for start, end in places):
+                continue
+            return True
+        return False
+
+    def _hide_section(self, index: int, section: Section) -> None:
+        """Put a heading whose whole subtree is empty, and what it asks for, into comments."""
+        heading = section.heading
+        assert heading is not None  # noqa: S101 - the caller has looked
+        own = [one for one in self.asked.get(index, []) if one.slot.kind == "body"]
+        lines = [one for one in self.asked.get(index, []) if one.slot.kind in ("line", "cell")]
+        fact = own[0].fact if own and not own[0].fallback else ""
+        name = fact or SECTION + heading.title
+        mark = "#" * heading.level
+        parts = [f"{mark} {heading.title}", self._guidance(section.blocks, fact)]
+        chunk = "<!--\n" + "\n\n".join(part for part in parts if part) + "\n-->"
+        chunks = [self._remember(name, chunk)]
+        chunks += [self._remember(one.fact, self._line_chunk(one)) for one in lines]
+        newline = self.document.newline
+        body = (newline * 2).join(part.replace("\n", newline) for part in chunks)
+        end = section.end
+        tail = newline * 2 if end < len(self.document.text) else newline
+        self._edit(heading.start, end, body + tail)
+
+    def _hide_lines(self, index: int) -> None:
+        """Put the empty labelled lines of a section that says something into comments."""
+        for one in self.asked.get(index, []):
+            if one.empty is None or one.empty.notation == "generated":
+                continue
+            if one.slot.kind == "cell":
+                chunk = f"<!-- {self._guide(one.fact)} -->"
+                self._edit(one.slot.start, one.slot.end, self._remember(one.fact, chunk))
+            elif one.slot.kind == "line":
+                line = self.document.body_line(one.slot.at)
+                last = self.document.body_line(one.slot.end)
+                chunk = self._remember(one.fact, self._line_chunk(one))
+                self._edit(self.document.offset(line), self.document.line_end(last), chunk)
+
+    def _hide_body(self, index: int) -> None:
+        """Put guidance in the place of a placeholder below a heading that stays because of its subsections."""
+        for one in self.asked.get(index, []):
+            if one.slot.kind != "body" or one.empty is None or one.empty.notation in ("blank", "generated"):
+                continue
+            chunk = self._remember(one.fact, f"<!-- {self._guide(one.fact)} -->")
+            self._edit(one.slot.start, one.slot.end, chunk)
+
+    def _drop_outdated(self, section: Section) -> None:
+        """Take out a form's sentence about what one could do, where it has been done."""
+        for block in section.blocks:
+            text = self.document.text[block.start : block.end]
+            if block.kind == "paragraph" and text.startswith(tuple(self.labels.outdated)):
+                following = self.document.body_line(block.end) + 1
+                while following <= self.document.body_line(section.end) and not self._line(following).strip():
+                    following += 1
+                self._edit(block.start, min(self.document.offset(following), section.end), "")
+
+    def _line(self, number: int) -> str:
+        return self.document.text[self.document.offset(number) : self.document.line_end(number)]
+
+    def _line_chunk(self, one: Asked) -> str:
+        text = self.document.text
+        start = text.rfind("\n", 0, one.slot.at) + 1
+        marker = text[start : one.slot.at].strip() if one.slot.kind == "line" else "-"
+        label = text[one.slot.at : one.slot.at + slots.after_label(text[one.slot.at : one.slot.at + 200])].strip()
+        lead = f"{marker} {label}".strip() if label else f"- **{one.slot.label}:**"
+        return f"<!-- {lead} {self._guide(one.fact)} -->"
+
+    def _guide(self, fact: str) -> str:
+        kind = self.labels.kinds.get(fact)
+        return _inside(kind.guide or "not known for this run") if kind else ""
+
+    def _guidance(self, blocks: tuple[Block, ...], fact: str) -> str:
+        """Return the form's own guidance for a section, else ours."""
+        texts = [self.document.text[block.start : block.end] for block in blocks if block.kind == "comment"]
+        words = [text.strip().removeprefix("<!--").removesuffix("-->").strip() for text in texts]
+        found = "\n\n".join(_inside(text) for text in words if text).replace("\r\n", "\n")
+        return found or (self._guide(fact) if fact else "")
+
+    def _remember(self, name: str, chunk: str) -> str:
+        self.memory[name_for(HIDDEN + name, self.memory)] = chunk
+        return chunk
+
+    def _edit(self, start: int, end: int, text: str) -> None:
+        self.edits.append(Edit(start, end, text, len(self.edits)))
+
+
+def _inside(text: str) -> str:
+    """Return *text* so that it cannot end the comment that it stands in."""
+    return text.replace("-->", "").replace("<!--", "")

@@ -1,0 +1,147 @@
+"""Facts that a form has no place for → sections at their customary place.
+
+One rule: a section that the form has is never made a second time; what is missing comes after the nearest neighbour
+that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from autocard.card.document import Document, Section
+from autocard.card.labels import Labels, Part
+from autocard.card.writing import Edit, Writer
+from autocard.errors import CardError
+
+
+@dataclass(frozen=True)
+class Addition:
+    """One added chunk.
+
+    Attributes:
+        edit: the change.
+        texts: fact → its text in the chunk, as it will be read again.
+    """
+
+    edit: Edit
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+class Outline:
+    """Adds what is missing to one document."""
+
+    def __init__(
+        self,
+        document: Document,
+        labels: Labels,
+        writer: Writer,
+        line: Callable[[str], str],
+        block: Callable[[str], str],
+    ) -> None:
+        """*line* and *block* return a fact's text in these two shapes."""
+        self.document = document
+        self.labels = labels
+        self.writer = writer
+        self.line = line
+        self.block = block
+        self.top = self._top_level()
+
+    def additions(self, missing: set[str]) -> Iterator[Addition]:
+        """Yield the sections for the facts in *missing*."""
+        yield from self._under(None, self.labels.outline, missing)
+
+    def _under(self, parent: Section | None, parts: tuple[Part, ...], missing: set[str]) -> Iterator[Addition]:
+        level = parent.level + 1 if parent else self.top
+        for number, part in enumerate(parts):
+            wanted = missing & set(part.facts())
+            if not wanted:
+                continue
+            section = self._section(part, parent)
+            if section is None:
+                yield self._add(part, wanted, part.level or level, self._place(parent, parts, number))
+            else:
+                yield from self._under(section, part.parts, missing)
+
+    def _section(self, part: Part, parent: Section | None) -> Section | None:
+        """Return the section of the document that *part* is, below *parent* if it can be."""
+        found = []
+        for section in self.document.sections:
+            if section.heading is None:
+                continue
+            title = section.path[-1]
+            fact = self.labels.heading(title, section.path[:-1])
+            is_body = fact is not None and not fact[1] and fact[0] == part.body
+            if is_body or (part.section and part.section in self.labels.sections_of(title)):
+                found.append(section)
+        inside = [one for one in found if parent and parent.start <= one.start and one.extent <= parent.extent]
+        return next(iter(inside or found), None)
+
+    def _add(self, part: Part, wanted: set[str], level: int, place: int) -> Addition:
+        texts: dict[str, str] = {}
+        chunk = "\n\n".join(self._render(part, wanted, level, texts))
+        opened = self.document.open_end
+        if 0 <= opened < place:
+            line = self.document.line_number(opened)
+            msg = f"line {line}: the comment or code block that begins here is never closed, so nothing can be added"
+            raise CardError(msg)
+        return Addition(self.writer.section(place, chunk), texts)
+
+    def _render(self, part: Part, wanted: set[str], level: int, texts: dict[str, str]) -> Iterator[str]:
+        yield self.writer.heading(part.title, level)
+        own = [fact for fact in part.lines if fact in wanted]
+        if own:
+            texts.update({fact: self.line(fact) for fact in own})
+            yield "\n".join(self.writer.line(self.labels.title(fact), texts[fact]) for fact in own)
+        if part.body in wanted:
+            texts[part.body] = self.block(part.body)
+            yield texts[part.body]
+        for inner in part.parts:
+            if wanted & set(inner.facts()):
+                yield from self._render(inner, wanted, level + 1, texts)
+
+    def _place(self, parent: Section | None, parts: tuple[Part, ...], number: int) -> int:
+        """Return where the part *number* of *parts* goes, none of which may be there."""
+        for part in reversed(parts[:number]):
+            if (section := self._section(part, parent)) is not None and self._sibling(section, parent):
+                return self._end_of(section)
+        for part in parts[number + 1 :]:
+            if (section := self._section(part, parent)) is not None and self._sibling(section, parent):
+                assert section.heading is not None  # noqa: S101 - only sections with headings are returned
+                return section.heading.start
+        if parent is not None:
+            return self._end_of(parent)
+        return len(self.document.text)
+
+    def _sibling(self, section: Section, parent: Section | None) -> bool:
+        """Return whether *section* stands where a part below *parent* would."""
+        if parent is not None:
+            return parent.start <= section.start and section.extent <= parent.extent
+        return section.level <= self.top
+
+    def _end_of(self, section: Section) -> int:
+        """Return where *section* with its subsections ends, before comments that lead over to the next heading."""
+        inner = [one for one in self.document.sections if section.start <= one.start and one.extent <= section.extent]
+        last = inner[-1]
+        blocks = list(last.blocks)
+        while len(blocks) > 1 and blocks[-1].kind == "comment" and any(one.kind != "comment" for one in blocks):
+            blocks.pop()
+        if len(blocks) == len(last.blocks):
+            return last.end
+        after = self.document.text.find("\n", blocks[-1].end)
+        return last.end if after < 0 else after + 1
+
+    def _top_level(self) -> int:
+        """Return the level that the document's main sections have."""
+        mine = {part.section for part in self.labels.outline if part.section}
+        levels = [
+            section.level
+            for section in self.document.sections
+            if section.heading and mine & self.labels.sections_of(section.path[-1])
+        ]
+        return min(levels) if levels else 2
+
+
+def unplaced(part: Part, texts: Mapping[str, str]) -> bool:
+    """Return whether *part* has a fact among *texts*."""
+    return any(fact in texts for fact in part.facts())

@@ -1,0 +1,261 @@
+"""A record into the card beside it: read, fill, write the card and then the record that remembers what was written.
+
+One rule: a card that cannot be filled safely is left alone, and the new card goes beside it.
+
+The record is written twice around the card: first with what is about to be written added to what was, so that a crash
+between the two writes never makes text of ours look like a person's; then with what stands in the card.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autocard import files
+from autocard import record as records
+from autocard.card import fields, forms, hide
+from autocard.card.document import find_front_matter
+from autocard.card.fact import Fact, escape
+from autocard.card.fill import Filled, Report, fill
+from autocard.card.labels import Labels, load
+from autocard.card.memory import YAML
+from autocard.errors import CardError, RecordError
+from autocard.record import RECORD_NAME, RunRecord
+
+PENDING = " (being written)"
+"""What the name of a card has behind it in `slots` while the card is written."""
+
+_RUN_ID = re.compile(r"\b[0-9a-f]{12}\b")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an update did.
+
+    Attributes:
+        card: the file that holds the facts now: the card, or the one beside it.
+        text: its text.
+        changed: whether the card's text differs from what was in the file (with *dry_run*: would).
+        before: the text that was there; None: there was none.
+        reports: what became of each slot.
+        warnings: what a person must be told: whole sentences, each once.
+        left_alone: why the existing card was not filled; None: it was.
+    """
+
+    card: Path
+    text: str
+    changed: bool
+    before: str | None
+    reports: tuple[Report, ...]
+    warnings: tuple[str, ...] = ()
+    left_alone: str | None = None
+
+    @property
+    def kept(self) -> tuple[Report, ...]:
+        """The slots that hold a person's text where the record has another."""
+        return tuple(report for report in self.reports if report.state == "kept")
+
+
+@dataclass
+class _Job:
+    """One update on its way."""
+
+    card: Path
+    record: RunRecord
+    template: str | None
+    empty: str
+    overwrite: Collection[str]
+    labels: Labels
+    warnings: list[str] = field(default_factory=list)
+
+
+def update(
+    card: Path,
+    record: RunRecord,
+    *,
+    template: str | None = None,
+    empty: str = "comment",
+    overwrite: Collection[str] = (),
+    dry_run: bool = False,
+) -> Outcome:
+    """Put what *record* knows into *card*, and *record* beside it as `autocard.json`.
+
+    Args:
+        card: path of the card; made where there is none. A symbolic link is followed and stays one.
+        record: the run's record; its own `slots` are not looked at, those of the file beside the card are.
+        template: shipped name or path, for a new card; None: the Hub's own template.
+        empty: how a new card shows what nobody has filled: "comment" or "placeholder".
+        overwrite: names or labels of slots that are written whoever wrote there.
+        dry_run: write nothing, only say what would be.
+
+    Raises:
+        SettingsError: the template or a file of labels cannot be used. Nothing was written.
+        NotWrittenError: a file could not be written. What was there before is still there.
+        AbandonedError: it took too long and the caller has gone on.
+    """
+    job = _Job(card, record, template, empty, overwrite, load(forms.label_files(template, card)))
+    slots = _remembered_slots(job)
+    before, problem = _read(card)
+    target = card
+    filled: Filled | None = None
+    if before is not None:
+        try:
+            filled = _fill_existing(job, card.name, before, slots)
+        except CardError as exc:
+            problem = str(exc)
+    if filled is None:
+        if problem is not None:
+            target = _beside(card)
+            job.warnings.append(
+                f"{card.name}: {problem}. It was left alone; the new card is {target.name}, beside it. "
+                f"Put {card.name} right and run: autocard fill {card.name}"
+            )
+            before, _ = _read(target)
+            filled = _again(job, target.name, before, slots)
+        filled = filled or _new(job)
+    changed = filled.text != before
+    if not dry_run:
+        _write(job, target, filled, slots, changed=changed)
+    return Outcome(target, filled.text, changed, before, filled.reports, tuple(job.warnings), problem)
+
+
+def _read(card: Path) -> tuple[str | None, str | None]:
+    """Return the card's text (None: there is none), and why it cannot be used."""
+    try:
+        return files.read_text(card), None
+    except FileNotFoundError:
+        return None, None
+    except UnicodeDecodeError:
+        return None, "it is not UTF-8 text"
+    except OSError as exc:
+        return None, f"it cannot be read ({exc.strerror or type(exc).__name__})"
+
+
+def _beside(card: Path) -> Path:
+    return card.with_name(f"{card.stem}.autocard{card.suffix}")
+
+
+def _remembered_slots(job: _Job) -> dict[str, dict[str, str]]:
+    """Return the `slots` of the record beside the card; none where there is none or it cannot be read."""
+    path = job.card.parent / RECORD_NAME
+    if not path.exists():
+        return {}
+    try:
+        return {name: dict(texts) for name, texts in records.load(path).slots.items()}
+    except RecordError as exc:
+        job.warnings.append(
+            f"{exc} So what autocard wrote into {job.card.name} before counts as a person's text and is kept."
+        )
+        return {}
+
+
+def _again(job: _Job, name: str, text: str | None, slots: Mapping[str, Mapping[str, str]]) -> Filled | None:
+    """Fill the card beside once more, if it is there and can be."""
+    if text is None:
+        return None
+    try:
+        return _fill_existing(job, name, text, slots)
+    except CardError:
+        return None
+
+
+def _fill_existing(job: _Job, name: str, text: str, slots: Mapping[str, Mapping[str, str]]) -> Filled:
+    remembered = slots.get(name, {})
+    pending = slots.get(name + PENDING, {})
+    front = fields.front_matter(job.record)
+    facts = {**fields.facts(job.record), **_reasons(job, {*remembered, *pending})}
+    filled = fill(
+        text,
+        facts,
+        front,
+        remembered=remembered,
+        overwrite=job.overwrite,
+        pending=pending,
+        labels=job.labels,
+    )
+    job.warnings += _foreign(job, text, filled)
+    return _honest(filled, facts, job)
+
+
+def _new(job: _Job) -> Filled:
+    """Return a new card, filled; what nobody has filled is hidden or stays as the form has it."""
+    human = {name: "" if value is None else str(value) for name, value in job.record.facts.items()}
+    facts = fields.facts(job.record)
+    facts.update({name: fact for name, fact in _reasons(job, None).items() if name not in facts})
+    blank = forms.blank(job.template, human)
+    try:
+        filled = fill(blank, facts, fields.front_matter(job.record), remembered={}, labels=job.labels)
+    except CardError as exc:
+        # Only a user's own template can be that strange.
+        job.warnings.append(f"template {job.template}: {exc}. The Hub's own template was used instead.")
+        blank = forms.blank(None, human)
+        filled = fill(blank, facts, fields.front_matter(job.record), remembered={}, labels=job.labels)
+    text, slots = filled.text.replace(forms.CARD_DATA + "\n", ""), filled.slots
+    if job.empty == "comment":
+        text, slots = hide.hide(text, job.labels, slots)
+    return _honest(Filled(text, slots, filled.reports), facts, job)
+
+
+def _honest(filled: Filled, facts: Mapping[str, Fact], job: _Job) -> Filled:
+    """Return *filled* with those slots reported as empty that hold a reason rather than a fact."""
+    known = fields.facts(job.record)
+    reasons = facts.keys() - known.keys()
+    reports = [replace(one, state="empty") if one.slot in reasons else one for one in filled.reports]
+    return replace(filled, reports=tuple(reports))
+
+
+def _reasons(job: _Job, names: Collection[str] | None) -> dict[str, Fact]:
+    """Return the reasons that readers want to know, for facts that the record does not have.
+
+    A new card (*names* is None) gives them all; a card that exists only where we wrote before (*names*).
+    """
+    known = fields.facts(job.record)
+    found = {}
+    for name, kind in job.labels.kinds.items():
+        if name in known or not kind.say_why or not (names is None or name in names):
+            continue
+        reason = job.record.why_missing(kind.record)
+        if reason:
+            found[name] = Fact(f"not known: {escape(reason)}")
+    return found
+
+
+def _foreign(job: _Job, text: str, filled: Filled) -> Iterator[str]:
+    """Yield a warning where the card's CO2 figures are those of another run and stay in it."""
+    run = job.record.run.id
+    kept = {report.slot for report in filled.reports if report.state == "kept"}
+    if run is None or YAML + "co2_eq_emissions" not in kept:
+        return
+    place, _ = find_front_matter(text, text.startswith("\ufeff"))
+    try:
+        data: Any = yaml.safe_load(text[place[0] : place[1]]) if place else None
+    except yaml.YAMLError:
+        return
+    emissions = data.get("co2_eq_emissions") if isinstance(data, dict) else None
+    source = str(emissions.get("source", "")) if isinstance(emissions, dict) else ""
+    others = [name for name in _RUN_ID.findall(source) if name != run]
+    if others and run not in source:
+        yield (
+            f"{job.card.name}: its co2_eq_emissions are those of run {others[0]}, not of this run ({run}): the card "
+            "was copied, and its figures with it. They were kept, because nothing here says that autocard wrote them. "
+            f"Take this run's: autocard fill {job.card.name} --overwrite co2_eq_emissions"
+        )
+
+
+def _write(job: _Job, target: Path, filled: Filled, slots: Mapping[str, Mapping[str, str]], *, changed: bool) -> None:
+    """Write the record, the card, and the record again."""
+    name = target.name
+    path = job.card.parent / RECORD_NAME
+    others = {key: dict(texts) for key, texts in slots.items() if key not in (name, name + PENDING)}
+    if changed:
+        before = {name: dict(slots[name])} if name in slots else {}
+        waiting = {**others, **before, name + PENDING: filled.slots}
+        files.write_text(path, records.to_json(job.record.model_copy(update={"slots": waiting})))
+        files.write_text(target, filled.text)
+    done = {**others, name: filled.slots}
+    files.write_text(path, records.to_json(job.record.model_copy(update={"slots": done})))
