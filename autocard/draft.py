@@ -94,12 +94,11 @@ def freeze(draft: Draft) -> RunRecord:
         parts["data"] = parts["data"].model_copy(update={"eval": list(draft.eval_sets)})
     parts["hardware"] = _hardware(draft, parts["hardware"])
     hardware, facts = parts["hardware"], draft.settings
-    time, energy, emissions = job.sums(
-        draft.legs, gpus_allocated=hardware.gpus_allocated, settings=facts, missing=missing
-    )
+    legs = job.with_emissions(draft.legs, missing)
+    time, energy, emissions = job.sums(legs, gpus_allocated=hardware.gpus_allocated, settings=facts, missing=missing)
     record = RunRecord(
         run=draft.run,
-        legs=list(draft.legs),
+        legs=legs,
         time=_time(draft, time),
         energy=energy,
         emissions=emissions,

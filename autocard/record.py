@@ -8,6 +8,7 @@ path of the leaf or of a part that holds it; zero is a measured zero. Names carr
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -565,8 +566,37 @@ def unexplained(record: RunRecord) -> list[str]:
 
 
 def to_json(record: RunRecord) -> str:
-    """Return *record* as the text of an `autocard.json`."""
-    return json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return *record* as the text of an `autocard.json`; what is not finite is left out."""
+    return json.dumps(finite(record).model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def finite(record: RunRecord) -> RunRecord:
+    """Return *record* without NaN and infinities, which neither JSON nor a card can say; `missing` tells of them.
+
+    A diverged training reports them as losses.
+    """
+    missing: dict[str, str] = {}
+    raw = _finite(record.model_dump(), "", missing)
+    if not missing:
+        return record
+    raw["evaluation"]["results"] = [one for one in raw["evaluation"]["results"] if one["value"] is not None]
+    raw["missing"] = {**missing, **raw["missing"]}
+    return RunRecord.model_validate(raw)
+
+
+def _finite(value: Any, path: str, missing: dict[str, str]) -> Any:
+    """Return *value* with None for floats that are not finite, and nothing for them in a point of the trainer's log."""
+    if isinstance(value, dict):
+        cleaned = {key: _finite(item, f"{path}.{key}" if path else key, missing) for key, item in value.items()}
+        if path.startswith("evaluation.history."):
+            return {key: item for key, item in cleaned.items() if item is not None}
+        return cleaned
+    if isinstance(value, list):
+        return [_finite(item, f"{path}.{index}", missing) for index, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        missing[path] = f"the figure was {value}, which is none"
+        return None
+    return value
 
 
 def from_json(text: str, where: str = RECORD_NAME) -> RunRecord:
@@ -579,8 +609,8 @@ def from_json(text: str, where: str = RECORD_NAME) -> RunRecord:
         msg = f"{where}: {len(text)} characters; a record has at most {MAX_BYTES}. It was not read."
         raise RecordError(msg)
     try:
-        raw = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as exc:
+        raw = json.loads(text, parse_constant=_number, parse_float=_number)
+    except (ValueError, RecursionError) as exc:
         position = f"line {exc.lineno}" if isinstance(exc, json.JSONDecodeError) else "somewhere"
         msg = f"{where}: {position}: this is not JSON. The record was not read. Is the file cut short?"
         raise RecordError(msg) from exc
@@ -604,6 +634,14 @@ def from_json(text: str, where: str = RECORD_NAME) -> RunRecord:
         leaf = ".".join(str(key) for key in first["loc"])
         msg = f"{where}: {leaf}: {first['msg']}. The record was not read."
         raise RecordError(msg) from exc
+
+
+def _number(text: str) -> float:
+    """Return the number that *text* says; refuse NaN, Infinity and 1e999, which Python reads and JSON does not have."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def load(path: Path) -> RunRecord:

@@ -57,7 +57,7 @@ LEAST_S = 0.5
 
 
 def _now() -> str:
-    return dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Session:
@@ -82,6 +82,12 @@ class Session:
         self._begun_s = 0.0
         self._step_begin = 0
         self._told_s = 0.0
+
+    def _start_over(self) -> None:
+        self._reset()
+        if self.meter is not None:
+            self.close()
+            self.meter = None
 
     @classmethod
     def checked(cls, settings: Settings) -> Session:
@@ -115,8 +121,8 @@ class Session:
             # The same training with smaller batches: its window began with the attempt that ran out of memory.
             self._look(seen, Budget(BEGIN_S, LEAST_S))
             return
-        if not (self.legs and step > 0 and step <= (self.legs[-1].step_end or 0)):
-            self._reset()  # not a resume of what this process did before: a new run
+        if self.legs and not 0 < step <= (self.legs[-1].step_end or 0):
+            self._start_over()  # not a resume of what this process did before: a new run
         self.ended = None
         self._begun_s, self._begun_at, self._step_begin = begun_s, begun_at, step
         self.running = True
@@ -125,7 +131,7 @@ class Session:
             self._start_meter(seen, budget)
         meter = self.meter
         if meter is not None:
-            self._part("meter", lambda missing: meter.begin(step, self.run_id, missing), budget)
+            self._part("meter", lambda _: meter.begin(step), budget)
         self._look(seen, budget)
 
     def progress(self, seen: Seen) -> None:
@@ -157,10 +163,10 @@ class Session:
         wall_clock_s, ended_at, step = time.monotonic() - self._begun_s, _now(), int(seen.state.global_step)
         self.running = False
         budget = Budget(END_S, LEAST_S)
-        leg = self._leg(seen, step, budget)
+        measured = self._measured(seen, step, budget)
         from autocard.record import Leg  # noqa: PLC0415 - pydantic is not loaded with the callback
 
-        leg = leg or Leg(id=uuid.uuid4().hex[:12])
+        # The clock was read before the meter's own, and stands even where the meter failed.
         clock = {
             "started_at": self._begun_at,
             "ended_at": ended_at,
@@ -169,6 +175,7 @@ class Session:
             "step_end": step,
             "status": "finished" if step >= int(seen.state.max_steps) else "stopped",
         }
+        leg = measured[0] if measured else Leg(id=uuid.uuid4().hex[:12])
         self.legs.append(leg.model_copy(update=clock))
         self.ended = seen
         self._finish(seen, budget)
@@ -204,9 +211,15 @@ class Session:
             if not seen.state.is_local_process_zero:
                 msg = "another process of this host measures"
                 raise UnavailableError(msg)
-            device = getattr(getattr(seen.args, "device", None), "type", None)
-            folder = Path(self.settings.ledger_dir or seen.args.output_dir) / "_autocard"
-            meter = Meter(self.settings, uses_gpu=None if device is None else device == "cuda", folder=folder)
+            used = _module("hardware").accelerators(seen.args, seen.model)
+            meter = Meter(
+                self.settings,
+                uses_gpu=used.uses_gpu,
+                folder=Path(seen.args.output_dir),
+                run_id=self.run_id,
+                device_type=used.device_type,
+                ordinals=used.ordinals,
+            )
             meter.start()
             return meter
 
@@ -227,19 +240,21 @@ class Session:
         return keep
 
     def _eval_set(self, seen: Seen, metrics: Mapping[str, Any], missing: dict[str, str]) -> None:
-        found = _module("data").evaluation_set(seen, metrics)
+        data = _module("data")
+        found = data.evaluation_set(seen, metrics)
         if found is not None:
             self.eval_sets[found.name] = found
+            # What the start said of evaluation data was that there was none yet.
+            self.reasons.get("data", {}).pop("data.eval", None)
+            missing.update(data.explain(list(self.eval_sets.values()), "data.eval"))
 
-    def _leg(self, seen: Seen, step: int, budget: Budget) -> Leg | None:
-        meter = self.meter
+    def _measured(self, seen: Seen, step: int, budget: Budget) -> list[Leg] | None:
+        """Return the meter's legs; None, with the reason, where it has none: the clock alone is ours too."""
+        meter, first = self.meter, len(self.legs)
         if meter is None:
             return None
-        return self._part(
-            f"legs.{len(self.legs)}",
-            lambda missing: meter.end(step, int(seen.state.max_steps), missing),
-            budget,
-        )
+        max_steps = int(seen.state.max_steps)
+        return self._part(f"legs.{first}", lambda missing: meter.end(step, max_steps, missing, first), budget)
 
     def _finish(self, seen: Seen, budget: Budget) -> None:
         """Put together what is known and write it, on the one process that writes."""
@@ -303,7 +318,7 @@ class Session:
             kept = self._keep_elsewhere(record)
             msg = f"{exc} The record is kept: {kept}. Later: autocard fill CARD --record {kept}"
             raise NotWrittenError(msg) from exc
-        for message in outcome.messages:
+        for message in outcome.warnings:
             logger.warning("autocard: %s", message)
         logger.info("autocard: wrote %s", outcome.card)
 

@@ -8,13 +8,25 @@ import pytest
 
 import autocard.guard
 
+# One thread for each process: the suite runs several at once, and threads that wait for each other's core crawl.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def swallowed():
+    """Everything that the guard swallowed since a test last looked; trainings in wider fixtures included."""
+    caught: list[tuple[str, BaseException]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(autocard.guard, "report", lambda fact, exc: caught.append((fact, exc)))
+        yield caught
+
 
 @pytest.fixture(autouse=True)
-def no_hidden_failures(request, monkeypatch):
+def no_hidden_failures(request, swallowed):
     """What users never see, tests always see: whatever the guard swallowed fails the test."""
-    caught: list[tuple[str, BaseException]] = []
-    monkeypatch.setattr(autocard.guard, "report", lambda fact, exc: caught.append((fact, exc)))
-    yield caught
+    yield swallowed
+    caught = list(swallowed)
+    swallowed.clear()
     if caught and not request.node.get_closest_marker("expects_failure"):
         fact, exc = caught[0]
         msg = f"autocard swallowed a failure of {fact!r}: {exc!r}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,6 +98,11 @@ def replaced(monkeypatch, piece, stand_in):
     monkeypatch.setattr(target, leaf, stand_in)
 
 
+def ours(piece):
+    """Our callback; energy is measured only where that is the piece: starting CodeCarbon takes seconds each time."""
+    return AutoCardCallback(measure_power_secs=1, emissions="energy" in piece)
+
+
 def same(one, other):
     assert one.keys() == other.keys()
     return all(torch.equal(one[name], other[name]) for name in one)
@@ -121,7 +128,7 @@ def test_a_piece_that_fails_costs_its_own_facts_and_nothing_else(
     monkeypatch.setattr(session, "PROGRESS_S", 0.0)
     replaced(monkeypatch, piece, fail)
 
-    weights, events = run(tmp_path, AutoCardCallback(measure_power_secs=1))
+    weights, events = run(tmp_path, ours(piece))
 
     assert same(weights, without[0])
     assert events == without[1]
@@ -143,7 +150,7 @@ def test_a_piece_that_hangs_is_cut_off_at_its_deadline(monkeypatch, tmp_path, wi
     replaced(monkeypatch, piece, lambda *_, **__: never.wait())
 
     try:
-        weights, events = run(tmp_path, AutoCardCallback(measure_power_secs=1))
+        weights, events = run(tmp_path, ours(piece))
     finally:
         never.set()
 
@@ -152,3 +159,16 @@ def test_a_piece_that_hangs_is_cut_off_at_its_deadline(monkeypatch, tmp_path, wi
     assert any("took longer than" in str(exc) for _, exc in no_hidden_failures)
     if piece not in WITHOUT_CARD:
         assert json.loads((tmp_path / "autocard.json").read_text())["run"]["global_step"] == 3
+
+
+def test_the_list_of_pieces_names_all_that_a_session_calls():
+    source = Path(session.__file__).read_text()
+    captures = set(re.findall(r'_module\("(\w+)"\)\.(\w+)\(', source)) | {
+        (name, "capture") for name in session.AT_BEGIN
+    }
+    meter = set(re.findall(r"meter\.(\w+)\(", source))
+
+    listed = {piece.rpartition(".")[2] for piece in PIECES}
+
+    assert {f"{module}:{name}" for module, name in captures} - listed == {"hardware:accelerators"}
+    assert meter - {piece.rpartition(".")[2] for piece in PIECES if "Meter" in piece} == {"close"}

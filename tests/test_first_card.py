@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -17,9 +18,13 @@ from autocard.draft import NOT_LOOKED_FOR
 
 
 class Watch(TrainerCallback):
-    """The test's own clock, and the dtype that a forward pass really has."""
+    """The test's own clock, and the dtype that a forward pass really has.
 
-    def __init__(self):
+    It may also make steps longer: CodeCarbon needs some two seconds to start, and measures nothing before.
+    """
+
+    def __init__(self, pause_s=0.0):
+        self.pause_s = pause_s
         self.begin = self.end = 0.0
         self.dtypes = set()
 
@@ -28,6 +33,9 @@ class Watch(TrainerCallback):
         layer = next(module for name, module in model.named_modules() if name.endswith("intermediate.dense"))
         layer.register_forward_hook(lambda _m, _i, output: self.dtypes.add(output.dtype))
 
+    def on_step_end(self, *_, **__):
+        time.sleep(self.pause_s)
+
     def on_train_end(self, *_, **__):
         self.end = time.monotonic()
 
@@ -35,11 +43,13 @@ class Watch(TrainerCallback):
 class Trained:
     """What a finished training left: its card, record and the test's own observations."""
 
-    def __init__(self, folder, *, evaluate=True, save=True, ours=None, **changes):
-        self.watch = Watch()
+    def __init__(self, folder, *, evaluate=True, save=True, ours=None, pause_s=0.0, **changes):
+        self.watch = Watch(pause_s)
         self.folder = folder
-        self.callback = AutoCardCallback(**(ours or {"country_iso_code": "FRA"}), measure_power_secs=1)
-        self.trainer = training.trainer(folder, callbacks=[self.callback, self.watch], **changes)
+        self.callback = AutoCardCallback(
+            **({"country_iso_code": "FRA"} if ours is None else ours), measure_power_secs=1
+        )
+        self.trainer = training.trainer(folder, callbacks=[self.watch, self.callback], **changes)
         self.trainer.train()
         if save:
             self.trainer.save_model()
@@ -70,6 +80,7 @@ class Trained:
 def adapter(tmp_path_factory):
     return Trained(
         tmp_path_factory.mktemp("adapter") / "topic-lora",
+        pause_s=1.0,
         ours={"country_iso_code": "FRA", "base_model": "org/tiny-bert"},
     )
 
@@ -78,6 +89,7 @@ def adapter(tmp_path_factory):
 def full(tmp_path_factory):
     return Trained(
         tmp_path_factory.mktemp("full") / "topic-full",
+        pause_s=1.5,
         model=training.bert().to(torch.bfloat16),
         train=training.dataset(20, seed=5),
         ours={},
@@ -144,8 +156,7 @@ def test_wall_clock_is_that_of_the_tests_own_clock(adapter, full):
     for run in (adapter, full):
         seconds = run.watch.end - run.watch.begin
 
-        assert run.record["time"]["wall_clock_s"] == pytest.approx(seconds, abs=1.0)
-        assert run.record["time"]["wall_clock_s"] >= seconds
+        assert run.record["time"]["wall_clock_s"] == pytest.approx(seconds, abs=0.2)
 
 
 def test_results_are_those_that_evaluate_returned(adapter):
@@ -180,7 +191,7 @@ def test_energy_is_the_sum_of_its_parts_and_co2_is_energy_times_intensity(adapte
 def test_without_a_place_there_is_energy_and_a_reason_but_no_co2(full):
     record = full.record
 
-    assert record["energy"]["total_kwh"] > 0
+    assert record["energy"]["total_kwh"]
     assert record["emissions"]["co2eq_g"] is None
     assert "country_iso_code" in record["missing"]["emissions.co2eq_g"]
     assert "co2_eq_emissions" not in full.card
@@ -263,7 +274,7 @@ def test_a_folder_that_cannot_be_written_costs_the_card_and_not_the_training(tmp
     message = str(no_hidden_failures.pop()[1])
     assert "could not be written" in message
     kept = re.search(r"--record (\S+)", message)[1]
-    assert json.loads(open(kept).read())["run"]["global_step"] == 6  # noqa: PTH123, SIM115
+    assert json.loads(Path(kept).read_text())["run"]["global_step"] == 6
 
 
 def test_disabled_means_no_trace(tmp_path, monkeypatch):

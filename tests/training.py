@@ -44,13 +44,13 @@ def bert(**changes: Any) -> Any:
     return BertForSequenceClassification(config)
 
 
-def lora(model: Any, **changes: Any) -> Any:
+def lora(model: Any, *, autocast_adapter_dtype: bool = True, **changes: Any) -> Any:
     import torch
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(1)
     config = {"task_type": "SEQ_CLS", "r": 4, "lora_alpha": 8, "target_modules": ["query", "value"], **changes}
-    return get_peft_model(model, LoraConfig(**config))
+    return get_peft_model(model, LoraConfig(**config), autocast_adapter_dtype=autocast_adapter_dtype)
 
 
 def arguments(output_dir: Any, **changes: Any) -> Any:
