@@ -75,7 +75,7 @@ class Draft:
     """Piece of work → path → reason."""
     eval_sets: Sequence[Any] = ()
     """Evaluation data sets, as they were seen at evaluations."""
-    counted: tuple[int, int] | None = None
+    counted: tuple[int | None, int | None] | None = None
     """Parameters (total, trainable) before anything sharded them."""
     saved_bytes: int | None = None
     """Weights in the output folder."""
@@ -111,8 +111,8 @@ def freeze(draft: Draft) -> RunRecord:
 
 def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:
     found: dict[str, Any] = {}
-    if draft.counted is not None:
-        found["parameters_total"], found["parameters_trainable"] = draft.counted
+    names = ("parameters_total", "parameters_trainable")
+    found.update({name: count for name, count in zip(names, draft.counted or (), strict=False) if count is not None})
     if draft.saved_bytes is not None:
         found["saved_bytes"] = draft.saved_bytes
     else:

@@ -7,7 +7,6 @@ of the training window is read before anything else happens.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import importlib
 import logging
@@ -15,6 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -66,7 +66,7 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.meter: Meter | None = None
-        self.counted: tuple[int, int] | None = None
+        self.counted: tuple[int | None, int | None] | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -82,12 +82,7 @@ class Session:
         self._begun_s = 0.0
         self._step_begin = 0
         self._told_s = 0.0
-
-    def _start_over(self) -> None:
-        self._reset()
-        if self.meter is not None:
-            self.close()
-            self.meter = None
+        self._since_s = 0.0
 
     @classmethod
     def checked(cls, settings: Settings) -> Session:
@@ -111,7 +106,8 @@ class Session:
     def prepared(self, seen: Seen) -> None:
         """A trainer exists: start the meter's child early, and count parameters before anything shards them."""
         budget = Budget(EVENT_S, LEAST_S)
-        self._part("counted", lambda _: _module("model").count(seen.model), budget, self._keep_count)
+        count = "model.parameters_total"
+        self._part(count, lambda _: _module("model").count(seen.model), budget, self._keep_count)
         self._start_meter(seen, budget)
 
     def begin(self, seen: Seen) -> None:
@@ -122,16 +118,18 @@ class Session:
             self._look(seen, Budget(BEGIN_S, LEAST_S))
             return
         if self.legs and not 0 < step <= (self.legs[-1].step_end or 0):
-            self._start_over()  # not a resume of what this process did before: a new run
+            self._reset()  # not a resume of what this process did before: a new run
+            self.meter = None  # the next one is given the new run's id
         self.ended = None
         self._begun_s, self._begun_at, self._step_begin = begun_s, begun_at, step
+        self._since_s = time.time()
         self.running = True
         budget = Budget(BEGIN_S, LEAST_S)
         if self.meter is None:
             self._start_meter(seen, budget)
         meter = self.meter
         if meter is not None:
-            self._part("meter", lambda _: meter.begin(step), budget)
+            self._part(f"legs.{len(self.legs)}", lambda _: meter.begin(step), budget)
         self._look(seen, budget)
 
     def progress(self, seen: Seen) -> None:
@@ -141,12 +139,12 @@ class Session:
             return
         self._told_s = now_s
         step = int(seen.state.global_step)
-        self._part("progress", lambda _: meter.progress(step), Budget(EVENT_S, LEAST_S))
+        self._part("_progress", lambda _: meter.progress(step), Budget(EVENT_S, LEAST_S))
 
     def evaluated(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
         budget = Budget(EVENT_S, LEAST_S)
-        self._part("eval_set", lambda missing: self._eval_set(seen, metrics, missing), budget)
+        self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
         if self.ended is not None:
             self._finish(seen, Budget(END_S, LEAST_S))
 
@@ -176,6 +174,8 @@ class Session:
             "status": "finished" if step >= int(seen.state.max_steps) else "stopped",
         }
         leg = measured[0] if measured else Leg(id=uuid.uuid4().hex[:12])
+        if not measured:
+            self._explain_unmeasured(f"legs.{len(self.legs)}")
         self.legs.append(leg.model_copy(update=clock))
         self.ended = seen
         self._finish(seen, budget)
@@ -184,21 +184,28 @@ class Session:
 
     def _part(
         self,
-        name: str,
+        path: str,
         work: Callable[[dict[str, str]], T],
         budget: Budget,
         keep: Callable[[T], None] | None = None,
     ) -> T | None:
-        """Do one piece of work under the guard; its reasons replace those of its last time."""
+        """Do one piece of work under the guard; its reasons replace those of its last time.
+
+        *path* is the fact that is missing if it fails; one that begins with "_" is nobody's fact, and only reported.
+        """
         own: dict[str, str] = {}  # its own: an abandoned piece may go on writing into it
         failed: dict[str, str] = {}
-        result = guarded(name, failed, lambda: work(own), budget)
-        self.reasons[name] = failed or own
+        result = guarded(path, failed, lambda: work(own), budget)
+        if not path.startswith("_"):
+            self.reasons[path] = failed or own
         if not failed and keep is not None:
             keep(result)  # type: ignore[arg-type] # not failed: the result is there
         return result
 
-    def _keep_count(self, counted: tuple[int, int]) -> None:
+    def _capture(self, module: str, seen: Seen, missing: dict[str, str]) -> Any:
+        return _module(module).capture(seen, missing)
+
+    def _keep_count(self, counted: tuple[int | None, int | None]) -> None:
         self.counted = counted
 
     def _start_meter(self, seen: Seen, budget: Budget) -> None:
@@ -223,15 +230,13 @@ class Session:
             meter.start()
             return meter
 
-        self.meter = self._part("meter", start, budget)
+        self.meter = self._part(f"legs.{len(self.legs)}", start, budget)
 
     def _look(self, seen: Seen, budget: Budget) -> None:
         """Run every capture of the start."""
         for module, key in AT_BEGIN.items():
             self.parts.pop(key, None)
-            self._part(
-                key, lambda missing, name=module: _module(name).capture(seen, missing), budget, self._keeper(key)
-            )  # type: ignore[misc]
+            self._part(key, partial(self._capture, module, seen), budget, self._keeper(key))
 
     def _keeper(self, key: str) -> Callable[[Any], None]:
         def keep(part: Any) -> None:
@@ -254,19 +259,33 @@ class Session:
         if meter is None:
             return None
         max_steps = int(seen.state.max_steps)
-        return self._part(f"legs.{first}", lambda missing: meter.end(step, max_steps, missing, first), budget)
+        legs = self._part(f"legs.{first}", lambda missing: meter.end(step, max_steps, missing, first), budget)
+        self._part("_close", lambda _: meter.close(), budget)  # its child ends; another begin starts a new one
+        return legs
+
+    def _explain_unmeasured(self, leg: str) -> None:
+        """Note why *leg* (its path) has a clock and nothing else."""
+        off = "measuring was turned off (emissions=False)"
+        why = self.reasons.get(leg, {}).get(leg) or ("not measured" if self.settings.emissions else off)
+        self.reasons[leg] = {leg: why}
 
     def _finish(self, seen: Seen, budget: Budget) -> None:
         """Put together what is known and write it, on the one process that writes."""
         self._part("evaluation", lambda missing: self._evaluation(seen, missing), budget, self._keeper("evaluation"))
         self._part("time", lambda missing: self._times(seen, missing), budget, self._keeper("times"))
-        self._part("peaks", lambda missing: _module("hardware").peaks(seen, missing), budget, self._keeper("peaks"))
-        self._part("saved", lambda _: _module("model").saved_bytes(seen.args.output_dir), budget, self._keeper("saved"))
+        self._part(
+            "hardware.peak_memory_bytes",
+            lambda missing: _module("hardware").peaks(seen, missing),
+            budget,
+            self._keeper("peaks"),
+        )
+        saved_bytes = lambda _: _module("model").saved_bytes(seen.args.output_dir, self._since_s)  # noqa: E731
+        self._part("model.saved_bytes", saved_bytes, budget, self._keeper("saved"))
         if not seen.state.is_world_process_zero or getattr(seen.state, "is_hyper_param_search", False):
             return
-        record = self._part("record", lambda _: self.record(seen), budget)
+        record = self._part("_record", lambda _: self.record(seen), budget)
         if record is not None:
-            self._part("card", lambda _: self._write(seen, record), budget)
+            self._part("_card", lambda _: self._write(seen, record), budget)
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
         return _module("evaluation").capture(seen, missing, predictions=self.predictions)
@@ -330,12 +349,6 @@ class Session:
         path = Path(tempfile.gettempdir()) / f"autocard-{record.run.id}" / "autocard.json"
         write_text(path, to_json(record))
         return path
-
-    def close(self) -> None:
-        """End the meter's child; it also ends by itself when this process does."""
-        if self.meter is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self.meter.close()
 
 
 def _module(name: str) -> Any:

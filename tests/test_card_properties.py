@@ -39,7 +39,7 @@ PIECES = [
     "**Cloud Provider:** [Insert provider] <br>\n**Compute Region:** <br>",
     "- **Training regime:** [More Information Needed] <!--fp32, fp16 -->",
     "- **Hours used:**\n  - three\n  - four",
-    "| Hours used | |\n|---|---|\n| Carbon emitted | [More Information Needed] |\n| other | a \\| b |",
+    "| Hours used | [More Information Needed] |\n|---|---|\n| Carbon emitted | [More Information Needed] |\n| other | a \\| b |",
     "```\n## Environmental Impact\n- **Hours used:** [More Information Needed]\n```",
     "~~~~\nnever closed: [More Information Needed]",
     "<!--\n## Results\n\n[More Information Needed]\n-->",
@@ -49,7 +49,7 @@ PIECES = [
     "    - **Hours used:** [More Information Needed]",
     "_Say how long it took._",
     "We need more information needed for that. [More Information Needed](https://example.org)",
-    "[TODO]: https://example.org\n\n[TODO]",
+    "\n[TODO]: https://example.org\n\n[TODO]",
     "<details><summary>s</summary>\n\n- **Hours used:** ...\n\n</details>",
     "words\x0cand a form feed",
     "1. one\n2. **Hours used:** ?\n\n   more",
@@ -86,7 +86,9 @@ HEADS = [
 def cards(draw):
     """A card, and its pieces in order, each with a number of its own in a comment or in words before it."""
     pieces = draw(st.lists(st.sampled_from(PIECES), min_size=1, max_size=9))
-    gaps = draw(st.lists(st.sampled_from(["\n\n", "\n\n\n", "\n", " \n\n"]), min_size=len(pieces), max_size=len(pieces)))
+    gaps = draw(
+        st.lists(st.sampled_from(["\n\n", "\n\n\n", "\n", " \n\n"]), min_size=len(pieces), max_size=len(pieces))
+    )
     body = "".join(piece + gap for piece, gap in zip(pieces, gaps, strict=True))
     if draw(st.booleans()):
         body = body.rstrip("\n")
@@ -105,7 +107,9 @@ def try_fill(text, facts, **how):
         raise
 
 
-common = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+common = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 
 ASKING = ("[More Information Needed]", "`training_data`", "...", "{{ results | default('', true) }}", "{co2_emitted}",
           "[Insert provider]", "[Model Name]", "{{ card_data }}", "tags: [a]")  # fmt: skip

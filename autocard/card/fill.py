@@ -19,7 +19,7 @@ from autocard.card.memory import HIDDEN, SECTION, YAML, Ours, name_for
 from autocard.card.outline import Outline
 from autocard.card.placeholders import SIGNATURES
 from autocard.card.slots import after_label
-from autocard.card.writing import Edit, Writer, apart
+from autocard.card.writing import Edit, Writer, apart, end_of_text
 from autocard.errors import CardError
 
 State = Literal["filled", "refreshed", "kept", "removed", "cleared", "empty", "same"]
@@ -301,7 +301,7 @@ class _Merge:
             self._remember(one.fact, new)
             self._report(one, "same")
         elif one.fact in self.labels.appended and not had and not self._begun(new):
-            end = self.document.sections[one.slot.section].end
+            end = end_of_text(self.document, self.document.sections[one.slot.section])
             self.edits.append(self.writer.section(end, self._chunk(new, extra)))
             if new:
                 self._remember(one.fact, new)

@@ -56,9 +56,8 @@ def read(document: Document, labels: Labels, ours: Collection[tuple[int, int]] =
     for index, section in enumerate(document.sections):
         if section.heading is not None:
             own = found[bisect_left(starts, section.start) : bisect_left(starts, section.end)]
-            reader = _Body(
-                document, labels, index, own, known, [one for one in ours if section.start <= one[0] < section.end]
-            )
+            reader = _Body(document, labels, index, own, known)
+            reader.ours = [one for one in ours if section.start <= one[0] < section.end]
             asked += reader.asked(is_title=head is not None and head.section == index)
     return sorted(asked, key=lambda one: one.slot.start), found
 
@@ -100,17 +99,9 @@ def _title(document: Document, labels: Labels, slot: Slot) -> Asked:
 class _Body:
     """One section's own text, told apart."""
 
-    def __init__(
-        self,
-        document: Document,
-        labels: Labels,
-        index: int,
-        own: list[Slot],
-        known: set[int],
-        ours: list[tuple[int, int]],
-    ) -> None:
-        """*own*: labelled slots of the section; *known*: places of labels whose fact is known; *ours*: as in `read`."""
-        self.ours = ours
+    def __init__(self, document: Document, labels: Labels, index: int, own: list[Slot], known: set[int]) -> None:
+        """*own*: labelled slots of the section; *known*: places of labels whose fact is known."""
+        self.ours: list[tuple[int, int]] = []
         self.document = document
         self.labels = labels
         self.index = index

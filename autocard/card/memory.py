@@ -116,8 +116,9 @@ def _find(document: Document, asked: list[Asked], name: str, text: str, used: se
     fact = fact_of(name)
     if name.startswith(HIDDEN):
         at = document.text.find(text, document.body)
-        alone = at >= 0 and at not in used and document.text.find(text, at + 1) < 0
-        return Ours(fact, at, at + len(text), text, None, hidden=True) if alone else None
+        while at in used:
+            at = document.text.find(text, at + 1)
+        return Ours(fact, at, at + len(text), text, None, hidden=True) if at >= 0 else None
     bodies = []
     for one in asked:
         slot = one.slot

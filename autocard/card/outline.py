@@ -6,13 +6,12 @@ that is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from autocard.card.document import Document, Section
 from autocard.card.labels import Labels, Part
-from autocard.card.writing import Edit, Writer
-from autocard.errors import CardError
+from autocard.card.writing import Edit, Writer, end_of_text
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,6 @@ class Outline:
     def _add(self, part: Part, wanted: set[str], level: int, place: int) -> Addition:
         texts: dict[str, str] = {}
         chunk = "\n\n".join(self._render(part, wanted, level, texts))
-        opened = self.document.open_end
-        if 0 <= opened < place:
-            line = self.document.line_number(opened)
-            msg = f"line {line}: the comment or code block that begins here is never closed, so nothing can be added"
-            raise CardError(msg)
         return Addition(self.writer.section(place, chunk), texts)
 
     def _render(self, part: Part, wanted: set[str], level: int, texts: dict[str, str]) -> Iterator[str]:
@@ -122,14 +116,7 @@ class Outline:
     def _end_of(self, section: Section) -> int:
         """Return where *section* with its subsections ends, before comments that lead over to the next heading."""
         inner = [one for one in self.document.sections if section.start <= one.start and one.extent <= section.extent]
-        last = inner[-1]
-        blocks = list(last.blocks)
-        while len(blocks) > 1 and blocks[-1].kind == "comment" and any(one.kind != "comment" for one in blocks):
-            blocks.pop()
-        if len(blocks) == len(last.blocks):
-            return last.end
-        after = self.document.text.find("\n", blocks[-1].end)
-        return last.end if after < 0 else after + 1
+        return end_of_text(self.document, inner[-1])
 
     def _top_level(self) -> int:
         """Return the level that the document's main sections have."""
@@ -140,8 +127,3 @@ class Outline:
             if section.heading and mine & self.labels.sections_of(section.path[-1])
         ]
         return min(levels) if levels else 2
-
-
-def unplaced(part: Part, texts: Mapping[str, str]) -> bool:
-    """Return whether *part* has a fact among *texts*."""
-    return any(fact in texts for fact in part.facts())

@@ -9,8 +9,9 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
-from autocard.card.document import Document
+from autocard.card.document import Document, Section
 from autocard.card.slots import Slot
+from autocard.errors import CardError
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,12 @@ class Writer:
         before, after = text[start - 1 : start], text[end : end + 1]
         lead = "" if start == 0 or before in " \t\n" else " "
         tail = "" if after in ("", " ", "\t", "\r", "\n") else " "
-        return self._edit(start, end, lead + value + tail)
+        # Where the text ends with a label, its value comes before whatever else is put at the end.
+        return Edit(start, end, lead + value + tail, -1)
 
     def body(self, start: int, end: int, block: str) -> Edit:
         """Return the edit that puts *block* between blank lines (or after its heading, where one stood before)."""
+        self._check(start)
         text, newline = self.document.text, self.document.newline
         lead = tail = ""
         if start > 0 and text[start - 1] != "\n":
@@ -72,6 +75,7 @@ class Writer:
 
     def section(self, place: int, chunk: str) -> Edit:
         """Return the edit that puts a new section at *place*, the start of a line or the end of the text."""
+        self._check(place)
         text, newline = self.document.text, self.document.newline
         before = text[max(0, place - 4) : place]
         lead = "" if place == self.document.body and place == 0 else newline
@@ -98,6 +102,14 @@ class Writer:
         """Return a labelled line as the document writes them."""
         marker, inside, tail = self._line_style
         return f"{marker}**{label}:** {value}{tail}" if inside else f"{marker}**{label}**: {value}{tail}"
+
+    def _check(self, place: int) -> None:
+        """Make sure that what is put at *place* can be seen there."""
+        opened = self.document.open_end
+        if 0 <= opened < place:
+            line = self.document.line_number(opened)
+            msg = f"line {line}: the comment or code block that begins here is never closed, so nothing can follow it"
+            raise CardError(msg)
 
     def _edit(self, start: int, end: int, text: str) -> Edit:
         self._count += 1
@@ -144,6 +156,17 @@ class Writer:
             if marker in ("- ", "* ", "+ ") or tail:
                 styles[marker, inside, tail] += 1
         return styles.most_common(1)[0][0] if styles else ("- ", True, "")
+
+
+def end_of_text(document: Document, section: Section) -> int:
+    """Return where *section*'s own text ends, before comments that lead over to the next heading."""
+    blocks = list(section.blocks)
+    while len(blocks) > 1 and blocks[-1].kind == "comment" and any(one.kind != "comment" for one in blocks):
+        blocks.pop()
+    if len(blocks) == len(section.blocks):
+        return section.end
+    after = document.text.find("\n", blocks[-1].end)
+    return section.end if after < 0 else after + 1
 
 
 def apart(edits: list[Edit], newline: str) -> list[Edit]:
