@@ -36,7 +36,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         facts: what only people know, by template variable: license, language, developers, …
         country_iso_code: where the machine stands (ISO 3166-1); without it there is energy, but no CO2 figure.
         region: state or province, in the words of CodeCarbon's tables.
-        geolocate: whether the place may be looked up over the network.
+        geolocate: whether the place may be looked up over the network; not built yet, True is refused.
         carbon_intensity_g_per_kwh: grams of CO2eq per kWh, instead of the country's yearly mean.
         market_based_co2eq_g: grams of CO2eq by contracts; it is only repeated.
         pue: power usage effectiveness of the building (at least 1).
@@ -47,7 +47,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         ledger_dir: node-local folder for the working files that are written while training runs.
         empty: "comment" or "placeholder": how a new card shows what only people can fill.
         emissions: whether energy and CO2 are measured.
-        last_word: whether the card may be written again after the trainer's own card writers.
+        last_word: whether the card is written again after the trainer's own card writers; not built yet, True is refused.
 
     Raises:
         SettingsError: a setting cannot be meant as it stands. Raised here, before training starts.

@@ -19,9 +19,9 @@ NOT_ALLOCATED = "no workload manager says how many GPUs the job was given"
 DIFFERS = "it differs between the legs"
 
 BOUNDARY = (
-    "training from its begin to its end, evaluation and saving in between included: GPU boards, CPU packages and "
-    "memory of the nodes. Not included: set-up, evaluation after training, disks, network, fans, losses of power "
-    "supplies, earlier runs, the making of the hardware"
+    "training from its first moment to its last, with the evaluations and checkpoints in between: GPU boards, CPU "
+    "packages and memory. Not counted: set-up, later evaluation, disks, network, fans, losses of power supplies, earlier "
+    "runs, and the making of the hardware"
 )
 
 _Paths = Sequence[tuple[str, Leg]]

@@ -44,7 +44,7 @@ class Settings:
     region: str | None = None
     """State or province, in the words of CodeCarbon's tables."""
     geolocate: bool = False
-    """Whether the place may be looked up over the network."""
+    """Whether the place may be looked up over the network. True is refused: it is not built yet."""
     carbon_intensity_g_per_kwh: float | None = None
     """Grid intensity, instead of CodeCarbon's yearly mean of the country."""
     market_based_co2eq_g: float | None = None
@@ -65,8 +65,8 @@ class Settings:
     """How a new card shows what only people can fill: "comment" or "placeholder"."""
     emissions: bool = True
     """Whether energy and CO2 are measured."""
-    last_word: bool = True
-    """Whether the card may be written again after the trainer's own card writers."""
+    last_word: bool = False
+    """Whether the card is written again after the trainer's own card writers. True is refused: it is not built yet."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Setting to where it came from; only those that were given."""
 
@@ -295,8 +295,19 @@ _READ: dict[str, Callable[[Any, str], Any]] = {
 """Setting → how its value is read and checked. The names are the contract."""
 
 
+_NOT_YET = {
+    "geolocate": "Nothing is looked up over the network yet. Give country_iso_code instead, such as FRA.",
+    "last_word": "The trainer's own card writers come last yet. Repair the card with: autocard fill README.md",
+}
+"""Names of the contract that are taken, but not their promise."""
+
+
 def _check_together(values: dict[str, Any], sources: Mapping[str, str]) -> None:
-    """Refuse what only makes sense together; a region without its country means nothing."""
+    """Refuse what only makes sense together (a region without its country means nothing), and what is not built yet."""
+    for name, words in _NOT_YET.items():
+        if values.get(name):
+            msg = f"{name} (from {sources[name]}): this version cannot do it. {words}"
+            raise SettingsError(msg)
     if "region" in values and "country_iso_code" not in values:
         msg = (
             f"region (from {sources['region']}): {values['region']!r} without a country. "

@@ -148,6 +148,10 @@ def test_adapter_settings_are_those_on_disk(adapter):
     assert ours["method"] == "LoRA"
     assert ours["config"]["r"] == saved["r"] == 4
     assert ours["config"]["target_modules"] == sorted(saved["target_modules"])
+    in_full = {
+        name.split(".modules_to_save")[0] for name in adapter.trainer.model.state_dict() if "modules_to_save" in name
+    }
+    assert ours["config"]["modules_to_save"] == sorted(name.rpartition(".")[2] for name in in_full)
     assert ours["peft_version_runtime"] == saved["peft_version"]
     assert f"\n- PEFT {saved['peft_version']}\n" in adapter.section("Framework versions")
 

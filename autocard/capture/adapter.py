@@ -135,7 +135,17 @@ def _config(settings: Any, model: Any) -> dict[str, Any]:
         found[name] = sorted(value) if name in _MODULES and isinstance(value, list) else value
     if isinstance(found.get("target_modules"), list):
         found["target_modules"] = _short(found["target_modules"], model)
+    if isinstance(found.get("modules_to_save"), list):
+        found["modules_to_save"] = _there(found["modules_to_save"], model)
     return found
+
+
+def _there(names: list[str], model: Any) -> list[str]:
+    """Return those of *names* that *model* has: for a classifier PEFT names both "classifier" and "score"."""
+    if not hasattr(model, "named_modules"):
+        return names
+    modules = [name for name, _ in model.named_modules()]
+    return [name for name in names if any(module == name or module.endswith(f".{name}") for module in modules)]
 
 
 def _short(names: list[str], model: Any) -> list[str]:

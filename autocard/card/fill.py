@@ -160,7 +160,9 @@ class _Merge:
         chosen = []
         seen: set[str] = set()
         for one in self.asked:
-            if one.fallback and one.fact in firm and (one.empty is None or one.blank):
+            kind = self.labels.kinds.get(one.fact)
+            elsewhere = one.fact in firm or (kind is not None and kind.instead in firm)
+            if one.fallback and elsewhere and (one.empty is None or one.blank):
                 continue
             if one.blank and one.slot.kind == "body" and (one.fact in filled_in or one.fact in seen):
                 continue
@@ -399,7 +401,7 @@ class _Merge:
         text = proof.apply(self.text, ordered)
         proof.prove(self.document, text, ordered)
         reports = sorted(self.reports, key=lambda report: report.line or len(self.text))
-        return Filled(text, {**slots, **self.slots}, tuple(reports))
+        return Filled(text, dict(sorted({**slots, **self.slots}.items())), tuple(reports))
 
     def _front(self, front: Mapping[str, Any]) -> tuple[list[Edit], dict[str, str]]:
         """Return the edits of the front matter and what is ours in it."""

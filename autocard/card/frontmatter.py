@@ -267,7 +267,10 @@ class _Patcher:
         missing = [item for item in value if item not in theirs and item not in known]
         bad = [item for item in theirs if is_generated(key, item)]
         self.patched.written[key] = [item for item in value if item in theirs or item in missing or item in known]
-        self.patched.states[key] = "filled" if missing or bad else "same"
+        if value or bad:
+            self.patched.states[key] = "filled" if missing or bad else "same"
+        else:
+            del self.patched.written[key]
         kept = [item for item in theirs if item not in bad]
         added = [yamltext.scalar(item) for item in missing]
         if not missing and not bad:
@@ -311,11 +314,19 @@ class _Patcher:
             self._edit(place.start, after, "")
 
 
+def blank_lines(text: str) -> list[int]:
+    """Return where in the YAML *text* the lines of keys without a value begin."""
+    keys, _ = _keys(text)
+    return sorted(key.start for key in keys.values() if key.value.start_mark.index >= key.end and key.data is None)
+
+
 def is_blank(current: str, data: Any) -> bool:
     """Return whether a key with the text *current*, which loads to *data*, has no value yet."""
     if data is None or data == "":
         return True
-    asks = isinstance(data, str) and find(data) is not None
+    # `[More Information Needed]` is a list to YAML.
+    text = data if isinstance(data, str) else current if " " in current.strip("[] ") else ""
+    asks = bool(text) and find(text) is not None
     return asks or _TEMPLATE.fullmatch(current.strip("\"' ")) is not None
 
 

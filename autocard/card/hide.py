@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autocard.card import form, proof, slots
+from autocard.card import form, frontmatter, proof, slots
 from autocard.card.document import Block, Document, Section
 from autocard.card.form import Asked
 from autocard.card.labels import Labels
@@ -21,7 +21,7 @@ def hide(text: str, labels: Labels, remembered: Mapping[str, str]) -> tuple[str,
     hider = _Hider(text, labels, remembered)
     hider.run()
     edits = sorted(hider.edits, key=lambda edit: edit.key)
-    return proof.apply(text, edits), hider.memory
+    return proof.apply(text, edits), dict(sorted(hider.memory.items()))
 
 
 class _Hider:
@@ -37,15 +37,39 @@ class _Hider:
         self.live = [self._is_live(index) for index in range(len(self.document.sections))]
 
     def run(self) -> None:
+        head = slots.title(self.document)
         for index, section in enumerate(self.document.sections):
             if section.heading is None:
                 continue
-            if section.level > 1 and not any(self._subtree(index)):
+            if (head is None or head.section != index) and not any(self._subtree(index)):
                 self._hide_section(index, section)
             else:
                 self._hide_lines(index)
                 self._hide_body(index)
                 self._drop_outdated(section)
+                self._hide_advice(section)
+        self._hide_keys()
+
+    def _hide_keys(self) -> None:
+        """Put keys of the front matter that have no value into comments: the Hub takes no nulls."""
+        if self.document.front is None:
+            return
+        start, end = self.document.front
+        for at in frontmatter.blank_lines(self.document.text[start:end]):
+            self._edit(start + at, start + at, "# ")
+
+    def _hide_advice(self, section: Section) -> None:
+        """Put advice in italics, which speaks to whoever writes the card, out of its readers' sight."""
+        for block in section.blocks:
+            if block.kind != "comment" and self._advises(block):
+                text = self.document.text[block.start : block.end]
+                self._edit(block.start, block.end, f"<!-- {_inside(text.strip('_*'))} -->")
+
+    def _advises(self, block: Block) -> bool:
+        """Return whether *block* speaks to whoever writes the card: a comment, or a paragraph in italics."""
+        text = self.document.text[block.start : block.end]
+        italic = block.kind == "paragraph" and text[0] in "_*" and not text.startswith("**")
+        return block.kind == "comment" or (italic and form.is_advice(text, self.labels))
 
     def _subtree(self, index: int) -> list[bool]:
         section = self.document.sections[index]
@@ -148,8 +172,8 @@ class _Hider:
 
     def _guidance(self, blocks: tuple[Block, ...], fact: str) -> str:
         """Return the form's own guidance for a section, else ours."""
-        texts = [self.document.text[block.start : block.end] for block in blocks if block.kind == "comment"]
-        words = [text.strip().removeprefix("<!--").removesuffix("-->").strip() for text in texts]
+        texts = [self.document.text[block.start : block.end].strip() for block in blocks if self._advises(block)]
+        words = [text.removeprefix("<!--").removesuffix("-->").strip("_* \t\r\n") for text in texts]
         found = "\n\n".join(_inside(text) for text in words if text).replace("\r\n", "\n")
         return found or (self._guide(fact) if fact else "")
 
