@@ -18,7 +18,7 @@ except ImportError as exc:  # pragma: no cover - the message is for people witho
     raise ImportError(_MESSAGE) from exc
 
 if TYPE_CHECKING:
-    from autocard.session import Session
+    from autocard.session import Sessions
 
 
 class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is untyped here
@@ -47,7 +47,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         ledger_dir: node-local folder for the working files that are written while training runs.
         empty: "comment" or "placeholder": how a new card shows what only people can fill.
         emissions: whether energy and CO2 are measured.
-        last_word: whether the card is written again after the trainer's own card writers; not built yet, True is refused.
+        last_word: whether the card is written again after the trainer's own writers; not built yet, True is refused.
 
     Raises:
         SettingsError: a setting cannot be meant as it stands. Raised here, before training starts.
@@ -77,13 +77,13 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         last_word: bool | None = None,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in {"self", "__class__"}}
-        self._session: Session | None = None
+        self._sessions: Sessions | None = None
         if disabled():
             return
         settings = resolve(arguments)
-        from autocard.session import Session  # noqa: PLC0415 - the import of this module stays cheap
+        from autocard.session import Sessions  # noqa: PLC0415 - the import of this module stays cheap
 
-        self._session = Session.checked(settings)
+        self._sessions = Sessions(settings)
 
     def on_init_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """A trainer was made."""
@@ -115,10 +115,10 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
 
     def _tell(self, event: str, args: Any, state: Any, objects: Mapping[str, Any], *extra: str) -> None:
         """Hand an event to the session; whatever goes wrong stays here."""
-        session = self._session
-        if session is None:
+        if self._sessions is None:
             return
-        with guard(event, session.reasons.setdefault("run", {})):
+        with guard(event, {}):
+            session = self._sessions.of(args)
             seen = session.seen(args, state, objects)
             handle: Callable[..., None] = getattr(session, event)
             handle(seen, *(objects.get(name) or {} for name in extra))

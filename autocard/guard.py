@@ -42,7 +42,7 @@ def report(fact: str, exc: BaseException) -> None:
         return
     _reported.add(key)
     logger.warning(
-        "autocard: could not get %s (%s: %s). Training is not affected; the card says why this is missing.",
+        "autocard: %s failed (%s: %s). Training is not affected.",
         fact,
         type(exc).__name__,
         exc,

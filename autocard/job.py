@@ -20,8 +20,8 @@ DIFFERS = "it differs between the legs"
 
 BOUNDARY = (
     "training from its first moment to its last, with the evaluations and checkpoints in between: GPU boards, CPU "
-    "packages and memory. Not counted: set-up, later evaluation, disks, network, fans, losses of power supplies, earlier "
-    "runs, and the making of the hardware"
+    "packages and memory. Not counted: set-up, later evaluation, disks, network, fans, losses of power supplies, "
+    "earlier runs, and the making of the hardware"
 )
 
 _Paths = Sequence[tuple[str, Leg]]
@@ -275,6 +275,9 @@ def _emissions(legs: _Paths, settings: Settings, missing: MutableMapping[str, st
     told["intensity_g_per_kwh"] = _or_reason(
         "emissions.intensity_g_per_kwh", lambda: _intensity_g_per_kwh(legs, missing), missing
     )
+    told["wue_l_per_kwh"] = settings.wue_l_per_kwh
+    if settings.wue_l_per_kwh is None:
+        missing["emissions.wue_l_per_kwh"] = "no water usage effectiveness was given"
     told["water_l"] = _or_reason("emissions.water_l", lambda: _water_l(legs, settings, missing), missing)
     return Emissions.model_validate(told)
 
@@ -313,10 +316,13 @@ def _country_name(code: object) -> str | None:
 
 
 def _water_l(legs: _Paths, settings: Settings, missing: Mapping[str, str]) -> float:
-    """Return litres: energy × PUE (1 where none was given) × the water usage effectiveness that was given."""
+    """Return litres: energy at the devices × the water usage effectiveness that was given.
+
+    WUE is defined over the energy of the IT equipment (The Green Grid, White Paper 35), so the PUE is not in it.
+    """
     if settings.wue_l_per_kwh is None:
         msg = "no water usage effectiveness was given"
         raise _GapError(msg)
     if not legs:
         raise _GapError(NO_LEGS)
-    return _facility_kwh(legs, missing) * settings.wue_l_per_kwh
+    return _all_j(legs, missing) / J_PER_KWH * settings.wue_l_per_kwh

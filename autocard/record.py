@@ -342,6 +342,8 @@ class Evaluation(Frozen):
 
     results: list[Metric] = Field(default_factory=list)
     """Of the weights that the run ended with."""
+    not_finite: list[str] = Field(default_factory=list)
+    """Metrics of the last evaluations that were not finite numbers, and are not among the results."""
     best: Best | None = None
     """None: no metric was tracked."""
     train_loss: float | None = None
@@ -498,7 +500,9 @@ class Emissions(Frozen):
     pue: float | None = None
     """As given."""
     water_l: float | None = None
-    """Litres: facility energy × the WUE that was given."""
+    """Litres: energy at the devices × the WUE that was given."""
+    wue_l_per_kwh: float | None = None
+    """Water usage effectiveness, as given: litres per kWh at the devices."""
 
 
 class RunRecord(Frozen):

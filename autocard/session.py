@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autocard.capture import Seen
-from autocard.errors import NotWrittenError, UnavailableError
+from autocard.errors import UnavailableError
 from autocard.guard import Budget, guarded
 from autocard.settings import Settings
 
@@ -60,8 +60,29 @@ def _now() -> str:
     return dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+class Sessions:
+    """The sessions of one callback: one for each trainer that it was given to, known by their arguments."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Check that *settings* can work.
+
+        Raises:
+            SettingsError: there is no such template, or it cannot be read.
+        """
+        from autocard.card.forms import check_template  # noqa: PLC0415
+
+        check_template(settings.template)
+        self._settings = settings
+        self._all: dict[int, tuple[Any, Session]] = {}
+
+    def of(self, args: Any) -> Session:
+        """Return the session of the trainer whose `TrainingArguments` are *args*."""
+        # With the arguments themselves, so that their id is not given to others.
+        return self._all.setdefault(id(args), (args, Session(self._settings)))[1]
+
+
 class Session:
-    """The facts of one trainer's run as they come in. Made by the callback, one for each."""
+    """The facts of one trainer's run as they come in."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -82,19 +103,8 @@ class Session:
         self._begun_s = 0.0
         self._step_begin = 0
         self._told_s = 0.0
+        self._attempts = 1
         self._since_s = 0.0
-
-    @classmethod
-    def checked(cls, settings: Settings) -> Session:
-        """Return a session whose settings can work.
-
-        Raises:
-            SettingsError: there is no such template, or it cannot be read.
-        """
-        from autocard.card.forms import check_template  # noqa: PLC0415
-
-        check_template(settings.template)
-        return cls(settings)
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
@@ -115,11 +125,13 @@ class Session:
         begun_s, begun_at, step = time.monotonic(), _now(), int(seen.state.global_step)
         if self.running and getattr(seen.args, "auto_find_batch_size", False):
             # The same training with smaller batches: its window began with the attempt that ran out of memory.
+            self._attempts += 1
             self._look(seen, Budget(BEGIN_S, LEAST_S))
             return
-        if self.legs and not 0 < step <= (self.legs[-1].step_end or 0):
-            self._reset()  # not a resume of what this process did before: a new run
-            self.meter = None  # the next one is given the new run's id
+        if self.running or (self.legs and not 0 < step <= (self.legs[-1].step_end or 0)):
+            # What ran before was broken off, or is not what this resumes: a new run, with a meter of its own.
+            self._abandon_meter()
+            self._reset()
         self.ended = None
         self._begun_s, self._begun_at, self._step_begin = begun_s, begun_at, step
         self._since_s = time.time()
@@ -173,9 +185,17 @@ class Session:
             "step_end": step,
             "status": "finished" if step >= int(seen.state.max_steps) else "stopped",
         }
-        leg = measured[0] if measured else Leg(id=uuid.uuid4().hex[:12])
+        leg = measured[-1] if measured else Leg(id=uuid.uuid4().hex[:12])
         if not measured:
             self._explain_unmeasured(f"legs.{len(self.legs)}")
+        if self._attempts > 1:
+            clock |= {"repeated_steps": None, "repeated_j": None}
+            reason = (
+                f"training began {self._attempts} times, with smaller batches each time; what was lost is not known"
+            )
+            self.reasons.setdefault(f"legs.{len(self.legs)}", {}).update(
+                {f"legs.{len(self.legs)}.{leaf}": reason for leaf in ("repeated_steps", "repeated_j")}
+            )
         self.legs.append(leg.model_copy(update=clock))
         self.ended = seen
         self._finish(seen, budget)
@@ -253,6 +273,12 @@ class Session:
             self.reasons.get("data", {}).pop("data.eval", None)
             missing.update(data.explain(list(self.eval_sets.values()), "data.eval"))
 
+    def _abandon_meter(self) -> None:
+        """End the meter of a run that was broken off; the next run's is given its own id."""
+        meter, self.meter = self.meter, None
+        if meter is not None:
+            self._part("_close", lambda _: meter.close(), Budget(EVENT_S, LEAST_S))
+
     def _measured(self, seen: Seen, step: int, budget: Budget) -> list[Leg] | None:
         """Return the meter's legs; None, with the reason, where it has none: the clock alone is ours too."""
         meter, first = self.meter, len(self.legs)
@@ -284,8 +310,8 @@ class Session:
         if not seen.state.is_world_process_zero or getattr(seen.state, "is_hyper_param_search", False):
             return
         record = self._part("_record", lambda _: self.record(seen), budget)
-        if record is not None:
-            self._part("_card", lambda _: self._write(seen, record), budget)
+        if record is not None and not self._part("_card", lambda _: self._write(seen, record), budget):
+            self._part("_kept", lambda _: self._keep_elsewhere(record), budget)
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
         return _module("evaluation").capture(seen, missing, predictions=self.predictions)
@@ -300,6 +326,11 @@ class Session:
         from autocard.record import Run  # noqa: PLC0415
 
         first, last = self.legs[0], self.legs[-1]
+        epochs = seen.state.epoch
+        data = self.parts.get("data")
+        if data is not None and data.train and data.train[0].rows is None:
+            epochs = None  # the trainer makes one up: the part of the planned steps that is done
+            self.reasons["run"] = {"run.epochs": "the data set has no length, so there are no epochs to count"}
         run = Run(
             id=self.run_id,
             started_at=first.started_at,
@@ -307,7 +338,7 @@ class Session:
             status=last.status,
             global_step=int(seen.state.global_step),
             max_steps=int(seen.state.max_steps),
-            epochs=seen.state.epoch,
+            epochs=epochs,
         )
         if first.step_begin:
             reason = f"training was resumed at step {first.step_begin}; what came before was not recorded here"
@@ -327,28 +358,37 @@ class Session:
             )
         )
 
-    def _write(self, seen: Seen, record: RunRecord) -> None:
+    def _write(self, seen: Seen, record: RunRecord) -> bool:
         from autocard.card.update import update  # noqa: PLC0415
 
         card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
-        try:
-            outcome = update(card, record, template=self.settings.template, empty=self.settings.empty)
-        except NotWrittenError as exc:
-            kept = self._keep_elsewhere(record)
-            msg = f"{exc} The record is kept: {kept}. Later: autocard fill CARD --record {kept}"
-            raise NotWrittenError(msg) from exc
+        outcome = update(card, record, template=self.settings.template, empty=self.settings.empty)
         for message in outcome.warnings:
             logger.warning("autocard: %s", message)
+        if outcome.kept:
+            # Not a failure: people's words win. But a card that was copied must not pass in silence.
+            logger.warning(
+                "autocard: %s: text that autocard did not write, or that was edited since, was kept in: %s. "
+                "Where it is this run's facts that should stand there: autocard fill %s --overwrite SLOT",
+                outcome.card.name,
+                ", ".join(sorted(report.slot for report in outcome.kept)),
+                outcome.card.name,
+            )
         logger.info("autocard: wrote %s", outcome.card)
+        return True
 
-    def _keep_elsewhere(self, record: RunRecord) -> Path:
+    def _keep_elsewhere(self, record: RunRecord) -> None:
         """Put the record where it can be written, so that nothing measured is lost."""
         from autocard.files import write_text  # noqa: PLC0415
         from autocard.record import to_json  # noqa: PLC0415
 
         path = Path(tempfile.gettempdir()) / f"autocard-{record.run.id}" / "autocard.json"
         write_text(path, to_json(record))
-        return path
+        logger.warning(
+            "autocard: the card was not written. The record is kept in %s; later: autocard fill CARD --record %s",
+            path,
+            path,
+        )
 
 
 def _module(name: str) -> Any:

@@ -106,6 +106,15 @@ def _layers(
     if unknown:
         msg = f"AutoCardCallback: no such argument: {', '.join(unknown)}. Known: {', '.join(sorted(_READ))}."
         raise SettingsError(msg)
+    strange = sorted(
+        name
+        for name in environ
+        if name.startswith("AUTOCARD_") and name.removeprefix("AUTOCARD_").lower() not in _VARIABLES
+    )
+    if strange:
+        known = ", ".join(f"AUTOCARD_{name.upper()}" for name in sorted(_VARIABLES))
+        msg = f"{', '.join(strange)}: no such variable of autocard. Unset it, or correct it. Known: {known}."
+        raise SettingsError(msg)
     variables = {
         name: environ[f"AUTOCARD_{name.upper()}"]
         for name in _READ
@@ -260,6 +269,9 @@ def _facts(value: Any, what: str) -> dict[str, str]:
             raise SettingsError(msg)
         if isinstance(text, Sequence) and not isinstance(text, str):
             text = ", ".join(str(item) for item in text)  # noqa: PLW2901
+        if text is None or not str(text).strip():
+            msg = f"{what}: {name} is empty. Leave it out, or say it."
+            raise SettingsError(msg)
         facts[name] = str(text)
     return facts
 
@@ -286,7 +298,7 @@ _READ: dict[str, Callable[[Any, str], Any]] = {
     "wue_l_per_kwh": _number(0, " L/kWh"),
     "cpu_power_w": _number(0, " W", above=True),
     "ram_power_w": _number(0, " W", above=True),
-    "measure_power_secs": _number(0, " s", above=True),
+    "measure_power_secs": _number(0.1, " s"),
     "ledger_dir": _text,
     "empty": _empty,
     "emissions": _flag,
@@ -300,6 +312,10 @@ _NOT_YET = {
     "last_word": "The trainer's own card writers come last yet. Repair the card with: autocard fill README.md",
 }
 """Names of the contract that are taken, but not their promise."""
+
+
+_VARIABLES = set(_READ) - {"facts"} | {"disabled", "site"}
+"""What may stand behind `AUTOCARD_` in the environment."""
 
 
 def _check_together(values: dict[str, Any], sources: Mapping[str, str]) -> None:

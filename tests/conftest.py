@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import pytest
 
@@ -40,4 +41,5 @@ def plain_environment(monkeypatch, tmp_path_factory):
         if name.startswith(("AUTOCARD_", "CODECARBON_", "SLURM_", "CUDA_VISIBLE")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.getbasetemp()))
     monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))

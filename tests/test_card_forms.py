@@ -58,6 +58,14 @@ def test_unreadable_templates_are_refused(tmp_path):
         forms.check_template(str(tmp_path))
 
 
+def test_a_template_that_no_card_can_be_made_from_is_refused_before_training(tmp_path):
+    form = tmp_path / "form.md"
+    form.write_text("---\nlicense: [\n---\n# A\n")
+
+    with pytest.raises(SettingsError, match="No card can be made"):
+        forms.check_template(str(form))
+
+
 def test_a_markdown_file_is_a_template_as_it_stands(tmp_path):
     form = tmp_path / "form.md"
     form.write_bytes(b"# A\r\n\r\n- **Hours used:** ...\r\n")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocard.card import yamltext
-from autocard.card.frontmatter import patch, valid_hub_id
+from autocard.card.frontmatter import patch
+from autocard.card.yamlkeys import valid_hub_id
 from autocard.errors import CardError
 
 

@@ -13,11 +13,31 @@ from autocard.card.fill import fill
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "seeds"
 
-MACHINE = (
-    "model_id model_type base_model repo get_started_code training_data preprocessing training_regime "
-    "training_hyperparameters speeds_sizes_times testing_data testing_metrics results hardware_type hours_used "
-    "cloud_provider cloud_region co2_emitted model_specs compute_infrastructure hardware_requirements software energy"
-).split()
+MACHINE = [
+    "model_id",
+    "model_type",
+    "base_model",
+    "repo",
+    "get_started_code",
+    "training_data",
+    "preprocessing",
+    "training_regime",
+    "training_hyperparameters",
+    "speeds_sizes_times",
+    "testing_data",
+    "testing_metrics",
+    "results",
+    "hardware_type",
+    "hours_used",
+    "cloud_provider",
+    "cloud_region",
+    "co2_emitted",
+    "model_specs",
+    "compute_infrastructure",
+    "hardware_requirements",
+    "software",
+    "energy",
+]
 FACTS = {name: Fact(f"FACT {name}.", f"FACT {name}.\n\n- more of {name}") for name in MACHINE}
 FACTS["framework_versions"] = Fact("v", "- PEFT 0.21.2\n- Transformers 5.23.0")
 FRONT = {

@@ -106,6 +106,21 @@ def test_a_broken_card_is_left_alone_and_the_new_one_goes_beside_it(tmp_path, re
     assert ModelCard.load(outcome.card).data.library_name == "peft"
 
 
+@pytest.mark.parametrize("head", ["", "\n", "---\nlicense: mit # ours\n---\n", "---\r\nlicense: mit\r\n---", "\ufeff"])
+def test_a_repository_that_has_front_matter_alone_gets_a_whole_card_below_it(tmp_path, record, head):
+    card = tmp_path / "README.md"
+    card.write_bytes(head.encode())
+
+    update(card, record)
+
+    text = card.read_bytes().decode()
+    assert text.startswith(head.partition("---")[0].strip("\n") + "---")
+    assert ("license: mit" in text) == ("mit" in head)
+    assert "# Model Card for " in text
+    assert not update(card, record).changed
+    assert ModelCard.load(card).data.library_name == "peft"
+
+
 def test_a_card_that_is_no_text_is_left_alone(tmp_path, record):
     (tmp_path / "README.md").write_bytes(b"\xff\xfe")
 

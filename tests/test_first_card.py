@@ -265,7 +265,7 @@ def test_a_second_training_refreshes_ours_and_keeps_a_person_s(tmp_path):
     assert second.card.count("### Direct Use") == 1
 
 
-def test_a_folder_that_cannot_be_written_costs_the_card_and_not_the_training(tmp_path, no_hidden_failures):
+def test_a_folder_that_cannot_be_written_costs_the_card_and_not_the_training(tmp_path, no_hidden_failures, caplog):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     trainer = training.trainer(
@@ -277,7 +277,7 @@ def test_a_folder_that_cannot_be_written_costs_the_card_and_not_the_training(tmp
     assert result.global_step == 6
     message = str(no_hidden_failures.pop()[1])
     assert "could not be written" in message
-    kept = re.search(r"--record (\S+)", message)[1]
+    kept = re.search(r"--record (\S+)", caplog.text)[1]
     assert json.loads(Path(kept).read_text())["run"]["global_step"] == 6
 
 

@@ -136,7 +136,7 @@ def test_water_and_market_based_figures_are_a_persons():
     _, _, emissions, _ = sums(leg(host(), pue=2.0), settings=settings)
     _, _, without, missing = sums(leg(host()))
 
-    assert emissions.water_l == pytest.approx(0.15 * 2 * 2)
+    assert emissions.water_l == pytest.approx(0.15 * 2)  # per kWh of the devices, whatever the PUE
     assert emissions.market_based_co2eq_g == 0
     assert (without.water_l, without.market_based_co2eq_g) == (None, None)
     assert {"emissions.water_l", "emissions.market_based_co2eq_g"} <= set(missing)

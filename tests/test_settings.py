@@ -74,7 +74,7 @@ def test_two_letters_of_a_country_are_understood(tmp_path):
         ({"pue": float("nan")}, "pue"),
         ({"pue": True}, "pue"),
         ({"carbon_intensity_g_per_kwh": -1}, "at least 0 g/kWh"),
-        ({"measure_power_secs": 0}, "above 0 s"),
+        ({"measure_power_secs": 0}, "at least 0.1 s"),
         ({"cpu_power_w": "many"}, "cpu_power_w"),
         ({"base_model": "/models/llama"}, "never a path"),
         ({"base_model": ""}, "base_model"),

@@ -36,9 +36,10 @@ def capture(seen: Seen, missing: dict[str, str], predictions: Mapping[str, Any] 
     with guard("evaluation.results", missing):
         results = _results(seen, log) + _predicted(predictions or {})
         facts["results"] = results
-        missing.update(_why(results))
+        facts["not_finite"] = _not_finite(log)
+        missing.update(_why(results, facts["not_finite"]))
     with guard("evaluation.train_loss", missing):
-        facts["train_loss"] = _train_loss(log)
+        facts["train_loss"] = _train_loss(log, filtered=bool(getattr(seen.args, "logging_nan_inf_filter", False)))
     with guard("evaluation.history", missing):
         facts["history"] = history(log)
     return Evaluation(**facts)
@@ -198,8 +199,21 @@ def _predicted(metrics: Mapping[str, Any]) -> list[Metric]:
     return found
 
 
-def _why(results: Sequence[Metric]) -> dict[str, str]:
+def _not_finite(log: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the metrics of the log's last evaluations (of each set) that are infinite or not a number."""
+    last = {prefix: entry for entry in log if (prefix := _prefix(entry)) is not None}
+    found = set()
+    for prefix, entry in last.items():
+        for key, value in entry.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                found.add(str(key).removeprefix(f"{prefix}_"))
+    return sorted(found)
+
+
+def _why(results: Sequence[Metric], not_finite: Sequence[str] = ()) -> dict[str, str]:
     """Return the reason of the facts that are None in *results*: one for all of them."""
+    if not results and not_finite:
+        return {"evaluation.results": f"not a finite number: {', '.join(not_finite)}"}
     if not results:
         return {"evaluation.results": "nothing was evaluated"}
     words = []
@@ -210,11 +224,14 @@ def _why(results: Sequence[Metric]) -> dict[str, str]:
     return {"evaluation.results": "; ".join(words)} if words else {}
 
 
-def _train_loss(log: Sequence[Mapping[str, Any]]) -> float:
+def _train_loss(log: Sequence[Mapping[str, Any]], *, filtered: bool = False) -> float:
     entry = _summary(log)
     value = None if entry is None else _number(entry["train_loss"])
     if value is None:
         msg = "the trainer logged no finite mean loss: the leg did not come to its end, or diverged"
+        raise UnavailableError(msg)
+    if filtered and value == 0:
+        msg = "the trainer logged 0, which is also what it makes of losses that are not finite (logging_nan_inf_filter)"
         raise UnavailableError(msg)
     return float(value)
 

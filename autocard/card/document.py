@@ -11,7 +11,6 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -109,13 +108,13 @@ class Document:
         references: names of the link references that are defined, upper case.
     """
 
-    def __init__(self, text: str) -> None:
-        """Read *text*; never fails, whatever it holds."""
+    def __init__(self, text: str, *, part: bool = False) -> None:
+        """Read *text*, a card or (*part*) sections from one; never fails, whatever it holds."""
         self.text = text
         first = text.find("\n")
         self.newline = "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
         self.top = 1 if text.startswith("\ufeff") else 0
-        self.front, self.body = find_front_matter(text, self.top)
+        self.front, self.body = (None, 0) if part else find_front_matter(text, self.top)
         self._starts = [self.body]
         at = text.find("\n", self.body)
         while at >= 0:
@@ -301,9 +300,3 @@ def _extents(headings: list[Heading], end: int) -> list[int]:
             extents[open_.pop()] = heading.start
         open_.append(index)
     return extents
-
-
-def consecutive(document: Document) -> bool:
-    """Return whether the sections cover the body without gap or overlap: what every edit relies on."""
-    spans = [(s.heading.start if s.heading else s.start, s.end) for s in document.sections]
-    return all(a[1] == b[0] for a, b in pairwise(spans)) and spans[-1][1] == len(document.text)

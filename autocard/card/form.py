@@ -6,7 +6,7 @@ comments, advice in italics, a form's own sentences and labelled lines are no an
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -41,25 +41,52 @@ class Asked:
         return self.empty is not None and self.empty.notation == "blank"
 
 
-def read(document: Document, labels: Labels, ours: Collection[tuple[int, int]] = ()) -> tuple[list[Asked], list[Slot]]:
-    """Return the slots of *document* that ask for a fact which *labels* knows, and all labelled lines, in order.
+class Form:
+    """What one document asks for.
 
-    Blocks within the places *ours* (start, end) are text of ours: they are no person's answer to their heading.
+    Attributes:
+        labelled: all its labelled lines and table rows, in order.
+        asked: the slots that ask for a fact which the table knows, in order.
     """
-    found = list(slots.labelled(document))
-    asked = list(_lines(document, labels, found))
-    head = slots.title(document)
-    if head is not None:
-        asked.append(_title(document, labels, head))
-    starts = [slot.at for slot in found]
-    known = {one.slot.at for one in asked}
-    for index, section in enumerate(document.sections):
-        if section.heading is not None:
-            own = found[bisect_left(starts, section.start) : bisect_left(starts, section.end)]
-            reader = _Body(document, labels, index, own, known)
-            reader.ours = [one for one in ours if section.start <= one[0] < section.end]
-            asked += reader.asked(is_title=head is not None and head.section == index)
-    return sorted(asked, key=lambda one: one.slot.start), found
+
+    def __init__(self, document: Document, labels: Labels) -> None:
+        """Read the slots of *document*."""
+        self._document = document
+        self._labels = labels
+        self.labelled = list(slots.labelled(document))
+        self._starts = [slot.at for slot in self.labelled]
+        lines = list(_lines(document, labels, self.labelled))
+        self._title = slots.title(document)
+        if self._title is not None:
+            lines.append(_title(document, labels, self._title))
+        self._known = {one.slot.at for one in lines}
+        bodies = [one for index in range(len(document.sections)) for one in self._bodies(index, ())]
+        self.asked = sorted([*lines, *bodies], key=lambda one: one.slot.start)
+
+    def without(self, ours: Collection[tuple[int, int]]) -> list[Asked]:
+        """Return `asked` as it is when blocks within the places *ours* (start, end) are no answer to their heading."""
+        places: dict[int, list[tuple[int, int]]] = {}
+        begins = [section.start for section in self._document.sections]
+        for place in ours:
+            places.setdefault(bisect_right(begins, place[0]) - 1, []).append(place)
+        kept = [one for one in self.asked if one.slot.kind != "body" or one.slot.section not in places]
+        kept += [one for index, own in places.items() for one in self._bodies(index, own)]
+        inside = sorted(ours)
+        return sorted((one for one in kept if not _within(one.slot, inside)), key=lambda one: one.slot.start)
+
+    def _bodies(self, index: int, ours: Collection[tuple[int, int]]) -> Iterator[Asked]:
+        section = self._document.sections[index]
+        if section.heading is None:
+            return
+        own = self.labelled[bisect_left(self._starts, section.start) : bisect_left(self._starts, section.end)]
+        reader = _Body(self._document, self._labels, index, own, self._known)
+        reader.ours = list(ours)
+        yield from reader.asked(is_title=self._title is not None and self._title.section == index)
+
+
+def _within(slot: Slot, places: list[tuple[int, int]]) -> bool:
+    number = bisect_right(places, (slot.start, len(places) and places[-1][1])) - 1
+    return number >= 0 and places[number][0] <= slot.start and slot.end <= places[number][1]
 
 
 def empty(document: Document, labels: Labels, value: str, section: Section) -> Empty | None:
@@ -115,8 +142,9 @@ class _Body:
         fact = ("model_summary", True) if is_title else self.labels.heading(heading, self.section.path[:-1])
         content: list[Block] = []
         taken = False
-        for block in self.section.blocks:
-            role, start, end = self._role(block)
+        labelled = self._labelled_blocks()
+        for number, block in enumerate(self.section.blocks):
+            role, start, end = ("labelled", 0, 0) if number in labelled else self._role(block)
             if role == "content":
                 content.append(block)
             if role != "placeholder":
@@ -150,8 +178,6 @@ class _Body:
         text, start, end = self.document.text, block.start, block.end
         if block.kind in ("comment", "rule") or any(one[0] <= start and end <= one[1] for one in self.ours):
             return "inert", start, end
-        if any(self._labels(slot, block) for slot in self.own):
-            return "labelled", start, end
         if block.kind == "paragraph" and placeholders.is_guidance(text[start:end], self.labels.boilerplate):
             start = max(text.rfind("\n", start, end) + 1, start)
             if start == block.start:
@@ -165,12 +191,18 @@ class _Body:
             return "placeholder", start, end
         return role, block.start, block.end
 
-    def _labels(self, slot: Slot, block: Block) -> bool:
-        """Return whether *slot*, its label or its value, makes *block* labelled lines rather than an answer."""
-        if not (block.start <= slot.at < block.end or block.start <= slot.start < block.end):
-            return False
-        # A list item that merely looks like `word: value` is content, unless the word is known.
-        return slot.at in self.known or (slot.start == slot.end and not slot.plain)
+    def _labelled_blocks(self) -> set[int]:
+        """Return the numbers of the blocks that are labelled lines, or the values of some, rather than an answer."""
+        starts = [block.start for block in self.section.blocks]
+        found = set()
+        for slot in self.own:
+            # A list item that merely looks like `word: value` is content, unless the word is known.
+            if slot.at in self.known or (slot.start == slot.end and not slot.plain):
+                for place in (slot.at, slot.start):
+                    number = bisect_right(starts, place) - 1
+                    if number >= 0 and place < max(self.section.blocks[number].end, starts[number] + 1):
+                        found.add(number)
+        return found
 
     def _asks(self, value: str) -> bool:
         return placeholders.find(value, self.labels.names, self.document.references) is not None

@@ -14,8 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autocard.card.fact import Fact
+from autocard.card.fill import fill
 from autocard.card.labels import USER_FILE
-from autocard.errors import SettingsError
+from autocard.errors import CardError, SettingsError
 from autocard.files import read_text
 
 if TYPE_CHECKING:
@@ -39,7 +41,12 @@ def check_template(name: str | None) -> None:
     Raises:
         SettingsError: there is no such template, or it cannot be read or rendered.
     """
-    blank(name, {})
+    text = blank(name, {})
+    try:
+        fill(text, {"hours_used": Fact("0")}, {"library_name": "none"}, remembered={})
+    except CardError as exc:
+        msg = f"template: {name}: {exc}. No card can be made from it."
+        raise SettingsError(msg) from exc
 
 
 def label_files(name: str | None, card: Path | None = None) -> tuple[Path, ...]:

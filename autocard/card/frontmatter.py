@@ -1,13 +1,11 @@
 """The YAML at the top of a card, patched key by key: comments, quotes, order, `no`, `1.10` and unknown keys stay.
 
-One rule: only the places of the keys that are written change. PyYAML says where they are; what it loads is looked at,
-never printed back.
+One rule: only the places of the keys that are written change. What YAML loads is looked at, never printed back.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,15 +14,9 @@ import yaml
 
 from autocard.card import yamltext
 from autocard.card.memory import YAML
-from autocard.card.placeholders import find
+from autocard.card.report import State
+from autocard.card.yamlkeys import MERGED, TEMPLATE, Key, is_blank, is_generated, read_keys
 from autocard.errors import CardError
-
-MERGED = ("tags",)
-"""Lists that other people and tools add to: ours are put beside theirs."""
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
-_TEMPLATE_LINE = re.compile(r"^\{\{-?[ \t]*\w+[^{}\n]*\}\}[ \t]*\r?$", re.MULTILINE)
-_TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}")
 
 
 @dataclass
@@ -40,24 +32,8 @@ class Patched:
 
     yaml: str
     written: dict[str, Any] = field(default_factory=dict)
-    states: dict[str, str] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
     edits: list[tuple[int, int, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Key:
-    """One key: where its line begins, where its value is, what it loads to."""
-
-    start: int
-    colon: int
-    value: yaml.Node
-    end: int
-    data: Any
-
-
-def valid_hub_id(value: Any) -> bool:
-    """Return whether *value* can be the id of a repository on the Hub: `name` or `owner/name`, no path."""
-    return isinstance(value, str) and _HUB_ID.fullmatch(value) is not None and ".." not in value and "--" not in value
 
 
 def patch(
@@ -89,70 +65,6 @@ def patch(
     return patcher.patched
 
 
-@dataclass(frozen=True)
-class _Blank:
-    """A place that stands for all keys: `{{ card_data }}` or `{}`."""
-
-    span: bool = False
-    start: int = 0
-    end: int = 0
-
-
-def _keys(text: str) -> tuple[dict[str, _Key], _Blank]:
-    """Return the keys of *text* and where new ones replace a placeholder for them all."""
-    blank = _Blank()
-    found = _TEMPLATE_LINE.search(text)
-    if found:
-        end = found.end() - (1 if found[0].endswith("\r") else 0)
-        blank = _Blank(span=True, start=found.start(), end=end)
-        text = text[: found.start()] + " " * (end - found.start()) + text[end:]
-    elif text.strip() == "{}":
-        at = text.index("{}")
-        return {}, _Blank(span=True, start=at, end=at + 2)
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as exc:
-        mark = getattr(exc, "problem_mark", None)
-        where = f"line {mark.line + 2}: " if mark else ""
-        msg = f"{where}the front matter is not YAML ({getattr(exc, 'problem', None) or type(exc).__name__})"
-        raise CardError(msg) from exc
-    if root is None:
-        return {}, blank
-    if not isinstance(root, yaml.MappingNode) or root.flow_style:
-        msg = "the front matter is not a list of `key: value` lines"
-        raise CardError(msg)
-    keys = {}
-    for key, value in root.value:
-        if not isinstance(key, yaml.ScalarNode):
-            msg = f"line {key.start_mark.line + 2}: a key of the front matter is not a word"
-            raise CardError(msg)
-        colon = text.find(":", key.end_mark.index)
-        keys[key.value] = _Key(key.start_mark.index, colon, value, _end(text, value), _load(value))
-    return keys, blank
-
-
-def _load(node: yaml.Node) -> Any:
-    """Return what *node* loads to; a template expression in it loads to None."""
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.construct_document(node)
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError):
-        return None
-    finally:
-        loader.dispose()
-
-
-def _end(text: str, node: yaml.Node) -> int:
-    """Return where the last character of *node* stands: PyYAML's own mark of a block lies beyond comments."""
-    last = node
-    while isinstance(last, yaml.CollectionNode) and not last.flow_style and last.value:
-        tail = last.value[-1]
-        last = tail[1] if isinstance(tail, tuple) else tail
-    end: int = last.end_mark.index
-    start: int = last.start_mark.index
-    return start + len(text[start:end].rstrip())
-
-
 def _recall(remembered: Mapping[str, str], key: str) -> Any:
     try:
         return json.loads(remembered[YAML + key])
@@ -172,7 +84,7 @@ class _Patcher:
         newline: str,
     ) -> None:
         self.text = text
-        self.keys, self.blank = _keys(text)
+        self.keys, self.blank = read_keys(text)
         self.remembered = remembered
         self.pending = pending
         self.overwrite = overwrite
@@ -200,7 +112,7 @@ class _Patcher:
             self._edit(len(self.text), len(self.text), lead + self.newline.join(new) + self.newline)
         self.patched.edits.sort()
 
-    def _existing(self, key: str, place: _Key, value: Any) -> None:
+    def _existing(self, key: str, place: Key, value: Any) -> None:
         """Decide about a key that stands there already, and write it."""
         current = self._current(place)
         if key in MERGED and isinstance(value, list):
@@ -220,17 +132,17 @@ class _Patcher:
         self.patched.written[key] = value
         self._replace(place, yamltext.entry(key, value, 0))
 
-    def _is_ours(self, key: str, place: _Key) -> bool:
+    def _is_ours(self, key: str, place: Key) -> bool:
         known = [_recall(source, key) for source in (self.remembered, self.pending)]
         return any(one is not None and place.data == one for one in known) and "#" not in self._current(place)
 
-    def _current(self, place: _Key) -> str:
+    def _current(self, place: Key) -> str:
         return self.text[place.value.start_mark.index : place.end]
 
     def _edit(self, start: int, end: int, new: str) -> None:
         self.patched.edits.append((start, end, new))
 
-    def _replace(self, place: _Key, entry: list[str]) -> None:
+    def _replace(self, place: Key, entry: list[str]) -> None:
         """Put the lines *entry* (`key: value`, or `key:` and a block) in the place of a key's value."""
         start, end = place.value.start_mark.index, place.end
         if len(entry) == 1:
@@ -258,7 +170,7 @@ class _Patcher:
         end = len(self.text) if end < 0 else end
         return end - 1 if self.text[end - 1 : end] == "\r" else end
 
-    def _merge(self, key: str, place: _Key, value: list[Any]) -> None:
+    def _merge(self, key: str, place: Key, value: list[Any]) -> None:
         """Add what is missing to a list that others write too; drop what means nothing to the Hub."""
         current, node = self._current(place), place.value
         known = _recall(self.remembered, key) or []
@@ -293,7 +205,7 @@ class _Patcher:
         else:
             self.patched.states[key] = "kept"
 
-    def _unwanted(self, key: str, place: _Key) -> None:
+    def _unwanted(self, key: str, place: Key) -> None:
         """Take out what we wrote and no longer know, or what a tool wrote and the Hub refuses (a local path)."""
         if key in MERGED:
             self._merge(key, place, [])
@@ -312,36 +224,6 @@ class _Patcher:
             self._edit(below, place.end, "")
         else:
             self._edit(place.start, after, "")
-
-
-def blank_lines(text: str) -> list[int]:
-    """Return where in the YAML *text* the lines of keys without a value begin."""
-    keys, _ = _keys(text)
-    return sorted(key.start for key in keys.values() if key.value.start_mark.index >= key.end and key.data is None)
-
-
-def is_blank(current: str, data: Any) -> bool:
-    """Return whether a key with the text *current*, which loads to *data*, has no value yet."""
-    if data is None or data == "":
-        return True
-    # `[More Information Needed]` is a list to YAML.
-    text = data if isinstance(data, str) else current if " " in current.strip("[] ") else ""
-    asks = bool(text) and find(text) is not None
-    return asks or _TEMPLATE.fullmatch(current.strip("\"' ")) is not None
-
-
-def is_generated(key: str, data: Any) -> bool:
-    """Return whether *data* is what Trainer, PEFT or sentence-transformers write where they know nothing better."""
-    if key == "base_model":
-        ids = data if isinstance(data, list) else [data]
-        return not all(valid_hub_id(item) for item in ids)
-    if key in MERGED:
-        return isinstance(data, str) and data.startswith("base_model:") and not valid_hub_id(data.rpartition(":")[2])
-    if key == "co2_eq_emissions":
-        return isinstance(data, dict) and data.get("source") == "codecarbon"
-    if key == "model-index":
-        return isinstance(data, list) and not any(isinstance(item, dict) and item.get("results") for item in data)
-    return False
 
 
 def _apply(text: str, edits: list[tuple[int, int, str]]) -> str:
@@ -364,8 +246,8 @@ def _prove(before: str, patched: Patched) -> None:
     """
     if not patched.edits:
         return
-    old, _ = _keys(before)
-    new, _ = _keys(patched.yaml)
+    old, _ = read_keys(before)
+    new, _ = read_keys(patched.yaml)
     touched = {key for key, state in patched.states.items() if state in ("filled", "refreshed", "cleared")}
     for key in old.keys() | new.keys():
         if key not in touched and (key not in old or key not in new or old[key].data != new[key].data):
@@ -379,7 +261,7 @@ def _prove(before: str, patched: Patched) -> None:
         elif key not in new or new[key].data != patched.written[key]:
             msg = f"the key {key!r} of the front matter would not read back as it was written"
             raise CardError(msg)
-    bare = _TEMPLATE.sub("null", patched.yaml)
+    bare = TEMPLATE.sub("null", patched.yaml)
     try:
         loaded = yaml.safe_load(bare)
     except (yaml.YAMLError, RecursionError, ValueError) as exc:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autocard.card import form, frontmatter, proof, slots
+from autocard.card import form, proof, slots, yamlkeys
 from autocard.card.document import Block, Document, Section
 from autocard.card.form import Asked
 from autocard.card.labels import Labels
@@ -30,9 +30,8 @@ class _Hider:
         self.labels = labels
         self.memory = dict(remembered)
         self.edits: list[Edit] = []
-        asked, self.labelled = form.read(self.document, labels)
         self.asked: dict[int, list[Asked]] = {}
-        for one in asked:
+        for one in form.Form(self.document, labels).asked:
             self.asked.setdefault(one.slot.section, []).append(one)
         self.live = [self._is_live(index) for index in range(len(self.document.sections))]
 
@@ -55,7 +54,7 @@ class _Hider:
         if self.document.front is None:
             return
         start, end = self.document.front
-        for at in frontmatter.blank_lines(self.document.text[start:end]):
+        for at in yamlkeys.blank_lines(self.document.text[start:end]):
             self._edit(start + at, start + at, "# ")
 
     def _hide_advice(self, section: Section) -> None:

@@ -98,6 +98,7 @@ class Labels:
     _words: dict[str, str] = field(default_factory=dict)
     _under: dict[tuple[str, str], str] = field(default_factory=dict)
     _fallback: dict[str, str] = field(default_factory=dict)
+    _below: set[str] = field(default_factory=set)
 
     def sections_of(self, heading: str) -> set[str]:
         """Return the names of the sections that *heading* is a word for."""
@@ -105,10 +106,14 @@ class Labels:
 
     def heading(self, title: str, path: Sequence[str]) -> tuple[str, bool] | None:
         """Return the fact that the text below the heading *title* is, as `fact` does for labels."""
-        own = {self.section_bodies[section] for section in self.sections_of(title) if section in self.section_bodies}
-        above = {self.section_bodies.get(section) for one in path for section in self.sections_of(one)}
-        # A section of its own, not one heading among several in it.
-        return (min(own), False) if own and not own & above else self.fact(title, path)
+        sections = self.sections_of(title)
+        own = {self.section_bodies[section] for section in sections if section in self.section_bodies}
+        if own:
+            # A section of its own, not one heading among several in it.
+            above = {self.section_bodies.get(section) for one in path for section in self.sections_of(one)}
+            if not own & above:
+                return min(own), False
+        return self.fact(title, path)
 
     def fact(self, label: str, path: Sequence[str]) -> tuple[str, bool] | None:
         """Return the fact that *label* asks for below the headings *path* (outermost first), or None.
@@ -116,7 +121,7 @@ class Labels:
         The second value says that it asks only if nothing else in the form does.
         """
         word = words(label)
-        for heading in reversed(path):
+        for heading in reversed(path) if word in self._below else ():
             for section in sorted(self.sections_of(heading)):
                 if (section, word) in self._under:
                     return self._under[section, word], False
@@ -244,6 +249,7 @@ def _add(labels: Labels, raw: Any, where: str) -> None:
         for section, below in _mapping(entry, "under", here).items():
             for word in _texts(below, f"{here}.under.{section}"):
                 labels._under[section, words(word)] = fact  # noqa: SLF001
+                labels._below.add(words(word))  # noqa: SLF001
 
 
 def _part(entry: dict[str, Any], facts: dict[str, Any]) -> Part:

@@ -59,10 +59,6 @@ class Found:
     ours: list[Ours] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
 
-    def covers(self, start: int, end: int) -> bool:
-        """Return whether *start* to *end* lies within a block of ours."""
-        return any(one.slot is None and one.start <= start and end <= one.end for one in self.ours)
-
 
 def fact_of(name: str) -> str:
     """Return the fact that the text called *name* in the memory was written for."""

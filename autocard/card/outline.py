@@ -44,6 +44,16 @@ class Outline:
         self.writer = writer
         self.line = line
         self.block = block
+        self._by_fact: dict[str, list[Section]] = {}
+        self._by_name: dict[str, list[Section]] = {}
+        for section in document.sections:
+            if section.heading is None:
+                continue
+            fact = labels.heading(section.path[-1], section.path[:-1])
+            if fact is not None and not fact[1]:
+                self._by_fact.setdefault(fact[0], []).append(section)
+            for name in labels.sections_of(section.path[-1]):
+                self._by_name.setdefault(name, []).append(section)
         self.top = self._top_level()
 
     def additions(self, missing: set[str]) -> Iterator[Addition]:
@@ -64,15 +74,10 @@ class Outline:
 
     def _section(self, part: Part, parent: Section | None) -> Section | None:
         """Return the section of the document that *part* is, below *parent* if it can be."""
-        found = []
-        for section in self.document.sections:
-            if section.heading is None:
-                continue
-            title = section.path[-1]
-            fact = self.labels.heading(title, section.path[:-1])
-            is_body = fact is not None and not fact[1] and fact[0] == part.body
-            if is_body or (part.section and part.section in self.labels.sections_of(title)):
-                found.append(section)
+        found = list(self._by_fact.get(part.body, ())) if part.body else []
+        if part.section:
+            found += [section for section in self._by_name.get(part.section, ()) if section not in found]
+            found.sort(key=lambda section: section.start)
         inside = [one for one in found if parent and parent.start <= one.start and one.extent <= parent.extent]
         return next(iter(inside or found), None)
 
@@ -121,9 +126,5 @@ class Outline:
     def _top_level(self) -> int:
         """Return the level that the document's main sections have."""
         mine = {part.section for part in self.labels.outline if part.section}
-        levels = [
-            section.level
-            for section in self.document.sections
-            if section.heading and mine & self.labels.sections_of(section.path[-1])
-        ]
+        levels = [section.level for name in mine for section in self._by_name.get(name, ())]
         return min(levels) if levels else 2

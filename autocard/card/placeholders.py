@@ -178,6 +178,8 @@ def is_generated(value: str, section: str = "") -> bool:
         section: the text of its section, which tells whose figures stand there.
     """
     text = value.strip()
+    if not text.startswith(("- ", "Th", *"0123456789")):
+        return False
     lines = [line.rstrip() for line in text.split("\n") if line.strip()]
     if not lines:
         return False

@@ -5,9 +5,10 @@ One rule: it trusts neither the edits nor the parser's first answer; it looks at
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from autocard.card.document import Document
+from autocard.card.document import Document, Section, find_front_matter
 from autocard.card.writing import Edit
 from autocard.errors import CardError
 
@@ -38,11 +39,14 @@ def prove(before: Document, after: str, edits: Sequence[Edit]) -> None:
     if not edits:
         return
     _outside_is_same(before.text, after, edits)
-    new = Document(after)
-    if (before.front is not None and new.front is None) or (before.front is None and before.text == after):
+    front, body = find_front_matter(after, before.top)
+    inside = [edit for edit in edits if edit.start >= before.body]
+    shift = sum(len(edit.text) - (edit.end - edit.start) for edit in edits if edit.start < before.body)
+    if before.front is not None and (front is None or body != before.body + shift):
         msg = "the front matter would not be found again; the card was left alone"
         raise CardError(msg)
-    _reads_the_same(before, new, edits)
+    for first, last in _touched(before, inside):
+        _reads_the_same(before, first, last, inside)
 
 
 def _outside_is_same(before: str, after: str, edits: Sequence[Edit]) -> None:
@@ -62,30 +66,61 @@ def _outside_is_same(before: str, after: str, edits: Sequence[Edit]) -> None:
         raise CardError(msg)
 
 
-def _reads_the_same(before: Document, after: Document, edits: Sequence[Edit]) -> None:
-    """Every heading, code block and comment that was there must be there still, at its shifted place."""
-    shifts = []
-    moved = 0
+def _touched(document: Document, edits: Sequence[Edit]) -> list[tuple[int, int]]:
+    """Return the ranges (first, last) of sections that *edits* lie in; headings close whatever was open before them."""
+    starts = [_start(section) for section in document.sections]
+    ranges: list[tuple[int, int]] = []
     for edit in edits:
+        # What is put in just before a heading belongs to the section above it.
+        first = max(0, (bisect_left if edit.start == edit.end else bisect_right)(starts, edit.start) - 1)
+        last = max(first, bisect_right(starts, max(edit.start, edit.end - 1)) - 1)
+        if ranges and first <= ranges[-1][1]:
+            ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
+        else:
+            ranges.append((first, last))
+    return ranges
+
+
+def _start(section: Section) -> int:
+    return section.heading.start if section.heading else section.start
+
+
+def _reads_the_same(before: Document, first: int, last: int, edits: Sequence[Edit]) -> None:
+    """Every heading, code block and comment of these sections, and the next heading, must be there at its place."""
+    following = before.sections[last + 1 : last + 2]
+    start, end = _start(before.sections[first]), before.sections[last].end
+    stop = following[0].start if following else end
+    own = [edit for edit in edits if start <= edit.start and edit.end <= end]
+    pieces, shifts = [], []
+    at, moved = start, 0
+    for edit in own:
+        pieces += [before.text[at : edit.start], edit.text]
+        at = edit.end
         moved += len(edit.text) - (edit.end - edit.start)
         shifts.append((edit.start, edit.end, moved))
-    landmarks = _landmarks(after)
-    at = shift = 0
-    for start, kind, text in sorted(_landmarks(before)):
-        while at < len(shifts) and shifts[at][1] <= start:
-            shift = shifts[at][2]
-            at += 1
-        if at < len(shifts) and shifts[at][0] < start + len(text):
-            # Something was written inside it: a title, the value of a commented place.
+    after = Document("".join([*pieces, before.text[at:stop]]), part=True)
+    there = {(start + place, kind, text) for place, kind, text in _landmarks(after, after.sections)}
+    sections = before.sections[first : last + 1]
+    wanted = sorted(_landmarks(before, sections))
+    if following and following[0].heading:
+        head = following[0].heading
+        wanted.append((head.start, f"h{head.level}", before.text[head.start : head.end].rstrip()))
+    number = shift = 0
+    for place, kind, text in wanted:
+        while number < len(shifts) and shifts[number][1] <= place:
+            shift = shifts[number][2]
+            number += 1
+        if number < len(shifts) and shifts[number][0] < place + len(text):
+            # Something was written inside it: a title, a cell, the value of a commented place.
             continue
-        if (start + shift, kind, text) not in landmarks:
-            msg = f"line {before.line_number(start)} would read differently; the card was left alone"
+        if (place + shift, kind, text) not in there:
+            msg = f"line {before.line_number(place)} would read differently; the card was left alone"
             raise CardError(msg)
 
 
-def _landmarks(document: Document) -> set[tuple[int, str, str]]:
+def _landmarks(document: Document, sections: Sequence[Section]) -> set[tuple[int, str, str]]:
     found = set()
-    for section in document.sections:
+    for section in sections:
         if section.heading:
             head = section.heading
             found.add((head.start, f"h{head.level}", document.text[head.start : head.end].rstrip()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Literal
 
 from markdown_it.token import Token
@@ -59,9 +59,8 @@ def labelled(document: Document) -> Iterator[Slot]:
             if block.kind == "table":
                 yield from _rows(document, section, index, block.tokens)
             elif block.kind in ("paragraph", "list"):
-                following = section.blocks[number + 1 :]
                 for slot in _lines(document, section, index, block.tokens):
-                    yield _value_below(document, slot, block.end, following) if block.kind == "paragraph" else slot
+                    yield _value_below(document, slot, section.blocks, number) if block.kind == "paragraph" else slot
 
 
 def title(document: Document) -> Slot | None:
@@ -204,11 +203,11 @@ def _item_rest(document: Document, tokens: list[Token], after: int) -> tuple[int
     return (start, end, has_labels) if start < end else None
 
 
-def _value_below(document: Document, slot: Slot, end: int, following: tuple[Block, ...]) -> Slot:
+def _value_below(document: Document, slot: Slot, blocks: tuple[Block, ...], number: int) -> Slot:
     """Return *slot*, or where its label stands alone in its paragraph, the slot of the block below it."""
-    if slot.start != slot.end or document.text[slot.start : end].strip():
+    if slot.start != slot.end or document.text[slot.start : blocks[number].end].strip():
         return slot
-    for block in following:
+    for block in islice(blocks, number + 1, None):
         if block.kind == "comment":
             continue
         text = document.text[block.start : block.end]

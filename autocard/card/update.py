@@ -19,7 +19,7 @@ import yaml
 from autocard import files
 from autocard import record as records
 from autocard.card import fields, forms, hide
-from autocard.card.document import find_front_matter
+from autocard.card.document import Document, find_front_matter
 from autocard.card.fact import Fact, escape
 from autocard.card.fill import Filled, Report, fill
 from autocard.card.labels import Labels, load
@@ -105,7 +105,7 @@ def update(
     filled: Filled | None = None
     if before is not None:
         try:
-            filled = _fill_existing(job, card.name, before, slots)
+            filled = _from_front_matter(job, before, slots) or _fill_existing(job, card.name, before, slots)
         except CardError as exc:
             problem = str(exc)
     if filled is None:
@@ -154,6 +154,18 @@ def _remembered_slots(job: _Job) -> dict[str, dict[str, str]]:
         return {}
 
 
+def _from_front_matter(job: _Job, text: str, slots: Mapping[str, Mapping[str, str]]) -> Filled | None:
+    """Return a new card below the front matter that stands there alone (as in a new repository of the Hub)."""
+    document = Document(text)
+    if text[document.body :].strip():
+        return None
+    blank = _blank(job)
+    body = blank[Document(blank).body :].lstrip("\n")
+    head = text if document.front else text[: document.top]
+    gap = document.newline * (0 if not head.strip() else 1 if head.endswith("\n") else 2)
+    return _fill_blank(job, head + gap + body.replace("\n", document.newline), slots.get(job.card.name, {}))
+
+
 def _again(job: _Job, name: str, text: str | None, slots: Mapping[str, Mapping[str, str]]) -> Filled | None:
     """Fill the card beside once more, if it is there and can be."""
     if text is None:
@@ -183,18 +195,27 @@ def _fill_existing(job: _Job, name: str, text: str, slots: Mapping[str, Mapping[
 
 
 def _new(job: _Job) -> Filled:
-    """Return a new card, filled; what nobody has filled is hidden or stays as the form has it."""
-    human = {name: "" if value is None else str(value) for name, value in job.record.facts.items()}
-    facts = fields.facts(job.record)
-    facts.update({name: fact for name, fact in _reasons(job, None).items() if name not in facts})
-    blank = forms.blank(job.template, human)
+    """Return a new card, filled."""
     try:
-        filled = fill(blank, facts, fields.front_matter(job.record), remembered={}, labels=job.labels)
+        return _fill_blank(job, _blank(job), {})
     except CardError as exc:
         # Only a user's own template can be that strange.
         job.warnings.append(f"template {job.template}: {exc}. The Hub's own template was used instead.")
-        blank = forms.blank(None, human)
-        filled = fill(blank, facts, fields.front_matter(job.record), remembered={}, labels=job.labels)
+        return _fill_blank(replace(job, template=None), _blank(replace(job, template=None)), {})
+
+
+def _blank(job: _Job) -> str:
+    return forms.blank(
+        job.template, {name: str(value) for name, value in job.record.facts.items() if value is not None}
+    )
+
+
+def _fill_blank(job: _Job, blank: str, remembered: Mapping[str, str]) -> Filled:
+    """Return *blank* filled; what nobody has filled is hidden, or stays as the form has it."""
+    facts = fields.facts(job.record)
+    facts.update({name: fact for name, fact in _reasons(job, None).items() if name not in facts})
+    yaml_only = {name: text for name, text in remembered.items() if name.startswith(YAML)}
+    filled = fill(blank, facts, fields.front_matter(job.record), remembered=yaml_only, labels=job.labels)
     text, slots = filled.text.replace(forms.CARD_DATA + "\n", ""), filled.slots
     if job.empty == "comment":
         text, slots = hide.hide(text, job.labels, slots)
@@ -221,7 +242,7 @@ def _reasons(job: _Job, names: Collection[str] | None) -> dict[str, Fact]:
             continue
         reason = job.record.why_missing(kind.record)
         if reason:
-            found[name] = Fact(f"not known: {escape(reason)}")
+            found[name] = Fact(escape(reason) if reason.startswith("not ") else f"not known: {escape(reason)}")
     return found
 
 

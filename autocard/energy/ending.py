@@ -110,7 +110,7 @@ def _intensity(found: Mapping[str, Any], settings: Settings, reasons: dict[str, 
         reasons["intensity_year"] = "the intensity was given without a year"
         return {
             "intensity_g_per_kwh": settings.carbon_intensity_g_per_kwh,
-            "intensity_source": f"given ({settings.sources.get('carbon_intensity_g_per_kwh', 'argument')})",
+            "intensity_source": "given by the author",
         }
     if "reason" in found:
         leaves = ("intensity_g_per_kwh", "intensity_source", "intensity_year")

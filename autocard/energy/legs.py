@@ -139,7 +139,7 @@ def _cpu_words(about: About) -> str:
         return "measured: RAPL counters of the CPU packages, through CodeCarbon"
     if about.cpu_power_w is None:
         return "through CodeCarbon, which does not say how"
-    words = f"modelled: CodeCarbon, load × {about.cpu_power_w:g} W"
+    words = f"modelled: CodeCarbon, load of the whole machine × {about.cpu_power_w:g} W"
     if about.cpu_given:
         return f"{words} (as given)"
     if about.cpu_known is False:

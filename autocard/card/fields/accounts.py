@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from autocard import units
 from autocard.card.fact import Fact, escape
-from autocard.card.fields.words import table
+from autocard.card.fields.words import since, table
 from autocard.record import RunRecord
 
 _PARTS = {"gpu": "GPUs", "cpu": "CPUs", "ram": "RAM"}
@@ -69,7 +69,9 @@ def co2eq(record: RunRecord) -> str | None:
     emissions = record.emissions
     if emissions.co2eq_g is None:
         return None
-    said = f"{units.co2eq(emissions.co2eq_g, co2_digits(record))} (location-based)"
+    basis = "by the author's grid intensity" if given(record) else "location-based"
+    basis = "; ".join(filter(None, [basis, since(record)]))
+    said = f"{units.co2eq(emissions.co2eq_g, co2_digits(record))} ({basis})"
     if emissions.market_based_co2eq_g is not None:
         said += (
             f"; {units.co2eq(emissions.market_based_co2eq_g, units.MEASURED)} (market-based, as given by the author)"
@@ -151,8 +153,7 @@ def _carbon(record: RunRecord) -> Iterator[str]:
             shown = units.fixed(kwh, total_places(record) or 0)
             result = units.co2eq(grams, co2_digits(record))
             yield (
-                f"CO2: {shown} kWh × {units.number(intensity)} g CO2eq/kWh{_whose(record)} = {result}, location-based: "
-                "by the mean of the grid there."
+                f"CO2: {shown} kWh × {units.number(intensity)} g CO2eq/kWh{_whose(record)} = {result}{_basis(record)}."
             )
         if energy.facility_kwh is None:
             yield "No PUE was given, so the building's cooling and losses are not in it (PUE 1.0)."
@@ -161,7 +162,18 @@ def _carbon(record: RunRecord) -> Iterator[str]:
         yield f"Market-based (by contracts), as given by the author: {given}."
     if emissions.water_l is not None:
         litres = units.number(emissions.water_l, units.MODELLED)
-        yield f"Water: {litres} litres, by the water usage effectiveness that was given."
+        wue = "" if emissions.wue_l_per_kwh is None else f" of {units.number(emissions.wue_l_per_kwh)} litres/kWh"
+        yield f"Water: {litres} litres, by the water usage effectiveness{wue} that the author gave."
+
+
+def _basis(record: RunRecord) -> str:
+    """Return what kind of figure the intensity is: of one that a person gave, only they know."""
+    return "" if given(record) else ", location-based: by the mean of the grid there"
+
+
+def given(record: RunRecord) -> bool:
+    """Return whether the grid's intensity is a person's, not a table's."""
+    return (record.emissions.intensity_source or "").startswith("given by the author")
 
 
 def _whose(record: RunRecord) -> str:
@@ -222,6 +234,9 @@ def _boundary(record: RunRecord) -> Iterator[str]:
     job = record.job
     if record.energy.boundary:
         yield f"What is counted: {escape(record.energy.boundary)}."
+    before = since(record)
+    if before:
+        yield f"Training was resumed, and what came before was not recorded: {before} in these figures."
     expected, heard = job.nodes_expected, job.nodes_reporting
     if expected is not None and heard is not None and heard < expected:
         yield f"Only {units.count(heard)} of {units.count(expected)} nodes reported; what the others used is not in it."

@@ -15,7 +15,7 @@ from autocard.card.fields import accounts, impact
 from autocard.card.fields.hub import LICENSES, PIPELINE_TAGS
 from autocard.card.fields.identity import from_scratch
 from autocard.card.fields.testing import METRIC_DIGITS, measures
-from autocard.card.fields.words import hub_id
+from autocard.card.fields.words import hub_id, since
 from autocard.record import RunRecord, finite
 
 _SLUG = re.compile(r"[^a-z0-9]+")
@@ -112,7 +112,7 @@ def _emissions(record: RunRecord) -> dict[str, Any] | None:
 def _source(record: RunRecord) -> str:
     engine = record.software.get("codecarbon")
     by = f"autocard {record.autocard_version}" + (f", CodeCarbon {engine}" if engine else "")
-    return f"{by}; run {record.run.id}" if record.run.id else by
+    return "; ".join(filter(None, [by, f"run {record.run.id}" if record.run.id else None, since(record)]))
 
 
 def _training_type(record: RunRecord) -> str | None:

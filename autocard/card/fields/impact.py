@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from autocard import units
 from autocard.card.fact import Fact, escape
+from autocard.card.fields.words import since
 from autocard.card.fields import accounts
 from autocard.card.fields.machines import gpus, without_gpu
 from autocard.record import RunRecord
@@ -81,7 +82,7 @@ def hours_used(record: RunRecord) -> str | None:
     said = f"{units.duration(time.wall_clock_s)} wall-clock"
     if len(record.legs) > 1:
         said += f" in {len(record.legs)} legs"
-    notes = []
+    notes = [part for part in (since(record),) if part]
     if time.gpu_s:
         notes.append(f"{units.hours(time.gpu_s)} GPU-hours")
     elif without_gpu(record):

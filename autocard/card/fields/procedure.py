@@ -7,7 +7,7 @@ import html
 from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.machines import peaks
-from autocard.card.fields.words import bullets, count_of, data_sentence
+from autocard.card.fields.words import bullets, count_of, data_sentence, since
 from autocard.record import Dataset, Preprocessing, RunRecord, Scalar
 
 _ENTITIES = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"})
@@ -161,6 +161,8 @@ def _speeds(record: RunRecord) -> Fact | None:
         for value, unit in ((time.samples_per_s, "samples/s"), (time.steps_per_s, "optimizer steps/s"))
         if value is not None
     ]
+    before = since(record)
+    legs += f" ({before})" if before else ""
     last = " (of the last leg)" if len(record.legs) > 1 else ""
     evaluation = f"{units.duration(time.eval_s)}{last}, within the wall-clock time" if time.eval_s else None
     return _lines(
@@ -181,7 +183,8 @@ def _operations(record: RunRecord) -> str | None:
     flops, method = record.time.flops, record.time.flops_method
     if flops is None:
         return None
-    return f"{units.operations(flops)}{f', counted as {escape(method)}' if method else ''}"
+    resumed = ", of all steps, those before training was resumed included" if since(record) else ""
+    return f"{units.operations(flops)}{resumed}{f', counted as {escape(method)}' if method else ''}"
 
 
 def _size(saved_bytes: int | None) -> str | None:

@@ -54,12 +54,17 @@ def _metrics(results: list[Metric]) -> Fact | None:
 
 
 def _results(record: RunRecord, results: list[Metric]) -> Fact | None:
-    blocks = [_table(results), _best(record), _course(record)]
+    blocks = [_table(results), _not_finite(record), _best(record), _course(record)]
     block = "\n\n".join(filter(None, blocks))
     if not block:
         return None
     line = "; ".join(f"{_where(metric)}{escape(metric.name)} {shown(metric.value)}" for metric in results)
-    return Fact(line or _best(record) or f"training loss {_loss(record)}", block)
+    return Fact(line or _not_finite(record) or _best(record) or f"training loss {_loss(record)}", block)
+
+
+def _not_finite(record: RunRecord) -> str | None:
+    names = record.evaluation.not_finite
+    return f"Not a finite number at the last evaluation: {listed([code(name) for name in names])}." if names else None
 
 
 def _where(metric: Metric) -> str:
@@ -108,7 +113,11 @@ def _loss(record: RunRecord) -> str:
 def _course(record: RunRecord) -> str | None:
     """Return the evaluations during training, the best one in bold; the training loss alone where there were none."""
     loss = record.evaluation.train_loss
-    mean = None if loss is None else f"Training loss, mean over the {_span(record)}: {shown(loss)}."
+    mean = (
+        None
+        if loss is None
+        else f"Training loss, mean over the {_span(record)}, as the Trainer logged it: {shown(loss)}."
+    )
     points = _by_step(record.evaluation.history)
     if len(points) <= 1:
         return mean

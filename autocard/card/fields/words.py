@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from autocard import units
 from autocard.card.fact import code, escape, plain
-from autocard.record import Dataset
+from autocard.record import Dataset, RunRecord
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -106,3 +106,11 @@ def data_sentence(data: Dataset) -> str:
         parts.append(f"columns {names}{more}")
     said = ", ".join(parts)
     return said if data.dataset_id else said[0].upper() + said[1:]
+
+
+def since(record: RunRecord) -> str | None:
+    """Return which steps no leg covers, as in "steps 1 to 40 not included"; None where all are covered."""
+    before = record.legs[0].step_begin if record.legs else None
+    if not before:
+        return None
+    return f"{'step 1' if before == 1 else f'steps 1 to {units.count(before)}'} not included"

@@ -1,0 +1,53 @@
+"""What a fill did, slot by slot, and in words for people. Imports nothing but the standard library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["filled", "refreshed", "kept", "removed", "cleared", "empty", "same"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one slot.
+
+    Attributes:
+        slot: its name: a fact, or "yaml:" and a key.
+        label: how the card calls it.
+        line: line of the card before the fill, counted from 1; 0: it was not there.
+        state: filled, refreshed, same (ours, up to date), kept (a person's), removed (ours, which a person took out),
+            cleared (ours, no longer known), empty (nobody has filled it).
+        who: machine, suggested or person: who can fill it.
+        ours_before: a kept slot was written by autocard first and edited since.
+    """
+
+    slot: str
+    label: str
+    line: int
+    state: State
+    who: str = "machine"
+    ours_before: bool = False
+
+    def message(self, card: str) -> str:
+        """Return what a person is told of a kept slot: where, what, and the ways on."""
+        since = "was edited by hand since autocard wrote it" if self.ours_before else "holds a text of somebody else's"
+        return (
+            f'{card}:{self.line}: slot "{self.label}" {since}. Nothing was written there.\n'
+            f'Keep your text: do nothing. Take the measured value: autocard fill {card} --overwrite "{self.label}"'
+        )
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A card after the fill.
+
+    Attributes:
+        text: its new text; the old one where nothing changed.
+        slots: what is ours in it now, to be remembered.
+        reports: one for each slot that a fact asks for, in the order of the card.
+    """
+
+    text: str
+    slots: dict[str, str]
+    reports: tuple[Report, ...]
