@@ -118,7 +118,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         if self._sessions is None:
             return
         with guard(event, {}):
-            session = self._sessions.of(args)
+            session = self._sessions.of(args, starts=event in {"prepared", "begin"})
             seen = session.seen(args, state, objects)
             handle: Callable[..., None] = getattr(session, event)
             handle(seen, *(objects.get(name) or {} for name in extra))

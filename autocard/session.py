@@ -75,8 +75,13 @@ class Sessions:
         self._settings = settings
         self._all: dict[int, tuple[Any, Session]] = {}
 
-    def of(self, args: Any) -> Session:
-        """Return the session of the trainer whose `TrainingArguments` are *args*."""
+    def of(self, args: Any, *, starts: bool) -> Session:
+        """Return the session of the trainer whose `TrainingArguments` are *args*; *starts*: it may be a new one.
+
+        A host that shows other arguments in the middle of a run means the run that began last.
+        """
+        if id(args) not in self._all and self._all and not starts:
+            return next(reversed(self._all.values()))[1]
         # With the arguments themselves, so that their id is not given to others.
         return self._all.setdefault(id(args), (args, Session(self._settings)))[1]
 
@@ -98,7 +103,7 @@ class Session:
         self.eval_sets: dict[str | None, Any] = {}
         self.predictions: dict[str, float] = {}
         self.running = False
-        self.ended: Seen | None = None
+        self.ended = False
         self._begun_at: str = ""
         self._begun_s = 0.0
         self._step_begin = 0
@@ -132,7 +137,7 @@ class Session:
             # What ran before was broken off, or is not what this resumes: a new run, with a meter of its own.
             self._abandon_meter()
             self._reset()
-        self.ended = None
+        self.ended = False
         self._begun_s, self._begun_at, self._step_begin = begun_s, begun_at, step
         self._since_s = time.time()
         self.running = True
@@ -157,13 +162,13 @@ class Session:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
         budget = Budget(EVENT_S, LEAST_S)
         self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
-        if self.ended is not None:
+        if self.ended:
             self._finish(seen, Budget(END_S, LEAST_S))
 
     def predicted(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
         """A prediction ended; its figures are not in the trainer's log."""
         self.predictions = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
-        if self.ended is not None:
+        if self.ended:
             self._finish(seen, Budget(END_S, LEAST_S))
 
     def end(self, seen: Seen) -> None:
@@ -197,7 +202,7 @@ class Session:
                 {f"legs.{len(self.legs)}.{leaf}": reason for leaf in ("repeated_steps", "repeated_j")}
             )
         self.legs.append(leg.model_copy(update=clock))
-        self.ended = seen
+        self.ended = True
         self._finish(seen, budget)
 
     # -- the pieces ---------------------------------------------------------------------------------------------

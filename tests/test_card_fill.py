@@ -141,7 +141,10 @@ def test_a_persons_body_is_kept_and_reported_with_its_line():
 
 
 def test_the_same_heading_means_another_fact_elsewhere():
-    before = "# Environmental Impact\n\n* **Hardware:** `hardware`\n\n# Compute Infrastructure\n\n## Hardware\n\n`hardware`\n"
+    before = (
+        "# Environmental Impact\n\n* **Hardware:** `hardware`\n\n"
+        "# Compute Infrastructure\n\n## Hardware\n\n`hardware`\n"
+    )
     facts = {"hardware_type": Fact("one GPU"), "hardware_requirements": Fact("16 GiB")}
 
     after = filled(before, facts).text
@@ -325,7 +328,7 @@ def test_a_block_that_could_reach_out_of_its_slot_is_shown_as_plain_text():
     ):
         after = filled(form, {"training_data": Fact("x", hostile)}).text
         assert hostile in after
-        assert after.startswith("## Training Data\n\n```") or after.startswith("## Training Data\n\n````")
+        assert after.startswith("## Training Data\n\n```")
         assert after.endswith("\n\n## Uses\n\nHuman.\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -99,14 +100,9 @@ def test_a_template_that_reaches_out_is_refused_or_gives_nothing(tmp_path, hosti
     form = tmp_path / "form.jinja"
     form.write_text(f"# A\n\n{hostile}\n")
 
-    try:
+    with contextlib.suppress(SettingsError):
         text = forms.blank(str(form), {})
-    except SettingsError as exc:
-        assert "form.jinja" in str(exc)
-    else:
-        assert "root:" not in text
-        assert "uid=" not in text
-        assert "class" not in text
+        assert text == "# A\n\n[More Information Needed]\n"
 
 
 def test_double_braces_that_are_no_jinja_stay(tmp_path):

@@ -114,12 +114,12 @@ def test_advice_is_told_from_answers(text, advice):
     assert is_guidance(text, load().boilerplate) is advice
 
 
+BASE = "This model is a fine-tuned version of [a/b](https://huggingface.co/a/b)"
+
 GENERATED = [
     "This model was trained from scratch on the None dataset.",
-    "This model is a fine-tuned version of [a/b](https://huggingface.co/a/b) on an unknown dataset.\n"
-    "It achieves the following results on the evaluation set:\n- Loss: 0.5\n- Accuracy: 0.9",
-    "This model is a fine-tuned version of [a/b](https://huggingface.co/a/b).\n"
-    "It has been trained using [TRL](https://github.com/huggingface/trl).",
+    BASE + " on an unknown dataset.\nIt achieves the following results on the evaluation set:\n- Loss: 0.5",
+    BASE + ".\nIt has been trained using [TRL](https://github.com/huggingface/trl).",
     "The following hyperparameters were used during training:\n- learning_rate: 5e-05\n- seed: 42",
     "- PEFT 0.7.1",
     "- Transformers 5.23.0\n- Pytorch 2.13.0+cpu\n- Datasets 5.2.0\n- Tokenizers 0.22.1",

@@ -85,7 +85,7 @@ def test_cpu_and_ram_are_modelled_with_the_powers_given(run):
 
     assert host.ram_j == pytest.approx(40 * legs[0].wall_clock_s * host.cpu_share, rel=0.05)
     assert 0.1 * 100 * legs[0].wall_clock_s * 0.95 <= host.cpu_j / host.cpu_share <= 100 * legs[0].wall_clock_s * 1.05
-    assert host.sources["cpu"].startswith("modelled: CodeCarbon, load × 100 W (as given)")
+    assert host.sources["cpu"].startswith("modelled: CodeCarbon, load of the whole machine × 100 W (as given)")
     assert host.sources["ram"].startswith("modelled: 40 W (as given)")
     assert host.sources["gpu"] == "no GPU was used"
 

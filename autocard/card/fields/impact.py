@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from autocard import units
 from autocard.card.fact import Fact, escape
-from autocard.card.fields.words import since
 from autocard.card.fields import accounts
 from autocard.card.fields.machines import gpus, without_gpu
+from autocard.card.fields.words import since
 from autocard.record import RunRecord
 
 _CLOUDS = {
