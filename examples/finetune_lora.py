@@ -31,18 +31,11 @@ dataset = dataset.train_test_split(test_size=0.2, seed=0)
 
 tokenizer = AutoTokenizer.from_pretrained(get_model_path())
 dataset = dataset.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=32), batched=True)
-model = AutoModelForSequenceClassification.from_pretrained(
-    get_model_path(),
-    num_labels=len(topics),
-    id2label=dict(enumerate(topics)),
-    label2id={t: i for i, t in enumerate(topics)},
-)
-model = get_peft_model(
-    model,
-    LoraConfig(
-        task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.05, target_modules=["query", "key", "value", "dense"]
-    ),
-)
+labels = {"id2label": dict(enumerate(topics)), "label2id": {topic: number for number, topic in enumerate(topics)}}
+model = AutoModelForSequenceClassification.from_pretrained(get_model_path(), num_labels=len(topics), **labels)
+targets = ["query", "key", "value", "dense"]
+lora = LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets)
+model = get_peft_model(model, lora)
 trainer = Trainer(
     model=model,
     args=TrainingArguments(

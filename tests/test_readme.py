@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from autocard import record
@@ -52,15 +53,23 @@ def test_the_summary_in_the_readme_is_what_show_prints(tmp_path):
 
 def test_the_committed_card_is_what_its_record_gives_today(tmp_path):
     known = record.load(ROOT / "examples" / "README.card.json")
+    card = (ROOT / "examples" / "README.card.md").read_text(encoding="utf-8")
 
     outcome = update(tmp_path / "README.md", known, dry_run=True)
 
-    assert outcome.text == (ROOT / "examples" / "README.card.md").read_text(encoding="utf-8")
+    # PEFT saved the adapter in between: it drops the front matter's comments and the last newline, and autocard put its tags back.
+    (ours, body), (theirs, committed) = halves(outcome.text), halves(card)
+    assert body.rstrip("\n") == committed.rstrip("\n")
+    assert {**ours, "tags": sorted(ours["tags"])} == {**theirs, "tags": sorted(theirs["tags"])}
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in Settings.__dataclass_fields__ if name not in {"sources", "geolocate"}]
-)
+def halves(card):
+    """Return front matter as data, and the body."""
+    _, front, body = card.split("---\n", 2)
+    return yaml.safe_load(front), body
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.__dataclass_fields__ if name != "sources"])
 def test_every_setting_is_in_the_readme(name):
     assert f"`{name}`" in README
 
