@@ -57,7 +57,7 @@ def test_the_committed_card_is_what_its_record_gives_today(tmp_path):
 
     outcome = update(tmp_path / "README.md", known, dry_run=True)
 
-    # PEFT saved the adapter in between: it drops the front matter's comments and the last newline, and autocard put its tags back.
+    # PEFT saved the adapter in between: it drops the front matter's comments and the last newline; the tags are back.
     (ours, body), (theirs, committed) = halves(outcome.text), halves(card)
     assert body.rstrip("\n") == committed.rstrip("\n")
     assert {**ours, "tags": sorted(ours["tags"])} == {**theirs, "tags": sorted(theirs["tags"])}
