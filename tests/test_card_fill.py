@@ -129,6 +129,20 @@ def test_a_placeholder_behind_a_comment_on_its_line_is_replaced():
     assert after == "## Training Data\n\n<!-- Link a card. --> \n\n- 2,000 rows\n- 3 columns\n"
 
 
+def test_a_placeholder_below_words_in_bold_is_not_the_headings_own():
+    before = "## Training Data\n\n**Modality** <br>\n* [Insert modality] <br>\n\n## Uses\n"
+
+    after = filled(before, DATA).text
+
+    assert after == before.replace("Data\n\n", "Data\n\n- 2,000 rows\n- 3 columns\n\n")
+
+
+def test_a_section_is_added_below_a_title_at_the_level_of_sections():
+    after = filled("# Overview\n\nWords.\n\n## Uses\n\nMany.\n", HOURS).text
+
+    assert after.endswith("\n## Environmental Impact\n\n- **Hours used:** 12 h\n")
+
+
 def test_a_persons_body_is_kept_and_reported_with_its_line():
     before = "# A\n\n## Training Data\n\nOur own corpus.\n"
 

@@ -149,6 +149,10 @@ class _Body:
                 content.append(block)
             if role != "placeholder":
                 continue
+            if content and self._is_caption(content[-1]) and content[-1] is self.section.blocks[number - 1]:
+                # What is asked for stands below words in bold of its own; they are no answer to the heading.
+                content.pop()
+                continue
             words = slots.after_marker(self.document.text, start, end) if block.kind == "list" else start
             kind = empty(self.document, self.labels, self.document.text[words:end], self.section)
             named = self.labels.variable(kind.variable) if kind else None
@@ -190,6 +194,10 @@ class _Body:
         if block.kind in ("paragraph", "list") and words < end and self._asks(text[words:end]):
             return "placeholder", start, end
         return role, block.start, block.end
+
+    def _is_caption(self, block: Block) -> bool:
+        text = self.document.text[slice(*slots.trim(self.document.text, block.start, block.end))]
+        return block.kind == "paragraph" and text.startswith("**") and text.endswith("**") and text.count("**") == 2  # noqa: PLR2004
 
     def _labelled_blocks(self) -> set[int]:
         """Return the numbers of the blocks that are labelled lines, or the values of some, rather than an answer."""

@@ -134,6 +134,8 @@ def _find(document: Document, asked: list[Asked], name: str, text: str, used: se
 
 def occurrences(document: Document, text: str) -> Iterator[tuple[int, int]]:
     """Yield where *text* stands in the body as whole lines, between blank lines, headings or comments."""
+    if not text.strip():
+        return
     variants = {text, text.replace("\n", "\r\n")} if "\n" in text else {text}
     for variant in sorted(variants):
         at = document.text.find(variant, document.body)

@@ -40,6 +40,8 @@ class Merge:
     placed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        # A text that shows nothing says nothing.
+        self.facts = {name: fact for name, fact in self.facts.items() if plain(fact.line) and plain(fact.body())}
         self.document = Document(self.text)
         read = form.Form(self.document, self.labels)
         self.found = memory.locate(self.document, read.asked, self.remembered, self.pending)

@@ -54,6 +54,8 @@ class Outline:
                 self._by_fact.setdefault(fact[0], []).append(section)
             for name in labels.sections_of(section.path[-1]):
                 self._by_name.setdefault(name, []).append(section)
+        # The only heading of the first level is the card's title, whatever it says.
+        self.has_title = sum(section.level == 1 for section in document.sections) == 1
         self.top = self._top_level()
 
     def additions(self, missing: set[str]) -> Iterator[Addition]:
@@ -101,6 +103,8 @@ class Outline:
 
     def _place(self, parent: Section | None, parts: tuple[Part, ...], number: int) -> int:
         """Return where the part *number* of *parts* goes, none of which may be there."""
+        if parts[number].level:
+            return len(self.document.text)
         for part in reversed(parts[:number]):
             if (section := self._section(part, parent)) is not None and self._sibling(section, parent):
                 return self._end_of(section)
@@ -116,7 +120,7 @@ class Outline:
         """Return whether *section* stands where a part below *parent* would."""
         if parent is not None:
             return parent.start <= section.start and section.extent <= parent.extent
-        return section.level <= self.top
+        return section.level <= self.top and not (self.has_title and section.level == 1)
 
     def _end_of(self, section: Section) -> int:
         """Return where *section* with its subsections ends, before comments that lead over to the next heading."""
@@ -127,4 +131,4 @@ class Outline:
         """Return the level that the document's main sections have."""
         mine = {part.section for part in self.labels.outline if part.section}
         levels = [section.level for name in mine for section in self._by_name.get(name, ())]
-        return min(levels) if levels else 2
+        return min((level for level in levels if level > 1 or not self.has_title), default=2)
