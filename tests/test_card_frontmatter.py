@@ -236,3 +236,13 @@ def test_broken_or_strange_yaml_is_refused(text):
 )
 def test_ids_of_the_hub_are_told_from_paths(text, valid):
     assert valid_hub_id(text) is valid
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_comment_behind_the_last_item_of_a_list_stays_behind_it(newline):
+    lines = ["tags:", "  - theirs", "  - mine   # keep", "license: mit # why", ""]
+
+    patched = patch(newline.join(lines), {"tags": ["lora"]}, {}, newline=newline)
+
+    wanted = [*lines[:3], "  - lora", *lines[3:]]
+    assert patched.yaml.split(newline) == wanted

@@ -195,7 +195,8 @@ class _Patcher:
             self.patched.states[key] = "kept"
         elif isinstance(node, yaml.SequenceNode) and not node.flow_style:
             lead = self.newline + " " * node.start_mark.column + "- "
-            self._edit(place.end, place.end, "".join(lead + item for item in added))
+            at = self._line_end(place.end)  # behind a comment on the last line: it is about that item
+            self._edit(at, at, "".join(lead + item for item in added))
         elif isinstance(node, yaml.SequenceNode):
             at = node.end_mark.index - 1
             lead = ", " if node.value and not self.text[:at].rstrip().endswith(",") else ""
