@@ -195,12 +195,14 @@ def test_code_from_the_command_line_has_no_script():
     assert "interactively" in told["missing"]["code.script"]
 
 
-def test_an_installed_program_is_not_taken_for_the_run_s_code():
+def test_an_installed_program_is_not_taken_for_the_run_s_code(monkeypatch):
     from autocard.capture import Seen, code
+
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", pytest.__file__, raising=False)
 
     missing = {}
 
-    part = code.capture(Seen(None, None, None), missing)  # pytest itself is the main script here
+    part = code.capture(Seen(None, None, None), missing)
 
     assert part.commit is None
     assert "installed" in missing["code.commit"]
