@@ -83,12 +83,27 @@ HOST = textwrap.dedent("""
     missing.update(explain(sets, "data.eval"))
     parts["data"] = parts["data"].model_copy(update={"eval": sets})
     Path(sys.argv[3]).write_text(to_json(RunRecord(**parts, evaluation=result, missing=missing)))
+
+    from transformers import Trainer, TrainingArguments
+    from autocard import AutoCardCallback
+
+    arguments = TrainingArguments(
+        str(home / "plantedalice"), max_steps=2, use_cpu=True, report_to="none", save_strategy="no", disable_tqdm=True,
+        run_name="plantedsecret", hub_token="hf_PLANTEDargument", dataloader_pin_memory=False,
+    )
+    trainer = Trainer(
+        model=made, args=arguments, train_dataset=rows, eval_dataset=rows, processing_class=words,
+        callbacks=[AutoCardCallback(country_iso_code="FRA")],
+    )
+    trainer.train()
+    trainer.save_model()
+    trainer.evaluate()
 """)
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """The JSON of a run on a machine full of secrets."""
+def machine(tmp_path_factory):
+    """Runs on a machine full of secrets: what the captures say, and a real run's card and record."""
     folder = tmp_path_factory.mktemp("machine")
     home = folder / "home" / "plantedalice"
     project = home / "plantedsecret-project"
@@ -124,20 +139,35 @@ def told(tmp_path_factory):
         text=True,
     )
     assert run.returncode == 0, run.stderr[-4000:]
-    return output.read_text(encoding="utf-8")
+    published = [(home / "plantedalice" / name).read_text(encoding="utf-8") for name in ("README.md", "autocard.json")]
+    return output.read_text(encoding="utf-8"), *published
+
+
+@pytest.fixture(scope="module")
+def told(machine):
+    """What the captures say, all together."""
+    return machine[0]
+
+
+@pytest.fixture(scope="module", params=["captures", "card", "record"])
+def public(machine, request):
+    """What is published: what captures say, and the card and the record of a whole run with `AutoCardCallback`."""
+    return machine[["captures", "card", "record"].index(request.param)]
 
 
 @pytest.mark.parametrize("secret", sorted({*SECRETS.values(), *PLANTED}))
-def test_no_secret_is_told(told, secret):
-    if secret == SECRETS["SLURM_JOB_ID"]:
-        assert json.loads(told)["job"]["job_id"] == secret
-    else:
-        assert secret.lower() not in told.lower()
+def test_no_secret_is_told(public, secret):
+    if secret != SECRETS["SLURM_JOB_ID"]:
+        assert secret.lower() not in public.lower()
 
 
-def test_no_path_of_the_machine_is_told(told):
-    for path in ("/home", "/root", "machine0", "\\\\", str(Path.home()), sys.prefix):
-        assert path not in told
+def test_the_number_of_the_job_is_told(told):
+    assert json.loads(told)["job"]["job_id"] == SECRETS["SLURM_JOB_ID"]
+
+
+def test_no_path_of_the_machine_is_told(public):
+    for path in ("/home", "/root", "machine0", str(Path.home()), sys.prefix):
+        assert path not in public
 
 
 def test_what_may_be_told_is_told_all_the_same(told):
