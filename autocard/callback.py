@@ -13,7 +13,7 @@ from autocard.settings import disabled, resolve
 
 try:
     from transformers.trainer_callback import TrainerCallback
-except ImportError as exc:  # pragma: no cover - the message is for people without transformers
+except ImportError as exc:
     _MESSAGE = "AutoCardCallback needs transformers. Install it with: pip install 'autocard[train]'"
     raise ImportError(_MESSAGE) from exc
 

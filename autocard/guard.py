@@ -1,4 +1,4 @@
-"""The one place that catches everything: a failure of ours becomes a reason, and training goes on.
+"""The one place in the training process that catches everything: a failure becomes a reason, and training goes on.
 
 Whatever autocard does inside somebody's training run passes through `guarded` (with a deadline) or `guard` (without).
 What is swallowed here is handed to `report`, which logs it once; the test suite replaces `report` and fails on it.
