@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 
+from autocard.energy import repeats
 from autocard.record import Emissions, Energy, HostUse, Leg, Time
 from autocard.settings import Settings
 
@@ -15,13 +16,15 @@ J_PER_KWH = 3.6e6
 
 NO_LEGS = "no training was measured"
 NO_PUE = "no PUE was given"
+OTHER_ALLOCATIONS = "the legs used different numbers of GPUs, and what the earlier ones were given is not recorded"
 NOT_ALLOCATED = "no workload manager says how many GPUs the job was given"
 DIFFERS = "it differs between the legs"
 
 BOUNDARY = (
     "training from its first moment to its last, with the evaluations and checkpoints in between: GPU boards, CPU "
-    "packages and memory. Not counted: set-up, later evaluation, disks, network, fans, losses of power supplies, "
-    "earlier runs, and the making of the hardware"
+    "packages and memory. Set-up before it and evaluation after it are measured apart. Not counted: what other "
+    "processes did before and after, disks, network, fans, losses of power supplies, earlier runs, and the making of "
+    "the hardware"
 )
 
 _Paths = Sequence[tuple[str, Leg]]
@@ -59,6 +62,11 @@ def with_emissions(legs: Sequence[Leg], missing: MutableMapping[str, str]) -> li
         )
         for path, leg in _paths(legs)
     ]
+
+
+def with_repeats(legs: Sequence[Leg], missing: MutableMapping[str, str]) -> list[Leg]:
+    """Return *legs*, each with what later ones did again of it, or with the reason in *missing*."""
+    return repeats.marked(legs, missing)
 
 
 def _paths(legs: Sequence[Leg]) -> _Paths:
@@ -180,12 +188,18 @@ def _time(legs: _Paths, gpus_allocated: int | None, missing: MutableMapping[str,
     def allocated_gpu_s() -> float:
         if gpus_allocated is None:
             raise _GapError(NOT_ALLOCATED)
+        if len({sum(len(host.devices) for host in leg.hosts) for _, leg in legs}) > 1:
+            raise _GapError(OTHER_ALLOCATIONS)
         return wall_clock_s() * gpus_allocated
 
     return Time(
         wall_clock_s=_or_reason("time.wall_clock_s", wall_clock_s, missing),
         gpu_s=_or_reason("time.gpu_s", gpu_s, missing),
         allocated_gpu_s=_or_reason("time.allocated_gpu_s", allocated_gpu_s, missing),
+        repeated_s=_or_reason("time.repeated_s", lambda: _of_legs(legs, "repeated_s", missing), missing),
+        repeated_steps=_whole(
+            _or_reason("time.repeated_steps", lambda: _of_legs(legs, "repeated_steps", missing), missing)
+        ),
     )
 
 
@@ -208,22 +222,31 @@ def _energy(legs: _Paths, missing: MutableMapping[str, str]) -> Energy:
         codecarbon_gpu_kwh=kwh("codecarbon_gpu_kwh", lambda: _part_j(legs, "codecarbon_gpu_j", missing)),
         sources=_sources([host for _, leg in legs for host in leg.hosts]),
         boundary=BOUNDARY,
-        setup_kwh=kwh("setup_kwh", lambda: _apart_j(legs, "setup_j", missing)),
-        evaluation_kwh=kwh("evaluation_kwh", lambda: _apart_j(legs, "evaluation_j", missing)),
+        setup_kwh=kwh("setup_kwh", lambda: _of_legs(legs, "setup_j", missing)),
+        evaluation_kwh=kwh("evaluation_kwh", lambda: _of_legs(legs, "evaluation_j", missing)),
+        repeated_kwh=kwh("repeated_kwh", lambda: _of_legs(legs, "repeated_j", missing)),
     )
 
 
-def _apart_j(legs: _Paths, leaf: str, missing: Mapping[str, str]) -> float:
-    """Return the joules of set-up or evaluation, which stand apart from the total."""
+def _of_legs(legs: _Paths, leaf: str, missing: Mapping[str, str]) -> float:
+    """Return the sum of a leaf of the legs themselves: what stands apart from the total, or is a part of it.
+
+    Raises:
+        _GapError: there is no leg, or one does not know it.
+    """
     if not legs:
         raise _GapError(NO_LEGS)
-    total_j = 0.0
+    total = 0.0
     for path, leg in legs:
-        joules: float | None = getattr(leg, leaf)
-        if joules is None:
+        value: float | None = getattr(leg, leaf)
+        if value is None:
             raise _GapError(_why(missing, f"{path}.{leaf}"))
-        total_j += joules
-    return total_j
+        total += value
+    return total
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _sources(hosts: Sequence[HostUse]) -> dict[str, str]:

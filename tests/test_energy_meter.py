@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -246,7 +247,7 @@ def test_a_board_without_a_counter_is_measured_by_its_power_and_said_to_be(nvml_
     (device,) = leg["hosts"][0]["devices"]
     assert device["energy_j"] == pytest.approx(true_j[0], rel=0.03)
     assert device["source"] == "nvml-power-samples"
-    assert leg["hosts"][0]["sources"]["gpu"] == "measured: NVML power, sampled each second"
+    assert leg["hosts"][0]["sources"]["gpu"] == "measured: NVML power, sampled twenty times a second"
     assert "no energy counter" in missing["legs.0.hosts.0.devices.0.counter_begin_j"]
     assert leg["hosts"][0]["codecarbon_gpu_j"] is None
     assert "0 J" in missing["legs.0.hosts.0.codecarbon_gpu_j"]
@@ -352,6 +353,36 @@ def test_the_death_of_the_child_costs_cpu_and_ram_only_and_is_said(nvml_machine,
     assert leg["status"] == "finished"
 
 
+def test_a_child_that_dies_is_replaced_and_its_readings_are_gone_on_with(nvml_machine, tmp_path):
+    script = """
+os.kill(child, 9)
+for _ in range(60):
+    time.sleep(0.1)
+    meter.progress(4)
+    if meter._child.pid != child and meter._intensity is not None:
+        break
+time.sleep(3)
+meter._intensity = None
+ready()
+time.sleep(1)
+after = counters()
+"""
+    script = TRAIN.replace("after = counters()", script)
+
+    leg, _, true_j = python(script, tmp_path, 1.5, json.dumps({}), env=nvml_machine(1).env)
+
+    (host,) = leg["hosts"]
+    assert leg["status"] == "finished"
+    assert host["devices"][0]["energy_j"] == pytest.approx(true_j[0], rel=0.01)
+    watts = float(re.search(r"(\d+(\.\d+)?) W", host["sources"]["ram"])[1])
+    assert host["ram_j"] == pytest.approx(watts * leg["wall_clock_s"] * host["cpu_share"], rel=0.1)
+    for part in ("cpu", "ram"):
+        assert (
+            "the measuring process ended during training (killed by signal 9), and was started" in host["sources"][part]
+        )
+    assert len(ledger.read(tmp_path / ledger.FOLDER)) == 1
+
+
 def test_what_the_ledger_holds_stands_in_for_a_child_that_died_near_the_end(nvml_machine, tmp_path):
     script = TRAIN.replace("after = counters()", "os.kill(child, 9); after = counters()")
 
@@ -427,7 +458,7 @@ if not pid:
 _, status = os.waitpid(pid, 0)
 ready, until = False, time.monotonic() + 20
 while not ready and time.monotonic() < until:
-    ready = bool(meter._child.hear(0.2))
+    ready = any(message["what"] == "ready" for message in meter._child.hear(0.2))
 time.sleep(0.3)
 (leg,) = meter.end(3, 3, {})
 meter.close()

@@ -33,7 +33,13 @@ VISIBLE = {
     "none": [],
     "0,-1,2": [0],
     "0,9,2": [0],
-    "1,1": [1],
+    "1,1": [],
+    "+1,2": [1, 2],
+    "1gpu,3": [1, 3],
+    "2,GPU-1": [2],
+    f"{uuid_of(1)},2": [1],
+    f"{uuid_of(1)},GPU-1": [],
+    "NoDevFiles": [],
     uuid_of(2): [2],
     f"{uuid_of(3)},{uuid_of(0)}": [3, 0],
     "GPU-2a1b": [2],
@@ -62,12 +68,59 @@ def test_the_variable_means_what_cuda_takes_it_for(nvml_choices, value, expected
     assert [index for index, _, _ in nvml_choices[value]] == expected
 
 
+def test_torch_reads_the_variable_the_same_way(nvml_machine):
+    script = """
+import json, os, random
+import torch
+from autocard.energy import nvml, visible
+draw = random.Random(4)
+uuids = [board.uuid for board in nvml.boards()]
+pieces = [*"0123 x", "", "1", "+2", "-1", "12", " 3", "0x1", "none", "GPU-", *uuids, *(uuid[:6] for uuid in uuids)]
+wrong, shown = [], set()
+for _ in range(3000):
+    value = ",".join(draw.choice(pieces) for _ in range(draw.randrange(1, 5)))
+    os.environ["CUDA_VISIBLE_DEVICES"] = value
+    ours = [device.index for device in visible.devices()]
+    theirs = torch.cuda._parse_visible_devices()
+    if theirs and isinstance(theirs[0], str):
+        theirs = torch.cuda._transform_uuid_to_ordinals(theirs, uuids)
+    theirs = theirs[: torch.cuda._device_count_nvml()]
+    shown.add(tuple(theirs))
+    if ours != theirs:
+        wrong.append([value, ours, theirs])
+print(json.dumps([wrong[:5], len(shown)]))
+"""
+
+    wrong, different = python(script, env=nvml_machine(4).env)
+
+    assert wrong == []
+    assert different > 20
+
+
 def test_a_slice_of_a_board_is_said_to_be_one_and_has_its_own_memory(nvml_choices):
     ((_, note, memory),) = nvml_choices["MIG-7c0"]
 
     assert "MIG slice" in note
     assert "whole board" in note
     assert memory == 10 * 1024**3
+
+
+def test_where_the_variable_names_a_board_that_is_cut_cuda_shows_one_slice_of_it(nvml_machine):
+    machine = nvml_machine([Gpu(uuid_of(0), mig="MIG-aaaa,MIG-bbbb"), Gpu(uuid_of(1))])
+
+    unset, number, two_slices, last = choose(
+        machine,
+        ({}, None),
+        ({"CUDA_VISIBLE_DEVICES": "0"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "MIG-bbbb,MIG-aaaa"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "MIG-bb"}, [0]),
+    )
+
+    assert [(index, "MIG slice" in note, memory) for index, note, memory in unset] == [
+        (0, True, 10 * 1024**3),
+        (1, False, 80 * 1024**3),
+    ]
+    assert number == two_slices == last == unset[:1]  # the board is counted once
 
 
 def test_with_boards_of_several_kinds_cudas_order_is_in_doubt_until_something_settles_it(nvml_machine):
@@ -91,9 +144,31 @@ def test_with_boards_of_several_kinds_cudas_order_is_in_doubt_until_something_se
 
 
 def test_ordinals_count_among_the_visible_boards(nvml_machine):
-    (two_of_three,) = choose(nvml_machine(4), ({"CUDA_VISIBLE_DEVICES": "3,2,1"}, [0, 2, 7]))
+    (two_of_three,) = choose(nvml_machine(4), ({"CUDA_VISIBLE_DEVICES": "3,2,1"}, [0, 2]))
 
     assert [index for index, _, _ in two_of_three] == [3, 1]
+
+
+def test_boards_of_the_run_that_this_process_does_not_see_are_a_reason_and_not_left_out(nvml_machine):
+    script = """
+import json
+from autocard import job
+from autocard.energy.meter import Meter
+from autocard.settings import Settings
+meter = Meter(Settings(), uses_gpu=True, device_type="cuda", ordinals=[0, 1, 2, 3])
+missing = {}
+meter.begin(0)
+legs = meter.end(1, 1, missing)
+meter.close()
+_, energy, _ = job.sums(legs, settings=Settings(), missing=missing)
+print(json.dumps([energy.gpu_kwh, missing["energy.gpu_kwh"]]))
+"""
+    env = nvml_machine(4).env | {"CUDA_VISIBLE_DEVICES": "2"}
+
+    gpu_kwh, reason = python(script, env=env)
+
+    assert gpu_kwh is None
+    assert reason == "not measured: the run uses 4 GPUs of this host, and this process sees 1"
 
 
 def test_a_dead_gpu_does_not_hide_the_others_and_has_no_ordinal(nvml_machine):

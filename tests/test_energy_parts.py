@@ -83,6 +83,25 @@ print(json.dumps([share.of_node(), os.cpu_count()]))
     assert found == pytest.approx(1 / count)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_a_thread_that_is_bound_to_one_cpu_does_not_hide_those_of_the_others():
+    script = """
+import json, os, threading
+from autocard.energy import share
+cpus = os.sched_getaffinity(0)
+ended = threading.Event()
+threading.Thread(target=ended.wait).start()
+os.sched_setaffinity(0, {min(cpus)})  # as OMP_PROC_BIND does with the thread that computes
+print(json.dumps([share.usable_cpus(), len(cpus), len(os.sched_getaffinity(0))]))
+ended.set()
+"""
+
+    found, all_of_them, of_the_thread = python(script)
+
+    assert found == all_of_them
+    assert of_the_thread == 1
+
+
 def test_a_quota_of_a_control_group_above_binds_too(tmp_path):
     count = os.cpu_count()
     process = groups(tmp_path, {"cgroup": "0::/pod/job\n"}) / "cgroup"
@@ -105,9 +124,12 @@ def test_a_quota_of_the_old_control_groups_binds_too(tmp_path):
     ("files", "provider"),
     [
         ({"sys_vendor": "Amazon EC2\n"}, "aws"),
-        ({"sys_vendor": "Google\n"}, "gcp"),
+        ({"sys_vendor": "Google\n", "product_name": "Google Compute Engine\n"}, "gcp"),
+        ({"sys_vendor": "Google\n", "product_name": "Eve\n"}, None),  # a laptop
         ({"chassis_asset_tag": "7783-7084-3265-9085-8269-3286-77\n"}, "azure"),
         ({"sys_vendor": "Microsoft Corporation\n"}, None),
+        ({"sys_vendor": "Xen\n", "bios_version": "4.11.amazon\n"}, "aws"),
+        ({"sys_vendor": "Xen\n", "bios_version": "4.11\n"}, None),
         ({}, None),
     ],
 )
@@ -172,9 +194,9 @@ def test_the_intensity_is_what_codecarbons_tables_hold_and_nothing_else():
     assert found["SWE", "se3"][:2] == [nordic["SE3"]["emission_factor"], nordic["SE3"]["year"]]
     assert found["NOR", "SE3"][0] == world["NOR"]["carbon_intensity"]
     assert found["CHN", "Beijing"][:2] == [555.4, 2023]
-    assert "the mean of the country" in found["DEU", "Bavaria"][2]
+    assert "no figure for Bavaria: the country's mean" in found["DEU", "Bavaria"][2]
     assert "no carbon intensity for ATA" in found["ATA", None]
-    assert "country_iso_code=" in found[None, None]
+    assert "no place is known" in found[None, None]
 
 
 def test_the_measuring_process_imports_neither_torch_nor_transformers():

@@ -2,8 +2,8 @@
 
 Rule: it serves one training process and never outlives it: it ends when its socket closes or its parent is gone, and a
 leg that was open then is written into the ledger as interrupted. It imports neither torch nor transformers. `Meter`
-starts it with a clean environment and the training's `sys.path`; it reads JSON lines (`do`: begin, step, end, quit)
-and answers with JSON lines (`what`: ready, leg).
+starts it with a clean environment and the training's `sys.path`; it reads JSON lines (`do`: begin, step, saving,
+saved, end, after, quit) and answers with JSON lines (`what`: up, ready, so_far, leg, after).
 """
 
 from __future__ import annotations
@@ -16,37 +16,28 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from autocard.energy import intensity, ledger, legs
+from autocard.energy import ending, ledger, legs, node, where
 from autocard.energy.boards import Boards
 from autocard.energy.engine import About, Engine
-from autocard.energy.window import Sample, Track, Used
-from autocard.errors import NotWrittenError, UnavailableError
-from autocard.record import DeviceUse, Leg
+from autocard.energy.scribe import Scribe
+from autocard.energy.steps import Steps
+from autocard.energy.watch import ANEW_S, IDLE_S, Around, Watch
+from autocard.energy.window import Sample, Used
+from autocard.errors import UnavailableError
 
 LOOK_S = 1.0
-"""Seconds between looks at the parent, and between power samples of boards without a counter."""
+"""Seconds between looks at the parent, and between readings after training, of which an evaluation is a part."""
 LINGER_S = 8.0
 """Seconds after which a hanging library does not keep this process from ending."""
+KEEP_S = 600.0
+"""Seconds after training for which this process waits for an evaluation."""
 
-
-class Watch:
-    """One leg, being watched."""
-
-    def __init__(self, order: Mapping[str, Any]) -> None:
-        """Take the leg's head from the order that begins it."""
-        self.head = Leg.model_validate(order["head"])
-        self.uuids: list[str] = order["uuids"]
-        self.reasons: dict[str, str] = order["missing"]
-        self.begin_s: float = order["at_s"]
-        self.step: int | None = self.head.step_begin
-        self.max_steps: int | None = None
-        self.host = Track()
-        self.boards = Track()
+_Commands = queue.SimpleQueue[dict[str, Any] | None]
 
 
 class Service:
@@ -55,93 +46,162 @@ class Service:
     def __init__(self, order: Mapping[str, Any], out: BinaryIO) -> None:
         """Open the boards; CodeCarbon follows in `prepare`, because that takes seconds."""
         self._out = out
+        self._saying = threading.Lock()
         self._tick_s: float = order["tick_s"]
-        self._folder = None if order["ledger"] is None else Path(order["ledger"])
-        self._run_id: str = order["run_id"]
         self._order = order
-        self._host_id = ledger.host_id()
+        self._steps: Steps | None = None
+        if order["steps"] is not None:
+            with contextlib.suppress(OSError):
+                self._steps = Steps(order["steps"])
+        self._scribe = Scribe(order)
+        meter = order["node_meter"]
+        self._node = node.Reader(None if meter is None else node.NodeMeter(Path(meter[0]), *meter[1:]))
         self._boards: Boards | None = None
         self._engine: Engine | None = None
         self._engine_reason: str | None = None
         self._about: About | None = None
+        self._intensity: dict[str, Any] = {"reason": "not looked up: training was over before that"}
         self._watch: Watch | None = None
-        self._ledger_reason: str | None = None
+        self._last: Watch | None = None
+        self._around = Around(order["start_s"])
+        self._fresh: ledger.LedgerEntry | None = None
+        self._ticked_s = 0.0
+        self._told: ledger.LedgerEntry | None = None
         self._open_boards(order["uuids"])
 
     def _open_boards(self, uuids: list[str]) -> None:
+        if self._boards is not None:
+            self._boards.close()
         self._boards = None
         if uuids:
             with contextlib.suppress(UnavailableError):
                 self._boards = Boards(uuids, time.monotonic())
+                self._boards.watch()
 
-    def prepare(self) -> None:
-        """Look up the carbon intensity and start CodeCarbon; say how that went."""
-        place = self._order["place"]
-        told: dict[str, Any] = {"what": "ready"}
+    def prepare(self, commands: _Commands) -> None:
+        """Look up the carbon intensity and start CodeCarbon; say how that went. In a thread: it takes seconds."""
+        looking = where.LookUp(self._order["place"])
         try:
-            told["intensity"] = asdict(intensity.of(place["country_iso_code"], place["region"]))
-        except UnavailableError as exc:
-            told["intensity"] = {"reason": str(exc)}
-        except Exception as exc:  # noqa: BLE001 - CodeCarbon's tables in a form that we do not know
-            told["intensity"] = {"reason": f"CodeCarbon's tables could not be read ({type(exc).__name__})"}
-        try:
-            self._engine = Engine(self._order["gpu_ids"], self._order["cpu_power_w"], self._order["ram_power_w"])
-            self._about = self._engine.about()
+            engine = Engine(self._order["gpu_ids"], self._order["cpu_power_w"], self._order["ram_power_w"])
+            self._about = engine.about()
+            self._engine = engine
         except UnavailableError as exc:
             self._engine_reason = str(exc)
         except Exception as exc:  # noqa: BLE001 - whatever it is, GPU and time are measured without it
             self._engine_reason = f"CodeCarbon failed ({type(exc).__name__})"
-        self._say(told)
+        commands.put({"do": "ready"})
+        self._intensity = looking.result()
+        self._say({"what": "ready", "intensity": self._intensity})
 
-    def serve(self, commands: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    def serve(self, commands: _Commands) -> None:
         """Do what the commands say until there is nobody left to serve."""
-        next_tick_s = time.monotonic() + self._tick_s
+        spoken_s = time.monotonic()
+        next_tick_s = spoken_s + self._tick_s
+        self._say({"what": "up"})
         while True:
-            wait_s = min(LOOK_S, max(next_tick_s - time.monotonic(), 0.0))
             try:
-                command = commands.get(timeout=wait_s)
+                command = commands.get(timeout=min(LOOK_S, max(next_tick_s - time.monotonic(), 0.0)))
+                spoken_s = time.monotonic()
             except queue.Empty:
                 command = {"do": "look"}
-            if command is None or command["do"] == "quit" or os.getppid() != self._order["parent"]:
+            if command is None or command["do"] == "quit":
                 break
-            if command["do"] != "look":
-                self._obey(command)
-            if time.monotonic() >= next_tick_s:
+            if command["do"] == "look" and os.getppid() != self._order["parent"]:
+                break  # what it has said before is obeyed first
+            after_training = self._watch is None and self._last is not None
+            if after_training and time.monotonic() - spoken_s > KEEP_S:
+                break
+            self._obey(command)
+            if time.monotonic() >= next_tick_s or (after_training and command["do"] == "look"):
                 self._tick()
                 next_tick_s = time.monotonic() + self._tick_s
-            elif self._boards is not None and self._boards.sampled:
-                self._boards.tick(time.monotonic())
         if self._watch is not None:
-            self._close("interrupted", time.monotonic())
+            self._break_off(asked=command is not None and command["do"] == "quit")
 
     def _obey(self, command: Mapping[str, Any]) -> None:
-        if command["do"] == "begin":
-            self._watch = Watch(command)
-            if set(self._watch.uuids) != set(self._order["uuids"]):
-                # CUDA was set up after this process was started, and has other boards than the variables promised.
-                self._order = {**self._order, "uuids": self._watch.uuids}
-                self._open_boards(self._watch.uuids)
-                if self._engine is not None:
-                    self._engine.has_gpu = False  # what CodeCarbon watches are not these boards
+        what, watch = command["do"], self._watch
+        if what == "begin":
+            self._begin(command)
+        elif what == "ready":
             self._tick()
-        elif command["do"] == "step" and self._watch is not None:
-            self._watch.step = command["step"]
-        elif command["do"] == "end" and self._watch is not None and command["id"] == self._watch.head.id:
-            self._watch.step, self._watch.max_steps = command["step"], command["max_steps"]
-            self._say({"what": "leg", **self._close(command["status"], command["at_s"]).to_json()})
+        elif what == "after" and self._last is not None:
+            self._tick()
+            joules = self._around.after(command["begin_s"], command["end_s"], self._last)
+            self._say({"what": "after", "number": command["number"], "energy_j": joules})
+        elif watch is not None:
+            self._go_on(watch, what, command)
 
-    def _tick(self) -> None:
+    def _go_on(self, watch: Watch, what: str, command: Mapping[str, Any]) -> None:
+        """Obey *command* in the middle of a leg."""
+        if what in {"step", "saving", "saved"}:
+            watch.hear(command["step"], time.monotonic())
+            if what != "step":
+                self._tick(saved=True, shared=what == "saved")
+            if self._scribe.entry is not self._told and what != "saved":
+                self._told = self._scribe.entry
+                self._say({"what": "so_far", "entry": self._told.model_dump(mode="json") if self._told else None})
+        elif what == "end" and command["id"] == watch.head.id:
+            watch.step, watch.max_steps = command["step"], command["max_steps"]
+            self._say({"what": "leg", **self._close(watch, command["status"], command["at_s"]).to_json()})
+
+    def _begin(self, command: Mapping[str, Any]) -> None:
+        if self._watch is not None:
+            self._watch.step = command["left_at"] if command["left_at"] is not None else self._watch.step
+            self._break_off(asked=True, least_s=ANEW_S)
+        self._scribe.belongs(command["run_id"])
+        watch = self._watch = self._last = Watch(command)
+        self._fresh = self._told = None
+        if set(watch.uuids) != set(self._order["uuids"]):
+            # CUDA was set up after this process was started, and has other boards than the variables promised.
+            self._order = {**self._order, "uuids": watch.uuids}
+            self._open_boards(watch.uuids)
+            if self._engine is not None:
+                self._engine.has_gpu = False  # what CodeCarbon watches are not these boards
+        if self._boards is not None:
+            self._boards.tick(time.monotonic())  # or no reading lies behind the moment that is asked for
+            watch.boards_begin = self._boards.at(watch.read_s)
+        self._around.begin(watch.begin_s)
+        self._scribe.open(watch.head.id)
+        self._tick()
+
+    def _tick(self, *, saved: bool = False, shared: bool = False) -> None:
         """Read everything once; a leg that is open goes into the ledger."""
-        host = self._read()
-        if self._watch is None:
+        self._measure()
+        watch = self._watch
+        if watch is None:
+            return
+        now_s = time.monotonic()
+        if not saved:
+            self._look(watch)  # a checkpoint's reading belongs to the step that was told with it
+        leg = self._note(watch, "running", now_s)[0]
+        if saved:
+            watch.point(leg)
+            self._note(watch, "running", now_s)
+        if watch.heard_since(self._ticked_s) or self._fresh is None:
+            self._fresh = self._scribe.entry
+        self._ticked_s = now_s
+        self._write(watch, shared=shared)
+
+    def _look(self, watch: Watch) -> bool:
+        """Bring the step of *watch* up to what the training has counted; return whether that is known."""
+        step = None if self._steps is None else self._steps.of(watch.number)
+        watch.step = watch.step if step is None else step
+        return step is not None
+
+    def _measure(self) -> None:
+        node_j, node_s = self._node.read_j(), time.monotonic()
+        host, watch = self._read(), self._watch
+        if self._boards is not None:
+            self._boards.tick(time.monotonic())
+        self._around.add(host, self._boards, training=watch is not None)
+        if watch is None:
             return
         if host is not None:
-            self._watch.host.add(host)
+            watch.host.add(host)
+        if node_j is not None:
+            watch.node.add(Sample(node_s, {node.NODE: node_j}))
         if self._boards is not None:
-            at_s = time.monotonic()
-            self._boards.tick(at_s)
-            self._watch.boards.add(Sample(at_s, dict(self._boards.joules)))
-        self._write(self._watch, "running", time.monotonic())
+            watch.boards.add(Sample(time.monotonic(), dict(self._boards.joules)))
 
     def _read(self) -> Sample | None:
         if self._engine is None:
@@ -152,84 +212,80 @@ class Service:
             self._engine_reason = str(exc)
             return None
 
-    def _close(self, status: ledger.Status, at_s: float) -> legs.Window:
-        """Take the last reading of the open leg and write it down; return what was used up to *at_s*."""
-        watch = self._watch
-        if watch is None:
-            msg = "there is no open leg"
-            raise RuntimeError(msg)
-        self._tick()
-        window = self._write(watch, status, at_s)
+    def _close(self, watch: Watch, status: ledger.Status, at_s: float, *, unseen: bool = False) -> legs.Window:
+        """Take the last reading of the open leg and write it down; return what was used up to *at_s*.
+
+        Args:
+            watch: the leg.
+            status: how it ended.
+            at_s: when (monotonic seconds).
+            unseen: it may have done more steps than are known.
+        """
+        self._measure()
+        window = self._note(watch, status, at_s, unseen=unseen)[1]
+        self._write(watch, shared=True)
         self._watch = None
-        return window
+        self._scribe.close()
+        self._measure()  # the first reading of what comes after
+        return replace(window, ledger=self._scribe.reason)
 
-    def _window(self, watch: Watch, at_s: float) -> legs.Window:
-        host = watch.host.between(watch.begin_s, at_s)
-        if host.reason is not None and self._engine_reason is not None:
-            host = Used(reason=self._engine_reason)
-        boards = self._boards
-        return legs.Window(
-            id=watch.head.id,
-            host=host,
-            boards=watch.boards.between(watch.begin_s, at_s) if boards else Used(reason="NVML: no reading"),
-            sampled=sorted(boards.sampled) if boards else [],
-            reset=sorted(boards.reset) if boards else [],
-            silent=boards.silent if boards else {},
-            about=self._about,
-            ledger=self._ledger_reason,
-        )
+    def _break_off(self, *, asked: bool, least_s: float = IDLE_S) -> None:
+        """Close a leg that did not end regularly.
 
-    def _write(self, watch: Watch, status: ledger.Status, at_s: float) -> legs.Window:
-        """Write the leg, as of *at_s*, into the ledger; return what was used."""
-        window = self._window(watch, at_s)
-        if self._folder is None:
-            return window
-        devices, reasons = _devices(watch, window)
-        written_at = legs.now()
+        Args:
+            asked: by a training process that lives, and may have idled.
+            least_s: silence after which it has.
+        """
+        watch, now_s = self._watch, time.monotonic()
+        if watch is None:
+            return
+        unseen = not (self._look(watch) or asked)
+        if asked and watch.idle(now_s, least_s) and self._fresh is not None:
+            leg = self._fresh.leg.model_copy(update={"status": "interrupted", "step_end": watch.step})
+            self._scribe.entry = self._fresh.model_copy(update={"status": "interrupted", "leg": leg})
+            self._write(watch, shared=True)
+            self._watch = None
+            self._scribe.close()
+            return
+        self._close(watch, "interrupted", now_s, unseen=unseen)
+
+    def _note(
+        self, watch: Watch, status: ledger.Status, at_s: float, *, unseen: bool = False
+    ) -> tuple[Any, legs.Window]:
+        """Make the ledger's entry of the leg as of *at_s*; return the leg and what was used."""
+        window = watch.window(at_s, self._boards, self._about, self._engine_reason)
+        setup_j, words = self._around.setup(watch)
+        if setup_j is None and self._engine is None:
+            words = self._engine_reason or "CodeCarbon had not started"
+        node_used = Used(reason=self._node.reason) if self._node.reason else watch.node.between(watch.begin_s, at_s)
+        window = replace(window, setup_j=setup_j, setup_source=words, node=node_used, node_name=self._node.name)
+        devices, reasons = watch.devices(window)
         leg, missing = legs.complete(
             watch.head,
             devices,
             {**watch.reasons, **reasons},
             window,
-            ended_at=written_at,
+            ended_at=legs.now(),
             status=None if status == "running" else status,
             step_end=watch.step,
+            steps_unseen=unseen,
             wall_clock_s=max(at_s - watch.begin_s, 0.0),
         )
-        entry = ledger.LedgerEntry(
-            run_id=self._run_id,
-            host_id=self._host_id,
-            board_ids=[ledger.pseudonym(uuid) for uuid in watch.uuids],
-            status=status,
-            written_at=written_at,
-            max_steps=watch.max_steps,
-            leg=leg,
-            missing=missing,
-            window=replace(window, boards=Used(), sampled=(), reset=(), silent={}).to_json(),
-        )
-        try:
-            ledger.write(self._folder, entry)
-            self._ledger_reason = None
-        except NotWrittenError as exc:
-            self._ledger_reason = str(exc)
-        return window
+        leg = ending.described(leg, missing, self._intensity, *self._order["given"])
+        self._scribe.note(leg, missing, window, status=status, uuids=watch.uuids, max_steps=watch.max_steps)
+        return leg, window
+
+    def _write(self, watch: Watch, *, shared: bool) -> None:
+        if watch is self._watch:
+            self._scribe.write(shared=shared)
 
     def _say(self, message: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # nobody listens any more: the socket's end is seen in `serve`
+        # Nobody listens any more: the socket's end is seen in `serve`.
+        with contextlib.suppress(OSError), self._saying:
             self._out.write(json.dumps(message).encode() + b"\n")
 
 
-def _devices(watch: Watch, window: legs.Window) -> tuple[list[DeviceUse], dict[str, str]]:
-    """Return the leg's boards with the joules of this process's own readings."""
-    devices, reasons = [], {}
-    for number, (uuid, device) in enumerate(zip(watch.uuids, watch.head.hosts[0].devices, strict=True)):
-        filled, why = legs.board(device, uuid, window)
-        devices.append(filled)
-        reasons.update({f"hosts.0.devices.{number}.{leaf}": reason for leaf, reason in why.items()})
-    return devices, reasons
-
-
-def _listen(commands: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+def _listen(commands: _Commands) -> None:
     """Put what comes over the socket into *commands*; None at its end."""
     with contextlib.suppress(OSError, ValueError):
         for line in sys.stdin:
@@ -240,6 +296,10 @@ def _listen(commands: queue.SimpleQueue[dict[str, Any] | None]) -> None:
     os._exit(1)
 
 
+def _start(work: Callable[[_Commands], None], commands: _Commands) -> None:
+    threading.Thread(target=work, args=(commands,), daemon=True).start()
+
+
 def main(order: Mapping[str, Any]) -> None:
     """Serve the process that gave *order* (the first line) until it closes the socket."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
@@ -248,9 +308,9 @@ def main(order: Mapping[str, Any]) -> None:
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)  # what libraries print must not get between the answers
-    commands: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    commands: _Commands = queue.SimpleQueue()
     service = Service(order, out)
-    threading.Thread(target=_listen, args=(commands,), daemon=True).start()
-    service.prepare()
+    _start(_listen, commands)
+    _start(service.prepare, commands)
     service.serve(commands)
     os._exit(0)  # CodeCarbon's timers are daemons, its thread pools are not waited for

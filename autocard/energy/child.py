@@ -20,10 +20,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from autocard.energy.steps import Steps
 from autocard.errors import UnavailableError
 
 GOODBYE_S = 0.3
 """Seconds that the child gets to end by itself."""
+PATIENCE_S = 2.0
+"""The same where it has a leg to close: a training that failed ends the process, and its last tick is unwritten."""
 
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
 """Variables that the child gets. No SLURM_*, CUDA_* or CODECARBON_*: CodeCarbon trips over them."""
@@ -47,8 +50,15 @@ class Child:
         """
         self._out = b""
         self._in = b""
+        self.busy = False
+        """Whether it watches a leg."""
         ours, theirs = self._pair()
         self._socket = ours
+        self.steps: Steps | None = None
+        """The count of steps that it sees; None: this system has no memory for one."""
+        with contextlib.suppress(OSError):
+            self.steps = Steps()
+        shared = None if self.steps is None else self.steps.file
         try:
             with theirs:
                 self._process = subprocess.Popen(  # noqa: S603 - this package's own module
@@ -57,14 +67,18 @@ class Child:
                     stdout=theirs.fileno(),
                     stderr=subprocess.DEVNULL,
                     cwd="/",
-                    env=_environment(),
+                    env=environment(),
                     start_new_session=True,  # a Ctrl-C in the terminal is not for the child
+                    pass_fds=() if shared is None else (shared,),
                 )
         except (OSError, ValueError) as exc:
             ours.close()
             msg = f"no process for the measurement could be started ({type(exc).__name__})"
             raise UnavailableError(msg) from exc
-        self.tell({**order, "path": [str(Path(entry).absolute()) for entry in sys.path]})
+        finally:
+            if self.steps is not None:
+                self.steps.drop()
+        self.tell({**order, "steps": shared, "path": [str(Path(entry).absolute()) for entry in sys.path]})
 
     @staticmethod
     def _pair() -> tuple[socket.socket, socket.socket]:
@@ -82,6 +96,14 @@ class Child:
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
+
+    @property
+    def end_in_words(self) -> str:
+        """How it ended."""
+        code: int | None = self._process.poll()
+        if code is None:
+            return "it runs"
+        return f"exit status {code}" if code >= 0 else f"killed by signal {-code}"
 
     @property
     def pid(self) -> int:
@@ -126,7 +148,7 @@ class Child:
         self.tell({"do": "quit"})
         self.drop()
         try:
-            self._process.wait(GOODBYE_S)
+            self._process.wait(PATIENCE_S if self.busy else GOODBYE_S)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)  # its own session, so its own group
@@ -143,7 +165,7 @@ class Child:
         self._process.returncode = 0  # or subprocess warns that it still runs
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return the child's variables: what programs and libraries are found by, nothing that configures CodeCarbon."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     # No ~/.codecarbon.config is read: there is no file below a device.

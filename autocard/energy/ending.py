@@ -13,14 +13,11 @@ from typing import Any
 
 from autocard.energy import ledger, legs, nvml, place
 from autocard.energy.window import Used
-from autocard.record import DeviceUse, Leg
+from autocard.record import DeviceUse, Leg, Place
 from autocard.settings import Settings
 
 ENOUGH = 0.9
 """Part of a leg that the ledger must cover if the rest is to be filled in at its mean power."""
-
-SHARED_NOTE = "several processes computed on it: the energy of all is included"
-ONLY_TRAINING = "not measured: autocard measures the training itself"
 
 
 @dataclass
@@ -64,12 +61,34 @@ def complete(
         devices.append(filled)
         reasons.update({f"hosts.0.devices.{number}.{leaf}": reason for leaf, reason in why.items()})
     full, reasons = legs.complete(leg.head, devices, reasons, window, **leg.ending)
-    full = full.model_copy(update=_intensity(intensity, settings, reasons))
-    place.explain(full.place, reasons)
     if window.ledger is not None:
         reasons["ledger"] = f"what a kill would have left behind was not kept: {window.ledger}"
-    _explain(full, reasons)
-    return full, reasons
+    return described(full, reasons, intensity, settings.carbon_intensity_g_per_kwh, given_by(settings)), reasons
+
+
+def described(
+    leg: Leg,
+    reasons: dict[str, str],
+    intensity: Mapping[str, Any],
+    given_g_per_kwh: float | None = None,
+    given_by: str = "",
+) -> Leg:
+    """Return *leg* with the carbon intensity of its place; note in *reasons* why leaves are None.
+
+    Args:
+        leg: with its energy.
+        reasons: path inside the leg → reason.
+        intensity: g_per_kwh, source, year; or the reason why there is none.
+        given_g_per_kwh: what a person gave instead.
+        given_by: who that was, in words.
+    """
+    found = _intensity(intensity, given_g_per_kwh, given_by, reasons)
+    if "place" in intensity:
+        found["place"] = Place.model_validate(intensity["place"])
+    leg = leg.model_copy(update=found)
+    place.explain(leg.place, reasons, intensity.get("place_reasons"))
+    _explain(leg, reasons)
+    return leg
 
 
 def from_ledger(leg: Open, folder: Path | None, reason: str) -> legs.Window:
@@ -79,7 +98,7 @@ def from_ledger(leg: Open, folder: Path | None, reason: str) -> legs.Window:
     if entry is None or not entry.window:
         return nothing
     covered_s, whole_s = entry.leg.wall_clock_s or 0.0, leg.end_s - leg.begin_s
-    if covered_s < ENOUGH * whole_s:
+    if covered_s < ENOUGH * whole_s or entry.missing.get("hosts.0.cpu_j"):
         return replace(nothing, host=Used(reason=f"{reason}, {whole_s - covered_s:.0f} s before its end"))
     window = legs.Window.from_json(entry.window)
     joules = {part: value * whole_s / covered_s for part, value in window.host.joules.items()}
@@ -90,7 +109,8 @@ def from_ledger(leg: Open, folder: Path | None, reason: str) -> legs.Window:
 def _measured(device: DeviceUse, uuid: str, leg: Open, window: legs.Window) -> tuple[DeviceUse, dict[str, str]]:
     """Return *device* with its energy, and the reasons (leaf → reason) for what it does not hold."""
     begin_j, end = device.counter_begin_j, leg.readings.get(uuid, nvml.Reading(reason="NVML: no reading"))
-    notes = [note for note in (device.note, SHARED_NOTE if uuid in leg.shared else "") if note]
+    shared = legs.SHARED_NOTE if uuid in leg.shared or uuid in window.shared else ""
+    notes = [note for note in (device.note, shared) if note]
     device = device.model_copy(update={"counter_end_j": end.energy_j, "note": "; ".join(notes)})
     if begin_j is not None and end.energy_j is not None and end.energy_j >= begin_j and uuid not in window.reset:
         return device.model_copy(update={"energy_j": end.energy_j - begin_j, "source": "nvml-counter"}), {}
@@ -104,13 +124,21 @@ def _measured(device: DeviceUse, uuid: str, leg: Open, window: legs.Window) -> t
     return filled, why
 
 
-def _intensity(found: Mapping[str, Any], settings: Settings, reasons: dict[str, str]) -> dict[str, Any]:
+def given_by(settings: Settings) -> str:
+    """Return who gave the carbon intensity that *settings* hold, in words."""
+    site = settings.sources.get("carbon_intensity_g_per_kwh") == "site file"
+    return "given by those who run the machines" if site else "given by the author"
+
+
+def _intensity(
+    found: Mapping[str, Any], given_g_per_kwh: float | None, given_by: str, reasons: dict[str, str]
+) -> dict[str, Any]:
     """Return the leaves of the carbon intensity; note in *reasons* those that there are not."""
-    if settings.carbon_intensity_g_per_kwh is not None:
+    if given_g_per_kwh is not None:
         reasons["intensity_year"] = "the intensity was given without a year"
         return {
-            "intensity_g_per_kwh": settings.carbon_intensity_g_per_kwh,
-            "intensity_source": "given by the author",
+            "intensity_g_per_kwh": given_g_per_kwh,
+            "intensity_source": given_by,
         }
     if "reason" in found:
         leaves = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
@@ -127,8 +155,6 @@ def _intensity(found: Mapping[str, Any], settings: Settings, reasons: dict[str, 
 
 def _explain(leg: Leg, reasons: dict[str, str]) -> None:
     """Note in *reasons* what nobody measured or gave."""
-    reasons["setup_j"] = reasons["evaluation_j"] = ONLY_TRAINING
-    reasons["hosts.0.node_meter_j"] = "not read: no node meter is known"
     if leg.pue is None:
         reasons["pue"] = "no PUE was given"
     for number, device in enumerate(leg.hosts[0].devices):

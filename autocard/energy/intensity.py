@@ -7,17 +7,16 @@ functions: call this from a process of its own (`carbon`), because codecarbon se
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from autocard.errors import UnavailableError
 
 G_PER_KG = 1000.0
 
-NO_PLACE = (
-    "the place is not known, and the carbon intensity of electricity differs between places by a factor of 100; "
-    'give country_iso_code="…" (three letters, such as FRA), or carbon_intensity_g_per_kwh'
-)
+NO_PLACE = "no place is known, and grids differ by a factor of 100"
 
 _NORDIC = {"SWE": "SE", "NOR": "NO", "FIN": "FI"}  # bidding zones are named after the alpha-2 code
 _MIX_YEAR = 2023  # of data/private_infra/2023/, which gives the year in the folder's name only
@@ -53,13 +52,38 @@ def of(country_iso_code: str | None, region: str | None = None) -> Intensity:
             return found
     table: dict[str, Any] = _tables().get_global_energy_mix_data()
     if country_iso_code not in table:
-        msg = f"CodeCarbon has no carbon intensity for {country_iso_code}; give carbon_intensity_g_per_kwh"
+        msg = f"CodeCarbon has no carbon intensity for {country_iso_code}"
         raise UnavailableError(msg)
     source = "Our World in Data, through CodeCarbon"
     if region is not None:
-        source += f"; the mean of the country, because CodeCarbon has no figure for {region}"
+        source += f", which has no figure for {region}: the country's mean"
     year = table[country_iso_code].get("year")
     return Intensity(_ask(country_iso_code, None), source, int(year) if year is not None else None)
+
+
+def of_cloud(provider: str, region: str) -> Intensity:
+    """Return what CodeCarbon's table of clouds says of a provider's region: the grid's figure that the provider states.
+
+    Raises:
+        UnavailableError: the table does not hold the region.
+    """
+    row = _cloud_row(provider, region)
+    if row is None:
+        msg = f"CodeCarbon has no carbon intensity for the cloud region {region}"
+        raise UnavailableError(msg)
+    return Intensity(float(row["impact"]), f"{row['providerName']}'s figure for {region}, through CodeCarbon")
+
+
+def country_of_cloud(provider: str, region: str) -> tuple[str | None, str | None]:
+    """Return country (ISO 3166-1 alpha-3) and state of a provider's region in that table; None: it does not say."""
+    row = _cloud_row(provider, region) or {}
+    return row.get("countryIsoCode") or None, row.get("state") or None
+
+
+def _cloud_row(provider: str, region: str) -> dict[str, str] | None:
+    with Path(_tables().cloud_emissions_path).open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        return next((row for row in rows if (row["provider"], row["region"]) == (provider, region)), None)
 
 
 def _tables() -> Any:

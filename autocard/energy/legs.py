@@ -12,12 +12,14 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from autocard.energy.engine import CPU, GPU, RAM, About
+from autocard.energy.node import NODE, NONE_KNOWN
 from autocard.energy.window import Used
-from autocard.record import DeviceUse, HostUse, Leg, Status
+from autocard.record import Checkpoint, DeviceUse, HostUse, Leg, Status
 
 NO_GPU = "no GPU was used"
 NOTICEABLE_S = 0.5
 """Seconds. A stretch without readings that is shorter is not worth a word."""
+SHARED_NOTE = "several processes computed on the board, and the energy of all is included"
 WHOLE = 0.995
 """A share of the node above this is the whole node."""
 
@@ -38,10 +40,24 @@ class Window:
     """Boards whose counter went back."""
     silent: Mapping[str, str] = field(default_factory=dict)
     """Boards that did not answer at the end → why."""
+    shared: Sequence[str] = ()
+    """Boards on which several processes computed."""
     about: About | None = None
     """How CodeCarbon works here; None: it does not."""
     ledger: str | None = None
     """Why the ledger could not be written; None: it was, or was not asked for."""
+    node: Used = field(default_factory=Used)
+    """What the node's own meter says."""
+    node_name: str = ""
+    """Which meter that is, in words."""
+    death: str = ""
+    """What has to be said where the process that measures died and was started again."""
+    setup_j: float | None = None
+    """Joules of GPUs, CPUs and RAM (the run's share) from the callback's start to the start of training."""
+    setup_source: str = ""
+    """How they are known, or why they are not."""
+    checkpoints: Sequence[Mapping[str, Any]] = ()
+    """Readings at checkpoints: leaves of `record.Checkpoint`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -55,6 +71,7 @@ class Window:
             **{
                 **raw,
                 "host": Used(**raw["host"]),
+                "node": Used(**raw["node"]),
                 "boards": Used(**raw["boards"]),
                 "about": None if about is None else About(**about),
             }
@@ -96,10 +113,17 @@ def complete(
             why = window.host.reason or "CodeCarbon gave no figure for it"
             missing[f"hosts.0.{leaf}"] = (why if devices else NO_GPU) if part == GPU else f"not measured: {why}"
         values[leaf] = None if joules is None else joules * (1.0 if part == GPU else share)
+    values["node_meter_j"] = window.node.joules.get(NODE)
+    if values["node_meter_j"] is None:
+        missing["hosts.0.node_meter_j"] = window.node.reason or window.host.reason or NONE_KNOWN
     full = host.model_copy(
         update={**values, "devices": list(devices), "sources": _sources(host, devices, missing, window, values)}
     )
-    return head.model_copy(update={"hosts": [full], **ending}), missing
+    apart = {"setup_j": window.setup_j, "evaluation_j": 0.0}  # so far; the meter adds what comes after training
+    if window.setup_j is None:
+        missing["setup_j"] = f"not measured: {window.setup_source or window.host.reason or 'nobody watched it'}"
+    points = [Checkpoint.model_validate(point) for point in window.checkpoints]
+    return head.model_copy(update={"hosts": [full], "checkpoints": points, **apart, **ending}), missing
 
 
 def _sources(
@@ -110,13 +134,17 @@ def _sources(
     values: Mapping[str, float | None],
 ) -> dict[str, str]:
     """Return part → how it was measured, in words."""
-    tail = _gaps(window.host) + _share(host.cpu_share)
+    tail = gaps(window.host) + window.death + _share(host.cpu_share)
     found = {"gpu": _gpu_words(devices, missing.get("hosts.0.devices"))}
     for part, leaf, words in (("cpu", "cpu_j", _cpu_words), ("ram", "ram_j", _ram_words)):
         if values[leaf] is None:
             found[part] = missing[f"hosts.0.{leaf}"]
         elif window.about is not None:
             found[part] = words(window.about) + tail
+    if window.setup_j is not None:
+        found["setup"] = window.setup_source
+    if values["node_meter_j"] is not None:
+        found["node_meter"] = f"measured: {window.node_name}{gaps(window.node)}"
     return found
 
 
@@ -128,10 +156,15 @@ def _gpu_words(devices: Sequence[DeviceUse], unknown: str | None) -> str:
         return NO_GPU
     words = {
         "nvml-counter": "NVML energy counters",
-        "nvml-power-samples": "NVML power, sampled each second",
+        "nvml-power-samples": "NVML power, sampled twenty times a second",
     }
     measured = [text for kind, text in words.items() if kind in kinds]
     return f"measured: {' and '.join(measured)}" if measured else "not measured"
+
+
+def how(about: About, part: str) -> str:
+    """Return how CodeCarbon comes to the figure of *part* (cpu, ram), in words."""
+    return _cpu_words(about) if part == CPU else _ram_words(about)
 
 
 def _cpu_words(about: About) -> str:
@@ -143,7 +176,7 @@ def _cpu_words(about: About) -> str:
     if about.cpu_given:
         return f"{words} (as given)"
     if about.cpu_known is False:
-        return f"{words} (a guess: CodeCarbon does not know this CPU. Give cpu_power_w to do better)"
+        return f"{words} (a guess: CodeCarbon does not know this CPU)"
     return words
 
 
@@ -155,7 +188,7 @@ def _ram_words(about: About) -> str:
     return f"modelled: CodeCarbon, {about.ram_power_w:g} W"
 
 
-def _gaps(used: Used) -> str:
+def gaps(used: Used) -> str:
     """Return what has to be said of stretches that no reading covers."""
     words = ""
     if used.before_s > NOTICEABLE_S:
@@ -179,6 +212,8 @@ def board(device: DeviceUse, uuid: str, window: Window) -> tuple[DeviceUse, dict
             "energy_j": f"not measured: {window.silent.get(uuid) or window.boards.reason or 'NVML: no reading'}"
         }
     notes = [device.note] if device.note else []
+    if uuid in window.shared and SHARED_NOTE not in (device.note or ""):
+        notes.append(SHARED_NOTE)
     if uuid in window.reset:
         notes.append("its counter was set back during training: one interval is taken from its power")
     if uuid in window.silent:

@@ -2,7 +2,8 @@
 
 Rule: on the training's thread there are counter reads and a hand-over, no more. NVML's energy counters are read here,
 at the very begin and end; CodeCarbon, power samples and the ledger live in a child process (`carbon`). No thread, no
-signal handler, nothing that survives `close` or works in a forked process.
+signal handler, nothing that works in a forked process. After training the child waits some minutes for an evaluation;
+it ends with the training process, and before that where another training of this process begins.
 
 Reasons: `missing` gets path → reason for every leaf of the legs that is None, under "legs.N.…" where N counts from
 `first`; `job.sums` finds the reasons for its sums there.
@@ -14,11 +15,11 @@ import os
 import time
 import uuid
 import weakref
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from autocard.energy import ending, ledger, legs, nvml, place, share, visible
+from autocard.energy import ending, ledger, legs, node, nvml, place, share, visible, where
 from autocard.energy.child import Child
 from autocard.energy.ending import Open
 from autocard.errors import UnavailableError
@@ -26,9 +27,13 @@ from autocard.record import DeviceUse, HostUse, Leg
 from autocard.settings import Settings
 
 LAST_WORD_S = 2.0
-"""Seconds that `end` waits for the child's last reading."""
-HAND_OVER_S = 1.0
-"""Seconds between two steps that the child hears of."""
+"""Seconds that `end` waits for the child's last reading, which mostly takes some milliseconds."""
+FIRST_WORD_S = 0.3
+"""The same where the child has never said a word: it has hardly started."""
+DEATHS = 3
+"""How often in one leg a child that died is replaced."""
+SAVING_S = 0.004
+"""Seconds that a checkpoint waits for the child's reading, to take it along."""
 NOT_THE_TRAINING = "autocard measures only in the process that began training, not in one forked from it"
 
 
@@ -44,6 +49,8 @@ class Meter:
         run_id: str | None = None,
         device_type: str | None = None,
         ordinals: Iterable[int] | None = None,
+        job_id: str | None = None,
+        start_s: float | None = None,
     ) -> None:
         """Do nothing yet.
 
@@ -54,13 +61,18 @@ class Meter:
             run_id: `run.id`; None: one is made.
             device_type: torch's name of the accelerator (cuda, mps, xpu, …), where it is known.
             ordinals: CUDA ordinals that the training uses; None: all that are visible.
+            job_id: pseudonym of the workload manager's job.
+            start_s: monotonic seconds when set-up began; None: now.
         """
         self.settings = settings
         self.run_id = run_id or new_id()
+        """On which legs that begin from now on are booked."""
         self._uses_gpu = uses_gpu if uses_gpu is not None or device_type is None else device_type != "cpu"
         self._device_type = device_type
         self._ordinals = None if ordinals is None else list(ordinals)
-        self._folder = ledger.folder_of(folder, settings.ledger_dir)
+        self.folders = ledger.folders_of(folder, settings.ledger_dir)
+        self._job_id = job_id
+        self._start_s: float | None = time.monotonic() if start_s is None else start_s
         self._pid = os.getpid()
         Leg(id="")  # pydantic builds its models when they are first used, in 20 ms: not when training begins
         self._child: Child | None = None
@@ -71,7 +83,24 @@ class Meter:
         self._cut_short: list[Open] = []
         self._windows: dict[str, legs.Window] = {}
         self._step: int | None = None
-        self._hand_over_s = 0.0
+        self._legs = 0
+        self._max_steps: int | None = None
+        self._deaths = 0
+        self._spoken = False
+        self._so_far: dict[str, Any] | None = None
+        self._after: dict[int, float | None] = {}
+        self._asked = 0
+        _METERS.add(self)
+
+    @property
+    def leg_id(self) -> str | None:
+        """Of the open leg."""
+        return None if self._open is None else self._open.head.id
+
+    @property
+    def so_far(self) -> dict[str, Any] | None:
+        """The ledger's entry of the leg that goes on, as of the last tick or checkpoint that the child told of."""
+        return self._so_far
 
     def start(self) -> None:
         """Start the child process, which takes a second or two to get ready; returns at once.
@@ -83,39 +112,63 @@ class Meter:
         if self._child is not None and self._child.alive:
             return
         self._let_go()
+        for other in list(_METERS):
+            other.rest(self)
         devices, _ = self._devices()
+        meter = node.of(self.settings)
         order = {
             "parent": self._pid,
             "tick_s": self.settings.measure_power_secs,
-            "ledger": None if self._folder is None else str(self._folder.absolute()),
+            "ledger": None if self.folders.ticks is None else str(self.folders.ticks),
+            "shared": None if self.folders.shared is None else str(self.folders.shared),
             "run_id": self.run_id,
+            "process_id": ledger.process_id(),
+            "output_id": self.folders.output_id,
+            "job_id": self._job_id,
+            "start_s": self._start_s,
             "uuids": [device.uuid for device in devices],
             "gpu_ids": [device.index for device in devices],
             "cpu_power_w": self.settings.cpu_power_w,
             "ram_power_w": self.settings.ram_power_w,
-            "place": {"country_iso_code": self.settings.country_iso_code, "region": self.settings.region},
+            "place": where.order(place.of(self.settings), geolocate=self.settings.geolocate),
+            "node_meter": None if meter is None else [str(meter.path.absolute()), meter.unit, meter.name],
+            "given": [self.settings.carbon_intensity_g_per_kwh, ending.given_by(self.settings)],
         }
         try:
             self._child = Child(order)
         except UnavailableError as exc:
             self._child_reason = str(exc)
             return
-        self._child_reason = None
+        self._child_reason, self._spoken = None, False
         self._release = weakref.finalize(self, _release, self._child, self._pid)
 
-    def begin(self, step: int) -> None:
+    def rest(self, other: Meter) -> None:
+        """End the child process, because that of *other* starts; not while a leg goes on."""
+        if self is not other and self._open is None and self._step is not None:
+            self.close()
+
+    def begin(self, step: int, max_steps: int | None = None, *, anew: bool = False) -> None:
         """Begin a leg at *step* (global step): the clock runs, the counters are read.
 
         A leg that is still open was cut short by this one (`auto_find_batch_size` does that); `end` returns it too.
+
+        Args:
+            step: global step.
+            max_steps: planned.
+            anew: a leg that is still open was broken off; the ledger has it, `end` does not return it.
 
         Raises:
             UnavailableError: in a forked process.
         """
         self._only_here()
+        if anew:
+            self._open, self._cut_short = None, []
+        self._so_far, self._max_steps, self._deaths = None, max_steps, 0
         if self._open is not None:
             self._finish(self._open, self._step, None, "interrupted")
             self._cut_short.append(self._open)
         self.start()
+        left_at, self._legs = self._step, self._legs + 1
         devices, reasons = self._devices()
         counters = _counters(devices)
         readings = counters.read() if counters is not None else {}
@@ -129,23 +182,70 @@ class Meter:
             counters=counters,
             shared=counters.shared() if counters is not None else set(),
         )
+        self._tell_begin(self._open, left_at=left_at)
+        self._start_s = None  # set-up is over: another child process would have none
+
+    def _tell_begin(self, leg: Open, before: Mapping[str, Any] | None = None, *, left_at: int | None = None) -> None:
+        """Give the child the leg to watch.
+
+        Args:
+            leg: to be watched.
+            before: what another child knew of it.
+            left_at: last step of the leg before it, which the child may not know to be over.
+        """
+        if self._child is not None:
+            self._child.busy = True
+            if self._child.steps is not None:
+                self._child.steps.begin(self._legs, self._step or 0)
         self._tell(
             {
                 "do": "begin",
-                "head": self._open.head.model_dump(mode="json"),
-                "uuids": self._open.uuids,
-                "missing": reasons,
-                "at_s": begin_s,
+                "head": leg.head.model_dump(mode="json"),
+                "uuids": leg.uuids,
+                "missing": leg.reasons,
+                "max_steps": self._max_steps,
+                "run_id": self.run_id,
+                "at_s": leg.begin_s,
+                "before": before,
+                "number": self._legs,
+                "left_at": left_at,
             }
         )
 
-    def progress(self, step: int) -> None:
-        """Note that *step* is done. An attribute, and once a second a few bytes for the child: it never waits."""
+    def _revive(self) -> None:
+        """Start another child where the one that watches the open leg has died; three times at most."""
+        leg, child = self._open, self._child
+        if leg is None or child is None or child.alive or self._deaths >= DEATHS:
+            return
+        self._deaths += 1
+        entry = ledger.find(ledger.read(self.folders.all), leg.head.id, ledger.host_id())
+        death = f"the measuring process ended during training ({child.end_in_words})"
+        self.start()
+        self._tell_begin(leg, ledger.handed_on(entry, leg.uuids, death))
+
+    def reached(self, step: int) -> None:
+        """Note that *step* is done, where the child sees it: a store into memory. Call it at each step."""
         self._step = step
-        now_s = time.monotonic()
-        if now_s >= self._hand_over_s and self._open is not None and os.getpid() == self._pid:
-            self._hand_over_s = now_s + HAND_OVER_S
-            self._tell({"do": "step", "step": step})
+        child = self._child
+        if child is not None and child.steps is not None and os.getpid() == self._pid:
+            child.steps.reach(step)
+
+    def progress(self, step: int, *, saving: bool = False, saved: bool = False) -> None:
+        """Tell the child that *step* is done, in a few bytes; call it once a second. It does not wait.
+
+        Args:
+            step: global step; after training, that an evaluation goes on.
+            saving: a checkpoint is about to be written: the child's reading is waited for, 4 ms at most.
+            saved: a checkpoint was written.
+        """
+        self.reached(step)
+        if os.getpid() != self._pid:
+            return
+        self._take(0.0)
+        self._revive()
+        self._tell({"do": "saving" if saving else "saved" if saved else "step", "step": step})
+        if saving:
+            self._take(SAVING_S)
 
     def end(self, step: int, max_steps: int | None, missing: MutableMapping[str, str], first: int = 0) -> list[Leg]:
         """End the leg at *step*: read the counters first, then wait up to two seconds for the child's last reading.
@@ -169,6 +269,8 @@ class Meter:
         leg, self._open = self._open, None
         self._finish(leg, step, max_steps, legs.status_of(step, max_steps))
         self._hear(leg.head.id)
+        if self._child is not None:
+            self._child.busy = False
         done, self._cut_short = [*self._cut_short, leg], []
         result = []
         for number, part in enumerate(done, start=first):
@@ -177,6 +279,15 @@ class Meter:
             result.append(full)
         self._windows.clear()
         return result
+
+    def after(self, begin_s: float, end_s: float) -> float | None:
+        """Return the joules of a stretch after the last leg (monotonic seconds); None: not known."""
+        self._asked += 1
+        number, until_s = self._asked, time.monotonic() + LAST_WORD_S
+        self._tell({"do": "after", "begin_s": begin_s, "end_s": end_s, "number": number})
+        while number not in self._after and self._spoken and self._take(until_s - time.monotonic()):
+            pass
+        return self._after.pop(number, None)
 
     def close(self) -> None:
         """End the child process. The meter can be used again; `begin` then starts another."""
@@ -201,9 +312,9 @@ class Meter:
         if self._uses_gpu is False:
             return [], {}
         try:
-            found = visible.devices(ordinals=self._ordinals)
+            found = visible.devices(ordinals=self._ordinals, device_type=self._device_type)
         except UnavailableError as exc:
-            why = nvml.why_not(self._device_type, str(exc))
+            why = str(exc)
             if self._uses_gpu is None and why == nvml.NO_DRIVER:
                 return [], {}  # nothing to measure, and nobody says that there is
             return [], {"hosts.0.devices": f"not measured: {why}"}
@@ -236,6 +347,7 @@ class Meter:
             place=place.of(settings),
             pue=settings.pue,
             repeated_steps=0,
+            repeated_s=0.0,
             repeated_j=0.0,
         )
 
@@ -265,23 +377,34 @@ class Meter:
 
     def _hear(self, leg_id: str) -> None:
         """Take what the child says until it has said its last word on the leg, or time is up."""
-        until_s = time.monotonic() + LAST_WORD_S
-        while self._child is not None and leg_id not in self._windows:
-            messages = self._child.hear(max(until_s - time.monotonic(), 0.0))
-            for message in messages:
-                what = message.pop("what")
-                if what == "ready":
-                    self._intensity = message["intensity"]
-                elif what == "leg":
-                    window = legs.Window.from_json(message)
-                    self._windows[window.id] = window
-            if not messages:
+        begun_s = time.monotonic()
+        self._take(0.0)
+        while leg_id not in self._windows:
+            until_s = begun_s + (LAST_WORD_S if self._spoken else FIRST_WORD_S)
+            if not self._take(until_s - time.monotonic()):
                 break
+
+    def _take(self, wait_s: float) -> bool:
+        """Take what the child says, waiting for the first of it; return whether it said anything."""
+        messages = [] if self._child is None else self._child.hear(max(wait_s, 0.0))
+        for message in messages:
+            self._spoken = True
+            what = message.pop("what")
+            if what == "ready":
+                self._intensity = message["intensity"]
+            elif what == "so_far":
+                self._so_far = message["entry"]
+            elif what == "after":
+                self._after[message["number"]] = message["energy_j"]
+            elif what == "leg":
+                window = legs.Window.from_json(message)
+                self._windows[window.id] = window
+        return bool(messages)
 
     def _complete(self, leg: Open) -> tuple[Leg, dict[str, str]]:
         window = self._windows.get(leg.head.id)
         if window is None:
-            window = ending.from_ledger(leg, self._folder, self._why_silent())
+            window = ending.from_ledger(leg, self.folders.ticks, self._why_silent())
         intensity = self._intensity or {"reason": f"not looked up: {self._why_silent()}"}
         return ending.complete(leg, window, intensity, self.settings)
 
@@ -291,7 +414,11 @@ class Meter:
             return self._child_reason
         if self._child is not None and self._child.alive:
             return "the measuring process did not answer in time"
-        return "the measuring process ended during training"
+        how = f" ({self._child.end_in_words})" if self._child is not None else ""
+        return f"the measuring process ended during training{how}"
+
+
+_METERS: weakref.WeakSet[Meter] = weakref.WeakSet()
 
 
 def new_id() -> str:

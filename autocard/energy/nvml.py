@@ -85,20 +85,23 @@ def _why(pynvml: Any, exc: Any) -> str:
     return f"NVML: {str(exc).strip() or type(exc).__name__}"
 
 
-def why_not(device_type: str | None, reason: str) -> str:
-    """Return why the accelerator that the training uses is not measured, where NVML has said *reason*.
+def other_maker(device_type: str | None) -> str | None:
+    """Return why an accelerator that is not NVIDIA's is not measured; None: it may be one of NVIDIA's.
+
+    NVML is not to be asked then: it would tell of boards that stand beside the one which the training uses.
 
     Args:
-        device_type: torch's name of it: cuda (ROCm's boards are called so too), mps, xpu, …
-        reason: NVML's.
+        device_type: torch's name of it.
     """
+    if device_type == "cpu":
+        return None
     if getattr(getattr(sys.modules.get("torch"), "version", None), "hip", None):
         return "this version of autocard does not measure AMD GPUs (ROCm)"
     if device_type == "mps":
         return "this version of autocard does not measure Apple GPUs"
-    if device_type not in {None, "cuda", "cpu"}:
+    if device_type not in {None, "cuda"}:
         return f"this version of autocard does not measure {device_type} accelerators"
-    return reason
+    return None
 
 
 def driver_version() -> str:

@@ -6,6 +6,7 @@ imports the standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -13,14 +14,30 @@ from pathlib import Path
 def of_node(process: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> float:
     """Return the share (0 to 1) of the node's CPUs that this process may use at most.
 
-    The smaller of the scheduler's affinity (`sched_getaffinity`, which holds the control group's cpuset too) and the
-    quota of every control group that the process is in (v2: cpu.max, v1: cpu.cfs_quota_us), over the node's CPUs.
+    The smaller of the scheduler's affinity (`usable_cpus`) and the quota of every control group that the process is in
+    (v2: cpu.max, v1: cpu.cfs_quota_us), over the node's CPUs.
     """
     node_count = os.cpu_count() or 1
-    usable = float(node_count)
-    if hasattr(os, "sched_getaffinity"):
-        usable = float(len(os.sched_getaffinity(0)))
-    return min([usable, *_quotas(process, groups)]) / node_count
+    return min([float(usable_cpus()), *_quotas(process, groups)]) / node_count
+
+
+def usable_cpus(tasks: Path = Path("/proc/self/task")) -> int:
+    """Return the number of logical CPUs that the threads of this process may use together.
+
+    Of all threads, because OpenMP binds them one by one (OMP_PROC_BIND): each then has one CPU, the process has all.
+    What a control group's cpuset leaves out is not in it.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    usable = set(os.sched_getaffinity(0))
+    try:
+        threads = [int(task.name) for task in tasks.iterdir()]
+    except OSError:
+        threads = []
+    for thread in threads:
+        with contextlib.suppress(OSError):  # it has ended
+            usable |= os.sched_getaffinity(thread)
+    return len(usable)
 
 
 def _quotas(process: Path, groups: Path) -> list[float]:

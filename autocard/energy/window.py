@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 SHORTEST_S = 0.05
 """Seconds. Two readings that are closer together say nothing about a mean power."""
+MOST = 2000
+"""Readings that a history holds: at one a second, half an hour of them."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,47 @@ class Track:
             before_s=max(self._head[0].at_s - begin_s, 0.0),
             after_s=max(end_s - self._tail[-1].at_s, 0.0),
         )
+
+
+class History:
+    """Readings of a stretch of which parts are asked for afterwards; thinned where there are too many."""
+
+    def __init__(self, most: int = MOST) -> None:
+        """Begin without readings; keep about *most*."""
+        self._most = most
+        self._samples: list[Sample] = []
+
+    def __len__(self) -> int:
+        """Return how many readings there are."""
+        return len(self._samples)
+
+    def add(self, sample: Sample) -> None:
+        """Take a reading, later than those before it."""
+        if self._samples and sample.at_s - self._samples[-1].at_s < SHORTEST_S:
+            return
+        self._samples.append(sample)
+        if len(self._samples) > self._most:
+            half = len(self._samples) // 2
+            self._samples = self._samples[:half:2] + self._samples[half:]
+
+    def between(self, begin_s: float, end_s: float) -> Used:
+        """Return what was used from *begin_s* to *end_s* (monotonic seconds)."""
+        if len(self._samples) < 2:  # noqa: PLR2004 - two ends of an interval
+            return Used(reason="there were no two readings")
+        parts = set.intersection(*(set(sample.joules) for sample in self._samples))
+        first, last = self._samples[0], self._samples[-1]
+        one, other = self._pair(begin_s), self._pair(end_s)
+        return Used(
+            {part: max(_total(other, part, end_s) - _total(one, part, begin_s), 0.0) for part in parts},
+            before_s=max(first.at_s - begin_s, 0.0),
+            after_s=max(end_s - last.at_s, 0.0),
+        )
+
+    def _pair(self, at_s: float) -> list[Sample]:
+        """Return the two readings around *at_s*, or the two that are nearest."""
+        after = next((n for n, sample in enumerate(self._samples) if sample.at_s >= at_s), len(self._samples) - 1)
+        after = max(after, 1)
+        return self._samples[after - 1 : after + 1]
 
 
 def _total(pair: list[Sample], part: str, at_s: float) -> float:

@@ -1,0 +1,228 @@
+"""The legs of one trainer's run: those before this process, this one, and what of them travels in checkpoints.
+
+Rule: a leg is known by clock and step counter at least, whatever fails to measure it. Nothing here measures; nothing
+here is guarded: the session does that.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+import uuid
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autocard.settings import Settings
+
+NOT_YET = "not measured: training had not come to its end when this was written"
+UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
+
+
+def now() -> str:
+    """Return the time: ISO 8601, UTC, milliseconds."""
+    return dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Opened:
+    """The leg that goes on, by our own clock."""
+
+    step: int = 0
+    """Global step at its begin."""
+    at: str = ""
+    """ISO 8601, UTC."""
+    at_s: float = 0.0
+    """Monotonic seconds."""
+    id: str = ""
+    """Of the leg."""
+    last_s: float = 0.0
+    """Monotonic seconds of its last sign of life."""
+    reached: int = 0
+    """Global step that it has done."""
+
+
+class Book:
+    """What is known of the run's legs. pydantic is loaded when the first one begins."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Begin a run without legs."""
+        self._settings = settings
+        self._memory: list[Any] = []
+        self.job_id: str | None = None
+        """Pseudonym of the workload manager's job."""
+        self.run_id = uuid.uuid4().hex[:12]
+        self.past: Any = None
+        """`energy.past.Past`; None: no leg has begun."""
+        self.own: list[Any] = []
+        """Ledger entries of this process's legs since the last begin: one, once it has ended."""
+        self.open = Opened()
+        self._travels: dict[str, Any] | None = None
+        self._checkpoint: str | None = None
+
+    def know_job(self, told: str | None) -> None:
+        """Note what tells this job of the workload manager from others."""
+        from autocard.energy.ledger import pseudonym  # noqa: PLC0415 - with pydantic
+
+        self.job_id = None if told is None else pseudonym(told)
+
+    def begin(self, opened: Opened) -> None:
+        """A leg begins; those that this process had before belong to the past."""
+        self._memory += self.own
+        self.own, self.open = [], opened
+        opened.last_s, opened.reached = opened.at_s, opened.step
+
+    def broken_off(self, step: int) -> None:
+        """The leg that was open has ended at *step* without our being told."""
+        self._memory.append(self._entry(self.clock(step, "interrupted", self.open.last_s), {"": NOT_YET}))
+
+    def cut_off(self, step: int) -> None:
+        """The open leg was broken off at *step*, and is told by the clock, up to its last sign of life."""
+        self.own = [self._entry(self.clock(step, "interrupted", self.open.last_s), {"": NOT_YET})]
+
+    def find(self, folder: Path, state: Any, step: int, checkpoint: Any = None) -> bool:
+        """Find out which run this leg goes on with, and after which legs; return whether it is another than before.
+
+        Args:
+            folder: output folder.
+            state: the trainer's.
+            step: global step.
+            checkpoint: `TrainingArguments.resume_from_checkpoint`: whose folder may be another one.
+        """
+        self._checkpoint = checkpoint if step and isinstance(checkpoint, str) and Path(checkpoint).is_dir() else None
+        from autocard.energy import past  # noqa: PLC0415
+
+        told = (getattr(state, "stateful_callbacks", None) or {}).get(past.STATE_KEY)
+        found = past.find(self._folders(folder), told, step, job_id=self.job_id, memory=self._memory)
+        changed, self.past = self.past is not None and found.run_id != self.run_id, found
+        if found.run_id is not None:
+            self.run_id = found.run_id
+        elif changed:
+            self.run_id = uuid.uuid4().hex[:12]
+        return changed
+
+    def pack(self, callbacks: MutableMapping[str, Any]) -> None:
+        """Put what is known of the run into the trainer's state, which its checkpoints take along."""
+        from autocard.energy import past  # noqa: PLC0415
+
+        self._travels = past.travelling(self.past or past.Past(), self.run_id)
+        callbacks[past.STATE_KEY] = {"args": {}, "attributes": self._travels}
+
+    def so_far(self, step: int, measured: Mapping[str, Any] | None, *, saving: bool) -> None:
+        """Renew what travels of the leg that goes on: what was *measured*, or the clock alone where it counts."""
+        self.open.last_s = time.monotonic()
+        if self._travels is None:
+            return
+        from autocard.energy import past  # noqa: PLC0415
+
+        if measured is not None and not saving:
+            self._travels["current"] = {key: value for key, value in measured.items() if key not in past.STAYS}
+        elif measured is not None:
+            self._travels["current"] = past.stretched(measured, step, self.open.last_s - self.open.at_s)
+        elif saving:
+            entry = self._entry(self.clock(step, None, self.open.last_s), {"": NOT_YET})
+            self._travels["current"] = entry.model_dump(mode="json", exclude=past.STAYS)
+
+    def clock(self, step: int, status: Any, at_s: float) -> Any:
+        """Return what clock and step counter alone tell of the open leg, up to *at_s* (monotonic seconds)."""
+        from autocard.record import Leg  # noqa: PLC0415
+
+        return Leg(
+            id=self.open.id,
+            started_at=self.open.at,
+            ended_at=now(),
+            wall_clock_s=at_s - self.open.at_s,
+            step_begin=self.open.step,
+            step_end=step,
+            status=status,
+        )
+
+    def end(self, clock: Any, measured: Any, missing: dict[str, str]) -> None:
+        """The open leg has ended, by *clock*; *measured* (None: it was not) came with *missing*."""
+        if measured is not None:
+            # The clock was read before the meter's own, and stands even where the meter failed.
+            leaves = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
+            clock = measured.model_copy(update={leaf: getattr(clock, leaf) for leaf in leaves})
+        self.own = [self._entry(clock, missing)]
+
+    def repeated_unknown(self, reason: str) -> None:
+        """Note that what was repeated of the leg is not known."""
+        leaves = ("repeated_steps", "repeated_s", "repeated_j")
+        entry = self.own[-1]
+        leg = entry.leg.model_copy(update=dict.fromkeys(leaves))
+        missing = {**entry.missing, **dict.fromkeys(leaves, reason)}
+        self.own[-1] = entry.model_copy(update={"leg": leg, "missing": missing})
+
+    def evaluated(self, joules: float | None) -> None:
+        """Book an evaluation after training beside the leg that it followed; None: it was not measured."""
+        entry = self.own[-1]
+        before_j, missing = entry.leg.evaluation_j, dict(entry.missing)
+        after_j = None if joules is None or before_j is None else before_j + joules
+        if after_j is None:
+            missing["evaluation_j"] = UNKNOWN_AFTER
+        leg = entry.leg.model_copy(update={"evaluation_j": after_j})
+        self.own[-1] = entry.model_copy(update={"leg": leg, "missing": missing})
+
+    def look_again(self, folder: Path) -> None:
+        """Read the earlier legs again: what was still being written when this one began is complete now."""
+        from autocard.energy import past  # noqa: PLC0415
+
+        if self.past is not None and self.past.legs:
+            took_s = self.own[-1].leg.wall_clock_s or 0.0
+            self.past = past.again(self.past, self._folders(folder), self.job_id, took_s)
+
+    def keep(self, folder: Path) -> None:
+        """Put this process's last word on its leg into the ledger: a later leg will count it."""
+        from autocard.energy import ledger  # noqa: PLC0415
+        from autocard.errors import NotWrittenError  # noqa: PLC0415
+
+        folders, entry = self._folders(folder), self.own[-1]
+        try:
+            ledger.keep(folders, entry.model_copy(update={"output_id": folders.output_id}))
+        except NotWrittenError as exc:
+            entry.missing.setdefault("ledger", f"a later leg will not count this one: {exc}")
+
+    def legs(self) -> tuple[list[Any], dict[str, str]]:
+        """Return all legs of the run, the oldest first, and path in the record → reason."""
+        from autocard.energy.past import completed  # noqa: PLC0415
+
+        before = [] if self.past is None else self.past.legs
+        entries = completed([*before, *self.own])
+        missing = {
+            f"legs.{number}.{path}".rstrip("."): reason
+            for number, entry in enumerate(entries)
+            for path, reason in entry.missing.items()
+        }
+        legs = [entry.leg for entry in entries]
+        earlier = None if self.past is None else self.past.reason
+        reached = 0
+        for leg in legs:
+            if (leg.step_begin or 0) > reached:
+                why = earlier or "what came before was not recorded here"
+                earlier = f"training was resumed at step {leg.step_begin}; {why}"
+                break
+            reached = max(reached, leg.step_end or 0)
+        if earlier:
+            missing["legs.earlier"] = earlier
+        return legs, missing
+
+    def _folders(self, folder: Path) -> Any:
+        from autocard.energy.ledger import folders_of  # noqa: PLC0415
+
+        return folders_of(folder, self._settings.ledger_dir, self._checkpoint)
+
+    def _entry(self, leg: Any, missing: dict[str, str]) -> Any:
+        from autocard.energy import ledger  # noqa: PLC0415
+
+        return ledger.LedgerEntry(
+            run_id=self.run_id,
+            host_id=ledger.host_id(),
+            process_id=ledger.process_id(),
+            job_id=self.job_id,
+            status=leg.status or "running",
+            written_at=now(),
+            tick_s=self._settings.measure_power_secs,
+            leg=leg,
+            missing=missing,
+        )

@@ -1,0 +1,88 @@
+"""Writes the file of the leg that goes on: in the meter's child process, at each tick.
+
+Rule: what could not be written is said, and costs nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from autocard.energy import ledger, legs
+from autocard.energy.window import Used
+from autocard.errors import NotWrittenError
+from autocard.record import Leg
+
+
+class Scribe:
+    """The ledger, as the child process sees it."""
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        """Take folders and pseudonyms from the order that starts the process."""
+        self._ticks, self._shared = (None if order[key] is None else Path(order[key]) for key in ("ledger", "shared"))
+        self._same = {key: order[key] for key in ("run_id", "process_id", "output_id", "job_id", "tick_s")}
+        self._host_id = ledger.host_id()
+        self._lock: ledger.Lock | None = None
+        self.reason: str | None = None
+        """Why the last entry could not be written; None: it was, or there is no place for it."""
+        self.entry: ledger.LedgerEntry | None = None
+        """The last entry, written or not."""
+
+    def open(self, leg_id: str) -> None:
+        """Say to others that a leg goes on."""
+        if self._ticks is not None:
+            self._lock = ledger.Lock(self._ticks, leg_id)
+
+    def belongs(self, run_id: str) -> None:
+        """Book what follows on this run."""
+        self._same["run_id"] = run_id
+
+    def note(
+        self,
+        leg: Leg,
+        missing: dict[str, str],
+        window: legs.Window,
+        *,
+        status: ledger.Status,
+        uuids: list[str],
+        max_steps: int | None,
+    ) -> None:
+        """Make the entry of a leg, as of now."""
+        self.entry = ledger.LedgerEntry(
+            **self._same,
+            host_id=self._host_id,
+            board_ids=[ledger.pseudonym(uuid) for uuid in uuids],
+            status=status,
+            written_at=legs.now(),
+            locked=self._lock is not None and self._lock.held,
+            max_steps=max_steps,
+            leg=leg,
+            missing=missing,
+            window=replace(window, boards=Used(), sampled=(), reset=(), silent={}, shared=(), checkpoints=()).to_json(),
+        )
+
+    def write(self, *, shared: bool) -> None:
+        """Write the entry where ticks go; *shared*: into the output folder too."""
+        if self.entry is None or self._ticks is None:
+            return
+        self.reason = self._put(self._ticks, self.entry)
+        if shared and self._shared not in {None, self._ticks}:
+            self.reason = self._put(self._shared, self.entry) or self.reason
+
+    @staticmethod
+    def _put(folder: Path | None, entry: ledger.LedgerEntry) -> str | None:
+        """Write *entry*; return why that did not work."""
+        try:
+            if folder is not None:
+                ledger.write(folder, entry)
+        except NotWrittenError as exc:
+            return str(exc)
+        return None
+
+    def close(self) -> None:
+        """The leg is over."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None

@@ -1,0 +1,137 @@
+"""Traps that others step into on one node: the rows of docs/energy.md that no other test file proves."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from nvml_stand_in import python
+
+from autocard.energy import legs
+from autocard.energy.engine import About
+
+DOCS = Path(__file__).parent.parent / "docs" / "energy.md"
+TESTS = Path(__file__).parent
+
+
+def test_every_row_of_the_table_names_tests_that_are_there():
+    text = DOCS.read_text(encoding="utf-8")
+    table = text[text.index("## Where others trip") :]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    there = {
+        (file.name, name)
+        for file in TESTS.glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    }
+
+    named = [re.findall(r"`(test_\w+\.py)::(test_\w+)`", row) for row in rows]
+
+    assert len(rows) > 15
+    assert [row for row, tests in zip(rows, named, strict=True) if not tests] == []
+    assert [test for tests in named for test in tests if test not in there] == []
+
+
+def test_scontrol_is_not_asked_however_slow_it_is(tmp_path):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    scontrol = folder / "scontrol"
+    scontrol.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\nsleep 20\nexit 1\n", encoding="ascii")
+    scontrol.chmod(0o755)
+    script = """
+import json, time
+from autocard.energy.meter import Meter
+from autocard.settings import Settings
+meter = Meter(Settings(cpu_power_w=100, ram_power_w=40))
+begun = time.monotonic()
+meter.begin(0)
+while meter._intensity is None and time.monotonic() < begun + 30:
+    meter._take(0.2)
+ready_s = time.monotonic() - begun
+time.sleep(0.6)
+(leg,) = meter.end(1, 1, {})
+meter.close()
+print(json.dumps([ready_s, leg.hosts[0].ram_j / leg.wall_clock_s / leg.hosts[0].cpu_share]))
+"""
+    env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "4711", "SLURM_JOBID": "4711"}
+
+    ready_s, ram_w = python(script, env=env)
+
+    assert not (tmp_path / "asked").exists()
+    assert ready_s < 15
+    assert ram_w == pytest.approx(40, rel=0.05)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or os.cpu_count() < 2, reason="needs Linux and two CPUs")
+def test_a_run_on_a_part_of_the_node_is_booked_that_part_of_cpu_and_memory_and_nothing_of_ours_is_left_behind():
+    script = """
+import json, logging, os, signal, sys, threading, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from autocard.energy.meter import Meter
+from autocard.settings import Settings
+def state():
+    names = [name for name in logging.root.manager.loggerDict if "carbon" in name]
+    return [
+        [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)],
+        sorted(thread.name for thread in threading.enumerate()),
+        names,
+        len(logging.getLogger().handlers),
+        sorted({"codecarbon", "pandas"} & set(sys.modules)),
+    ]
+before = state()
+meter = Meter(Settings(cpu_power_w=100, ram_power_w=40))
+meter.begin(0)
+until = time.monotonic() + 30
+while meter._intensity is None and time.monotonic() < until:
+    meter._take(0.2)
+time.sleep(0.6)
+during = state()
+(leg,) = meter.end(1, 1, {})
+meter.close()
+host = leg.hosts[0]
+ram_w = host.ram_j / leg.wall_clock_s
+print(json.dumps([before, during, state(), ram_w, host.cpu_share, os.cpu_count(), host.sources]))
+"""
+
+    before, during, after, ram_w, share, cpus, sources = python(script)
+
+    assert share == pytest.approx(1 / cpus)
+    assert ram_w == pytest.approx(40 / cpus, rel=0.05)
+    for part in ("cpu", "ram"):
+        assert f"{1 / cpus:.0%} of the node, the run's share of its CPUs" in sources[part]
+    assert before == during == after
+
+
+def test_a_cpu_that_codecarbon_does_not_know_is_said_to_be_a_guess():
+    unknown = About(cpu_mode="cpu_load", cpu_power_w=1792.0, cpu_known=False)
+    known = About(cpu_mode="cpu_load", cpu_power_w=280.0, cpu_known=True)
+    given = About(cpu_mode="cpu_load", cpu_power_w=700.0, cpu_given=True)
+    counted = About(cpu_mode="intel_rapl")
+
+    assert legs.how(unknown, "cpu").startswith("modelled: ")
+    assert "a guess: CodeCarbon does not know this CPU" in legs.how(unknown, "cpu")
+    assert "guess" not in legs.how(known, "cpu")
+    assert "700 W (as given)" in legs.how(given, "cpu")
+    assert legs.how(counted, "cpu").startswith("measured: RAPL")
+
+
+RANKS = """
+import json, sys, types
+import psutil
+from autocard import AutoCardCallback
+def measuring(rank):
+    args = types.SimpleNamespace(output_dir=sys.argv[1], device=types.SimpleNamespace(type="cpu"))
+    state = types.SimpleNamespace(is_local_process_zero=rank == 0, global_step=0, max_steps=1)
+    callback = AutoCardCallback()
+    callback.on_init_end(args, state, None)
+    return len(psutil.Process().children()), callback
+(others, one), (first, two) = measuring(1), measuring(0)
+print(json.dumps([others, first]))
+"""
+
+
+def test_of_several_processes_on_a_host_one_measures(tmp_path):
+    others, first = python(RANKS, tmp_path)
+
+    assert (others, first) == (0, 1)
