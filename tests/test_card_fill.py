@@ -297,17 +297,17 @@ def test_a_section_with_nothing_but_a_heading_gets_its_lines():
     assert after == f"## Carbon Footprint\n\n- **Hours used:** 12 h\n\n{ENERGY['energy'].block}\n\n## Citation\n"
 
 
-def test_framework_versions_have_the_line_that_peft_looks_for():
+def test_framework_versions_stand_where_a_form_asks_for_them_and_are_not_added():
     facts = {"framework_versions": Fact("v", "- PEFT 0.21.2\n- Transformers 5.23.0")}
 
-    lines = filled("# A\n\nWords.", facts).text.splitlines()
+    asked = filled("# A\n\n### Framework versions\n\n[More Information Needed]\n", facts).text
 
-    at = lines.index("### Framework versions")
-    assert lines[at + 1 :] == ["", "- PEFT 0.21.2", "- Transformers 5.23.0"]
+    assert asked == "# A\n\n### Framework versions\n\n- PEFT 0.21.2\n- Transformers 5.23.0\n"
+    assert filled("# A\n\nWords.\n", facts).text == "# A\n\nWords.\n"  # the versions stand under Software
 
 
 def test_a_form_in_other_words_needs_a_small_file_and_no_code(tmp_path):
-    from autocard.card.labels import load
+    from autocard.card.labelfile import load
 
     words = tmp_path / "autocard.labels.yaml"
     words.write_text(
@@ -344,6 +344,41 @@ def test_a_block_that_could_reach_out_of_its_slot_is_shown_as_plain_text():
         assert hostile in after
         assert after.startswith("## Training Data\n\n```")
         assert after.endswith("\n\n## Uses\n\nHuman.\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "\n\n- ours?\n"),
+        ("", "\n\n* another mark\n"),
+        ("", "\n\n    code\n"),
+        ("", "\n\n  words\n"),
+        ("- theirs\n\n", "\n\n- theirs too\n"),
+        ("1. theirs\n\n", "\n"),
+    ],
+)
+def test_a_list_of_ours_takes_in_nothing_that_stands_beside_it(before, after):
+    from markdown_it import MarkdownIt
+
+    form = f"## Training Data\n\n{before}[More Information Needed]{after}"
+
+    text = filled(form, DATA).text
+
+    shown = [MarkdownIt("commonmark").render(part) for part in (before, after) if part.strip()]
+    assert f"## Training Data\n\n{before}" in text
+    assert text.endswith(after)
+    for html in shown:
+        assert html.strip() in MarkdownIt("commonmark").render(text)
+
+
+def test_a_value_below_its_label_takes_the_text_for_a_paragraph_of_its_own():
+    form = "**Training data:**\n\n[More Information Needed]\n\n## Uses\n"
+
+    first = filled(form, DATA)
+    second = filled(first.text, {"training_data": Fact("all", "- all\n- of it")}, first.slots)
+
+    assert first.text == form.replace("[More Information Needed]", "- 2,000 rows\n- 3 columns")
+    assert second.text == form.replace("[More Information Needed]", "- all\n- of it")
 
 
 def test_a_line_with_pipes_does_not_break_a_table():

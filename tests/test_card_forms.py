@@ -13,7 +13,7 @@ from autocard.card.document import Document
 from autocard.card.fact import Fact
 from autocard.card.fill import fill
 from autocard.card.hide import hide
-from autocard.card.labels import load
+from autocard.card.labelfile import load
 from autocard.errors import SettingsError
 
 

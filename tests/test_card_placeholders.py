@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from autocard.card.labels import load
-from autocard.card.placeholders import find, is_generated, is_guidance
+from autocard.card.generated import Around, is_false, is_generated, stands
+from autocard.card.labelfile import load
+from autocard.card.placeholders import find, is_guidance
 
 VARIABLES = load().names
 
@@ -124,7 +125,6 @@ GENERATED = [
     "- PEFT 0.7.1",
     "- Transformers 5.23.0\n- Pytorch 2.13.0+cpu\n- Datasets 5.2.0\n- Tokenizers 0.22.1",
     "- TRL: 1.16.0\n- Transformers: 5.23.0",
-    "This model was trained with SFT.",
 ]
 
 
@@ -147,10 +147,38 @@ def test_a_tools_text_that_a_person_went_on_with_is_the_persons(text):
     assert not is_generated(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "false"),
+    [
+        ("This model was trained from scratch on the None dataset.", True),
+        ("This model is a fine-tuned version of [](https://huggingface.co/) on an unknown dataset.", True),
+        ("This model is a fine-tuned version of [None](https://huggingface.co/None).", True),
+        (BASE + " on an unknown dataset.", False),
+    ],
+)
+def test_what_a_tool_says_of_what_it_did_not_know_is_false(text, false):
+    assert is_generated(text)
+    assert is_false(text) is false
+
+
+@pytest.mark.parametrize(
+    ("text", "tools"),
+    [
+        ("This model was trained with SFT.", True),
+        ("This model was trained with DPO, a method introduced in [A (b)](https://huggingface.co/papers/1).", True),
+        ('[<img src="https://a.b/c.svg" alt="Visualize in Weights & Biases" width="1"/>](https://wandb.ai/x/y)', True),
+        ("This model was trained with great care.", False),
+        ("This model was trained with SFT.\nWe looked at each row.", False),
+    ],
+)
+def test_a_tools_true_words_about_itself_stay_and_are_no_answer(text, tools):
+    assert stands(text) is tools
+
+
 def test_figures_of_sentence_transformers_are_known_where_its_sentence_stands():
     section = "Carbon emissions were measured using [CodeCarbon](https://github.com/mlco2/codecarbon).\n"
 
-    assert is_generated("0.045 kg of CO2", section)
+    assert is_generated("0.045 kg of CO2", Around(section))
 
 
 @pytest.mark.parametrize(

@@ -206,16 +206,30 @@ def test_a_card_copied_from_another_run_is_not_taken_for_this_runs(tmp_path, rec
     (warning,) = outcome.warnings
     assert record.run.id in warning
     assert "0f0f0f0f0f0f" in warning
-    assert "--overwrite" in warning
+    assert '--overwrite co2_eq_emissions --overwrite "Hours used"' in warning
+
+
+def test_figures_of_somebody_else_that_deny_the_record_are_told_and_kept(tmp_path, record):
+    card = tmp_path / "README.md"
+    card.write_text("# Mine\n\n- **Hours used:** 300 h on 8 A100\n- **Carbon Emitted:** half a gram, about\n")
+
+    outcome = update(card, record)
+
+    (warning,) = outcome.warnings
+    assert "Hours used: what stands there is not autocard's" in warning
+    assert "Carbon Emitted" not in warning
+    assert "300 h on 8 A100" in card.read_text()
 
 
 def test_the_named_way_on_takes_this_runs_figures(tmp_path, record):
     update(tmp_path / "README.md", record)
     (tmp_path / "autocard.json").unlink()
 
-    outcome = update(tmp_path / "README.md", later(record, id="0f0f0f0f0f0f"), overwrite=["co2_eq_emissions"])
+    other = later(record, id="0f0f0f0f0f0f")
+    outcome = update(tmp_path / "README.md", other, overwrite=["co2_eq_emissions", "Hours used"])
 
     assert outcome.warnings == ()
+    assert "**Hours used:** 2 h" in (tmp_path / "README.md").read_text()
     assert "0f0f0f0f0f0f" in ModelCard.load(tmp_path / "README.md").data["co2_eq_emissions"]["source"]
 
 

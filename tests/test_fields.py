@@ -14,9 +14,9 @@ from markdown_it import MarkdownIt
 from pydantic import BaseModel
 
 from autocard import record as parts
-from autocard.card.fields import facts, front_matter
+from autocard.card.fields import facts, front_matter, impact
 from autocard.card.fields.summary import summary
-from autocard.card.labels import load
+from autocard.card.labelfile import load
 from autocard.record import DeviceUse, Gpu, HostUse, Leg, RunRecord, from_json, to_json
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -258,7 +258,7 @@ def test_where_nothing_was_measured_there_is_no_energy_and_no_zero():
     assert "co2_emitted" not in found
 
 
-def test_without_a_place_energy_is_stated_and_co2_says_how_to_get_it():
+def test_without_a_place_energy_is_stated_and_co2_is_not():
     record = records.lora_on_cpu()
     leg = record.legs[0].model_copy(update={"place": parts.Place(), "intensity_g_per_kwh": None, "co2eq_g": None})
     record = record.model_copy(update={"legs": [leg], "emissions": parts.Emissions()})
@@ -268,8 +268,8 @@ def test_without_a_place_energy_is_stated_and_co2_says_how_to_get_it():
     assert "co2_emitted" not in found
     assert "cloud_region" not in found
     assert rows(record)["At the devices"][0] == "0.010"
-    assert "CO2: not stated, because no place was given" in found["energy"].body()
-    assert "`country_iso_code=" in found["energy"].body()
+    assert "CO2: not stated, because no place is known" in found["energy"].body()
+    assert "country_iso_code" not in found["energy"].body()  # advice to the author is none of the reader's business
     assert "co2_eq_emissions" not in front_matter(record)
 
 
@@ -312,9 +312,39 @@ def test_a_node_meter_speaks_instead_of_the_literature():
     assert "Fischer" not in block
 
 
+def test_a_run_that_went_on_with_other_gpus_names_those_of_all_legs():
+    record = records.three_legs_on_gpus()
+    first, *rest = record.legs
+    few = first.hosts[0].model_copy(update={"devices": first.hosts[0].devices[:2]})
+    named = [device.model_copy(update={"name": "NVIDIA L4"}) for device in few.devices]
+    first = first.model_copy(update={"hosts": [few.model_copy(update={"devices": named})]})
+
+    said = impact.hardware_type(record.model_copy(update={"legs": [first, *rest]}))
+
+    assert said == f"{impact.hardware_type(record)}; other legs: 2 × NVIDIA L4"
+
+
 def test_repeated_steps_are_told_with_their_share():
-    assert "0.31 kWh of it (1.2 %) went into 72 steps" in facts(records.three_legs_on_gpus())["energy"].body()
+    assert (
+        "0.31 kWh of it (1.2 %) and 21 min 42 s went into 72 steps"
+        in facts(records.three_legs_on_gpus())["energy"].body()
+    )
     assert "repeated" not in facts(records.lora_on_cpu())["energy"].body()
+
+
+def test_steps_of_a_leg_that_ended_by_itself_were_done_again_and_a_count_that_may_be_too_low_says_so():
+    record = records.three_legs_on_gpus()
+    one, two, three = record.legs
+
+    def said(*legs):
+        return facts(record.model_copy(update={"legs": list(legs)}))["energy"].body()
+
+    finished = [leg.model_copy(update={"status": "finished"}) for leg in (one, two)]
+    unseen = two.model_copy(update={"steps_unseen": True})
+
+    assert "went into 72 steps that were done again from a checkpoint." in said(*finished, three)
+    assert "that were done again from a checkpoint, 32 of them after interruptions." in said(finished[0], two, three)
+    assert "At least 0.31 kWh of it (1.2 %) and 21 min 42 s went into at least 72 steps" in said(one, unseen, three)
 
 
 def test_nodes_that_did_not_report_are_told():
@@ -410,7 +440,7 @@ def test_a_path_as_base_model_becomes_no_link_and_no_front_matter():
 def test_the_best_evaluation_is_marked():
     block = facts(records.three_legs_on_gpus())["results"].body()
 
-    assert "| **0.6667** | **1,600** | **0.9178** |" in block
+    assert "| **0.6667** | **1,600** | **1.020** | **0.9178** |" in block
     assert (
         "Best chat\\_loss during training: 0.9178, at step 1,600. This model's weights are those of the last step."
         in block
@@ -432,6 +462,75 @@ def test_evaluations_at_one_step_are_one_row():
         "| 1 | 5 | 0.7500 | 0.2500 |",
         "| 2 | 10 | 0.5000 |  |",
     ]
+
+
+def test_of_many_evaluations_twenty_are_shown_the_best_and_both_ends_among_them():
+    history = [{"epoch": step / 100, "step": step, "eval_loss": 1.0 / step} for step in range(1, 101)]
+    best = parts.Best(metric="eval_loss", value=0.5, step=38, loaded=True)
+
+    block = facts(changed(RunRecord(), evaluation__history=history, evaluation__best=best))["results"].body()
+
+    steps = [int(row.split("|")[2].strip(" *")) for row in block.split("\n") if row.startswith(("| 0", "| 1", "| **"))]
+    assert len(steps) == 20
+    assert {1, 38, 100} <= set(steps)
+    assert "20 of 100 evaluations" in block
+    assert block.count("**38**") == 1
+
+
+def test_what_was_predicted_is_told_apart_from_what_was_evaluated():
+    sets = [
+        parts.Dataset(description="local files", rows=8, used_by="evaluate"),
+        parts.Dataset(description="local files", name="test", rows=4, used_by="predict"),
+    ]
+    results = [
+        parts.Metric(name="loss", value=0.5, step=3),
+        parts.Metric(name="loss", value=0.25, dataset="test", split="prediction"),
+    ]
+
+    told = facts(changed(RunRecord(), data__eval=sets, evaluation__results=results))
+
+    assert told["testing_data"].body().split("\n") == [
+        "- Local files, 8 rows",
+        "- `test`: Local files, 4 rows (results by `predict()`)",
+    ]
+    rows = [line for line in told["results"].body().split("\n") if line.startswith("|")]
+    assert rows[2:] == ["|  | `evaluate()` | 3 | loss | 0.5000 |", "| `test` | `predict()` |  | loss | 0.2500 |"]
+
+
+def test_code_without_a_public_address_is_told_beside_the_software():
+    code = parts.Code(commit="a" * 40, dirty=True, script="train.py")
+    record = changed(RunRecord(software={"python": "3.12"}), code__commit=code.commit)
+    record = record.model_copy(update={"code": code})
+
+    told = facts(record)
+
+    assert "repo" not in told
+    assert (
+        "- Training code `train.py` at commit `aaaaaaaaaaaa`, with changes that are not in it"
+        in told["software"].body()
+    )
+
+
+def test_a_mixture_is_told_part_by_part():
+    sets = [
+        parts.Dataset(dataset_id="org/a", probability=0.75, streaming=True),
+        parts.Dataset(dataset_id="org/b", rows=1200, tokens=50_000, streaming=False),
+    ]
+
+    body = facts(changed(RunRecord(), data__train=sets))["training_data"].body()
+
+    assert "[org/a](https://huggingface.co/datasets/org/a), read as a stream, drawn with probability 0.75" in body
+    assert "[org/b](https://huggingface.co/datasets/org/b), 1,200 rows, 50,000 tokens" in body
+
+
+def test_images_and_sound_are_told_with_their_units():
+    made = parts.Preprocessing(image_size_px=[24, 32], sampling_rate_hz=16000, padding="max_length")
+
+    body = facts(RunRecord(data=parts.Data(preprocessing=made)))["preprocessing"].body()
+
+    assert "- Images: 24 × 32 pixels (height × width)" in body
+    assert "- Sound: 16,000 Hz" in body
+    assert "- Padding: to a fixed length" in body
 
 
 def test_how_long_an_evaluation_took_is_no_result():

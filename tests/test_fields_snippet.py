@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import records
+import snippet_runs
 import torch
 import training
 
@@ -47,7 +53,13 @@ def test_an_adapter_is_put_on_its_base_with_the_head_that_was_trained(tmp_path, 
     model.save_pretrained(tmp_path)
     record = RunRecord(
         model=parts.Model(
-            name="tmp", base_model="org/tiny-bert", library_name="peft", auto_class=CLASSIFIER, labels=training.LABELS
+            name="tmp",
+            base_model="org/tiny-bert",
+            library_name="peft",
+            auto_class=CLASSIFIER,
+            labels=training.LABELS,
+            saved_bytes=1,
+            saved_files=["adapter_config.json"],
         ),
         adapters=[parts.Adapter(name="default", method="LoRA")],
     )
@@ -64,7 +76,8 @@ def test_a_whole_model_is_loaded_from_the_cards_folder(tmp_path, monkeypatch):
     with torch.no_grad():
         model.classifier.bias.add_(1.0)
     model.save_pretrained(tmp_path)
-    record = RunRecord(model=parts.Model(name="topic", library_name="transformers", auto_class=CLASSIFIER))
+    saved = {"saved_bytes": 1, "saved_files": ["config.json"]}
+    record = RunRecord(model=parts.Model(name="topic", library_name="transformers", auto_class=CLASSIFIER, **saved))
 
     loaded = run(record, tmp_path, monkeypatch)
 
@@ -80,8 +93,10 @@ def test_a_whole_model_is_loaded_from_the_cards_folder(tmp_path, monkeypatch):
         {"auto_class": None},
         {"auto_class": "AutoModel; import os"},
         {"labels": []},
+        {"saved_bytes": None},
+        {"saved_files": []},
     ],
-    ids=["no-base", "path", "other-weights", "no-class", "no-class-name", "no-labels"],
+    ids=["no-base", "path", "other-weights", "no-class", "no-class-name", "no-labels", "no-weights", "no-config"],
 )
 def test_where_it_is_not_sure_that_the_code_works_there_is_none(change):
     record = records.lora_on_cpu()
@@ -109,3 +124,48 @@ def test_a_hub_id_is_used_where_there_is_one_and_the_bases_commit_is_named():
     assert 'PeftModel.from_pretrained(base, "example-org/mistral-dialogue-lora")' in code
     assert 'revision="d8cadc02ac76bd617a919d50b092e59d2d110aff"' in code
     assert "folder" not in code
+
+
+# -- what real runs saved -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    """What the runs' models said when they were trained, and what a reader of their cards got."""
+    folder = tmp_path_factory.mktemp("runs")
+    hub = {"HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1", "HOME": str(folder)}
+    told = []
+    for work in ("train", "read"):
+        command = [sys.executable, str(Path(__file__).parent / "snippet_runs.py"), work, str(folder)]
+        run = subprocess.run(command, env={**os.environ, **hub}, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr[-3000:]
+        told.append(json.loads(run.stdout.splitlines()[-1]))
+    return told
+
+
+@pytest.mark.parametrize("name", snippet_runs.RUNS)
+def test_a_reader_who_runs_the_code_gets_the_model_that_was_trained(read, name):
+    trained, got = read[0][name]["answer"], read[1][name]
+
+    assert got["code"] is not None
+    assert got["answer"] == pytest.approx(trained, rel=1e-4, abs=1e-5)
+    assert got["printed"].strip()
+
+
+@pytest.mark.parametrize("name", snippet_runs.RUNS)
+def test_no_field_of_the_card_is_false(read, name):
+    claims = read[0][name]["claims"]
+
+    assert [(field, said) for field, said, is_so in claims if not is_so] == []
+    assert len(claims) >= 18
+
+
+def test_the_code_is_for_the_kind_of_model_that_it_is(read):
+    code = {name: told["code"] for name, told in read[1].items()}
+
+    assert "PeftModel" not in code["full"]
+    assert "PeftModel.from_pretrained(base" in code["adapter"]
+    assert f'revision="{snippet_runs.SHA}"' in code["adapter"]
+    assert "apply_chat_template" in code["chat"]
+    assert "SentenceTransformer" in code["sentences"]
+    assert {"calm", "storm"} & set(read[1]["full"]["printed"].split())

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from autocard.card.markdown import parser
 
 _TAG = re.compile(r"</?(?:a|br|p|div|center|span|details)\b[^<>]*>", re.IGNORECASE)
 
@@ -125,6 +125,7 @@ class Document:
         tokens = parser().parse(text[self.body :].replace("\r", " "), env)
         self.references = frozenset(env.get("references", {}))
         self.sections = tuple(self._sections(tokens))
+        self._section_starts = [section.start for section in self.sections]
 
     def offset(self, line: int) -> int:
         """Return where *line* of the body (counted from 0) begins; the end of the text for lines after it."""
@@ -154,6 +155,10 @@ class Document:
     def body_line(self, offset: int) -> int:
         """Return the line of the body, counted from 0, that *offset* lies in."""
         return bisect_right(self._starts, offset) - 1
+
+    def section_at(self, offset: int) -> int:
+        """Return the number of the section whose own content (or, before the first, whose heading) *offset* lies in."""
+        return max(0, bisect_right(self._section_starts, offset) - 1)
 
     def line_number(self, offset: int) -> int:
         """Return the line of the file, counted from 1, that *offset* lies in."""
@@ -211,20 +216,6 @@ class Document:
         # `<!-- guidance --> words`: the words are what a reader sees.
         comment_end = start + len(self.text[start : start + split].rstrip())
         return [Block("comment", start, comment_end, tokens), Block("paragraph", start + split, end, [])]
-
-
-@lru_cache(maxsize=1)
-def parser() -> MarkdownIt:
-    """Return the parser: CommonMark with tables, blocks only (the text inside them is looked at where it matters)."""
-    md = MarkdownIt("commonmark").enable("table")
-    md.core.ruler.disable(["inline", "text_join"])
-    return md
-
-
-@lru_cache(maxsize=1)
-def inline_parser() -> MarkdownIt:
-    """Return the parser that also reads emphasis, code spans and HTML inside lines."""
-    return MarkdownIt("commonmark").enable("table")
 
 
 def top_level(tokens: list[Token]) -> list[tuple[int, int]]:

@@ -9,13 +9,14 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from autocard.card import frontmatter, proof
+from autocard.card import frontmatter, generated, proof
 from autocard.card.fact import Fact
-from autocard.card.labels import Labels, load
+from autocard.card.labelfile import load
+from autocard.card.labels import Labels
 from autocard.card.memory import YAML
 from autocard.card.merge import Merge
-from autocard.card.placeholders import SIGNATURES
-from autocard.card.report import Filled, Report, State
+from autocard.card.report import Filled, Report
+from autocard.card.work import Work
 from autocard.card.writing import Edit, apart
 
 __all__ = ["Filled", "Report", "fill"]
@@ -33,6 +34,7 @@ def fill(
     overwrite: Collection[str] = (),
     pending: Mapping[str, str] | None = None,
     labels: Labels | None = None,
+    other_run: bool = False,
 ) -> Filled:
     """Return *text* with *facts* in its slots and *front* in its front matter.
 
@@ -44,37 +46,39 @@ def fill(
         overwrite: names or labels of slots that are written whoever wrote there.
         pending: what a fill that was cut off was about to write.
         labels: which words ask for which fact; None: the shipped table.
+        other_run: *remembered* is of another run than *facts*.
 
     Raises:
         CardError: the card is too strange to be sure of. Nothing was written.
     """
-    merge = Merge(text, facts, remembered, overwrite, pending or {}, labels or load())
-    merge.run()
-    document = merge.document
+    work = Work(text, facts, remembered, overwrite, pending or {}, labels or load(), other_run)
+    Merge(work).run()
+    document = work.document
     start, end = document.front or (document.top, document.top)
     patched = frontmatter.patch(
         text[start:end],
         front,
-        {} if _is_written_anew(text, start, end, remembered) else remembered,
+        _front_memory(work, start, end),
         pending,
         overwrite={name.removeprefix(YAML).removeprefix(FRONT) for name in overwrite},
         newline=document.newline,
+        rote=generated.FRONT if generated.wrote(text) else None,
     )
     slots = {YAML + key: json.dumps(value, ensure_ascii=False) for key, value in patched.written.items()}
     for key, state in patched.states.items():
         if state in ("kept", "removed") and YAML + key in remembered:
             slots[YAML + key] = remembered[YAML + key]
-    edits = apart(sorted([*_front_edits(merge, patched), *merge.edits], key=lambda edit: edit.key), document.newline)
+    edits = apart(sorted([*_front_edits(work, patched), *work.edits], key=lambda edit: edit.key), document.newline)
     after = proof.apply(text, edits)
     proof.prove(document, after, edits)
-    reports = [*_front_reports(merge, patched.states, remembered), *merge.reports]
+    reports = [*_front_reports(work, patched, front, remembered), *work.reports]
     reports.sort(key=lambda report: report.line or len(text))
-    return Filled(after, dict(sorted({**slots, **merge.slots}.items())), tuple(reports))
+    return Filled(after, dict(sorted({**slots, **work.slots}.items())), tuple(reports))
 
 
-def _front_edits(merge: Merge, patched: frontmatter.Patched) -> list[Edit]:
+def _front_edits(work: Work, patched: frontmatter.Patched) -> list[Edit]:
     """Return the edits of the front matter; a card without one gets it, before everything else."""
-    document, newline = merge.document, merge.document.newline
+    document, newline = work.document, work.document.newline
     if document.front is not None:
         start = document.front[0]
         return [Edit(start + a, start + b, new) for a, b, new in patched.edits]
@@ -85,16 +89,36 @@ def _front_edits(merge: Merge, patched: frontmatter.Patched) -> list[Edit]:
     return [Edit(document.top, document.top, f"---{newline}{patched.yaml}---{newline}{gap}", -2)]
 
 
-def _front_reports(merge: Merge, states: Mapping[str, State], remembered: Mapping[str, str]) -> list[Report]:
-    line = 1 if merge.document.front else 0
+def _front_reports(
+    work: Work, patched: frontmatter.Patched, front: Mapping[str, Any], remembered: Mapping[str, str]
+) -> list[Report]:
+    line = 1 if work.document.front else 0
     return [
-        Report(YAML + key, FRONT + key, line, state, "machine", ours_before=YAML + key in remembered)
-        for key, state in states.items()
+        Report(
+            YAML + key,
+            FRONT + key,
+            line,
+            state,
+            "machine",
+            ours_before=YAML + key in remembered,
+            there=_as_json(patched.theirs[key]) if key in patched.theirs else "",
+            wanted=_as_json(front[key]) if key in patched.theirs else "",
+        )
+        for key, state in patched.states.items()
     ]
 
 
-def _is_written_anew(text: str, start: int, end: int, remembered: Mapping[str, str]) -> bool:
-    """Return whether a trainer has just written the whole card: then nobody took our keys out one by one."""
-    keys = {line.partition(":")[0].strip("\"' ") for line in text[start:end].split("\n")}
-    left = any(name.removeprefix(YAML) in keys for name in remembered if name.startswith(YAML))
-    return not left and any(signature in text for signature in SIGNATURES)
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _front_memory(work: Work, start: int, end: int) -> Mapping[str, str]:
+    """Return what is remembered of the front matter; where nobody took our keys out one by one, only what stands."""
+    if work.found.rewritten:
+        return {}
+    keys = {line.partition(":")[0].strip("\"' ") for line in work.text[start:end].split("\n")}
+    ours = {name: text for name, text in work.remembered.items() if name.startswith(YAML)}
+    left = {name: text for name, text in ours.items() if name.removeprefix(YAML) in keys}
+    # A trainer has just written the whole card, or a person has put another one in its place.
+    anew = not left and generated.wrote(work.text)
+    return left if anew or work.found.restored else ours

@@ -10,11 +10,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from autocard.card import placeholders, slots
+from autocard.card import generated, placeholders, slots
 from autocard.card.document import Block, Document, Section
+from autocard.card.generated import Around
 from autocard.card.labels import Labels, words
 from autocard.card.placeholders import Empty
 from autocard.card.slots import Slot
+from autocard.card.writing import leads_over
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,11 @@ class Form:
         self._labels = labels
         self.labelled = list(slots.labelled(document))
         self._starts = [slot.at for slot in self.labelled]
-        lines = list(_lines(document, labels, self.labelled))
+        self._reader = _Reader(document, labels)
+        lines = list(_lines(self._reader, self.labelled))
         self._title = slots.title(document)
         if self._title is not None:
-            lines.append(_title(document, labels, self._title))
+            lines.append(_title(self._reader, self._title))
         self._known = {one.slot.at for one in lines}
         bodies = [one for index in range(len(document.sections)) for one in self._bodies(index, ())]
         self.asked = sorted([*lines, *bodies], key=lambda one: one.slot.start)
@@ -74,12 +77,33 @@ class Form:
         inside = sorted(ours)
         return sorted((one for one in kept if not _within(one.slot, inside)), key=lambda one: one.slot.start)
 
+    def unknown(self) -> Iterator[tuple[str, int, str]]:
+        """Yield (label, offset, the placeholder) of what asks for something that the table does not know."""
+        taken = {one.slot.start for one in self.asked}
+        places = {slot.start for slot in self.labelled}
+        for slot in self.labelled:
+            value = self._document.text[slot.start : slot.end]
+            kind = placeholders.find(value, self._labels.names, self._document.references, self._labels.placeholders)
+            if kind is not None and kind.notation != "blank" and slot.start not in taken:
+                yield slot.label, slot.start, value
+        for section in self._document.sections:
+            for block in section.blocks:
+                start, end = slots.trim(self._document.text, block.start, block.end)
+                start = slots.after_marker(self._document.text, start, end) if block.kind == "list" else start
+                asks = block.kind in ("paragraph", "list") and start < end and start not in taken | places
+                value = self._document.text[start:end] if asks else "-"
+                if (
+                    placeholders.find(value, self._labels.names, self._document.references, self._labels.placeholders)
+                    is not None
+                ):
+                    yield section.path[-1] if section.path else "", start, value
+
     def _bodies(self, index: int, ours: Collection[tuple[int, int]]) -> Iterator[Asked]:
         section = self._document.sections[index]
         if section.heading is None:
             return
         own = self.labelled[bisect_left(self._starts, section.start) : bisect_left(self._starts, section.end)]
-        reader = _Body(self._document, self._labels, index, own, self._known)
+        reader = _Body(self._reader, index, own, self._known)
         reader.ours = list(ours)
         yield from reader.asked(is_title=self._title is not None and self._title.section == index)
 
@@ -89,14 +113,27 @@ def _within(slot: Slot, places: list[tuple[int, int]]) -> bool:
     return number >= 0 and places[number][0] <= slot.start and slot.end <= places[number][1]
 
 
-def empty(document: Document, labels: Labels, value: str, section: Section) -> Empty | None:
-    """Return what kind of placeholder or generated text *value* is, or None."""
-    found = placeholders.find(value, labels.names, document.references)
-    if found is None and placeholders.is_generated(
-        value.replace("\r\n", "\n"), document.text[section.start : section.end]
-    ):
-        return Empty("generated")
-    return found
+class _Reader:
+    """Tells values from placeholders and generated text in one document."""
+
+    def __init__(self, document: Document, labels: Labels) -> None:
+        self.document = document
+        self.labels = labels
+        self._around: dict[int, Around] = {}
+
+    def empty(self, value: str, section: int) -> Empty | None:
+        """Return what kind of placeholder or generated text *value* is, or None."""
+        found = placeholders.find(value, self.labels.names, self.document.references, self.labels.placeholders)
+        if found is None and generated.is_generated(value.replace("\r\n", "\n"), self.around(section)):
+            return Empty("generated")
+        return found
+
+    def around(self, section: int) -> Around:
+        """Return the section number *section* as the surroundings of what stands in it."""
+        if section not in self._around:
+            place = self.document.sections[section]
+            self._around[section] = Around(self.document.text[place.start : place.end])
+        return self._around[section]
 
 
 def is_advice(paragraph: str, labels: Labels) -> bool:
@@ -104,10 +141,16 @@ def is_advice(paragraph: str, labels: Labels) -> bool:
     return placeholders.is_guidance(paragraph, labels.boilerplate)
 
 
-def _lines(document: Document, labels: Labels, found: Iterable[Slot]) -> Iterator[Asked]:
+def _is_no_answer(paragraph: str, labels: Labels) -> bool:
+    """Return whether *paragraph* stays whatever is known: a form's advice, a tool's true words about itself."""
+    return is_advice(paragraph, labels) or generated.stands(paragraph)
+
+
+def _lines(reader: _Reader, found: Iterable[Slot]) -> Iterator[Asked]:
+    labels = reader.labels
     for slot in found:
-        value = document.text[slot.start : slot.end]
-        kind = empty(document, labels, value, document.sections[slot.section])
+        value = reader.document.text[slot.start : slot.end]
+        kind = reader.empty(value, slot.section)
         fact = labels.fact(slot.label, slot.path)
         if fact is not None and not fact[1]:
             yield Asked(slot, fact[0], value, kind)
@@ -115,10 +158,10 @@ def _lines(document: Document, labels: Labels, found: Iterable[Slot]) -> Iterato
             yield Asked(slot, named, value, kind)
 
 
-def _title(document: Document, labels: Labels, slot: Slot) -> Asked:
-    value = document.text[slot.start : slot.end]
-    kind = empty(document, labels, value, document.sections[slot.section])
-    if kind is None and words(value) in labels.titles:
+def _title(reader: _Reader, slot: Slot) -> Asked:
+    value = reader.document.text[slot.start : slot.end]
+    kind = reader.empty(value, slot.section)
+    if kind is None and words(value) in reader.labels.titles:
         kind = Empty("bare")
     return Asked(slot, "model_id", value, kind)
 
@@ -126,13 +169,14 @@ def _title(document: Document, labels: Labels, slot: Slot) -> Asked:
 class _Body:
     """One section's own text, told apart."""
 
-    def __init__(self, document: Document, labels: Labels, index: int, own: list[Slot], known: set[int]) -> None:
+    def __init__(self, reader: _Reader, index: int, own: list[Slot], known: set[int]) -> None:
         """*own*: labelled slots of the section; *known*: places of labels whose fact is known."""
         self.ours: list[tuple[int, int]] = []
-        self.document = document
-        self.labels = labels
+        self.reader = reader
+        self.document = reader.document
+        self.labels = reader.labels
         self.index = index
-        self.section = document.sections[index]
+        self.section = reader.document.sections[index]
         self.own = own
         self.known = known
 
@@ -154,7 +198,7 @@ class _Body:
                 content.pop()
                 continue
             words = slots.after_marker(self.document.text, start, end) if block.kind == "list" else start
-            kind = empty(self.document, self.labels, self.document.text[words:end], self.section)
+            kind = self.reader.empty(self.document.text[words:end], self.index)
             named = self.labels.variable(kind.variable) if kind else None
             if named is not None:
                 taken = taken or (fact is not None and named == fact[0])
@@ -166,8 +210,7 @@ class _Body:
             return
         if content:
             value = self.document.text[content[0].start : content[-1].end].replace("\r\n", "\n")
-            whole = self.document.text[self.section.start : self.section.end]
-            kind = Empty("generated") if placeholders.is_generated(value, whole) else None
+            kind = Empty("generated") if generated.is_generated(value, self.reader.around(self.index)) else None
             yield self._one(content[0].start, content[-1].end, fact[0], kind, fallback=fact[1])
         else:
             place = _place(self.document, self.labels, self.section, at_end=fact[0] in self.labels.body_at_end)
@@ -182,7 +225,7 @@ class _Body:
         text, start, end = self.document.text, block.start, block.end
         if block.kind in ("comment", "rule") or any(one[0] <= start and end <= one[1] for one in self.ours):
             return "inert", start, end
-        if block.kind == "paragraph" and placeholders.is_guidance(text[start:end], self.labels.boilerplate):
+        if block.kind == "paragraph" and _is_no_answer(text[start:end], self.labels):
             start = max(text.rfind("\n", start, end) + 1, start)
             if start == block.start:
                 return "inert", start, end
@@ -205,15 +248,22 @@ class _Body:
         found = set()
         for slot in self.own:
             # A list item that merely looks like `word: value` is content, unless the word is known.
-            if slot.at in self.known or (slot.start == slot.end and not slot.plain):
+            if slot.at in self.known or (not slot.plain and (slot.start == slot.end or self._asks_below(slot))):
                 for place in (slot.at, slot.start):
                     number = bisect_right(starts, place) - 1
                     if number >= 0 and place < max(self.section.blocks[number].end, starts[number] + 1):
                         found.add(number)
         return found
 
+    def _asks_below(self, slot: Slot) -> bool:
+        """Return whether what *slot* asks for stands in a block below its label."""
+        text = self.document.text
+        return "\n" in text[slot.at : slot.start] and self._asks(text[slot.start : slot.end])
+
     def _asks(self, value: str) -> bool:
-        return placeholders.find(value, self.labels.names, self.document.references) is not None
+        return (
+            placeholders.find(value, self.labels.names, self.document.references, self.labels.placeholders) is not None
+        )
 
 
 def _place(document: Document, labels: Labels, section: Section, *, at_end: bool) -> int:
@@ -224,10 +274,10 @@ def _place(document: Document, labels: Labels, section: Section, *, at_end: bool
     place = section.start
     for block in section.blocks:
         text = document.text[block.start : block.end]
-        advice = block.kind == "paragraph" and placeholders.is_guidance(text, labels.boilerplate)
+        advice = block.kind == "paragraph" and _is_no_answer(text, labels)
         if not at_end and block.kind != "comment" and not advice:
             break
-        if at_end and block.kind == "comment" and place > section.start:
+        if at_end and leads_over(document, block) and place > section.start:
             # A comment after the last words may belong to the next heading.
             continue
         after = document.text.find("\n", block.end)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from autocard.card.fact import Fact
 from autocard.card.fill import fill
-from autocard.card.labels import USER_FILE
+from autocard.card.labelfile import USER_FILE
 from autocard.errors import CardError, SettingsError
 from autocard.files import read_text
 

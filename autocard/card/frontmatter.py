@@ -28,12 +28,14 @@ class Patched:
         written: key → the value that is ours now.
         states: key → filled, refreshed, kept, removed, same or cleared.
         edits: (start, end, new text) in the old YAML.
+        theirs: key that was kept → what it loads to.
     """
 
     yaml: str
     written: dict[str, Any] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
     edits: list[tuple[int, int, str]] = field(default_factory=list)
+    theirs: dict[str, Any] = field(default_factory=dict)
 
 
 def patch(
@@ -44,6 +46,7 @@ def patch(
     *,
     overwrite: Collection[str] = (),
     newline: str = "\n",
+    rote: Mapping[str, Any] | None = None,
 ) -> Patched:
     """Return *text*, the YAML between the `---` lines, with *values* in it as far as they may be written.
 
@@ -54,11 +57,12 @@ def patch(
         pending: the same of a fill that was cut off.
         overwrite: keys that are written whoever set them.
         newline: the card's line ending.
+        rote: keys that a tool has just written, whatever it knew, and what it writes there.
 
     Raises:
         CardError: it is not a YAML mapping, or what would come out is not sure. Nothing was written.
     """
-    patcher = _Patcher(text, remembered, pending or {}, overwrite, newline)
+    patcher = _Patcher(text, remembered, pending or {}, overwrite, newline, rote=rote or {})
     patcher.run({key: cleaned for key, value in values.items() if (cleaned := yamltext.clean(value)) is not None})
     patcher.patched.yaml = _apply(text, patcher.patched.edits)
     _prove(text, patcher.patched)
@@ -82,7 +86,10 @@ class _Patcher:
         pending: Mapping[str, str],
         overwrite: Collection[str],
         newline: str,
+        *,
+        rote: Mapping[str, Any],
     ) -> None:
+        self.rote = rote
         self.text = text
         self.keys, self.blank = read_keys(text)
         self.remembered = remembered
@@ -122,15 +129,19 @@ class _Patcher:
             self.patched.states[key] = "same"
             self.patched.written[key] = value
             return
-        if is_blank(current, place.data) or is_generated(key, place.data):
+        if is_blank(current, place.data) or is_generated(key, place.data) or self._is_rote(key, place):
             self.patched.states[key] = "filled"
         elif self._is_ours(key, place) or key in self.overwrite:
             self.patched.states[key] = "refreshed"
         else:
             self.patched.states[key] = "kept"
+            self.patched.theirs[key] = place.data
             return
         self.patched.written[key] = value
         self._replace(place, yamltext.entry(key, value, 0))
+
+    def _is_rote(self, key: str, place: Key) -> bool:
+        return self.rote.get(key) is not None and place.data == self.rote[key] and YAML + key not in self.remembered
 
     def _is_ours(self, key: str, place: Key) -> bool:
         known = [_recall(source, key) for source in (self.remembered, self.pending)]
@@ -181,7 +192,7 @@ class _Patcher:
         self.patched.written[key] = [item for item in value if item in theirs or item in missing or item in known]
         if value or bad:
             self.patched.states[key] = "filled" if missing or bad else "same"
-        else:
+        if not self.patched.written[key]:
             del self.patched.written[key]
         kept = [item for item in theirs if item not in bad]
         added = [yamltext.scalar(item) for item in missing]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autocard.card import form, proof, slots, yamlkeys
+from autocard.card import form, guidance, proof, slots, yamlkeys
 from autocard.card.document import Block, Document, Section
 from autocard.card.form import Asked
 from autocard.card.labels import Labels
@@ -60,15 +60,9 @@ class _Hider:
     def _hide_advice(self, section: Section) -> None:
         """Put advice in italics, which speaks to whoever writes the card, out of its readers' sight."""
         for block in section.blocks:
-            if block.kind != "comment" and self._advises(block):
+            if block.kind != "comment" and guidance.advises(self.document, self.labels, block):
                 text = self.document.text[block.start : block.end]
-                self._edit(block.start, block.end, f"<!-- {_inside(text.strip('_*'))} -->")
-
-    def _advises(self, block: Block) -> bool:
-        """Return whether *block* speaks to whoever writes the card: a comment, or a paragraph in italics."""
-        text = self.document.text[block.start : block.end]
-        italic = block.kind == "paragraph" and text[0] in "_*" and not text.startswith("**")
-        return block.kind == "comment" or (italic and form.is_advice(text, self.labels))
+                self._edit(block.start, block.end, f"<!-- {guidance.inside(text.strip('_*'))} -->")
 
     def _subtree(self, index: int) -> list[bool]:
         section = self.document.sections[index]
@@ -167,14 +161,11 @@ class _Hider:
 
     def _guide(self, fact: str) -> str:
         kind = self.labels.kinds.get(fact)
-        return _inside(kind.guide or "not known for this run") if kind else ""
+        return guidance.inside(kind.guide or "not known for this run") if kind else ""
 
     def _guidance(self, blocks: tuple[Block, ...], fact: str) -> str:
         """Return the form's own guidance for a section, else ours."""
-        texts = [self.document.text[block.start : block.end].strip() for block in blocks if self._advises(block)]
-        words = [text.removeprefix("<!--").removesuffix("-->").strip("_* \t\r\n") for text in texts]
-        found = "\n\n".join(_inside(text) for text in words if text).replace("\r\n", "\n")
-        return found or (self._guide(fact) if fact else "")
+        return guidance.of_blocks(self.document, self.labels, blocks) or (self._guide(fact) if fact else "")
 
     def _remember(self, name: str, chunk: str) -> str:
         self.memory[name_for(HIDDEN + name, self.memory)] = chunk
@@ -182,8 +173,3 @@ class _Hider:
 
     def _edit(self, start: int, end: int, text: str) -> None:
         self.edits.append(Edit(start, end, text, len(self.edits)))
-
-
-def _inside(text: str) -> str:
-    """Return *text* so that it cannot end the comment that it stands in."""
-    return text.replace("-->", "").replace("<!--", "")

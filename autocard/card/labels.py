@@ -1,4 +1,4 @@
-"""The table of words: which label or heading of a form asks for which fact. Data in templates/labels.yaml, and users'.
+"""The table of words: which label or heading of a form asks for which fact. Read by `labelfile`.
 
 One rule: no form is known here, only words; a form that uses other words brings a file of its own.
 """
@@ -10,16 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal
-
-import yaml
-
-from autocard.errors import SettingsError
-
-USER_FILE = "autocard.labels.yaml"
-"""A user's own words, beside the card or beside the template."""
+from typing import Literal
 
 _LINK = re.compile(r"\[([^\[\]]*)\]\([^()]*\)")
 _ASIDE = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>")
@@ -61,6 +52,7 @@ class Part:
         body: the fact that its own text is.
         lines: facts that stand in it as labelled lines.
         level: heading level that it always has (0: that of its neighbours).
+        asked: it is filled where a form has it, and never added.
         parts: its subsections.
     """
 
@@ -69,7 +61,13 @@ class Part:
     body: str = ""
     lines: tuple[str, ...] = ()
     level: int = 0
+    asked: bool = False
     parts: tuple[Part, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called in the memory: its section, or the fact that its text is."""
+        return self.section or self.body
 
     def facts(self) -> Iterator[str]:
         """Yield its own facts and those of its parts."""
@@ -80,29 +78,46 @@ class Part:
             yield from part.facts()
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True)
 class Labels:
-    """The table, ready to be asked. Words are kept as `words` returns them."""
+    """The table, ready to be asked. Words are kept as `words` returns them.
 
-    kinds: dict[str, Kind]
+    Attributes:
+        outline: what a card has, in customary order.
+        variables: other names of facts in template variables.
+        titles: titles that are a form's own, not a model's.
+        boilerplate: beginnings of a form's own sentences.
+        body_at_end: facts that stand after the labelled lines of their section.
+        section_bodies: section → the fact that its own text is.
+        appended: facts that are added to their section even where a person wrote something.
+        outdated: beginnings of sentences that a filled card does not need.
+        placeholders: whole texts, lower case, that a user's form has where nothing stands yet.
+        kinds: fact → what the table says of it.
+        names: variables that mean something.
+        sections_by_word, fact_by_word, fallback: word → what it asks for.
+        under: (section, word) → the fact that the word asks for only there; *below*: these words.
+    """
+
     outline: tuple[Part, ...]
     variables: dict[str, str]
-    titles: frozenset[str]
+    titles: set[str]
     boilerplate: tuple[str, ...]
     body_at_end: frozenset[str]
     section_bodies: dict[str, str]
     appended: frozenset[str]
     outdated: tuple[str, ...]
+    placeholders: set[str] = field(default_factory=set)
+    kinds: dict[str, Kind] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
-    _sections: dict[str, set[str]] = field(default_factory=dict)
-    _words: dict[str, str] = field(default_factory=dict)
-    _under: dict[tuple[str, str], str] = field(default_factory=dict)
-    _fallback: dict[str, str] = field(default_factory=dict)
-    _below: set[str] = field(default_factory=set)
+    sections_by_word: dict[str, set[str]] = field(default_factory=dict)
+    fact_by_word: dict[str, str] = field(default_factory=dict)
+    under: dict[tuple[str, str], str] = field(default_factory=dict)
+    fallback: dict[str, str] = field(default_factory=dict)
+    below: set[str] = field(default_factory=set)
 
     def sections_of(self, heading: str) -> set[str]:
         """Return the names of the sections that *heading* is a word for."""
-        return self._sections.get(words(heading), set())
+        return self.sections_by_word.get(words(heading), set())
 
     def heading(self, title: str, path: Sequence[str]) -> tuple[str, bool] | None:
         """Return the fact that the text below the heading *title* is, as `fact` does for labels."""
@@ -121,13 +136,13 @@ class Labels:
         The second value says that it asks only if nothing else in the form does.
         """
         word = words(label)
-        for heading in reversed(path) if word in self._below else ():
+        for heading in reversed(path) if word in self.below else ():
             for section in sorted(self.sections_of(heading)):
-                if (section, word) in self._under:
-                    return self._under[section, word], False
-        if word in self._words:
-            return self._words[word], False
-        return (self._fallback[word], True) if word in self._fallback else None
+                if (section, word) in self.under:
+                    return self.under[section, word], False
+        if word in self.fact_by_word:
+            return self.fact_by_word[word], False
+        return (self.fallback[word], True) if word in self.fallback else None
 
     def part_of(self, body: str) -> Part | None:
         """Return the part of the outline whose own text is the fact *body*."""
@@ -144,7 +159,7 @@ class Labels:
         return self.kinds[fact].title if fact in self.kinds else fact.replace("_", " ").capitalize()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def words(label: str) -> str:
     """Return *label* as it is compared: lower case, letters and digits, no numbering, nothing in brackets."""
     text = unicodedata.normalize("NFKC", label)
@@ -156,109 +171,7 @@ def words(label: str) -> str:
     return " ".join(found)
 
 
-def load(extra: Sequence[Path] = ()) -> Labels:
-    """Return the table with the words of the files *extra* added to it.
-
-    Raises:
-        SettingsError: one of them cannot be read, or has a word in a place where there is none to be.
-    """
-    return _load(tuple(extra)) if extra else _shipped_labels()
-
-
-@lru_cache(maxsize=1)
-def _shipped() -> dict[str, Any]:
-    text = (files("autocard") / "templates" / "labels.yaml").read_text(encoding="utf-8")
-    raw: dict[str, Any] = yaml.safe_load(text)
-    return raw
-
-
-@lru_cache(maxsize=1)
-def _shipped_labels() -> Labels:
-    return _load(())
-
-
-def _load(extra: tuple[Path, ...]) -> Labels:
-    raw = _shipped()
-    kinds: dict[str, Kind] = {}
-    labels = Labels(
-        kinds,
-        tuple(_part(entry, raw["facts"]) for entry in raw["outline"]),
-        {**raw["variables"]},
-        frozenset(words(title) for title in raw["titles"]),
-        tuple(raw["boilerplate"]),
-        frozenset(raw["body_at_end"]),
-        raw["section_bodies"],
-        frozenset(raw["appended"]),
-        tuple(raw["outdated"]),
-    )
-    _add(labels, raw, "labels.yaml")
-    for path in extra:
-        try:
-            more = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as exc:
-            msg = f"{path}: the file of labels cannot be read ({exc}). Nothing was done."
-            raise SettingsError(msg) from exc
-        _add(labels, more, str(path))
-        labels.variables.update(_mapping(more, "variables", str(path)))
-    labels.names.update(labels.kinds, labels.variables)
-    return labels
-
-
 def _walk(parts: Sequence[Part]) -> Iterator[Part]:
     for part in parts:
         yield part
         yield from _walk(part.parts)
-
-
-def _mapping(raw: Any, key: str, where: str) -> dict[str, Any]:
-    value = raw.get(key) if isinstance(raw, dict) else raw
-    if value is None:
-        return {}
-    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        msg = f"{where}: {key}: names and what stands for them are wanted. Nothing was done."
-        raise SettingsError(msg)
-    return value
-
-
-def _texts(value: Any, where: str) -> list[str]:
-    texts = [value] if isinstance(value, str) else value
-    if texts is None:
-        return []
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        msg = f"{where}: a list of words is wanted. Nothing was done."
-        raise SettingsError(msg)
-    return texts
-
-
-def _add(labels: Labels, raw: Any, where: str) -> None:
-    for section, headings in _mapping(raw, "sections", where).items():
-        for heading in _texts(headings, f"{where}: sections.{section}"):
-            labels._sections.setdefault(words(heading), set()).add(section)  # noqa: SLF001
-    for fact, entry in _mapping(raw, "facts", where).items():
-        here = f"{where}: facts.{fact}"
-        entry = {"words": entry} if isinstance(entry, list | str) else entry  # noqa: PLW2901
-        _mapping({"": entry}, "", here)
-        about = {key: entry[key] for key in ("title", "who", "record", "say_why", "guide", "instead") if key in entry}
-        if fact in labels.kinds or "title" not in about:
-            about = {**vars(labels.kinds.get(fact, Kind(fact, fact.replace("_", " ").capitalize()))), **about}
-        labels.kinds[fact] = Kind(**{**about, "name": fact})
-        for word in _texts(entry.get("words"), f"{here}.words"):
-            labels._words[words(word)] = fact  # noqa: SLF001
-        for word in _texts(entry.get("fallback"), f"{here}.fallback"):
-            labels._fallback[words(word)] = fact  # noqa: SLF001
-        for section, below in _mapping(entry, "under", here).items():
-            for word in _texts(below, f"{here}.under.{section}"):
-                labels._under[section, words(word)] = fact  # noqa: SLF001
-                labels._below.add(words(word))  # noqa: SLF001
-
-
-def _part(entry: dict[str, Any], facts: dict[str, Any]) -> Part:
-    body = entry.get("body", "")
-    return Part(
-        title=entry.get("title") or (facts[body]["title"] if body else ""),
-        section=entry.get("section", ""),
-        body=body,
-        lines=tuple(entry.get("lines", ())),
-        level=entry.get("level", 0),
-        parts=tuple(_part(part, facts) for part in entry.get("parts", ())),
-    )

@@ -4,7 +4,8 @@ One rule: a text is ours only if it stands there exactly as we wrote it, line en
 blank lines. Anything else is a person's.
 
 Names in the memory: a fact's name, with #2, #3 where a form asks for it more than once; "hidden:" and a name for a
-comment of ours that holds its place; "yaml:" and a key of the front matter, whose text is JSON.
+comment of ours that holds its place; "yaml:" and a key of the front matter, whose text is JSON; "added:" and the name
+of a section of the outline, whose text is the heading under which we added it.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from autocard.card.document import Document
+from autocard.card import generated
+from autocard.card.document import Document, Heading
 from autocard.card.form import Asked
-from autocard.card.placeholders import SIGNATURES
 from autocard.card.slots import Slot
 
 HIDDEN = "hidden:"
 YAML = "yaml:"
+ADDED = "added:"
+"""What the name of a heading begins with that we added, with all that stands below it."""
 SECTION = "section "
 """What the name of a hidden heading begins with, after "hidden:"."""
+_SOME = 3
+"""Texts. So many do not go by accident one by one: when all go at once, the card is another one."""
+_NEARLY_ALL = 0.9
 _TELLING = 20
 """Characters. A text of ours this long is known again wherever it stands."""
 
@@ -54,15 +60,26 @@ class Found:
     Attributes:
         ours: those that were found, in order.
         gone: facts whose text stands nowhere any more.
+        added: number of a section that we added → its name in the outline.
+        rewritten: a tool has written the whole card anew: nobody removed ours one by one.
+        restored: a person has put a card of their own in the place of the one that we filled: the same.
     """
 
     ours: list[Ours] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
+    added: dict[int, str] = field(default_factory=dict)
+    rewritten: bool = False
+    restored: bool = False
 
 
 def fact_of(name: str) -> str:
     """Return the fact that the text called *name* in the memory was written for."""
     return name.removeprefix(HIDDEN).partition("#")[0]
+
+
+def is_text(name: str) -> bool:
+    """Return whether *name* is that of a fact's own text: no key, no comment and no heading."""
+    return not name.startswith((YAML, HIDDEN, ADDED))
 
 
 def name_for(fact: str, taken: Iterable[str]) -> str:
@@ -80,14 +97,19 @@ def locate(
     asked: list[Asked],
     remembered: Mapping[str, str],
     pending: Mapping[str, str],
+    *,
+    other_run: bool = False,
 ) -> Found:
-    """Return where the texts that we *remembered* (or were about to write when we were cut off: *pending*) stand."""
+    """Return where the texts that we *remembered* (or were about to write when we were cut off: *pending*) stand.
+
+    *other_run*: they were written by another run than the one whose facts are at hand.
+    """
     found = Found()
     used: set[int] = set()
-    wanted = {name: text for name, text in remembered.items() if not name.startswith(YAML) and text.strip()}
+    wanted = {name: text for name, text in remembered.items() if _stands(name, text)}
     for source, counts in ((wanted, True), (pending, False)):
         for name, text in source.items():
-            if name.startswith(YAML) or not text.strip():
+            if not _stands(name, text):
                 continue
             one = _find(document, asked, name, text, used)
             if one is not None:
@@ -98,9 +120,61 @@ def locate(
     found.gone -= {one.fact for one in found.ours}
     found.ours.sort(key=lambda one: one.start)
     if wanted and not found.ours and _replaced(document, asked, found.gone):
-        # Another tool has written the whole card anew: nobody removed our lines one by one.
+        found.rewritten = True
         found.gone.clear()
+    found.added = _added(document, {**pending, **remembered}, found.ours)
+    if not found.rewritten and _restored(document, wanted, {**pending, **remembered}, found, other_run=other_run):
+        edited = _edited(asked, found.gone)
+        if 2 * len(edited) < len(found.gone):
+            found.restored = True
+            found.gone = edited
     return found
+
+
+def _restored(
+    document: Document, wanted: Mapping[str, str], remembered: Mapping[str, str], found: Found, *, other_run: bool
+) -> bool:
+    """Return whether what we wrote went with the card it stood in, rather than text by text."""
+    if not found.gone:
+        return False
+    if not found.ours:
+        return other_run or len(wanted) >= _SOME
+    if len(wanted) < _SOME or len(found.ours) > (1 - _NEARLY_ALL) * len(wanted):
+        return False
+    # A person's own card may say one thing as we do; it does not have our headings.
+    headings = {text for name, text in remembered.items() if name.startswith(ADDED)}
+    return not any(one.heading and heading_text(document, one.heading) in headings for one in document.sections)
+
+
+def _edited(asked: list[Asked], gone: set[str]) -> set[str]:
+    """Return the facts among *gone* in whose place a person's text stands."""
+    return {one.fact for one in asked if one.fact in gone and one.empty is None and not one.fallback}
+
+
+def _stands(name: str, text: str) -> bool:
+    return not name.startswith((YAML, ADDED)) and bool(text.strip())
+
+
+def heading_text(document: Document, heading: Heading) -> str:
+    """Return the lines of *heading*, to be compared."""
+    return document.text[heading.start : heading.end].replace("\r\n", "\n").rstrip("\n")
+
+
+def _added(document: Document, remembered: Mapping[str, str], ours: list[Ours]) -> dict[int, str]:
+    """Return the sections that we added: those below our headings where something of ours stands."""
+    wanted: dict[str, list[str]] = {}
+    for name, text in remembered.items():
+        if name.startswith(ADDED):
+            wanted.setdefault(text, []).append(fact_of(name.removeprefix(ADDED)))
+    starts = [one.start for one in ours]
+    added: dict[int, str] = {}
+    for number, section in enumerate(document.sections if wanted else ()):
+        if section.heading is None:
+            continue
+        names = wanted.get(heading_text(document, section.heading))
+        if names and bisect_left(starts, section.start) < bisect_left(starts, section.extent):
+            added[number] = names.pop(0)
+    return added
 
 
 def same(a: str, b: str) -> bool:
@@ -176,6 +250,8 @@ def _is_heading_start(document: Document, offset: int) -> bool:
 
 def _replaced(document: Document, asked: list[Asked], gone: set[str]) -> bool:
     """Return whether the card looks like one that a tool has just written, rather than one that a person cleared."""
-    if any(signature in document.text for signature in SIGNATURES):
+    if generated.wrote(document.text):
         return True
-    return sum(one.fact in gone and one.empty is not None and not one.blank for one in asked) > 1
+    empty = [one.empty for one in asked if one.fact in gone and one.empty is not None and not one.blank]
+    # Nobody types a tool's own sentences where ours stood.
+    return len(empty) > 1 or any(one.notation == "generated" for one in empty)

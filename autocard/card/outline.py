@@ -6,11 +6,12 @@ that is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 
 from autocard.card.document import Document, Section
 from autocard.card.labels import Labels, Part
+from autocard.card.slots import Slot
 from autocard.card.writing import Edit, Writer, end_of_text
 
 
@@ -21,10 +22,14 @@ class Addition:
     Attributes:
         edit: the change.
         texts: fact → its text in the chunk, as it will be read again.
+        headings: name of a section in the outline → its heading in the chunk.
+        parent: number of the section that it is added to; None: it is one of the main sections.
     """
 
     edit: Edit
     texts: dict[str, str] = field(default_factory=dict)
+    headings: dict[str, str] = field(default_factory=dict)
+    parent: int | None = None
 
 
 class Outline:
@@ -37,8 +42,11 @@ class Outline:
         writer: Writer,
         line: Callable[[str], str],
         block: Callable[[str], str],
+        *,
+        added: Collection[int] = (),
     ) -> None:
-        """*line* and *block* return a fact's text in these two shapes."""
+        """*line* and *block* return a fact's text in these two shapes; *added*: sections that are ours."""
+        self.added = added
         self.document = document
         self.labels = labels
         self.writer = writer
@@ -59,68 +67,147 @@ class Outline:
         self.top = self._top_level()
 
     def additions(self, missing: set[str]) -> Iterator[Addition]:
-        """Yield the sections for the facts in *missing*."""
-        yield from self._under(None, self.labels.outline, missing)
+        """Yield the sections for the facts in *missing*, and the lines that sections of ours lack."""
+        yield from self._under(None, self.labels.outline, missing, self.top)
 
-    def _under(self, parent: Section | None, parts: tuple[Part, ...], missing: set[str]) -> Iterator[Addition]:
-        level = parent.level + 1 if parent else self.top
+    def _under(
+        self, parent: Section | None, parts: tuple[Part, ...], missing: set[str], level: int
+    ) -> Iterator[Addition]:
         for number, part in enumerate(parts):
             wanted = missing & set(part.facts())
-            if not wanted:
+            if not wanted or part.asked:
                 continue
             section = self._section(part, parent)
-            if section is None:
-                yield self._add(part, wanted, part.level or level, self._place(parent, parts, number))
+            if section is not None:
+                yield from self._lines(section, part, missing)
+                yield from self._under(section, part.parts, missing, section.level + 1)
+            elif inner := self._inner(part, parent):
+                # The form has what stands in this section, but not the section: the rest goes beside what it has.
+                yield from self._under(parent, part.parts, missing, inner[0].level)
+            elif (elsewhere := self._elsewhere(part)) is not None:
+                yield from self._under(self._above(elsewhere), part.parts, missing, elsewhere.level)
             else:
-                yield from self._under(section, part.parts, missing)
+                yield self._add(part, wanted, part.level or level, self._place(parent, parts, number), parent)
 
     def _section(self, part: Part, parent: Section | None) -> Section | None:
         """Return the section of the document that *part* is, below *parent* if it can be."""
         found = list(self._by_fact.get(part.body, ())) if part.body else []
         if part.section:
-            found += [section for section in self._by_name.get(part.section, ()) if section not in found]
+            found += self._by_name.get(part.section, ())
             found.sort(key=lambda section: section.start)
         inside = [one for one in found if parent and parent.start <= one.start and one.extent <= parent.extent]
         return next(iter(inside or found), None)
 
-    def _add(self, part: Part, wanted: set[str], level: int, place: int) -> Addition:
-        texts: dict[str, str] = {}
-        chunk = "\n\n".join(self._render(part, wanted, level, texts))
-        return Addition(self.writer.section(place, chunk), texts)
+    def _inner(self, part: Part, parent: Section | None) -> list[Section]:
+        """Return the sections of the document that are parts of *part*, which is not there, and stand in its place."""
+        if part.body or part.lines:
+            return []
+        found = [self._section(one, parent) or self._inner(one, parent) for one in part.parts]
+        flat = [one for entry in found for one in (entry if isinstance(entry, list) else [entry])]
+        return sorted((one for one in flat if self._sibling(one, parent)), key=lambda one: one.start)
 
-    def _render(self, part: Part, wanted: set[str], level: int, texts: dict[str, str]) -> Iterator[str]:
-        yield self.writer.heading(part.title, level)
+    def _elsewhere(self, part: Part) -> Section | None:
+        """Return a section of the form that belongs into *part*, which is not there, and stands by itself."""
+        if part.body or part.lines:
+            return None
+        for one in part.parts:
+            section = self._section(one, None) or self._elsewhere(one)
+            above = self._above(section) if section else None
+            if section is not None and (above is None or not self.labels.sections_of(above.path[-1])):
+                return section
+        return None
+
+    def _above(self, section: Section) -> Section | None:
+        """Return the section that *section* is a subsection of."""
+        before = self.document.sections[: self.document.section_at(section.start)]
+        return next((one for one in reversed(before) if one.heading and one.level < section.level), None)
+
+    def _lines(self, section: Section, part: Part, missing: set[str]) -> Iterator[Addition]:
+        """Yield the labelled lines that *section* lacks, if it is one that we added."""
+        number = self.document.section_at(section.start)
+        wanted = [fact for fact in part.lines if fact in missing]
+        if number not in self.added or not wanted:
+            return
+        lines = {fact: self.writer.line(self.labels.title(fact), self.line(fact)) for fact in wanted}
+        there: dict[str, Slot] = {}
+        for slot in self.writer.labelled:
+            known = self.labels.fact(slot.label, slot.path) if slot.section == number and slot.kind == "line" else None
+            if known is not None:
+                there[known[0]] = slot
+        groups: dict[str, list[str]] = {}
+        for fact in wanted:
+            above = [name for name in part.lines[: part.lines.index(fact)] if name in there]
+            groups.setdefault(above[-1] if above else "", []).append(fact)
+        for above_all, facts in groups.items():
+            chunk = "\n".join(lines[fact] for fact in facts)
+            if above_all:
+                edit = self.writer.below(there[above_all], chunk)
+            elif there:
+                edit = self.writer.above(min(there.values(), key=lambda slot: slot.at), chunk)
+            else:
+                edit = self.writer.body(section.start, section.start, chunk)
+            yield Addition(edit, {fact: self.line(fact) for fact in facts}, parent=number)
+
+    def _add(self, part: Part, wanted: set[str], level: int, place: int, parent: Section | None) -> Addition:
+        made = Addition(Edit(place, place, ""), parent=self.document.section_at(parent.start) if parent else None)
+        chunk = "\n\n".join(self._render(part, wanted, level, made))
+        return replace(made, edit=self.writer.section(place, chunk))
+
+    def _render(self, part: Part, wanted: set[str], level: int, made: Addition) -> Iterator[str]:
+        heading = self.writer.heading(part.title, level)
+        made.headings[part.name] = heading
+        yield heading
         own = [fact for fact in part.lines if fact in wanted]
         if own:
-            texts.update({fact: self.line(fact) for fact in own})
-            yield "\n".join(self.writer.line(self.labels.title(fact), texts[fact]) for fact in own)
+            made.texts.update({fact: self.line(fact) for fact in own})
+            yield "\n".join(self.writer.line(self.labels.title(fact), made.texts[fact]) for fact in own)
         if part.body in wanted:
-            texts[part.body] = self.block(part.body)
-            yield texts[part.body]
+            made.texts[part.body] = self.block(part.body)
+            yield made.texts[part.body]
         for inner in part.parts:
             if wanted & set(inner.facts()):
-                yield from self._render(inner, wanted, level + 1, texts)
+                yield from self._render(inner, wanted, level + 1, made)
 
     def _place(self, parent: Section | None, parts: tuple[Part, ...], number: int) -> int:
         """Return where the part *number* of *parts* goes, none of which may be there."""
         if parts[number].level:
             return len(self.document.text)
         for part in reversed(parts[:number]):
-            if (section := self._section(part, parent)) is not None and self._sibling(section, parent):
-                return self._end_of(section)
+            if there := self._siblings(part, parent):
+                return self._end_of(there[-1])
         for part in parts[number + 1 :]:
-            if (section := self._section(part, parent)) is not None and self._sibling(section, parent):
-                assert section.heading is not None  # noqa: S101 - only sections with headings are returned
-                return section.heading.start
+            if there := self._siblings(part, parent):
+                assert there[0].heading is not None  # noqa: S101 - only sections with headings are returned
+                return there[0].heading.start
         if parent is not None:
-            return self._end_of(parent)
+            return self._end_of_own(parent)
         return len(self.document.text)
+
+    def _siblings(self, part: Part, parent: Section | None) -> list[Section]:
+        """Return the sections that *part* is, or that are parts of it, where they stand beside each other."""
+        section = self._section(part, parent)
+        if section is None:
+            return self._inner(part, parent)
+        return [section] if self._sibling(section, parent) else []
 
     def _sibling(self, section: Section, parent: Section | None) -> bool:
         """Return whether *section* stands where a part below *parent* would."""
         if parent is not None:
-            return parent.start <= section.start and section.extent <= parent.extent
+            return section is not parent and parent.start <= section.start and section.extent <= parent.extent
         return section.level <= self.top and not (self.has_title and section.level == 1)
+
+    def _end_of_own(self, parent: Section) -> int:
+        """Return where *parent* ends, before a last subsection that merely stands there because it is the last."""
+        last = [
+            one
+            for part in self.labels.outline
+            if part.level
+            for one in [self._section(part, parent)]
+            if one is not None and one is not parent and self._sibling(one, parent) and one.extent == parent.extent
+        ]
+        if last and last[0].heading is not None:
+            return last[0].heading.start
+        return self._end_of(parent)
 
     def _end_of(self, section: Section) -> int:
         """Return where *section* with its subsections ends, before comments that lead over to the next heading."""
@@ -131,4 +218,5 @@ class Outline:
         """Return the level that the document's main sections have."""
         mine = {part.section for part in self.labels.outline if part.section}
         levels = [section.level for name in mine for section in self._by_name.get(name, ())]
+        levels = levels or [section.level for sections in self._by_name.values() for section in sections]
         return min((level for level in levels if level > 1 or not self.has_title), default=2)

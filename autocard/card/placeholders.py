@@ -41,7 +41,11 @@ _ASKS = (
 )
 """What the text between square brackets begins with, in lower case and up to a word's end, when it asks."""
 
+_ASKING = re.compile(rf"(?:{'|'.join(sorted(_ASKS, key=len, reverse=True))})(?![^\W_])", re.IGNORECASE)
 _BARE = {"more information needed", "more information is needed", "todo", "tbd", "tba", "...", "…", "model id"}
+_LONGEST_BARE = max(map(len, _BARE)) + 20
+_OPENING = frozenset("[{<(`*_-+")
+"""What a placeholder that is no word begins with, emphasis and items of a list included."""
 _TRAILING = ("(forthcoming", "(to be added", "(to be completed", "(coming soon")
 
 
@@ -58,29 +62,36 @@ class Empty:
     variable: str = ""
 
 
-def find(value: str, variables: Collection[str] = (), references: Collection[str] = ()) -> Empty | None:
+def find(
+    value: str, variables: Collection[str] = (), references: Collection[str] = (), own: Collection[str] = ()
+) -> Empty | None:
     """Return what kind of placeholder *value* is, or None if it is a value.
 
     Args:
         value: Markdown of a slot, comments already taken off its ends.
         variables: names of template variables that mean something; an inline-code name counts only if it is one.
         references: link references that the document defines (`[Name]: …`), upper case: they are links.
+        own: texts that a user's form has where nothing stands yet, lower case.
     """
     text = value.strip()
     if not text:
         return Empty("blank")
-    if len(text) > _LONGEST:
+    if len(text) > _LONGEST or (len(text) > _LONGEST_BARE and text[0] not in _OPENING and text[-1] != "`" and not own):
         return None
     if "\n" in text:
         # A form's field may stand in two lines; each must ask.
-        parts = [find(line, variables, references) for line in text.split("\n") if line.strip()]
+        parts = [find(line, variables, references, own) for line in text.split("\n") if line.strip()]
         return parts[0] if len(parts) <= 3 and all(parts) else None  # noqa: PLR2004
     text = _unwrapped(text)
+    if text.lower() in own:
+        return Empty("bare")
     return _variable(text, variables) or _words(text, references)
 
 
 def _unwrapped(text: str) -> str:
     """Return *text* without the emphasis that is around all of it."""
+    if text[0] not in "*_":
+        return text
     for mark in ("**", "__", "*", "_"):
         inner = text[len(mark) : -len(mark)]
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark) and mark[0] not in inner:
@@ -120,19 +131,21 @@ def _between(inner: str) -> list[str]:
 
 def _words(text: str, references: Collection[str]) -> Empty | None:
     """Recognise `[More Information Needed]`, `[Insert …]`, `...` and what goes with them."""
-    plain = text.lower().rstrip(".").strip() if text.strip(".") else text
-    if plain in _BARE:
-        return Empty("bare")
+    if len(text) <= _LONGEST_BARE:
+        plain = text.lower().rstrip(".").strip() if text.strip(".") else text
+        if plain in _BARE:
+            return Empty("bare")
     if text.startswith("(") and text.endswith(")") and text.lower().startswith(_TRAILING):
         return Empty("bare")
+    if not text.startswith("["):
+        return None
     text = text.rstrip(".")
     inner = text[1:-1].strip()
-    if not (text.startswith("[") and text.endswith("]")) or "[" in inner or "]" in inner:
+    if not text.endswith("]") or "[" in inner or "]" in inner:
         return None
     if " ".join(inner.upper().split()) in references:
         return None
-    asks = any(inner.lower().startswith(ask) and not inner[len(ask) : len(ask) + 1].isalnum() for ask in _ASKS)
-    return Empty("bracket") if asks else None
+    return Empty("bracket") if _ASKING.match(inner) else None
 
 
 def is_guidance(paragraph: str, boilerplate: Sequence[str]) -> bool:
@@ -145,51 +158,3 @@ def is_guidance(paragraph: str, boilerplate: Sequence[str]) -> bool:
             alone = inner.replace("**", "") if mark == "*" else inner
             return re.search(r"(?<!\w)_|_(?!\w)", alone) is None if mark == "_" else "*" not in alone
     return text.startswith(tuple(boilerplate))
-
-
-_GENERATED_STARTS = (
-    "This model was trained from scratch on ",
-    "This model is a fine-tuned version of [",
-    "The following hyperparameters were used during training:",
-    "The following `bitsandbytes` quantization config was used during training:",
-)
-_BY_TRL = "It has been trained using [TRL](https://github.com/huggingface/trl)"
-_TRL_METHOD = re.compile(
-    r"This model was trained with [A-Z][\w-]{1,40}(?:, a method introduced in \[[^\]\n]{1,300}\].{0,300})?\.?"
-)
-_VERSION = re.compile(
-    r"- (?:PEFT|TRL|Transformers|Pytorch|PyTorch|Datasets|Tokenizers|Accelerate|Python|Sentence Transformers):? "
-    r"[0-9][\w.+-]{0,60}"
-)
-_ST_FIGURE = re.compile(r"\d{1,12}\.\d{3} (?:kWh|kg of CO2)")
-_BY_CODECARBON = "Carbon emissions were measured using [CodeCarbon](https://github.com/mlco2/codecarbon)."
-SIGNATURES = (
-    "<!-- This model card has been generated automatically according to the information the Trainer had access to.",
-    _BY_TRL,
-)
-"""What a whole card bears that one of the trainers has just written."""
-
-
-def is_generated(value: str, section: str = "") -> bool:
-    r"""Return whether *value* is text that Trainer, TRL, PEFT or sentence-transformers writes, unchanged in kind.
-
-    Args:
-        value: Markdown of a slot, line endings as "\n".
-        section: the text of its section, which tells whose figures stand there.
-    """
-    text = value.strip()
-    if not text.startswith(("- ", "Th", *"0123456789")):
-        return False
-    lines = [line.rstrip() for line in text.split("\n") if line.strip()]
-    if not lines:
-        return False
-    if all(_VERSION.fullmatch(line) for line in lines):
-        return True
-    if _BY_CODECARBON in section and _ST_FIGURE.fullmatch(text):
-        return True
-    if lines[0].startswith(_GENERATED_STARTS):
-        after = lines[1:]
-        if after and after[0].startswith("It achieves the following results"):
-            after = after[1:]
-        return all(line.startswith("- ") or _BY_TRL in line for line in after)
-    return _TRL_METHOD.fullmatch(text) is not None

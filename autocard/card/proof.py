@@ -91,6 +91,8 @@ def _reads_the_same(before: Document, first: int, last: int, edits: Sequence[Edi
     start, end = _start(before.sections[first]), before.sections[last].end
     stop = following[0].start if following else end
     own = [edit for edit in edits if start <= edit.start and edit.end <= end]
+    if _is_apart(before.sections[first], own[0]):
+        start = own[0].start
     pieces, shifts = [], []
     at, moved = start, 0
     for edit in own:
@@ -101,7 +103,7 @@ def _reads_the_same(before: Document, first: int, last: int, edits: Sequence[Edi
     after = Document("".join([*pieces, before.text[at:stop]]), part=True)
     there = {(start + place, kind, text) for place, kind, text in _landmarks(after, after.sections)}
     sections = before.sections[first : last + 1]
-    wanted = sorted(_landmarks(before, sections))
+    wanted = sorted(mark for mark in _landmarks(before, sections) if mark[0] >= start)
     if following and following[0].heading:
         head = following[0].heading
         wanted.append((head.start, f"h{head.level}", before.text[head.start : head.end].rstrip()))
@@ -113,9 +115,42 @@ def _reads_the_same(before: Document, first: int, last: int, edits: Sequence[Edi
         if number < len(shifts) and shifts[number][0] < place + len(text):
             # Something was written inside it: a title, a cell, the value of a commented place.
             continue
+        if kind not in _WHOLE and _goes_on(before.text, own, number, place, place + len(text)):
+            continue
         if (place + shift, kind, text) not in there:
             msg = f"line {before.line_number(place)} would read differently; the card was left alone"
             raise CardError(msg)
+
+
+_WHOLE = ("code", "comment", "html", "table", "h1", "h2", "h3", "h4", "h5", "h6")
+"""Kinds of blocks that nothing can be put beside so that it becomes part of them."""
+
+
+_NEAR = 1000
+"""Characters. What lies further apart is not on the same lines, or on no line that anybody would write."""
+
+
+def _goes_on(text: str, edits: Sequence[Edit], number: int, start: int, end: int) -> bool:
+    """Return whether one of *edits* (the first after the block's start: *number*) stands beside a block, on its lines.
+
+    A line that was added to a list, or a value behind an empty label, makes the block longer.
+    """
+    for edit in edits[max(0, number - 1) : number + 1]:
+        first, last = (edit.end, start) if edit.end <= start else (end, edit.start)
+        gap = text[first:last] if last - first <= _NEAR else "far"
+        if not gap.strip() and (gap.count("\n") <= 1 or (edit.joins and first == end)):
+            return True
+    return False
+
+
+def _is_apart(section: Section, edit: Edit) -> bool:
+    """Return whether *edit* begins with a heading, which leaves what stands before it in *section* as it is.
+
+    A heading ends paragraphs, lists, tables and quotes, whatever is open in them; HTML and code may go on over it.
+    """
+    above = next((block for block in reversed(section.blocks) if block.start < edit.start), None)
+    ends = above is None or above.kind in ("paragraph", "list", "table", "quote", "rule")
+    return edit.start == edit.end and ends and edit.text.lstrip("\r\n").startswith("#")
 
 
 def _landmarks(document: Document, sections: Sequence[Section]) -> set[tuple[int, str, str]]:
@@ -125,6 +160,6 @@ def _landmarks(document: Document, sections: Sequence[Section]) -> set[tuple[int
             head = section.heading
             found.add((head.start, f"h{head.level}", document.text[head.start : head.end].rstrip()))
         for block in section.blocks:
-            if block.kind in ("code", "comment", "html", "table"):
+            if block.end > block.start:
                 found.add((block.start, block.kind, document.text[block.start : block.end]))
     return found

@@ -20,6 +20,8 @@ class Report:
             cleared (ours, no longer known), empty (nobody has filled it).
         who: machine, suggested or person: who can fill it.
         ours_before: a kept slot was written by autocard first and edited since.
+        there: what stands in a kept slot.
+        wanted: what the record has for it.
     """
 
     slot: str
@@ -28,6 +30,8 @@ class Report:
     state: State
     who: str = "machine"
     ours_before: bool = False
+    there: str = ""
+    wanted: str = ""
 
     def message(self, card: str) -> str:
         """Return what a person is told of a kept slot: where, what, and the ways on."""

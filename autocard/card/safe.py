@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from autocard.card import slots
-from autocard.card.document import inline_parser, parser
 from autocard.card.fact import escape, plain
+from autocard.card.markdown import inline_parser, parser
 
 _PIPE = re.compile(r"(?<!\\)\|")
 _TEMPLATE = re.compile(r"\{(?=[{%#])")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Literal
 
 from markdown_it.token import Token
 
-from autocard.card.document import Block, Document, Section, inline_parser
+from autocard.card.document import Block, Document, Section
+from autocard.card.markdown import inline_parser
 
 _MARKERS = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*")
 _AFTER_BOLD = re.compile(r"[ \t]*(?:\[[^\[\]\n]{0,60}\]|\([^()\n]{0,60}\))?[ \t]*[:\uff1a]")
@@ -23,6 +24,7 @@ _BREAK = re.compile(r"<br[ \t]{0,3}/?>\Z", re.IGNORECASE)
 _COLONS = ":\uff1a"
 _LONGEST_LABEL = 120
 _TITLE = re.compile(r"(?i:model card for)\s+")
+_ASKS_AT_END = re.compile(r"(?:\{\{[^{}\n]{0,200}\}\}|\{[^{}\n]{1,80}\}|\[[^\[\]\n]{1,80}\]|<<[^<>\n]{1,80}>>)\Z")
 
 Kind = Literal["line", "cell", "body", "title", "hidden"]
 
@@ -64,7 +66,10 @@ def labelled(document: Document) -> Iterator[Slot]:
 
 
 def title(document: Document) -> Slot | None:
-    """Return the slot of the document's title: its first heading of level 1, after "Model Card for"."""
+    """Return the slot of the document's title, its first heading of level 1: the name in it.
+
+    It comes after "Model Card for"; or it is what stands in braces or brackets at the end.
+    """
     for index, section in enumerate(document.sections):
         heading = section.heading
         if heading is None or heading.level != 1:
@@ -72,8 +77,10 @@ def title(document: Document) -> Slot | None:
         start = document.text.find(heading.title, heading.start, heading.end) if heading.title else -1
         if start < 0 or "\n" in heading.title:
             return None
-        prefix = _TITLE.match(heading.title)
-        return Slot("title", "title", (), start + (prefix.end() if prefix else 0), start + len(heading.title), index)
+        found = _TITLE.match(heading.title)
+        asks = _ASKS_AT_END.search(heading.title, max(0, len(heading.title) - 220))
+        lead = found.end() if found else asks.start() if asks else 0
+        return Slot("title", "title", (), start + lead, start + len(heading.title), index)
     return None
 
 
@@ -205,9 +212,11 @@ def _item_rest(document: Document, tokens: list[Token], after: int) -> tuple[int
 
 def _value_below(document: Document, slot: Slot, blocks: tuple[Block, ...], number: int) -> Slot:
     """Return *slot*, or where its label stands alone in its paragraph, the slot of the block below it."""
-    if slot.start != slot.end or document.text[slot.start : blocks[number].end].strip():
+    start, end = trim(document.text, slot.start, blocks[number].end)
+    if slot.start != slot.end or start < end:
         return slot
-    for block in islice(blocks, number + 1, None):
+    for index in range(number + 1, len(blocks)):
+        block = blocks[index]
         if block.kind == "comment":
             continue
         text = document.text[block.start : block.end]

@@ -8,29 +8,27 @@ between the two writes never makes text of ours look like a person's; then with 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from autocard import files
 from autocard import record as records
-from autocard.card import fields, forms, hide
-from autocard.card.document import Document, find_front_matter
+from autocard.card import fields, foreign, forms, hide
+from autocard.card import suggest as suggesting
+from autocard.card.document import Document
 from autocard.card.fact import Fact, escape
 from autocard.card.fill import Filled, Report, fill
-from autocard.card.labels import Labels, load
+from autocard.card.labelfile import load
+from autocard.card.labels import Labels
 from autocard.card.memory import YAML
+from autocard.card.yamlkeys import MERGED
 from autocard.errors import CardError, RecordError
 from autocard.record import RECORD_NAME, RunRecord
 
 PENDING = " (being written)"
 """What the name of a card has behind it in `slots` while the card is written."""
-
-_RUN_ID = re.compile(r"\b[0-9a-f]{12}\b")
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ class Outcome:
         reports: what became of each slot.
         warnings: what a person must be told: whole sentences, each once.
         left_alone: why the existing card was not filled; None: it was.
+        proposed: facts that were proposed rather than known.
     """
 
     card: Path
@@ -54,11 +53,36 @@ class Outcome:
     reports: tuple[Report, ...]
     warnings: tuple[str, ...] = ()
     left_alone: str | None = None
+    proposed: frozenset[str] = frozenset()
+
+    @property
+    def suggested(self) -> tuple[Report, ...]:
+        """The slots that hold a proposal, which a person has to check."""
+        return tuple(
+            report
+            for report in self.reports
+            if report.slot in self.proposed and report.state in ("filled", "refreshed", "same")
+        )
 
     @property
     def kept(self) -> tuple[Report, ...]:
         """The slots that hold a person's text where the record has another."""
         return tuple(report for report in self.reports if report.state == "kept")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What counts as the card that stands there, where the file holds something else: a trainer has written over it.
+
+    Attributes:
+        text: the card; None: there was none.
+        ours: slots that autocard wrote into it by another record (such as the Hub's), beside those it remembers.
+        remembered: those it remembers, where it is another card than the file's; None: what the record beside it says.
+    """
+
+    text: str | None
+    ours: Mapping[str, str] = field(default_factory=dict)
+    remembered: Mapping[str, str] | None = None
 
 
 @dataclass
@@ -71,7 +95,23 @@ class _Job:
     empty: str
     overwrite: Collection[str]
     labels: Labels
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    ours: Mapping[str, str] = field(default_factory=dict)
+    other_run: bool = False
+    """The record beside the card, whose `slots` are remembered, is another run's."""
+    proposed: Mapping[str, Fact] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def front(self) -> dict[str, Any]:
+        """What belongs into the front matter: the record's values, then what others bring that it does not say."""
+        known = fields.front_matter(self.record)
+        lists = {
+            key: [*known[key], *(item for item in value if item not in known[key])]
+            for key, value in self.extra.items()
+            if key in MERGED and isinstance(value, list) and isinstance(known.get(key), list)
+        }
+        return {**self.extra, **known, **lists}
 
 
 def update(
@@ -82,6 +122,9 @@ def update(
     empty: str = "comment",
     overwrite: Collection[str] = (),
     dry_run: bool = False,
+    standing: Standing | None = None,
+    extra: Mapping[str, Any] | None = None,
+    suggest: bool = False,
 ) -> Outcome:
     """Put what *record* knows into *card*, and *record* beside it as `autocard.json`.
 
@@ -92,16 +135,26 @@ def update(
         empty: how a new card shows what nobody has filled: "comment" or "placeholder".
         overwrite: names or labels of slots that are written whoever wrote there.
         dry_run: write nothing, only say what would be.
+        standing: what counts as the card, where that is not what the file holds.
+        extra: keys of the front matter that others bring (a trainer's tags); the record's values go before them.
+        suggest: propose what only a person can say (licence, developers, citation), marked as such.
 
     Raises:
         SettingsError: the template or a file of labels cannot be used. Nothing was written.
         NotWrittenError: a file could not be written. What was there before is still there.
         AbandonedError: it took too long and the caller has gone on.
     """
-    job = _Job(card, record, template, empty, overwrite, load(forms.label_files(template, card)))
+    ours = standing.ours if standing else {}
+    job = _Job(card, record, template, empty, overwrite, load(forms.label_files(template, card)), extra or {}, ours)
     slots = _remembered_slots(job)
     before, problem = _read(card)
-    target = card
+    target, in_file = card, before
+    if standing is not None:
+        before, problem = standing.text, None
+        if standing.remembered is not None:
+            slots = {**slots, card.name: dict(standing.remembered)}
+    remembered = slots.get(card.name, {})
+    job.proposed = suggesting.suggestions(record, card.parent) if suggest else suggesting.kept(remembered, before or "")
     filled: Filled | None = None
     if before is not None:
         try:
@@ -116,12 +169,18 @@ def update(
                 f"Put {card.name} right and run: autocard fill {card.name}"
             )
             before, _ = _read(target)
+            in_file = before
             filled = _again(job, target.name, before, slots)
         filled = filled or _new(job)
-    changed = filled.text != before
+    changed = filled.text != in_file
     if not dry_run:
         _write(job, target, filled, slots, changed=changed)
-    return Outcome(target, filled.text, changed, before, filled.reports, tuple(job.warnings), problem)
+    return Outcome(target, filled.text, changed, in_file, filled.reports, tuple(job.warnings), problem, _own(job))
+
+
+def _own(job: _Job) -> frozenset[str]:
+    """Return the facts that are proposals: those that the record does not know."""
+    return frozenset(job.proposed.keys() - fields.facts(job.record).keys())
 
 
 def _read(card: Path) -> tuple[str | None, str | None]:
@@ -146,12 +205,14 @@ def _remembered_slots(job: _Job) -> dict[str, dict[str, str]]:
     if not path.exists():
         return {}
     try:
-        return {name: dict(texts) for name, texts in records.load(path).slots.items()}
+        beside = records.load(path)
     except RecordError as exc:
         job.warnings.append(
             f"{exc} So what autocard wrote into {job.card.name} before counts as a person's text and is kept."
         )
         return {}
+    job.other_run = beside.run.id != job.record.run.id
+    return {name: dict(texts) for name, texts in beside.slots.items()}
 
 
 def _from_front_matter(job: _Job, text: str, slots: Mapping[str, Mapping[str, str]]) -> Filled | None:
@@ -178,19 +239,19 @@ def _again(job: _Job, name: str, text: str | None, slots: Mapping[str, Mapping[s
 
 def _fill_existing(job: _Job, name: str, text: str, slots: Mapping[str, Mapping[str, str]]) -> Filled:
     remembered = slots.get(name, {})
-    pending = slots.get(name + PENDING, {})
-    front = fields.front_matter(job.record)
-    facts = {**fields.facts(job.record), **_reasons(job, {*remembered, *pending})}
+    pending = {**job.ours, **slots.get(name + PENDING, {})}
+    facts = {**job.proposed, **fields.facts(job.record), **_reasons(job, {*remembered, *pending})}
     filled = fill(
         text,
         facts,
-        front,
+        job.front,
         remembered=remembered,
         overwrite=job.overwrite,
         pending=pending,
         labels=job.labels,
+        other_run=job.other_run,
     )
-    job.warnings += _foreign(job, text, filled)
+    job.warnings += foreign.warnings(job.card.name, text, filled.reports, job.record.run.id, job.labels)
     return _honest(filled, facts, job)
 
 
@@ -212,10 +273,10 @@ def _blank(job: _Job) -> str:
 
 def _fill_blank(job: _Job, blank: str, remembered: Mapping[str, str]) -> Filled:
     """Return *blank* filled; what nobody has filled is hidden, or stays as the form has it."""
-    facts = fields.facts(job.record)
+    facts = {**job.proposed, **fields.facts(job.record)}
     facts.update({name: fact for name, fact in _reasons(job, None).items() if name not in facts})
     yaml_only = {name: text for name, text in remembered.items() if name.startswith(YAML)}
-    filled = fill(blank, facts, fields.front_matter(job.record), remembered=yaml_only, labels=job.labels)
+    filled = fill(blank, facts, job.front, remembered=yaml_only, labels=job.labels)
     text, slots = filled.text.replace(forms.CARD_DATA + "\n", ""), filled.slots
     if job.empty == "comment":
         text, slots = hide.hide(text, job.labels, slots)
@@ -224,8 +285,7 @@ def _fill_blank(job: _Job, blank: str, remembered: Mapping[str, str]) -> Filled:
 
 def _honest(filled: Filled, facts: Mapping[str, Fact], job: _Job) -> Filled:
     """Return *filled* with those slots reported as empty that hold a reason rather than a fact."""
-    known = fields.facts(job.record)
-    reasons = facts.keys() - known.keys()
+    reasons = facts.keys() - fields.facts(job.record).keys() - job.proposed.keys()
     reports = [replace(one, state="empty") if one.slot in reasons else one for one in filled.reports]
     return replace(filled, reports=tuple(reports))
 
@@ -244,28 +304,6 @@ def _reasons(job: _Job, names: Collection[str] | None) -> dict[str, Fact]:
         if reason:
             found[name] = Fact(escape(reason) if reason.startswith("not ") else f"not known: {escape(reason)}")
     return found
-
-
-def _foreign(job: _Job, text: str, filled: Filled) -> Iterator[str]:
-    """Yield a warning where the card's CO2 figures are those of another run and stay in it."""
-    run = job.record.run.id
-    kept = {report.slot for report in filled.reports if report.state == "kept"}
-    if run is None or YAML + "co2_eq_emissions" not in kept:
-        return
-    place, _ = find_front_matter(text, text.startswith("\ufeff"))
-    try:
-        data: Any = yaml.safe_load(text[place[0] : place[1]]) if place else None
-    except yaml.YAMLError:
-        return
-    emissions = data.get("co2_eq_emissions") if isinstance(data, dict) else None
-    source = str(emissions.get("source", "")) if isinstance(emissions, dict) else ""
-    others = [name for name in _RUN_ID.findall(source) if name != run]
-    if others and run not in source:
-        yield (
-            f"{job.card.name}: its co2_eq_emissions are those of run {others[0]}, not of this run ({run}): the card "
-            "was copied, and its figures with it. They were kept, because nothing here says that autocard wrote them. "
-            f"Take this run's: autocard fill {job.card.name} --overwrite co2_eq_emissions"
-        )
 
 
 def _write(job: _Job, target: Path, filled: Filled, slots: Mapping[str, Mapping[str, str]], *, changed: bool) -> None:

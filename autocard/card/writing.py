@@ -5,11 +5,12 @@ One rule: what is there stays; only blanks and newlines are added around what is
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from autocard.card.document import Document, Section
+from autocard.card.document import Block, Document, Section
 from autocard.card.slots import Slot
 from autocard.errors import CardError
 
@@ -23,17 +24,31 @@ class Edit:
         end: offset after the last one.
         text: what stands there afterwards.
         order: the place among edits at the same offset.
+        joins: a list of labelled lines above it may go on in it.
     """
 
     start: int
     end: int
     text: str
     order: int = 0
+    joins: bool = False
 
     @property
     def key(self) -> tuple[int, bool, int]:
         """What edits are sorted by: what is put in before a place comes before what replaces it."""
         return self.start, self.end > self.start, self.order
+
+
+_ITEM = re.compile(r"(?:[-+*]|\d{1,9}[.)])[ \t]")
+_BLANKS = re.compile(r"\s*")
+_PART = "<!-- -->"
+"""What stands between two lists that would be one without it."""
+
+
+def _ends_in_item(block: str) -> bool:
+    """Return whether the last of *block* is a list, or goes on with an item's text."""
+    last = block[block.rfind("\n\n") + 2 :] if "\n\n" in block else block
+    return _ITEM.match(last) is not None or last.startswith((" ", "\t"))
 
 
 class Writer:
@@ -71,7 +86,30 @@ class Writer:
             tail = newline * 2 if below.strip() else newline
         elif start < end:
             tail = self._after(end)
-        return self._edit(start, end, lead + block.replace("\n", newline) + tail)
+        return self._edit(start, end, lead + self._parted(start, end, block).replace("\n", newline) + tail, joins=True)
+
+    def swap(self, start: int, end: int, block: str) -> Edit:
+        """Return the edit that puts *block* in the place of a text of ours between blank lines."""
+        return self._edit(start, end, self._parted(start, end, block).replace("\n", self.document.newline), joins=True)
+
+    def _parted(self, start: int, end: int, block: str) -> str:
+        """Return *block* so that no list in it becomes one with a list, or takes in indented text, beside it."""
+        if not _ITEM.match(block) and not _ends_in_item(block):
+            return block
+        text = self.document.text
+        above = [one for one in self.document.sections[self.document.section_at(start)].blocks if one.end <= start]
+        if above and above[-1].kind == "list" and _ITEM.match(block) and not self._has_labels(above[-1]):
+            block = f"{_PART}\n\n{block}"
+        blanks = _BLANKS.match(text, end)
+        after = blanks.end() if blanks else end
+        line = text.rfind("\n", end, after) + 1 or (end if text[end - 1 : end] == "\n" else 0)
+        if line and _ends_in_item(block) and (after > line or _ITEM.match(text, after)):
+            block = f"{block}\n\n{_PART}"
+        return block
+
+    def _has_labels(self, block: Block) -> bool:
+        """Return whether *block* is a list of labelled lines, which ours may go on with."""
+        return any(block.start <= slot.at < block.end and not slot.plain for slot in self.labelled)
 
     def section(self, place: int, chunk: str) -> Edit:
         """Return the edit that puts a new section at *place*, the start of a line or the end of the text."""
@@ -86,6 +124,19 @@ class Writer:
         below = text[place : self.document.line_end(self.document.body_line(place))] if place < len(text) else ""
         tail = newline * 2 if below.strip() else newline if place < len(text) or before.endswith("\n") else ""
         return self._edit(place, place, lead + chunk.replace("\n", newline) + tail)
+
+    def above(self, slot: Slot, lines: str) -> Edit:
+        """Return the edit that puts labelled *lines* above that of *slot*."""
+        start = self.document.offset(self.document.body_line(slot.at))
+        return self._edit(start, start, lines.replace("\n", self.document.newline) + self.document.newline)
+
+    def below(self, slot: Slot, lines: str) -> Edit:
+        """Return the edit that puts labelled *lines* below that of *slot*."""
+        text, newline = self.document.text, self.document.newline
+        end = self.document.line_end(self.document.body_line(slot.end))
+        after = text.find("\n", end)
+        chunk = lines.replace("\n", newline)
+        return self._edit(end, end, newline + chunk) if after < 0 else self._edit(after + 1, after + 1, chunk + newline)
 
     def replace(self, start: int, end: int, chunk: str) -> Edit:
         """Return the edit that puts *chunk* there and nothing around it."""
@@ -111,9 +162,9 @@ class Writer:
             msg = f"line {line}: the comment or code block that begins here is never closed, so nothing can follow it"
             raise CardError(msg)
 
-    def _edit(self, start: int, end: int, text: str) -> Edit:
+    def _edit(self, start: int, end: int, text: str, *, joins: bool = False) -> Edit:
         self._count += 1
-        return Edit(start, end, text, self._count)
+        return Edit(start, end, text, self._count, joins)
 
     def _after(self, end: int) -> str:
         """Return what must follow a block that ends where a placeholder did."""
@@ -158,10 +209,15 @@ class Writer:
         return styles.most_common(1)[0][0] if styles else ("- ", True, "")
 
 
+def leads_over(document: Document, block: Block) -> bool:
+    """Return whether *block* shows nothing and may belong to what follows: a comment, and no tag that closes."""
+    return block.kind == "comment" and not document.text.startswith("</", block.start)
+
+
 def end_of_text(document: Document, section: Section) -> int:
     """Return where *section*'s own text ends, before comments that lead over to the next heading."""
     blocks = list(section.blocks)
-    while len(blocks) > 1 and blocks[-1].kind == "comment" and any(one.kind != "comment" for one in blocks):
+    while len(blocks) > 1 and leads_over(document, blocks[-1]) and any(one.kind != "comment" for one in blocks):
         blocks.pop()
     if len(blocks) == len(section.blocks):
         return section.end
@@ -179,6 +235,6 @@ def apart(edits: list[Edit], newline: str) -> list[Edit]:
             ends = len(gap) - len(gap.rstrip("\n"))
             starts = edit.text[:4].replace("\r", "")
             begins = len(starts) - len(starts.lstrip("\n"))
-            edit = Edit(edit.start, edit.end, newline * max(0, 2 - ends - begins) + edit.text, edit.order)  # noqa: PLW2901
+            edit = replace(edit, text=newline * max(0, 2 - ends - begins) + edit.text)  # noqa: PLW2901
         found.append(edit)
     return found

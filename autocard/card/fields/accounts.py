@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from autocard import units
 from autocard.card.fact import Fact, escape
-from autocard.card.fields.words import since, table
+from autocard.card.fields import trust
+from autocard.card.fields.words import holes, since, table
 from autocard.record import RunRecord
 
 _PARTS = {"gpu": "GPUs", "cpu": "CPUs", "ram": "RAM"}
@@ -21,20 +22,10 @@ _NOT = "not measured"
 _GIVEN = 6
 """Digits of what a person gave."""
 
-DIFFERS = 0.05
-"""CodeCarbon's figure for the GPUs is told where it differs from the counters' by more than this share."""
+COUNTRY_MEAN = "the country's mean"
+"""In the source of an intensity that is not that of the region which was given."""
 
-J_PER_KWH = 3.6e6
-
-HOW_TO_PLACE = (
-    'CO2: not stated, because no place was given, and grids differ by a factor of 100. `country_iso_code="…"` (three '
-    "letters, such as FRA) gives one to AutoCardCallback; `AUTOCARD_COUNTRY_ISO_CODE` does the same."
-)
-READS_LOW = (
-    "Sums of components leave out fans, power supplies, boards and disks, and read low: on a desktop computer they "
-    "came to 0.71 of what a meter at the wall read (mean of 318 runs, standard deviation 0.10; worked out from the "
-    "data of [Fischer 2025](https://arxiv.org/abs/2509.22092))."
-)
+NO_PLACE = "CO2: not stated, because no place is known, and grids differ by a factor of 100."
 
 
 def total_places(record: RunRecord) -> int | None:
@@ -69,7 +60,7 @@ def co2eq(record: RunRecord) -> str | None:
     emissions = record.emissions
     if emissions.co2eq_g is None:
         return None
-    basis = "by the author's grid intensity" if given(record) else "location-based"
+    basis = f"by the grid intensity {escape(emissions.intensity_source or '')}" if given(record) else "location-based"
     basis = "; ".join(filter(None, [basis, since(record)]))
     said = f"{units.co2eq(emissions.co2eq_g, co2_digits(record))} ({basis})"
     if emissions.market_based_co2eq_g is not None:
@@ -134,10 +125,17 @@ def _sums(record: RunRecord) -> Iterator[list[str]]:
 
 def _paragraphs(record: RunRecord) -> Iterator[str]:
     """Yield what has to be said beside the table."""
-    for sentences in (_carbon(record), _boundary(record), _apart(record), _checks(record)):
+    for sentences in (_carbon(record), _boundary(record), _apart(record), _trust(record)):
         text = " ".join(sentences)
         if text:
             yield text
+
+
+def _trust(record: RunRecord) -> Iterator[str]:
+    """Yield what the figures rest on, and how far they can be trusted."""
+    yield from trust.boards(record)
+    yield from trust.uncertainty(record)
+    yield from trust.other_meters(record)
 
 
 def _carbon(record: RunRecord) -> Iterator[str]:
@@ -173,15 +171,18 @@ def _basis(record: RunRecord) -> str:
 
 def given(record: RunRecord) -> bool:
     """Return whether the grid's intensity is a person's, not a table's."""
-    return (record.emissions.intensity_source or "").startswith("given by the author")
+    return (record.emissions.intensity_source or "").startswith("given by ")
 
 
 def _whose(record: RunRecord) -> str:
     """Return in brackets where and when the grid had that intensity, and who says so."""
     emissions = record.emissions
-    where = ", ".join(filter(None, [emissions.region, emissions.country_name or emissions.country_iso_code]))
+    source = emissions.intensity_source or ""
+    # A table that does not have the region gave the country's figure: it is not the region's.
+    region = None if COUNTRY_MEAN in source else emissions.region
+    where = ", ".join(filter(None, [region, emissions.country_name or emissions.country_iso_code]))
     when = str(emissions.intensity_year) if emissions.intensity_year is not None else None
-    words = [" ".join(filter(None, [escape(where), when])), escape(emissions.intensity_source or "")]
+    words = [" ".join(filter(None, [escape(where), when])), escape(source)]
     if len({leg.intensity_g_per_kwh for leg in record.legs}) > 1:
         words.insert(0, "mean over the legs, by their energy")
     text = ", ".join(filter(None, words))
@@ -189,44 +190,52 @@ def _whose(record: RunRecord) -> str:
 
 
 def _why_no_co2(record: RunRecord) -> str:
-    emissions = record.emissions
-    if emissions.country_iso_code is None and not any(leg.place.country_iso_code for leg in record.legs):
-        return HOW_TO_PLACE
     reason = record.why_missing("emissions.co2eq_g")
+    if reason is None and not any(leg.place.country_iso_code for leg in record.legs):
+        return NO_PLACE
     return f"CO2: not stated, because {escape(reason)}." if reason else "CO2: not stated."
 
 
 def _apart(record: RunRecord) -> Iterator[str]:
     """Yield what was done twice, and what is not in the total."""
     energy = record.energy
-    repeated_j = sum(leg.repeated_j or 0 for leg in record.legs)
-    steps = sum(leg.repeated_steps or 0 for leg in record.legs)
-    if repeated_j and energy.total_kwh:
-        kwh = repeated_j / J_PER_KWH
-        share = units.percent(kwh, energy.total_kwh)
-        yield (
-            f"{units.kwh(kwh, units.MODELLED)} of it ({share}) went into {units.plural(steps, 'step')} that had to be "
-            "repeated after interruptions."
-        )
+    yield from _repeated(record)
     apart = [
         f"{what} {units.kwh(value, units.MODELLED)}"
         for what, value in (("set-up", energy.setup_kwh), ("evaluation after training", energy.evaluation_kwh))
         if value
     ]
     if apart:
-        yield f"Not in the total: {' and '.join(apart)}."
+        yield f"Not in the total: {' and '.join(apart)}, by the same means."
 
 
-def _checks(record: RunRecord) -> Iterator[str]:
-    """Yield what other instruments say of the same, and how far such a sum can be trusted."""
-    energy = record.energy
-    theirs, ours = energy.codecarbon_gpu_kwh, energy.gpu_kwh
-    if theirs is not None and ours and abs(theirs - ours) > DIFFERS * ours:
-        yield f"CodeCarbon reads {units.kwh(theirs)} for the same GPUs, the counters {units.kwh(ours)}."
-    if energy.node_meter_kwh is not None:
-        yield f"In the same time the nodes' own meters read {units.kwh(energy.node_meter_kwh)} for all that is in them."
-    elif energy.total_kwh is not None:
-        yield READS_LOW
+def _repeated(record: RunRecord) -> Iterator[str]:
+    """Yield what was done twice, because training was interrupted or by choice, and what is lost."""
+    time, kwh, total_kwh = record.time, record.energy.repeated_kwh, record.energy.total_kwh
+    if time.repeated_steps:
+        least = "at least " if any(leg.steps_unseen for leg in record.legs) else ""
+        steps = least + units.plural(time.repeated_steps, "step")
+        spent = [units.duration(time.repeated_s)] if time.repeated_s else []
+        if kwh and total_kwh:
+            spent = [f"{units.kwh(kwh, units.MODELLED)} of it ({units.percent(kwh, total_kwh)})", *spent]
+        guess = any(leg.repeated_source.startswith("estimated") for leg in record.legs)
+        yield (
+            f"{least.capitalize() if spent else ''}{' and '.join(spent) or 'An unknown part of it'} went into {steps} "
+            f"that {_again(record)}{' (estimated from the mean of longer stretches)' if guess else ''}."
+        )
+    for path, reason in record.missing.items():
+        if path.startswith("legs.") and path.endswith(".tail"):
+            yield f"Leg {int(path.split('.')[1]) + 1}: {escape(reason)}."
+
+
+def _again(record: RunRecord) -> str:
+    """Return why steps were done twice: only of a leg that did not end by itself is it known that they had to be."""
+    again = [leg for leg in record.legs if leg.repeated_steps]
+    forced = sum(leg.repeated_steps or 0 for leg in again if leg.status == "interrupted")
+    if all(leg.status == "interrupted" for leg in again):
+        return "had to be repeated after interruptions"
+    part = f", {units.count(forced)} of them after interruptions" if forced else ""
+    return f"were done again from a checkpoint{part}"
 
 
 def _boundary(record: RunRecord) -> Iterator[str]:
@@ -234,9 +243,14 @@ def _boundary(record: RunRecord) -> Iterator[str]:
     job = record.job
     if record.energy.boundary:
         yield f"What is counted: {escape(record.energy.boundary)}."
-    before = since(record)
+    before, run = holes(record), record.run
     if before:
         yield f"Training was resumed, and what came before was not recorded: {before} in these figures."
+    if run.earlier_run:
+        yield (
+            f"Training went on from weights that an earlier training of the same process (run {escape(run.earlier_run)}"
+            f") had trained for {units.plural(run.earlier_steps, 'step')}: those are not in these figures."
+        )
     expected, heard = job.nodes_expected, job.nodes_reporting
     if expected is not None and heard is not None and heard < expected:
         yield f"Only {units.count(heard)} of {units.count(expected)} nodes reported; what the others used is not in it."

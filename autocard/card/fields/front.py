@@ -50,7 +50,7 @@ def _tags(record: RunRecord) -> list[str]:
     methods = [
         _SLUG.sub("-", normalize("NFKC", adapter.method).lower()).strip("-")
         for adapter in record.adapters
-        if adapter.method
+        if adapter.method and not record.model.adapters_merged
     ]
     return list(dict.fromkeys(filter(None, methods)))
 
@@ -134,7 +134,7 @@ def _model_index(record: RunRecord) -> list[dict[str, Any]] | None:
         metrics = [
             {"type": metric.name, "value": _plain_number(metric.value), "name": metric.name}
             for metric in measures(record)
-            if metric.dataset == data.name and metric.split == "evaluation"
+            if metric.dataset == data.name and (metric.split == "prediction") == (data.used_by == "predict")
         ]
         if not metrics or not data.dataset_id or not hub_id(data.dataset_id):
             continue

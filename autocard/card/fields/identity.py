@@ -8,8 +8,8 @@ from typing import Any
 
 from autocard import units
 from autocard.card.fact import Fact, code, escape
-from autocard.card.fields.words import bullets, commit, data_name, inline, link, listed
-from autocard.record import Adapter, Model, RunRecord
+from autocard.card.fields.words import bullets, commit, data_name, inline, link, listed, quantization
+from autocard.record import Adapter, Model, Precision, RunRecord
 
 _SCRATCH = "none"
 """How `base_model_description` begins where there was no base."""
@@ -102,7 +102,7 @@ def _summary(record: RunRecord) -> Fact | None:
     base = link(model.base_model) if model.base_model else None
     if base is None and (model.base_model_description or "").startswith("a local checkpoint"):
         base = "a local checkpoint"
-    if record.adapters:
+    if record.adapters and not model.adapters_merged:
         made = f"{_article(methods[0])} {listed(escape(name) for name in methods)} adapter" if methods else "An adapter"
         made += f" for {base}" if base else ""
     elif from_scratch(model):
@@ -116,8 +116,16 @@ def _summary(record: RunRecord) -> Fact | None:
     purpose = f" for {escape(task.replace('-', ' ') if task == model.pipeline_tag else task)}{labels}" if task else ""
     named = [data_name(data) for data in record.data.train if data.dataset_id or data.description]
     data = f" on {listed(named)}" if named else ""
-    how = "trained from scratch" if from_scratch(model) else "trained"
+    how = "trained from scratch" if from_scratch(model) and not record.run.earlier_run else "trained"
+    how += f" on from the weights of run {escape(record.run.earlier_run)}" if record.run.earlier_run else ""
+    how += _merged(methods) if model.adapters_merged else ""
     return Fact(f"{made}{', ' + how + purpose + data if purpose or data or from_scratch(model) else ''}.")
+
+
+def _merged(methods: list[str]) -> str:
+    """Return by which adapters a model was trained that they are now a part of."""
+    names = f"{_article(methods[0]).lower()} {listed(escape(name) for name in methods)}" if methods else "an"
+    return f" with {names} adapter that was merged into the saved weights"
 
 
 def _article(noun: str | None) -> str:
@@ -154,6 +162,8 @@ def _repo(record: RunRecord) -> Fact | None:
     if record.code.commit:
         changed = ", with changes that are not in it" if record.code.dirty else ""
         where += f", at {commit(record.code.commit)}{changed}"
+    if record.code.note:
+        where += f" ({escape(record.code.note)})"
     return Fact(where)
 
 
@@ -167,6 +177,8 @@ def _specs(record: RunRecord) -> Fact | None:
         "Labels": _labels(model.labels),
         "Parameters": parameters(model),
         "Objective": escape(record.training.objective) if record.training.objective else None,
+        "Number formats": _formats(record.precision),
+        "Quantization of the base": quantization(record.precision.quantization),
         **{_adapter_label(record, adapter): _adapter(adapter) for adapter in record.adapters},
     }
     block = bullets(entries)
@@ -178,6 +190,17 @@ def _specs(record: RunRecord) -> Fact | None:
         f"parameters: {parameters(model)}" if parameters(model) else None,
     ]
     return Fact("; ".join(filter(None, line)) or " ".join(block.removeprefix("- ").split("\n- ")), block)
+
+
+def _formats(precision: Precision) -> str | None:
+    """Return what weights are kept, trained and multiplied in; one alone is the regime, which stands elsewhere."""
+    kinds = {
+        "weights that are not quantized" if precision.quantization else "weights": precision.weights_dtype,
+        "trained parameters": precision.trainable_dtype,
+        "matrix products": precision.compute_dtype,
+    }
+    known = {name: code(kind) for name, kind in kinds.items() if kind}
+    return ", ".join(f"{name} {kind}" for name, kind in known.items()) if len(known) > 1 else None
 
 
 def _dimension(name: str, value: int) -> str:
@@ -194,7 +217,8 @@ def _labels(labels: list[str]) -> str | None:
 
 
 def _adapter_label(record: RunRecord, adapter: Adapter) -> str:
-    return "Adapter" if len(record.adapters) == 1 else f"Adapter {code(adapter.name)}"
+    merged = ", merged into the saved weights" if record.model.adapters_merged else ""
+    return f"Adapter{merged}" if len(record.adapters) == 1 else f"Adapter {code(adapter.name)}{merged}"
 
 
 def _adapter(adapter: Adapter) -> str:
@@ -203,8 +227,17 @@ def _adapter(adapter: Adapter) -> str:
     order = [*(name for name in _SETTINGS if name in settings), *sorted(settings.keys() - _SETTINGS.keys())]
     words = "; ".join(_setting(name, settings[name]) for name in order)
     method = escape(adapter.method) if adapter.method else "method not recorded"
-    version = f" (PEFT {inline(adapter.peft_version_runtime)})" if adapter.peft_version_runtime else ""
+    version = _versions(adapter)
     return f"{method}{version}: {words}" if words else f"{method}{version}"
+
+
+def _versions(adapter: Adapter) -> str:
+    """Return the peft that ran, and the one that made the configuration where that is another."""
+    ran, made = adapter.peft_version_runtime, adapter.peft_version_created
+    if not ran:
+        return ""
+    other = f", its configuration made by PEFT {inline(made)}" if made and made != ran else ""
+    return f" (PEFT {inline(ran)}{other})"
 
 
 def _says_nothing(name: str, value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from autocard import units
@@ -27,6 +28,8 @@ _SAID_BY = {
     "CodeCarbon's configuration": "as given by the author, in CodeCarbon's configuration",
     "site file": "as given by those who run the machines",
     "the machine's firmware": "as the machine's firmware says",
+    "the cloud's metadata": "as the cloud's metadata service says",
+    "a look-up of the network address": "by a look-up of the network address, which a tunnel or proxy may mislead",
 }
 """Source of the place → words."""
 
@@ -55,11 +58,24 @@ def hardware_type(record: RunRecord, show: Callable[[str], str] = escape) -> str
     """
     hardware = record.hardware
     cpu, nodes = show(hardware.cpu_model) if hardware.cpu_model else None, hardware.nodes or 1
+    others = _of_other_legs(record, show)
     if hardware.gpus:
-        return ", ".join(filter(None, [_gpus_in_nodes(record, nodes, show), cpu]))
+        return ", ".join(filter(None, [_gpus_in_nodes(record, nodes, show), cpu])) + others
     if not without_gpu(record) or cpu is None:
         return None
-    return f"{units.count(nodes)} nodes × {cpu} (no GPU)" if nodes > 1 else f"{cpu} (no GPU)"
+    return (f"{units.count(nodes)} nodes × {cpu} (no GPU)" if nodes > 1 else f"{cpu} (no GPU)") + others
+
+
+def _of_other_legs(record: RunRecord, show: Callable[[str], str]) -> str:
+    """Return the GPUs of legs that ran on others than the last one, as in "; other legs: 2 × NVIDIA L4"."""
+    used = [Counter(device.name for host in leg.hosts for device in host.devices) for leg in record.legs]
+    others = []
+    for number, kinds in enumerate(used[:-1]):
+        if kinds == used[-1] or (not kinds and record.why_missing(f"legs.{number}.hosts.0.devices")):
+            continue
+        named = [f"{units.count(count)} × {show(name or 'a GPU without a name')}" for name, count in kinds.items()]
+        others.append(" and ".join(named) or "no GPU")
+    return f"; other legs: {', '.join(dict.fromkeys(others))}" if others else ""
 
 
 def _gpus_in_nodes(record: RunRecord, nodes: int, show: Callable[[str], str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from autocard import units
-from autocard.card.fact import Fact, escape
-from autocard.card.fields.words import bullets, inline
+from autocard.card.fact import Fact, code, escape
+from autocard.card.fields.words import bullets, commit, inline
 from autocard.record import Gpu, RunRecord
 
 _NAMES = {
@@ -28,8 +28,17 @@ _NAMES = {
 }
 """Names as their authors write them, in the order in which they are told; others follow by name."""
 
-_FRAMEWORKS = ("peft", "transformers", "torch", "datasets", "tokenizers")
-"""What PEFT's and the Trainer's own cards list under "Framework versions"."""
+_FRAMEWORKS = (
+    "peft",
+    "trl",
+    "sentence-transformers",
+    "transformers",
+    "torch",
+    "accelerate",
+    "datasets",
+    "tokenizers",
+)
+"""What the own cards of PEFT, the Trainer, TRL and sentence-transformers list under "Framework versions"."""
 
 _NO_GPU = "no GPU was used"
 """How the reason begins where there is none because none was used."""
@@ -78,12 +87,20 @@ def _infrastructure(record: RunRecord) -> Fact | None:
     if hardware.gpus:
         parts.append(f"{gpus(hardware.gpus)}{' on one of them' if 'hardware.gpus' in record.missing else ' in all'}")
     if job.world_size is not None:
-        how = f" ({escape(job.distributed)})" if job.distributed and job.distributed != "none" else ""
+        how = f" ({_parallel(record)})" if job.distributed and job.distributed != "none" else ""
         parts.append(f"{units.plural(job.world_size, 'training process', 'training processes')}{how}")
     if job.workload_manager:
         name = _MANAGERS.get(job.workload_manager.lower()) or escape(job.workload_manager)
         parts.append(f"started by {name}")
     return Fact(", ".join(parts)) if parts else None
+
+
+def _parallel(record: RunRecord) -> str:
+    """Return the kind of parallelism, and the sizes of its groups where there are several kinds."""
+    job = record.job
+    sizes = ", ".join(f"{escape(kind)} {units.count(size)}" for kind, size in job.parallelism.items())
+    kind = escape(job.distributed or "")
+    return f"{kind}: {sizes}" if len(job.parallelism) > 1 else kind
 
 
 def _hardware(record: RunRecord) -> Fact | None:
@@ -132,7 +149,18 @@ def _size(memory_bytes: int | None) -> str | None:
 
 def _software(record: RunRecord) -> Fact | None:
     lines = [_version(name, record.software[name]) for name in _ordered(record.software)]
+    lines += [line for line in [_code(record)] if line]
     return Fact(", ".join(lines), "\n".join(f"- {line}" for line in lines)) if lines else None
+
+
+def _code(record: RunRecord) -> str | None:
+    """Return which code ran, where it has no public address; where it has, the repository's slot says it."""
+    ran = record.code
+    if ran.remote or not ran.commit:
+        return None
+    script = f" {code(ran.script)}" if ran.script else ""
+    changed = ", with changes that are not in it" if ran.dirty else ""
+    return f"Training code{script} at {commit(ran.commit)}{changed}"
 
 
 def _ordered(software: dict[str, str]) -> list[str]:

@@ -7,15 +7,24 @@ import html
 from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.machines import peaks
-from autocard.card.fields.words import bullets, count_of, data_sentence, since
-from autocard.record import Dataset, Preprocessing, RunRecord, Scalar
+from autocard.card.fields.words import bullets, count_of, data_sentence, holes, listed, quantization, since
+from autocard.record import Dataset, Preprocessing, RunRecord, Scalar, Training
 
 _ENTITIES = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"})
 """What the Hub's formulas and templates would look at, beyond what `html.escape` does."""
 
+_SAME = 0.01
+"""Two figures of operations that differ by less say the same."""
+
 _EARLY = {
     "stopped": "stopped before the planned end",
     "interrupted": "interrupted before the planned end",
+}
+
+_PADDING = {
+    "longest": "to the longest row of each batch",
+    "max_length": "to a fixed length",
+    "none": "none by the collator",
 }
 
 
@@ -46,9 +55,19 @@ def _preprocessing(made: Preprocessing) -> Fact | None:
         "Longest input that it lets through": _tokens(made.max_length),
         "Longest input among the rows that were looked at": _tokens(made.longest_input),
         "Batches made by": code(made.collator) if made.collator else None,
+        "Padding": _PADDING.get(made.padding or ""),
         "Packing": _packing(made.packing),
+        "Chat template": f"SHA-256 {code(made.chat_template_sha256)}" if made.chat_template_sha256 else None,
+        "Images": _image_size(made.image_size_px),
+        "Sound": f"{units.count(made.sampling_rate_hz)} Hz" if made.sampling_rate_hz is not None else None,
     }
     return _lines(entries)
+
+
+def _image_size(sides_px: list[int]) -> str | None:
+    if len(sides_px) == 1:
+        return f"shortest edge {units.plural(sides_px[0], 'pixel')}"
+    return f"{units.count(sides_px[0])} × {units.count(sides_px[1])} pixels (height × width)" if sides_px else None
 
 
 def _tokens(count: int | None) -> str | None:
@@ -76,24 +95,10 @@ def _regime(record: RunRecord) -> Fact | None:
         return None
     notes = [escape(precision.note)] if precision.note else []
     if precision.quantization:
-        notes.append(f"base weights quantized: {_quantization(precision.quantization)}")
+        notes.append(f"base weights quantized: {quantization(precision.quantization)}")
     if precision.tf32:
         notes.append("fp32 matrix products may use TF32")
     return Fact(f"{precision.regime} ({'; '.join(notes)})" if notes else precision.regime)
-
-
-def _quantization(settings: dict[str, Scalar]) -> str:
-    """Return method and bits, then the other settings that are on."""
-    method, bits = settings.get("method"), settings.get("bits")
-    first = " ".join(filter(None, [escape(str(method)) if method else "", f"{bits} bits" if bits else ""]))
-    others = [
-        f"{escape(name.replace('_', ' '))} {escape(str(value))}"
-        if value is not True
-        else escape(name.replace("_", " "))
-        for name, value in settings.items()
-        if name not in {"method", "bits"} and value not in (None, False)
-    ]
-    return ", ".join(filter(None, [first, *others]))
 
 
 def _hyperparameters(record: RunRecord) -> Fact | None:
@@ -108,6 +113,7 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
         "Optimizer": escape(training.optimizer) if training.optimizer else None,
         "Learning-rate schedule": escape(training.scheduler) if training.scheduler else None,
         "Seed": str(seed) if seed is not None else None,
+        "Layers run with": _execution(training),
         "Ended": _EARLY.get(run.status or ""),
     }
     changed = [name for name in training.non_default if name in training.hyperparameters]
@@ -119,6 +125,18 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
         return None
     line = "; ".join(f"{label}: {text}" for label, text in entries.items() if text)
     return Fact(line or _plainly(values), "\n\n".join(filter(None, [block, _folded(values)])))
+
+
+def _execution(training: Training) -> str | None:
+    """Return what runs the layers: attention, kernels, compiling, checkpointing; what was off is not told."""
+    attention = training.attention_implementation
+    parts = [
+        f"{code(attention)} attention" if attention else None,
+        f"kernels of {listed([escape(name) for name in training.kernels])}" if training.kernels else None,
+        "torch.compile" if training.compiled else None,
+        "gradient checkpointing" if training.gradient_checkpointing else None,
+    ]
+    return ", ".join(filter(None, parts)) or None
 
 
 def _length(record: RunRecord) -> str | None:
@@ -158,7 +176,11 @@ def _speeds(record: RunRecord) -> Fact | None:
     legs = f" (sum of {len(record.legs)} legs)" if len(record.legs) > 1 else ""
     speeds = [
         f"{units.number(value)} {unit}"
-        for value, unit in ((time.samples_per_s, "samples/s"), (time.steps_per_s, "optimizer steps/s"))
+        for value, unit in (
+            (time.samples_per_s, "samples/s"),
+            (time.tokens_per_s, "tokens/s"),
+            (time.steps_per_s, "optimizer steps/s"),
+        )
         if value is not None
     ]
     before = since(record)
@@ -173,7 +195,10 @@ def _speeds(record: RunRecord) -> Fact | None:
             "Speed": f"{', '.join(speeds)}{last}" if speeds else None,
             "Input tokens seen": units.count(time.tokens) if time.tokens is not None else None,
             "Floating-point operations": _operations(record),
+            "Estimate of the operations that were needed": _estimate(record),
+            "Share of the devices' peak": _peak(record),
             "Size of the saved weights": _size(record.model.saved_bytes),
+            "Size of a checkpoint, with the optimizer's state": _size(record.model.checkpoint_bytes),
             "Peak GPU memory": peaks(record),
         }
     )
@@ -183,8 +208,24 @@ def _operations(record: RunRecord) -> str | None:
     flops, method = record.time.flops, record.time.flops_method
     if flops is None:
         return None
-    resumed = ", of all steps, those before training was resumed included" if since(record) else ""
+    resumed = ", of all steps, those before training was resumed included" if holes(record) else ""
     return f"{units.operations(flops)}{resumed}{f', counted as {escape(method)}' if method else ''}"
+
+
+def _estimate(record: RunRecord) -> str | None:
+    """Return the estimate, where it says something else than the Trainer's figure."""
+    time = record.time
+    if time.flops_estimate is None or time.flops is None or abs(time.flops_estimate / time.flops - 1) < _SAME:
+        return None
+    method = f" ({escape(time.flops_estimate_method)})" if time.flops_estimate_method else ""
+    return f"{units.operations(time.flops_estimate)}{method}"
+
+
+def _peak(record: RunRecord) -> str | None:
+    share, method = record.time.peak_share, record.time.peak_share_method
+    if share is None:
+        return None
+    return f"{units.number(100 * share, 2)} %{f' ({escape(method)})' if method else ''}"
 
 
 def _size(saved_bytes: int | None) -> str | None:

@@ -1,4 +1,8 @@
-"""A few lines of code that load the model; none where autocard cannot be sure that they do."""
+"""A few lines of code that load the model and use it; none where autocard cannot be sure that they work.
+
+Sure means: the weights were saved where the card lies, with the files that loading looks for, and what else has to be
+loaded is on the Hub.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,64 @@ _CLASSIFIERS = ("Classification", "RewardModel")
 HERE = "."
 """Where the model is, for a reader of a card that names no repository: the folder that holds the card."""
 
+_SENTENCE_CLASSES = {
+    "sentence embeddings": ("SentenceTransformer", 'model.encode(["A first text.", "A second one."])'),
+    "sparse embeddings": ("SparseEncoder", 'model.encode(["A first text.", "A second one."])'),
+    "scores of pairs of texts": ("CrossEncoder", 'model.predict([("A question?", "An answer.")])'),
+}
+"""Task → class of sentence-transformers, and what to do with it."""
+
+_GENERATORS = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
+
 
 def facts(record: RunRecord) -> dict[str, Fact | None]:
-    """Return the fact that shows how to load the model."""
-    lines = _sentence_transformer(record) or _adapter(record) or _whole(record)
+    """Return the fact that shows how to load the model and use it."""
+    lines = [] if record.model.saved_bytes is None else _load(record)
     if not lines:
         return {"get_started_code": None}
     where = ["# In the folder that holds this card."] if _place(record.model) == HERE else []
-    block = "\n".join(["```python", *where, *lines, "```"])
+    use = _use(record)
+    block = "\n".join(["```python", *where, *lines, *(["", *use] if use else []), "```"])
     return {"get_started_code": Fact("`" + lines[-1] + "`", block)}
+
+
+def _load(record: RunRecord) -> list[str]:
+    """Return the lines that load the model, the last of which makes `model`; empty: not sure how."""
+    return _sentence_transformer(record) or _adapter(record) or _whole(record)
+
+
+def _use(record: RunRecord) -> list[str]:
+    """Return the lines that put a text through the model, where it is one for texts and its tokenizer is loaded."""
+    model = record.model
+    auto = _auto_class(model) or ""
+    if model.library_name == "sentence-transformers":
+        return [f"print({_SENTENCE_CLASSES[model.task or ''][1]})"]
+    if not _has_tokenizer(record):
+        return []
+    if auto == "AutoModelForSequenceClassification":
+        return [
+            'ids = tokenizer("A text to classify.", return_tensors="pt").input_ids',
+            "scores = model(input_ids=ids).logits[0]",
+            "print(model.config.id2label[scores.argmax().item()], scores.tolist())",
+        ]
+    if auto in _GENERATORS:
+        return [*_prompt(record), "output = model.generate(input_ids=ids, max_new_tokens=20)", *_PRINTED]
+    return []
+
+
+_PRINTED = ["print(tokenizer.decode(output[0], skip_special_tokens=True))"]
+
+
+def _prompt(record: RunRecord) -> list[str]:
+    """Return the lines that make `ids`: a conversation where the tokenizer has a template for them, else a text."""
+    if record.data.preprocessing.chat_template_sha256:
+        return [
+            'messages = [{"role": "user", "content": "Hello!"}]',
+            "ids = tokenizer.apply_chat_template(",
+            '    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True',
+            ").input_ids",
+        ]
+    return ['ids = tokenizer("A text to go on with", return_tensors="pt").input_ids']
 
 
 def _place(model: Model) -> str:
@@ -40,7 +93,9 @@ def _quoted(text: str) -> str:
 def _whole(record: RunRecord) -> list[str]:
     """Return how transformers loads a model whose whole weights are saved."""
     auto = _auto_class(record.model)
-    if auto is None or record.adapters or record.model.library_name != "transformers":
+    saved = "config.json" in record.model.saved_files
+    adapters = record.adapters and not record.model.adapters_merged
+    if auto is None or adapters or record.model.library_name != "transformers" or not saved:
         return []
     place = _quoted(_place(record.model))
     tokenizer = _has_tokenizer(record)
@@ -56,6 +111,7 @@ def _adapter(record: RunRecord) -> list[str]:
     """Return how PEFT puts the adapter on its base, which has to be on the Hub."""
     model, auto = record.model, _auto_class(record.model)
     loadable = model.library_name == "peft" and len(record.adapters) == 1 and record.adapters[0].name == "default"
+    loadable = loadable and "adapter_config.json" in model.saved_files
     if auto is None or not loadable or not hub_id(model.base_model) or model.base_model is None:
         return []
     if model.base_model_description:  # the weights were not quite those of the Hub's base
@@ -84,14 +140,14 @@ def _adapter(record: RunRecord) -> list[str]:
 
 
 def _sentence_transformer(record: RunRecord) -> list[str]:
-    if record.model.library_name != "sentence-transformers" or record.model.task != "sentence embeddings":
+    model = record.model
+    known = model.library_name == "sentence-transformers" and model.task in _SENTENCE_CLASSES
+    if not known or "config_sentence_transformers.json" not in model.saved_files:
         return []
-    place = _quoted(_place(record.model))
-    return [
-        "from sentence_transformers import SentenceTransformer",
-        "",
-        f"model = SentenceTransformer({place})",
-    ]
+    if record.adapters and not hub_id(model.base_model):  # the adapter alone is saved, and names a base on a disk
+        return []
+    cls, place = _SENTENCE_CLASSES[model.task or ""][0], _quoted(_place(model))
+    return [f"from sentence_transformers import {cls}", "", f"model = {cls}({place})"]
 
 
 def _auto_class(model: Model) -> str | None:
@@ -99,6 +155,7 @@ def _auto_class(model: Model) -> str | None:
 
 
 def _has_tokenizer(record: RunRecord) -> bool:
-    """Return whether the trainer had a tokenizer, which it then saves beside the weights."""
+    """Return whether a tokenizer was saved beside the weights."""
     name = record.data.preprocessing.tokenizer
-    return name is not None and _TOKENIZER.fullmatch(name) is not None
+    named = name is not None and _TOKENIZER.fullmatch(name) is not None
+    return named and "tokenizer_config.json" in record.model.saved_files

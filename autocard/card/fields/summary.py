@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from autocard.card.fact import plain
 from autocard.card.fields import accounts, impact
-from autocard.card.fields.testing import measures, shown
+from autocard.card.fields.testing import diverged, measures, shown
 from autocard.record import RunRecord
 
 _LEAVES = {
@@ -40,7 +40,7 @@ def _known(record: RunRecord) -> Mapping[str, str | None]:
         "Training regime": record.precision.regime,
         "Hardware": impact.hardware_type(record, show=plain),
         "Hours used": impact.hours_used(record),
-        "Results": results,
+        "Results": "; ".join(filter(None, [diverged(record), results])),
         "Energy": f"{total} kWh at the devices" if total else None,
         "CO2eq": accounts.co2eq(record),
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterable
 
 from autocard import units
-from autocard.card.fact import Fact, code, escape
+from autocard.card.fact import Fact, code, escape, plain
 from autocard.card.fields.procedure import data_sets
 from autocard.card.fields.words import listed, table
 from autocard.record import Metric, RunRecord
@@ -15,6 +17,10 @@ METRIC_DIGITS = 4
 
 _SPEED = ("runtime", "samples_per_second", "steps_per_second", "jit_compilation_time", "model_preparation_time")
 """Ends of names that time the evaluation and say nothing about the model."""
+
+_PICTURE = re.compile(r"autocard_[a-z]{1,20}\.png")
+_ENTITIES = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"})
+"""What the Hub's formulas and templates would look at, beyond what `html.escape` does."""
 
 _POINTS = 20
 """Evaluations during training that are shown."""
@@ -54,12 +60,42 @@ def _metrics(results: list[Metric]) -> Fact | None:
 
 
 def _results(record: RunRecord, results: list[Metric]) -> Fact | None:
-    blocks = [_table(results), _not_finite(record), _best(record), _course(record)]
+    blocks = [
+        _diverged(record),
+        _table(results),
+        _not_finite(record),
+        _best(record),
+        _course(record),
+        _pictures(record),
+    ]
     block = "\n\n".join(filter(None, blocks))
     if not block:
         return None
     line = "; ".join(f"{_where(metric)}{escape(metric.name)} {shown(metric.value)}" for metric in results)
+    line = "; ".join(filter(None, [diverged(record), line]))
     return Fact(line or _not_finite(record) or _best(record) or f"training loss {_loss(record)}", block)
+
+
+def _pictures(record: RunRecord) -> str | None:
+    """Return the pictures beside the card, each in the form that fits the reader's page; HTML, without blank lines."""
+    shown = []
+    for name, seen in record.pictures.items():
+        if _PICTURE.fullmatch(name):
+            dark = f'<source media="(prefers-color-scheme: dark)" srcset="{name.removesuffix(".png")}_dark.png">'
+            words = html.escape(plain(seen)).translate(_ENTITIES)
+            shown.append(f'<picture>\n{dark}\n<img alt="{words}" src="{name}">\n</picture>')
+    return "\n".join(shown) or None
+
+
+def diverged(record: RunRecord) -> str | None:
+    """Return that training diverged, and what shows it."""
+    signs = record.evaluation.diverged
+    return f"Training diverged: {listed([escape(sign) for sign in signs])}" if signs else None
+
+
+def _diverged(record: RunRecord) -> str | None:
+    said = diverged(record)
+    return None if said is None else f"{said}."
 
 
 def _not_finite(record: RunRecord) -> str | None:
@@ -122,21 +158,58 @@ def _course(record: RunRecord) -> str | None:
     if len(points) <= 1:
         return mean
     names = [name for name in _names(points) if not name.endswith(_SPEED)]
+    if not names:
+        return mean
     best = record.evaluation.best
+    shown_points = _chosen(points, None if best is None else best.step)
+    # Of a training that diverged the last finite loss is not that of a later step.
+    losses = {} if record.evaluation.diverged else _losses(record.evaluation.history, shown_points)
     rows = []
-    for point in points[-_POINTS:]:
+    for point in shown_points:
         cells = [
             _cell(point.get("epoch"), plain=True),
             _cell(point.get("step"), plain=True),
+            *([_cell(losses.get(point.get("step")))] if losses else []),
             *(_cell(point.get(name)) for name in names),
         ]
         marked = best is not None and best.step is not None and point.get("step") == best.step
         rows.append([f"**{cell}**" if marked and cell else cell for cell in cells])
-    head = ["Epoch", "Step", *(escape(name.removeprefix("eval_")) for name in names)]
-    which = f"The last {_POINTS} of {len(points)} evaluations" if len(points) > _POINTS else "Evaluations"
+    training = ["training loss"] if losses else []
+    head = ["Epoch", "Step", *training, *(escape(name.removeprefix("eval_")) for name in names)]
+    few = len(points) > _POINTS
+    which = f"{_POINTS} of {units.count(len(points))} evaluations, evenly chosen," if few else "Evaluations"
     mark = ", the best in bold" if best is not None and best.step is not None else ""
+    mark += "; the training loss is the one that was logged last by then" if losses else ""
     course = f"{which} during training{mark}:\n\n{table(head, rows, frozenset(range(len(head))))}"
     return "\n\n".join(filter(None, [mean, course]))
+
+
+def _chosen(points: list[dict[str, float | int | str]], best: int | None) -> list[dict[str, float | int | str]]:
+    """Return at most `_POINTS` of *points*: the first, the last, the best (its step), others at equal distances."""
+    if len(points) <= _POINTS:
+        return points
+    there = [number for number, point in enumerate(points) if point.get("step") == best and best is not None][:1]
+    count = _POINTS - len(there)
+    places = {round(number * (len(points) - 1) / (count - 1)) for number in range(count)} | set(there)
+    return [points[number] for number in sorted(places)]
+
+
+def _losses(
+    history: Iterable[dict[str, float | int | str]], points: Iterable[dict[str, float | int | str]]
+) -> dict[float | int | str | None, float | int | str]:
+    """Return the step of each of *points* → the training loss that was logged last by then."""
+    logged = [
+        (step, point["loss"])
+        for point in history
+        if "loss" in point and isinstance(step := point.get("step"), int | float)
+    ]
+    found: dict[float | int | str | None, float | int | str] = {}
+    for point in points:
+        step = point.get("step")
+        before = [loss for at, loss in logged if isinstance(step, int | float) and at <= step]
+        if before:
+            found[step] = before[-1]
+    return found
 
 
 def _by_step(history: Iterable[dict[str, float | int | str]]) -> list[dict[str, float | int | str]]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from autocard import units
 from autocard.card.fact import code, escape, plain
-from autocard.record import Dataset, RunRecord
+from autocard.record import Dataset, RunRecord, Scalar
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -100,17 +100,52 @@ def data_sentence(data: Dataset) -> str:
         parts.append(f"split {code(data.split)}")
     if data.rows is not None:
         parts.append(units.plural(data.rows, "row"))
+    if data.tokens is not None:
+        parts.append(units.plural(data.tokens, "token"))
+    if data.streaming and "stream" not in (data.description or ""):
+        parts.append("read as a stream")
+    if data.probability is not None:
+        parts.append(f"drawn with probability {units.shortest(data.probability)}")
     if data.columns:
         names = ", ".join(code(name) for name in data.columns[:_COLUMNS])
         more = f" and {units.count(len(data.columns) - _COLUMNS)} more" if len(data.columns) > _COLUMNS else ""
         parts.append(f"columns {names}{more}")
-    said = ", ".join(parts)
+    said = ", ".join(parts) + (f" (results by {code('predict()')})" if data.used_by == "predict" else "")
     return said if data.dataset_id else said[0].upper() + said[1:]
 
 
-def since(record: RunRecord) -> str | None:
-    """Return which steps no leg covers, as in "steps 1 to 40 not included"; None where all are covered."""
-    before = record.legs[0].step_begin if record.legs else None
-    if not before:
+def quantization(settings: Mapping[str, Scalar] | None) -> str | None:
+    """Return method and bits, then the other settings that are on; None where nothing was quantized."""
+    if not settings:
         return None
-    return f"{'step 1' if before == 1 else f'steps 1 to {units.count(before)}'} not included"
+    method, bits = settings.get("method"), settings.get("bits")
+    first = " ".join(filter(None, [escape(str(method)) if method else "", f"{bits} bits" if bits else ""]))
+    others = [
+        f"{escape(name.replace('_', ' '))} {escape(str(value))}"
+        if value is not True
+        else escape(name.replace("_", " "))
+        for name, value in settings.items()
+        if name not in {"method", "bits"} and value not in (None, False)
+    ]
+    return ", ".join(filter(None, [first, *others]))
+
+
+def since(record: RunRecord) -> str | None:
+    """Return which steps of these weights the figures do not cover, in words; None where they cover all."""
+    earlier = units.plural(record.run.earlier_steps, "step")
+    before = f"{earlier} of an earlier run on the same weights not included" if record.run.earlier_run else None
+    return "; ".join(filter(None, [holes(record), before])) or None
+
+
+def holes(record: RunRecord) -> str | None:
+    """Return which steps no leg covers, as in "steps 1 to 40 not included"; None where all are covered."""
+    reached, found = 0, []
+    for leg in record.legs:
+        if leg.step_begin is not None and leg.step_begin > reached:
+            first, last = units.count(reached + 1), units.count(leg.step_begin)
+            found.append(first if first == last else f"{first} to {last}")
+        reached = max(reached, leg.step_end or 0)
+    if not found:
+        return None
+    one = len(found) == 1 and " to " not in found[0]
+    return f"{'step' if one else 'steps'} {' and '.join(found)} not included"
