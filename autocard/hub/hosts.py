@@ -1,0 +1,168 @@
+"""Which methods of a trainer and its model write cards, and into which folder: all that depends on the hosts' versions.
+
+Read in transformers 4.57 and 5.23 (trainer.py), TRL 1.16 (trainer/base_trainer.py), PEFT 0.18 and 0.21 (peft_model.py)
+and sentence-transformers 5.1 and 6.2 (base/model.py). Nothing is changed here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+_FRAMES = 40
+"""Calls between an event's handler and the trainer's method that raised it; it is three or four today."""
+_KNOWN = ("transformers", "trl", "sentence_transformers")
+_LAYERS = 8
+"""Wrappers around a model."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method that writes a card.
+
+    Attributes:
+        name: of the method.
+        folder: the call's arguments by name → the folder whose README.md it writes.
+        pushes: it is what `push_to_hub` calls last before it uploads.
+        uploads: it writes no card; it uploads the folder while training runs.
+        form: the card that it writes is the form that ours is filled into: people want what is in it.
+    """
+
+    name: str
+    folder: Callable[[Mapping[str, Any]], Path]
+    pushes: bool = False
+    uploads: bool = False
+    form: bool = False
+
+
+def calling_trainer(args: Any) -> Any:
+    """Return the trainer that raised the event which is being handled, by its `TrainingArguments`; None: not found.
+
+    Callbacks are not given their trainer; it stands a few calls up, as `self`.
+    """
+    for frame in _frames():
+        found = frame.f_locals.get("self")
+        if found is not None and is_trainer(found) and getattr(found, "args", None) is args:
+            return found
+    return None
+
+
+def training() -> bool:
+    """Return whether a trainer's `train` is on its way."""
+    return any(frame.f_code.co_name == "train" and is_trainer(frame.f_locals.get("self")) for frame in _frames())
+
+
+def pushing() -> dict[str, Any] | None:
+    """Return what was passed to the trainer's `push_to_hub` that is on its way; None: none is."""
+    for frame in _frames():
+        if frame.f_code.co_name == "push_to_hub" and is_trainer(frame.f_locals.get("self")):
+            return {name: frame.f_locals.get(name) for name in ("token", "revision")}
+    return None
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `inspect.currentframe` is the same, and may be absent
+    for _ in range(_FRAMES):
+        if frame is None:
+            return
+        yield frame
+        frame = frame.f_back
+
+
+def is_trainer(found: Any) -> bool:
+    """Return whether *found* is a trainer of transformers' kind."""
+    return all(hasattr(type(found), name) for name in ("create_model_card", "train", "add_callback"))
+
+
+def has_callback(trainer: Any, kind: type) -> Any:
+    """Return the trainer's first callback of *kind*, or None."""
+    handler = getattr(trainer, "callback_handler", None)
+    return next((one for one in getattr(handler, "callbacks", ()) if isinstance(one, kind)), None)
+
+
+def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, Method]]:
+    """Yield the instances that write cards, of *trainer* (None: it is not known) and its *model*, and how."""
+    if trainer is not None:
+        args = trainer.args
+        form = sentence_transformer(model) or _by_author(type(trainer).create_model_card)
+        yield trainer, Method("create_model_card", lambda _: Path(args.output_dir), pushes=True, form=form)
+        if not hasattr(trainer.callback_handler, "on_push_begin"):  # transformers 4: no event before these uploads
+            yield trainer, Method("_push_from_checkpoint", lambda _: Path(args.output_dir), uploads=True)
+    for layer in layers(model):
+        if hasattr(type(layer), "create_or_update_model_card"):
+            yield layer, Method("create_or_update_model_card", lambda call: Path(call["output_dir"]))
+        if sentence_transformer(layer):
+            yield layer, Method("_create_model_card", lambda call: Path(call["path"]), form=True)
+
+
+def layers(model: Any) -> list[Any]:
+    """Return *model* and the models inside its wrappers (DDP, torch.compile)."""
+    found: list[Any] = []
+    while model is not None and len(found) < _LAYERS and all(model is not one for one in found):
+        found.append(model)
+        inside = vars(model).get("_modules", {})
+        model = inside.get("module", inside.get("_orig_mod"))
+    return found
+
+
+def _by_author(method: Any) -> bool:
+    """Return whether *method* of a trainer is nobody's whose cards we know: a person wrote it, and what it writes."""
+    return str(getattr(method, "__module__", "")).partition(".")[0] not in _KNOWN
+
+
+def sentence_transformer(model: Any) -> bool:
+    """Return whether *model* writes the cards of sentence-transformers."""
+    return hasattr(type(model), "_create_model_card") and hasattr(model, "model_card_data")
+
+
+def write_form(model: Any, folder: Path) -> None:
+    """Let a sentence-transformers model write its own card: its widget, its data statistics, its usage code."""
+    for layer in layers(model):
+        if sentence_transformer(layer):
+            type(layer)._create_model_card(layer, str(folder))  # noqa: SLF001 - what its own save_pretrained calls
+            return
+
+
+_NAMELESS = re.compile(r'"(?:sentence_transformers|cross_encoder|sparse_encoder|multi_vector_encoder)_model_id"')
+"""What sentence-transformers calls a model whose place it does not know."""
+_DOWNLOAD = "# Download from the 🤗 Hub"
+
+
+def name_form(model: Any, repository: str | None) -> None:
+    """Tell a sentence-transformers model where it will be: it writes programs that load it from there."""
+    for layer in layers(model):
+        if sentence_transformer(layer) and repository and "/" in repository:
+            layer.model_card_data.model_id = repository
+
+
+def at_home(form: str) -> str:
+    """Return a card of sentence-transformers whose programs load the model from where the card lies."""
+    if not _NAMELESS.search(form):
+        return form
+    return _NAMELESS.sub('"."', form).replace(_DOWNLOAD, "# In the folder that holds this card")
+
+
+def inform(model: Any, front: Mapping[str, Any]) -> None:
+    """Tell a sentence-transformers model's card data what they do not know: base model, licence, language."""
+    for layer in layers(model):
+        if not sentence_transformer(layer):
+            continue
+        data = layer.model_card_data
+        for name in ("base_model", "license", "language"):
+            if front.get(name) and hasattr(data, name) and not getattr(data, name):
+                setattr(data, name, front[name])
+
+
+def arguments(owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return name → value of what a method of *owner* is called with, by position or by name."""
+    method = getattr(type(owner), name)
+    try:
+        return dict(inspect.signature(method).bind_partial(owner, *args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        return dict(kwargs)

@@ -1,0 +1,370 @@
+"""Which text stands after somebody else has written a card: a person's and ours, with what the other knew better.
+
+One rule: the host's own writing is never stopped or changed; the card is put right behind it. Whatever fails here
+leaves a reason in the log, and the card that a person had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autocard.errors import UnavailableError
+from autocard.guard import Budget, guarded
+from autocard.hub import hosts, texts, weights
+from autocard.hub.hold import Held, hold
+from autocard.hub.pen import Pen
+from autocard.settings import Settings
+
+if TYPE_CHECKING:
+    from autocard.card.update import Standing
+    from autocard.record import RunRecord
+
+logger = logging.getLogger("autocard")
+
+CARD = "README.md"
+PRIVATE = "_autocard"
+"""Folder of working files; uploads leave out what begins with "_"."""
+KEPT = "card-before.md"
+"""The card as it was before the host wrote over it, while the host writes."""
+
+LOOK_S = 5.0
+"""Seconds that looking at a card before the host writes it may take."""
+WRITE_S = 20.0
+"""The same for putting it right afterwards, the Hub's own card included."""
+LEAST_S = 0.5
+
+
+@dataclass
+class _Files:
+    """What we know of the cards of this run, by path."""
+
+    host: dict[Path, str] = field(default_factory=dict)
+    """What the host wrote there last."""
+    left: dict[Path, str] = field(default_factory=dict)
+    """What stood there when we left."""
+    seen: set[int] = field(default_factory=set)
+    """Hashes of all that the host ever wrote."""
+
+    def note(self, card: Path, text: str) -> None:
+        """Remember what the host wrote."""
+        self.host[card] = text
+        self.seen.add(hash(text))
+
+
+class Keeper:
+    """Keeps the cards of one trainer's run.
+
+    Args:
+        settings: the user's; `last_word` False: nothing is put around anything, cards are only written.
+        record: returns the record as far as it is known, and whether training has ended.
+        cut_off: called where somebody saves or uploads, and no training is on its way: it may have been broken off.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        record: Callable[[], tuple[RunRecord | None, bool]],
+        cut_off: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._record = record
+        self._cut_off = cut_off
+        self._files = _Files()
+        self._held: list[Held] = []
+        self._wanted: Callable[[], bool] = lambda: True
+        self._trainer: Callable[[], Any] = lambda: None
+        self._output: Path | None = None
+        self._touched = False
+        self._form = False
+        """Whether the host's card is the form that ours is filled into."""
+        self._within = False
+        self._hub_is_silent = False
+        self._snapshot: str | None = None
+        self._weights: weights.Noted | None = None
+        self._pen = Pen(settings)
+
+    # -- hold and let go ----------------------------------------------------------------------------------------
+
+    @property
+    def holds(self) -> bool:
+        """Whether the trainer's own card writer is held."""
+        return any(held.name == "create_model_card" for held in self._held)
+
+    def hold(self, trainer: Any, model: Any, callback: Any) -> None:
+        """Put ourselves around what writes cards in *trainer* and *model*, as long as *callback* is the trainer's."""
+        if trainer is not None:
+            self._trainer, wanted = weakref.ref(trainer), weakref.ref(callback)
+            self._wanted = lambda: _has(self._trainer(), wanted())
+        self._held = [hold(owner, method, self) for owner, method in hosts.writers(self._trainer(), model)]
+        self._form = any(hosts.sentence_transformer(layer) for layer in hosts.layers(model))
+
+    def release(self) -> None:
+        """Put back every method that we stand around."""
+        for held in self._held:
+            held.release()
+        self._held = []
+
+    def note_weights(self, model: Any) -> None:
+        """Remember how *model* stands: one that somebody trains on has other facts than ours."""
+        self._weights = None if model is None else weights.Noted(model)
+
+    # -- the session's side -------------------------------------------------------------------------------------
+
+    def look(self, folder: Path) -> None:
+        """Training begins: see which card is there, and put back one that a killed process left behind."""
+        from autocard import files  # noqa: PLC0415
+
+        self._output, self._weights = folder / CARD, None
+        kept = folder / PRIVATE / KEPT
+        if kept.exists():
+            data = kept.read_bytes()
+            if not self._output.exists() or self._output.read_bytes() != data:
+                files.write_bytes(self._output, data)
+                logger.warning("autocard: %s: put back as it was before a process was killed in writing it", CARD)
+            kept.unlink()
+        text = texts.read(self._output).text
+        self._touched = text is not None
+        self._snapshot = text
+        record, _ = self._record()
+        if self._form and record is not None:
+            from autocard.card.fields import front_matter  # noqa: PLC0415
+
+            hosts.inform(self._model(), front_matter(record))
+
+    def write(self, card: Path, record: RunRecord) -> None:
+        """Write *record* into *card* at the end of training or after an evaluation."""
+        self._put(card, record, self._standing_at_end(card))
+
+    def _standing_at_end(self, card: Path) -> Standing | None:
+        """Return what counts as the card that stands there; None: what the file holds."""
+        from autocard.card import generated  # noqa: PLC0415
+        from autocard.card.update import Standing  # noqa: PLC0415
+
+        before = texts.read(card)
+        by_host = before.text is not None and before.text == self._files.host.get(card)
+        if self._form:
+            if before.data is None:
+                self._name_form()
+                hosts.write_form(self._model(), card.parent)
+                text = texts.read(card).text
+                if text is not None:
+                    form = hosts.at_home(text)
+                    self._files.note(card, form)
+                    return Standing(form)
+            return None
+        if by_host:
+            return Standing(None)
+        if card == self._output and before.text is not None and before.text != self._snapshot:
+            # Where the trainer could not be held, its card may stand where a person's was.
+            left = self._files.left.get(card, self._snapshot)
+            if left is not None and before.text != left and generated.wrote(before.text) and not self.holds:
+                return Standing(left)
+        return None
+
+    def push_begun(self, folder: Path) -> None:
+        """*folder* is uploaded in the middle of training: nobody writes a card any more before it is."""
+        record, _ = self._record()
+        if record is None:
+            return
+        card = folder / CARD
+        before = texts.read(card)
+        checkpoint = before.text is not None and any(
+            before.text == text for path, text in self._files.left.items() if path != card
+        )
+        person, theirs = (self._snapshot, before.text) if checkpoint else (before.text, None)
+        self._settle(texts.Before(card, person, before.data), theirs, record, form=self._form)
+        if not self._hub_is_silent:  # not a second time: training waits for it
+            self._with_hub(card, record, {})
+
+    # -- around the host's writing --------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def around(self, method: hosts.Method, call: Mapping[str, Any]) -> Iterator[None]:
+        """Look at the card before the host's method writes it, and put it right afterwards.
+
+        Args:
+            method: what the host does.
+            call: the arguments by their names.
+        """
+        if not self._wanted():
+            self.release()
+        if self._within or not self._held:
+            yield
+            return
+        if method.uploads:
+            if getattr(getattr(self._trainer(), "args", None), "hub_strategy", "end") != "end":
+                folder = method.folder(call)
+                guarded("_push", {}, lambda: self.push_begun(folder), Budget(WRITE_S, LEAST_S))
+            yield
+            return
+        if not hosts.training():
+            self._cut_off()
+        pushing = hosts.pushing() if method.pushes else None  # here, where the call stack is the trainer's
+        before = guarded("_card before", {}, lambda: self._secure(method.folder(call) / CARD), Budget(LOOK_S, LEAST_S))
+        self._within = True
+        try:
+            yield
+        finally:
+            self._within = False
+            if before is not None:
+                guarded("_last word", {}, lambda: self._after(method, before, call, pushing), Budget(WRITE_S, LEAST_S))
+
+    def _secure(self, card: Path) -> texts.Before:
+        """Return the card as it is, with a copy on disk while the host writes: the process may be killed in it."""
+        from autocard import files  # noqa: PLC0415
+
+        self._name_form()
+        before = texts.read(card)
+        if card == self._output and before.data is not None:
+            files.write_bytes(card.parent / PRIVATE / KEPT, before.data)
+        elif self._output is not None and card != self._output:
+            # sentence-transformers copies a checkpoint's card over this one before it uploads.
+            self._snapshot = texts.read(self._output).text
+        return before
+
+    def _after(
+        self, method: hosts.Method, before: texts.Before, call: Mapping[str, Any], pushing: Mapping[str, Any] | None
+    ) -> None:
+        """Put right what the host has written."""
+        if method.pushes:
+            self._pen.note_given(call)
+        theirs = texts.read(before.card).text
+        record, ended = self._record()
+        if self._weights is not None and self._weights.changed():
+            logger.warning(
+                "autocard: %s: the model was trained on after the run that is recorded, so autocard leaves the card to "
+                "you: its figures are not those of these weights",
+                before.card.name,
+            )
+            if method.pushes:
+                self._restore(before, theirs, record)
+        elif ended and record is not None:
+            self._settle(before, theirs, record, form=method.form)
+            if pushing is not None:
+                self._with_hub(before.card, record, pushing)
+        else:
+            self._restore(before, theirs, record)
+        (before.card.parent / PRIVATE / KEPT).unlink(missing_ok=True)
+
+    def _settle(self, before: texts.Before, theirs: str | None, record: RunRecord, *, form: bool) -> None:
+        """Write the card as it should stand after the host has written *theirs*."""
+        from autocard import files  # noqa: PLC0415
+
+        card, theirs = before.card, hosts.at_home(theirs) if self._form and theirs else theirs
+        known, left = self._files.host.get(card), self._files.left.get(card)
+        self._touched |= before.text is not None and before.text not in (known, left)
+        if before.data is not None and before.text is None:
+            files.write_bytes(card, before.data)  # it is not UTF-8: theirs to put right
+            self._put(card, record, None)
+            return
+        standing = self._base(card, before.text, theirs, form=form)
+        if theirs is not None:
+            self._files.note(card, theirs)
+        self._pen.note_card(theirs)
+        self._put(card, record, standing)
+
+    def _base(self, card: Path, before: str | None, theirs: str | None, *, form: bool) -> Standing:
+        """Return the text that is to be filled."""
+        from autocard.card import threeway  # noqa: PLC0415
+        from autocard.card.update import Standing  # noqa: PLC0415
+
+        known = self._files.host.get(card)
+        if before is None or before == known:  # nobody but the host has written there
+            if card != self._output and self._output is not None and self._output in self._files.left:
+                # The model is saved elsewhere: it takes its card along, with what people wrote into it.
+                return Standing(texts.read(self._output).text, remembered=texts.slots(self._output))
+            return Standing(theirs if form else None)
+        if form and theirs is not None:
+            if known is not None:
+                # What the host knows better by now (statistics, logs), with what people and we have written since.
+                return Standing(threeway.merge(known, before, theirs).text)
+            if not self._touched:
+                return Standing(theirs, remembered={})  # until now there was only our own new card
+            self._pen.warn_of_override(card)
+        return Standing(before)
+
+    def _restore(self, before: texts.Before, theirs: str | None, record: RunRecord | None) -> None:
+        """Training is not over: what a person had stands again; a card of the host's alone stays, but for bad ids."""
+        from autocard import files  # noqa: PLC0415
+
+        card = before.card
+        self._pen.note_card(theirs)
+        if theirs is not None and theirs != before.text:
+            self._files.seen.add(hash(theirs))
+        if before.data is not None and before.text != self._files.host.get(card, ""):
+            files.write_bytes(card, before.data)
+        elif theirs is not None:
+            repaired = texts.repaired(theirs, record)
+            files.write_text(card, repaired)
+            self._files.note(card, repaired)
+            self._files.left[card] = repaired
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def _put(self, card: Path, record: RunRecord, standing: Standing | None) -> bool:
+        """Write record and card; return whether it was this card, not one beside it."""
+        form = self._files.host.get(card, "") if self._form else None
+        outcome = self._pen.write(card, record, standing, form)
+        self._files.left[outcome.card] = outcome.text
+        return outcome.left_alone is None
+
+    def _with_hub(self, card: Path, record: RunRecord, pushing: Mapping[str, Any]) -> None:
+        """Take in what was edited on the Hub's own page since our last upload, before this one goes over it."""
+        from autocard import files  # noqa: PLC0415
+        from autocard.card.update import Standing  # noqa: PLC0415
+        from autocard.hub import uploads  # noqa: PLC0415
+
+        repo = self._repository(pushing)
+        if repo is None:
+            return
+        past = uploads.Past(card.parent / PRIVATE, repo.name)
+        by_host = lambda text: hash(text) in self._files.seen  # noqa: E731
+        try:
+            mine = (self._snapshot or "") if self._touched else None
+            merged = uploads.take_in(card, repo, past, generated=by_host, mine=mine)
+        except UnavailableError as exc:
+            self._hub_is_silent = True
+            logger.warning(
+                "autocard: %s. An edit made there since the last upload would be replaced by this one; it stays in "
+                "the repository's history.",
+                exc,
+            )
+            merged = None
+        if merged is not None:
+            self._touched = True
+            if not self._put(card, record, Standing(merged.text, merged.ours, merged.ours if merged.whole else None)):
+                files.write_text(card, merged.text)  # the Hub's card cannot be filled: it stands as it is
+        past.add(card)
+
+    def _repository(self, pushing: Mapping[str, Any]) -> Any:
+        from autocard.hub import remote  # noqa: PLC0415
+
+        args, name = getattr(self._trainer(), "args", None), self._repository_name()
+        if name is None:
+            return None
+        token, revision = (pushing.get(key) or getattr(args, f"hub_{key}", None) for key in ("token", "revision"))
+        return remote.Repository(name, token, revision)
+
+    def _repository_name(self) -> str | None:
+        trainer = self._trainer()
+        name: str | None = getattr(trainer, "hub_model_id", None)
+        return name or getattr(getattr(trainer, "args", None), "hub_model_id", None)
+
+    def _name_form(self) -> None:
+        if self._form:
+            hosts.name_form(self._model(), self._repository_name())
+
+    def _model(self) -> Any:
+        return getattr(self._trainer(), "model", None)
+
+
+def _has(trainer: Any, callback: Any) -> bool:
+    """Return whether *callback* is still the trainer's; a trainer that is gone has nothing to say."""
+    handler = getattr(trainer, "callback_handler", None)
+    return handler is None or any(one is callback for one in handler.callbacks)

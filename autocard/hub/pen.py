@@ -1,0 +1,101 @@
+"""Writes record and card with what others know beside the run, and tells the log what a person should know.
+
+One rule: every card of a run goes through here, so that the last one written is like the first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autocard.hub import texts
+from autocard.settings import Settings
+
+if TYPE_CHECKING:
+    from autocard.card.update import Outcome, Standing
+    from autocard.record import RunRecord
+
+logger = logging.getLogger("autocard")
+
+
+class Pen:
+    """Writes the cards of one run.
+
+    Args:
+        settings: template, and how a new card shows what nobody has filled.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._told: dict[Path, list[str]] = {}
+        self._given: dict[str, Any] = {}
+        self._extra: dict[str, Any] = {}
+
+    def write(self, card: Path, record: RunRecord, standing: Standing | None, form: str | None) -> Outcome:
+        """Write record and card; *form* is the host's own card, where ours is filled into it."""
+        from autocard.card.update import update  # noqa: PLC0415
+
+        given = {name: value for name, value in self._given.items() if name not in record.facts}
+        record = record.model_copy(update={"facts": {**record.facts, **given}})
+        outcome = update(
+            card,
+            record,
+            template=self._settings.template,
+            empty=self._settings.empty,
+            standing=standing,
+            extra=self._extra,
+        )
+        for message in outcome.warnings:
+            logger.warning("autocard: %s", message)
+        kept = _kept_words(outcome, form)
+        if kept and kept != self._told.get(outcome.card):
+            # Not a failure: people's words win. But a card that was copied must not pass in silence.
+            self._told[outcome.card] = kept
+            logger.warning(
+                "autocard: %s: text that autocard did not write, or that was edited since, was kept in: %s. "
+                "Where it is this run's facts that should stand there: autocard fill %s --overwrite SLOT",
+                outcome.card.name,
+                ", ".join(kept),
+                outcome.card.name,
+            )
+        logger.info("autocard: wrote %s", outcome.card)
+        return outcome
+
+    def warn_of_override(self, card: Path) -> None:
+        """Say, once, that what a trainer of the author's own writes is not in the card."""
+        if self._told.setdefault(card.with_suffix(".override"), []):
+            return
+        self._told[card.with_suffix(".override")] = ["told"]
+        logger.warning(
+            "autocard: %s: the trainer's class writes a card of its own over one that a person wrote into. The "
+            "person's stands; what the class adds is not in it. last_word=False leaves the card to the class",
+            card.name,
+        )
+
+    def note_given(self, given: Mapping[str, Any]) -> None:
+        """Remember what a person passed to `create_model_card` or `push_to_hub`."""
+        for name in ("license", "language"):
+            value = given.get(name)
+            if value:
+                self._given[name] = value if isinstance(value, str) else ", ".join(map(str, value))
+        tags = given.get("tags") or []
+        self._add_tags([tags] if isinstance(tags, str) else list(tags))
+
+    def _add_tags(self, tags: list[Any]) -> None:
+        found = [tag for tag in tags if isinstance(tag, str) and texts.is_tag(tag)]
+        if found:
+            self._extra["tags"] = list(dict.fromkeys([*self._extra.get("tags", []), *found]))
+
+    def note_card(self, theirs: str | None) -> None:
+        """Remember the tags that the host gives a card: people search the Hub by them."""
+        tags = texts.front(theirs).get("tags")
+        self._add_tags(tags if isinstance(tags, list) else [])
+
+
+def _kept_words(outcome: Outcome, form: str | None) -> list[str]:
+    """Return the slots that hold somebody's text; what the host's own form says there is nobody's."""
+    said = set((form or "").splitlines())
+    lines = outcome.text.splitlines()
+    return sorted(report.slot for report in outcome.kept if not (report.line and lines[report.line - 1] in said))

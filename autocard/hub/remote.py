@@ -1,0 +1,195 @@
+"""A card on the Hub: read as it is there now, and repaired there.
+
+Reads through huggingface_hub's own session (its proxies, its certificates, `HF_ENDPOINT`), without its cache: what
+matters is what is there at this moment. Works with huggingface_hub 0.34 (requests) and 2.4 (httpx).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from autocard import record as records
+from autocard.errors import AutocardError, RecordError, SettingsError, UnavailableError
+from autocard.record import RECORD_NAME, RunRecord
+
+CARD = "README.md"
+READ_S = 5.0
+"""Seconds for one answer of the Hub."""
+_NOT_FOUND = 404
+_OK = 200
+
+
+class HubError(AutocardError):
+    """The Hub could not be read, or refused, or the connection broke: the message says what is there now."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository of models.
+
+    Attributes:
+        name: id on the Hub.
+        token: None: the one that the user is logged in with.
+        revision: branch; None: main.
+    """
+
+    name: str
+    token: str | bool | None = field(default=None, repr=False)
+    revision: str | None = None
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file as it is there now; None: there is no such file.
+
+        Raises:
+            UnavailableError: the Hub did not answer, or not with the file.
+        """
+        from huggingface_hub import get_session, hf_hub_url  # noqa: PLC0415
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # noqa: PLC0415 - documented
+
+        headers = {**build_hf_headers(token=self.token), "Cache-Control": "no-cache"}
+        try:
+            answer = get_session().get(
+                hf_hub_url(self.name, path, revision=self.revision), headers=headers, timeout=READ_S
+            )
+            if answer.status_code == _NOT_FOUND:
+                return None
+            if answer.status_code == _OK:
+                return bytes(answer.content).decode("utf-8")
+            why = f"status {answer.status_code}"
+        except UnicodeDecodeError:
+            why = "it is not UTF-8 text"
+        except _network_errors() as exc:
+            why = type(exc).__name__
+        msg = f"{path} of {self.name} could not be read from the Hub ({why})"
+        raise UnavailableError(msg)
+
+    def slots(self) -> dict[str, str]:
+        """Return what the record on the Hub says that autocard wrote into the card there; nothing without one."""
+        text = self.read(RECORD_NAME)
+        if text is None:
+            return {}
+        try:
+            return dict(records.from_json(text).slots.get(CARD, {}))
+        except RecordError:
+            return {}
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What `push` did.
+
+    Attributes:
+        before: the card that was on the Hub; None: there was none.
+        text: the card that is there now (with *dry_run*: would be).
+        warnings: what a person must be told.
+        commit: address of the commit; None: nothing had to be changed.
+    """
+
+    before: str | None
+    text: str
+    warnings: tuple[str, ...]
+    commit: str | None
+
+
+def push(repo: Repository, record: RunRecord | None, *, overwrite: Any = (), dry_run: bool = False) -> Pushed:
+    """Fill the card of *repo* where it is, and upload it with its record in one commit.
+
+    Args:
+        repo: where.
+        record: None: the record that lies beside the card on the Hub.
+        overwrite: slots that are written whoever wrote there.
+        dry_run: upload nothing.
+
+    Raises:
+        HubError: the Hub could not be read or refused, or somebody changed the repository meanwhile.
+        RecordError: there is no record, or it cannot be read.
+        SettingsError: *repo* cannot be the id of a repository.
+    """
+    from autocard.card.update import update  # noqa: PLC0415
+
+    head = _head(repo)
+    before, beside = _read(repo, CARD), _read(repo, RECORD_NAME)
+    if record is None:
+        if beside is None:
+            msg = f"{repo.name} holds no {RECORD_NAME}. Name a record: autocard push {repo.name} --record R"
+            raise RecordError(msg)
+        record = records.from_json(beside, where=f"{RECORD_NAME} of {repo.name}")
+    with TemporaryDirectory(prefix="autocard-") as folder:
+        card = Path(folder) / CARD
+        for name, text in ((CARD, before), (RECORD_NAME, beside)):
+            if text is not None:
+                (card.parent / name).write_bytes(text.encode("utf-8"))
+        outcome = update(card, record, overwrite=overwrite)
+        if outcome.left_alone is not None:
+            msg = f"{CARD} of {repo.name}: {outcome.left_alone}. Nothing was uploaded."
+            raise HubError(msg)
+        files: Mapping[str, bytes] = {name: (card.parent / name).read_bytes() for name in (CARD, RECORD_NAME)}
+    same = outcome.text == before and beside is not None and files[RECORD_NAME] == beside.encode("utf-8")
+    commit = None if dry_run or same else _commit(repo, head, files)
+    return Pushed(before, outcome.text, outcome.warnings, commit)
+
+
+def _read(repo: Repository, path: str) -> str | None:
+    try:
+        return repo.read(path)
+    except UnavailableError as exc:
+        msg = f"{exc}. Nothing was uploaded."
+        raise HubError(msg) from exc
+
+
+def _head(repo: Repository) -> str | None:
+    from huggingface_hub import HfApi  # noqa: PLC0415
+    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
+
+    try:
+        return HfApi(token=repo.token).model_info(repo.name, revision=repo.revision, timeout=READ_S).sha
+    except HFValidationError as exc:
+        msg = f"{repo.name!r} is no id of a repository on the Hub, such as me/my-model. Nothing was uploaded."
+        raise SettingsError(msg) from exc
+    except _network_errors() as exc:
+        msg = f"{repo.name} could not be read from the Hub ({type(exc).__name__}). Nothing was uploaded."
+        raise HubError(msg) from exc
+
+
+def _commit(repo: Repository, head: str | None, files: Mapping[str, bytes]) -> str:
+    """Upload *files*, but only onto the commit that they were made from.
+
+    Raises:
+        HubError: the Hub refused; or the connection broke, and whether the commit was made is not known.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi  # noqa: PLC0415
+    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
+
+    try:
+        done = HfApi(token=repo.token).create_commit(
+            repo.name,
+            [CommitOperationAdd(name, data) for name, data in files.items()],
+            commit_message="Fill the model card with what the training run measured (autocard)",
+            revision=repo.revision,
+            parent_commit=head,
+        )
+    except (HfHubHTTPError, ValueError) as exc:  # ValueError: of the check of the metadata, before anything is sent
+        msg = f"the Hub refused the upload to {repo.name}: {exc} Nothing was changed there."
+        raise HubError(msg) from exc
+    except _network_errors() as exc:
+        msg = (
+            f"the connection to the Hub broke in the upload to {repo.name} ({type(exc).__name__}). It may have arrived. "
+            f"autocard push {repo.name} says whether something is left to do."
+        )
+        raise HubError(msg) from exc
+    return str(done.commit_url)
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    """Return what a call of the Hub raises where the network or the Hub is at fault.
+
+    huggingface_hub below 1 is on requests, whose errors are OSErrors, as is its offline mode; since 1 it is on httpx,
+    whose errors have the base that it calls HTTPError.
+    """
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    return OSError, errors.HTTPError  # type: ignore[attr-defined] # imported there, in 0.36 as in 2.4

@@ -1,0 +1,88 @@
+"""What is read from a card that somebody else wrote, and the one thing that is repaired in it.
+
+One rule: a text is looked at here, never filled; filling is `card.update`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autocard.record import RunRecord
+
+
+@dataclass
+class Before:
+    """A card before the host wrote."""
+
+    card: Path
+    text: str | None = None
+    data: bytes | None = None
+    """What stood there; not None and *text* None: it is not UTF-8."""
+
+
+def read(card: Path) -> Before:
+    """Return what stands at *card*."""
+    try:
+        data = card.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return Before(card)
+    try:
+        return Before(card, data.decode("utf-8"), data)
+    except UnicodeDecodeError:
+        return Before(card, None, data)
+
+
+def front(text: str | None) -> dict[str, Any]:
+    """Return what the front matter of *text* loads to; nothing where it does not."""
+    import yaml  # noqa: PLC0415
+
+    from autocard.card.document import find_front_matter  # noqa: PLC0415
+
+    place, _ = find_front_matter(text or "", 0)
+    try:
+        data = yaml.safe_load((text or "")[place[0] : place[1]]) if place else None
+    except yaml.YAMLError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def is_tag(tag: str) -> bool:
+    """Return whether the Hub takes *tag*: PEFT makes one of a local path."""
+    from autocard.card.yamlkeys import is_generated  # noqa: PLC0415
+
+    return not is_generated("tags", tag)
+
+
+def repaired(text: str, record: RunRecord | None) -> str:
+    """Return a host's card without the ids that the Hub refuses: local paths, empty values."""
+    from autocard.card.document import find_front_matter  # noqa: PLC0415
+    from autocard.card.fields import front_matter  # noqa: PLC0415
+    from autocard.card.fill import fill  # noqa: PLC0415
+    from autocard.card.yamlkeys import read_keys  # noqa: PLC0415
+    from autocard.errors import CardError  # noqa: PLC0415
+
+    names = ("base_model", "base_model_relation", "library_name")
+    front = {key: value for key, value in front_matter(record).items() if key in names} if record is not None else {}
+    try:
+        text = fill(text, {}, front, remembered={}).text
+        place, _ = find_front_matter(text, 0)
+        key = read_keys(text[place[0] : place[1]])[0].get("base_model") if place else None
+    except CardError:
+        return text
+    if place is None or key is None or key.data:
+        return text
+    return text[: place[0] + key.start] + text[place[0] + key.end :].lstrip("\r\n")  # empty: PEFT's word for "none"
+
+
+def slots(card: Path) -> dict[str, str]:
+    """Return what the record beside *card* remembers that we wrote into it."""
+    from autocard import record as records  # noqa: PLC0415
+    from autocard.errors import RecordError  # noqa: PLC0415
+
+    try:
+        return dict(records.load(card.parent / records.RECORD_NAME).slots.get(card.name, {}))
+    except RecordError:
+        return {}
