@@ -1,4 +1,7 @@
-"""How long filling a card takes, by its size: it should be linear, and a megabyte should take less than a second."""
+"""How long filling a card takes, by size and shape: linear; a megabyte takes 0.2 to 2 seconds, most of it parsing.
+
+A card of usual size (20,000 characters) takes some hundredths of a second.
+"""
 
 from __future__ import annotations
 

@@ -78,6 +78,32 @@ def test_kinds_of_parallelism_are_told_apart():
     assert look({}, n_gpu=2).distributed == "DataParallel (2 GPUs in one process)"
 
 
+def test_the_sizes_of_groups_are_those_of_the_trainer_s_own_configuration():
+    from accelerate.parallelism_config import ParallelismConfig
+
+    several = ParallelismConfig(dp_replicate_size=2, dp_shard_size=2, tp_size=2)
+
+    assert look({}, world_size=8, parallelism_config=several).parallelism == {"data": 2, "shard": 2, "tensor": 2}
+
+
+def test_without_such_a_configuration_the_kind_of_parallelism_says_what_the_processes_share():
+    class FullyShardedDataParallel(torch.nn.Module):
+        """FSDP is told by its class's name."""
+
+    def zero(stage):
+        return SimpleNamespace(deepspeed_config={"zero_optimization": {"stage": stage}})
+
+    split = models.llama()
+    split.hf_device_map = {"model.layers.0": 0, "model.layers.1": 1}
+
+    assert look({}).parallelism == {}
+    assert look({}, world_size=2).parallelism == {"data": 2}
+    assert look({}, world_size=4, model=FullyShardedDataParallel()).parallelism == {"shard": 4}
+    assert look({}, world_size=4, deepspeed_plugin=zero(3)).parallelism == {"shard": 4}
+    assert look({}, world_size=4, deepspeed_plugin=zero(1)).parallelism == {"data": 4}
+    assert look({}, model=split).parallelism == {"layers spread over devices": 2}
+
+
 def test_versions_are_those_of_what_was_imported():
     import importlib.metadata
     import platform

@@ -52,7 +52,18 @@ def test_the_commit_and_the_script_s_place_in_the_repository_are_told(repository
     assert part["commit"] == git(repository, "rev-parse", "HEAD")
     assert part["dirty"] is False
     assert part["script"] == "src/train.py"
-    assert missing == {"code.remote": "the repository has no remote"}
+    assert missing == {
+        "code.remote": "the repository has no remote",
+        "code.note": "there is nothing to add: no submodules",
+    }
+
+
+def test_submodules_are_told_by_their_number(repository):
+    (repository / ".gitmodules").write_text('[submodule "a/secret"]\n\tpath = a/secret\n\turl = https://x.example/a\n')
+
+    part, _ = run(repository / "src" / "train.py")
+
+    assert part["note"] == "1 submodule, whose own changes were not looked for"
 
 
 def test_a_changed_file_makes_it_dirty_and_a_new_output_does_not(repository):
@@ -153,7 +164,7 @@ def test_outside_of_a_repository_only_the_file_s_name_is_told(tmp_path):
 
     part, missing = run(tmp_path / "train.py", GIT_CEILING_DIRECTORIES=str(tmp_path))
 
-    assert part == {"commit": None, "dirty": None, "remote": None, "script": "train.py"}
+    assert part == {"commit": None, "dirty": None, "remote": None, "script": "train.py", "note": None}
     assert str(tmp_path) not in json.dumps(missing)
 
 

@@ -1,19 +1,20 @@
 """Data sets and preprocessing, against what `datasets` and the collator do."""
 
+import subprocess
 from types import SimpleNamespace
 
+import hub_data
 import models
 import pytest
 import torch
 from datasets import Dataset, IterableDataset, load_dataset
+from hub_data import SHA
 
-from autocard.capture import Seen, data
+from autocard.capture import Seen, data, lengths
 from autocard.record import empty_leaves
 from autocard.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
-
-SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
 def loader(rows, collate=None):
@@ -122,28 +123,23 @@ def test_several_ids_from_a_person_stand_beside_the_joined_rows():
     assert part.train[0].rows == 16
 
 
-def cached(tmp_path, monkeypatch, owner_and_name, folder, sha=SHA):
-    """Save rows where `datasets` puts those of a Hub data set, and its card where the Hub's cache puts that."""
-    home = tmp_path / "datasets" / folder / "default-1234" / "0.0.0" / sha
-    models.texts().save_to_disk(home)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    if owner_and_name:
-        (tmp_path / "hub" / f"datasets--{owner_and_name.replace('/', '--')}" / "snapshots" / sha).mkdir(parents=True)
-    arrow = next(home.glob("*.arrow"))
-    return Dataset.from_file(str(arrow))
+def cached(tmp_path, monkeypatch, card=True):
+    """Load rows by their name, out of the caches that a download leaves."""
+    hub_data.lay(tmp_path, "Open-Orca/SlimOrca", {"train": models.texts(), "test": models.texts(4)}, card=card)
+    return hub_data.load(tmp_path, "Open-Orca/SlimOrca", monkeypatch)
 
 
 def test_the_cache_proves_id_and_commit_of_a_hub_data_set(tmp_path, monkeypatch):
-    rows = cached(tmp_path, monkeypatch, "Open-Orca/SlimOrca", "Open-Orca___slim_orca")
+    rows = cached(tmp_path, monkeypatch)
 
     entry = only(look(rows.select(range(8)).filter(lambda row: row["label"] == 0))[0])
 
     assert (entry.dataset_id, entry.revision, entry.inferred) == ("Open-Orca/SlimOrca", SHA, True)
-    assert entry.rows == 4
+    assert (entry.config, entry.split, entry.rows) == ("default", "train", 4)
 
 
 def test_a_name_in_snake_case_alone_is_not_made_into_an_id(tmp_path, monkeypatch):
-    rows = cached(tmp_path, monkeypatch, None, "Open-Orca___slim_orca")
+    rows = cached(tmp_path, monkeypatch, card=False)
 
     entry = only(look(rows)[0])
 
@@ -151,8 +147,83 @@ def test_a_name_in_snake_case_alone_is_not_made_into_an_id(tmp_path, monkeypatch
     assert entry.description == "a data set of the Hub, whose exact id the local cache does not tell"
 
 
+# -- mixtures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    """Two data sets of the Hub, of 16 and 4 rows."""
+    hub_data.lay(tmp_path, "Open-Orca/SlimOrca", {"train": models.texts(16)})
+    hub_data.lay(tmp_path, "org/other", {"train": models.texts(4)}, sha="f" * 40)
+    return [hub_data.load(tmp_path, name, monkeypatch) for name in ("Open-Orca/SlimOrca", "org/other")]
+
+
+def test_joined_data_sets_of_the_hub_are_told_one_by_one_with_their_rows(two):
+    from datasets import concatenate_datasets
+
+    part, _ = look(concatenate_datasets([two[0], two[1].select([0, 1, 2])]))
+
+    assert [(one.dataset_id, one.split, one.rows) for one in part.train] == [
+        ("Open-Orca/SlimOrca", "train", 16),
+        ("org/other", "train", 3),
+    ]
+    assert [one.revision for one in part.train] == [SHA, "f" * 40]
+
+
+def test_of_interleaved_data_sets_the_rows_that_were_drawn_are_counted(two):
+    from datasets import interleave_datasets
+
+    first, second = (rows.add_column("from", [number] * len(rows)) for number, rows in enumerate(two))
+    plain = interleave_datasets(two, probabilities=[0.5, 0.5], seed=1)
+    told = interleave_datasets([first, second], probabilities=[0.5, 0.5], seed=1)["from"]
+
+    part, _ = look(plain)
+
+    assert [one.rows for one in part.train] == [list(told).count(0), list(told).count(1)]
+
+
+def test_what_was_mapped_after_joining_is_not_told_to_be_the_first_alone(two):
+    from datasets import concatenate_datasets
+
+    mapped = concatenate_datasets(two).map(lambda row: {"length": len(row["text"])})
+    assert "slim_orca" in mapped.cache_files[0]["filename"]  # it lies in the first one's folder
+
+    entry = only(look(mapped)[0])
+
+    assert entry.dataset_id is None
+    assert entry.description == "rows made of data sets of the Hub that were joined; which ones is not recorded"
+
+
+def test_interleaved_streams_are_told_with_their_shares():
+    from datasets import interleave_datasets
+
+    first, second = (models.texts(rows).to_iterable_dataset() for rows in (4, 8))
+    mixed = interleave_datasets([first, second], probabilities=[0.75, 0.25], seed=3).map(lambda row: row)
+
+    part, _ = look(mixed.shuffle(buffer_size=4, seed=1))
+
+    assert [one.probability for one in part.train] == [0.75, 0.25]
+    assert [one.streaming for one in part.train] == [True, True]
+
+
+def test_a_data_set_in_several_files_is_one():
+    from datasets import concatenate_datasets
+
+    part, _ = look(concatenate_datasets([models.texts(4), models.texts(8)]))
+
+    assert only(part).rows == 12
+
+
+def test_tokens_are_those_of_the_rows_that_are_trained_on():
+    rows = Dataset.from_dict({"input_ids": [[1] * length for length in (9, 2, 3, 4)]})
+
+    assert only(look(rows)[0]).tokens == 18
+    assert only(look(rows.select([3, 1]))[0]).tokens == 6
+    assert only(look(models.texts())[0]).tokens is None
+
+
 def test_what_a_person_names_otherwise_loses_what_was_found_of_the_other(tmp_path, monkeypatch):
-    rows = cached(tmp_path, monkeypatch, "Open-Orca/SlimOrca", "Open-Orca___slim_orca")
+    rows = cached(tmp_path, monkeypatch)
 
     same = only(look(rows, Settings(datasets=("Open-Orca/SlimOrca",)))[0])
     other = only(look(rows, Settings(datasets=("org/copy",)))[0])
@@ -269,7 +340,7 @@ def test_lengths_of_shuffled_rows_are_those_of_the_chosen_rows():
 
 
 def test_only_the_first_rows_are_looked_at():
-    rows = Dataset.from_dict({"input_ids": [[1]] * data.LOOKED_AT_ROWS + [[1] * 50]})
+    rows = Dataset.from_dict({"input_ids": [[1]] * lengths.LOOKED_AT_ROWS + [[1] * 50]})
 
     assert look(rows)[0].preprocessing.longest_input == 1
 
@@ -319,6 +390,61 @@ def test_a_tokenizer_inside_the_collator_is_found():
     found = look(models.tokens(), collate=DataCollatorWithPadding(models.tokenizer()))[0].preprocessing
 
     assert found.vocabulary_count == len(models.WORDS)
+
+
+def test_the_collator_tells_how_it_pads():
+    from transformers import (
+        DataCollatorForLanguageModeling,
+        DataCollatorWithFlattening,
+        DataCollatorWithPadding,
+        default_data_collator,
+    )
+
+    words = models.tokenizer()
+    ways = [
+        (DataCollatorWithPadding(words), "longest"),
+        (DataCollatorWithPadding(words, padding="max_length", max_length=20), "max_length"),
+        (DataCollatorForLanguageModeling(words, mlm=False), "longest"),
+        (DataCollatorWithFlattening(), "none"),
+        (default_data_collator, "none"),
+    ]
+
+    for collator, padding in ways:
+        assert look(models.tokens(), collate=collator)[0].preprocessing.padding == padding
+    assert look(models.tokens(), collate=lambda rows: rows)[0].preprocessing.padding is None
+
+
+def test_a_chat_template_is_told_by_its_hash_alone():
+    words = models.tokenizer()
+    words.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+
+    found = look(models.texts(), processing_class=words)[0].preprocessing
+
+    told = subprocess.run(["sha256sum"], input=words.chat_template.encode(), capture_output=True, check=True).stdout
+    assert found.chat_template_sha256 == told.decode().split()[0]
+    assert "message" not in found.model_dump_json()
+
+
+def test_an_image_processor_tells_the_size_that_the_model_is_shown():
+    from transformers.image_processing_base import ImageProcessingMixin
+    from transformers.image_utils import SizeDict
+
+    def shown(**settings):
+        return look(models.texts(), processing_class=ImageProcessingMixin(**settings))[0].preprocessing.image_size_px
+
+    assert shown(size={"height": 24, "width": 32}) == [24, 32]
+    crop = {"do_center_crop": True, "crop_size": SizeDict(height=30, width=30)}
+    assert shown(size=SizeDict(shortest_edge=40), **crop) == [30, 30]
+    assert shown(size={"shortest_edge": 40}, do_center_crop=False, crop_size={"height": 30, "width": 30}) == [40]
+    assert shown(size={"height": 24, "width": 32}, do_resize=False) == []
+
+
+def test_a_feature_extractor_tells_its_sampling_rate():
+    from transformers import Wav2Vec2FeatureExtractor
+
+    found = look(models.texts(), processing_class=Wav2Vec2FeatureExtractor(sampling_rate=8000))[0].preprocessing
+
+    assert found.sampling_rate_hz == 8000
 
 
 def test_an_image_processor_has_no_vocabulary():

@@ -8,10 +8,13 @@ from types import SimpleNamespace
 import models
 import numpy as np
 import pytest
+import torch
+import transformers
 from transformers import EarlyStoppingCallback, Trainer
 
-from autocard.capture import Seen, evaluation
-from autocard.record import empty_leaves
+from autocard.capture import Seen, evaluation, flops, speed
+from autocard.errors import UnavailableError
+from autocard.record import Gpu, empty_leaves
 from autocard.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -124,6 +127,20 @@ def test_an_evaluation_under_a_name_of_one_s_own_stands_beside_the_other(ordinar
     assert (None, "accuracy") in found
 
 
+def test_an_evaluation_of_the_training_data_has_its_figures(ordinary):
+    watch, host = ordinary
+    log = list(host.state.log_history)
+
+    told = host.evaluate(models.tokens(6), metric_key_prefix="train")
+
+    part, _ = look(watch.seen)
+    host.state.log_history = log
+    found = {(metric.dataset, metric.name): metric.value for metric in part.results}
+    assert found["train", "loss"] == told["train_loss"]
+    assert found["train", "accuracy"] == told["train_accuracy"]
+    assert len([name for name in found if name[0] == "train"]) == 2
+
+
 def test_a_prediction_s_figures_are_told_apart(ordinary):
     watch, host = ordinary
     told = host.predict(models.tokens(4)).metrics
@@ -132,6 +149,20 @@ def test_a_prediction_s_figures_are_told_apart(ordinary):
 
     predicted = {metric.name: metric.value for metric in part.results if metric.split == "prediction"}
     assert predicted == {"loss": told["test_loss"], "accuracy": told["test_accuracy"]}
+    assert {metric.dataset for metric in part.results if metric.split == "prediction"} == {"test"}
+
+
+def test_predictions_under_names_of_one_s_own_stand_beside_each_other(ordinary):
+    watch, host = ordinary
+    first = host.predict(models.tokens(4), metric_key_prefix="easy").metrics
+    second = host.predict(models.tokens(8), metric_key_prefix="easy_hard").metrics
+
+    part, _ = look(watch.seen, predictions={**first, **second})
+
+    predicted = {(one.dataset, one.name): one.value for one in part.results if one.split == "prediction"}
+    assert predicted["easy", "loss"] == first["easy_loss"]
+    assert predicted["easy_hard", "loss"] == second["easy_hard_loss"]
+    assert ("easy", "hard_loss") not in predicted
 
 
 def test_results_are_those_of_the_weights_that_were_loaded_at_the_end(best):
@@ -154,7 +185,7 @@ def test_speeds_of_a_run_that_stopped_early_count_the_steps_that_were_done(best)
     watch, host = best
     runtime = next(entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry)
 
-    parts = evaluation.time_parts(watch.seen, {}, 0)
+    parts = speed.time_parts(watch.seen, {}, 0)
 
     assert parts["steps_per_s"] == pytest.approx(host.state.global_step / runtime)
     assert parts["samples_per_s"] == pytest.approx(4 * host.state.global_step / runtime, rel=0.01)
@@ -172,7 +203,7 @@ def test_speeds_are_right_whichever_way_the_trainer_divides(told_by):
     }
     state = SimpleNamespace(log_history=[entry], global_step=100, max_steps=100, total_flos=1.0)
 
-    parts = evaluation.time_parts(Seen(Settings(), SimpleNamespace(), state), {}, 75)
+    parts = speed.time_parts(Seen(Settings(), SimpleNamespace(), state), {}, 75)
 
     assert parts["steps_per_s"] == 2.5
     assert parts["samples_per_s"] == 20
@@ -227,7 +258,7 @@ def test_evaluation_time_is_what_evaluating_took(tmp_path):
     )
     host.evaluate()  # after training: not in the window
 
-    parts = evaluation.time_parts(watch.seen, {}, 0)
+    parts = speed.time_parts(watch.seen, {}, 0)
 
     # The trainer's clock stops before its callbacks do; a third evaluation would make it half as much again.
     assert 0.5 * sum(took[:-1]) < parts["eval_s"] < sum(took[:-1]) + 0.001
@@ -239,7 +270,7 @@ def test_a_resumed_leg_tells_its_own_speeds_and_evaluations_only(tmp_path):
 
     watch, host = run(tmp_path, max_steps=4, resume=str(tmp_path / "checkpoint-2"), **common)
 
-    parts = evaluation.time_parts(watch.seen, {}, 2)
+    parts = speed.time_parts(watch.seen, {}, 2)
     log = [entry for entry in host.state.log_history if entry.get("step", 0) > 2]
     runtime = next(entry["train_runtime"] for entry in log if "train_loss" in entry)
     assert parts["steps_per_s"] == pytest.approx(2 / runtime)
@@ -251,7 +282,7 @@ def test_tokens_are_told_where_they_were_counted(tmp_path):
     batch = models.tokenizer().pad({"input_ids": models.tokens(16)["input_ids"]})
     longest = max(len(row) for row in batch["input_ids"])
 
-    tokens = evaluation.time_parts(watch.seen, {}, 0)["tokens"]
+    tokens = speed.time_parts(watch.seen, {}, 0)["tokens"]
 
     assert 4 * min(len(row) for row in models.tokens(16)["input_ids"]) <= tokens <= 4 * longest
 
@@ -259,7 +290,7 @@ def test_tokens_are_told_where_they_were_counted(tmp_path):
 def test_tokens_that_nobody_counted_are_a_reason(ordinary):
     missing = {}
 
-    parts = evaluation.time_parts(ordinary[0].seen, missing, 0)
+    parts = speed.time_parts(ordinary[0].seen, missing, 0)
 
     assert "tokens" not in parts
     assert "include_num_input_tokens_seen" in missing["time.tokens"]
@@ -272,9 +303,9 @@ def test_operations_count_what_the_method_says(tmp_path):
     models.train(made, models.language(length=8), tmp_path, watch, max_steps=3)
 
     without_embeddings = sum(tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name)
-    parts = evaluation.time_parts(watch.seen, {}, 0)
+    parts = speed.time_parts(watch.seen, {}, 0)
     assert parts["flops"] == 6 * without_embeddings * (4 * 8) * 3
-    assert parts["flops_method"] == evaluation.FLOPS_METHOD
+    assert parts["flops_method"] == speed.FLOPS_METHOD
 
 
 def test_an_adapter_is_counted_like_full_training(tmp_path):
@@ -284,14 +315,90 @@ def test_an_adapter_is_counted_like_full_training(tmp_path):
     models.train(made, models.language(length=8), tmp_path, watch, max_steps=1)
 
     without_embeddings = sum(tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name)
-    assert evaluation.time_parts(watch.seen, {}, 0)["flops"] == 6 * without_embeddings * (4 * 8)
+    assert speed.time_parts(watch.seen, {}, 0)["flops"] == 6 * without_embeddings * (4 * 8)
+
+
+@pytest.mark.parametrize("adapter", [False, True], ids=["full", "LoRA"])
+def test_the_estimate_of_operations_is_what_torch_counts_in_a_real_step(tmp_path, adapter):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    sizes = {"hidden_size": 64, "intermediate_size": 256, "vocab_size": 300, "num_hidden_layers": 4}
+    made = transformers.LlamaForCausalLM(transformers.LlamaConfig(num_attention_heads=2, **sizes))
+    if adapter:
+        made = models.lora(made, target_modules=["q_proj", "down_proj"])
+    watch = models.Watch()
+    models.train(made, models.language(length=8), tmp_path, watch, max_steps=3)
+    ids = torch.tensor(models.language(4, length=8)["input_ids"])
+
+    with FlopCounterMode(display=False) as counter:
+        made(input_ids=ids, labels=ids).loss.backward()
+
+    parts = speed.time_parts(watch.seen, {}, 0)
+    # Attention's own products are few at eight tokens; the Trainer's figure is half as much again for an adapter.
+    assert parts["flops_estimate"] / 3 == pytest.approx(counter.get_total_flops(), rel=0.05)
+    assert (parts["flops"] > 1.4 * parts["flops_estimate"]) == adapter
+
+
+def test_of_experts_those_that_a_token_is_sent_to_are_counted():
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "vocab_size": 50, "num_hidden_layers": 2}
+    config = transformers.MixtralConfig(
+        num_attention_heads=2, num_key_value_heads=2, num_local_experts=8, num_experts_per_tok=2, **sizes
+    )
+    made = transformers.MixtralForCausalLM(config)
+    experts = sum(one.numel() for name, one in made.named_parameters() if ".experts." in name)
+    others = sum(one.numel() for name, one in made.named_parameters() if ".experts." not in name) - 50 * 32
+    assert experts == 2 * 8 * 3 * 32 * 64
+
+    assert flops.estimate(made, 6.0 * (experts + others)) == pytest.approx(6.0 * (experts / 4 + others))
+    assert "of experts, those that a token is sent to" in flops.estimate_method(made)
+    assert "experts" not in flops.estimate_method(models.bert())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "tf32", "tera"),
+    [
+        ("NVIDIA A100-SXM4-80GB", "bfloat16", False, 312),
+        ("NVIDIA A100-PCIE-40GB", "float32", True, 156),
+        ("NVIDIA H100 80GB HBM3", "float16", False, 989),
+        ("NVIDIA H100 PCIe", "bfloat16", False, 756),
+        ("Tesla V100-SXM2-32GB", "float32", False, 15.7),
+        ("NVIDIA L4", "bfloat16", False, 121),
+        ("NVIDIA A10", "bfloat16", False, 125),
+        ("NVIDIA A10G", "bfloat16", False, None),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "bfloat16", False, None),
+        ("Tesla V100-SXM2-16GB", "bfloat16", False, None),
+        ("NVIDIA GeForce RTX 4090", "float16", False, None),
+    ],
+)
+def test_the_share_of_the_peak_is_told_of_boards_whose_peak_is_known_and_of_no_other(name, kind, tf32, tera):
+    gpus = [Gpu(name=name, count=2)]
+
+    if tera is None:
+        with pytest.raises(UnavailableError, match="no figure"):
+            flops.peak_share(1e18, 3600.0, gpus, kind, tf32=tf32)
+        return
+    share, method = flops.peak_share(1e18, 3600.0, gpus, kind, tf32=tf32)
+
+    assert share == pytest.approx(1e18 / 3600 / (tera * 1e12))
+    assert f"{tera:g} TFLOPS" in method
+
+
+def test_tokens_per_second_are_those_of_a_run_in_one_leg(tmp_path):
+    watch, host = run(tmp_path, include_num_input_tokens_seen="all", max_steps=2)
+    runtime = next(entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry)
+
+    whole, missing = speed.time_parts(watch.seen, {}, 0), {}
+
+    assert whole["tokens_per_s"] == pytest.approx(host.state.num_input_tokens_seen / runtime)
+    assert "tokens_per_s" not in speed.time_parts(watch.seen, missing, 1)
+    assert "time.tokens_per_s" in missing
 
 
 def test_no_operations_counted_is_none_and_not_zero():
     state = SimpleNamespace(log_history=[], global_step=1, max_steps=1, total_flos=0, num_input_tokens_seen=0)
     missing = {}
 
-    parts = evaluation.time_parts(Seen(Settings(), SimpleNamespace(), state), missing, 0)
+    parts = speed.time_parts(Seen(Settings(), SimpleNamespace(), state), missing, 0)
 
     assert "flops" not in parts
     assert {"time.flops", "time.flops_method", "time.steps_per_s", "time.samples_per_s"} <= set(missing)

@@ -103,7 +103,7 @@ def test_an_accelerator_without_a_driver_that_we_know_is_a_reason():
     ("args", "model", "environ", "expected"),
     [
         (arguments("cpu"), None, {}, (False, None)),
-        (arguments("mps"), None, {}, (True, None)),
+        (arguments("mps"), None, {}, (True, [0])),
         (arguments("cuda", 0, 1), None, {}, (True, [0])),
         (arguments("cuda", 3, 1), None, {"LOCAL_WORLD_SIZE": "1"}, (True, [3])),
         (arguments("cuda", 0, 4), None, {}, (True, [0, 1, 2, 3])),

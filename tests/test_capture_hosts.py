@@ -1,12 +1,7 @@
 """Every capture on every kind of host: nothing raises, every empty leaf has its reason, nothing is changed."""
 
 import importlib
-import json
-import subprocess
-import sys
-import textwrap
 import time
-from pathlib import Path
 
 import models
 import pytest
@@ -14,7 +9,7 @@ import torch
 import transformers
 from transformers import Trainer
 
-from autocard.capture import Seen, evaluation
+from autocard.capture import Seen, evaluation, speed
 from autocard.record import RunRecord, to_json, unexplained
 from autocard.settings import Settings
 
@@ -41,7 +36,7 @@ def everything(seen, missing):
 
 def record_of(watch, missing, step_begin=0):
     part = evaluation.capture(watch.seen, missing)
-    evaluation.time_parts(watch.seen, missing, step_begin)
+    speed.time_parts(watch.seen, missing, step_begin)
     record = RunRecord(**watch.result, evaluation=part, missing=missing)
     ours = (*PARTS.values(), "evaluation")
     assert [path for path in unexplained(record) if path.split(".")[0] in ours] == []
@@ -201,56 +196,6 @@ def test_a_sentence_transformers_model(tmp_path, adapter):
     assert [one.method for one in record.adapters] == (["LoRA"] if adapter else [])
     assert record.data.preprocessing.max_length == made.max_seq_length
     assert record.data.train[0].rows == 8
-
-
-SHARDED = textwrap.dedent("""
-    import json, sys, warnings
-    from types import SimpleNamespace
-    sys.path.insert(0, sys.argv[1])
-    warnings.simplefilter("ignore")
-    import models, torch
-    import torch.distributed as dist
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecision, MixedPrecisionPolicy, fully_shard
-    from autocard.capture import Seen, cluster, model, precision
-    from autocard.settings import Settings
-
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    whole = models.llama()
-    formats, told = [], {"count": model.count(whole)}
-    def look(made, name):
-        args = SimpleNamespace(world_size=1, output_dir="a/cats", hub_model_id=None)
-        seen, missing = Seen(Settings(), args, None, model=made), {}
-        parts = (module.capture(seen, missing) for module in (model, precision, cluster))
-        told[name] = [part.model_dump() for part in parts]
-        made(torch.ones(1, 4, dtype=torch.long))
-    def watched():
-        made = models.llama()
-        made.lm_head.register_forward_hook(lambda _, __, out: formats.append(str(out.dtype)))
-        return made
-    second = watched()
-    fully_shard(second, mesh=init_device_mesh("cpu", (1,)), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
-    look(second, "FSDP2")
-    policy = MixedPrecision(param_dtype=torch.bfloat16)
-    look(FullyShardedDataParallel(watched(), device_id=torch.device("cpu"), mixed_precision=policy), "FSDP")
-    dist.destroy_process_group()
-    print(json.dumps({**told, "formats": formats}))
-""")
-
-
-def test_a_model_that_fsdp_sharded_is_told_like_the_one_inside():
-    here = str(Path(__file__).parent)
-    run = subprocess.run([sys.executable, "-c", SHARDED, here], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr[-3000:]
-    told = json.loads(run.stdout.splitlines()[-1])
-
-    for name, counted in (("FSDP2", told["count"][0]), ("FSDP", None)):
-        model, precision, job = told[name]
-        assert model["architecture"] == "LlamaForCausalLM"
-        assert model["parameters_total"] == counted  # FSDP1 shows only its own shard: better nothing
-        assert precision["regime"] == "bf16 mixed precision"
-        assert job["distributed"] == name
-    assert set(told["formats"]) == {"torch.bfloat16"}
 
 
 def test_no_objects_at_all_are_reasons_and_not_failures():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 import torch
 import transformers
 
-from autocard.capture import Seen, model
+from autocard.capture import Seen, model, saved
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves
 from autocard.settings import Settings
@@ -502,21 +503,44 @@ def test_saved_bytes_are_those_of_the_weights_alone(tmp_path):
     (tmp_path / "checkpoint-1").mkdir()
     (tmp_path / "checkpoint-1" / "model.safetensors").write_bytes(b"x" * 11)
 
-    assert model.saved_bytes(tmp_path) == 150
+    assert saved.saved_bytes(tmp_path) == 150
 
 
 def test_saved_bytes_of_an_adapter_are_those_of_its_file(base, tmp_path):
     models.save(models.lora(models.load("AutoModelForSequenceClassification", base)), tmp_path)
 
-    assert model.saved_bytes(tmp_path) == (tmp_path / "adapter_model.safetensors").stat().st_size
+    assert saved.saved_bytes(tmp_path) == (tmp_path / "adapter_model.safetensors").stat().st_size
+
+
+def test_the_size_of_a_checkpoint_is_that_of_its_files_on_disk(tmp_path):
+    watch = models.Watch()
+    models.train(models.llama(), models.language(), tmp_path, watch, max_steps=4, save_strategy="steps", save_steps=2)
+    (tmp_path / "checkpoint-notes").mkdir()
+
+    told = subprocess.run(
+        ["find", str(tmp_path / "checkpoint-4"), "-type", "f", "-printf", "%s\n"], capture_output=True, check=True
+    ).stdout
+    assert saved.checkpoint_bytes(tmp_path) == sum(map(int, told.split()))
+    with pytest.raises(UnavailableError, match="no checkpoint"):
+        saved.checkpoint_bytes(tmp_path, since_s=time.time() + 10)
+
+
+def test_saved_files_are_those_of_this_run(tmp_path):
+    for name, seconds in {"config.json": 3000, "tokenizer.json": 1000, "secret-notes.json": 3000}.items():
+        (tmp_path / name).write_text("{}")
+        os.utime(tmp_path / name, (seconds, seconds))
+
+    assert saved.saved_files(tmp_path) == ["config.json", "tokenizer.json"]
+    assert saved.saved_files(tmp_path, since_s=2000) == ["config.json"]
+    assert saved.saved_files(tmp_path / "nowhere") == []
 
 
 def test_weights_of_an_earlier_run_are_not_this_run_s(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"x" * 100)
     os.utime(tmp_path / "model.safetensors", (1000, 1000))
 
-    assert model.saved_bytes(tmp_path, since_s=2000) is None
-    assert model.saved_bytes(tmp_path / "nowhere") is None
+    assert saved.saved_bytes(tmp_path, since_s=2000) is None
+    assert saved.saved_bytes(tmp_path / "nowhere") is None
 
 
 HUB_TAGS = """

@@ -1,11 +1,11 @@
 """The training regime, against what forward hooks and the optimizer's state show: real runs, one for each way there."""
 
-from collections import Counter
 from types import SimpleNamespace
 
 import models
 import pytest
 import torch
+from formats import Oracle
 
 from autocard.capture import Seen, precision
 from autocard.errors import UnavailableError
@@ -25,104 +25,20 @@ def saved(tmp_path_factory):
     }
 
 
-class Oracle:
-    """Sees formats where they happen: what a layer puts out, and what the optimizer keeps."""
-
-    def __init__(self, made):
-        self.outputs, self.trainable, self.states = Counter(), Counter(), Counter()
-        for name, module in made.named_modules():
-            if name.endswith("mlp.up_proj"):  # a matrix product that no adapter of these tests touches
-                module.register_forward_hook(lambda _, __, out: self.outputs.update([str(out.dtype)]))
-
-    def after(self, trainer):
-        for group in trainer.optimizer.param_groups:
-            for tensor in group["params"]:
-                self.trainable[str(tensor.dtype)] += tensor.numel()
-                for value in trainer.optimizer.state[tensor].values():
-                    if torch.is_tensor(value) and value.dim():
-                        self.states[str(value.dtype)] += value.numel()
-
-    def term(self):
-        """The words of the Hub's template, from what was seen: formats of weights, state and products."""
-        products, weights = most(self.outputs), most(self.trainable)
-        assert most(self.states) == weights  # a mixed regime is one whose optimizer works in the weights' own format
-        short = {"torch.float16": "fp16", "torch.bfloat16": "bf16", "torch.float32": "fp32"}
-        if products == weights == "torch.float32":
-            return "fp32"
-        return f"{short[products]} {'non-mixed' if products == weights else 'mixed'} precision"
-
-
-def most(counter):
-    return counter.most_common(1)[0][0]
-
-
 def run(made, tmp_path, **arguments):
     """Train for real; return (what was captured when training began, what the oracle saw)."""
     oracle, missing = Oracle(made), {}
     watch = models.Watch(lambda seen: precision.capture(seen, missing))
     trainer = models.train(made, models.language(), tmp_path, watch, max_steps=1, **arguments)
-    oracle.after(trainer)
+    oracle.after(trainer.optimizer)
     assert [path for path in empty_leaves(watch.result, "precision") if path not in missing] == []
     return watch.result, oracle
 
 
-WAYS = {
-    "fp32 weights, no flags": ("float32", None, {}, "fp32"),
-    "fp32 weights, bf16 flag": ("float32", None, {"bf16": True}, "bf16 mixed precision"),
-    "fp32 weights, fp16 flag on a CPU": ("float32", None, {"fp16": True}, "fp32"),
-    "fp32 weights, bf16_full_eval": ("float32", None, {"bf16_full_eval": True}, "fp32"),
-    "bf16 weights, no flags": ("bfloat16", None, {}, "bf16 non-mixed precision"),
-    "bf16 weights, bf16 flag": ("bfloat16", None, {"bf16": True}, "bf16 non-mixed precision"),
-    "fp16 weights, no flags": ("float16", None, {}, "fp16 non-mixed precision"),
-    "LoRA over fp32": ("float32", {}, {}, "fp32"),
-    "LoRA over fp32, bf16 flag": ("float32", {}, {"bf16": True}, "bf16 mixed precision"),
-    "LoRA over bf16": ("bfloat16", {}, {}, "bf16 mixed precision"),
-    "LoRA over bf16, bf16 flag": ("bfloat16", {}, {"bf16": True}, "bf16 mixed precision"),
-    "LoRA over fp16": ("float16", {}, {}, "fp16 mixed precision"),
-    "LoRA in bf16 over bf16": ("bfloat16", {"autocast_adapter_dtype": False}, {}, "bf16 non-mixed precision"),
-    "fp32 weights, gradient checkpointing and bf16": (
-        "float32",
-        None,
-        {"bf16": True, "gradient_checkpointing": True},
-        "bf16 mixed precision",
-    ),
-}
-
-
-@pytest.mark.parametrize(("weights", "adapter", "arguments", "expected"), WAYS.values(), ids=WAYS)
-def test_the_regime_is_what_hooks_and_optimizer_show(saved, tmp_path, weights, adapter, arguments, expected):
-    made = models.load("AutoModelForCausalLM", saved[weights])
-    if adapter is not None:
-        made = lora(made, **adapter)
-
-    found, oracle = run(made, tmp_path, **arguments)
-
-    assert found.regime == oracle.term() == expected
-    assert f"torch.{found.compute_dtype}" == most(oracle.outputs)
-    assert f"torch.{found.trainable_dtype}" == most(oracle.trainable)
-
-
-def lora(made, autocast_adapter_dtype=True):
+def lora(made):
     from peft import LoraConfig, get_peft_model
 
-    settings = LoraConfig(r=2, target_modules=["q_proj", "v_proj"])
-    return get_peft_model(made, settings, autocast_adapter_dtype=autocast_adapter_dtype)
-
-
-def test_the_launcher_s_variable_puts_training_into_bf16_without_a_flag(saved, tmp_path, monkeypatch):
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
-
-    found, oracle = run(models.load("AutoModelForCausalLM", saved["float32"]), tmp_path)
-
-    assert found.regime == oracle.term() == "bf16 mixed precision"
-
-
-def test_a_flag_is_stronger_than_the_launcher_s_variable(saved, tmp_path, monkeypatch):
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
-
-    found, oracle = run(models.load("AutoModelForCausalLM", saved["float32"]), tmp_path, bf16=True)
-
-    assert found.regime == oracle.term() == "bf16 mixed precision"
+    return get_peft_model(made, LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
 
 
 def test_a_model_that_an_earlier_trainer_left_in_autocast_is_told_as_it_runs(saved, tmp_path):

@@ -1,7 +1,7 @@
 """How it was trained, against what the optimizer and the trainer's own state show."""
 
 import dataclasses
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 
 import models
 import pytest
@@ -9,8 +9,9 @@ import torch
 import transformers
 from transformers import Trainer, TrainingArguments
 
-from autocard.capture import Seen, training
-from autocard.record import empty_leaves
+from autocard import AutoCardCallback
+from autocard.capture import Seen, execution, loss, training
+from autocard.record import empty_leaves, load
 from autocard.settings import Settings
 
 SECRET = {"hub_token": "hf_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
@@ -113,6 +114,39 @@ def test_the_effective_batch_is_what_one_step_consumes(tmp_path):
     assert found.effective_batch_size == sum(seen_rows) / host.state.global_step == 4
 
 
+@pytest.mark.parametrize(
+    ("rows", "batch", "accumulation", "steps", "drop"),
+    [(10, 64, 4, 3, False), (10, 4, 2, 4, False), (10, 4, 8, 2, True), (12, 2, 1, 8, False)],
+)
+def test_samples_are_counted_where_steps_are_short(tmp_path, rows, batch, accumulation, steps, drop):
+    rows_of_step = []
+
+    class Counting(Trainer):
+        def training_step(self, model, inputs, *args, **kwargs):
+            rows_of_step.append((self.state.global_step, len(inputs["input_ids"])))
+            return super().training_step(model, inputs, *args, **kwargs)
+
+    arguments = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
+    ours = AutoCardCallback(emissions=False)
+    host = models.train(
+        models.bert(),
+        models.tokens(rows),
+        tmp_path,
+        ours,
+        cls=Counting,
+        trainer={"processing_class": models.tokenizer()},
+        max_steps=steps,
+        dataloader_drop_last=drop,
+        **arguments,
+    )
+
+    known = load(tmp_path)
+    each = [sum(count for at, count in rows_of_step if at == step) for step in range(steps)]
+    (summary,) = [entry for entry in host.state.log_history if "train_runtime" in entry]
+    assert known.training.effective_batch_size == max(each)
+    assert known.time.samples_per_s == pytest.approx(sum(each) / summary["train_runtime"], rel=1e-3)
+
+
 def test_the_batch_that_was_found_automatically_is_told(tmp_path):
     sizes = []
 
@@ -195,6 +229,96 @@ def test_an_optimizer_and_a_schedule_of_one_s_own_are_told_by_class(tmp_path):
     assert found.scheduler == "StepLR"
 
 
+def squared(outputs, *_, **__):
+    return (outputs["logits"] ** 2).mean()
+
+
+class Squared(Trainer):
+    """A trainer with a loss of its own."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, **_):
+        outputs = model(**inputs)
+        mean = squared(outputs)
+        return (mean, outputs) if return_outputs else mean
+
+
+class Scaled(Trainer):
+    """A trainer that scales the library's loss."""
+
+    def compute_loss(self, *args, **kwargs):
+        return 2 * super().compute_loss(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("cls", "given", "where", "smoothing"),
+    [
+        (Trainer, {"compute_loss_func": squared}, "compute_loss_func", None),
+        (Squared, {}, "compute_loss", None),
+        (Scaled, {}, "compute_loss", 0.2),
+        (Trainer, {}, None, 0.2),
+    ],
+)
+def test_a_loss_of_the_run_s_own_is_not_called_the_library_s(tmp_path, cls, given, where, smoothing):
+    ours = AutoCardCallback(emissions=False)
+    models.train(
+        models.bert(),
+        models.tokens(8).rename_column("label", "labels"),
+        tmp_path,
+        ours,
+        cls=cls,
+        trainer={"processing_class": models.tokenizer(), **given},
+        label_smoothing_factor=0.2,
+    )
+
+    found = load(tmp_path).training
+    assert found.hyperparameters.get("label_smoothing_factor") == smoothing
+    if where is None:
+        assert found.objective == "sequence classification (cross-entropy), label smoothing 0.2"
+    else:
+        expected = f"sequence classification, with a loss that the run's own code works out ({where})"
+        assert found.objective == expected
+        assert "cross-entropy" not in (tmp_path / "README.md").read_text()
+
+
+def test_the_losses_of_libraries_trainers_are_theirs():
+    import sentence_transformers
+    import trl
+
+    trainers = [trl.SFTTrainer, trl.DPOTrainer, trl.GRPOTrainer, trl.RewardTrainer]
+    trainers += [sentence_transformers.SentenceTransformerTrainer, sentence_transformers.CrossEncoderTrainer]
+    for cls in (*trainers, transformers.Seq2SeqTrainer):
+        assert loss.own_loss(object.__new__(cls)) is None, cls
+    marked = object.__new__(trl.SFTTrainer)
+    marked.compute_loss_func = "a text, as TRL's trainers set it"
+    assert loss.own_loss(marked) is None
+
+
+def test_arguments_that_an_optimizer_of_one_s_own_overrules_are_not_told(tmp_path):
+    made = models.bert()
+    optimizer = torch.optim.SGD(made.parameters(), lr=0.5, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+
+    found, _ = run(tmp_path, made, trainer={"optimizers": (optimizer, schedule)})
+
+    names = {"learning_rate", "optim", "lr_scheduler_type", "weight_decay", "adam_beta1", "adam_epsilon"}
+    assert not names & (found.hyperparameters.keys() | set(found.non_default))
+    assert found.optimizer.startswith("SGD (learning rate 0.5")
+    assert found.scheduler == "StepLR"
+
+
+def test_of_an_optimizer_of_the_same_class_only_what_differs_is_left_out(tmp_path):
+    made = models.bert()
+    optimizer = torch.optim.AdamW(made.parameters(), lr=0.5, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (step + 1))
+
+    found, _ = run(tmp_path, made, trainer={"optimizers": (optimizer, schedule)})
+
+    assert "learning_rate" not in found.hyperparameters
+    assert "lr_scheduler_type" not in found.hyperparameters
+    assert {"optim", "weight_decay", "adam_beta1", "adam_epsilon"} <= found.hyperparameters.keys()
+    assert found.scheduler == "LambdaLR of the run's own"
+
+
 @pytest.mark.expects_failure
 def test_one_fact_that_fails_does_not_cost_the_others():
     missing = {}
@@ -215,3 +339,70 @@ def test_every_argument_on_the_list_belongs_to_some_trainer():
 
     assert private & set(training.ALLOWED) == set()
     assert len(set(training.ALLOWED) & known) > 45
+
+
+# -- what runs the layers -----------------------------------------------------------------------------------------
+
+
+def running(made, tmp_path, **arguments):
+    watch = models.Watch(lambda seen: training.capture(seen, {}))
+    models.train(made, models.language(), tmp_path, watch, max_steps=1, **arguments)
+    return watch.result
+
+
+def test_gradient_checkpointing_is_told_where_layers_run_a_second_time(tmp_path):
+    for asked in (True, False):
+        made, calls = models.llama(), []
+        made.model.layers[0].self_attn.q_proj.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+
+        found = running(made, tmp_path, gradient_checkpointing=asked)
+
+        assert found.gradient_checkpointing is asked
+        assert len(calls) == (2 if asked else 1)
+
+
+def test_the_attention_function_is_the_one_that_works(tmp_path):
+    for name in ("sdpa", "eager"):
+        made, weights = models.llama(attn_implementation=name), []
+        made.model.layers[0].self_attn.register_forward_hook(lambda *given, kept=weights: kept.append(given[-1][1]))
+
+        found = running(made, tmp_path)
+
+        assert found.attention_implementation == name
+        assert (weights[0] is None) == (name == "sdpa")  # only the eager one returns its weights
+
+
+def test_a_model_without_attention_has_no_attention_function():
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "vocab_size": 20}
+    made = transformers.MambaForCausalLM(transformers.MambaConfig(**sizes))
+    assert made.config._attn_implementation  # it has the setting all the same
+    missing = {}
+
+    found = execution.facts(Seen(Settings(), SimpleNamespace(), None, model=made), missing, {})
+
+    assert "attention_implementation" not in found
+    assert "no attention layers" in missing["training.attention_implementation"]
+
+
+def test_compiling_is_told_where_a_flag_or_the_model_shows_it(tmp_path):
+    assert running(models.llama(), tmp_path).compiled is False
+    wrapped = torch.compile(models.llama(), backend="eager")
+    assert running(wrapped, tmp_path, remove_unused_columns=False).compiled is True
+    in_place = models.llama()
+    in_place.compile(backend="eager")
+    assert running(in_place, tmp_path).compiled is True
+
+
+def test_kernels_are_known_by_the_package_of_layers_and_forward_functions():
+    layer = torch.nn.Linear(2, 2)
+    foreign = type("LigerRMSNorm", (torch.nn.Linear,), {"__module__": "liger_kernel.transformers.rms_norm"})
+
+    def forward(_, x):
+        return x
+
+    forward.__module__ = "liger_kernel.transformers.swiglu"
+    layer.forward = MethodType(forward, layer)
+    for made in (torch.nn.Sequential(layer), torch.nn.Sequential(foreign(2, 2))):
+        assert execution._kernels(Seen(Settings(), None, None, model=made), list(made.modules())) == ["liger-kernel"]
+    plain = models.llama()
+    assert execution._kernels(Seen(Settings(), None, None, model=plain), list(plain.modules())) == []

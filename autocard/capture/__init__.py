@@ -14,6 +14,16 @@ from autocard.settings import Settings
 
 
 @dataclass(frozen=True)
+class OwnLoss:
+    """A loss that the run's own code works out."""
+
+    where: str
+    """What the trainer calls: compute_loss_func, or its class's own compute_loss."""
+    calls_library: bool
+    """Whether that code names the library's own loss too, which then may be a part of it."""
+
+
+@dataclass(frozen=True)
 class Seen:
     """What the Trainer shows a callback in one event, and the settings."""
 
@@ -35,3 +45,5 @@ class Seen:
     """Its `dataset` is what the run trains on."""
     eval_dataloader: Any = None
     """None until the first evaluation; then that of the current set."""
+    own_loss: OwnLoss | None = None
+    """Code that is not a library's and works out the loss; None: there is none, or the trainer was not found."""

@@ -44,6 +44,25 @@ _METHODS = {
     "PREFIX_TUNING": "prefix tuning",
     "ADAPTION_PROMPT": "adaption prompt (LLaMA-Adapter)",
     "CPT": "context-aware prompt tuning",
+    "CARTRIDGE": "Cartridge (trained key-value prefix)",
+    "ADAMSS": "AdaMSS",
+    "BEFT": "BEFT",
+    "DEFT": "DEFT",
+    "DELORA": "DeLoRA",
+    "FROD": "FRoD",
+    "GLORA": "GLoRA",
+    "GRALORA": "GraLoRA",
+    "HIRA": "HiRA",
+    "LILY": "Lily",
+    "OSF": "OSF",
+    "PEANUT": "PEANuT",
+    "PSOFT": "PSOFT",
+    "PVERA": "PVeRA",
+    "SHADOW": "Shadow",
+    "SUPERTUNING": "Supertuning",
+    "TINYLORA": "TinyLoRA",
+    "UNILORA": "UniLoRA",
+    "WAVEFT": "WaveFT",
 }
 """PEFT's names → the methods' own; of those not listed, PEFT's name is told."""
 
@@ -63,12 +82,42 @@ oft_block_size poly_type prefix_projection projection_prng_key prompt_tuning_ini
 randlora_alpha randlora_dropout rank_dropout scaling sparse sparsity target_r tfinal tinit token_indices topk
 top_k_lora unilora_dropout use_effective_conv2d variant vblora_dropout vector_length vera_dropout very_sparse
 adapter_layers adapter_len deltaT orth_reg_weight total_step xlora_depth xlora_dropout_p xlora_size
+ab_svd_init act_fn auxiliary_loss_weight beta1 beta2 block_size_pattern cayley_neumann_eps decomposition_method
+deft_dropout eps frod_dropout generator_seed global_scaling_weight init_logits_std init_scale init_theta_d_bound
+init_v_bound init_vector_bank_bound layerwise_scalings n_frequency_pattern num_B num_cayley_neumann_terms
+num_frozen_tokens num_subspaces opt_loss_decay_factor opt_weighted_loss_type para proj_seed projection_seed
+prompt_tuning_init_task psoft_alpha psoft_dropout psoft_mag_a psoft_mag_b psoft_orth pvera_dropout
+random_loc_seed random_seed rank_dropout_scale regularization_alpha select_top shadow_alpha shadow_dropout
+shadow_hidden_size shadow_intermediate_size shadow_num_attention_heads shadow_num_hidden_layers share_embeddings
+softmax_temperature sparse_rate stride_A subspace_rank svd_threshold theta_d_length tinylora_dropout u
+update_hidden_size use_asa use_cayley_neumann use_dynamic_rank use_idwt use_trainable_adapters wavelet_family
+weight_tying
 """
 
 ALLOWED = frozenset((_LORA + _OTHERS).split())
 """Settings that may be told: numbers, flags, words of PEFT's own, and names of modules."""
 
-_INITIALISATION = {"pissa": "PiSSA", "olora": "OLoRA", "corda": "CorDA", "eva": "EVA", "loftq": "LoftQ"}
+_INITIALISATION = {
+    "pissa": "PiSSA",
+    "olora": "OLoRA",
+    "corda": "CorDA",
+    "eva": "EVA",
+    "loftq": "LoftQ",
+    "lora_ga": "LoRA-GA",
+    "orthogonal": "orthogonal start",
+    "mica": "MiCA",
+}
+_VARIANTS = {
+    "use_rslora": "rank-stabilised",
+    "use_qalora": "QA-LoRA",
+    "alora_invocation_tokens": "activated: aLoRA",
+    "arrow_config": "Arrow routing",
+    "use_bdlora": "block-diagonal: BD-LoRA",
+    "kasa_config": "KaSA",
+    "velora_config": "VeLoRA",
+    "monteclora_config": "MonteCLoRA",
+}
+"""Settings of LoraConfig that make a variant of it → its name (peft, tuners/lora/config.py)."""
 _MODULES = ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules")
 
 
@@ -105,7 +154,10 @@ def _active(holder: Any) -> list[str]:
         names = names()
     if isinstance(names, str):
         names = [names]
-    active = set(names or holder.peft_config)
+    active = set(names or ()) & set(holder.peft_config)
+    if not active:  # X-LoRA's active ones are the parts that it mixes, which have no configuration there
+        chosen = getattr(holder, "active_adapter", None)
+        active = {chosen} if isinstance(chosen, str) and chosen in holder.peft_config else set(holder.peft_config)
     return [name for name in holder.peft_config if name in active]
 
 
@@ -173,7 +225,7 @@ def _method(settings: Any, quantization: Mapping[str, Any] | None) -> str:
     method = "DoRA" if getattr(settings, "use_dora", False) else "LoRA"
     if quantization is not None and quantization.get("load_in_4bit"):
         method = f"Q{method}"
-    extras = ["rank-stabilised"] if getattr(settings, "use_rslora", False) else []
+    extras = [words for name, words in _VARIANTS.items() if getattr(settings, name, None)]
     start = getattr(settings, "init_lora_weights", None)
     if isinstance(start, str):
         extras += [words for key, words in _INITIALISATION.items() if start.lower().startswith(key)]

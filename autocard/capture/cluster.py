@@ -44,9 +44,30 @@ def capture(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os
         facts["world_size"] = int(seen.args.world_size)
     with guard("job.distributed", missing):
         facts["distributed"] = _distributed(seen)
+    with guard("job.parallelism", missing):
+        facts["parallelism"] = _parallelism(seen, facts.get("distributed") or "none")
     with guard("job.nodes_expected", missing):
         facts["nodes_expected"] = _nodes(int(seen.args.world_size), environ)
     return Job(**facts)
+
+
+def identity(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return what tells this job from all others, to compare and not to be told; None: no manager says it.
+
+    A job that is requeued keeps it. A pod of Kubernetes has no such thing in its environment.
+    """
+    variable = _manager(environ)
+    if variable is None or _MANAGERS[variable] == "kubernetes":
+        return None
+    return " ".join([_MANAGERS[variable], environ.get("SLURM_CLUSTER_NAME", ""), environ[variable]])
+
+
+def manager(environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
+    """Return the workload manager that the environment shows, and the number of its job."""
+    variable = _manager(environ)
+    if variable is None:
+        return None, None
+    return _MANAGERS[variable], _job_id(environ[variable], variable, {})
 
 
 def _manager(environ: Mapping[str, str]) -> str | None:
@@ -93,8 +114,9 @@ def _distributed(seen: Seen) -> str:
     if stage is not None:
         return f"DeepSpeed ZeRO-{stage}"
     model = seen.model
-    if any(cls.__name__ in {"FullyShardedDataParallel", "FSDPModule"} for cls in type(model).__mro__):
-        return "FSDP2" if any(cls.__name__ == "FSDPModule" for cls in type(model).__mro__) else "FSDP"
+    sharded = _sharded(model)
+    if sharded is not None:
+        return sharded
     parts = [words for name, words in _SIZES.items() if _size(seen.args, name) > 1]
     if int(seen.args.world_size) > 1:
         return " + ".join(parts) or "DDP"
@@ -104,7 +126,49 @@ def _distributed(seen: Seen) -> str:
     return "none"
 
 
+def _sharded(model: Any) -> str | None:
+    """Return which FSDP shards *model* or a part of it; None: none does.
+
+    The flag of the arguments says nothing: on CPUs the Trainer takes it, and trains by DDP (accelerate, state.py).
+    """
+    kinds = {type(module) for module in (model.modules() if hasattr(model, "modules") else [model])}
+    names = {cls.__name__ for kind in kinds for cls in kind.__mro__}
+    if "FSDPModule" in names:
+        return "FSDP2"
+    return "FSDP" if "FullyShardedDataParallel" in names else None
+
+
 _SIZES = {"tp_size": "tensor parallelism", "cp_size": "context parallelism", "sp_size": "sequence parallelism"}
+_KINDS = {
+    "dp_replicate_size": "data",
+    "dp_shard_size": "shard",
+    "tp_size": "tensor",
+    "cp_size": "context",
+    "sp_size": "sequence",
+}
+"""Sizes of accelerate's ParallelismConfig → our names."""
+
+
+def _parallelism(seen: Seen, distributed: str) -> dict[str, int]:
+    """Return kind → processes in each group, where there is more than one.
+
+    As accelerate's own configuration has them; else tensor parallelism as the model was loaded with, and the rest of
+    the processes by what holds them together.
+    """
+    config = getattr(seen.args, "parallelism_config", None)
+    if config is not None:
+        return {ours: _size(seen.args, theirs) for theirs, ours in _KINDS.items() if _size(seen.args, theirs) > 1}
+    world = int(seen.args.world_size)
+    tensor = int(getattr(without_wrappers(seen.model), "tp_size", None) or 1)
+    found = {"tensor": tensor} if tensor > 1 else {}
+    rest = world // tensor
+    if rest > 1:
+        shards = distributed.startswith("FSDP") or distributed == "DeepSpeed ZeRO-3"
+        found["shard" if shards else "data"] = rest
+    devices = {str(place) for place in (getattr(without_wrappers(seen.model), "hf_device_map", None) or {}).values()}
+    if world == 1 and len(devices) > 1:
+        found["layers spread over devices"] = len(devices)
+    return found
 
 
 def _size(args: Any, name: str) -> int:

@@ -40,10 +40,10 @@ def capture(seen: Seen, missing: dict[str, str]) -> Code:  # noqa: ARG001 - the 
     """Return commit, state, remote and script of the code that runs."""
     script, why = _script()
     if script is None:
-        missing.update(dict.fromkeys(("code.commit", "code.dirty", "code.remote", "code.script"), why))
+        missing.update(dict.fromkeys([f"code.{leaf}" for leaf in Code.model_fields], why))
         return Code()
     facts: dict[str, Any] = {"script": script.name}
-    reasons = ("code.commit", "code.dirty", "code.remote")
+    reasons = ("code.commit", "code.dirty", "code.remote", "code.note")
     if _is_installed(script):
         why = "the main script is an installed program, not code of its own; software says which version"
         missing.update(dict.fromkeys(reasons, why))
@@ -61,6 +61,8 @@ def capture(seen: Seen, missing: dict[str, str]) -> Code:  # noqa: ARG001 - the 
         facts["dirty"] = _dirty(top, script)
     with guard("code.remote", missing):
         facts["remote"] = _remote(top)
+    with guard("code.note", missing):
+        facts["note"] = _submodules(top)
     return Code(**facts)
 
 
@@ -112,6 +114,19 @@ def _dirty(top: Path, script: Path) -> bool:
     if _git(top, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all"):
         return True
     return not _git(top, "ls-files", "--", str(script.relative_to(top)))
+
+
+def _submodules(top: Path) -> str:
+    """Return how many submodules there are; their own changes are not looked for."""
+    try:
+        names = _git(top, "config", "--file", ".gitmodules", "--name-only", "--get-regexp", r"^submodule\..*\.path$")
+    except SlowGitError:
+        raise
+    except UnavailableError as exc:
+        msg = "there is nothing to add: no submodules"
+        raise UnavailableError(msg) from exc
+    count = len(names.splitlines())
+    return f"{count} submodule{'s' if count > 1 else ''}, whose own changes were not looked for"
 
 
 def _remote(top: Path) -> str:

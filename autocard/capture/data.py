@@ -6,25 +6,15 @@ A data set's id is told where a person gave it, or where the Hub's cache proves 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from autocard.capture import Seen
+from autocard.capture import Seen, lengths, mixture, preprocessing
+from autocard.capture.lengths import inside
 from autocard.capture.source import Source, find
-from autocard.capture.unwrap import is_sentence_transformer, without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 from autocard.record import Data, Dataset, Preprocessing
-
-LOOKED_AT_ROWS = 1000
-"""Rows whose length is looked at, to find the longest input."""
-
-_ABSURD_TOKENS = 10**9
-"""transformers' tokenizers without a limit say 10^30 (tokenization_utils_base.py, VERY_LARGE_INTEGER)."""
-
-_DEPTH = 8
-"""Wrappers of data sets and collators that are taken off one after the other."""
 
 
 def capture(seen: Seen, missing: dict[str, str]) -> Data:
@@ -34,14 +24,16 @@ def capture(seen: Seen, missing: dict[str, str]) -> Data:
         train = _train(seen)
         missing.update(explain(train, "data.train"))
     missing["data.eval"] = "no evaluation was seen"
-    preprocessing = Preprocessing()
+    made = Preprocessing()
     with guard("data.preprocessing", missing):
-        preprocessing = _preprocessing(seen, missing)
-    return Data(train=train, preprocessing=preprocessing)
+        made = preprocessing.capture(seen, missing)
+    return Data(train=train, preprocessing=made)
 
 
-def evaluation_set(seen: Seen, metrics: Mapping[str, Any]) -> Dataset | None:
-    """Return the data set of the evaluation that gave *metrics*, or None where there is no trace of it.
+def evaluation_set(
+    seen: Seen, metrics: Mapping[str, Any], used_by: Literal["evaluate", "predict"] = "evaluate"
+) -> Dataset | None:
+    """Return the data set of the evaluation or prediction that gave *metrics*, or None where there is no trace of it.
 
     `explain([...], "data.eval")` gives the reasons of what it leaves open.
     """
@@ -51,8 +43,8 @@ def evaluation_set(seen: Seen, metrics: Mapping[str, Any]) -> Dataset | None:
     parts = _described(data)
     first = parts[0]
     if len(parts) > 1:
-        first = Dataset(description=f"{len(parts)} data sets, joined", rows=_rows(data))
-    return first.model_copy(update={"name": set_name(metrics)})
+        first = Dataset(description=f"{len(parts)} data sets, joined", rows=_rows(data), streaming=first.streaming)
+    return first.model_copy(update={"name": set_name(metrics), "used_by": used_by})
 
 
 def set_name(metrics: Mapping[str, Any]) -> str | None:
@@ -75,6 +67,9 @@ def explain(sets: Sequence[Dataset], path: str) -> dict[str, str]:
             "split": "the data set does not say; splitting, joining and building in memory lose it",
             "rows": "it has no length: it is read as a stream, or joined with others whose rows are told together",
             "inferred": "there is no id that could have been inferred",
+            "tokens": "the rows are not a table of token lists, or there are too many of them to count",
+            "streaming": "a person named it; how it was read is told of the rows that it is part of",
+            "probability": "no rows are drawn at random from several parts",
         }
         reasons.update({f"{path}.{index}.{key}": why for key, why in words.items() if getattr(data, key) is None})
     return reasons
@@ -85,7 +80,7 @@ def _train(seen: Seen) -> list[Dataset]:
     if data is None:
         msg = "the trainer showed no training data"
         raise UnavailableError(msg)
-    found = _described(data)
+    found = [part.model_copy(update={"used_by": "train"}) for part in _described(data)]
     given = seen.settings.datasets
     if not given:
         return found
@@ -97,9 +92,17 @@ def _train(seen: Seen) -> list[Dataset]:
         description=f"{len(given)} data sets, joined",
         rows=_rows(data),
         columns=list(dict.fromkeys(column for part in found for column in part.columns)),
+        tokens=_sum([part.tokens for part in found]),
+        streaming=found[0].streaming,
+        used_by="train",
     )
-    named = [Dataset(dataset_id=hub_id, inferred=False) for hub_id in given]
+    named = [Dataset(dataset_id=hub_id, inferred=False, used_by="train") for hub_id in given]
     return named if len(given) == 1 else [joined, *named]
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _named(found: Dataset, given: str) -> Dataset:
@@ -114,26 +117,33 @@ def _named(found: Dataset, given: str) -> Dataset:
 
 def _described(data: Any) -> list[Dataset]:
     """Return a description of *data*, or of each of its parts where it joins several."""
-    data = _inside(data)
+    data = inside(data)
     if type(data).__name__ == "ConcatDataset":
         parts = list(data.datasets)
         return [entry for part in parts for entry in _described(part)] or [_one(data)]
     if isinstance(data, Mapping) and data and all(hasattr(part, "__len__") for part in data.values()):
         return [entry.model_copy(update={"name": str(key)}) for key, part in data.items() for entry in _described(part)]
+    several = mixture.parts(data)
+    if several:
+        return [_part(one, data) for one in several]
     return [_one(data)]
 
 
-def _inside(data: Any) -> Any:
-    """Return the data set inside transformers' and accelerate's shards."""
-    for _ in range(_DEPTH):
-        if type(data).__name__ not in {"IterableDatasetShard", "SkipBatchSampler"}:
-            break
-        data = data.dataset
-    return data
+def _part(one: mixture.Part, data: Any) -> Dataset:
+    """Return a part of the mixture *data*; columns are those of the whole."""
+    return _dataset(one.source, data).model_copy(
+        update={"rows": one.rows, "tokens": None, "probability": one.probability}
+    )
 
 
 def _one(data: Any) -> Dataset:
-    source: Source = find(data)
+    return _dataset(find(data), data)
+
+
+def _dataset(source: Source, data: Any) -> Dataset:
+    tokens, missing = None, dict[str, str]()
+    with guard("tokens", missing):
+        tokens = lengths.tokens(data)
     return Dataset(
         dataset_id=source.hub_id,
         description=source.description,
@@ -142,123 +152,14 @@ def _one(data: Any) -> Dataset:
         split=source.split,
         rows=_rows(data),
         columns=[str(name) for name in getattr(data, "column_names", None) or ()],
+        tokens=tokens,
+        streaming=any(cls.__name__ == "IterableDataset" for cls in type(data).__mro__),
         inferred=True if source.hub_id is not None else None,
     )
 
 
 def _rows(data: Any) -> int | None:
     try:
-        return len(_inside(data))
+        return len(inside(data))
     except (TypeError, NotImplementedError, AttributeError):
         return None
-
-
-def _preprocessing(seen: Seen, missing: dict[str, str]) -> Preprocessing:
-    facts: dict[str, Any] = {}
-    path = "data.preprocessing"
-    collator = None
-    with guard(f"{path}.collator", missing):
-        collator = _collator(seen)
-        facts["collator"] = _collator_name(collator)
-    processor = seen.processing_class or getattr(collator, "tokenizer", None)
-    tokenizer = getattr(processor, "tokenizer", processor)
-    with guard(f"{path}.tokenizer", missing):
-        if processor is None:
-            msg = "the trainer was given no tokenizer or processor"
-            raise UnavailableError(msg)
-        facts["tokenizer"] = type(processor).__name__
-    with guard(f"{path}.vocabulary_count", missing):
-        facts["vocabulary_count"] = _vocabulary(tokenizer)
-    with guard(f"{path}.longest_input", missing):
-        facts["longest_input"] = _longest(_inside(getattr(seen.train_dataloader, "dataset", None)))
-    with guard(f"{path}.max_length", missing):
-        facts["max_length"] = _max_length(seen, tokenizer, facts.get("longest_input"))
-    with guard(f"{path}.padding_side", missing):
-        facts["padding_side"] = _padding_side(tokenizer)
-    with guard(f"{path}.packing", missing):
-        facts["packing"] = _packing(seen, facts.get("collator"))
-    return Preprocessing(**facts)
-
-
-def _collator(seen: Seen) -> Any:
-    """Return what makes the batches, without transformers' wrapper that drops columns."""
-    collator: Any = getattr(seen.train_dataloader, "collate_fn", None)
-    for _ in range(_DEPTH):
-        if type(collator).__name__ == "RemoveColumnsCollator":
-            collator = collator.data_collator
-        elif isinstance(collator, functools.partial):
-            collator = collator.func
-        else:
-            break
-    return collator
-
-
-def _collator_name(collator: Any) -> str:
-    if collator is None:
-        msg = "the trainer showed no collator"
-        raise UnavailableError(msg)
-    name = getattr(collator, "__name__", None) or type(collator).__name__
-    return "a function without a name" if name == "<lambda>" else str(name)
-
-
-def _vocabulary(tokenizer: Any) -> int:
-    if tokenizer is None or not hasattr(tokenizer, "__len__"):
-        msg = "there is no tokenizer"
-        raise UnavailableError(msg)
-    return len(tokenizer)
-
-
-def _padding_side(tokenizer: Any) -> str:
-    side = getattr(tokenizer, "padding_side", None)
-    if side not in {"left", "right"}:
-        msg = "there is no tokenizer that pads"
-        raise UnavailableError(msg)
-    return str(side)
-
-
-def _max_length(seen: Seen, tokenizer: Any, longest: int | None) -> int:
-    """Return the tokens at which inputs are cut.
-
-    Those of TRL's arguments or of the sentence-transformers model; else where the tokenizer was last told to cut, if
-    the rows that were looked at agree; else its own limit.
-    """
-    whole = without_wrappers(seen.model)
-    told = [getattr(seen.args, name, None) for name in ("max_length", "max_seq_length")]
-    if is_sentence_transformer(whole):
-        told.append(getattr(whole, "max_seq_length", None))
-    cut = getattr(getattr(tokenizer, "backend_tokenizer", None), "truncation", None) or {}
-    if longest is not None and isinstance(cut.get("max_length"), int) and longest <= cut["max_length"]:
-        told.append(cut["max_length"])
-    told.append(getattr(tokenizer, "model_max_length", None))
-    for tokens in told:
-        if isinstance(tokens, int) and 0 < tokens < _ABSURD_TOKENS:
-            return tokens
-    msg = "the tokenizer has no limit" if tokenizer is not None else "there is no tokenizer"
-    raise UnavailableError(msg)
-
-
-def _longest(data: Any) -> int:
-    """Return the length of the longest token list in the first rows, read from the table without formatting."""
-    if type(data).__name__ != "Dataset" or not hasattr(data, "data") or "input_ids" not in data.column_names:
-        msg = "the rows are not a table of token lists, so their lengths were not looked at"
-        raise UnavailableError(msg)
-    column = data.data.column("input_ids")
-    order = getattr(data, "_indices", None)
-    count = min(len(data), LOOKED_AT_ROWS)
-    # Row by row: taking many rows at once would copy the whole table of a shuffled data set.
-    rows = range(count) if order is None else (order.column(0)[index].as_py() for index in range(count))
-    lengths = [len(cell) for cell in (column[row] for row in rows) if hasattr(cell, "__len__") and cell.is_valid]
-    if not lengths:
-        msg = "the rows hold no token lists"
-        raise UnavailableError(msg)
-    return max(lengths)
-
-
-def _packing(seen: Seen, collator: str | None) -> bool:
-    packing = getattr(seen.args, "packing", None)
-    if isinstance(packing, bool):
-        return packing
-    if collator == "DataCollatorWithFlattening":
-        return True
-    msg = "only TRL's arguments say so; the rows may have been packed before"
-    raise UnavailableError(msg)

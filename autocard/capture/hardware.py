@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from autocard.capture import Seen
-from autocard.energy import nvml, visible
+from autocard.energy import nvml, share, visible
 from autocard.errors import UnavailableError
 from autocard.record import Gpu, Hardware
 
@@ -49,8 +49,8 @@ def accelerators(args: Any, model: Any = None, environ: Mapping[str, str] = os.e
     kind = getattr(device, "type", None)
     if kind is None:
         return Accelerators(uses_gpu=None)
-    if kind != "cuda":
-        return Accelerators(uses_gpu=kind != "cpu", device_type=kind)
+    if kind == "cpu":
+        return Accelerators(uses_gpu=False, device_type=kind)
     local = environ.get("LOCAL_WORLD_SIZE", "")
     mapped = _device_map(model)
     if local.isdigit() and int(local) > 1:
@@ -100,7 +100,7 @@ def capture(seen: Seen, missing: MutableMapping[str, str]) -> Hardware:
         gpus=gpus,
         gpus_allocated=ask("gpus_allocated", lambda: _allocated(os.environ)),
         cpu_model=ask("cpu_model", cpu_model),
-        cpu_count=_usable_cpus(),
+        cpu_count=share.usable_cpus(),
         cpu_count_node=os.cpu_count(),
         ram_bytes=ask("ram_bytes", ram_bytes),
         driver_version=ask("driver_version", nvml.driver_version) if gpus else None,
@@ -137,15 +137,14 @@ def _gpus(used: Accelerators) -> list[Gpu]:
     if used.uses_gpu is False:
         return []
     try:
-        devices = visible.devices(ordinals=used.ordinals)
+        devices = visible.devices(ordinals=used.ordinals, device_type=used.device_type)
     except UnavailableError as exc:
-        why = nvml.why_not(used.device_type, str(exc))
-        if used.uses_gpu is None and why == nvml.NO_DRIVER:
+        if used.uses_gpu is None and str(exc) == nvml.NO_DRIVER:
             return []
         named = _from_torch(used)
         if named:
             return named
-        raise UnavailableError(why) from exc
+        raise
     groups = Counter((device.name, device.memory_bytes) for device in devices)
     return [Gpu(name=name, count=count, memory_bytes=memory) for (name, memory), count in groups.items()]
 
@@ -153,11 +152,16 @@ def _gpus(used: Accelerators) -> list[Gpu]:
 def _from_torch(used: Accelerators) -> list[Gpu]:
     """Return what torch calls the accelerators (AMD's are cuda to it); empty: it does not say."""
     torch = sys.modules.get("torch")
-    if torch is None or used.device_type != "cuda" or not torch.cuda.is_available():
+    if used.device_type == "mps" and sys.platform == "darwin":
+        return [Gpu(name=f"{cpu_model()} GPU", count=1)]  # Apple's chip has one name, and one memory for all
+    kind = getattr(torch, used.device_type or "", None)
+    if kind is None or not hasattr(kind, "get_device_properties") or not kind.is_available():
         return []
-    ordinals = range(torch.cuda.device_count()) if used.ordinals is None else used.ordinals
-    about = [torch.cuda.get_device_properties(ordinal) for ordinal in ordinals]
-    groups = Counter((one.name, one.total_memory) for one in about)
+    ordinals = range(kind.device_count()) if used.ordinals is None else used.ordinals
+    if any(ordinal >= kind.device_count() for ordinal in ordinals):
+        return []  # some are seen by other processes only
+    about = [kind.get_device_properties(ordinal) for ordinal in ordinals]
+    groups = Counter((str(one.name), getattr(one, "total_memory", None)) for one in about)
     return [Gpu(name=name, count=count, memory_bytes=memory) for (name, memory), count in groups.items()]
 
 
@@ -235,10 +239,6 @@ def _named(text: str, label: str) -> str:
     """Return what stands behind *label* and a colon in its first line of *text*; empty: nothing."""
     found = re.search(rf"^{label}[ \t]*:[ \t]*(\S.*)$", text, re.MULTILINE)
     return " ".join(found[1].split()) if found else ""
-
-
-def _usable_cpus() -> int | None:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def ram_bytes(group: Path = Path("/sys/fs/cgroup")) -> int:

@@ -30,7 +30,6 @@ from autocard.guard import guard
 from autocard.record import Model
 
 NOT_TRANSFORMERS = "the model is not one of transformers: it has no configuration that says so"
-_WEIGHTS = re.compile(r"(?:adapter_)?(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?P<kind>safetensors|bin)")
 _NO_NAMES = frozenset({"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"})
 _MADE_UP = re.compile(r"tmp[\w-]{6,10}|checkpoint-\d+")
 
@@ -85,6 +84,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Model:
     with guard("model.name", missing):
         facts["name"] = _name(seen.args, facts)
     missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
+    missing["model.checkpoint_bytes"] = "no checkpoint was looked for"
     return Model(**facts)
 
 
@@ -112,26 +112,6 @@ def count(model: Any) -> tuple[int | None, int | None]:
             trainable += size
     method = _quantization_method(model)
     return (None if method is not None and method not in _COUNTABLE else total), trainable
-
-
-def saved_bytes(folder: str | os.PathLike[str], since_s: float | None = None) -> int | None:
-    """Return the bytes of the weights that lie directly in *folder*, or None where there are none.
-
-    Files older than *since_s* (seconds since the epoch) are those of an earlier run and are not counted. Where both
-    formats lie there, the safetensors count.
-    """
-    sizes = {"safetensors": 0, "bin": 0}
-    place = Path(folder)
-    if not place.is_dir():
-        return None
-    for file in place.iterdir():
-        kind = _WEIGHTS.fullmatch(file.name)
-        if kind is None or not file.is_file():
-            continue
-        status = file.stat()
-        if since_s is None or status.st_mtime >= since_s:
-            sizes[kind["kind"]] += status.st_size
-    return sizes["safetensors"] or sizes["bin"] or None
 
 
 def dims(config: Any) -> dict[str, int]:

@@ -29,6 +29,8 @@ _FOLDERS = frozenset(_FOLDER_NAMES.split())
 """First parts of `a/b` that people give to folders; such a name is believed only if the Hub's cache knows it."""
 _CHECKPOINT = re.compile(r"(?:checkpoint|ckpt|step|epoch)[-_]?\d+", re.IGNORECASE)
 _READ_BYTES = 1_000_000
+_MARKS_TENSORS = 5
+"""First version of transformers whose `from_pretrained` marks the tensors that it fills."""
 
 NOT_RECORDED = "not recorded by the model"
 """The description where nothing at all is known of the base."""
@@ -159,15 +161,24 @@ def _can_tell(model: Any) -> bool:
 def _was_loaded(model: Any) -> bool:
     """Return whether `from_pretrained` put weights into the model.
 
-    It leaves its list of conversions on the model and a flag on each tensor that it filled (transformers,
-    core_model_loading.py and modeling_utils.py); initialising weights leaves neither.
+    Since transformers 5 it leaves its list of conversions on the model and a flag on each tensor that it filled
+    (core_model_loading.py and modeling_utils.py); initialising weights leaves neither. transformers 4 leaves nothing
+    but the name that weights or, with `AutoConfig.from_pretrained`, only a configuration came from: there, a name is
+    believed to be the weights'.
     """
     inner = core(model)
     if not _can_tell(model):
         return True
+    if _version("transformers") < _MARKS_TENSORS:
+        return bool(getattr(inner.config, "_name_or_path", ""))
     if hasattr(inner, "_weight_conversions"):
         return True
     return any(getattr(tensor, "_is_hf_initialized", False) for tensor in inner.parameters())
+
+
+def _version(package: str) -> int:
+    """Return the first number of the version of a package that the run has imported."""
+    return int(str(getattr(sys.modules.get(package), "__version__", "0")).split(".", 1)[0])
 
 
 def _read_name(name: str) -> tuple[str | None, str | None]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from autocard._version import __version__
 from autocard.capture import Seen
+from autocard.capture.unwrap import adapted, config_of, quantization_of, without_wrappers
 from autocard.guard import guard
 
 LIBRARIES = {
@@ -45,22 +46,50 @@ LIBRARIES = {
 """Name for people (and of the distribution) → module whose import shows that the run used it."""
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> dict[str, str]:  # noqa: ARG001 - the signature of every capture
+_ONLY_WHERE_USED = frozenset({"peft", "trl", "sentence-transformers", "bitsandbytes", "deepspeed", "flash-attn"})
+"""Libraries that others import in passing: their versions are told only where this run shows that it used them."""
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> dict[str, str]:
     """Return name → version."""
     found = {"python": platform.python_version(), "autocard": __version__}
     with guard("software", missing):
+        used = _used(seen)
         for name, module in LIBRARIES.items():
-            if module in sys.modules:
+            if module in sys.modules and (name not in _ONLY_WHERE_USED or name in used):
                 version = _version(name, sys.modules[module])
                 if version:
                     found[name] = version
     with guard("software.codecarbon", missing):
-        # In a process of its own where it measures; its version counts all the same.
-        found.update({name: version for name in ("codecarbon",) if (version := _installed(name))})
+        # In a process of its own where it measures, so it is not among the modules; its version counts all the same.
+        version = _installed("codecarbon") if seen.settings.emissions else None
+        if version:
+            found["codecarbon"] = version
     with guard("software.cuda", missing):
         found.update(_cuda())
     with guard("software.os", missing):
         found["os"] = _system()
+    return found
+
+
+def _used(seen: Seen) -> set[str]:
+    """Return those of `_ONLY_WHERE_USED` that the run's own objects come from, or are configured with."""
+    whole = None if seen.model is None else without_wrappers(seen.model)
+    bases = [cls.__module__ for thing in (seen.args, whole, seen.optimizer) for cls in type(thing).__mro__]
+    packages = {name.partition(".")[0] for name in bases}
+    packages.add(type(getattr(seen.optimizer, "optimizer", None)).__module__.partition(".")[0])
+    found = {name for name, module in LIBRARIES.items() if module in packages}
+    if seen.model is None:
+        return found
+    if adapted(seen.model) is not None:
+        found.add("peft")
+    method = (quantization_of(seen.model) or {}).get("quant_method")
+    if str(getattr(method, "value", method)) == "bitsandbytes":
+        found.add("bitsandbytes")
+    if "flash_attention" in str(getattr(config_of(seen.model), "_attn_implementation", "")):
+        found.add("flash-attn")
+    if getattr(seen.args, "deepspeed", None) or getattr(seen.args, "deepspeed_plugin", None):
+        found.add("deepspeed")
     return found
 
 

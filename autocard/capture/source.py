@@ -52,12 +52,39 @@ def find(data: Any) -> Source:
     return Source(split=split, description=_without_id(data, kind))
 
 
+def of_file(path: str) -> Source:
+    """Return where the rows of the Arrow file *path* came from, as its place in the cache proves it."""
+    hub_id, revision = _of_place(Path(path))
+    if hub_id is not None:
+        return Source(hub_id, revision, split=_split_of(Path(path)))
+    if revision is not None:
+        return Source(description="a data set of the Hub, whose exact id the local cache does not tell")
+    return Source(description="local files")
+
+
+def of_stream(step: Any) -> Source:
+    """Return where one stream inside a joined one came from."""
+    hub_id, revision = _one_of(_file_names(step))
+    if hub_id is not None:
+        return Source(hub_id, revision, description="streamed from the Hub (IterableDataset)")
+    return Source(description="a stream of rows (datasets.IterableDataset)")
+
+
+def _split_of(path: Path) -> str | None:
+    """Return the split in <name>-<split>.arrow (or …-00000-of-00002.arrow), as `datasets` names its files."""
+    name = path.parts[-5].rpartition("___")[2]
+    found = re.fullmatch(rf"{re.escape(name)}-(?P<split>\w+)(?:-\d{{5}}-of-\d{{5}})?\.arrow", path.name)
+    return found["split"] if found else None
+
+
 def _without_id(data: Any, kind: str) -> str:
     """Return what can be said of a data set that no trace leads to the Hub from; a folder's name is not told."""
     info = getattr(data, "info", None)
     builder = getattr(info, "builder_name", None)
     if kind == "Dataset" and not getattr(data, "cache_files", None):
         return "an in-memory data set (datasets.Dataset)"  # perhaps loaded once, but what is held now was made here
+    if kind == "Dataset" and any(_of_place(Path(str(entry.get("filename", ""))))[1] for entry in data.cache_files):
+        return "rows made of data sets of the Hub that were joined; which ones is not recorded"
     if builder == "generator":
         return f"rows made by a generator function (datasets.{kind})"
     if kind == "Dataset" or builder:
@@ -86,17 +113,27 @@ def _class(data: Any) -> str:
 
 
 def _from_cache(data: Any) -> tuple[str | None, str | None]:
-    """Return (id, commit) that the place of the Arrow files proves.
+    """Return (id, commit) that the places of the Arrow files prove; (None, None) where they differ or prove nothing.
+
+    What was mapped after joining several lies in the folder of the first; but then the information on the data set is
+    gone (datasets, info.py, `from_merge`), and nothing is claimed.
+    """
+    places = {_of_place(Path(str(entry.get("filename", "")))) for entry in getattr(data, "cache_files", None) or ()}
+    if len(places) != 1 or not getattr(getattr(data, "info", None), "dataset_name", None):
+        return None, None
+    return places.pop()
+
+
+def _of_place(file: Path) -> tuple[str | None, str | None]:
+    """Return (id, commit) that the place of one Arrow file proves.
 
     `datasets` keeps <owner>___<name, in snake case>/<config>/<version>/<commit>/…arrow (builder.py); the name alone is
     lossy, so the id is taken from the Hub's cache, where the same commit lies under the exact name.
     """
-    for entry in (getattr(data, "cache_files", None) or ())[:_FILES]:
-        parts = Path(str(entry.get("filename", ""))).parts
-        if len(parts) < 5 or not _COMMIT.fullmatch(parts[-2]):  # noqa: PLR2004 - the five parts above
-            continue
-        return _exact_id(parts[-2], parts[-5]), parts[-2]
-    return None, None
+    parts = file.parts
+    if len(parts) < 5 or not _COMMIT.fullmatch(parts[-2]):  # noqa: PLR2004 - the five parts above
+        return None, None
+    return _exact_id(parts[-2], parts[-5]), parts[-2]
 
 
 def _exact_id(commit: str, folder: str) -> str | None:
@@ -112,19 +149,21 @@ def _exact_id(commit: str, folder: str) -> str | None:
 
 def _from_stream(data: Any) -> tuple[str | None, str | None]:
     """Return (id, commit) that every file of a stream names; (None, None) where they differ or name none."""
-    found = set()
-    for name in _file_names(data):
-        match = _STREAMED.search(name)
-        if match is not None:
-            found.add((match["id"], match["sha"]))
-    if len(found) == 1:
-        return found.pop()
-    ids = list(getattr(data, "_token_per_repo_id", None) or ())
-    return (str(ids[0]), None) if len(ids) == 1 and not found else (None, None)
-
-
-def _file_names(data: Any) -> Iterator[str]:
     step = getattr(data, "_ex_iterable", None)
+    hub_id, revision = _one_of(_file_names(step))
+    if hub_id is not None or any(_STREAMED.search(name) for name in _file_names(step)):
+        return hub_id, revision
+    ids = list(getattr(data, "_token_per_repo_id", None) or ())
+    return (str(ids[0]), None) if len(ids) == 1 else (None, None)
+
+
+def _one_of(names: Iterator[str]) -> tuple[str | None, str | None]:
+    """Return the one (id, commit) that file *names* of a stream hold, or (None, None)."""
+    found = {(match["id"], match["sha"]) for name in names if (match := _STREAMED.search(name)) is not None}
+    return found.pop() if len(found) == 1 else (None, None)
+
+
+def _file_names(step: Any) -> Iterator[str]:
     for _ in range(_DEPTH):
         if step is None:
             return

@@ -11,8 +11,9 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from autocard.capture import Seen
+from autocard.capture import Seen, execution, steps
 from autocard.capture.heads import head_of
+from autocard.capture.overruled import inside, overruled, own_schedule
 from autocard.capture.unwrap import config_of, without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -87,11 +88,24 @@ def capture(seen: Seen, missing: dict[str, str]) -> Training:
         facts["seed"] = int(seen.args.seed)
     with guard("training.objective", missing):
         facts["objective"] = _objective(seen)
+    facts.update(execution.facts(seen, missing))
     return Training(**facts)
 
 
 def effective_batch_size(seen: Seen) -> int:
     """Return the samples of one optimizer step: of a process × processes that see different data × accumulation.
+
+    Where an epoch has fewer samples, each step takes all of them.
+
+    Raises:
+        UnavailableError: batches are not of one size.
+    """
+    whole, epoch = plan(seen)
+    return whole if epoch is None else min(whole, epoch[0])
+
+
+def plan(seen: Seen) -> tuple[int, tuple[int, int] | None]:
+    """Return the samples of a whole optimizer step, and (samples, optimizer steps) of an epoch, or None for these.
 
     Raises:
         UnavailableError: batches are not of one size.
@@ -100,8 +114,9 @@ def effective_batch_size(seen: Seen) -> int:
     if batch is None:
         msg = "the batches have no fixed size"
         raise UnavailableError(msg)
-    shared = _processes_with_the_same_data(seen.args)
-    return batch * max(int(seen.args.world_size) // shared, 1) * int(seen.args.gradient_accumulation_steps)
+    processes = max(int(seen.args.world_size) // _processes_with_the_same_data(seen.args), 1)
+    epoch = steps.epoch_of(seen, batch, processes)
+    return batch * processes * int(seen.args.gradient_accumulation_steps), epoch
 
 
 def _train_batch_size(seen: Seen) -> int | None:
@@ -141,7 +156,7 @@ def _hyperparameters(seen: Seen) -> tuple[dict[str, Scalar], list[str]]:
         if name == "per_device_train_batch_size":
             batch, devices = _train_batch_size(seen), max(int(getattr(seen.args, "n_gpu", 1) or 1), 1)
             value = batch // devices if batch else value
-        if value is None or value == "" or _has_no_effect(name, seen.args):
+        if value is None or value == "" or _has_no_effect(name, seen.args) or overruled(name, seen):
             continue
         values[name] = value
         if name in defaults and not _same(value, defaults[name]):
@@ -183,7 +198,7 @@ def _same(value: Scalar, default: Scalar) -> bool:
 
 def _optimizer(seen: Seen) -> str:
     """Return the optimizer's class and settings; of parameter groups that differ, every value."""
-    inner = _inside(seen.optimizer, "optimizer")
+    inner = inside(seen.optimizer, "optimizer")
     groups = getattr(inner, "param_groups", None)
     if inner is None or not groups:
         msg = "the trainer showed no optimizer when training began"
@@ -196,13 +211,6 @@ def _optimizer(seen: Seen) -> str:
         if values:
             words.append(f"{_OPTIMIZER_WORDS.get(name, name)} {' / '.join(values)}")
     return f"{type(inner).__name__} ({', '.join(words)})" if words else type(inner).__name__
-
-
-def _inside(wrapper: Any, attribute: str) -> Any:
-    """Return what accelerate wrapped (AcceleratedOptimizer, AcceleratedScheduler), or the object itself."""
-    if type(wrapper).__module__.startswith("accelerate"):
-        return getattr(wrapper, attribute, wrapper)
-    return wrapper
 
 
 def _number(value: Any) -> str:
@@ -218,7 +226,9 @@ def _scheduler(seen: Seen) -> str:
         msg = "the trainer showed no schedule when training began"
         raise UnavailableError(msg)
     kind = _plain(getattr(seen.args, "lr_scheduler_type", None))
-    made = type(_inside(seen.lr_scheduler, "scheduler")).__name__
+    made = type(inside(seen.lr_scheduler, "scheduler")).__name__
+    if own_schedule(seen):
+        return f"{made} of the run's own" if made == "LambdaLR" else made
     # transformers makes its schedules as LambdaLR; any other class was given by the user or named by the argument.
     name = str(kind) if made == "LambdaLR" and kind else made
     warmup = _warmup_steps(seen)
@@ -233,6 +243,21 @@ def _warmup_steps(seen: Seen) -> int:
 
 
 def _objective(seen: Seen) -> str:
+    """Return task and loss, of the library's code or the run's own."""
+    if seen.own_loss is None:
+        return _library_objective(seen)
+    head = head_of(seen.model, without_wrappers(seen.model))
+    task = f"{_task(seen, head.task)}, " if head is not None else ""
+    return f"{task}with a loss that the run's own code works out ({seen.own_loss.where})"
+
+
+def _task(seen: Seen, task: str) -> str:
+    """Return what the head does; of a classifier that predicts numbers, that it does."""
+    regression = task == "sequence classification" and _problem_type(seen) == "regression"
+    return "sequence regression" if regression else task
+
+
+def _library_objective(seen: Seen) -> str:
     names = [cls.__name__ for cls in type(seen.args).__mro__]
     for name in names:
         if name in _OBJECTIVES:
@@ -246,7 +271,7 @@ def _objective(seen: Seen) -> str:
     words = _BY_TASK.get(head.task, head.task)
     if head.task == "sequence classification":
         problem = _problem_type(seen)
-        words = "sequence regression" if problem == "regression" else head.task
+        words = _task(seen, head.task)
         words += f" ({_LOSSES[problem]})" if problem in _LOSSES else ""
     return f"{words}, label smoothing {smoothing:g}" if smoothing else words
 

@@ -1,0 +1,45 @@
+"""The entries of the Trainer's log: what each of them is, and its figures as plain numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def number(value: Any) -> float | int | None:
+    """Return *value* as a plain finite number (numpy's and torch's scalars too), or None."""
+    if isinstance(value, str | bytes | bool) or value is None:
+        return None
+    if hasattr(value, "item") and getattr(value, "size", 1) in {1, ()}:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def prefix_of(entry: Mapping[str, Any]) -> str | None:
+    """Return what stands before the keys of an evaluation's *entry* (eval, eval_<name>, one of the user's), or None."""
+    if is_summary(entry):
+        return None
+    for key in map(str, entry):
+        prefix = key.removesuffix("_runtime")
+        if prefix != key and f"{prefix}_samples_per_second" in entry:
+            return prefix
+    return None
+
+
+def is_evaluation(entry: Mapping[str, Any]) -> bool:
+    """Return whether *entry* holds the results of an evaluation."""
+    return prefix_of(entry) is not None
+
+
+def is_summary(entry: Mapping[str, Any]) -> bool:
+    """Return whether *entry* is the one that sums a leg up."""
+    # Not by train_runtime: include_num_input_tokens_seen puts that into every entry.
+    return "train_loss" in entry and "total_flos" in entry
+
+
+def summary_of(log: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the last summary in the trainer's *log*, or None."""
+    return next((entry for entry in reversed(log) if is_summary(entry)), None)

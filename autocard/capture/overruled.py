@@ -1,0 +1,79 @@
+"""Training arguments that an optimizer, schedule or loss of the run's own overrules: telling them would mislead."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from autocard.capture import Seen
+
+_GROUP = {"learning_rate": "lr", "weight_decay": "weight_decay", "adam_epsilon": "eps"}
+_BETAS = ("adam_beta1", "adam_beta2")
+_OPTIMIZER = {*_GROUP, *_BETAS, "optim", "optim_args"}
+_SCHEDULE = frozenset({"lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"})
+_OWN_LOSS = frozenset({"label_smoothing_factor"})
+_WRAPPERS = frozenset({"accelerate", "deepspeed", "transformers"})
+"""Packages whose optimizers and schedules stand for others, whose class they do not show."""
+
+
+def overruled(name: str, seen: Seen) -> bool:
+    """Return whether argument *name* says something else than what the run trained with."""
+    if name in _OWN_LOSS:
+        return seen.own_loss is not None and not seen.own_loss.calls_library
+    if name in _SCHEDULE:
+        return own_schedule(seen)
+    return name in _OPTIMIZER and _is_other_optimizer(name, seen)
+
+
+def inside(wrapper: Any, attribute: str) -> Any:
+    """Return what accelerate wrapped (AcceleratedOptimizer, AcceleratedScheduler), or the object itself."""
+    if type(wrapper).__module__.startswith("accelerate"):
+        return getattr(wrapper, attribute, wrapper)
+    return wrapper
+
+
+def _is_other_optimizer(name: str, seen: Seen) -> bool:
+    made = inside(seen.optimizer, "optimizer")
+    groups = getattr(made, "param_groups", None)
+    if not groups or _package(type(made)) in _WRAPPERS:
+        return False
+    asked = _asked_for(seen.args)
+    if asked is not None and type(made) is not asked:
+        return True
+    if name in _BETAS:
+        place = _BETAS.index(name)
+        used = {float(group["betas"][place]) for group in groups if "betas" in group}
+    else:
+        key = _GROUP.get(name, "")
+        # A schedule has already changed `lr` to that of the first step.
+        used = {float(g.get("initial_lr", g[key]) if key == "lr" else g[key]) for g in groups if key in g}
+    return bool(used) and float(getattr(seen.args, name)) not in used
+
+
+def _asked_for(args: Any) -> type | None:
+    """Return the class of the optimizer that *args* ask for, where transformers can say."""
+    trainer = getattr(sys.modules.get("transformers"), "Trainer", None)
+    if trainer is None:
+        return None
+    try:
+        found = trainer.get_optimizer_cls_and_kwargs(args)[0]
+    except (ImportError, ValueError):  # of a package that is not installed, or that wants the model
+        return None
+    return found if isinstance(found, type) else None
+
+
+def own_schedule(seen: Seen) -> bool:
+    """Return whether the schedule is not the one that the arguments name."""
+    made = inside(seen.lr_scheduler, "scheduler")
+    if made is None or _package(type(made)) in _WRAPPERS:
+        return False
+    if type(made).__name__ == "LambdaLR":  # what transformers makes most of its schedules of
+        rules = [getattr(rule, "func", rule) for rule in getattr(made, "lr_lambdas", ())]
+        return any(_package(rule) != "transformers" for rule in rules)
+    kind = getattr(seen.args, "lr_scheduler_type", "")
+    words = str(getattr(kind, "value", kind)).replace("_", "")
+    return not type(made).__name__.lower().startswith(words)
+
+
+def _package(made: Any) -> str:
+    return str(getattr(made, "__module__", "")).partition(".")[0]

@@ -1,0 +1,185 @@
+"""What stands between rows and tensors: tokenizer or processor, lengths, padding, packing, the collator.
+
+Settings only, of the objects that the Trainer holds; a chat template is told by its hash, for it is text of the user's.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from autocard.capture import Seen
+from autocard.capture.lengths import inside, longest
+from autocard.capture.unwrap import is_sentence_transformer, without_wrappers
+from autocard.errors import UnavailableError
+from autocard.guard import guard
+from autocard.record import Preprocessing
+
+_ABSURD_TOKENS = 10**9
+"""transformers' tokenizers without a limit say 10^30 (tokenization_utils_base.py, VERY_LARGE_INTEGER)."""
+
+_DEPTH = 8
+"""Wrappers of collators that are taken off one after the other."""
+
+_ROWS_AS_THEY_ARE = frozenset({"default_data_collator", "DefaultDataCollator", "DataCollatorWithFlattening"})
+"""transformers' collators that stack rows or lay them end to end."""
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> Preprocessing:
+    """Return tokenizer or processor, lengths, collator."""
+    facts: dict[str, Any] = {}
+    path = "data.preprocessing"
+    collator = None
+    with guard(f"{path}.collator", missing):
+        collator = _collator(seen)
+        facts["collator"] = _collator_name(collator)
+    processor = seen.processing_class or getattr(collator, "tokenizer", None)
+    tokenizer = getattr(processor, "tokenizer", processor)
+    with guard(f"{path}.tokenizer", missing):
+        if processor is None:
+            msg = "the trainer was given no tokenizer or processor"
+            raise UnavailableError(msg)
+        facts["tokenizer"] = type(processor).__name__
+    with guard(f"{path}.vocabulary_count", missing):
+        facts["vocabulary_count"] = _vocabulary(tokenizer)
+    with guard(f"{path}.longest_input", missing):
+        facts["longest_input"] = longest(inside(getattr(seen.train_dataloader, "dataset", None)))
+    with guard(f"{path}.max_length", missing):
+        facts["max_length"] = _max_length(seen, tokenizer, facts.get("longest_input"))
+    with guard(f"{path}.padding_side", missing):
+        facts["padding_side"] = _padding_side(tokenizer)
+    with guard(f"{path}.packing", missing):
+        facts["packing"] = _packing(seen, facts.get("collator"))
+    with guard(f"{path}.padding", missing):
+        facts["padding"] = _padding(collator)
+    with guard(f"{path}.chat_template_sha256", missing):
+        facts["chat_template_sha256"] = _chat_template(processor, tokenizer)
+    with guard(f"{path}.image_size_px", missing):
+        facts["image_size_px"] = _image_size(processor)
+    with guard(f"{path}.sampling_rate_hz", missing):
+        facts["sampling_rate_hz"] = _sampling_rate(processor)
+    return Preprocessing(**facts)
+
+
+def _collator(seen: Seen) -> Any:
+    """Return what makes the batches, without transformers' wrapper that drops columns."""
+    collator: Any = getattr(seen.train_dataloader, "collate_fn", None)
+    for _ in range(_DEPTH):
+        if type(collator).__name__ == "RemoveColumnsCollator":
+            collator = collator.data_collator
+        elif isinstance(collator, functools.partial):
+            collator = collator.func
+        else:
+            break
+    return collator
+
+
+def _collator_name(collator: Any) -> str:
+    if collator is None:
+        msg = "the trainer showed no collator"
+        raise UnavailableError(msg)
+    name = getattr(collator, "__name__", None) or type(collator).__name__
+    return "a function without a name" if name == "<lambda>" else str(name)
+
+
+def _vocabulary(tokenizer: Any) -> int:
+    if tokenizer is None or not hasattr(tokenizer, "__len__"):
+        msg = "there is no tokenizer"
+        raise UnavailableError(msg)
+    return len(tokenizer)
+
+
+def _padding_side(tokenizer: Any) -> str:
+    side = getattr(tokenizer, "padding_side", None)
+    if side not in {"left", "right"}:
+        msg = "there is no tokenizer that pads"
+        raise UnavailableError(msg)
+    return str(side)
+
+
+def _max_length(seen: Seen, tokenizer: Any, longest_tokens: int | None) -> int:
+    """Return the tokens at which inputs are cut.
+
+    Those of TRL's arguments or of the sentence-transformers model; else where the tokenizer was last told to cut, if
+    the rows that were looked at agree; else its own limit.
+    """
+    whole = without_wrappers(seen.model)
+    told = [getattr(seen.args, name, None) for name in ("max_length", "max_seq_length")]
+    if is_sentence_transformer(whole):
+        told.append(getattr(whole, "max_seq_length", None))
+    cut = getattr(getattr(tokenizer, "backend_tokenizer", None), "truncation", None) or {}
+    if longest_tokens is not None and isinstance(cut.get("max_length"), int) and longest_tokens <= cut["max_length"]:
+        told.append(cut["max_length"])
+    told.append(getattr(tokenizer, "model_max_length", None))
+    for tokens in told:
+        if isinstance(tokens, int) and 0 < tokens < _ABSURD_TOKENS:
+            return tokens
+    msg = "the tokenizer has no limit" if tokenizer is not None else "there is no tokenizer"
+    raise UnavailableError(msg)
+
+
+def _packing(seen: Seen, collator: str | None) -> bool:
+    packing = getattr(seen.args, "packing", None)
+    if isinstance(packing, bool):
+        return packing
+    if collator == "DataCollatorWithFlattening":
+        return True
+    msg = "only TRL's arguments say so; the rows may have been packed before"
+    raise UnavailableError(msg)
+
+
+def _padding(collator: Any) -> str:
+    """Return up to which length batches are filled, of the collators that say so (transformers, data_collator.py)."""
+    setting = getattr(collator, "padding", None)
+    setting = getattr(setting, "value", setting)
+    if isinstance(setting, bool):
+        return "longest" if setting else "none"
+    if setting in {"longest", "max_length", "do_not_pad"}:
+        return "none" if setting == "do_not_pad" else str(setting)
+    kinds = {getattr(collator, "__name__", "")} | {cls.__name__ for cls in type(collator).__mro__}
+    if kinds & _ROWS_AS_THEY_ARE:
+        return "none"
+    if any(cls.__name__ == "DataCollatorForLanguageModeling" for cls in type(collator).__mro__):
+        return "none" if getattr(collator, "padding_free", False) else "longest"
+    msg = "the collator does not say how it pads"
+    raise UnavailableError(msg)
+
+
+def _chat_template(processor: Any, tokenizer: Any) -> str:
+    """Return the SHA-256 of the chat template; of several, that of the one named default."""
+    template = getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)
+    if isinstance(template, Mapping):
+        template = template.get("default")
+    if not isinstance(template, str) or not template:
+        msg = "the tokenizer has no chat template"
+        raise UnavailableError(msg)
+    return hashlib.sha256(template.encode("utf-8")).hexdigest()
+
+
+def _image_size(processor: Any) -> list[int]:
+    """Return height and width of what the model is shown: the crop's where images are cropped, else the size's."""
+    images = getattr(processor, "image_processor", processor)
+    crops = getattr(images, "do_center_crop", False) and getattr(images, "crop_size", None)
+    size = crops or (getattr(images, "size", None) if getattr(images, "do_resize", True) else None)
+    found = {name: _side(size, name) for name in ("height", "width", "shortest_edge")} if size else {}
+    if found.get("height") and found.get("width"):
+        return [found["height"], found["width"]]
+    if found.get("shortest_edge"):
+        return [found["shortest_edge"]]
+    msg = "there is no image processor that names a size"
+    raise UnavailableError(msg)
+
+
+def _side(size: Any, name: str) -> int:
+    value = size.get(name) if isinstance(size, Mapping) else getattr(size, name, None)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _sampling_rate(processor: Any) -> int:
+    rate = getattr(getattr(processor, "feature_extractor", processor), "sampling_rate", None)
+    if not isinstance(rate, int) or isinstance(rate, bool) or rate <= 0:
+        msg = "there is no feature extractor that names a sampling rate"
+        raise UnavailableError(msg)
+    return rate

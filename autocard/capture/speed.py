@@ -1,0 +1,129 @@
+"""How fast training was, and how much it worked out: what the Trainer says of its own speed, tokens and operations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autocard.capture import Seen, flops, steps, training
+from autocard.capture.log import is_summary, number, prefix_of, summary_of
+from autocard.errors import UnavailableError
+from autocard.guard import guard
+
+FLOPS_METHOD = (
+    "6 × parameters without embeddings × input tokens (forward and backward pass); padding is counted, frozen "
+    "parameters like trained ones, evaluation not: the Trainer's own figure"
+)
+"""What `state.total_flos` counts (transformers, trainer.py, `floating_point_ops`)."""
+
+
+def time_parts(seen: Seen, missing: dict[str, str], step_begin: int) -> dict[str, Any]:
+    """Return `eval_s`, `samples_per_s`, `steps_per_s`, `tokens`, `flops` and `flops_method` of `record.Time`.
+
+    Speeds and evaluation are those of the leg that began at the global step *step_begin*; tokens and operations are
+    the whole run's, as the trainer carries them over a resume.
+    """
+    facts: dict[str, Any] = {}
+    log = list(seen.state.log_history or ())
+    with guard("time.eval_s", missing):
+        facts["eval_s"] = _eval_s(log, step_begin)
+    with guard("time.steps_per_s", missing):
+        facts.update(_speeds(seen, log, step_begin, missing))
+    with guard("time.tokens", missing):
+        facts["tokens"] = _tokens(seen, log)
+    with guard("time.flops", missing):
+        missing["time.flops_method"] = "the trainer counted no operations"
+        if not seen.state.total_flos:
+            msg = "the trainer counted no operations: it knows them only for models with its own interface"
+            raise UnavailableError(msg)
+        facts["flops"] = float(seen.state.total_flos)
+        facts["flops_method"] = FLOPS_METHOD
+        del missing["time.flops_method"]
+    missing["time.flops_estimate_method"] = "there is no estimate"
+    with guard("time.flops_estimate", missing):
+        if "flops" not in facts:
+            raise UnavailableError(missing.get("time.flops", "the trainer counted no operations"))
+        facts["flops_estimate"] = flops.estimate(seen.model, facts["flops"])
+        facts["flops_estimate_method"] = flops.estimate_method(seen.model)
+        del missing["time.flops_estimate_method"]
+    with guard("time.tokens_per_s", missing):
+        facts["tokens_per_s"] = _tokens_per_s(log, step_begin, facts.get("tokens"))
+    return facts
+
+
+def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int) -> float:
+    """Return the seconds of evaluations inside the leg: after its first step, before the trainer's summary."""
+    found = []
+    for entry in log:
+        if is_summary(entry):
+            break
+        prefix = prefix_of(entry)
+        if prefix is not None and (entry.get("step", 0) > step_begin or step_begin == 0):
+            found.append(float(entry[f"{prefix}_runtime"]))
+    return math.fsum(found)
+
+
+def _speeds(seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int, missing: dict[str, str]) -> dict[str, Any]:
+    """Return samples and optimizer steps per second of the leg, evaluations and saving included.
+
+    Steps are those done, not those planned: older trainers divide the whole plan by the time of a leg that was resumed
+    or stopped early. Their samples are put right by the same factor.
+    """
+    entry = summary_of(log)
+    runtime_s = None if entry is None else number(entry.get("train_runtime"))
+    done = int(seen.state.global_step) - step_begin
+    if entry is None or not runtime_s or done <= 0:
+        msg = "the trainer logged no summary: the leg did not come to its end"
+        missing["time.samples_per_s"] = msg
+        raise UnavailableError(msg)
+    steps_per_s = done / runtime_s
+    samples_per_s, told = number(entry.get("train_samples_per_second")), number(entry.get("train_steps_per_second"))
+    if not samples_per_s or samples_per_s < 0:
+        missing["time.samples_per_s"] = "the trainer did not count its samples"
+        return {"steps_per_s": steps_per_s}
+    counted = _samples(seen, step_begin)
+    if counted is not None:
+        return {"steps_per_s": steps_per_s, "samples_per_s": counted / runtime_s}
+    planned = int(seen.state.max_steps) / runtime_s
+    if told and done != int(seen.state.max_steps) and math.isclose(told, planned, rel_tol=0.01, abs_tol=0.001):
+        samples_per_s *= steps_per_s / planned
+    return {"steps_per_s": steps_per_s, "samples_per_s": samples_per_s}
+
+
+def _samples(seen: Seen, step_begin: int) -> int | None:
+    """Return the samples of the leg where the trainer takes each step for a whole one (max_steps), and epochs tell."""
+    if int(getattr(seen.args, "max_steps", 0) or 0) <= 0:
+        return None
+    try:
+        whole, epoch = training.plan(seen)
+    except UnavailableError:
+        return None
+    if epoch is None:
+        return None
+    return steps.done_by(int(seen.state.global_step), epoch, whole) - steps.done_by(step_begin, epoch, whole)
+
+
+def _tokens_per_s(log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int | None) -> float:
+    """Return tokens per second of a run in one leg: its tokens / the runtime that the trainer sums up."""
+    entry = summary_of(log)
+    runtime_s = None if entry is None else number(entry.get("train_runtime"))
+    if tokens is None or not runtime_s:
+        msg = "the trainer did not count tokens, or the leg did not come to its end"
+        raise UnavailableError(msg)
+    if step_begin:
+        msg = "the tokens are those of all legs, the time that of the last"
+        raise UnavailableError(msg)
+    return tokens / runtime_s
+
+
+def _tokens(seen: Seen, log: Sequence[Mapping[str, Any]]) -> int:
+    asked = getattr(seen.args, "include_num_input_tokens_seen", "no")
+    if asked not in {"no", False, None} and seen.state.num_input_tokens_seen:
+        return int(seen.state.num_input_tokens_seen)
+    for entry in reversed(log):
+        tokens = number(entry.get("num_tokens"))  # TRL's own count
+        if tokens:
+            return int(tokens)
+    msg = "the trainer did not count tokens; include_num_input_tokens_seen makes it"
+    raise UnavailableError(msg)

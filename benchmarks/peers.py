@@ -1,0 +1,210 @@
+"""Whose card says what of the same run: filled, true and false fields of the others' cards and of ours.
+
+Four tiny runs (a classifier, a LoRA on it, a chat model by TRL, sentence embeddings) are made twice, without autocard
+and with it. From each card the claims of `FIELDS` are read, and held against what the run was: settings as they were
+given, counts of the state dict, versions of the installed packages, what `evaluate()` returned, the Trainer's
+clock; code is run in the folder of the card. A field is false where the card says something else than that, or
+something that nobody could know. Prints one table.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+sys.path.insert(0, str(TESTS))
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a run was, by the program that made it."""
+
+    base: str
+    library: str
+    tag: str | None
+    architecture: str
+    rank: int | None
+    rows: int
+    total: int
+    trained: int
+    loss: float
+    seconds: float
+    learning_rate: float
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def _near(said: str, true: float, share: float = 0.01) -> bool:
+    return abs(_number(said) - true) <= share * abs(true) + 5e-5
+
+
+def _version(package: str) -> Callable[[str, Truth], bool]:
+    return lambda said, _: importlib.metadata.version(package).split("+")[0] == said.split("+")[0].rstrip(".")
+
+
+_ROUNDED_S = 0.2
+"""Seconds by which a time may be off: some tell one digit behind the point, and each has a clock of its own."""
+
+FIELDS: dict[str, tuple[str, Callable[[str, Truth], bool]]] = {
+    "base (front matter)": (r"^base_model: (.+)$", lambda said, true: said.strip() == true.base),
+    "base (text)": (
+        r"fine-tuned version of (.*?)[.\n]|\*\*Finetuned from model[^:]*:\*\* (.*)$",
+        lambda said, true: true.base in said,
+    ),
+    "library": (r"^library_name: (.+)$", lambda said, true: said.strip() == true.library),
+    "pipeline tag": (r"^pipeline_tag: (.+)$", lambda said, true: said.strip() == true.tag),
+    "licence (front matter)": (r"^licen[sc]e: (.+)$", lambda *_: False),  # nobody named one
+    "language (front matter)": (r"^language:\s*(.+)$", lambda *_: False),
+    "data (front matter)": (r"^datasets:\s*\n?-? ?(.+)$", lambda *_: False),  # made in memory
+    "data (text)": (
+        r"on (an unknown dataset|the \S+ dataset|an in-memory data set)",
+        lambda said, _: said != "" and "the" not in said.split(),
+    ),
+    "rows of training data": (
+        r"(?:Size: |, )([\d,]+) (?:training samples|rows)",
+        lambda said, true: _number(said) == true.rows,
+    ),
+    "architecture": (
+        r"(\w+For\w+Classification|\w+ForCausalLM|BertModel)",
+        lambda said, true: said.removeprefix("PeftModel") == true.architecture,
+    ),
+    "parameters": (r"([\d,]+)(?: in total|, all of them trained)", lambda said, true: _number(said) == true.total),
+    "trained parameters": (
+        r"([\d,]+)(?: of them trained|, all of them trained)",
+        lambda said, true: _number(said) == true.trained,
+    ),
+    "LoRA's rank": (r"\br = (\d+)", lambda said, true: int(said) == true.rank),
+    "LoRA's modules": (r"target modules: (.+?);?$", lambda said, _: "query" in said or "q_proj" in said),
+    "learning rate": (
+        r"learning[_ ]rate`?\W{1,4}([\d.]+(?:e-?\d+)?)",
+        lambda said, true: _near(said, true.learning_rate),
+    ),
+    "batch size": (r"train_batch_size(?:`|</code>)?\W{1,4}(\d+)", lambda said, _: int(said) == 4),  # noqa: PLR2004
+    "seed": (r"\bseed\W{1,4}(\d+)", lambda said, _: int(said) == 42),  # noqa: PLR2004
+    "optimizer": (r"(?i)optimizer:\W+(?:use )?([A-Za-z_.]+)", lambda said, _: "adamw" in said.lower()),
+    "steps": (r"training_steps\W{1,4}(\d+)|(\d+) optimizer steps", lambda said, _: int(said) == 2),  # noqa: PLR2004
+    "regime": (r"Training regime:?\*{0,2} (\S+)|mixed_precision_training: (.+)", lambda said, _: said == "fp32"),
+    "loss of the evaluation": (r"^(?:- Loss: |\| loss \| )([\d.]+)", lambda said, true: _near(said, true.loss)),
+    "time of training": (
+        r"Wall-clock time: ([\d.]+) s|\*\*Training\*\*: ([\d.]+) seconds",
+        lambda said, true: _near(said, true.seconds, 0.25) or abs(float(said) - true.seconds) < _ROUNDED_S,
+    ),
+    "hardware": (r"Hardware Type:\*\* (.+)$", lambda said, _: "no GPU" in said),
+    "PEFT": (r"(?i)^- peft:? ([\d.]+)", _version("peft")),
+    "Transformers": (r"(?i)^- transformers:? ([\d.]+)", _version("transformers")),
+    "PyTorch": (r"(?i)^- pytorch:? ([\d.]+)", _version("torch")),
+}
+"""Field → (how a card says it, whether that is so)."""  # fmt: skip
+
+
+def claims(card: str, true: Truth) -> Iterator[tuple[str, str, bool]]:
+    """Yield (field, what *card* says, whether that is so) of each field that it says something of."""
+    visible = re.sub(r"(?s)<!--.*?-->", "", card)
+    for field, (pattern, is_so) in FIELDS.items():
+        found = re.search(pattern, visible, re.MULTILINE)
+        said = next((group for group in found.groups() if group), "") if found else ""
+        if said and not said.startswith("[More"):
+            yield field, said, is_so(said, true)
+
+
+def code_runs(card: str, folder: Path) -> bool | None:
+    """Return whether the first program that *card* shows runs in *folder*, offline; None: it shows none."""
+    program = re.search(r"```python\n(.*?)\n```", re.sub(r"(?s)<!--.*?-->", "", card), re.DOTALL)
+    if program is None:
+        return None
+    done = subprocess.run([sys.executable, "-c", program[1]], cwd=folder, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def truth_of(name: str, trainer: Any, seconds: float) -> Truth:
+    """Return what the run *name* was; *trainer* has ended."""
+    model = trainer.model
+    sizes = {tensor.data_ptr(): tensor.numel() for tensor in model.parameters()}
+    trained = {one.data_ptr(): one.numel() for one in model.parameters() if one.requires_grad}
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    llama, sentences = name == "chat", name == "sentences"
+    return Truth(
+        base="org/tiny-llama" if llama else "org/tiny-bert",
+        library={"full": "transformers", "sentences": "sentence-transformers"}.get(name, "peft"),
+        tag={"chat": "text-generation", "sentences": "sentence-similarity"}.get(name, "text-classification"),
+        architecture="LlamaForCausalLM" if llama else "BertModel" if sentences else "BertForSequenceClassification",
+        rank={"adapter": 4, "chat": 2}.get(name),
+        rows=8 if llama or sentences else 16,
+        total=sum(sizes.values()),
+        trained=sum(trained.values()),
+        loss=losses[-1],
+        seconds=seconds,
+        learning_rate=float(trainer.args.learning_rate),
+    )
+
+
+def main() -> int:
+    """Make the runs, read the cards, print the table; return 1 where ours says something false."""
+    warnings.simplefilter("ignore")
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        os.environ |= {"HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1", "HOME": place}
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            rows = list(_rows(folder))
+    print(f"{'run':10} {'card':22} {'fields':>7} {'true':>5} {'false':>6}  false ones")
+    for run, whose, told in rows:
+        false = [f"{field}: {said[:40]}" for field, said, is_so in told if not is_so]
+        print(f"{run:10} {whose:22} {len(told):7} {len(told) - len(false):5} {len(false):6}  {'; '.join(false)}")
+    wrong = sum(not is_so for _, whose, told in rows if whose == "autocard" for *_, is_so in told)
+    print(f"false fields of ours: {wrong}")
+    return int(wrong > 0)
+
+
+def _rows(folder: Path) -> Iterator[tuple[str, str, list[tuple[str, str, bool]]]]:
+    import snippet_runs
+
+    snippet_runs.lay_bases(folder)
+    for ours in (False, True):
+        snippet_runs.OURS[0] = ours
+        for name, run in snippet_runs.RUNS.items():
+            out = folder / ("ours" if ours else "theirs") / name
+            run(out)
+            trainer = snippet_runs.TRAINERS[-1]
+            true = truth_of(name, trainer, training_s(trainer))
+            cards = {"autocard": (out / "README.md")} if ours else _cards(name, trainer, out)
+            for whose, card in cards.items():
+                text = card.read_text(encoding="utf-8") if isinstance(card, Path) else card
+                told = list(claims(text, true))
+                runs = code_runs(text, out)
+                yield name, whose, [*told, *([] if runs is None else [("code", "runs" if runs else "fails", runs)])]
+
+
+def training_s(trainer: Any) -> float:
+    """Return the seconds of training as the trainer's own log has them."""
+    return float(next(entry["train_runtime"] for entry in trainer.state.log_history if "train_loss" in entry))
+
+
+def _cards(name: str, trainer: Any, out: Path) -> dict[str, str]:
+    """Return the others' cards of one run: what saving wrote, and what the trainer's own writer makes of it."""
+    found = {}
+    card = out / "README.md"
+    if card.is_file():
+        found[{"sentences": "sentence-transformers"}.get(name, "PEFT")] = card.read_text(encoding="utf-8")
+    if name != "sentences":
+        trainer.create_model_card()
+        found["TRL" if name == "chat" else "Trainer"] = card.read_text(encoding="utf-8")
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,299 @@
+"""Where each field of the record comes from, and the tests that prove it; make_fields.py makes docs/fields.md of it.
+
+A key is the path of a field, or of a part for all its fields; the longest that fits counts. A test is file::name.
+"""  # noqa: INP001 - read by a script
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One field, or several of one part."""
+
+    source: str
+    """The object that it is read from, or what works it out."""
+    tests: tuple[str, ...]
+    """Tests that hold it against something that does not share its code."""
+
+
+def _proof(source: str, *tests: str) -> Proof:
+    files = {
+        "adapter": "test_capture_adapter_matrix",
+        "cluster": "test_capture_cluster",
+        "code": "test_capture_code",
+        "counts": "test_capture_counts",
+        "data": "test_capture_data",
+        "evaluation": "test_capture_evaluation",
+        "first": "test_first_card",
+        "hardware": "test_capture_hardware",
+        "job": "test_job",
+        "meter": "test_energy_meter",
+        "model": "test_capture_model",
+        "nvml": "test_energy_nvml",
+        "parts": "test_energy_parts",
+        "precision": "test_capture_precision_matrix",
+        "record": "test_record",
+        "software": "test_capture_software",
+        "strange": "test_strange_runs",
+        "training": "test_capture_training",
+        "fields": "test_fields",
+        "precision1": "test_capture_precision",
+        "pictures": "test_pictures",
+        "restarts": "test_restarts",
+    }
+    named = [test.split(":", 1) for test in tests]
+    return Proof(source, tuple(f"{files[file]}.py::test_{name}" for file, name in named))
+
+
+_SUMS = "job:legs_and_hosts_are_added_up"
+_PARTS = "first:energy_is_the_sum_of_its_parts_and_co2_is_energy_times_intensity"
+_HOOKS = "precision:the_regime_is_what_hooks_and_optimizer_show"
+_REASON = "first:no_fact_is_missing_without_a_reason"
+_KINDS = "adapter:an_adapter_is_told_as_peft_saves_and_counts_it"
+_COUNTED = "counts:the_count_is_that_of_a_plain_twin"
+
+PROOFS: dict[str, Proof] = {
+    "schema_version": _proof("a constant", "record:a_newer_schema_says_how_to_go_on"),
+    "autocard_version": _proof("the package", "record:a_record_written_and_read_is_the_same"),
+    "run": _proof("TrainerState, the session's clock", "strange:a_training_that_ends_early_is_not_called_finished"),
+    "run.epochs": _proof("TrainerState.epoch", "strange:data_without_a_length_has_no_epochs"),
+    "legs[]": _proof("the session's monotonic clock; TrainerState", "first:wall_clock_is_that_of_the_tests_own_clock"),
+    "legs[].hosts[]": _proof(
+        "the meter: NVML counters, CodeCarbon's models", "meter:cpu_and_ram_are_modelled_with_the_powers_given"
+    ),
+    "legs[].hosts[].devices[]": _proof("NVML", "meter:gpu_energy_is_that_of_the_counters_and_codecarbon_agrees"),
+    "legs[].hosts[].cpu_share": _proof(
+        "affinity and control groups", "parts:the_share_is_that_of_the_cpus_that_the_process_may_use"
+    ),
+    "legs[].place": _proof("settings, variables, the cloud's marks", "job:each_leg_has_the_intensity_of_its_place"),
+    "legs[].intensity_g_per_kwh": _proof(
+        "CodeCarbon's tables, or the person", "meter:the_intensity_is_that_of_the_country_with_source_and_year"
+    ),
+    "legs[].co2eq_g": _proof("energy × PUE × intensity", "job:each_leg_has_the_intensity_of_its_place"),
+    "model": _proof("the model's class and configuration", "model:the_head_decides_tag_and_auto_class"),
+    "model.name": _proof(
+        "TrainingArguments.hub_model_id, output_dir", "model:the_name_is_the_hub_id_else_the_folder_s"
+    ),
+    "model.base_model": _proof(
+        "config._name_or_path, the Hub's cache, a person",
+        "model:a_snapshot_of_the_hub_s_cache_gives_id_and_commit",
+        "model:a_folder_that_has_gone_is_not_taken_for_a_hub_id",
+    ),
+    "model.base_model_description": _proof(
+        "the same, where it is no Hub id", "model:weights_that_were_initialised_have_no_base"
+    ),
+    "model.base_model_revision": _proof(
+        "snapshot path, refs of the Hub's cache",
+        "model:a_hub_id_gets_its_commit_from_the_cache_when_only_one_was_loaded",
+    ),
+    "model.parameters_total": _proof(
+        "the parameters themselves", _COUNTED, "first:parameters_are_those_of_the_state_dict"
+    ),
+    "model.parameters_trainable": _proof(
+        "requires_grad when training begins",
+        _COUNTED,
+        "adapter:no_more_is_told_to_be_trained_than_a_training_changes",
+    ),
+    "model.dims": _proof("config (names of each family)", "model:dimensions_are_named_alike_in_all_families"),
+    "model.labels": _proof("config.id2label", "model:labels_are_told_only_where_somebody_named_them"),
+    "model.saved_bytes": _proof("files in the output folder", "model:saved_bytes_of_an_adapter_are_those_of_its_file"),
+    "model.checkpoint_bytes": _proof(
+        "files of the newest checkpoint", "model:the_size_of_a_checkpoint_is_that_of_its_files_on_disk"
+    ),
+    "model.saved_files": _proof("files in the output folder", "model:saved_files_are_those_of_this_run"),
+    "adapters[]": _proof("model.peft_config (active adapters only)", _KINDS),
+    "adapters[].name": _proof(
+        "active_adapters", "adapter:the_reference_adapter_that_trl_keeps_beside_the_trained_one_is_left_out"
+    ),
+    "adapters[].peft_version_created": _proof(
+        "PeftConfig.peft_version", "adapter:an_adapter_that_was_loaded_again_tells_both_versions_of_peft"
+    ),
+    "precision": _proof("parameters, accelerate's autocast wrapper, FSDP's policy, DeepSpeed's configuration", _HOOKS),
+    "precision.quantization": _proof(
+        "hf_quantizer, config.quantization_config",
+        "precision:what_cannot_run_here_is_read_from_real_configuration_objects",
+    ),
+    "precision.tf32": _proof("torch.backends.cuda.matmul", "precision1:tf32_is_read_where_a_gpu_trains"),
+    "precision.note": _proof("the same", "precision1:notes_say_what_the_term_does_not"),
+    "training.objective": _proof(
+        "class of the arguments, head of the model",
+        "training:the_classifier_s_loss_is_told_as_its_head_decides",
+        "training:a_loss_of_the_run_s_own_is_not_called_the_library_s",
+    ),
+    "training.hyperparameters": _proof(
+        "TrainingArguments, by allow-list",
+        "training:values_are_plain_and_the_ones_given",
+        "training:arguments_that_an_optimizer_of_one_s_own_overrules_are_not_told",
+    ),
+    "training.non_default": _proof(
+        "defaults of the arguments' class", "training:what_differs_from_the_library_s_defaults_is_named"
+    ),
+    "training.optimizer": _proof("the optimizer's class and groups", "training:the_optimizer_is_told_as_it_is"),
+    "training.scheduler": _proof("the schedule", "training:the_schedule_is_told_with_its_warm_up"),
+    "training.effective_batch_size": _proof(
+        "arguments, TrainerState.train_batch_size",
+        "training:the_effective_batch_is_what_one_step_consumes",
+        "training:samples_are_counted_where_steps_are_short",
+        "training:the_batch_that_was_found_automatically_is_told",
+    ),
+    "training.seed": _proof("TrainingArguments.seed", "training:values_are_plain_and_the_ones_given"),
+    "training.gradient_checkpointing": _proof(
+        "the layers' own flags", "training:gradient_checkpointing_is_told_where_layers_run_a_second_time"
+    ),
+    "training.compiled": _proof(
+        "the model's wrapper, arguments", "training:compiling_is_told_where_a_flag_or_the_model_shows_it"
+    ),
+    "training.attention_implementation": _proof(
+        "config._attn_implementation", "training:the_attention_function_is_the_one_that_works"
+    ),
+    "training.kernels": _proof(
+        "packages of layers and forward functions",
+        "training:kernels_are_known_by_the_package_of_layers_and_forward_functions",
+    ),
+    "data.train[]": _proof(
+        "train_dataloader.dataset, the caches of datasets and the Hub",
+        "data:the_cache_proves_id_and_commit_of_a_hub_data_set",
+        "data:joined_data_sets_of_the_hub_are_told_one_by_one_with_their_rows",
+    ),
+    "data.train[].rows": _proof(
+        "length, blocks of the table",
+        "first:rows_are_those_of_the_data_sets",
+        "data:of_interleaved_data_sets_the_rows_that_were_drawn_are_counted",
+    ),
+    "data.train[].tokens": _proof("offsets of input_ids", "data:tokens_are_those_of_the_rows_that_are_trained_on"),
+    "data.train[].probability": _proof("the stream's parts", "data:interleaved_streams_are_told_with_their_shares"),
+    "data.train[].streaming": _proof("class of the data", "data:interleaved_streams_are_told_with_their_shares"),
+    "data.train[].inferred": _proof("settings.datasets or traces", "data:one_id_from_a_person_names_the_data_set"),
+    "data.eval[]": _proof(
+        "eval_dataloader.dataset at each evaluation", "data:each_evaluation_set_is_named_as_its_metrics_are"
+    ),
+    "data.preprocessing": _proof(
+        "processing_class, data collator",
+        "data:the_preprocessing_is_that_of_the_trainer_s_own_objects",
+    ),
+    "data.preprocessing.max_length": _proof(
+        "arguments, the tokenizer's truncation",
+        "data:inputs_are_cut_where_the_tokenizer_last_cut_if_the_rows_agree",
+    ),
+    "data.preprocessing.longest_input": _proof(
+        "offsets of input_ids", "data:lengths_of_shuffled_rows_are_those_of_the_chosen_rows"
+    ),
+    "data.preprocessing.packing": _proof("TRL's arguments", "data:trl_s_own_limit_and_packing_win"),
+    "data.preprocessing.padding": _proof("the collator", "data:the_collator_tells_how_it_pads"),
+    "data.preprocessing.chat_template_sha256": _proof(
+        "chat_template", "data:a_chat_template_is_told_by_its_hash_alone"
+    ),
+    "data.preprocessing.image_size_px": _proof(
+        "image processor", "data:an_image_processor_tells_the_size_that_the_model_is_shown"
+    ),
+    "data.preprocessing.sampling_rate_hz": _proof(
+        "feature extractor", "data:a_feature_extractor_tells_its_sampling_rate"
+    ),
+    "evaluation.results[]": _proof(
+        "TrainerState.log_history, predict()'s metrics",
+        "first:results_are_those_that_evaluate_returned",
+        "evaluation:results_are_those_of_the_weights_that_were_loaded_at_the_end",
+        "evaluation:a_prediction_s_figures_are_told_apart",
+    ),
+    "evaluation.not_finite": _proof("the same", "strange:a_model_that_diverged_is_not_shown_as_perfect"),
+    "model.adapters_merged": _proof(
+        "names of the files in the output folder", "strange:an_adapter_that_was_merged_is_not_called_one"
+    ),
+    "evaluation.diverged": _proof(
+        "TrainerState.log_history, some of the trained weights",
+        "strange:a_training_that_diverges_says_so_and_shows_no_loss_that_a_filter_made",
+    ),
+    "evaluation.best": _proof(
+        "TrainerState.best_metric, best_global_step",
+        "evaluation:results_are_those_of_the_weights_that_were_loaded_at_the_end",
+    ),
+    "evaluation.train_loss": _proof("the log's summary", "evaluation:the_mean_loss_is_the_trainer_s"),
+    "evaluation.history": _proof(
+        "TrainerState.log_history", "evaluation:a_long_log_is_thinned_and_keeps_evaluations_and_both_ends"
+    ),
+    "hardware": _proof("the operating system", "hardware:the_machine_is_described_as_others_describe_it"),
+    "hardware.gpus[]": _proof("NVML", "hardware:only_the_gpus_that_the_run_uses_are_named_and_counted"),
+    "hardware.driver_version": _proof("NVML", "nvml:versions_and_names_are_the_drivers"),
+    "hardware.cuda_driver_version": _proof("NVML", "nvml:versions_and_names_are_the_drivers"),
+    "hardware.gpus_allocated": _proof("Slurm's variables", "hardware:slurm_says_how_many_gpus_it_gave"),
+    "hardware.nodes": _proof("the launcher's variables", "hardware:the_number_of_nodes_is_the_launchers"),
+    "hardware.peak_memory_bytes": _proof(
+        "torch.cuda.max_memory_allocated", "fields:devices_that_were_not_asked_for_their_peak_are_not_spoken_for"
+    ),
+    "software": _proof(
+        "modules that the run uses, importlib.metadata",
+        "software:a_library_that_was_only_imported_is_not_told",
+        "software:a_library_that_the_run_uses_is_told_with_its_installed_version",
+    ),
+    "code": _proof("git", "code:the_commit_and_the_script_s_place_in_the_repository_are_told"),
+    "code.dirty": _proof("git status", "code:a_changed_file_makes_it_dirty_and_a_new_output_does_not"),
+    "code.remote": _proof(
+        "git's configuration",
+        "code:a_remote_is_told_without_credentials",
+        "code:a_remote_that_is_not_at_a_public_host_is_not_told",
+    ),
+    "code.note": _proof(".gitmodules", "code:submodules_are_told_by_their_number"),
+    "job": _proof(
+        "variables of the workload manager and the launcher",
+        "cluster:a_manager_is_known_by_its_variable_and_only_the_number_of_the_job_is_told",
+    ),
+    "job.distributed": _proof("the model's wrapper, arguments", "cluster:kinds_of_parallelism_are_told_apart"),
+    "job.parallelism": _proof(
+        "accelerate's ParallelismConfig",
+        "cluster:the_sizes_of_groups_are_those_of_the_trainer_s_own_configuration",
+    ),
+    "time": _proof("the legs", _SUMS),
+    "time.eval_s": _proof("the log", "evaluation:evaluation_time_is_what_evaluating_took"),
+    "time.samples_per_s": _proof("the log's summary", "evaluation:speeds_are_right_whichever_way_the_trainer_divides"),
+    "time.steps_per_s": _proof(
+        "the log's summary", "evaluation:speeds_of_a_run_that_stopped_early_count_the_steps_that_were_done"
+    ),
+    "time.tokens": _proof(
+        "TrainerState.num_input_tokens_seen, TRL's log", "evaluation:tokens_are_told_where_they_were_counted"
+    ),
+    "time.tokens_per_s": _proof("the two", "evaluation:tokens_per_second_are_those_of_a_run_in_one_leg"),
+    "time.flops": _proof("TrainerState.total_flos", "evaluation:operations_count_what_the_method_says"),
+    "time.flops_estimate": _proof(
+        "the same, and the parameters",
+        "evaluation:the_estimate_of_operations_is_what_torch_counts_in_a_real_step",
+        "evaluation:of_experts_those_that_a_token_is_sent_to_are_counted",
+    ),
+    "time.peak_share": _proof(
+        "the estimate, NVIDIA's data sheets",
+        "evaluation:the_share_of_the_peak_is_told_of_boards_whose_peak_is_known_and_of_no_other",
+    ),
+    **dict.fromkeys(
+        ["run.earlier_run", "run.earlier_steps"],
+        _proof(
+            "weights that this process has trained before, by weak references",
+            "restarts:a_training_of_weights_that_an_earlier_one_of_the_process_had_trained_says_so",
+        ),
+    ),
+    "legs[].steps_unseen": _proof(
+        "whether the measuring process saw the leg's end",
+        "restarts:what_was_repeated_is_told_in_steps_seconds_and_joules",
+    ),
+    "legs[].checkpoints[]": _proof(
+        "the clock and the meter at each checkpoint", "restarts:what_was_repeated_is_told_in_steps_seconds_and_joules"
+    ),
+    **dict.fromkeys(
+        ["legs[].repeated_steps", "legs[].repeated_s", "legs[].repeated_j", "legs[].repeated_source"],
+        _proof("the later leg's first step", "restarts:what_was_repeated_is_told_in_steps_seconds_and_joules"),
+    ),
+    "energy": _proof("the legs", _SUMS, _PARTS),
+    "emissions": _proof("the legs, a person", "job:each_leg_has_the_intensity_of_its_place", _PARTS),
+    "emissions.water_l": _proof(
+        "energy × the effectiveness that was given",
+        "strange:water_is_energy_at_the_devices_times_the_given_effectiveness",
+    ),
+    "pictures": _proof("the log, the legs' readings", "pictures:a_picture_shows_the_points_of_the_log"),
+    "facts": _proof("the person", "fields:what_a_person_gave_stands_as_given_and_goes_first"),
+    "settings": _proof("who set what", _REASON),
+    "missing": _proof("every capture", _REASON),
+    "slots": _proof("the card's update", "first:a_second_training_refreshes_ours_and_keeps_a_person_s"),
+}
+PROOFS["time.flops_method"] = PROOFS["time.flops"]
+PROOFS["time.flops_estimate_method"] = PROOFS["time.flops_estimate"]
+PROOFS["time.peak_share_method"] = PROOFS["time.peak_share"]
