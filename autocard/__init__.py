@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from autocard._version import __version__
 
 if TYPE_CHECKING:
-    from autocard.callback import AutoCardCallback
+    from autocard.callback import AutoCardCallback, attach
     from autocard.record import RunRecord
 
-__all__ = ["AutoCardCallback", "RunRecord", "__version__"]
+__all__ = ["AutoCardCallback", "RunRecord", "__version__", "attach"]
 
-_HOME = {"AutoCardCallback": "autocard.callback", "RunRecord": "autocard.record"}
+_HOME = {"AutoCardCallback": "autocard.callback", "RunRecord": "autocard.record", "attach": "autocard.callback"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,14 +1,18 @@
 """`AutoCardCallback`: which event of the Trainer does what. Holds no logic of its own.
 
-Nothing raised here reaches the Trainer, and no event returns anything. Events of single steps are not handled at all.
+Nothing raised here reaches the Trainer, and no event returns anything. A step is a store into memory and a look at the
+clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from autocard.errors import SettingsError
 from autocard.guard import guard
+from autocard.hub.hosts import calling_trainer, has_callback, is_trainer
 from autocard.settings import disabled, resolve
 
 try:
@@ -19,6 +23,12 @@ except ImportError as exc:
 
 if TYPE_CHECKING:
     from autocard.session import Sessions
+
+HAND_OVER_S = 1.0
+"""Seconds between two steps that are told."""
+
+_LATE = frozenset({"evaluated", "predicted", "push_begun"})
+"""Events that may be the first of a callback that was added after training; a card may be written next."""
 
 
 class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is untyped here
@@ -36,7 +46,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         facts: what only people know, by template variable: license, language, developers, …
         country_iso_code: where the machine stands (ISO 3166-1); without it there is energy, but no CO2 figure.
         region: state or province, in the words of CodeCarbon's tables.
-        geolocate: whether the place may be looked up over the network; not built yet, True is refused.
+        geolocate: whether the place may be looked up over the network, once, at the start.
         carbon_intensity_g_per_kwh: grams of CO2eq per kWh, instead of the country's yearly mean.
         market_based_co2eq_g: grams of CO2eq by contracts; it is only repeated.
         pue: power usage effectiveness of the building (at least 1).
@@ -47,7 +57,8 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         ledger_dir: node-local folder for the working files that are written while training runs.
         empty: "comment" or "placeholder": how a new card shows what only people can fill.
         emissions: whether energy and CO2 are measured.
-        last_word: whether the card is written again after the trainer's own writers; not built yet, True is refused.
+        last_word: whether our card is put back after the trainer's own writers have written theirs (True).
+        plots: whether curves of loss, metrics and power are drawn beside the card; needs 'autocard[plots]'.
 
     Raises:
         SettingsError: a setting cannot be meant as it stands. Raised here, before training starts.
@@ -75,9 +86,11 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         empty: str | None = None,
         emissions: bool | None = None,
         last_word: bool | None = None,
+        plots: bool | None = None,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in {"self", "__class__"}}
         self._sessions: Sessions | None = None
+        self._next_s = 0.0
         if disabled():
             return
         settings = resolve(arguments)
@@ -93,13 +106,35 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         """Training begins."""
         self._tell("begin", args, state, objects)
 
-    def on_log(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """Some steps were done."""
-        self._tell("progress", args, state, objects)
+    def on_step_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        """A step was done: it is counted. A look at the clock; once a second, and before a checkpoint, it is told."""
+        if self._sessions is None:
+            return
+        try:
+            self._sessions.of(args, starts=False).stepped(state.global_step)
+        except Exception:
+            # Only now: entering the guard would cost each step as much again as the rest of this.
+            with guard("step", {}):
+                raise
+        if control.should_save:
+            self._tell("saving", args, state, objects)
+        elif monotonic() >= self._next_s:
+            self._next_s = monotonic() + HAND_OVER_S
+            self._tell("progress", args, state, objects)
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        """A batch was evaluated: evaluations may take long, before training ends and after it."""
+        if monotonic() >= self._next_s:
+            self._next_s = monotonic() + HAND_OVER_S
+            self._tell("progress", args, state, objects)
 
     def on_save(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """A checkpoint was written."""
-        self._tell("progress", args, state, objects)
+        self._tell("saved", args, state, objects)
+
+    def on_push_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        """An upload to the Hub begins."""
+        self._tell("push_begun", args, state, objects)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """An evaluation ended."""
@@ -113,12 +148,48 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         """Training ended, finished or not."""
         self._tell("end", args, state, objects)
 
+    def _hold(self, trainer: Any) -> None:
+        if self._sessions is not None:
+            self._sessions.of(trainer.args, starts=True).hold(trainer, trainer.model, self)
+
     def _tell(self, event: str, args: Any, state: Any, objects: Mapping[str, Any], *extra: str) -> None:
         """Hand an event to the session; whatever goes wrong stays here."""
         if self._sessions is None:
             return
         with guard(event, {}):
-            session = self._sessions.of(args, starts=event in {"prepared", "begin"})
+            starts = event in {"prepared", "begin"}
+            session = self._sessions.of(args, starts=starts)
             seen = session.seen(args, state, objects)
+            if starts or (event in _LATE and not session.keeper.holds):
+                session.hold(calling_trainer(args), seen.model, self)
             handle: Callable[..., None] = getattr(session, event)
             handle(seen, *(objects.get(name) or {} for name in extra))
+
+
+def attach(trainer: Any, **settings: Any) -> AutoCardCallback:
+    """Give *trainer* an `AutoCardCallback`, if it has none, and keep the last word over the cards that it writes.
+
+    `callbacks=[AutoCardCallback()]` does the same: the callback finds its trainer by itself. This is the explicit form,
+    for a trainer that is wrapped or started in an unusual way.
+
+    Args:
+        trainer: a `transformers.Trainer`, or one of its kind.
+        settings: as `AutoCardCallback` takes them.
+
+    Raises:
+        SettingsError: it is no trainer; it has a callback of ours already and *settings* were given; or one of these
+            cannot be meant as it stands.
+    """
+    if not is_trainer(trainer):
+        msg = f"autocard.attach: {type(trainer).__name__} is no transformers.Trainer. Nothing was attached."
+        raise SettingsError(msg)
+    callback = has_callback(trainer, AutoCardCallback)
+    if callback is not None and settings:
+        msg = "autocard.attach: the trainer has an AutoCardCallback already; give the settings to that one."
+        raise SettingsError(msg)
+    if callback is None:
+        callback = AutoCardCallback(**settings)
+        trainer.add_callback(callback)
+        callback.on_init_end(trainer.args, trainer.state, trainer.control, model=trainer.model)
+    callback._hold(trainer)  # noqa: SLF001 - the same room
+    return callback  # type: ignore[no-any-return]

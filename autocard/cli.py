@@ -16,17 +16,22 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from autocard import record as records
 from autocard._version import __version__
+from autocard.card import check as checking
+from autocard.card import check_text
 from autocard.card.fact import plain
 from autocard.card.fields.summary import summary
 from autocard.card.fill import Report
 from autocard.card.labels import words
 from autocard.card.update import Outcome, update
 from autocard.errors import AutocardError, SettingsError
+from autocard.hub import remote
 from autocard.record import RunRecord
+from autocard.settings import resolve
 
 OUT_OF_DATE, USAGE, REFUSED = 1, 2, 3
 
@@ -39,7 +44,10 @@ app = typer.Typer(
     help="Fill the technical and environmental sections of a model card with what the training run measured.",
 )
 
-CardPath = Annotated[Path, typer.Argument(metavar="CARD", help="A model card, such as README.md.", show_default=False)]
+CardPath = Annotated[
+    Path,
+    typer.Argument(metavar="CARD", help="A model card, or the folder that holds its README.md.", show_default=False),
+]
 RecordPath = Annotated[
     Path | None,
     typer.Option("--record", metavar="R", help="A record, or a folder that holds one. Read, never written."),
@@ -85,6 +93,9 @@ def fill(
         list[str] | None, typer.Option(metavar="SLOT", help="Write this slot, whoever wrote there. May be repeated.")
     ] = None,
     *,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Propose licence, developers and citation, marked for you to check.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; status 1 if something would change.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
 ) -> None:
@@ -92,12 +103,14 @@ def fill(
 
     The record is the autocard.json beside the card, or the one that --record names. A missing card is made.
     """
+    card = _card(card)
     run = _record(record or card.parent, card)
-    trial = update(card, run, template=template, overwrite=overwrite or (), dry_run=True)
+    trial = update(card, run, template=template, overwrite=overwrite or (), suggest=suggest, dry_run=True)
     if trial.left_alone is not None:
         _fail(f"{card}: {trial.left_alone}. Nothing was written.", REFUSED)
     _know_slots(overwrite or (), trial.reports, card)
-    outcome = trial if check or diff else update(card, run, template=template, overwrite=overwrite or ())
+    keeps = check or diff
+    outcome = trial if keeps else update(card, run, template=template, overwrite=overwrite or (), suggest=suggest)
     if diff:
         _print_diff(outcome)
     _tell(outcome, card, done=not (check or diff))
@@ -147,31 +160,72 @@ def show(
 @app.command()
 def check(
     card: CardPath,
+    record: RecordPath = None,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Ask for the slots that only people can fill, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether CARD holds what the record beside it says; status 1 if not. Writes nothing."""
+    """Say what in CARD is out of date, empty (and who can fill it), contradicts the record, or is not for the Hub.
+
+    The record is the autocard.json beside the card, or the one that --record names. Asks no other machine and writes
+    nothing. Status 1 if something is wrong: a machine's slot, a contradiction, a front matter that the Hub refuses.
+    """
+    card = _card(card)
     if not card.exists():
         _fail(f"{card}: there is no such card. Make it: autocard fill {card}", USAGE)
-    outcome = update(card, _record(card.parent, card), dry_run=True)
-    if outcome.left_alone is not None:
-        _fail(f"{card}: {outcome.left_alone}.", REFUSED)
-    stale = [one for one in outcome.reports if one.state in {"filled", "refreshed", "cleared"}]
-    blank = [one for one in outcome.reports if one.state == "empty" and one.who != "machine"] if strict else []
+    beside = (card.parent / records.RECORD_NAME).exists()
+    run = _record(record or card.parent, card) if record is not None or beside else None
+    findings = checking.check(card, run)
+    if findings.left_alone is not None:
+        _fail(f"{card}: {findings.left_alone}.", REFUSED)
     if as_json:
-        sys.stdout.write(_as_json({"out_of_date": _told(stale), "empty": _told(blank)}))
+        sys.stdout.write(_as_json(check_text.as_json(findings)))
     else:
-        for one in stale:
-            typer.echo(f'{_where(card, one)}: "{plain(one.label)}" {_WRONG[one.state]}')
-        for one in blank:
-            typer.echo(f'{_where(card, one)}: "{plain(one.label)}" is for a person to fill, and empty')
-        if stale:
-            typer.echo(f"Put it right: autocard fill {card}")
-        elif not blank:
-            typer.echo(f"{card}: up to date")
-    if stale or blank:
+        console = Console()
+        for line in check_text.lines(str(card), findings, strict=strict, has_record=run is not None):
+            console.print(Text(line), soft_wrap=True)
+    if findings.wrong(strict=strict):
         raise typer.Exit(OUT_OF_DATE)
+
+
+@app.command()
+def push(
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="Id of a model on the Hub, such as me/my-model.")],
+    record: RecordPath = None,
+    overwrite: Annotated[
+        list[str] | None, typer.Option(metavar="SLOT", help="Write this slot, whoever wrote there. May be repeated.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Instead of main.")] = None,
+    *,
+    diff: Annotated[bool, typer.Option("--diff", help="Upload nothing; print what would change.")] = False,
+) -> None:
+    """Fill the card of REPO on the Hub, where it stands, and upload it with its record in one commit.
+
+    The record is the autocard.json of the repository, or the one that --record names.
+    """
+    run = _record(record) if record is not None else None
+    done = remote.push(remote.Repository(repository, None, revision), run, overwrite=overwrite or (), dry_run=diff)
+    _warn(done.warnings)
+    if diff:
+        _print_difference(done.before, done.text, repository)
+        return
+    typer.echo(f"{repository}: {done.commit}" if done.commit else f"{repository}: nothing to change")
+
+
+@app.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Show what autocard sees on this machine, and how it would measure a training here. Takes some seconds."""
+    from autocard import doctor as doctor_  # noqa: PLC0415 - the other commands do without drivers and processes
+
+    report = doctor_.examine(resolve({}))
+    if as_json:
+        sys.stdout.write(_as_json(report))
+        return
+    screen = Table.grid(padding=(0, 2))
+    screen.add_column(style="bold", no_wrap=True)
+    for label, said in doctor_.text(report):
+        screen.add_row(label, Text(said, overflow="fold"))
+    Console().print(screen)
 
 
 @app.command()
@@ -185,11 +239,6 @@ def schema_text() -> str:
     return _as_json(records.json_schema())
 
 
-_WRONG = {
-    "filled": "is empty, and the record knows it",
-    "refreshed": "is out of date",
-    "cleared": "is of an earlier run; this one does not know it",
-}
 _DONE = {
     "filled": "filled",
     "refreshed": "refreshed",
@@ -203,12 +252,9 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def _told(reports: Iterable[Report]) -> list[dict[str, Any]]:
-    return [{"slot": one.slot, "label": one.label, "line": one.line, "state": one.state} for one in reports]
-
-
-def _where(card: Path, report: Report) -> str:
-    return f"{card}:{report.line}" if report.line else str(card)
+def _card(path: Path) -> Path:
+    """Return the card at *path*: of a folder, its README.md."""
+    return path / "README.md" if path.is_dir() else path
 
 
 def _record(path: Path, card: Path | None = None) -> RunRecord:
@@ -242,8 +288,12 @@ def _know_slots(names: Iterable[str], reports: Iterable[Report], card: Path) -> 
 
 
 def _print_diff(outcome: Outcome) -> None:
-    before = (outcome.before or "").splitlines(keepends=True)
-    lines = difflib.unified_diff(before, outcome.text.splitlines(keepends=True), str(outcome.card), str(outcome.card))
+    _print_difference(outcome.before, outcome.text, str(outcome.card))
+
+
+def _print_difference(before: str | None, after: str, name: str) -> None:
+    old, new = ((text or "").splitlines(keepends=True) for text in (before, after))
+    lines = difflib.unified_diff(old, new, name, name)
     sys.stdout.writelines(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
@@ -253,6 +303,9 @@ def _tell(outcome: Outcome, card: Path, *, done: bool) -> None:
     for one in outcome.kept:
         if one.ours_before:
             _note(one.message(str(card)))
+    if outcome.suggested:
+        names = ", ".join(dict.fromkeys(plain(one.label) for one in outcome.suggested))
+        _note(f"{card}: suggested, for you to check: {names}")
     counts = {state: sum(one.state == state for one in outcome.reports) for state in _DONE}
     said = ", ".join(f"{number} {_DONE[state]}" for state, number in counts.items() if number)
     if not outcome.changed:

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocard import job
+from autocard import job, units
+from autocard.capture.flops import peak_share
+from autocard.errors import UnavailableError
 from autocard.record import (
     Code,
     Data,
@@ -45,6 +47,7 @@ PUBLISHED_SETTINGS = (
 )
 """Settings that shape a figure; the others may hold paths of the machine."""
 
+UNSEEN = "the operations are those of all steps, and the time of the first of them is not recorded here"
 NOT_LOOKED_FOR = "autocard did not look for this"
 """The reason of last resort. A test holds that no real run's record contains it."""
 
@@ -79,6 +82,12 @@ class Draft:
     """Parameters (total, trainable) before anything sharded them."""
     saved_bytes: int | None = None
     """Weights in the output folder."""
+    checkpoint_bytes: int | None = None
+    """Of the newest checkpoint."""
+    saved_files: Sequence[str] = ()
+    """Names of what lies beside them."""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """Pictures beside the card → what one sees on them."""
     peaks: tuple[dict[str, int], int | None] | None = None
     """Peak bytes per device, and of the process."""
     times: Mapping[str, Any] = field(default_factory=dict)
@@ -94,14 +103,15 @@ def freeze(draft: Draft) -> RunRecord:
         parts["data"] = parts["data"].model_copy(update={"eval": list(draft.eval_sets)})
     parts["hardware"] = _hardware(draft, parts["hardware"])
     hardware, facts = parts["hardware"], draft.settings
-    legs = job.with_emissions(draft.legs, missing)
+    legs = job.with_emissions(job.with_repeats(draft.legs, missing), missing)
     time, energy, emissions = job.sums(legs, gpus_allocated=hardware.gpus_allocated, settings=facts, missing=missing)
     record = RunRecord(
         run=draft.run,
         legs=legs,
-        time=_time(draft, time),
+        time=_with_peak(_time(draft, time), parts, legs, missing),
         energy=energy,
         emissions=emissions,
+        pictures=dict(draft.pictures),
         facts=dict(facts.facts),
         settings={name: source for name, source in facts.sources.items() if name in PUBLISHED_SETTINGS},
         **parts,
@@ -115,9 +125,24 @@ def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:
     found.update({name: count for name, count in zip(names, draft.counted or (), strict=False) if count is not None})
     if draft.saved_bytes is not None:
         found["saved_bytes"] = draft.saved_bytes
+        found["saved_files"] = list(draft.saved_files)
     else:
         missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
+    if draft.parts.get("adapters") and draft.saved_bytes is not None and saved_whole(draft.saved_files):
+        found["adapters_merged"] = True
+        found["base_model_relation"] = model.base_model_relation and "finetune"
+        found["library_name"] = "transformers" if model.library_name == "peft" else model.library_name
+    found["checkpoint_bytes"] = draft.checkpoint_bytes
+    run, said = draft.run, model.base_model_description
+    if run.earlier_run and said and not model.base_model:
+        words = f"an earlier training of the same process (run {run.earlier_run}) had done the first"
+        found["base_model_description"] = f"{said}; {words} {units.plural(run.earlier_steps, 'step')}"
     return model.model_copy(update=found)
+
+
+def saved_whole(files: Sequence[str]) -> bool:
+    """Return whether *files*, beside saved weights, are those of a whole model and not of an adapter."""
+    return "config.json" in files and "adapter_config.json" not in files
 
 
 def _hardware(draft: Draft, hardware: Hardware) -> Hardware:
@@ -130,6 +155,22 @@ def _hardware(draft: Draft, hardware: Hardware) -> Hardware:
 def _time(draft: Draft, time: Time) -> Time:
     known = {name: value for name, value in draft.times.items() if value is not None}
     return time.model_copy(update=known)
+
+
+def _with_peak(time: Time, parts: Mapping[str, Any], legs: Sequence[Leg], missing: dict[str, str]) -> Time:
+    """Return *time* with the share of the devices' peak that training reached, or the reason why it is not known."""
+    precision, gpus = parts["precision"], parts["hardware"].gpus
+    if legs and legs[0].step_begin:
+        missing["time.peak_share"] = missing["time.peak_share_method"] = UNSEEN
+        return time
+    try:
+        share, method = peak_share(
+            time.flops_estimate, time.gpu_s, gpus, precision.compute_dtype, tf32=bool(precision.tf32)
+        )
+    except UnavailableError as exc:
+        missing["time.peak_share"] = missing["time.peak_share_method"] = str(exc)
+        return time
+    return time.model_copy(update={"peak_share": share, "peak_share_method": method})
 
 
 def _reasons(record: RunRecord, missing: Mapping[str, str]) -> dict[str, str]:

@@ -36,7 +36,16 @@ def write_text(path: Path, text: str) -> bool:
         NotWrittenError: it could not be written. What was there before is still there.
         AbandonedError: it took too long and the caller has gone on.
     """
-    data = text.encode("utf-8")
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> bool:
+    """Put *data* into *path* as `write_text` does.
+
+    Raises:
+        NotWrittenError: it could not be written. What was there before is still there.
+        AbandonedError: it took too long and the caller has gone on.
+    """
     target = Path(os.path.realpath(path))
     try:
         if target.exists() and target.read_bytes() == data:

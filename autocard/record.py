@@ -66,6 +66,10 @@ class Run(Frozen):
     """Optimizer steps planned."""
     epochs: float | None = None
     """Epochs done."""
+    earlier_run: str = ""
+    """Id of an earlier training of the same process that had trained these weights; empty: none is known."""
+    earlier_steps: int = 0
+    """Optimizer steps of it, and of those before it on the same weights; neither they nor their energy are in here."""
 
 
 class Place(Frozen):
@@ -122,7 +126,18 @@ class HostUse(Frozen):
     node_meter_j: float | None = None
     """What the node's own meter says; for comparison, not summed."""
     sources: dict[str, str] = Field(default_factory=dict)
-    """Part (gpu, cpu, ram) to how it was measured or modelled, in words for people."""
+    """Part (gpu, cpu, ram, setup, node_meter) to how it was measured or modelled, in words for people."""
+
+
+class Checkpoint(Frozen):
+    """What a leg had used when a checkpoint was written: a leg that goes on from there repeats what came after."""
+
+    step: int
+    """Global step."""
+    wall_clock_s: float
+    """Since the leg began."""
+    energy_j: float
+    """GPUs, CPUs and RAM together, since the leg began."""
 
 
 class Leg(Frozen):
@@ -160,10 +175,18 @@ class Leg(Frozen):
     """Power usage effectiveness that was given; None: not given, 1.0 was used."""
     co2eq_g: float | None = None
     """Grams of CO2eq, location-based: energy at the devices, times PUE, times intensity."""
+    checkpoints: list[Checkpoint] = Field(default_factory=list)
+    """Readings at checkpoints, thinned to 20."""
+    steps_unseen: bool = False
+    """Whether it may have done more steps than `step_end` says: it was killed together with what counts them."""
     repeated_steps: int | None = None
-    """Steps of this leg that a later leg did again."""
+    """Steps of this leg that came after the step at which a later leg began."""
+    repeated_s: float | None = None
+    """Seconds of those steps."""
     repeated_j: float | None = None
     """Joules of those steps."""
+    repeated_source: str = ""
+    """How seconds and joules of those steps are known, in words; empty: there are none."""
 
 
 class Model(Frozen):
@@ -187,6 +210,8 @@ class Model(Frozen):
     """What the head does, in words."""
     pipeline_tag: str | None = None
     """One of the Hub's pipeline tags."""
+    adapters_merged: bool = False
+    """Whether the weights that were saved are whole ones, of the base with the adapters merged into it."""
     library_name: str | None = None
     """peft where an adapter is saved, else transformers or sentence-transformers."""
     auto_class: str | None = None
@@ -201,6 +226,10 @@ class Model(Frozen):
     """Label names of a classifier, where they are more than LABEL_0."""
     saved_bytes: int | None = None
     """Size of the weights in the output folder, once they were saved there."""
+    checkpoint_bytes: int | None = None
+    """Size of the newest checkpoint of this run, the optimizer's state included."""
+    saved_files: list[str] = Field(default_factory=list)
+    """Names of the files beside those weights that loading needs, by allow-list; empty: none were saved."""
 
 
 class Adapter(Frozen):
@@ -254,6 +283,14 @@ class Training(Frozen):
     """Samples per optimizer step: per device × devices × accumulation."""
     seed: int | None = None
     """`TrainingArguments.seed`."""
+    gradient_checkpointing: bool | None = None
+    """Whether activations were worked out a second time in the backward pass, to save memory."""
+    compiled: bool | None = None
+    """Whether the model ran through torch.compile."""
+    attention_implementation: str | None = None
+    """Name of transformers' attention function: sdpa, eager, flash_attention_2, …"""
+    kernels: list[str] = Field(default_factory=list)
+    """Sets of hand-written kernels that stood in for the model's own layers (liger-kernel, …)."""
 
 
 class Dataset(Frozen):
@@ -275,6 +312,14 @@ class Dataset(Frozen):
     """Rows that the run saw, after selection and packing."""
     columns: list[str] = Field(default_factory=list)
     """Column names."""
+    tokens: int | None = None
+    """Token ids in these rows; padding that stands in them is counted, that of the batches is not."""
+    streaming: bool | None = None
+    """Whether the rows were read as a stream, without a length or an order of their own."""
+    probability: float | None = None
+    """Share of this part in a mixture that draws rows at random, 0 to 1, as it was asked for."""
+    used_by: Literal["train", "evaluate", "predict"] | None = None
+    """What looked at it."""
     inferred: bool | None = None
     """True: the id was worked out from the data set's traces; False: a person gave it."""
 
@@ -296,6 +341,14 @@ class Preprocessing(Frozen):
     """Class or function that makes batches."""
     packing: bool | None = None
     """Several rows in one sequence (TRL)."""
+    padding: str | None = None
+    """Up to which length the collator fills batches: longest, max_length, none."""
+    chat_template_sha256: str | None = None
+    """SHA-256 of the tokenizer's chat template in UTF-8, 64 hexadecimal digits; the template itself is not kept."""
+    image_size_px: list[int] = Field(default_factory=list)
+    """Height and width that images are brought to; one number: of the shortest edge."""
+    sampling_rate_hz: int | None = None
+    """Of the sound that the processor takes."""
 
 
 class Data(Frozen):
@@ -344,6 +397,8 @@ class Evaluation(Frozen):
     """Of the weights that the run ended with."""
     not_finite: list[str] = Field(default_factory=list)
     """Metrics of the last evaluations that were not finite numbers, and are not among the results."""
+    diverged: list[str] = Field(default_factory=list)
+    """What shows that training diverged, in words: losses, gradient norms or weights that are not finite numbers."""
     best: Best | None = None
     """None: no metric was tracked."""
     train_loss: float | None = None
@@ -403,6 +458,8 @@ class Code(Frozen):
     """URL of the remote without user name, password or token."""
     script: str | None = None
     """Path of the script inside the repository, or its file name."""
+    note: str | None = None
+    """What commit and state do not say: submodules, …"""
 
 
 class Job(Frozen):
@@ -420,6 +477,8 @@ class Job(Frozen):
     """As the launcher says."""
     nodes_reporting: int | None = None
     """Heard by the process that wrote this."""
+    parallelism: dict[str, int] = Field(default_factory=dict)
+    """Kind of parallelism (data, shard, tensor, pipeline, context, sequence, expert) to processes in each group."""
 
 
 class Time(Frozen):
@@ -431,6 +490,10 @@ class Time(Frozen):
     """Device-seconds: used GPUs × time."""
     allocated_gpu_s: float | None = None
     """Device-seconds: GPUs that were given × time."""
+    repeated_s: float | None = None
+    """The part of the wall clock that went into steps which a later leg did again."""
+    repeated_steps: int | None = None
+    """Those steps."""
     eval_s: float | None = None
     """Evaluation inside the training window."""
     samples_per_s: float | None = None
@@ -443,6 +506,16 @@ class Time(Frozen):
     """Floating-point operations of training, by `flops_method`."""
     flops_method: str | None = None
     """What the figure counts."""
+    flops_estimate: float | None = None
+    """Floating-point operations of training without weight gradients of frozen parameters, by its method; a model."""
+    flops_estimate_method: str | None = None
+    """What the estimate counts."""
+    peak_share: float | None = None
+    """flops_estimate / (device-seconds × the devices' peak for dense products), 0 to 1: model FLOPs utilisation."""
+    peak_share_method: str | None = None
+    """Which peak that is, and whose figure."""
+    tokens_per_s: float | None = None
+    """Input tokens per second of the last leg, evaluations and saving included."""
 
 
 class Energy(Frozen):
@@ -463,13 +536,15 @@ class Energy(Frozen):
     codecarbon_gpu_kwh: float | None = None
     """CodeCarbon's figure for the GPUs, for comparison."""
     sources: dict[str, str] = Field(default_factory=dict)
-    """Part (gpu, cpu, ram) to how it was measured or modelled, in words for people."""
+    """Part (gpu, cpu, ram, setup, node_meter) to how it was measured or modelled, in words for people."""
     boundary: str | None = None
     """What the total covers and what it does not."""
     setup_kwh: float | None = None
     """Before training; apart from the total."""
     evaluation_kwh: float | None = None
     """After training; apart from the total."""
+    repeated_kwh: float | None = None
+    """The part of the total that went into steps which a later leg did again."""
 
 
 class Emissions(Frozen):
@@ -529,6 +604,8 @@ class RunRecord(Frozen):
     time: Time = Field(default_factory=Time)
     energy: Energy = Field(default_factory=Energy)
     emissions: Emissions = Field(default_factory=Emissions)
+    pictures: dict[str, str] = Field(default_factory=dict)
+    """File name of a picture beside the card to what one sees on it; its dark twin ends in _dark.png."""
     facts: dict[str, Scalar] = Field(default_factory=dict)
     """What a person supplied: template variable to text."""
     settings: dict[str, str] = Field(default_factory=dict)

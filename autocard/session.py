@@ -7,23 +7,27 @@ of the training window is read before anything else happens.
 
 from __future__ import annotations
 
-import datetime as dt
 import importlib
 import logging
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from autocard.book import Book, Opened, now
 from autocard.capture import Seen
 from autocard.errors import UnavailableError
 from autocard.guard import Budget, guarded
+from autocard.hub import hosts
+from autocard.hub.keeper import Keeper
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
+    from autocard.capture.earlier import Earlier
     from autocard.energy.meter import Meter
     from autocard.record import Leg, RunRecord
 
@@ -50,14 +54,12 @@ END_S = 20.0
 """The same for the end."""
 EVENT_S = 2.0
 """The same for events in between."""
-PROGRESS_S = 1.0
-"""Seconds between two messages to the meter about the step."""
 LEAST_S = 0.5
 """Seconds that each piece of work gets after a hanging one has used up the event's time."""
 
 
-def _now() -> str:
-    return dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+LEG = "leg"
+"""The piece of work that measures the leg; its reasons become the leg's."""
 
 
 class Sessions:
@@ -73,6 +75,7 @@ class Sessions:
 
         check_template(settings.template)
         self._settings = settings
+        self._made_s = time.monotonic()
         self._all: dict[int, tuple[Any, Session]] = {}
 
     def of(self, args: Any, *, starts: bool) -> Session:
@@ -83,38 +86,46 @@ class Sessions:
         if id(args) not in self._all and self._all and not starts:
             return next(reversed(self._all.values()))[1]
         # With the arguments themselves, so that their id is not given to others.
-        return self._all.setdefault(id(args), (args, Session(self._settings)))[1]
+        if id(args) not in self._all:
+            # What happened since the callback was made is the set-up of the first trainer's run.
+            made_s = time.monotonic() if self._all else self._made_s
+            self._all[id(args)] = args, Session(self._settings, made_s)
+        return self._all[id(args)][1]
 
 
 class Session:
     """The facts of one trainer's run as they come in."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, made_s: float) -> None:
         self.settings = settings
+        self.book = Book(settings)
+        self._made_s = made_s
+        self.keeper = Keeper(settings, self.known, self.cut_off)
         self.meter: Meter | None = None
         self.counted: tuple[int | None, int | None] | None = None
         self._reset()
 
     def _reset(self) -> None:
-        self.run_id = uuid.uuid4().hex[:12]
         self.parts: dict[str, Any] = {}
         self.reasons: dict[str, dict[str, str]] = {}
-        self.legs: list[Leg] = []
-        self.eval_sets: dict[str | None, Any] = {}
+        self.eval_sets: dict[tuple[str, str | None], Any] = {}
         self.predictions: dict[str, float] = {}
         self.running = False
         self.ended = False
-        self._begun_at: str = ""
-        self._begun_s = 0.0
-        self._step_begin = 0
-        self._told_s = 0.0
         self._attempts = 1
+        self._earlier: Earlier | None = None
         self._since_s = 0.0
+        self._shown: Seen | None = None
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
         names = [name for name in Seen.__dataclass_fields__ if name not in {"settings", "args", "state"}]
         return Seen(self.settings, args, state, **{name: objects.get(name) for name in names})
+
+    def hold(self, trainer: Any, model: Any, callback: Any) -> None:
+        """Keep the last word over the cards that *trainer* (None: it was not found) and *model* write."""
+        if self.settings.last_word and (trainer is None or trainer.is_world_process_zero()):
+            self._part("_hold", lambda _: self.keeper.hold(trainer, model, callback), Budget(EVENT_S, LEAST_S))
 
     # -- the events ---------------------------------------------------------------------------------------------
 
@@ -127,82 +138,108 @@ class Session:
 
     def begin(self, seen: Seen) -> None:
         """Training begins: read clock and counters, then look at everything once."""
-        begun_s, begun_at, step = time.monotonic(), _now(), int(seen.state.global_step)
+        opened = Opened(int(seen.state.global_step), now(), time.monotonic())
         if self.running and getattr(seen.args, "auto_find_batch_size", False):
             # The same training with smaller batches: its window began with the attempt that ran out of memory.
             self._attempts += 1
             self._look(seen, Budget(BEGIN_S, LEAST_S))
             return
-        if self.running or (self.legs and not 0 < step <= (self.legs[-1].step_end or 0)):
-            # What ran before was broken off, or is not what this resumes: a new run, with a meter of its own.
-            self._abandon_meter()
-            self._reset()
-        self.ended = False
-        self._begun_s, self._begun_at, self._step_begin = begun_s, begun_at, step
-        self._since_s = time.time()
-        self.running = True
-        budget = Budget(BEGIN_S, LEAST_S)
+        broken_off, budget = self.running, Budget(BEGIN_S, LEAST_S)
+        if broken_off:
+            self._part("_broken off", lambda _: self.book.broken_off(self.book.open.reached), budget)
+        self.running, self.ended, self._attempts, self._since_s = True, False, 1, time.time()
+        self.predictions, self.eval_sets = {}, {}  # what was evaluated before was of other weights
         if self.meter is None:
             self._start_meter(seen, budget)
-        meter = self.meter
+        self.book.begin(opened)
+        if seen.state.is_world_process_zero:
+            self._go_on(seen, budget)  # one process of a run goes on with its legs, or they would be counted by each
+        self._part("_weights before", lambda _: self._know_weights(seen.model), budget)
+        meter, max_steps = self.meter, int(seen.state.max_steps)
         if meter is not None:
-            self._part(f"legs.{len(self.legs)}", lambda _: meter.begin(step), budget)
+            meter.run_id = self.book.run_id
+            self._part(LEG, lambda _: meter.begin(opened.step, max_steps, anew=broken_off), budget)
+        opened.id = (None if meter is None else meter.leg_id) or uuid.uuid4().hex[:12]
         self._look(seen, budget)
+        if self.settings.last_word and not self.keeper.holds and seen.state.is_world_process_zero:
+            logger.warning(
+                "autocard: the trainer was not found, so a card that it writes after training stands as it writes it. "
+                "Name the trainer: autocard.attach(trainer). Or repair the card later: autocard fill README.md"
+            )
+        self._shown = self.seen(seen.args, seen.state, {})  # without the model, which is not ours to keep alive
+        self._part("_card before", lambda _: self.keeper.look(Path(seen.args.output_dir)), budget)
+
+    def stepped(self, step: int) -> None:
+        """Note that *step* is done: some stores into memory, at each step."""
+        self.book.open.reached = step
+        if self.meter is not None:
+            self.meter.reached(step)
 
     def progress(self, seen: Seen) -> None:
-        """Tell the meter how far training is, at most once in `PROGRESS_S`."""
-        meter, now_s = self.meter, time.monotonic()
-        if meter is None or not self.running or now_s - self._told_s < PROGRESS_S:
-            return
-        self._told_s = now_s
-        step = int(seen.state.global_step)
-        self._part("_progress", lambda _: meter.progress(step), Budget(EVENT_S, LEAST_S))
+        """Tell the meter how far training is; the callback calls this once a second."""
+        self._part("_progress", lambda _: self._tell(seen), Budget(EVENT_S, LEAST_S))
+
+    def saving(self, seen: Seen) -> None:
+        """A checkpoint is about to be written: what is known of the run travels in it."""
+        self._part("_progress", lambda _: self._tell(seen, saving=True), Budget(EVENT_S, LEAST_S))
+
+    def saved(self, seen: Seen) -> None:
+        """A checkpoint was written: what comes after it is repeated if training is killed."""
+        self._part("_progress", lambda _: self._tell(seen, saved=True), Budget(EVENT_S, LEAST_S))
+
+    def push_begun(self, seen: Seen) -> None:
+        """An upload begins; `push_to_hub` still writes a card before its own, and the keeper stands around that."""
+        if self.settings.last_word and seen.state.is_world_process_zero and hosts.pushing() is None:
+            folder = Path(seen.args.output_dir)
+            self._part("_push", lambda _: self.keeper.push_begun(folder), Budget(END_S, LEAST_S))
 
     def evaluated(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
         budget = Budget(EVENT_S, LEAST_S)
         self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
         if self.ended:
+            self._apart(seen, metrics, budget)
             self._finish(seen, Budget(END_S, LEAST_S))
 
     def predicted(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
-        """A prediction ended; its figures are not in the trainer's log."""
-        self.predictions = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
-        if self.ended:
-            self._finish(seen, Budget(END_S, LEAST_S))
+        """A prediction ended; its figures are not in the trainer's log. One before the end is of other weights."""
+        if not self.ended:
+            return
+        budget = Budget(EVENT_S, LEAST_S)
+        self._part("data.predict", lambda missing: self._eval_set(seen, metrics, missing, "predict"), budget)
+        self.predictions |= {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+        self._apart(seen, metrics, budget)
+        self._finish(seen, Budget(END_S, LEAST_S))
 
     def end(self, seen: Seen) -> None:
         """Training ends: stop clock and counters, then write the record and the card."""
         if not self.running:
             return
-        wall_clock_s, ended_at, step = time.monotonic() - self._begun_s, _now(), int(seen.state.global_step)
-        self.running = False
+        at_s, step = time.monotonic(), int(seen.state.global_step)
+        clock = self.book.clock(step, "finished" if step >= int(seen.state.max_steps) else "stopped", at_s)
+        self.running, self.ended = False, True
         budget = Budget(END_S, LEAST_S)
-        measured = self._measured(seen, step, budget)
-        from autocard.record import Leg  # noqa: PLC0415 - pydantic is not loaded with the callback
-
-        # The clock was read before the meter's own, and stands even where the meter failed.
-        clock = {
-            "started_at": self._begun_at,
-            "ended_at": ended_at,
-            "wall_clock_s": wall_clock_s,
-            "step_begin": self._step_begin,
-            "step_end": step,
-            "status": "finished" if step >= int(seen.state.max_steps) else "stopped",
-        }
-        leg = measured[-1] if measured else Leg(id=uuid.uuid4().hex[:12])
-        if not measured:
-            self._explain_unmeasured(f"legs.{len(self.legs)}")
+        measured, missing = self._measured(seen, step, budget)
+        self.book.end(clock, measured, missing)
         if self._attempts > 1:
-            clock |= {"repeated_steps": None, "repeated_j": None}
-            reason = (
+            self.book.repeated_unknown(
                 f"training began {self._attempts} times, with smaller batches each time; what was lost is not known"
             )
-            self.reasons.setdefault(f"legs.{len(self.legs)}", {}).update(
-                {f"legs.{len(self.legs)}.{leaf}": reason for leaf in ("repeated_steps", "repeated_j")}
-            )
-        self.legs.append(leg.model_copy(update=clock))
+        folder = Path(seen.args.output_dir)
+        if seen.state.is_world_process_zero:
+            self._part("_earlier", lambda _: self.book.look_again(folder), budget)
+            self._part("_ledger", lambda _: self.book.keep(folder), budget)
+        self._part("_weights", lambda _: self.keeper.note_weights(seen.model), budget)
+        self._finish(seen, budget)
+
+    def cut_off(self) -> None:
+        """Somebody saves or uploads after an exception or Ctrl-C, of which no event tells: say what there is."""
+        seen = self._shown
+        if seen is None or not self.running or self.ended:
+            return
         self.ended = True
+        step, budget = int(seen.state.global_step), Budget(END_S, LEAST_S)
+        self._part("_cut off", lambda _: self.book.cut_off(step), budget)
         self._finish(seen, budget)
 
     # -- the pieces ---------------------------------------------------------------------------------------------
@@ -234,6 +271,7 @@ class Session:
         self.counted = counted
 
     def _start_meter(self, seen: Seen, budget: Budget) -> None:
+        self._part("_job", lambda _: self.book.know_job(_module("cluster").identity()), budget)
         if not self.settings.emissions:
             return
 
@@ -248,17 +286,22 @@ class Session:
                 self.settings,
                 uses_gpu=used.uses_gpu,
                 folder=Path(seen.args.output_dir),
-                run_id=self.run_id,
+                run_id=self.book.run_id,
                 device_type=used.device_type,
                 ordinals=used.ordinals,
+                job_id=self.book.job_id,
+                start_s=self._made_s,
             )
             meter.start()
             return meter
 
-        self.meter = self._part(f"legs.{len(self.legs)}", start, budget)
+        self.meter = self._part(LEG, start, budget)
 
     def _look(self, seen: Seen, budget: Budget) -> None:
         """Run every capture of the start."""
+        trainer = hosts.calling_trainer(seen.args)  # here: only the calling thread has the trainer among its calls
+        own_loss = self._part("_own loss", lambda _: _module("loss").own_loss(trainer), budget)
+        seen = replace(seen, own_loss=own_loss)
         for module, key in AT_BEGIN.items():
             self.parts.pop(key, None)
             self._part(key, partial(self._capture, module, seen), budget, self._keeper(key))
@@ -269,39 +312,74 @@ class Session:
 
         return keep
 
-    def _eval_set(self, seen: Seen, metrics: Mapping[str, Any], missing: dict[str, str]) -> None:
+    def _eval_set(
+        self, seen: Seen, metrics: Mapping[str, Any], missing: dict[str, str], used_by: str = "evaluate"
+    ) -> None:
         data = _module("data")
-        found = data.evaluation_set(seen, metrics)
+        found = data.evaluation_set(seen, metrics, used_by)
         if found is not None:
-            self.eval_sets[found.name] = found
+            self.eval_sets[used_by, found.name] = found
             # What the start said of evaluation data was that there was none yet.
             self.reasons.get("data", {}).pop("data.eval", None)
             missing.update(data.explain(list(self.eval_sets.values()), "data.eval"))
 
-    def _abandon_meter(self) -> None:
-        """End the meter of a run that was broken off; the next run's is given its own id."""
-        meter, self.meter = self.meter, None
+    def _go_on(self, seen: Seen, budget: Budget) -> None:
+        """Find out which run this training goes on with; where that is another than before, forget the one before."""
+        folder, state, book = Path(seen.args.output_dir), seen.state, self.book
+        came_from = getattr(seen.args, "resume_from_checkpoint", None)
+        if self._part("_past", lambda _: book.find(folder, state, book.open.step, came_from), budget):
+            kept = {LEG: self.reasons.get(LEG, {})}
+            self._reset()
+            self.running, self._since_s, self.reasons = True, time.time(), kept
+        callbacks = getattr(state, "stateful_callbacks", None)
+        if isinstance(callbacks, dict):
+            self._part("_travel", lambda _: book.pack(callbacks), budget)
+
+    def _know_weights(self, model: Any) -> None:
+        """Find out what has trained the weights of *model* before, in this process; note that this run does now."""
+        if model is None:
+            return
+        earlier, opened = _module("earlier"), self.book.open
+        if not opened.step:  # else they are those of the checkpoint
+            self._earlier = earlier.find(model)
+        earlier.note(model, earlier.Earlier(self.book.run_id, opened, self._earlier))
+
+    def _tell(self, seen: Seen, **what: bool) -> None:
+        """Tell the meter where training is, and the trainer's state what the meter knows."""
+        meter, step = self.meter, int(seen.state.global_step)
         if meter is not None:
-            self._part("_close", lambda _: meter.close(), Budget(EVENT_S, LEAST_S))
+            meter.progress(step, **what)
+        if self.running:
+            self.book.so_far(step, None if meter is None else meter.so_far, saving=what.get("saving", False))
 
-    def _measured(self, seen: Seen, step: int, budget: Budget) -> list[Leg] | None:
-        """Return the meter's legs; None, with the reason, where it has none: the clock alone is ours too."""
-        meter, first = self.meter, len(self.legs)
-        if meter is None:
-            return None
-        max_steps = int(seen.state.max_steps)
-        legs = self._part(f"legs.{first}", lambda missing: meter.end(step, max_steps, missing, first), budget)
-        self._part("_close", lambda _: meter.close(), budget)  # its child ends; another begin starts a new one
-        return legs
-
-    def _explain_unmeasured(self, leg: str) -> None:
-        """Note why *leg* (its path) has a clock and nothing else."""
+    def _measured(self, seen: Seen, step: int, budget: Budget) -> tuple[Leg | None, dict[str, str]]:
+        """Return the meter's leg and its reasons; None, with the reason, where it has none: the clock is ours too."""
+        meter, max_steps = self.meter, int(seen.state.max_steps)
+        if meter is not None:
+            legs = self._part(LEG, lambda reasons: meter.end(step, max_steps, reasons), budget)
+            if legs:
+                reasons = self.reasons.pop(LEG)
+                return legs[-1], {path.removeprefix("legs.0."): reason for path, reason in reasons.items()}
         off = "measuring was turned off (emissions=False)"
-        why = self.reasons.get(leg, {}).get(leg) or ("not measured" if self.settings.emissions else off)
-        self.reasons[leg] = {leg: why}
+        why = self.reasons.pop(LEG, {}).get(LEG) or ("not measured" if self.settings.emissions else off)
+        return None, {"": why}
+
+    def _apart(self, seen: Seen, metrics: Mapping[str, Any], budget: Budget) -> None:
+        """Measure an evaluation after training, which ends now and says how long it took."""
+        meter, now_s = self.meter, time.monotonic()
+        if meter is None or not self.book.own or not self.book.own[-1].leg.hosts:
+            return
+        took_s = next((float(value) for key, value in metrics.items() if key.endswith("_runtime")), None)
+        joules = None
+        if took_s is not None:
+            joules = self._part("_evaluation", lambda _: meter.after(now_s - took_s, now_s), budget)
+        self.book.evaluated(joules)
+        if seen.state.is_world_process_zero:
+            self._part("_ledger", lambda _: self.book.keep(Path(seen.args.output_dir)), budget)
 
     def _finish(self, seen: Seen, budget: Budget) -> None:
         """Put together what is known and write it, on the one process that writes."""
+        self._shown = self.seen(seen.args, seen.state, {})
         self._part("evaluation", lambda missing: self._evaluation(seen, missing), budget, self._keeper("evaluation"))
         self._part("time", lambda missing: self._times(seen, missing), budget, self._keeper("times"))
         self._part(
@@ -310,19 +388,28 @@ class Session:
             budget,
             self._keeper("peaks"),
         )
-        saved_bytes = lambda _: _module("model").saved_bytes(seen.args.output_dir, self._since_s)  # noqa: E731
-        self._part("model.saved_bytes", saved_bytes, budget, self._keeper("saved"))
+        self._note_saved(seen, budget)
         if not seen.state.is_world_process_zero or getattr(seen.state, "is_hyper_param_search", False):
             return
+        if self.settings.plots:
+            self._part("pictures", lambda _: self._draw(seen), budget, self._keeper("pictures"))
         record = self._part("_record", lambda _: self.record(seen), budget)
         if record is not None and not self._part("_card", lambda _: self._write(seen, record), budget):
             self._part("_kept", lambda _: self._keep_elsewhere(record), budget)
+
+    def _note_saved(self, seen: Seen, budget: Budget) -> None:
+        saved_bytes = lambda _: _module("saved").saved_bytes(seen.args.output_dir, self._since_s)  # noqa: E731
+        self._part("model.saved_bytes", saved_bytes, budget, self._keeper("saved"))
+        saved_files = lambda _: _module("saved").saved_files(seen.args.output_dir, self._since_s)  # noqa: E731
+        self._part("model.saved_files", saved_files, budget, self._keeper("files"))
+        newest = lambda _: _module("saved").checkpoint_bytes(seen.args.output_dir, self._since_s)  # noqa: E731
+        self._part("model.checkpoint_bytes", newest, budget, self._keeper("checkpoint"))
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
         return _module("evaluation").capture(seen, missing, predictions=self.predictions)
 
     def _times(self, seen: Seen, missing: dict[str, str]) -> dict[str, Any]:
-        parts: dict[str, Any] = _module("evaluation").time_parts(seen, missing, self._step_begin)
+        parts: dict[str, Any] = _module("speed").time_parts(seen, missing, self.book.open.step)
         return parts
 
     def record(self, seen: Seen) -> RunRecord:
@@ -330,56 +417,90 @@ class Session:
         from autocard.draft import Draft, freeze  # noqa: PLC0415 - with pydantic
         from autocard.record import Run  # noqa: PLC0415
 
-        first, last = self.legs[0], self.legs[-1]
+        legs, self.reasons["legs"] = self.book.legs()
+        first, last = legs[0], legs[-1]
         epochs = seen.state.epoch
         data = self.parts.get("data")
         if data is not None and data.train and data.train[0].rows is None:
             epochs = None  # the trainer makes one up: the part of the planned steps that is done
             self.reasons["run"] = {"run.epochs": "the data set has no length, so there are no epochs to count"}
         run = Run(
-            id=self.run_id,
+            id=self.book.run_id,
             started_at=first.started_at,
             ended_at=last.ended_at,
             status=last.status,
             global_step=int(seen.state.global_step),
             max_steps=int(seen.state.max_steps),
             epochs=epochs,
+            **self._before(),
         )
-        if first.step_begin:
-            reason = f"training was resumed at step {first.step_begin}; what came before was not recorded here"
-            self.reasons["resumed"] = {"legs.earlier": reason}
         return freeze(
             Draft(
                 settings=self.settings,
                 run=run,
-                legs=self.legs,
+                legs=legs,
                 parts=self.parts,
                 reasons=self.reasons,
                 eval_sets=list(self.eval_sets.values()),
                 counted=self.counted,
                 saved_bytes=self.parts.get("saved"),
+                saved_files=self.parts.get("files") or (),
+                checkpoint_bytes=self.parts.get("checkpoint"),
+                pictures=self.parts.get("pictures") or {},
                 peaks=self.parts.get("peaks"),
                 times=self.parts.get("times", {}),
             )
         )
 
-    def _write(self, seen: Seen, record: RunRecord) -> bool:
-        from autocard.card.update import update  # noqa: PLC0415
+    def _before(self) -> dict[str, Any]:
+        """Return the leaves of `Run` that tell of weights which were trained before."""
+        earlier = self._earlier
+        return {} if earlier is None else {"earlier_run": earlier.run_id, "earlier_steps": earlier.steps}
 
-        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
-        outcome = update(card, record, template=self.settings.template, empty=self.settings.empty)
-        for message in outcome.warnings:
-            logger.warning("autocard: %s", message)
-        if outcome.kept:
-            # Not a failure: people's words win. But a card that was copied must not pass in silence.
-            logger.warning(
-                "autocard: %s: text that autocard did not write, or that was edited since, was kept in: %s. "
-                "Where it is this run's facts that should stand there: autocard fill %s --overwrite SLOT",
-                outcome.card.name,
-                ", ".join(sorted(report.slot for report in outcome.kept)),
-                outcome.card.name,
+    def known(self) -> tuple[RunRecord | None, bool]:
+        """Return the record as far as it is known, and whether training has ended."""
+        seen = self._shown
+        if seen is None or getattr(seen.state, "is_hyper_param_search", False):
+            return None, False
+        if not self.ended:
+            return self._so_far(seen), False
+        self._note_saved(seen, Budget(EVENT_S, LEAST_S))
+        return self.record(seen), True
+
+    def _so_far(self, seen: Seen) -> RunRecord:
+        """Return the record of a run that is under way: what it is, not yet what it took."""
+        from autocard.draft import Draft, freeze  # noqa: PLC0415
+        from autocard.record import Run  # noqa: PLC0415
+
+        step, planned = int(seen.state.global_step), int(seen.state.max_steps)
+        reasons = dict.fromkeys(
+            ("legs", "time", "energy", "emissions", "evaluation", "data.eval"),
+            f"not known yet: training was at step {step} of {planned} when this was written",
+        )
+        known = {"global_step": step, "max_steps": planned, **self._before()}
+        run = Run(id=self.book.run_id, started_at=self.book.open.at, **known)
+        own = {"so far": {**reasons, **{f"run.{leaf}": reasons["legs"] for leaf in ("ended_at", "status", "epochs")}}}
+        return freeze(
+            Draft(
+                settings=self.settings,
+                run=run,
+                legs=[],
+                parts=self.parts,
+                reasons={**self.reasons, **own},
+                counted=self.counted,
             )
-        logger.info("autocard: wrote %s", outcome.card)
+        )
+
+    def _draw(self, seen: Seen) -> dict[str, str]:
+        from autocard.card import pictures  # noqa: PLC0415 - draws only where it is asked to
+
+        history = getattr(self.parts.get("evaluation"), "history", ())
+        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
+        return pictures.draw(pictures.of(history, self.book.legs()[0]), card.parent)
+
+    def _write(self, seen: Seen, record: RunRecord) -> bool:
+        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
+        self.keeper.write(card, record)
         return True
 
     def _keep_elsewhere(self, record: RunRecord) -> None:

@@ -20,6 +20,8 @@ from typing import Any
 from autocard.errors import SettingsError
 
 EMPTY = ("comment", "placeholder")
+UNITS = {unit.lower(): unit for unit in ("J", "mJ", "uJ", "kJ", "Wh", "kWh")}
+"""Of a node meter. "mJ" is millijoules: no node counts in megajoules."""
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -44,7 +46,7 @@ class Settings:
     region: str | None = None
     """State or province, in the words of CodeCarbon's tables."""
     geolocate: bool = False
-    """Whether the place may be looked up over the network. True is refused: it is not built yet."""
+    """Whether the place may be looked up over the network, once, when measuring starts."""
     carbon_intensity_g_per_kwh: float | None = None
     """Grid intensity, instead of CodeCarbon's yearly mean of the country."""
     market_based_co2eq_g: float | None = None
@@ -59,14 +61,20 @@ class Settings:
     """Power of the node's memory."""
     measure_power_secs: float = 15.0
     """Seconds between readings."""
+    node_meter: str | None = None
+    """File in which the node counts its own energy, or folder that holds it as `energy`; None: Cray's, where it is."""
+    node_meter_unit: str = "J"
+    """Unit of that number, where the file does not say it."""
     ledger_dir: str | None = None
     """Node-local folder for the ledger's ticks; None: the output folder."""
     empty: str = "comment"
     """How a new card shows what only people can fill: "comment" or "placeholder"."""
     emissions: bool = True
     """Whether energy and CO2 are measured."""
-    last_word: bool = False
-    """Whether the card is written again after the trainer's own card writers. True is refused: it is not built yet."""
+    last_word: bool = True
+    """Whether our card is put back after the trainer's own writers have written theirs."""
+    plots: bool = False
+    """Whether curves are drawn beside the card; needs the extra `plots` (matplotlib)."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Setting to where it came from; only those that were given."""
 
@@ -276,6 +284,13 @@ def _facts(value: Any, what: str) -> dict[str, str]:
     return facts
 
 
+def _unit(value: Any, what: str) -> str:
+    if not isinstance(value, str) or value.strip().lower() not in UNITS:
+        msg = f"{what}: {value!r} is no unit of energy that is known here: {', '.join(UNITS.values())}."
+        raise SettingsError(msg)
+    return UNITS[value.strip().lower()]
+
+
 def _empty(value: Any, what: str) -> str:
     if value not in EMPTY:
         msg = f'{what}: {value!r}: "comment" or "placeholder".'
@@ -299,19 +314,15 @@ _READ: dict[str, Callable[[Any, str], Any]] = {
     "cpu_power_w": _number(0, " W", above=True),
     "ram_power_w": _number(0, " W", above=True),
     "measure_power_secs": _number(0.1, " s"),
+    "node_meter": _text,
+    "node_meter_unit": _unit,
     "ledger_dir": _text,
     "empty": _empty,
     "emissions": _flag,
     "last_word": _flag,
+    "plots": _flag,
 }
 """Setting → how its value is read and checked. The names are the contract."""
-
-
-_NOT_YET = {
-    "geolocate": "Nothing is looked up over the network yet. Give country_iso_code instead, such as FRA.",
-    "last_word": "The trainer's own card writers come last yet. Repair the card with: autocard fill README.md",
-}
-"""Names of the contract that are taken, but not their promise."""
 
 
 _VARIABLES = set(_READ) - {"facts"} | {"disabled", "site"}
@@ -319,11 +330,7 @@ _VARIABLES = set(_READ) - {"facts"} | {"disabled", "site"}
 
 
 def _check_together(values: dict[str, Any], sources: Mapping[str, str]) -> None:
-    """Refuse what only makes sense together (a region without its country means nothing), and what is not built yet."""
-    for name, words in _NOT_YET.items():
-        if values.get(name):
-            msg = f"{name} (from {sources[name]}): this version cannot do it. {words}"
-            raise SettingsError(msg)
+    """Refuse what only makes sense together: a region without its country means nothing."""
     if "region" in values and "country_iso_code" not in values:
         msg = (
             f"region (from {sources['region']}): {values['region']!r} without a country. "

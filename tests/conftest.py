@@ -38,7 +38,7 @@ def no_hidden_failures(request, swallowed):
 def plain_environment(monkeypatch, tmp_path_factory):
     """No setting of the machine that runs the tests reaches them."""
     for name in list(os.environ):
-        if name.startswith(("AUTOCARD_", "CODECARBON_", "SLURM_", "CUDA_VISIBLE")):
+        if name.startswith(("ACCELERATE_", "AUTOCARD_", "CODECARBON_", "SLURM_", "CUDA_VISIBLE")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.getbasetemp()))

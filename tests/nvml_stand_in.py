@@ -24,11 +24,28 @@ class Gpu:
     name: str = "NVIDIA Stand-in 80GB"
     memory: int = 80 * 1024**3
     watts: float = 300.0
+    low: float = 0.0
+    """Watts in the second half of each period."""
+    period_s: float = 0.0
+    """0: the power does not change."""
     counter: int = 1
+    update_ms: int = 0
     offset_mj: int = 0
     dead: int = 0
+    """1: lost; else the error code that NVML gives for everything about it."""
     processes: int = 1
     mig: str = ""
+    """UUIDs of its slices, with commas between them."""
+
+    def joules_at(self, at_s: float) -> float:
+        """What its counter would say at a moment of the monotonic clock: this module's own sum, not the library's."""
+        if not self.period_s:
+            return self.watts * at_s + self.offset_mj / 1000
+        halves, into_s = divmod(at_s, self.period_s / 2)
+        highs, lows = (halves + 1) // 2, halves // 2
+        done = (highs * self.watts + lows * self.low) * self.period_s / 2
+        running = self.low if halves % 2 else self.watts
+        return done + running * into_s + self.offset_mj / 1000
 
 
 @dataclass

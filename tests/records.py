@@ -55,6 +55,9 @@ def lora_on_cpu() -> RunRecord:
         hosts=[host],
         setup_j=310.0,
         evaluation_j=420.0,
+        repeated_steps=0,
+        repeated_s=0.0,
+        repeated_j=0.0,
         place=Place(country_iso_code="FRA", source="argument"),
         intensity_g_per_kwh=56.04,
         intensity_source="Our World in Data, through CodeCarbon",
@@ -85,6 +88,7 @@ def lora_on_cpu() -> RunRecord:
             },
             labels=["ai", "botprofile", "computers", "emotion", "food", "gossip", "greetings"],
             saved_bytes=1_314_232,
+            saved_files=["adapter_config.json", "tokenizer.json", "tokenizer_config.json"],
         ),
         adapters=[
             Adapter(
@@ -191,7 +195,7 @@ def three_legs_on_gpus() -> RunRecord:
         _gpu_leg(
             1, "2026-03-01T14:00:00Z", "2026-03-01T19:00:00Z", 18_000.0, (960, 1950), "interrupted", (32, 616_000.0)
         ),
-        _gpu_leg(2, "2026-03-02T06:00:00Z", "2026-03-02T08:24:00Z", 8_640.0, (1918, 2400), "finished", None),
+        _gpu_leg(2, "2026-03-02T06:00:00Z", "2026-03-02T08:24:00Z", 8_640.0, (1918, 2400), "finished", (0, 0.0)),
     ]
     return _record(
         legs,
@@ -213,6 +217,7 @@ def three_legs_on_gpus() -> RunRecord:
             parameters_trainable=41_943_040,
             dims={"layers": 32, "hidden_size": 4096, "attention_heads": 32, "key_value_heads": 8, "vocabulary": 32768},
             saved_bytes=167_832_240,
+            saved_files=["adapter_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json"],
         ),
         adapters=[
             Adapter(
@@ -251,6 +256,10 @@ def three_legs_on_gpus() -> RunRecord:
             scheduler="cosine, 100 warm-up steps of 2400",
             effective_batch_size=64,
             seed=42,
+            gradient_checkpointing=True,
+            compiled=False,
+            attention_implementation="flash_attention_2",
+            kernels=["liger-kernel"],
         ),
         data=Data(
             train=[
@@ -261,6 +270,9 @@ def three_legs_on_gpus() -> RunRecord:
                     split="train_sft",
                     rows=153_600,
                     columns=["messages", "prompt"],
+                    tokens=314_572_800,
+                    streaming=False,
+                    used_by="train",
                     inferred=True,
                 )
             ],
@@ -277,6 +289,8 @@ def three_legs_on_gpus() -> RunRecord:
                 longest_input=2048,
                 collator="DataCollatorForLanguageModeling",
                 packing=True,
+                padding="longest",
+                chat_template_sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             ),
         ),
         evaluation=Evaluation(
@@ -331,6 +345,7 @@ def three_legs_on_gpus() -> RunRecord:
             job_id="812345",
             world_size=8,
             distributed="DDP",
+            parallelism={"data": 8},
             nodes_expected=2,
             nodes_reporting=2,
         ),
@@ -341,6 +356,11 @@ def three_legs_on_gpus() -> RunRecord:
             "tokens": 314_572_800,
             "flops": 1.2345e19,
             "flops_method": _FLOPS,
+            "flops_estimate": 8.26e18,
+            "flops_estimate_method": "a model: 4 × parameters + 2 × trained parameters for each token",
+            "peak_share": 0.0741,
+            "peak_share_method": "the estimate / (device-seconds × 312 TFLOPS, NVIDIA's dense figure)",
+            "tokens_per_s": 7046.9,
         },
         facts={"license": "Apache 2.0", "language": "English, fr", "developers": "Example Organisation"},
     )
@@ -353,7 +373,7 @@ def _gpu_leg(
     wall_clock_s: float,
     steps: tuple[int, int],
     status: Any,
-    repeated: tuple[int, float] | None,
+    repeated: tuple[int, float],
 ) -> Leg:
     """One leg of `three_legs_on_gpus`: each board at 215 W, each host's CPUs at 117 W, its memory at 35 W."""
     hosts = [
@@ -398,8 +418,9 @@ def _gpu_leg(
         intensity_g_per_kwh=56.04,
         intensity_source="Our World in Data, through CodeCarbon",
         intensity_year=2023,
-        repeated_steps=None if repeated is None else repeated[0],
-        repeated_j=None if repeated is None else repeated[1],
+        repeated_steps=repeated[0],
+        repeated_s=wall_clock_s * repeated[0] / (steps[1] - steps[0]),
+        repeated_j=repeated[1],
     )
 
 

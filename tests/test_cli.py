@@ -108,6 +108,23 @@ def test_check_writes_nothing_and_fails_until_the_card_is_filled(autocard, out):
     assert autocard("check", "out/README.md").status == 0
 
 
+def test_a_folder_stands_for_the_card_in_it(autocard, out):
+    made = autocard("fill", "out")
+    checked = autocard("check", "out")
+
+    assert made.status == 0
+    assert "0.56 g CO2eq" in (out / "README.md").read_text(encoding="utf-8")
+    assert checked.status == 0
+    assert "README.md: up to date" in checked.out
+
+
+def test_a_folder_without_a_card_or_a_record_is_told_so(autocard, tmp_path):
+    (tmp_path / "bare").mkdir()
+
+    assert autocard("fill", "bare").status == autocard("check", "bare").status == 2
+    assert "README.md: there is no such card" in autocard("check", "bare").err
+
+
 def test_check_names_the_line_that_is_out_of_date(autocard, out):
     autocard("fill", "out/README.md")
     record = records.lora_on_cpu()
@@ -305,9 +322,9 @@ def test_there_are_no_commands_that_do_nothing(autocard):
     done = autocard("--help")
 
     assert done.status == 0
-    for command in ("fill", "render", "show", "check", "schema"):
+    for command in ("fill", "render", "show", "check", "push", "doctor", "schema"):
         assert command in done.out
-    for command in ("total", "audit", "export", "preview", "doctor"):
+    for command in ("total", "audit", "export", "preview"):
         assert command not in done.out
 
 

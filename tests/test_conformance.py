@@ -20,6 +20,7 @@ PIECES = [
     "autocard.capture.model:capture",
     "autocard.capture.adapter:capture",
     "autocard.capture.precision:capture",
+    "autocard.capture.loss:own_loss",
     "autocard.capture.training:capture",
     "autocard.capture.data:capture",
     "autocard.capture.data:evaluation_set",
@@ -28,14 +29,19 @@ PIECES = [
     "autocard.capture.software:capture",
     "autocard.capture.code:capture",
     "autocard.capture.cluster:capture",
+    "autocard.capture.cluster:identity",
     "autocard.capture.evaluation:capture",
-    "autocard.capture.evaluation:time_parts",
-    "autocard.capture.model:saved_bytes",
+    "autocard.capture.speed:time_parts",
+    "autocard.capture.saved:saved_bytes",
+    "autocard.capture.saved:saved_files",
+    "autocard.capture.saved:checkpoint_bytes",
     "autocard.energy.meter:Meter.start",
     "autocard.energy.meter:Meter.begin",
     "autocard.energy.meter:Meter.progress",
     "autocard.energy.meter:Meter.end",
-    "autocard.energy.meter:Meter.close",
+    "autocard.energy.meter:Meter.after",
+    "autocard.energy.past:find",
+    "autocard.energy.ledger:keep",
     "autocard.draft:freeze",
     "autocard.job:sums",
     "autocard.card.update:update",
@@ -126,7 +132,6 @@ def test_a_piece_that_fails_costs_its_own_facts_and_nothing_else(
     def fail(*_, **__):
         raise failure
 
-    monkeypatch.setattr(session, "PROGRESS_S", 0.0)
     replaced(monkeypatch, piece, fail)
 
     weights, events = run(tmp_path, ours(piece))
@@ -147,7 +152,6 @@ def test_a_piece_that_hangs_is_cut_off_at_its_deadline(monkeypatch, tmp_path, wi
     never = threading.Event()
     for name in ("BEGIN_S", "END_S", "EVENT_S"):
         monkeypatch.setattr(session, name, 1.5)
-    monkeypatch.setattr(session, "PROGRESS_S", 0.0)
     replaced(monkeypatch, piece, lambda *_, **__: never.wait())
 
     try:
@@ -172,4 +176,20 @@ def test_the_list_of_pieces_names_all_that_a_session_calls():
     listed = {piece.rpartition(".")[2] for piece in PIECES}
 
     assert {f"{module}:{name}" for module, name in captures} - listed == {"hardware:accelerators"}
-    assert meter - {piece.rpartition(".")[2] for piece in PIECES if "Meter" in piece} == set()
+    # At each step there is no thread and no deadline: it stores a number into memory.
+    assert meter - {piece.rpartition(".")[2] for piece in PIECES if "Meter" in piece} == {"reached"}
+
+
+@pytest.mark.expects_failure
+def test_a_step_that_cannot_be_counted_costs_nothing_else(monkeypatch, tmp_path, without, no_hidden_failures):
+    def fail(*_):
+        raise RuntimeError("broken")  # noqa: EM101
+
+    replaced(monkeypatch, "autocard.energy.meter:Meter.reached", fail)
+
+    weights, events = run(tmp_path, AutoCardCallback(measure_power_secs=1))
+
+    assert same(weights, without[0])
+    assert events == without[1]
+    assert no_hidden_failures
+    assert json.loads((tmp_path / "autocard.json").read_text())["run"]["global_step"] == 3

@@ -21,13 +21,13 @@ PACKAGE = Path(autocard.__file__).parent
 FLOORS = {
     1: ["_version", "errors", "guard", "files", "settings", "units", "record"],
     2: ["energy", "card", "schema"],
-    3: ["capture", "job", "draft", "session", "cli"],
+    3: ["capture", "job", "draft", "hub", "book", "session", "doctor", "cli"],
     4: ["callback", "__init__", "__main__"],
 }
 """design.md's floors; `session` and `draft` hold what the callback only names."""
 
 HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets", "codecarbon", "pandas", "pynvml"}
-CORE = ["record", "units", "settings", "files", "guard", "errors", "job", "draft", "card", "cli"]
+CORE = ["record", "units", "settings", "files", "guard", "errors", "job", "draft", "book", "card", "cli"]
 
 
 def floor_of(room: str) -> int:
@@ -121,14 +121,24 @@ def test_each_module_says_what_it_is(name):
 
 # The record's fields
 
-UNITS = ("_s", "_j", "_kwh", "_g", "_bytes", "_w", "_l", "_g_per_kwh", "_per_s", "_year")
+UNITS = ("_s", "_j", "_kwh", "_g", "_bytes", "_w", "_l", "_g_per_kwh", "_per_s", "_year", "_hz", "_px")
 COUNTS = {
-    *("global_step", "max_steps", "step", "step_begin", "step_end", "repeated_steps", "epochs", "effective_batch_size"),
+    *(
+        "global_step",
+        "max_steps",
+        "step",
+        "step_begin",
+        "step_end",
+        "repeated_steps",
+        "earlier_steps",
+        "epochs",
+        "effective_batch_size",
+    ),
     *("parameters_total", "parameters_trainable", "tokens", "flops", "rows", "vocabulary_count", "max_length"),
     *("longest_input", "count", "nodes", "gpus_allocated", "cpu_count", "cpu_count_node", "world_size"),
-    *("nodes_expected", "nodes_reporting", "seed", "schema_version"),
+    *("nodes_expected", "nodes_reporting", "seed", "schema_version", "flops_estimate", "parallelism"),
 }
-RATIOS = {"cpu_share", "pue", "value", "train_loss"}
+RATIOS = {"cpu_share", "pue", "value", "train_loss", "probability", "peak_share"}
 """Without a unit by their nature; what a metric's value counts, the metric says."""
 
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import pytest
-from nvml_stand_in import python
+from nvml_stand_in import Gpu, python, uuid_of
 
 pytest_plugins = ["nvml_fixtures"]
 
@@ -35,13 +35,17 @@ class Card(AutoCardCallback):
 
 class Counters(TrainerCallback):
     def read(self):
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles]
+        return [self.read_one(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    def read_one(self, index):
+        try:
+            return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(index))
+        except pynvml.NVMLError:
+            return 0
     def on_train_begin(self, *_, **__):
         pynvml.nvmlInit()
         self.begin = self.read()
     def on_step_end(self, *_, **__):
-        time.sleep(1.5)
+        time.sleep(1.7)
     def on_train_end(self, *_, **__):
         self.end = self.read()
 
@@ -54,7 +58,7 @@ print(json.dumps([end - begin for begin, end in zip(counters.begin, counters.end
 
 
 def train(machine, folder, used, **variables):
-    """Train for some ten seconds on *used* GPUs; return (millijoules by the test's own readings, record, card)."""
+    """Train for more than ten seconds on *used* GPUs; return (the test's own readings in mJ, record, card)."""
     spent_mj = python(PROGRAM, folder, Path(__file__).parent, used, env={**machine.env, **variables}, timeout_s=120)
     return spent_mj, json.loads((folder / "autocard.json").read_text()), (folder / "README.md").read_text()
 
@@ -84,9 +88,22 @@ def test_gpu_energy_is_within_a_hundredth_of_the_counters_difference(run):
     assert "GPU-1a1b2c3d" not in card + json.dumps(record)
 
 
-def test_a_run_that_sees_one_gpu_of_two_reports_one(nvml_machine, tmp_path):
-    spent_mj, record, card = train(nvml_machine(gpus=2, watts=300), tmp_path, 1, CUDA_VISIBLE_DEVICES="1")
+def test_a_run_that_has_two_gpus_of_eight_reports_two(nvml_machine, tmp_path):
+    gpus = [Gpu(uuid_of(number), name=f"NVIDIA Kind {number % 2}", watts=100 + 31 * number) for number in range(8)]
+    gpus[6].dead = 1
+    gpus[5].processes = 2
+    machine = nvml_machine(gpus)
 
-    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(spent_mj[1] / 1000, rel=0.01)
-    assert [gpu["count"] for gpu in record["hardware"]["gpus"]] == [1]
-    assert "1 × NVIDIA Stand-in" in line(card, "Hardware Type")
+    # Two of three that it sees, in an order that is not the driver's.
+    visible = ",".join(uuid_of(number) for number in (5, 3, 7))
+    spent_mj, record, card = train(machine, tmp_path, 2, CUDA_VISIBLE_DEVICES=visible)
+
+    wall_clock_s = record["time"]["wall_clock_s"]
+    assert wall_clock_s > 10
+    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx((spent_mj[5] + spent_mj[3]) / 1000, rel=0.01)
+    devices = record["legs"][0]["hosts"][0]["devices"]
+    assert [device["energy_j"] * 1000 for device in devices] == pytest.approx([spent_mj[5], spent_mj[3]], rel=0.01)
+    assert record["time"]["gpu_s"] == pytest.approx(2 * wall_clock_s)
+    assert [(gpu["name"], gpu["count"]) for gpu in record["hardware"]["gpus"]] == [("NVIDIA Kind 1", 2)]
+    assert line(card, "Hardware Type").startswith("2 × NVIDIA Kind 1 (80 GiB)")
+    assert "Note on 1 of 2 GPUs: several processes computed on the board, and the energy of all is included." in card

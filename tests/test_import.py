@@ -25,6 +25,8 @@ def test_the_callback_brings_nothing_but_its_own_light_modules(tmp_path):
         "autocard.callback",
         "autocard.errors",
         "autocard.guard",
+        "autocard.hub",
+        "autocard.hub.hosts",
         "autocard.settings",
     }
 

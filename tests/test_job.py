@@ -34,11 +34,12 @@ def test_legs_and_hosts_are_added_up():
         leg(host("h1", gpus_j=[0.5 * KWH]), seconds=1800.0),
     ]
 
-    time, energy, emissions, _ = sums(*legs, gpus_allocated=8)
+    time, energy, emissions, missing = sums(*legs, gpus_allocated=8)
 
     assert time.wall_clock_s == 5400
     assert time.gpu_s == 4 * 3600 + 1800
-    assert time.allocated_gpu_s == 8 * 5400
+    assert time.allocated_gpu_s is None  # one leg had seven GPUs less; what it was given, nobody recorded
+    assert "different numbers of GPUs" in missing["time.allocated_gpu_s"]
     assert energy.gpu_kwh == pytest.approx(10.5)
     assert energy.cpu_kwh == pytest.approx(0.3)
     assert energy.ram_kwh == pytest.approx(0.15)
@@ -46,6 +47,12 @@ def test_legs_and_hosts_are_added_up():
     assert emissions.co2eq_g == pytest.approx(1095)
     assert emissions.intensity_g_per_kwh == 100
     assert (emissions.country_iso_code, emissions.country_name) == ("FRA", "France")
+
+
+def test_legs_with_the_same_gpus_were_given_the_same():
+    time, *_ = sums(leg(host(gpus_j=[1.0])), leg(host(gpus_j=[2.0]), seconds=1800.0), gpus_allocated=8)
+
+    assert time.allocated_gpu_s == 8 * 5400
 
 
 def test_pue_counts_only_where_it_was_given():
@@ -167,3 +174,20 @@ def test_every_sum_that_is_not_there_has_a_reason(legs):
     assert gaps == []
     for leaf in ("wall_clock_s", "gpu_s", "allocated_gpu_s"):
         assert (getattr(time, leaf) is None) == (f"time.{leaf}" in missing)
+
+
+def test_what_was_repeated_is_added_up_and_stays_a_part_of_the_total():
+    legs = [
+        leg(host(), repeated_steps=4, repeated_s=60.0, repeated_j=0.03 * KWH, setup_j=0.01 * KWH, evaluation_j=0.0),
+        leg(host(), repeated_steps=0, repeated_s=0.0, repeated_j=0.0, setup_j=0.02 * KWH, evaluation_j=0.05 * KWH),
+    ]
+
+    time, energy, _, _ = sums(*legs)
+    unknown, _, _, missing = sums(legs[0], leg(host()), missing={"legs.1.repeated_steps": "nobody counted"})
+
+    assert (time.repeated_steps, time.repeated_s) == (4, 60.0)
+    assert energy.repeated_kwh == pytest.approx(0.03)
+    assert (energy.setup_kwh, energy.evaluation_kwh) == (pytest.approx(0.03), pytest.approx(0.05))
+    assert energy.total_kwh == pytest.approx(0.3)
+    assert unknown.repeated_steps is None
+    assert missing["time.repeated_steps"] == "nobody counted"

@@ -41,7 +41,7 @@ HOST = textwrap.dedent("""
 
     import models
     from datasets import load_dataset
-    from autocard.capture import Seen, evaluation
+    from autocard.capture import Seen, evaluation, speed
     from autocard.capture.data import evaluation_set, explain
     from autocard.record import RunRecord, to_json
 
@@ -79,7 +79,7 @@ HOST = textwrap.dedent("""
         run_name="plantedsecret", hub_token="hf_PLANTEDargument",
     )
     result = evaluation.capture(watch.seen, missing, predictions={"test_loss": 1.0, "test_runtime": 1.0})
-    evaluation.time_parts(watch.seen, missing, 0)
+    speed.time_parts(watch.seen, missing, 0)
     missing.update(explain(sets, "data.eval"))
     parts["data"] = parts["data"].model_copy(update={"eval": sets})
     Path(sys.argv[3]).write_text(to_json(RunRecord(**parts, evaluation=result, missing=missing)))

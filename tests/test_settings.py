@@ -83,8 +83,7 @@ def test_two_letters_of_a_country_are_understood(tmp_path):
         ({"empty": "hide"}, '"comment" or "placeholder"'),
         ({"region": "California"}, "without a country"),
         ({"geolocate": "perhaps"}, "neither true nor false"),
-        ({"geolocate": True}, "geolocate .from argument.: this version cannot do it.*country_iso_code"),
-        ({"last_word": True}, "last_word .from argument.: this version cannot do it.*autocard fill"),
+        ({"node_meter_unit": "parsec"}, "no unit of energy that is known here: J, mJ, uJ, kJ, Wh, kWh"),
         ({"contry": "FRA"}, "no such argument: contry"),
     ],
 )

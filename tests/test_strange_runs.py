@@ -89,6 +89,72 @@ def test_a_model_that_diverged_is_not_shown_as_perfect(tmp_path):
     assert "| loss |" not in card
 
 
+@pytest.mark.parametrize("max_grad_norm", [0.0, 1.0])
+def test_a_training_that_diverges_says_so_and_shows_no_loss_that_a_filter_made(tmp_path, max_grad_norm):
+    ours = AutoCardCallback(emissions=False)
+    wild = {"learning_rate": 1e30, "max_grad_norm": max_grad_norm, "optim": "sgd"}
+    how = {"logging_steps": 1, "eval_strategy": "steps", "eval_steps": 3, "warmup_steps": 0}
+    trainer = training.trainer(tmp_path, model=training.bert(), callbacks=[ours], **wild, **how)
+    trainer.train()
+
+    known = record(tmp_path)["evaluation"]
+    log = trainer.state.log_history
+    assert any(torch.isnan(one).any() for one in trainer.model.parameters())
+    assert "trained weights are not finite numbers" in known["diverged"]
+    assert "Training diverged: " in (tmp_path / "README.md").read_text()
+    if not any("grad_norm" in one for one in log):
+        pytest.skip("transformers 4 tells no norm where it does not clip")
+    first = next(one["step"] for one in log if one.get("grad_norm") != one.get("grad_norm"))
+    assert f"gradient norm was not a finite number from step {first} on" in known["diverged"]
+    losses = {one["step"]: one["loss"] for one in log if "loss" in one}
+    assert losses[6] == 0  # what the trainer's own filter makes of it
+    assert [one["loss"] for one in known["history"] if "loss" in one] == [losses[step] for step in range(1, first)]
+    assert known["train_loss"] is None
+    card = (tmp_path / "README.md").read_text()
+    assert f"gradient norm was not a finite number from step {first} on" in card
+    assert "training loss" not in card.lower()
+
+
+def test_a_norm_that_is_infinite_once_is_no_divergence(tmp_path):
+    from autocard.capture import Seen, divergence
+    from autocard.settings import Settings
+
+    model = training.bert()
+    made = Seen(Settings(), training.arguments(tmp_path), None, model=model)
+    once = [{"step": 1, "grad_norm": float("inf")}, {"step": 2, "grad_norm": 1.0}]
+
+    assert divergence.signs(made, once) == ([], None)
+
+    with torch.no_grad():
+        model.classifier.bias[0] = float("inf")
+    assert divergence.signs(made, once) == ([divergence.WEIGHTS], None)
+
+
+def test_an_adapter_that_was_merged_is_not_called_one(tmp_path):
+    import yaml
+    from transformers import AutoModelForSequenceClassification
+
+    ours = AutoCardCallback(base_model="org/base", emissions=False)
+    trainer = training.trainer(tmp_path, callbacks=[ours])
+    trainer.train()
+    assert "A LoRA adapter for" in (tmp_path / "README.md").read_text()
+
+    trainer.model.merge_and_unload().save_pretrained(tmp_path)
+    trainer.evaluate()
+    trainer.create_model_card()
+
+    card = (tmp_path / "README.md").read_text()
+    known = record(tmp_path)
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path).num_parameters() > 0
+    assert known["model"]["adapters_merged"] is True
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["library_name"] == "transformers"
+    assert front["base_model_relation"] == "finetune"
+    assert "A LoRA adapter" not in card
+    assert "with a LoRA adapter that was merged into the saved weights" in card
+    assert "PeftModel" not in card
+
+
 def test_one_callback_in_two_trainers_keeps_their_runs_apart(tmp_path):
     ours = AutoCardCallback(emissions=False)
     one = training.trainer(tmp_path / "one", callbacks=[ours], learning_rate=1e-3)

@@ -21,7 +21,8 @@ def test_data_files_are_found_from_anywhere(tmp_path):
     program = (
         "from importlib.resources import files; root = files('autocard');"
         "print(all(root.joinpath(*path).is_file() for path in ["
-        "('templates', 'labels.yaml'), ('schema', 'autocard-1.schema.json'), ('py.typed',)]))"
+        "('templates', 'labels.yaml'), ('templates', 'hub_lists.json'), ('py.typed',), "
+        "('schema', 'autocard-1.schema.json')]))"
     )
 
     out = subprocess.run(

@@ -81,3 +81,19 @@ def trainer(output_dir: Any, *, model: Any = None, callbacks: Any = (), train: A
         eval_dataset=dataset(16, seed=1),
         callbacks=list(callbacks),
     )
+
+
+def until_ready(ours: Any, at_most_s: float = 60.0) -> Any:
+    """A callback that makes the first step last until CodeCarbon has started for *ours*, as a long training does."""
+    import time
+
+    from transformers import TrainerCallback
+
+    class UntilReady(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            _, session = next(reversed(ours._sessions._all.values()))
+            until_s = time.monotonic() + at_most_s
+            while session.meter._intensity is None and time.monotonic() < until_s:
+                session.meter._take(0.1)
+
+    return UntilReady()

@@ -3,10 +3,13 @@
    One line for each GPU, one for the driver; words of the form key=value, "_" stands for a blank:
 
      driver=580.65.06 cuda=12080 init=0
-     gpu uuid=GPU-… name=NVIDIA_Stand-in memory=85899345920 watts=300 counter=1 offset_mj=0 dead=0 processes=1 mig=MIG-…
+     gpu uuid=GPU-… name=NVIDIA_Stand-in memory=85899345920 watts=300 low=100 period_s=1.5 counter=1 update_ms=100
+         offset_mj=0 dead=0 processes=1 mig=MIG-…,MIG-…
 
-   The energy counter follows the monotonic clock: watts × seconds since boot + offset_mj. The file is read at each call, so
-   that a test can change it while a process runs. Error codes are those of nvml.h. */
+   The power is watts; with period_s it is a square wave: watts in the first half of each period since boot, low in the
+   second. The energy counter is its integral over the monotonic clock since boot, + offset_mj; with update_ms it moves only
+   that often, as real ones do. dead is 1 (the GPU is lost), or the error code that everything about the GPU gives. The file
+   is read at each call, so that a test can change it while a process runs. Error codes are those of nvml.h. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,11 +22,11 @@ enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6,
 enum { MOST = 16, BOARD = 1, SLICE = 1000 };
 
 typedef struct {
-    char uuid[96], name[96], mig[96];
+    char uuid[96], name[96], mig[400];
     unsigned long long memory;
     long long offset_mj;
-    double watts;
-    int counter, dead, processes;
+    double watts, low, period_s;
+    int counter, update_ms, dead, processes;
 } Gpu;
 
 typedef struct {
@@ -78,6 +81,9 @@ static Machine machine(void) {
             word(line, "mig", gpu->mig, sizeof gpu->mig);
             gpu->memory = (unsigned long long)number(line, "memory", 80e9);
             gpu->watts = number(line, "watts", 300);
+            gpu->low = number(line, "low", 0);
+            gpu->period_s = number(line, "period_s", 0);
+            gpu->update_ms = (int)number(line, "update_ms", 0);
             gpu->offset_mj = (long long)number(line, "offset_mj", 0);
             gpu->counter = (int)number(line, "counter", 1);
             gpu->dead = (int)number(line, "dead", 0);
@@ -88,18 +94,50 @@ static Machine machine(void) {
     return m;
 }
 
-/* A handle is 1 + the board's number, or 1000 + the number of the board whose one slice it is. */
+static double now_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + now.tv_nsec / 1e9;
+}
+
+static double watts_at(const Gpu *gpu, double at_s) {
+    if (gpu->period_s <= 0) return gpu->watts;
+    double into_s = at_s - (double)(long long)(at_s / gpu->period_s) * gpu->period_s;
+    return into_s < gpu->period_s / 2 ? gpu->watts : gpu->low;
+}
+
+static double joules_at(const Gpu *gpu, double at_s) {
+    if (gpu->period_s <= 0) return gpu->watts * at_s;
+    double half_s = gpu->period_s / 2, whole = (double)(long long)(at_s / gpu->period_s);
+    double into_s = at_s - whole * gpu->period_s;
+    double high_s = into_s < half_s ? into_s : half_s;
+    return whole * half_s * (gpu->watts + gpu->low) + high_s * gpu->watts + (into_s - high_s) * gpu->low;
+}
+
+/* A handle is 1 + the board's number, or 1000 × (1 + the number of the slice) + the number of its board. */
 static int find(const void *handle, Gpu *gpu) {
     size_t number = (size_t)handle;
     if (!initialised) return UNINITIALIZED;
     Machine m = machine();
-    size_t index = number >= SLICE ? number - SLICE : number - BOARD;
+    size_t index = number >= SLICE ? number % SLICE : number - BOARD;
     if (number < BOARD || index >= (size_t)m.count) return INVALID;
     *gpu = m.gpus[index];
-    return gpu->dead ? LOST : OK;
+    return gpu->dead == 1 ? LOST : gpu->dead;
 }
 
 static int is_slice(const void *handle) { return (size_t)handle >= SLICE; }
+
+/* Copies the UUID of a board's slice; returns 0 where there is no such slice. */
+static int slice_of(const Gpu *gpu, unsigned index, char *text, size_t size) {
+    const char *start = gpu->mig;
+    for (; index && start; index--) {
+        start = strchr(start, ',');
+        if (start) start++;
+    }
+    if (!start || !*start) return 0;
+    snprintf(text, size, "%.*s", (int)strcspn(start, ","), start);
+    return 1;
+}
 
 int nvmlInitWithFlags(unsigned flags) {
     (void)flags;
@@ -108,6 +146,7 @@ int nvmlInitWithFlags(unsigned flags) {
     return code;
 }
 int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+int nvmlInit(void) { return nvmlInitWithFlags(0); }
 int nvmlShutdown(void) { return OK; }
 
 const char *nvmlErrorString(int code) {
@@ -154,7 +193,7 @@ int nvmlDeviceGetHandleByUUID(const char *uuid, void **handle) {
     for (int i = 0; i < m.count; i++)
         if (!strcmp(uuid, m.gpus[i].uuid)) {
             *handle = (void *)(size_t)(i + BOARD);
-            return m.gpus[i].dead ? LOST : OK;
+            return m.gpus[i].dead == 1 ? LOST : m.gpus[i].dead;
         }
     return NOT_FOUND;
 }
@@ -162,8 +201,10 @@ int nvmlDeviceGetHandleByUUID(const char *uuid, void **handle) {
 int nvmlDeviceGetUUID(void *handle, char *text, unsigned size) {
     Gpu gpu;
     int code = find(handle, &gpu);
-    if (code == OK) snprintf(text, size, "%s", is_slice(handle) ? gpu.mig : gpu.uuid);
-    return code;
+    if (code != OK) return code;
+    if (is_slice(handle)) return slice_of(&gpu, (unsigned)((size_t)handle / SLICE - 1), text, size) ? OK : NOT_FOUND;
+    snprintf(text, size, "%s", gpu.uuid);
+    return OK;
 }
 
 int nvmlDeviceGetName(void *handle, char *text, unsigned size) {
@@ -187,7 +228,7 @@ int nvmlDeviceGetMemoryInfo(void *handle, unsigned long long *memory) { /* total
 int nvmlDeviceGetPowerUsage(void *handle, unsigned *milliwatts) {
     Gpu gpu;
     int code = find(handle, &gpu);
-    if (code == OK) *milliwatts = (unsigned)(gpu.watts * 1000);
+    if (code == OK) *milliwatts = (unsigned)(watts_at(&gpu, now_s()) * 1000);
     return code;
 }
 int nvmlDeviceGetEnforcedPowerLimit(void *handle, unsigned *milliwatts) {
@@ -199,9 +240,9 @@ int nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *millij
     int code = find(handle, &gpu);
     if (code != OK) return code;
     if (!gpu.counter || is_slice(handle)) return NOT_SUPPORTED;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    *millijoules = (unsigned long long)(gpu.watts * 1000 * ((double)now.tv_sec + now.tv_nsec / 1e9) + gpu.offset_mj);
+    double at_s = now_s();
+    if (gpu.update_ms) at_s = (double)(long long)(at_s * 1000 / gpu.update_ms) * gpu.update_ms / 1000;
+    *millijoules = (unsigned long long)(joules_at(&gpu, at_s) * 1000 + gpu.offset_mj);
     return OK;
 }
 
@@ -261,7 +302,8 @@ int nvmlDeviceGetMigDeviceHandleByIndex(void *handle, unsigned index, void **sli
     Gpu gpu;
     int code = find(handle, &gpu);
     if (code != OK) return code;
-    if (index || !*gpu.mig) return NOT_FOUND;
-    *slice = (void *)((size_t)handle - BOARD + SLICE);
+    char uuid[96];
+    if (!slice_of(&gpu, index, uuid, sizeof uuid)) return NOT_FOUND;
+    *slice = (void *)((size_t)handle - BOARD + SLICE * (size_t)(index + 1));
     return OK;
 }
