@@ -58,6 +58,13 @@ class Book:
         self.own: list[Any] = []
         """Ledger entries of this process's legs since the last begin: one, once it has ended."""
         self.open = Opened()
+        self.heard: list[Any] = []
+        """Ledger entries of the same leg, of the other processes that measure."""
+        self.team: dict[str, Any] = {}
+        """Of this process's entry: rank, part, ranks, expects; of its leg: processes, nodes_expected."""
+        self.boards: list[str] = []
+        """Pseudonyms of the GPUs that this process measures, in the order of its leg's devices."""
+        self._where: Any = None
         self._travels: dict[str, Any] | None = None
         self._checkpoint: str | None = None
 
@@ -69,8 +76,8 @@ class Book:
 
     def begin(self, opened: Opened) -> None:
         """A leg begins; those that this process had before belong to the past."""
-        self._memory += self.own
-        self.own, self.open = [], opened
+        self._memory += [*self.own, *self.heard]
+        self.own, self.heard, self.open = [], [], opened
         opened.last_s, opened.reached = opened.at_s, opened.step
 
     def broken_off(self, step: int) -> None:
@@ -164,6 +171,51 @@ class Book:
         leg = entry.leg.model_copy(update={"evaluation_j": after_j})
         self.own[-1] = entry.model_copy(update={"leg": leg, "missing": missing})
 
+    def evaluated_elsewhere(self, told: Mapping[int, float | None]) -> None:
+        """Book what the other processes measured of an evaluation: rank → joules; who told nothing did not measure."""
+        for number, entry in enumerate(self.heard):
+            before_j, joules = entry.leg.evaluation_j, told.get(entry.rank)
+            after_j = None if joules is None or before_j is None else before_j + joules
+            missing = entry.missing if after_j is not None else {**entry.missing, "evaluation_j": UNKNOWN_AFTER}
+            leg = entry.leg.model_copy(update={"evaluation_j": after_j})
+            self.heard[number] = entry.model_copy(update={"leg": leg, "missing": missing})
+
+    @property
+    def folders(self) -> Any:
+        """Of the ledger."""
+        return self._where
+
+    def hear(self, now: list[Any], past: list[Any], processes: int) -> None:
+        """Take what other processes tell.
+
+        Args:
+            now: their entries of the leg that has ended.
+            past: of earlier legs, on their hosts.
+            processes: that there are.
+        """
+        self.heard = now
+        if self.own:
+            leg = self.own[-1].leg.model_copy(update={"processes": processes})
+            self.own[-1] = self.own[-1].model_copy(update={"leg": leg})
+        if past and self.past is not None:
+            from autocard.energy import past as legs  # noqa: PLC0415
+
+            known = {entry.leg.id for entry in self.past.legs}
+            self.past = legs.with_more(self.past, [entry for entry in past if entry.leg.id in known])
+
+    def go_on(self) -> None:
+        """Take the run's earlier legs from the ledger: another process had found out which they are."""
+        from autocard.energy import ledger, past  # noqa: PLC0415
+
+        before = [one for one in ledger.of_run(self._where.reads, self.run_id) if one.leg.id != self.open.id]
+        self.past = past.with_more(past.Past(self.run_id), before)
+
+    def last(self) -> Any:
+        """Return the entry of the leg that has ended, of all hosts."""
+        from autocard.energy.past import completed  # noqa: PLC0415
+
+        return completed([*self.own, *self.heard])[-1]
+
     def look_again(self, folder: Path) -> None:
         """Read the earlier legs again: what was still being written when this one began is complete now."""
         from autocard.energy import past  # noqa: PLC0415
@@ -188,7 +240,7 @@ class Book:
         from autocard.energy.past import completed  # noqa: PLC0415
 
         before = [] if self.past is None else self.past.legs
-        entries = completed([*before, *self.own])
+        entries = completed([*before, *self.own, *self.heard])
         missing = {
             f"legs.{number}.{path}".rstrip("."): reason
             for number, entry in enumerate(entries)
@@ -210,11 +262,15 @@ class Book:
     def _folders(self, folder: Path) -> Any:
         from autocard.energy.ledger import folders_of  # noqa: PLC0415
 
-        return folders_of(folder, self._settings.ledger_dir, self._checkpoint)
+        self._where = folders_of(folder, self._settings.ledger_dir, self._checkpoint)
+        return self._where
 
     def _entry(self, leg: Any, missing: dict[str, str]) -> Any:
         from autocard.energy import ledger  # noqa: PLC0415
 
+        team = dict(self.team)
+        of_leg = {leaf: team.pop(leaf) for leaf in ("processes", "nodes_expected") if leaf in team}
+        leg = leg.model_copy(update=of_leg)
         return ledger.LedgerEntry(
             run_id=self.run_id,
             host_id=ledger.host_id(),
@@ -225,4 +281,6 @@ class Book:
             tick_s=self._settings.measure_power_secs,
             leg=leg,
             missing=missing,
+            board_ids=self.boards,
+            **team,
         )

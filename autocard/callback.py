@@ -58,6 +58,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         empty: "comment" or "placeholder": how a new card shows what only people can fill.
         emissions: whether energy and CO2 are measured.
         last_word: whether our card is put back after the trainer's own writers have written theirs (True).
+        remote_hosts: git hosts that the record may name as the code's remote, besides the public ones.
         plots: whether curves of loss, metrics and power are drawn beside the card; needs 'autocard[plots]'.
 
     Raises:
@@ -86,6 +87,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         empty: str | None = None,
         emissions: bool | None = None,
         last_word: bool | None = None,
+        remote_hosts: str | Sequence[str] | None = None,
         plots: bool | None = None,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in {"self", "__class__"}}
@@ -94,9 +96,15 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         if disabled():
             return
         settings = resolve(arguments)
-        from autocard.session import Sessions  # noqa: PLC0415 - the import of this module stays cheap
+        try:
+            from autocard.session import Sessions  # noqa: PLC0415 - the import of this module stays cheap
 
-        self._sessions = Sessions(settings)
+            self._sessions = Sessions(settings)
+        except SettingsError:
+            raise
+        except Exception:
+            with guard("everything", {}):
+                raise
 
     def on_init_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """A trainer was made."""

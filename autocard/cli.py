@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autocard import record as records
+from autocard import units
 from autocard._version import __version__
 from autocard.card import check as checking
 from autocard.card import check_text
@@ -30,6 +32,9 @@ from autocard.card.labels import words
 from autocard.card.update import Outcome, update
 from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
+from autocard.job import J_PER_KWH
+from autocard.reconcile import reconcile as reconciling
+from autocard.reconcile.sacct import JOB, MAX_CHARACTERS
 from autocard.record import RunRecord
 from autocard.settings import resolve
 
@@ -213,6 +218,57 @@ def push(
 
 
 @app.command()
+def reconcile(
+    record: Annotated[Path, typer.Argument(metavar="R", help="A record, or a folder that holds one.")],
+    *,
+    sacct: Annotated[
+        str | None, typer.Option(metavar="FILE", help="What Slurm's sacct printed, with its header; - to paste it.")
+    ] = None,
+    job: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Slurm's job, if not the record's. May be repeated.")
+    ] = None,
+    kwh: Annotated[float | None, typer.Option(metavar="N", help="What a meter of the house read.")] = None,
+    joules: Annotated[float | None, typer.Option(metavar="N", help="The same in joules.")] = None,
+    source: Annotated[str, typer.Option(metavar="TEXT", help="Whose figure that is; it stands in the card.")] = "",
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="How long sacct may take.")
+    ] = reconciling.TIMEOUT_S,
+    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change in the cards.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the components' sum in R with what the centre measured, and put both into the record and its cards.
+
+    The figure is Slurm's for the record's job (sacct is run where there is one), else what the nodes' own meters read;
+    or one that you give. It is compared, never put in the place of a sum.
+    """
+    figure = _number(joules, kwh, source)
+    if figure is not None and (sacct is not None or job):
+        _fail("one figure at a time: sacct's, or the one you give.", USAGE)
+    for one in job or ():
+        if not JOB.fullmatch(one):
+            _fail(f"--job {plain(one)}: a job is a number, as in 812345, 812345_3 or 812345+0.", USAGE)
+    _record(record)
+    asked = reconciling.Asked(_pasted(sacct), figure, plain(source), tuple(job or ()), timeout)
+    done = reconciling.reconcile(record, asked, dry_run=diff)
+    if as_json:
+        found = {"reconciliation": done.one.model_dump(mode="json"), "missing": done.why, "changed": done.changed}
+        sys.stdout.write(_as_json(found))
+    elif not diff:
+        _print_comparison(done)
+    for card, outcome in done.cards:
+        if outcome.left_alone is not None:
+            _note(
+                f"warning: {card}: {outcome.left_alone}. It was left alone; put it right and run: autocard fill {card}"
+            )
+            continue
+        if diff and not as_json:
+            _print_diff(outcome)
+        _tell(outcome, card, done=not diff)
+    if not done.cards:
+        _note(f"{record}: no card of ours beside it" + ("" if diff else "; the comparison is in the record"))
+
+
+@app.command()
 def doctor(*, as_json: AsJson = False) -> None:
     """Show what autocard sees on this machine, and how it would measure a training here. Takes some seconds."""
     from autocard import doctor as doctor_  # noqa: PLC0415 - the other commands do without drivers and processes
@@ -237,6 +293,54 @@ def schema() -> None:
 def schema_text() -> str:
     """Return the JSON Schema of `autocard.json`, as it is published in the package."""
     return _as_json(records.json_schema())
+
+
+def _number(joules: float | None, kwh: float | None, source: str) -> float | None:
+    """Return the meter's figure in kWh; refuse two figures, one that is none, and one that is nobody's."""
+    if joules is not None and kwh is not None:
+        _fail("--joules and --kwh: give one of them.", USAGE)
+    figure = joules / J_PER_KWH if joules is not None else kwh
+    if figure is None:
+        if source:
+            _fail("--source says whose figure it is: give it too, with --kwh or --joules.", USAGE)
+        return None
+    if not math.isfinite(figure) or figure < 0:
+        _fail(f"{figure:g} kWh is no meter's figure.", USAGE)
+    if not plain(source):
+        _fail('whose figure is it? Say so, as in --source "the rack\'s meter". It stands in the card.', USAGE)
+    return figure
+
+
+def _pasted(file: str | None) -> str | None:
+    """Return what sacct printed, from a file or from standard input."""
+    if file is None:
+        return None
+    try:
+        if file == "-":
+            data = sys.stdin.buffer.read(MAX_CHARACTERS + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                data = stream.read(MAX_CHARACTERS + 1)
+    except OSError as exc:
+        _fail(f"{file}: cannot be read ({exc.strerror or type(exc).__name__}).", USAGE)
+    return data.decode("utf-8", "replace")
+
+
+def _print_comparison(done: reconciling.Done) -> None:
+    one, console = done.one, Console()
+    lines = {
+        "Metered": f"{units.kwh(one.metered_kwh)}: {one.source}"
+        if one.metered_kwh is not None
+        else f"none: {one.source}",
+        "Covers": one.covers,
+        "Components": units.kwh(one.components_kwh) if one.components_kwh is not None else done.why["components_kwh"],
+        "Ratio": units.number(one.ratio, units.MODELLED) if one.ratio is not None else "none",
+        "Not metered": units.kwh(one.unmetered_kwh, units.MODELLED) if one.unmetered_kwh is not None else "not known",
+        "Verdict": f"{one.verdict}: {one.reason}" if one.reason else one.verdict,
+    }
+    width = max(map(len, lines)) + 2
+    for label, text in lines.items():
+        console.print(Text.assemble((label.ljust(width), "bold"), plain(text)), soft_wrap=True)
 
 
 _DONE = {

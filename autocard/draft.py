@@ -11,6 +11,7 @@ from typing import Any
 
 from autocard import job, units
 from autocard.capture.flops import peak_share
+from autocard.capture.saved import ADAPTERS, WHOLE
 from autocard.errors import UnavailableError
 from autocard.record import (
     Code,
@@ -141,8 +142,9 @@ def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:
 
 
 def saved_whole(files: Sequence[str]) -> bool:
-    """Return whether *files*, beside saved weights, are those of a whole model and not of an adapter."""
-    return "config.json" in files and "adapter_config.json" not in files
+    """Return whether *files*, which this run saved, are those of a whole model and not of an adapter."""
+    whole = "config.json" in files and not set(files).isdisjoint(WHOLE)
+    return whole and set(files).isdisjoint(ADAPTERS)
 
 
 def _hardware(draft: Draft, hardware: Hardware) -> Hardware:

@@ -24,6 +24,10 @@ class NotWrittenError(AutocardError):
     """A file that could not be written. What was there before is still there."""
 
 
+class MeterError(AutocardError):
+    """A figure of somebody else's meter that cannot be had or read: says why. Nothing was written."""
+
+
 class UnavailableError(Exception):
     """An ordinary answer to "what is this fact?": it cannot be had here, and this is why.
 

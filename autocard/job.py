@@ -19,6 +19,7 @@ NO_PUE = "no PUE was given"
 OTHER_ALLOCATIONS = "the legs used different numbers of GPUs, and what the earlier ones were given is not recorded"
 NOT_ALLOCATED = "no workload manager says how many GPUs the job was given"
 DIFFERS = "it differs between the legs"
+ALL_REPORTED = "it is the total that is told: no process was silent"
 
 BOUNDARY = (
     "training from its first moment to its last, with the evaluations and checkpoints in between: GPU boards, CPU "
@@ -95,12 +96,12 @@ def _hosts(legs: _Paths, missing: Mapping[str, str]) -> Iterator[tuple[str, Host
     """Yield the hosts of all legs with their paths.
 
     Raises:
-        _GapError: there is no leg, or one without hosts.
+        _GapError: there is no leg, or one without hosts, or without all of them.
     """
     if not legs:
         raise _GapError(NO_LEGS)
     for path, leg in legs:
-        if not leg.hosts:
+        if not leg.hosts or f"{path}.hosts" in missing:
             raise _GapError(_why(missing, f"{path}.hosts"))
         yield from ((f"{path}.hosts.{number}", host) for number, host in enumerate(leg.hosts))
 
@@ -128,7 +129,7 @@ def _gpu_j(legs: _Paths, missing: Mapping[str, str]) -> float:
     """
     total_j = 0.0
     for path, host in _hosts(legs, missing):
-        _know_devices(path, host, missing)
+        _know_devices(path, missing)
         for number, device in enumerate(host.devices):
             if device.energy_j is None:
                 raise _GapError(_why(missing, f"{path}.devices.{number}.energy_j"))
@@ -136,9 +137,9 @@ def _gpu_j(legs: _Paths, missing: Mapping[str, str]) -> float:
     return total_j
 
 
-def _know_devices(path: str, host: HostUse, missing: Mapping[str, str]) -> None:
-    """Raise `_GapError` where an empty list of devices does not mean that none was used."""
-    if not host.devices and f"{path}.devices" in missing:
+def _know_devices(path: str, missing: Mapping[str, str]) -> None:
+    """Raise `_GapError` where the list of devices is not all that was used."""
+    if f"{path}.devices" in missing:
         raise _GapError(missing[f"{path}.devices"])
 
 
@@ -181,8 +182,8 @@ def _time(legs: _Paths, gpus_allocated: int | None, missing: MutableMapping[str,
         return total_s
 
     def gpu_s() -> float:
-        for path, host in _hosts(legs, missing):
-            _know_devices(path, host, missing)
+        for path, _ in _hosts(legs, missing):
+            _know_devices(path, missing)
         return wall_clock_s(lambda leg: sum(len(host.devices) for host in leg.hosts))
 
     def allocated_gpu_s() -> float:
@@ -225,7 +226,40 @@ def _energy(legs: _Paths, missing: MutableMapping[str, str]) -> Energy:
         setup_kwh=kwh("setup_kwh", lambda: _of_legs(legs, "setup_j", missing)),
         evaluation_kwh=kwh("evaluation_kwh", lambda: _of_legs(legs, "evaluation_j", missing)),
         repeated_kwh=kwh("repeated_kwh", lambda: _of_legs(legs, "repeated_j", missing)),
+        reported_kwh=kwh("reported_kwh", lambda: sum(_reported_j(leg) for leg in _some_silent(legs, missing))),
     )
+
+
+def _some_silent(legs: _Paths, missing: Mapping[str, str]) -> list[Leg]:
+    """Return the legs.
+
+    Raises:
+        _GapError: in none of them did a process say nothing; then the totals stand.
+    """
+    if not any(f"{path}.hosts" in missing and leg.hosts for path, leg in legs):
+        raise _GapError(ALL_REPORTED)
+    return [leg for _, leg in legs]
+
+
+def _reported_j(leg: Leg) -> float:
+    """Return the joules of a leg that somebody measured, whatever else there was."""
+    parts = [joules for host in leg.hosts for joules in (host.cpu_j, host.ram_j)]
+    parts += [device.energy_j for host in leg.hosts for device in host.devices]
+    return sum(joules for joules in parts if joules is not None)
+
+
+def _reported_g(legs: _Paths, missing: Mapping[str, str]) -> float:
+    """Return the grams of what somebody measured, by each leg's PUE and intensity.
+
+    Raises:
+        _GapError: the totals stand, or a leg has no intensity.
+    """
+    total_g = 0.0
+    for number, leg in enumerate(_some_silent(legs, missing)):
+        if leg.intensity_g_per_kwh is None:
+            raise _GapError(_why(missing, f"legs.{number}.intensity_g_per_kwh"))
+        total_g += _reported_j(leg) / J_PER_KWH * (leg.pue or 1.0) * leg.intensity_g_per_kwh
+    return total_g
 
 
 def _of_legs(legs: _Paths, leaf: str, missing: Mapping[str, str]) -> float:
@@ -247,6 +281,30 @@ def _of_legs(legs: _Paths, leaf: str, missing: Mapping[str, str]) -> float:
 
 def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
+
+
+def of_legs(legs: Sequence[Leg], numbers: Sequence[int], missing: Mapping[str, str]) -> tuple[Energy, dict[str, str]]:
+    """Return total, set-up and evaluation of the legs with these *numbers*, and leaf → why one of them is not known.
+
+    For comparisons with meters that saw only some of the legs; the sums of the record are those of all.
+    """
+    some, reasons = [(f"legs.{number}", legs[number]) for number in numbers], dict(missing)
+    found = _energy(some, reasons)
+    return found, {
+        leaf: _why(reasons, f"energy.{leaf}")
+        for leaf in ("total_kwh", "setup_kwh", "evaluation_kwh")
+        if getattr(found, leaf) is None
+    }
+
+
+def counted_kwh(legs: Sequence[Leg], numbers: Sequence[int]) -> float:
+    """Return what counters read during the legs with these *numbers*: the least that any meter around them can say."""
+    joules = 0.0
+    for host in (host for number in numbers for host in legs[number].hosts):
+        joules += sum(one.energy_j or 0.0 for one in host.devices if one.source == "nvml-counter")
+        if host.sources.get("cpu", "").startswith("measured"):
+            joules += host.cpu_j or 0.0
+    return joules / J_PER_KWH
 
 
 def _sources(hosts: Sequence[HostUse]) -> dict[str, str]:
@@ -295,6 +353,7 @@ def _emissions(legs: _Paths, settings: Settings, missing: MutableMapping[str, st
     if settings.market_based_co2eq_g is None:
         missing["emissions.market_based_co2eq_g"] = "not given: contracts tell it, no meter does"
     told["co2eq_g"] = _or_reason("emissions.co2eq_g", lambda: _co2eq_g(legs, missing), missing)
+    told["reported_co2eq_g"] = _or_reason("emissions.reported_co2eq_g", lambda: _reported_g(legs, missing), missing)
     told["intensity_g_per_kwh"] = _or_reason(
         "emissions.intensity_g_per_kwh", lambda: _intensity_g_per_kwh(legs, missing), missing
     )

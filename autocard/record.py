@@ -187,6 +187,14 @@ class Leg(Frozen):
     """Joules of those steps."""
     repeated_source: str = ""
     """How seconds and joules of those steps are known, in words; empty: there are none."""
+    processes: int = 1
+    """Training processes of this leg, on all hosts."""
+    processes_reporting: int = 1
+    """Those of them that are on hosts which reported."""
+    nodes_expected: int | None = 1
+    """Nodes of the launcher's plan."""
+    nodes_reporting: int = 1
+    """Machines that told what they used up to the end."""
 
 
 class Model(Frozen):
@@ -229,7 +237,10 @@ class Model(Frozen):
     checkpoint_bytes: int | None = None
     """Size of the newest checkpoint of this run, the optimizer's state included."""
     saved_files: list[str] = Field(default_factory=list)
-    """Names of the files beside those weights that loading needs, by allow-list; empty: none were saved."""
+    """Names of the files that loading reads, weights in one piece included, by allow-list; empty: none were saved.
+
+    adapter_config.json is among them where an earlier run left it behind, too: loading follows it.
+    """
 
 
 class Adapter(Frozen):
@@ -337,6 +348,8 @@ class Preprocessing(Frozen):
     """Tokens. Longest row in the first rows that were looked at; None: not looked at."""
     padding_side: str | None = None
     """left or right."""
+    truncation_side: str | None = None
+    """left or right: where the tokenizer cuts what is longer than it lets through."""
     collator: str | None = None
     """Class or function that makes batches."""
     packing: bool | None = None
@@ -426,7 +439,7 @@ class Hardware(Frozen):
     gpus: list[Gpu] = Field(default_factory=list)
     """Empty: none was used (or see `missing`)."""
     gpus_allocated: int | None = None
-    """What the workload manager gave to the job."""
+    """What the workload manager gave to the job (to its step, where it tells only that)."""
     cpu_model: str | None = None
     """Marketing name."""
     cpu_count: int | None = None
@@ -466,9 +479,25 @@ class Job(Frozen):
     """Processes and who started them."""
 
     workload_manager: str | None = None
-    """slurm, kubernetes, …"""
+    """slurm, pbs, lsf, sge, flux, kubernetes."""
     job_id: str | None = None
-    """The manager's id of the job."""
+    """The manager's number of the job."""
+    array_job_id: str | None = None
+    """The number of the array of jobs that it belongs to."""
+    array_task_id: str | None = None
+    """Which one of that array it is (of a Kubernetes job: the index of the pod)."""
+    step_id: str | None = None
+    """The number of Slurm's step that trained."""
+    nodes_allocated: int | None = None
+    """What the manager gave to the job; the training may use fewer (`nodes_expected`)."""
+    tasks: int | None = None
+    """Tasks of the step, else of the job, as the manager counts them."""
+    restarts: int | None = None
+    """How often the manager has started the job again."""
+    launcher: str | None = None
+    """What started the training processes: torchrun, accelerate launch, deepspeed, srun, mpirun, …"""
+    launcher_restarts: int | None = None
+    """How often the launcher has started them again in this job (torchrun)."""
     world_size: int | None = None
     """Processes that trained."""
     distributed: str | None = None
@@ -476,7 +505,9 @@ class Job(Frozen):
     nodes_expected: int | None = None
     """As the launcher says."""
     nodes_reporting: int | None = None
-    """Heard by the process that wrote this."""
+    """Machines heard by the process that wrote this."""
+    processes_reporting: int | None = None
+    """Training processes that it heard at the end, itself included."""
     parallelism: dict[str, int] = Field(default_factory=dict)
     """Kind of parallelism (data, shard, tensor, pipeline, context, sequence, expert) to processes in each group."""
 
@@ -545,6 +576,8 @@ class Energy(Frozen):
     """After training; apart from the total."""
     repeated_kwh: float | None = None
     """The part of the total that went into steps which a later leg did again."""
+    reported_kwh: float | None = None
+    """What the nodes that reported used, where others did not: at least this much. None where all did."""
 
 
 class Emissions(Frozen):
@@ -552,6 +585,8 @@ class Emissions(Frozen):
 
     co2eq_g: float | None = None
     """Grams of CO2eq, location-based, sum of the legs."""
+    reported_co2eq_g: float | None = None
+    """Grams of `energy.reported_kwh`: at least this much. None where all nodes reported."""
     market_based_co2eq_g: float | None = None
     """As given by the user."""
     intensity_g_per_kwh: float | None = None
@@ -580,6 +615,39 @@ class Emissions(Frozen):
     """Water usage effectiveness, as given: litres per kWh at the devices."""
 
 
+class Reconciliation(Frozen):
+    """What somebody else's meter read of the run, held against the sum of the components. No sum has it in it."""
+
+    kind: Literal["sacct", "meter", "node_meter"]
+    """sacct: Slurm's accounting; meter: a figure that a person gave; node_meter: read by autocard beside the parts."""
+    source: str
+    """Whose figure, in words; the same kind and source again takes the place of the last."""
+    metered_kwh: float | None = None
+    """What it read; None: it read nothing, and 0 where only no meter reads 0."""
+    components_kwh: float | None = None
+    """What the components of the same legs took: training, and set-up and evaluation where the meter saw them."""
+    ratio: float | None = None
+    """components_kwh / metered_kwh."""
+    unmetered_kwh: float | None = None
+    """metered_kwh - components_kwh; None where that says nothing of the run."""
+    window_s: float | None = None
+    """Seconds that the meter's figure covers: of a job, all its starts."""
+    nodes: int | None = None
+    """Nodes that the meter's figure covers."""
+    bound_kwh: float | None = None
+    """The most that those nodes can have drawn in that time; `reason` says how, where it counts."""
+    covers: str = ""
+    """What the meter's figure holds, in words."""
+    parts: list[str] = Field(default_factory=list)
+    """What components_kwh holds: training, set-up, evaluation after it."""
+    legs: list[str] = Field(default_factory=list)
+    """Ids of the legs that are compared."""
+    verdict: Literal["plausible", "doubtful", "implausible"] = "plausible"
+    """doubtful: it need not be this run's alone; implausible: it cannot be what the run took."""
+    reason: str = ""
+    """Why it is doubtful or implausible."""
+
+
 class RunRecord(Frozen):
     """Everything a run knew about itself: the truth of which a card is a view."""
 
@@ -604,6 +672,8 @@ class RunRecord(Frozen):
     time: Time = Field(default_factory=Time)
     energy: Energy = Field(default_factory=Energy)
     emissions: Emissions = Field(default_factory=Emissions)
+    reconciliations: list[Reconciliation] = Field(default_factory=list)
+    """What `autocard reconcile` compared; empty: nothing yet."""
     pictures: dict[str, str] = Field(default_factory=dict)
     """File name of a picture beside the card to what one sees on it; its dark twin ends in _dark.png."""
     facts: dict[str, Scalar] = Field(default_factory=dict)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import tempfile
 import time
 import uuid
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from autocard.book import Book, Opened, now
 from autocard.capture import Seen
+from autocard.crew import Crew
 from autocard.errors import UnavailableError
 from autocard.guard import Budget, guarded
 from autocard.hub import hosts
@@ -102,6 +104,7 @@ class Session:
         self._made_s = made_s
         self.keeper = Keeper(settings, self.known, self.cut_off)
         self.meter: Meter | None = None
+        self.crew = Crew(self.book)
         self.counted: tuple[int | None, int | None] | None = None
         self._reset()
 
@@ -134,6 +137,7 @@ class Session:
         budget = Budget(EVENT_S, LEAST_S)
         count = "model.parameters_total"
         self._part(count, lambda _: _module("model").count(seen.model), budget, self._keep_count)
+        self._meet(seen, budget)
         self._start_meter(seen, budget)
 
     def begin(self, seen: Seen) -> None:
@@ -149,19 +153,26 @@ class Session:
             self._part("_broken off", lambda _: self.book.broken_off(self.book.open.reached), budget)
         self.running, self.ended, self._attempts, self._since_s = True, False, 1, time.time()
         self.predictions, self.eval_sets = {}, {}  # what was evaluated before was of other weights
+        if not self.crew.met:
+            self._meet(seen, budget)
         if self.meter is None:
             self._start_meter(seen, budget)
         self.book.begin(opened)
-        if seen.state.is_world_process_zero:
+        mark = None if self.crew.alone else self._part("_mark", lambda _: self._mark(seen), budget)
+        if self.crew.writes(seen) and self.crew.team.opens:
             self._go_on(seen, budget)  # one process of a run goes on with its legs, or they would be counted by each
         self._part("_weights before", lambda _: self._know_weights(seen.model), budget)
+        leg_id = self._part("_leg", lambda _: self.crew.open(), budget)
+        self._share_out(seen, budget)
         meter, max_steps = self.meter, int(seen.state.max_steps)
-        if meter is not None:
+        if meter is not None and self.crew.measures:
             meter.run_id = self.book.run_id
-            self._part(LEG, lambda _: meter.begin(opened.step, max_steps, anew=broken_off), budget)
-        opened.id = (None if meter is None else meter.leg_id) or uuid.uuid4().hex[:12]
+            begin = lambda _: meter.begin(opened.step, max_steps, anew=broken_off, leg_id=leg_id, mark=mark)  # noqa: E731
+            self._part(LEG, begin, budget)
+            self.book.boards = meter.board_ids
+        opened.id = (None if meter is None else meter.leg_id) or leg_id or uuid.uuid4().hex[:12]
         self._look(seen, budget)
-        if self.settings.last_word and not self.keeper.holds and seen.state.is_world_process_zero:
+        if self.settings.last_word and not self.keeper.holds and self.crew.writes(seen):
             logger.warning(
                 "autocard: the trainer was not found, so a card that it writes after training stands as it writes it. "
                 "Name the trainer: autocard.attach(trainer). Or repair the card later: autocard fill README.md"
@@ -189,7 +200,7 @@ class Session:
 
     def push_begun(self, seen: Seen) -> None:
         """An upload begins; `push_to_hub` still writes a card before its own, and the keeper stands around that."""
-        if self.settings.last_word and seen.state.is_world_process_zero and hosts.pushing() is None:
+        if self.settings.last_word and self.crew.writes(seen) and hosts.pushing() is None:
             folder = Path(seen.args.output_dir)
             self._part("_push", lambda _: self.keeper.push_begun(folder), Budget(END_S, LEAST_S))
 
@@ -226,11 +237,15 @@ class Session:
                 f"training began {self._attempts} times, with smaller batches each time; what was lost is not known"
             )
         folder = Path(seen.args.output_dir)
-        if seen.state.is_world_process_zero:
+        if self.crew.writes(seen):
             self._part("_earlier", lambda _: self.book.look_again(folder), budget)
+        if self.crew.measures:
             self._part("_ledger", lambda _: self.book.keep(folder), budget)
         self._part("_weights", lambda _: self.keeper.note_weights(seen.model), budget)
-        self._finish(seen, budget)
+        self._part("_tell", lambda _: self.crew.tell(seen, self.parts.get("hardware")), budget)
+        with self.crew.team.turn():
+            self._part("_hear", lambda _: self.crew.hear(seen), budget)
+            self._finish(seen, budget)
 
     def cut_off(self) -> None:
         """Somebody saves or uploads after an exception or Ctrl-C, of which no event tells: say what there is."""
@@ -270,32 +285,61 @@ class Session:
     def _keep_count(self, counted: tuple[int | None, int | None]) -> None:
         self.counted = counted
 
+    def _meet(self, seen: Seen, budget: Budget) -> None:
+        """Find the training's other processes; one that cannot be asked in time is as good as none."""
+        if self._part("_team", lambda _: self.crew.arrive(seen) or True, budget) is None:  # type: ignore[func-returns-value]
+            self.crew.give_up(seen)
+
+    def _mark(self, seen: Seen) -> Any:
+        """Read the counters of all GPUs in sight: to find out which of them are ours takes a moment."""
+        from autocard.energy.meter import mark  # noqa: PLC0415
+
+        return mark() if _module("hardware").own_accelerators(seen.args, seen.model).uses_gpu else None
+
+    def _share_out(self, seen: Seen, budget: Budget) -> None:
+        """Find out what this process measures in the leg that begins, and tell its meter."""
+        nodes = self._part("_nodes", lambda _: _module("cluster").nodes(os.environ, self.crew.team.tasks), budget)
+        self._part("_watch", lambda _: self.crew.share_out(nodes), budget)
+        watch, team = self.crew.watch, self.book.team
+        if watch.part and self.settings.emissions and self.meter is None:
+            start = lambda _: self._meter(seen, whole=False)  # noqa: E731
+            self.meter = self._part(LEG, start, budget)
+        meter = self.meter
+        if meter is not None:
+            self._part("_use", lambda _: meter.use(watch.boards, watch.share, team, watch.reason), budget)
+
     def _start_meter(self, seen: Seen, budget: Budget) -> None:
         self._part("_job", lambda _: self.book.know_job(_module("cluster").identity()), budget)
         if not self.settings.emissions:
             return
 
         def start(_: dict[str, str]) -> Meter:
-            from autocard.energy.meter import Meter  # noqa: PLC0415
-
-            if not seen.state.is_local_process_zero:
+            if not self.crew.team.leads:
                 msg = "another process of this host measures"
                 raise UnavailableError(msg)
-            used = _module("hardware").accelerators(seen.args, seen.model)
-            meter = Meter(
-                self.settings,
-                uses_gpu=used.uses_gpu,
-                folder=Path(seen.args.output_dir),
-                run_id=self.book.run_id,
-                device_type=used.device_type,
-                ordinals=used.ordinals,
-                job_id=self.book.job_id,
-                start_s=self._made_s,
-            )
-            meter.start()
-            return meter
+            return self._meter(seen, whole=True)
 
         self.meter = self._part(LEG, start, budget)
+
+    def _meter(self, seen: Seen, *, whole: bool) -> Meter:
+        """Return a meter whose child process has been started; *whole*: of CPU and memory too, not of GPUs alone."""
+        from autocard.energy.meter import Meter  # noqa: PLC0415
+
+        used = _module("hardware").accelerators(seen.args, seen.model)
+        meter = Meter(
+            self.settings,
+            uses_gpu=used.uses_gpu,
+            folder=Path(seen.args.output_dir),
+            run_id=self.book.run_id,
+            device_type=used.device_type,
+            ordinals=used.ordinals,
+            job_id=self.book.job_id,
+            start_s=self._made_s,
+            whole=whole,
+            geolocate=self.settings.geolocate and whole and self.crew.team.first_to("look the place up"),
+        )
+        meter.start()
+        return meter
 
     def _look(self, seen: Seen, budget: Budget) -> None:
         """Run every capture of the start."""
@@ -367,14 +411,17 @@ class Session:
     def _apart(self, seen: Seen, metrics: Mapping[str, Any], budget: Budget) -> None:
         """Measure an evaluation after training, which ends now and says how long it took."""
         meter, now_s = self.meter, time.monotonic()
-        if meter is None or not self.book.own or not self.book.own[-1].leg.hosts:
+        if not self.book.own:
             return
         took_s = next((float(value) for key, value in metrics.items() if key.endswith("_runtime")), None)
-        joules = None
-        if took_s is not None:
+        measures, joules = meter is not None and bool(self.book.own[-1].leg.hosts), None
+        if meter is not None and measures and took_s is not None:
             joules = self._part("_evaluation", lambda _: meter.after(now_s - took_s, now_s), budget)
-        self.book.evaluated(joules)
-        if seen.state.is_world_process_zero:
+        others = self._part("_evaluations", lambda _: self.crew.evaluated(seen, joules), budget)
+        if measures:
+            self.book.evaluated(joules)
+        self.book.evaluated_elsewhere(others or {})
+        if measures and self.crew.measures:
             self._part("_ledger", lambda _: self.book.keep(Path(seen.args.output_dir)), budget)
 
     def _finish(self, seen: Seen, budget: Budget) -> None:
@@ -389,7 +436,11 @@ class Session:
             self._keeper("peaks"),
         )
         self._note_saved(seen, budget)
-        if not seen.state.is_world_process_zero or getattr(seen.state, "is_hyper_param_search", False):
+        every = self._part(
+            "_all nodes", lambda _: self.crew.of_all(seen, self.parts, self.reasons.get("hardware", {})), budget
+        )
+        self.parts.update(every or {})
+        if not self.crew.writes(seen) or getattr(seen.state, "is_hyper_param_search", False):
             return
         if self.settings.plots:
             self._part("pictures", lambda _: self._draw(seen), budget, self._keeper("pictures"))

@@ -24,6 +24,7 @@ UNITS = {unit.lower(): unit for unit in ("J", "mJ", "uJ", "kJ", "Wh", "kWh")}
 """Of a node meter. "mJ" is millijoules: no node counts in megajoules."""
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
+_HOST = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)*")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -73,6 +74,8 @@ class Settings:
     """Whether energy and CO2 are measured."""
     last_word: bool = True
     """Whether our card is put back after the trainer's own writers have written theirs."""
+    remote_hosts: tuple[str, ...] = ()
+    """Git hosts that may be named as the code's remote, besides the public ones (`capture.code.PUBLIC_HOSTS`)."""
     plots: bool = False
     """Whether curves are drawn beside the card; needs the extra `plots` (matplotlib)."""
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -266,6 +269,21 @@ def _hub_ids(value: Any, what: str) -> tuple[str, ...]:
     return tuple(_hub_id(item, what) for item in ids)
 
 
+def _hosts(value: Any, what: str) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, Sequence):
+        msg = f"{what}: {value!r} is not a list of host names."
+        raise SettingsError(msg)
+    hosts = tuple(_text(name, what).strip().lower() for name in names)
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            msg = (
+                f"{what}: {host!r} is no name of a host. Give one such as git.example.org, without https:// or a path."
+            )
+            raise SettingsError(msg)
+    return hosts
+
+
 def _facts(value: Any, what: str) -> dict[str, str]:
     if not isinstance(value, Mapping):
         msg = f"{what}: {value!r} is not a mapping of template variables to texts."
@@ -320,6 +338,7 @@ _READ: dict[str, Callable[[Any, str], Any]] = {
     "empty": _empty,
     "emissions": _flag,
     "last_word": _flag,
+    "remote_hosts": _hosts,
     "plots": _flag,
 }
 """Setting → how its value is read and checked. The names are the contract."""

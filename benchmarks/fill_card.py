@@ -1,15 +1,29 @@
 """How long filling a card takes, by size and shape: linear; a megabyte takes 0.2 to 2 seconds, most of it parsing.
 
-A card of usual size (20,000 characters) takes some hundredths of a second.
+A card of usual size (20,000 characters) takes some hundredths of a second. Below that, ratios within one run: how
+many times the CPU time four times the text takes, for what stands in tests/test_card_speed.py (which counts steps of
+Python, and so sees no slow regular expression) and for texts that look for a search which starts over again. Four is
+linear, sixteen is quadratic; what is above `NOTED` is marked.
 """
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+import test_card_speed as shapes
 
 from autocard.card.fact import Fact
 from autocard.card.fill import fill
 from autocard.card.forms import blank
+from autocard.card.generated import is_generated
+from autocard.card.labelfile import load
+from autocard.card.placeholders import find, is_guidance
 
 FACTS = {
     name: Fact(f"{name} line", f"{name} block\n\n- of two") for name in ("hours_used", "results", "energy", "software")
@@ -23,9 +37,33 @@ SHAPES = {
     "code": "    x = {n}\n\n",
     "placeholders": "## Notes {n}\n\n[More Information Needed]\n\n",
 }
+HOSTILE = ["[", "{{", "{{ a }}", "<<", "`", "_a", "*", "(", "[More Information Needed] ", "- a\n"]
+SMALL = 30_000
+TIMES = 4
+NOTED = 8.0
+LEAST_S = 0.01
+"""Times below it say nothing about growth."""
 
 
-def main() -> None:
+def cpu_s(work: Callable[[], object]) -> float:
+    """Return seconds of CPU time, the least of three rounds."""
+    spent = []
+    for _ in range(3):
+        begin = time.process_time()
+        work()
+        spent.append(time.process_time() - begin)
+    return min(spent)
+
+
+def ratio(name: str, made: Callable[[int], str], work: Callable[[str], object]) -> None:
+    """Print how the time of *work* grows with the text *made* for it; mark it where that is not in proportion."""
+    small, large = (cpu_s(partial(work, made(times * SMALL))) for times in (1, TIMES))
+    grown = large / max(small, 1e-9)
+    mark = "  <- not in proportion" if grown > NOTED and large > LEAST_S else ""
+    print(f"{name:40} {1000 * small:9.2f} ms  × {grown:5.1f}{mark}")
+
+
+def sizes() -> None:
     """Print seconds of CPU for each shape and size, of the first and of the second fill."""
     form = blank(None, {})
     for shape, piece in SHAPES.items():
@@ -42,5 +80,35 @@ def main() -> None:
             print(f"{shape:22} {len(text):>9,} characters  first {first:5.2f} s  second {second:5.2f} s")
 
 
+def growth() -> None:
+    """Print the ratios."""
+    print(f"CPU time of {SMALL:,} characters, and how many times that {TIMES} times as many take:")
+    for name in shapes.PIECES:
+        ratio(name, partial(shapes.body, name), shapes.filled)
+    for name, (piece, _) in shapes.FRONT.items():
+        ratio(f"front matter: {name}", partial(front, name, len(piece)), shapes.filled)
+    words = load()
+    searches: dict[str, Callable[[str], object]] = {
+        "find": lambda text: find(text, words.names),
+        "is_generated": is_generated,
+        "is_guidance": lambda text: is_guidance(text, words.boilerplate),
+    }
+    for name, search in searches.items():
+        for piece in HOSTILE:
+            ratio(f"{name}: {piece.strip()!r} repeated", partial(repeated, piece), search)
+
+
+def front(name: str, length: int, size: int) -> str:
+    """Return a front matter of about *size* characters, *length* for each entry."""
+    made: str = shapes.front(name, size // length)
+    return made
+
+
+def repeated(piece: str, size: int) -> str:
+    """Return *piece* again and again, *size* characters in all."""
+    return piece * (size // len(piece))
+
+
 if __name__ == "__main__":
-    main()
+    sizes()
+    growth()

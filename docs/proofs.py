@@ -23,6 +23,7 @@ def _proof(source: str, *tests: str) -> Proof:
         "adapter": "test_capture_adapter_matrix",
         "cluster": "test_capture_cluster",
         "code": "test_capture_code",
+        "variables": "test_cluster_variables",
         "counts": "test_capture_counts",
         "data": "test_capture_data",
         "evaluation": "test_capture_evaluation",
@@ -41,6 +42,7 @@ def _proof(source: str, *tests: str) -> Proof:
         "fields": "test_fields",
         "precision1": "test_capture_precision",
         "pictures": "test_pictures",
+        "reconcile": "test_reconcile",
         "restarts": "test_restarts",
     }
     named = [test.split(":", 1) for test in tests]
@@ -182,6 +184,9 @@ PROOFS: dict[str, Proof] = {
     ),
     "data.preprocessing.packing": _proof("TRL's arguments", "data:trl_s_own_limit_and_packing_win"),
     "data.preprocessing.padding": _proof("the collator", "data:the_collator_tells_how_it_pads"),
+    "data.preprocessing.truncation_side": _proof(
+        "processing_class", "data:the_sides_where_a_tokenizer_fills_and_cuts_are_told_apart"
+    ),
     "data.preprocessing.chat_template_sha256": _proof(
         "chat_template", "data:a_chat_template_is_told_by_its_hash_alone"
     ),
@@ -217,8 +222,15 @@ PROOFS: dict[str, Proof] = {
     "hardware.gpus[]": _proof("NVML", "hardware:only_the_gpus_that_the_run_uses_are_named_and_counted"),
     "hardware.driver_version": _proof("NVML", "nvml:versions_and_names_are_the_drivers"),
     "hardware.cuda_driver_version": _proof("NVML", "nvml:versions_and_names_are_the_drivers"),
-    "hardware.gpus_allocated": _proof("Slurm's variables", "hardware:slurm_says_how_many_gpus_it_gave"),
-    "hardware.nodes": _proof("the launcher's variables", "hardware:the_number_of_nodes_is_the_launchers"),
+    "hardware.gpus_allocated": _proof(
+        "Slurm's variables",
+        "variables:the_gpus_that_a_job_was_given_are_counted_or_it_is_said_why_not",
+    ),
+    "hardware.nodes": _proof(
+        "the launcher's variables",
+        "variables:the_gpus_that_a_job_was_given_are_counted_or_it_is_said_why_not",
+        "cluster:nodes_are_those_of_the_launcher",
+    ),
     "hardware.peak_memory_bytes": _proof(
         "torch.cuda.max_memory_allocated", "fields:devices_that_were_not_asked_for_their_peak_are_not_spoken_for"
     ),
@@ -233,11 +245,27 @@ PROOFS: dict[str, Proof] = {
         "git's configuration",
         "code:a_remote_is_told_without_credentials",
         "code:a_remote_that_is_not_at_a_public_host_is_not_told",
+        "code:a_host_that_the_user_allows_is_named_and_no_other",
     ),
     "code.note": _proof(".gitmodules", "code:submodules_are_told_by_their_number"),
     "job": _proof(
         "variables of the workload manager and the launcher",
         "cluster:a_manager_is_known_by_its_variable_and_only_the_number_of_the_job_is_told",
+    ),
+    **dict.fromkeys(
+        (
+            *("job.array_job_id", "job.array_task_id", "job.step_id", "job.nodes_allocated", "job.tasks"),
+            *("job.restarts", "job.launcher_restarts"),
+        ),
+        _proof(
+            "variables of the workload manager and the launcher",
+            "variables:of_a_job_what_its_variables_say_is_told_and_nothing_else",
+        ),
+    ),
+    "job.launcher": _proof(
+        "variables that only that launcher sets",
+        "variables:of_a_job_what_its_variables_say_is_told_and_nothing_else",
+        "variables:real_launchers_are_known_by_what_they_leave",
     ),
     "job.distributed": _proof("the model's wrapper, arguments", "cluster:kinds_of_parallelism_are_told_apart"),
     "job.parallelism": _proof(
@@ -287,6 +315,22 @@ PROOFS: dict[str, Proof] = {
     "emissions.water_l": _proof(
         "energy × the effectiveness that was given",
         "strange:water_is_energy_at_the_devices_times_the_given_effectiveness",
+    ),
+    "reconciliations[]": _proof(
+        "Slurm's sacct, a person, the nodes' own meters; the legs",
+        "reconcile:each_layout_of_sacct_gives_the_sum_of_the_starts_and_no_step_twice",
+    ),
+    "reconciliations[].bound_kwh": _proof(
+        "time × nodes and GPUs", "reconcile:an_inflated_figure_is_compared_and_not_trusted"
+    ),
+    **dict.fromkeys(
+        ["reconciliations[].verdict", "reconciliations[].reason"],
+        _proof(
+            "the bounds",
+            "reconcile:an_inflated_figure_is_compared_and_not_trusted",
+            "reconcile:less_than_the_counters_inside_of_it_cannot_be",
+            "reconcile:a_mean_power_far_above_that_of_the_components_is_doubted",
+        ),
     ),
     "pictures": _proof("the log, the legs' readings", "pictures:a_picture_shows_the_points_of_the_log"),
     "facts": _proof("the person", "fields:what_a_person_gave_stands_as_given_and_goes_first"),

@@ -1,4 +1,4 @@
-"""What every test gets: no hidden failures, no settings of the machine, no network."""
+"""What every test gets: no hidden failures, no false field, no settings of the machine, no network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import tempfile
 
 import pytest
+import truth
 
 import autocard.guard
 
@@ -32,6 +33,26 @@ def no_hidden_failures(request, swallowed):
         fact, exc = caught[0]
         msg = f"autocard swallowed a failure of {fact!r}: {exc!r}"
         raise AssertionError(msg) from exc
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watched():
+    """A look at each training of this process, when it ends: record and card against what the training was."""
+    watch = truth.Watch()
+    watch.install()
+    return watch
+
+
+@pytest.fixture(autouse=True)
+def no_false_field(request, watched):
+    """Whatever record or card said of a training, here or in a wider fixture, and was not so, fails the test."""
+    watched.install()  # where the callback has been imported since
+    yield watched
+    false = list(watched.false)
+    watched.false.clear()
+    if false and not request.node.get_closest_marker("expects_falsehood"):
+        msg = "record or card say what is not so: " + "; ".join(false)
+        raise AssertionError(msg)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A training without a network, in a process of its own: says how long autocard held it up, and which names were asked.
+"""A training without a network, in a process of its own: says how autocard held it up, and which names were asked.
 
 Where it runs in a network of its own (`unshare -n`) it serves that network's names itself, and answers nothing.
 """
@@ -14,12 +14,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import training
+from counting import waits
 from transformers import TrainerCallback
 
 from autocard import AutoCardCallback
 
 folder, serves = sys.argv[1:3]
-asked, reached, held_s = [], [], {}
+asked, reached, held_s, waited = [], [], {}, {}
 
 
 def listen(server):
@@ -44,12 +45,10 @@ sys.addaudithook(watch)
 
 
 class Held(AutoCardCallback):
-    """Ours, with a clock around the two events that training waits for."""
+    """Ours, with a count of waits around one of the two events that hold training up, and a clock around the other."""
 
     def on_train_begin(self, *args, **objects):
-        begun_s = time.perf_counter()
-        super().on_train_begin(*args, **objects)
-        held_s["begin"] = time.perf_counter() - begun_s
+        waited["begin"] = waits(lambda: super(Held, self).on_train_begin(*args, **objects))
 
     def on_train_end(self, *args, **objects):
         begun_s = time.perf_counter()
@@ -63,4 +62,4 @@ class Slow(TrainerCallback):
 
 
 training.trainer(folder, callbacks=[Held(ram_power_w=10), Slow()], max_steps=8).train()
-print(json.dumps({"held_s": held_s, "asked": asked, "reached": reached, "pid": os.getpid()}))
+print(json.dumps({"held_s": held_s, "waited": waited, "asked": asked, "reached": reached, "pid": os.getpid()}))

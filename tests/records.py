@@ -26,6 +26,7 @@ from autocard.record import (
     Place,
     Precision,
     Preprocessing,
+    Reconciliation,
     Run,
     RunRecord,
     Training,
@@ -145,6 +146,7 @@ def lora_on_cpu() -> RunRecord:
                 vocabulary_count=30522,
                 max_length=128,
                 padding_side="right",
+                truncation_side="left",
                 collator="DataCollatorWithPadding",
             ),
         ),
@@ -362,6 +364,22 @@ def three_legs_on_gpus() -> RunRecord:
             "peak_share_method": "the estimate / (device-seconds × 312 TFLOPS, NVIDIA's dense figure)",
             "tokens_per_s": 7046.9,
         },
+        reconciliations=[
+            Reconciliation(
+                kind="sacct",
+                source="Slurm's job energy (sacct)",
+                metered_kwh=34.75,
+                components_kwh=25.19776,
+                ratio=0.7251,
+                unmetered_kwh=9.55224,
+                window_s=46_020.0,
+                nodes=2,
+                bound_kwh=281.2,
+                covers="job 812345, 3 starts, 12 h 47 min on 2 nodes, set-up and all else that ran in it included",
+                parts=["training", "set-up", "evaluation after it"],
+                legs=["000000000000", "000000000001", "000000000002"],
+            )
+        ],
         facts={"license": "Apache 2.0", "language": "English, fr", "developers": "Example Organisation"},
     )
 

@@ -55,7 +55,7 @@ def test_a_manager_is_known_by_its_variable_and_only_the_number_of_the_job_is_to
     [
         (4, {"GROUP_WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}, 2),
         (8, {"LOCAL_WORLD_SIZE": "4"}, 2),
-        (8, {"SLURM_NNODES": "2"}, 2),
+        (8, {"SLURM_NNODES": "2", "SLURM_STEP_ID": "0", "SLURM_PROCID": "3"}, 2),
         (1, {"SLURM_NNODES": "4"}, 1),
         (2, {}, None),
         (2, {"LOCAL_WORLD_SIZE": "junk"}, None),

@@ -13,8 +13,9 @@ from autocard.capture.code import public_url
 ASK = textwrap.dedent("""
     import json
     from autocard.capture import Seen, code
+    from autocard.settings import resolve
     missing = {}
-    part = code.capture(Seen(None, None, None), missing)
+    part = code.capture(Seen(resolve({}), None, None), missing)
     print(json.dumps({"part": part.model_dump(), "missing": missing}))
 """)
 
@@ -117,6 +118,25 @@ def test_a_remote_that_is_not_at_a_public_host_is_not_told(repository, remote):
 
     assert part["remote"] is None
     assert "public hosts" in missing["code.remote"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "told"),
+    [
+        ("ssh://alice:SECRET@git.lab.example:2222/group/project.git", "https://git.lab.example/group/project"),
+        ("git@GIT.lab.example:group/project.git", "https://git.lab.example/group/project"),
+        ("https://git.lab.example.evil.example/group/project", None),
+        ("https://other.lab.example/group/project", None),
+        ("https://github.com/org/project", "https://github.com/org/project"),
+    ],
+)
+def test_a_host_that_the_user_allows_is_named_and_no_other(repository, remote, told):
+    git(repository, "remote", "add", "origin", remote)
+
+    part, missing = run(repository / "src" / "train.py", AUTOCARD_REMOTE_HOSTS="git.lab.example,code.lab.example")
+
+    assert part["remote"] == told
+    assert ("remote_hosts" in missing.get("code.remote", "")) is (told is None)
 
 
 def test_tokens_in_git_s_own_rewriting_rules_are_not_told(repository):

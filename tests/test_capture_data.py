@@ -86,7 +86,17 @@ def test_the_preprocessing_is_that_of_the_trainer_s_own_objects(ordinary):
     assert found.vocabulary_count == len(models.WORDS)
     assert found.max_length == 32
     assert found.longest_input == max(len(row) for row in models.tokens(16)["input_ids"])
-    assert found.padding_side == "right"
+    assert (found.padding_side, found.truncation_side) == ("right", "right")
+
+
+def test_the_sides_where_a_tokenizer_fills_and_cuts_are_told_apart():
+    tokenizer = models.tokenizer()
+    tokenizer.padding_side, tokenizer.truncation_side = "right", "left"
+
+    found = look(models.texts(), processing_class=tokenizer)[0].preprocessing
+
+    assert (found.padding_side, found.truncation_side) == ("right", "left")
+    assert tokenizer("the cat sat on", truncation=True, max_length=2)["input_ids"] == tokenizer("sat on")["input_ids"]
 
 
 def test_each_evaluation_set_is_named_as_its_metrics_are(ordinary):

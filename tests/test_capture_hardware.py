@@ -132,35 +132,6 @@ def test_real_arguments_on_this_machine_say_what_torch_trains_on(tmp_path):
     assert (found.uses_gpu, found.device_type) == (False, "cpu")
 
 
-@pytest.mark.parametrize(
-    ("environ", "nodes"),
-    [
-        ({}, 1),
-        ({"GROUP_WORLD_SIZE": "3", "WORLD_SIZE": "12", "LOCAL_WORLD_SIZE": "4"}, 3),
-        ({"WORLD_SIZE": "16", "LOCAL_WORLD_SIZE": "8"}, 2),
-        ({"WORLD_SIZE": "8", "SLURM_NNODES": "4"}, 4),
-        ({"SLURM_NNODES": "4"}, 1),
-    ],
-)
-def test_the_number_of_nodes_is_the_launchers(environ, nodes):
-    assert hardware.nodes_of(environ) == nodes
-
-
-@pytest.mark.parametrize(
-    ("environ", "allocated"),
-    [
-        ({"SLURM_JOB_ID": "1", "SLURM_GPUS_ON_NODE": "4", "SLURM_JOB_NUM_NODES": "2"}, 8),
-        ({"SLURM_JOB_ID": "1", "SLURM_JOB_GPUS": "0-2,5"}, 4),
-        ({"SLURM_JOB_ID": "1", "SLURM_GPUS": "6"}, 6),
-    ],
-)
-def test_slurm_says_how_many_gpus_it_gave(environ, allocated, monkeypatch):
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-
-    assert hardware.capture(seen(), {}).gpus_allocated == allocated
-
-
 def test_without_a_workload_manager_nobody_has_allocated_gpus():
     missing: dict[str, str] = {}
 

@@ -30,12 +30,21 @@ PIECES = [
     "autocard.capture.code:capture",
     "autocard.capture.cluster:capture",
     "autocard.capture.cluster:identity",
+    "autocard.capture.cluster:nodes",
+    "autocard.crew:Crew.arrive",
+    "autocard.crew:Crew.open",
+    "autocard.crew:Crew.share_out",
+    "autocard.crew:Crew.tell",
+    "autocard.crew:Crew.hear",
+    "autocard.crew:Crew.of_all",
+    "autocard.crew:Crew.evaluated",
     "autocard.capture.evaluation:capture",
     "autocard.capture.speed:time_parts",
     "autocard.capture.saved:saved_bytes",
     "autocard.capture.saved:saved_files",
     "autocard.capture.saved:checkpoint_bytes",
     "autocard.energy.meter:Meter.start",
+    "autocard.energy.meter:Meter.use",
     "autocard.energy.meter:Meter.begin",
     "autocard.energy.meter:Meter.progress",
     "autocard.energy.meter:Meter.end",
@@ -175,7 +184,10 @@ def test_the_list_of_pieces_names_all_that_a_session_calls():
 
     listed = {piece.rpartition(".")[2] for piece in PIECES}
 
-    assert {f"{module}:{name}" for module, name in captures} - listed == {"hardware:accelerators"}
+    looks = {"hardware:accelerators", "hardware:own_accelerators"}
+    assert {f"{module}:{name}" for module, name in captures} - listed == looks
+    crew = set(re.findall(r"self\.crew\.(\w+)\(", source))
+    assert crew - {piece.rpartition(".")[2] for piece in PIECES if "Crew" in piece} == {"writes", "give_up"}
     # At each step there is no thread and no deadline: it stores a number into memory.
     assert meter - {piece.rpartition(".")[2] for piece in PIECES if "Meter" in piece} == {"reached"}
 

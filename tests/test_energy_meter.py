@@ -13,6 +13,7 @@ import time
 from datetime import datetime, timedelta
 
 import pytest
+from counting import waits
 from nvml_stand_in import Gpu, python, uuid_of
 
 import autocard.energy.meter
@@ -49,34 +50,36 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("output")
     meter = Meter(Settings(country_iso_code="FRA", pue=1.2, cpu_power_w=100, ram_power_w=40), folder=folder)
     missing: dict[str, str] = {}
-    cost_s, walls = {}, []
+    waited, walls = {}, []
 
-    def timed(name, work):
-        begun_s = time.perf_counter()
-        result = work()
-        cost_s[name] = time.perf_counter() - begun_s
-        return result
+    def moments(work):
+        """Return the moments before and after *work*."""
+        begun_s = time.monotonic()
+        work()
+        return begun_s, time.monotonic()
 
-    timed("start", meter.start)
+    def noted(begun, ended):
+        """Note the bounds of a leg's time: at least from after its begin to before its end, at most with both."""
+        walls.append((ended[0] - begun[1], ended[1] - begun[0]))
+
+    waited["start"] = waits(meter.start)
     wait_until_ready(meter)
     child = meter._child.pid
     legs = []
     for number, steps in enumerate(([0, 3], [3, 0, 2])):
-        begun_s = time.monotonic()
-        timed("begin", lambda at=steps[0]: meter.begin(at))
+        begun = moments(lambda at=steps[0]: waited.update(begin=waits(lambda: meter.begin(at))))
         time.sleep(1.2)
         meter.progress(steps[0] + 1)
         for step in steps[1:-1]:
-            walls.append(time.monotonic() - begun_s)
-            begun_s = time.monotonic()
-            meter.begin(step)
+            again = moments(lambda at=step: meter.begin(at))
+            noted(begun, again)
+            begun = again
             time.sleep(0.6)
-        walls.append(time.monotonic() - begun_s)
         # The first training has one leg.
-        legs += timed("end", lambda at=steps[-1], first=number: meter.end(at, 3, missing, first))
+        noted(begun, moments(lambda at=steps[-1], first=number: legs.extend(meter.end(at, 3, missing, first))))
         assert meter._child.pid == child, number
-    timed("close", meter.close)
-    return folder, legs, missing, cost_s, walls, child
+    meter.close()
+    return folder, legs, missing, waited, walls, child
 
 
 def test_cpu_and_ram_are_modelled_with_the_powers_given(run):
@@ -99,14 +102,16 @@ def test_each_begin_is_a_leg_and_its_time_is_the_clocks(run):
         (3, 4, "interrupted"),
         (0, 2, "stopped"),
     ]
-    assert [leg.wall_clock_s for leg in legs] == pytest.approx(walls, abs=0.05)
+    for leg, (at_least_s, at_most_s) in zip(legs, walls, strict=True):
+        assert at_least_s <= leg.wall_clock_s <= at_most_s
     assert len({leg.id for leg in legs}) == 3
     for leg in legs:
         assert leg.started_at.endswith("Z")
         span = datetime.fromisoformat(leg.ended_at.replace("Z", "+00:00")) - datetime.fromisoformat(
             leg.started_at.replace("Z", "+00:00")
         )
-        assert span == pytest.approx(timedelta(seconds=leg.wall_clock_s), abs=timedelta(seconds=0.05))
+        # Two clocks, read one after the other.
+        assert span == pytest.approx(timedelta(seconds=leg.wall_clock_s), abs=timedelta(seconds=0.5))
 
 
 def test_the_intensity_is_that_of_the_country_with_source_and_year(run):
@@ -127,14 +132,11 @@ def test_every_leaf_that_is_not_there_has_a_reason(run):
     assert without == []
 
 
-def test_the_training_is_not_held_up(run):
-    _, _, _, cost_s, _, _ = run
+def test_the_training_waits_for_nothing_when_it_begins(run):
+    _, _, _, waited, _, _ = run
 
-    # Bounds with room for a busy machine; the usual figures are a tenth of them.
-    assert cost_s["start"] < 0.2
-    assert cost_s["begin"] < 0.1
-    assert cost_s["end"] < 0.5
-    assert cost_s["close"] < 0.6
+    # What the events cost is measured in benchmarks/hold_up.py.
+    assert waited == {"start": 0, "begin": 0}
 
 
 def test_nothing_is_left_running(run):
@@ -186,16 +188,26 @@ missing = {}
 meter.start()
 if seconds:
     ready()  # as a long training is, soon enough
+first = counters()
 meter.begin(0)
 before = counters()
 child = meter._child.pid
 time.sleep(seconds)
 after = counters()
 (leg,) = meter.end(5, 5, missing)
+last = counters()
 meter.close()
-true_j = [end - begin for begin, end in zip(before, after)]
+# What was spent from after the begin to before the end at least, with both at most: true on any machine, however busy.
+true_j = [(two - one, three - zero) for zero, one, two, three in zip(first, before, after, last)]
 print(json.dumps([leg.model_dump(mode="json"), missing, true_j]))
 """
+
+
+def assert_within(found_j, true_j, *, rel=1e-6):
+    """Assert that each of *found_j* lies within its two bounds, give or take *rel* and what counters round to."""
+    assert len(found_j) == len(true_j)
+    for joules, (at_least_j, at_most_j) in zip(found_j, true_j, strict=True):
+        assert at_least_j * (1 - rel) - 0.01 <= joules <= at_most_j * (1 + rel) + 0.01
 
 
 def train(machine, folder, seconds=1.5, **options):
@@ -207,15 +219,28 @@ def test_gpu_energy_is_that_of_the_counters_and_codecarbon_agrees(nvml_machine, 
     host, missing, true_j = train(nvml_machine(2, watts=300), tmp_path)
 
     energies = [device["energy_j"] for device in host["devices"]]
-    assert energies == pytest.approx(true_j, rel=0.01)
+    assert_within(energies, true_j)
     assert [device["device"] for device in host["devices"]] == ["h1.g0", "h1.g1"]
     assert {device["source"] for device in host["devices"]} == {"nvml-counter"}
     for device in host["devices"]:
         assert device["counter_end_j"] - device["counter_begin_j"] == pytest.approx(device["energy_j"])
         assert device["note"] == ""
-    assert host["codecarbon_gpu_j"] == pytest.approx(sum(true_j), rel=0.03)
+    assert host["codecarbon_gpu_j"] == pytest.approx(sum(energies), rel=0.1)
     assert host["sources"]["gpu"] == "measured: NVML energy counters"
     assert not [path for path in missing if "devices" in path]
+
+
+def test_the_counters_are_read_before_the_child_is_waited_for(nvml_machine, tmp_path):
+    # A child that hangs is waited for two seconds: 600 J of these boards, which are not the training's.
+    stop = "import signal; meter._spoken = True; os.kill(child, signal.SIGSTOP); after = counters()"
+    script = TRAIN.replace("after = counters()", stop)
+
+    leg, _, true_j = python(script, tmp_path, 1.0, "{}", env=nvml_machine(1, watts=300).env)
+
+    (device,) = leg["hosts"][0]["devices"]
+    ((at_least_j, at_most_j),) = true_j
+    assert at_most_j - at_least_j > 600
+    assert at_least_j <= device["energy_j"] < at_least_j + 300
 
 
 def test_only_the_gpus_of_the_run_are_counted_and_a_dead_one_elsewhere_does_not_matter(nvml_machine, tmp_path):
@@ -228,7 +253,7 @@ def test_only_the_gpus_of_the_run_are_counted_and_a_dead_one_elsewhere_does_not_
     leg, _, true_j = python(script, tmp_path, 1.5, "{}", env=machine.env)
 
     (host,) = leg["hosts"]
-    assert [device["energy_j"] for device in host["devices"]] == pytest.approx(true_j, rel=0.01)
+    assert_within([device["energy_j"] for device in host["devices"]], true_j)
     assert [device["note"] != "" for device in host["devices"]] == [True, False]
     assert "several processes" in host["devices"][0]["note"]
     # CodeCarbon does not start at all beside a dead GPU: without GPUs it does.
@@ -240,12 +265,11 @@ def test_a_board_without_a_counter_is_measured_by_its_power_and_said_to_be(nvml_
     machine = nvml_machine([Gpu(uuid_of(0), counter=0, watts=200)])
     (machine.folder / "nvidia-smi").unlink()  # without it CodeCarbon sees no GPU, and would call that 0 J
 
-    script = TRAIN.replace("meter.begin(0)", "begun = time.monotonic(); meter.begin(0)")
-    script = script.replace("counters():", "counters():\n    return [200 * time.monotonic()]")
+    script = TRAIN.replace("counters():", "counters():\n    return [200 * time.monotonic()]")
     leg, missing, true_j = python(script, tmp_path, 3.0, "{}", env=machine.env)
 
     (device,) = leg["hosts"][0]["devices"]
-    assert device["energy_j"] == pytest.approx(true_j[0], rel=0.03)
+    assert_within([device["energy_j"]], true_j, rel=0.05)  # samples: they come late on a busy machine
     assert device["source"] == "nvml-power-samples"
     assert leg["hosts"][0]["sources"]["gpu"] == "measured: NVML power, sampled twenty times a second"
     assert "no energy counter" in missing["legs.0.hosts.0.devices.0.counter_begin_j"]
@@ -264,7 +288,8 @@ time.sleep(1)"""
     leg, _, _ = python(script, tmp_path, 2, "{}", machine.folder / "gpus.conf", env=machine.env)
 
     (device,) = leg["hosts"][0]["devices"]
-    assert device["energy_j"] == pytest.approx(300 * leg["wall_clock_s"], rel=0.05)
+    # One interval between two readings, 0.25 s, is estimated from those around it.
+    assert device["energy_j"] == pytest.approx(300 * leg["wall_clock_s"], rel=0.2)
     assert device["source"] == "nvml-counter"
     assert "set back" in device["note"]
 
@@ -282,7 +307,7 @@ def test_a_training_that_was_over_before_codecarbon_started_has_no_cpu_figure_an
 
     assert host["cpu_j"] is None
     assert missing["legs.0.hosts.0.cpu_j"].startswith("not measured: ")
-    assert host["devices"][0]["energy_j"] == pytest.approx(true_j[0], abs=60)  # 0.2 s between two readers
+    assert_within([host["devices"][0]["energy_j"]], true_j)
 
 
 @pytest.fixture
@@ -347,7 +372,7 @@ def test_the_death_of_the_child_costs_cpu_and_ram_only_and_is_said(nvml_machine,
     leg, missing, true_j = python(script, tmp_path, 0.5, "{}", env=nvml_machine(1).env)
 
     (host,) = leg["hosts"]
-    assert host["devices"][0]["energy_j"] == pytest.approx(true_j[0], rel=0.01)
+    assert_within([host["devices"][0]["energy_j"]], true_j)
     assert host["cpu_j"] is None
     assert "measuring process ended" in missing["legs.0.hosts.0.cpu_j"]
     assert leg["status"] == "finished"
@@ -373,7 +398,7 @@ after = counters()
 
     (host,) = leg["hosts"]
     assert leg["status"] == "finished"
-    assert host["devices"][0]["energy_j"] == pytest.approx(true_j[0], rel=0.01)
+    assert_within([host["devices"][0]["energy_j"]], true_j)
     watts = float(re.search(r"(\d+(\.\d+)?) W", host["sources"]["ram"])[1])
     assert host["ram_j"] == pytest.approx(watts * leg["wall_clock_s"] * host["cpu_share"], rel=0.1)
     for part in ("cpu", "ram"):
@@ -389,7 +414,7 @@ def test_what_the_ledger_holds_stands_in_for_a_child_that_died_near_the_end(nvml
     leg, _, true_j = python(script, tmp_path, 4.0, "{}", env=nvml_machine(1).env)
 
     (host,) = leg["hosts"]
-    assert host["devices"][0]["energy_j"] == pytest.approx(true_j[0], rel=0.01)
+    assert_within([host["devices"][0]["energy_j"]], true_j)
     assert host["ram_j"] > 0
 
 
@@ -468,7 +493,7 @@ print(json.dumps([os.waitstatus_to_exitcode(status), leg.step_end, leg.hosts[0].
     assert python(script) == [7, 3, True]
 
 
-def test_a_child_that_hangs_costs_two_seconds_and_is_ended():
+def test_a_child_that_hangs_is_waited_for_seconds_only_and_is_ended():
     import psutil
 
     meter = Meter(Settings())
@@ -481,7 +506,8 @@ def test_a_child_that_hangs_costs_two_seconds_and_is_ended():
     meter.end(1, 1, missing)
     meter.close()
 
-    assert time.monotonic() - begun_s < 3
+    # 0.3 s for its last word, and 2 s for its end, are what is promised.
+    assert time.monotonic() - begun_s < 5 * (0.3 + 2)
     assert not psutil.pid_exists(child)
     assert "did not answer in time" in missing["legs.0.hosts.0.cpu_j"]
 

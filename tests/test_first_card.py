@@ -40,16 +40,26 @@ class Watch(TrainerCallback):
         self.end = time.monotonic()
 
 
+class Clock(TrainerCallback):
+    """The test's own clock, behind ours."""
+
+    def on_train_begin(self, *_, **__):
+        self.begin = time.monotonic()
+
+    def on_train_end(self, *_, **__):
+        self.end = time.monotonic()
+
+
 class Trained:
     """What a finished training left: its card, record and the test's own observations."""
 
     def __init__(self, folder, *, evaluate=True, save=True, ours=None, pause_s=0.0, **changes):
-        self.watch = Watch(pause_s)
+        self.watch, self.behind = Watch(pause_s), Clock()
         self.folder = folder
         self.callback = AutoCardCallback(
             **({"country_iso_code": "FRA"} if ours is None else ours), measure_power_secs=1
         )
-        self.trainer = training.trainer(folder, callbacks=[self.watch, self.callback], **changes)
+        self.trainer = training.trainer(folder, callbacks=[self.watch, self.callback, self.behind], **changes)
         self.trainer.train()
         if save:
             self.trainer.save_model()
@@ -158,9 +168,10 @@ def test_adapter_settings_are_those_on_disk(adapter):
 
 def test_wall_clock_is_that_of_the_tests_own_clock(adapter, full):
     for run in (adapter, full):
-        seconds = run.watch.end - run.watch.begin
+        # One clock stands before ours, one behind: between the two there is no doubt, on a busy machine either.
+        at_least_s, at_most_s = run.watch.end - run.behind.begin, run.behind.end - run.watch.begin
 
-        assert run.record["time"]["wall_clock_s"] == pytest.approx(seconds, abs=0.2)
+        assert at_least_s <= run.record["time"]["wall_clock_s"] <= at_most_s
 
 
 def test_results_are_those_that_evaluate_returned(adapter):

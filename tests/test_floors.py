@@ -21,13 +21,13 @@ PACKAGE = Path(autocard.__file__).parent
 FLOORS = {
     1: ["_version", "errors", "guard", "files", "settings", "units", "record"],
     2: ["energy", "card", "schema"],
-    3: ["capture", "job", "draft", "hub", "book", "session", "doctor", "cli"],
+    3: ["capture", "job", "draft", "hub", "reconcile", "book", "meeting", "crew", "session", "doctor", "cli"],
     4: ["callback", "__init__", "__main__"],
 }
 """design.md's floors; `session` and `draft` hold what the callback only names."""
 
 HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets", "codecarbon", "pandas", "pynvml"}
-CORE = ["record", "units", "settings", "files", "guard", "errors", "job", "draft", "book", "card", "cli"]
+CORE = ["record", "units", "settings", "files", "guard", "errors", "job", "draft", "book", "card", "reconcile", "cli"]
 
 
 def floor_of(room: str) -> int:
@@ -136,9 +136,11 @@ COUNTS = {
     ),
     *("parameters_total", "parameters_trainable", "tokens", "flops", "rows", "vocabulary_count", "max_length"),
     *("longest_input", "count", "nodes", "gpus_allocated", "cpu_count", "cpu_count_node", "world_size"),
+    *("nodes_allocated", "tasks", "restarts", "launcher_restarts"),
+    *("processes", "processes_reporting"),
     *("nodes_expected", "nodes_reporting", "seed", "schema_version", "flops_estimate", "parallelism"),
 }
-RATIOS = {"cpu_share", "pue", "value", "train_loss", "probability", "peak_share"}
+RATIOS = {"cpu_share", "pue", "value", "train_loss", "probability", "peak_share", "ratio"}
 """Without a unit by their nature; what a metric's value counts, the metric says."""
 
 

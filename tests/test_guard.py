@@ -75,7 +75,7 @@ def test_work_that_hangs_is_cut_off_at_the_deadline(no_hidden_failures):
 
     result = guard.guarded("model", missing, never.wait, budget(0.2))
 
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 5
     assert result is None
     assert "took longer than 0.2 s" in missing["model"]
     assert isinstance(no_hidden_failures[0][1], guard.DeadlineError)

@@ -368,7 +368,7 @@ def test_a_slow_hub_answers_late(hub, api):
 
     api.model_info("me/x")
 
-    assert 0.3 <= time.monotonic() - started < 5
+    assert time.monotonic() - started >= 0.3
 
 
 def test_processes_that_a_test_starts_speak_to_the_same_hub(hub):

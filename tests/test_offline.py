@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -50,7 +49,6 @@ def test_without_a_network_training_does_not_wait_and_no_grid_is_made_up(way, tm
         env |= {f"{scheme}_proxy": f"http://{NOWHERE}:9" for scheme in ("http", "https", "HTTP", "HTTPS", "all")}
     folder = tmp_path / "out"
 
-    begun_s = time.monotonic()
     done = subprocess.run(
         [*command, sys.executable, "-W", "ignore", str(SCRIPT), str(folder), serves],
         env=env,
@@ -59,14 +57,12 @@ def test_without_a_network_training_does_not_wait_and_no_grid_is_made_up(way, tm
         timeout=120,
         check=False,
     )
-    took_s = time.monotonic() - begun_s
 
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    # CodeCarbon itself waits 4 to 23 seconds here; ours are tens of milliseconds, on a machine that is free.
-    assert told["held_s"]["begin"] < 2
-    assert told["held_s"]["end"] < 2
-    assert took_s < 60
+    # CodeCarbon itself waits 4 to 23 seconds here. Ours does not wait at the begin, and 2 s are promised for the end.
+    assert told["waited"] == {"begin": 0}
+    assert told["held_s"]["end"] < 5 * 2
     assert (told["asked"], told["reached"]) == ([], [])
     known = json.loads((folder / "autocard.json").read_text())
     assert known["energy"]["total_kwh"] > 0

@@ -61,6 +61,17 @@ def test_nothing_given_is_nothing_claimed(tmp_path):
     assert settings.measure_power_secs == 15
 
 
+@pytest.mark.parametrize("given", ["Git.Example.org, code.example", ("git.example.org", "CODE.example")])
+def test_remote_hosts_are_understood_from_a_text_and_from_a_list(tmp_path, given):
+    (tmp_path / "pyproject.toml").write_text("[tool.autocard]\nremote_hosts = ['weaker.example']\n")
+
+    by_argument = resolve({"remote_hosts": given}, {}, tmp_path)
+    by_file = resolve({}, {}, tmp_path)
+
+    assert by_argument.remote_hosts == ("git.example.org", "code.example")
+    assert by_file.remote_hosts == ("weaker.example",)
+
+
 def test_two_letters_of_a_country_are_understood(tmp_path):
     assert resolve({"country_iso_code": "ch"}, {}, tmp_path).country_iso_code == "CHE"
 
@@ -84,6 +95,12 @@ def test_two_letters_of_a_country_are_understood(tmp_path):
         ({"region": "California"}, "without a country"),
         ({"geolocate": "perhaps"}, "neither true nor false"),
         ({"node_meter_unit": "parsec"}, "no unit of energy that is known here: J, mJ, uJ, kJ, Wh, kWh"),
+        (
+            {"remote_hosts": "https://git.example.org"},
+            "remote_hosts .*no name of a host. Give one such as git.example",
+        ),
+        ({"remote_hosts": ["git.example.org/group"]}, "is no name of a host"),
+        ({"remote_hosts": 7}, "is not a list of host names"),
         ({"contry": "FRA"}, "no such argument: contry"),
     ],
 )

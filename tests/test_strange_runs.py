@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 
 import pytest
@@ -153,6 +155,63 @@ def test_an_adapter_that_was_merged_is_not_called_one(tmp_path):
     assert "A LoRA adapter" not in card
     assert "with a LoRA adapter that was merged into the saved weights" in card
     assert "PeftModel" not in card
+
+
+def scores_of(model):
+    model.eval()
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([[5, 6, 7, 8]])).logits
+
+
+def shown(card):
+    """Return the program that a card shows; None: it shows none."""
+    found = re.search(r"```python\n(.*?)\n```", card.read_text(), re.DOTALL)
+    return None if found is None else found[1]
+
+
+def test_no_code_is_shown_where_an_earlier_runs_adapter_would_be_put_on_the_merged_weights(tmp_path, monkeypatch):
+    from transformers import AutoModelForSequenceClassification
+
+    earlier = training.trainer(tmp_path, learning_rate=0.05)
+    earlier.train()
+    earlier.save_model()
+    long_ago = time.time() - 3600
+    for file in tmp_path.iterdir():
+        os.utime(file, (long_ago, long_ago))
+    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)])
+    trainer.train()
+    merged = trainer.model.merge_and_unload()
+    merged.save_pretrained(tmp_path)
+    trainer.evaluate()
+
+    known = record(tmp_path)["model"]
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert not torch.allclose(scores_of(plain), scores_of(merged), atol=1e-6)  # what the code would have given
+    assert shown(tmp_path / "README.md") is None
+    assert (known["adapters_merged"], known["base_model_relation"]) == (True, "finetune")
+    assert known["saved_bytes"] == (tmp_path / "model.safetensors").stat().st_size
+
+    (tmp_path / "adapter_config.json").unlink()
+    trainer.evaluate()
+
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    exec(shown(tmp_path / "README.md"), namespace)  # noqa: S102 - as a reader of the card does
+    assert torch.allclose(scores_of(namespace["model"]), scores_of(merged), atol=1e-6)
+
+
+def test_a_folder_with_an_adapter_and_merged_weights_of_one_run_is_an_adapter_of_its_own_size(tmp_path):
+    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)])
+    trainer.train()
+    trainer.save_model()
+    trainer.model.merge_and_unload().save_pretrained(tmp_path)
+
+    trainer.evaluate()
+
+    known = record(tmp_path)["model"]
+    assert (known["adapters_merged"], known["base_model_relation"], known["library_name"]) == (False, "adapter", "peft")
+    assert known["saved_bytes"] == (tmp_path / "adapter_model.safetensors").stat().st_size
+    assert "PeftModel.from_pretrained(base" in shown(tmp_path / "README.md")
 
 
 def test_one_callback_in_two_trainers_keeps_their_runs_apart(tmp_path):

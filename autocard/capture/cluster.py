@@ -7,39 +7,58 @@ told: the rest of it names machines.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from autocard.capture import Seen
+from autocard.capture import Seen, allocation
 from autocard.capture.unwrap import without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 from autocard.record import Job
 
-_MANAGERS = {
-    "SLURM_JOB_ID": "slurm",
-    "PBS_JOBID": "pbs",
-    "LSB_JOBID": "lsf",
-    "JOB_ID": "sge",
-    "KUBERNETES_SERVICE_HOST": "kubernetes",
-}
-"""Variable that a workload manager sets in every job → its name."""
 
-_NUMBER = re.compile(r"\d+")
+@dataclass(frozen=True)
+class Launcher:
+    """What starts processes, and the variables that it gives to each."""
+
+    name: str
+    marks: tuple[str, ...]
+    """All of them are set in its processes, and nothing else sets them all."""
+    nodes: tuple[str, ...] = ()
+    """Count its nodes; the first that is there holds."""
+    of_a_node: tuple[str, ...] = ()
+    """Count its processes on this node."""
+
+
+_ELASTIC = {"nodes": ("GROUP_WORLD_SIZE",), "of_a_node": ("LOCAL_WORLD_SIZE",)}
+"""accelerate and torchrun start processes with the same agent."""
+
+LAUNCHERS = (
+    # transformers sets some variables of accelerate's, and these not.
+    Launcher("accelerate launch", ("ACCELERATE_DYNAMO_USE_FULLGRAPH",), **_ELASTIC),
+    Launcher("accelerate launch", ("ACCELERATE_CONFIG_DS_FIELDS",), **_ELASTIC),
+    Launcher("deepspeed", ("CROSS_RANK", "CROSS_SIZE", "LOCAL_SIZE"), ("CROSS_SIZE",), ("LOCAL_SIZE",)),
+    Launcher("torchrun", ("TORCHELASTIC_RUN_ID",), **_ELASTIC),
+    Launcher("jsrun", ("JSM_NAMESPACE_SIZE",), of_a_node=("JSM_NAMESPACE_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")),
+    Launcher("mpirun (Open MPI)", ("OMPI_COMM_WORLD_SIZE",), of_a_node=("OMPI_COMM_WORLD_LOCAL_SIZE",)),
+    Launcher("mpirun (MVAPICH)", ("MV2_COMM_WORLD_SIZE",), of_a_node=("MV2_COMM_WORLD_LOCAL_SIZE",)),
+    Launcher("mpiexec (PALS)", ("PALS_RANKID",), of_a_node=("PALS_LOCAL_SIZE", "PMI_LOCAL_SIZE")),
+    # Not by PMI_SIZE: srun sets that too.
+    Launcher("mpiexec (MPICH or Intel MPI)", ("MPI_LOCALNRANKS",), of_a_node=("MPI_LOCALNRANKS",)),
+    Launcher("flux run", ("FLUX_TASK_RANK",), ("FLUX_JOB_NNODES",)),
+)
+"""The nearest to the process first: mpirun and torchrun may be started by srun themselves, and leave its variables."""
+
+_SRUN = Launcher("srun", ("SLURM_STEP_ID", "SLURM_PROCID"), ("SLURM_STEP_NUM_NODES", "SLURM_NNODES"))
+"""Under all others; inside of a step SLURM_NNODES is the step's, too."""
 
 
 def capture(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os.environ) -> Job:
     """Return what is known of the job when training begins."""
-    facts: dict[str, Any] = {"nodes_reporting": 1}
+    facts: dict[str, Any] = {"nodes_reporting": 1, "processes_reporting": 1}  # who else is heard, the end says
     with guard("job.workload_manager", missing):
-        variable = _manager(environ)
-        if variable is None:
-            msg = "the environment shows no workload manager"
-            missing["job.job_id"] = msg
-            raise UnavailableError(msg)
-        facts["workload_manager"] = _MANAGERS[variable]
-        facts["job_id"] = _job_id(environ[variable], variable, missing)
+        facts |= allocation.facts(environ, missing)
     with guard("job.world_size", missing):
         facts["world_size"] = int(seen.args.world_size)
     with guard("job.distributed", missing):
@@ -47,7 +66,11 @@ def capture(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os
     with guard("job.parallelism", missing):
         facts["parallelism"] = _parallelism(seen, facts.get("distributed") or "none")
     with guard("job.nodes_expected", missing):
-        facts["nodes_expected"] = _nodes(int(seen.args.world_size), environ)
+        facts["nodes_expected"] = nodes(environ, int(seen.args.world_size))
+    with guard("job.launcher", missing):
+        facts["launcher"] = launcher(environ, int(seen.args.world_size))
+    with guard("job.launcher_restarts", missing):
+        facts["launcher_restarts"] = _launcher_restarts(environ)
     return Job(**facts)
 
 
@@ -56,57 +79,79 @@ def identity(environ: Mapping[str, str] = os.environ) -> str | None:
 
     A job that is requeued keeps it. A pod of Kubernetes has no such thing in its environment.
     """
-    variable = _manager(environ)
-    if variable is None or _MANAGERS[variable] == "kubernetes":
+    manager = allocation.manager(environ)
+    if manager is None or manager.name == "kubernetes":
         return None
-    return " ".join([_MANAGERS[variable], environ.get("SLURM_CLUSTER_NAME", ""), environ[variable]])
+    said = [manager.name, environ.get("SLURM_CLUSTER_NAME", ""), environ[manager.job]]
+    if manager.one_number_for_all:
+        said += [environ.get(variable, "") for variable in manager.array_task]
+    return " ".join(said)
 
 
 def manager(environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
     """Return the workload manager that the environment shows, and the number of its job."""
-    variable = _manager(environ)
-    if variable is None:
+    found = allocation.manager(environ)
+    if found is None:
         return None, None
-    return _MANAGERS[variable], _job_id(environ[variable], variable, {})
+    try:
+        return found.name, allocation.job_id(environ)
+    except UnavailableError:
+        return found.name, None
 
 
-def _manager(environ: Mapping[str, str]) -> str | None:
-    for variable in _MANAGERS:
-        # Grid Engine's JOB_ID is too common a name to be believed alone.
-        if environ.get(variable) and (variable != "JOB_ID" or environ.get("SGE_ROOT")):
-            return variable
-    return None
+def launcher(environ: Mapping[str, str], world_size: int) -> str:
+    """Return what started the training processes.
+
+    Raises:
+        UnavailableError: their variables do not say that for certain.
+    """
+    found = next(iter(_launchers(environ)), None)
+    # A shell that srun gave to a person looks like a program that srun started, and so do the programs in it.
+    if found is None or (found is _SRUN and (allocation.number(environ, "SLURM_STEP_NUM_TASKS") or world_size) <= 1):
+        msg = "the environment does not show for certain what started the training"
+        raise UnavailableError(msg)
+    return found.name
 
 
-def _job_id(value: str, variable: str, missing: dict[str, str]) -> str | None:
-    number = _NUMBER.match(value)
-    if variable == "KUBERNETES_SERVICE_HOST" or number is None:
-        missing["job.job_id"] = "the workload manager gives its jobs no number"
-        return None
-    return number[0]
+def _launchers(environ: Mapping[str, str]) -> list[Launcher]:
+    """Return those whose variables are there, the nearest to the process first."""
+    found = [one for one in LAUNCHERS if all(environ.get(mark) for mark in one.marks)]
+    return [*found, _SRUN] if allocation.in_step(environ) and environ.get("SLURM_PROCID") else found
 
 
-def _nodes(world_size: int, environ: Mapping[str, str]) -> int:
-    """Return the nodes of the launcher's plan: torchrun's figure, processes / those of a node, or Slurm's."""
+def _launcher_restarts(environ: Mapping[str, str]) -> int:
+    value = environ.get("TORCHELASTIC_RESTART_COUNT", "")
+    if not (value.isascii() and value.isdigit()):
+        msg = "the environment shows no launcher that counts this"
+        raise UnavailableError(msg)
+    return int(value)
+
+
+def nodes(environ: Mapping[str, str], world_size: int) -> int:
+    """Return the nodes that the training's processes are spread over, by the launcher's plan.
+
+    That is the launcher's own figure, or *world_size* over the processes of a node. The nodes of the job are not asked
+    unless it has only one: torchrun that was started without srun trains on one node of however many there are.
+
+    Raises:
+        UnavailableError: the launcher does not say.
+    """
     if world_size <= 1:
-        return 1  # a job may hold more nodes than the training uses
-    for variable in ("GROUP_WORLD_SIZE", "NNODES"):
-        number = _whole(environ, variable)
-        if number:
-            return min(number, world_size)
-    of_a_node = _whole(environ, "LOCAL_WORLD_SIZE")
-    if of_a_node:
-        return -(-world_size // of_a_node)
-    slurm = _whole(environ, "SLURM_NNODES") or _whole(environ, "SLURM_JOB_NUM_NODES")
-    if slurm:
-        return min(slurm, world_size)
+        return 1
+    # At last by torch's own name for the processes of a node, which Ray and others set, too.
+    for one in (*_launchers(environ), Launcher("", (), of_a_node=("LOCAL_WORLD_SIZE",))):
+        planned, of_a_node = allocation.first(environ, one.nodes), allocation.first(environ, one.of_a_node)
+        if planned:
+            return min(planned, world_size)
+        if of_a_node:
+            return -(-world_size // of_a_node)
+    pods = allocation.number(environ, "PET_NNODES") if environ.get("KUBERNETES_SERVICE_HOST") else None
+    if pods:
+        return min(pods, world_size)  # Kubeflow's, in pods that start Python without torchrun
+    if allocation.first(environ, ("SLURM_JOB_NUM_NODES", "SLURM_NNODES")) == 1:
+        return 1
     msg = "the launcher does not say how many nodes there are"
     raise UnavailableError(msg)
-
-
-def _whole(environ: Mapping[str, str], variable: str) -> int:
-    value = environ.get(variable, "")
-    return int(value) if value.isascii() and value.isdigit() else 0
 
 
 def _distributed(seen: Seen) -> str:

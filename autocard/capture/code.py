@@ -1,7 +1,7 @@
 """Which code ran: the git commit of the main script's folder.
 
 Git is asked by its own program, briefly, without locks, hooks or helpers. A remote is told without user name, password
-or token, and only where its host is one that the public knows.
+or token, and only where its host is one that the public knows, or one that the user allows (`remote_hosts`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,7 +37,7 @@ class SlowGitError(UnavailableError):
     """Git took too long; the file system may be slow, or the repository huge."""
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> Code:  # noqa: ARG001 - the signature of every capture
+def capture(seen: Seen, missing: dict[str, str]) -> Code:
     """Return commit, state, remote and script of the code that runs."""
     script, why = _script()
     if script is None:
@@ -60,7 +61,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Code:  # noqa: ARG001 - the 
     with guard("code.dirty", missing):
         facts["dirty"] = _dirty(top, script)
     with guard("code.remote", missing):
-        facts["remote"] = _remote(top)
+        facts["remote"] = _remote(top, seen.settings.remote_hosts)
     with guard("code.note", missing):
         facts["note"] = _submodules(top)
     return Code(**facts)
@@ -129,7 +130,7 @@ def _submodules(top: Path) -> str:
     return f"{count} submodule{'s' if count > 1 else ''}, whose own changes were not looked for"
 
 
-def _remote(top: Path) -> str:
+def _remote(top: Path, allowed: Collection[str]) -> str:
     try:
         # Not `remote get-url`: that applies insteadOf, where people keep tokens.
         names = _git(top, "config", "--local", "--get-regexp", r"^remote\..*\.url$")
@@ -139,15 +140,19 @@ def _remote(top: Path) -> str:
         msg = "the repository has no remote"
         raise UnavailableError(msg) from exc
     urls = dict(line.split(" ", 1) for line in names.splitlines() if " " in line)
-    found = public_url(urls.get("remote.origin.url") or next(iter(urls.values()), ""))
+    found = public_url(urls.get("remote.origin.url") or next(iter(urls.values()), ""), allowed)
     if found is None:
-        msg = "the remote is not at one of the public hosts, so it is not told"
+        msg = "the remote is not at one of the public hosts, nor at one of remote_hosts, so it is not told"
         raise UnavailableError(msg)
     return found
 
 
-def public_url(remote: str) -> str | None:
-    """Return *remote* as an https address without credentials, or None where its host is not a public one.
+def public_url(remote: str, allowed: Collection[str] = ()) -> str | None:
+    """Return *remote* as an https address without credentials or port; None: its host is not to be named.
+
+    Args:
+        remote: as git has it.
+        allowed: hosts that may be named besides the public ones, in lower case.
 
     >>> public_url("https://user:secret@github.com/owner/name.git?token=x")
     'https://github.com/owner/name'
@@ -155,6 +160,8 @@ def public_url(remote: str) -> str | None:
     'https://github.com/owner/name'
     >>> public_url("/home/user/name.git") is None
     True
+    >>> public_url("ssh://git@git.example.org:2222/group/name.git", ["git.example.org"])
+    'https://git.example.org/group/name'
     """
     remote = remote.strip()
     if "://" in remote:
@@ -171,7 +178,7 @@ def public_url(remote: str) -> str | None:
             return None
         host, path = short["host"].lower(), short["path"]
     path = path.strip("/").removesuffix(".git")
-    if host not in PUBLIC_HOSTS or not _REPOSITORY.fullmatch(path) or {".", ".."} & set(path.split("/")):
+    if host not in {*PUBLIC_HOSTS, *allowed} or not _REPOSITORY.fullmatch(path) or {".", ".."} & set(path.split("/")):
         return None
     return f"https://{host}/{path}"
 

@@ -13,11 +13,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autocard.capture import Seen
+from autocard.capture import Seen, cluster, granted
 from autocard.energy import nvml, share, visible
 from autocard.errors import UnavailableError
 from autocard.record import Gpu, Hardware
@@ -40,22 +40,27 @@ class Accelerators:
 
 
 def accelerators(args: Any, model: Any = None, environ: Mapping[str, str] = os.environ) -> Accelerators:
-    """Return which accelerators a run with *args* (`TrainingArguments`) uses on this host.
+    """Return which accelerators a run with *args* (`TrainingArguments`) uses on this host, as far as one process knows.
 
     One process uses the devices that the Trainer spreads over: all of `n_gpu`, or those of the model's device map. With
     several processes on a host, each has one, and their local ranks are the ordinals.
     """
+    own, local = own_accelerators(args, model), environ.get("LOCAL_WORLD_SIZE", "")
+    if not own.uses_gpu or not (local.isdigit() and int(local) > 1):
+        return own
+    return replace(own, ordinals=list(range(int(local))))
+
+
+def own_accelerators(args: Any, model: Any = None) -> Accelerators:
+    """Return which accelerators this process uses: with several processes on a host, each has its own."""
     device = getattr(args, "device", None)
     kind = getattr(device, "type", None)
     if kind is None:
         return Accelerators(uses_gpu=None)
     if kind == "cpu":
         return Accelerators(uses_gpu=False, device_type=kind)
-    local = environ.get("LOCAL_WORLD_SIZE", "")
     mapped = _device_map(model)
-    if local.isdigit() and int(local) > 1:
-        ordinals = list(range(int(local)))
-    elif mapped:
+    if mapped:
         ordinals = mapped
     elif getattr(args, "n_gpu", 0) > 1:
         ordinals = list(range(args.n_gpu))
@@ -92,13 +97,13 @@ def capture(seen: Seen, missing: MutableMapping[str, str]) -> Hardware:
         # A driver says nothing of a run that uses no GPU.
         for leaf in ("driver_version", "cuda_driver_version", "cuda_runtime_version"):
             missing[f"hardware.{leaf}"] = missing.get("hardware.gpus", NO_GPU)
-    nodes = nodes_of(os.environ)
-    if nodes > 1:
+    nodes = ask("nodes", lambda: cluster.nodes(os.environ, int(getattr(seen.args, "world_size", 1))))
+    if nodes is None or nodes > 1:
         missing["hardware.gpus"] = "those of one node are named; the other nodes have not been asked"
     return Hardware(
         nodes=nodes,
         gpus=gpus,
-        gpus_allocated=ask("gpus_allocated", lambda: _allocated(os.environ)),
+        gpus_allocated=ask("gpus_allocated", lambda: granted.count(os.environ)),
         cpu_model=ask("cpu_model", cpu_model),
         cpu_count=share.usable_cpus(),
         cpu_count_node=os.cpu_count(),
@@ -126,6 +131,21 @@ def peaks(seen: Seen, missing: MutableMapping[str, str]) -> tuple[dict[str, int]
 
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return memory, resident if sys.platform == "darwin" else resident * KIB  # macOS counts bytes, Linux kibibytes
+
+
+def own_peaks(args: Any, model: Any) -> dict[str, int]:
+    """Return UUID → the most memory that torch held on it (bytes), for the GPUs that this process uses.
+
+    Raises:
+        UnavailableError: the GPUs cannot be told.
+    """
+    used, cuda = own_accelerators(args, model), getattr(sys.modules.get("torch"), "cuda", None)
+    if used.device_type != "cuda" or cuda is None or not cuda.is_initialized():
+        return {}
+    return {
+        visible.devices(ordinals=[ordinal], device_type="cuda")[0].uuid: int(cuda.max_memory_allocated(ordinal))
+        for ordinal in used.ordinals or ()
+    }
 
 
 def _gpus(used: Accelerators) -> list[Gpu]:
@@ -163,55 +183,6 @@ def _from_torch(used: Accelerators) -> list[Gpu]:
     about = [kind.get_device_properties(ordinal) for ordinal in ordinals]
     groups = Counter((str(one.name), getattr(one, "total_memory", None)) for one in about)
     return [Gpu(name=name, count=count, memory_bytes=memory) for (name, memory), count in groups.items()]
-
-
-def nodes_of(environ: Mapping[str, str]) -> int:
-    """Return the number of hosts, as the launcher's variables say; 1 where there is no launcher.
-
-    torchrun: GROUP_WORLD_SIZE, or WORLD_SIZE / LOCAL_WORLD_SIZE; Slurm: SLURM_NNODES (SLURM_JOB_NUM_NODES), where srun
-    started this process (SLURM_STEP_ID, SLURM_PROCID): a job's variables alone do not say that all its nodes train.
-    """
-    numbers = {name: int(value) for name, value in environ.items() if name in _COUNTS and value.isdigit()}
-    if numbers.get("GROUP_WORLD_SIZE"):
-        return numbers["GROUP_WORLD_SIZE"]
-    if numbers.get("WORLD_SIZE") and numbers.get("LOCAL_WORLD_SIZE"):
-        return max(numbers["WORLD_SIZE"] // numbers["LOCAL_WORLD_SIZE"], 1)
-    if numbers.get("WORLD_SIZE", 1) > 1 and numbers.get("SLURM_NNODES"):
-        return numbers["SLURM_NNODES"]
-    return 1
-
-
-_COUNTS = {"GROUP_WORLD_SIZE", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_NNODES"}
-
-
-def _allocated(environ: Mapping[str, str]) -> int:
-    """Return the GPUs that the workload manager gave to the job.
-
-    Raises:
-        UnavailableError: there is none, or it does not say.
-    """
-    if "SLURM_JOB_ID" not in environ:
-        msg = "no workload manager"
-        raise UnavailableError(msg)
-    on_node = len(re.findall(r"\d+", _expanded(environ.get("SLURM_JOB_GPUS", ""))))
-    nodes = environ.get("SLURM_JOB_NUM_NODES", environ.get("SLURM_NNODES", "1"))
-    if environ.get("SLURM_GPUS", "").isdigit():
-        return int(environ["SLURM_GPUS"])
-    per_node = environ.get("SLURM_GPUS_ON_NODE", "")
-    count = int(per_node) if per_node.isdigit() else on_node
-    if not count or not nodes.isdigit():
-        msg = "Slurm's variables do not say how many GPUs the job was given"
-        raise UnavailableError(msg)
-    return count * int(nodes)
-
-
-def _expanded(ranges: str) -> str:
-    """Return Slurm's list of numbers with its ranges written out: 0-2,5 → 0,1,2,5."""
-    return re.sub(
-        r"(\d+)-(\d+)",
-        lambda match: ",".join(str(number) for number in range(int(match[1]), int(match[2]) + 1)),
-        ranges,
-    )
 
 
 def cpu_model(info: Path = Path("/proc/cpuinfo")) -> str:

@@ -49,7 +49,9 @@ def capture(seen: Seen, missing: dict[str, str]) -> Preprocessing:
     with guard(f"{path}.max_length", missing):
         facts["max_length"] = _max_length(seen, tokenizer, facts.get("longest_input"))
     with guard(f"{path}.padding_side", missing):
-        facts["padding_side"] = _padding_side(tokenizer)
+        facts["padding_side"] = _side_of(tokenizer, "padding_side", "pads")
+    with guard(f"{path}.truncation_side", missing):
+        facts["truncation_side"] = _side_of(tokenizer, "truncation_side", "cuts")
     with guard(f"{path}.packing", missing):
         facts["packing"] = _packing(seen, facts.get("collator"))
     with guard(f"{path}.padding", missing):
@@ -91,10 +93,10 @@ def _vocabulary(tokenizer: Any) -> int:
     return len(tokenizer)
 
 
-def _padding_side(tokenizer: Any) -> str:
-    side = getattr(tokenizer, "padding_side", None)
+def _side_of(tokenizer: Any, setting: str, does: str) -> str:
+    side = getattr(tokenizer, setting, None)
     if side not in {"left", "right"}:
-        msg = "there is no tokenizer that pads"
+        msg = f"there is no tokenizer that {does}"
         raise UnavailableError(msg)
     return str(side)
 

@@ -8,9 +8,16 @@ from pathlib import Path
 
 from autocard.errors import UnavailableError
 
-_WEIGHTS = re.compile(r"(?:adapter_)?(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?P<kind>safetensors|bin)")
+_WEIGHTS = re.compile(r"(?P<adapter>adapter_)?(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?P<kind>safetensors|bin)")
+ADAPTER_CONFIG = "adapter_config.json"
+WHOLE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+"""Whole weights, in one piece or several (transformers, utils/__init__.py)."""
+ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
+"""An adapter's weights (peft, utils/constants.py)."""
 _FILES = (
-    *("config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"),
+    *WHOLE,
+    *ADAPTERS,
+    *("config.json", ADAPTER_CONFIG, "tokenizer.json", "tokenizer_config.json", "generation_config.json"),
     *("chat_template.jinja", "preprocessor_config.json", "processor_config.json", "modules.json"),
     "config_sentence_transformers.json",
 )
@@ -21,9 +28,10 @@ def saved_bytes(folder: str | os.PathLike[str], since_s: float | None = None) ->
     """Return the bytes of the weights that lie directly in *folder*, or None where there are none.
 
     Files older than *since_s* (seconds since the epoch) are those of an earlier run and are not counted. Where both
-    formats lie there, the safetensors count.
+    formats lie there, the safetensors count; where an adapter lies beside whole weights, the adapter alone does, which
+    is what such a folder is taken for.
     """
-    sizes = {"safetensors": 0, "bin": 0}
+    sizes = {(adapter, kind): 0 for adapter in (True, False) for kind in ("safetensors", "bin")}
     place = Path(folder)
     if not place.is_dir():
         return None
@@ -33,8 +41,8 @@ def saved_bytes(folder: str | os.PathLike[str], since_s: float | None = None) ->
             continue
         status = file.stat()
         if since_s is None or status.st_mtime >= since_s:
-            sizes[kind["kind"]] += status.st_size
-    return sizes["safetensors"] or sizes["bin"] or None
+            sizes[kind["adapter"] is not None, kind["kind"]] += status.st_size
+    return next((size for size in sizes.values() if size), None)
 
 
 def checkpoint_bytes(folder: str | os.PathLike[str], since_s: float | None = None) -> int:
@@ -54,12 +62,17 @@ def checkpoint_bytes(folder: str | os.PathLike[str], since_s: float | None = Non
 
 
 def saved_files(folder: str | os.PathLike[str], since_s: float | None = None) -> list[str]:
-    """Return the names of the files directly in *folder* that loading the model needs, those of this run only."""
+    """Return the names of the files directly in *folder* that loading the model reads, those of this run only.
+
+    With one exception: an adapter's configuration is named whatever its age. transformers follows it even where it was
+    left behind by an earlier run, and puts that run's adapter on the weights that it loads.
+    """
     place = Path(folder)
     if not place.is_dir():
         return []
     return sorted(
         name
         for name in _FILES
-        if (file := place / name).is_file() and (since_s is None or file.stat().st_mtime >= since_s)
+        if (file := place / name).is_file()
+        and (since_s is None or name == ADAPTER_CONFIG or file.stat().st_mtime >= since_s)
     )

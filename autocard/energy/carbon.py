@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from autocard.energy import ending, ledger, legs, node, where
+from autocard.energy import ending, hosts, ledger, legs, node, where
 from autocard.energy.boards import Boards
 from autocard.energy.engine import About, Engine
 from autocard.energy.scribe import Scribe
@@ -58,6 +58,7 @@ class Service:
         self._node = node.Reader(None if meter is None else node.NodeMeter(Path(meter[0]), *meter[1:]))
         self._boards: Boards | None = None
         self._engine: Engine | None = None
+        self._other_boards = False
         self._engine_reason: str | None = None
         self._about: About | None = None
         self._intensity: dict[str, Any] = {"reason": "not looked up: training was over before that"}
@@ -82,8 +83,9 @@ class Service:
         """Look up the carbon intensity and start CodeCarbon; say how that went. In a thread: it takes seconds."""
         looking = where.LookUp(self._order["place"])
         try:
-            engine = Engine(self._order["gpu_ids"], self._order["cpu_power_w"], self._order["ram_power_w"])
+            engine = self._open_engine()
             self._about = engine.about()
+            engine.has_gpu = engine.has_gpu and not self._other_boards
             self._engine = engine
         except UnavailableError as exc:
             self._engine_reason = str(exc)
@@ -92,6 +94,16 @@ class Service:
         commands.put({"do": "ready"})
         self._intensity = looking.result()
         self._say({"what": "ready", "intensity": self._intensity})
+
+    def _open_engine(self) -> Engine:
+        """Start CodeCarbon.
+
+        Raises:
+            UnavailableError: it does not work here, or another process of the host does this.
+        """
+        if not self._order["whole"]:
+            raise UnavailableError(hosts.OTHER)
+        return Engine(self._order["gpu_ids"], self._order["cpu_power_w"], self._order["ram_power_w"])
 
     def serve(self, commands: _Commands) -> None:
         """Do what the commands say until there is nobody left to serve."""
@@ -148,15 +160,16 @@ class Service:
         if self._watch is not None:
             self._watch.step = command["left_at"] if command["left_at"] is not None else self._watch.step
             self._break_off(asked=True, least_s=ANEW_S)
-        self._scribe.belongs(command["run_id"])
+        self._scribe.belongs(command["run_id"], command.get("team") or {})
         watch = self._watch = self._last = Watch(command)
         self._fresh = self._told = None
         if set(watch.uuids) != set(self._order["uuids"]):
             # CUDA was set up after this process was started, and has other boards than the variables promised.
             self._order = {**self._order, "uuids": watch.uuids}
             self._open_boards(watch.uuids)
+            self._other_boards = True  # what CodeCarbon watches are not these boards
             if self._engine is not None:
-                self._engine.has_gpu = False  # what CodeCarbon watches are not these boards
+                self._engine.has_gpu = False
         if self._boards is not None:
             self._boards.tick(time.monotonic())  # or no reading lies behind the moment that is asked for
             watch.boards_begin = self._boards.at(watch.read_s)
@@ -223,7 +236,7 @@ class Service:
         """
         self._measure()
         window = self._note(watch, status, at_s, unseen=unseen)[1]
-        self._write(watch, shared=True)
+        self._write(watch, shared=True, last=True)
         self._watch = None
         self._scribe.close()
         self._measure()  # the first reading of what comes after
@@ -243,7 +256,7 @@ class Service:
         if asked and watch.idle(now_s, least_s) and self._fresh is not None:
             leg = self._fresh.leg.model_copy(update={"status": "interrupted", "step_end": watch.step})
             self._scribe.entry = self._fresh.model_copy(update={"status": "interrupted", "leg": leg})
-            self._write(watch, shared=True)
+            self._write(watch, shared=True, last=True)
             self._watch = None
             self._scribe.close()
             return
@@ -257,6 +270,8 @@ class Service:
         setup_j, words = self._around.setup(watch)
         if setup_j is None and self._engine is None:
             words = self._engine_reason or "CodeCarbon had not started"
+        if not self._order["whole"]:
+            words = hosts.LATE
         node_used = Used(reason=self._node.reason) if self._node.reason else watch.node.between(watch.begin_s, at_s)
         window = replace(window, setup_j=setup_j, setup_source=words, node=node_used, node_name=self._node.name)
         devices, reasons = watch.devices(window)
@@ -275,9 +290,9 @@ class Service:
         self._scribe.note(leg, missing, window, status=status, uuids=watch.uuids, max_steps=watch.max_steps)
         return leg, window
 
-    def _write(self, watch: Watch, *, shared: bool) -> None:
+    def _write(self, watch: Watch, *, shared: bool, last: bool = False) -> None:
         if watch is self._watch:
-            self._scribe.write(shared=shared)
+            self._scribe.write(shared=shared, last=last)
 
     def _say(self, message: Mapping[str, Any]) -> None:
         # Nobody listens any more: the socket's end is seen in `serve`.

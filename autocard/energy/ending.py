@@ -94,7 +94,8 @@ def described(
 def from_ledger(leg: Open, folder: Path | None, reason: str) -> legs.Window:
     """Return what the ledger holds of a leg whose child is silent (*reason*), stretched if that is most of the leg."""
     nothing = legs.Window(leg.head.id, host=Used(reason=reason), boards=Used(reason=reason))
-    entry = None if folder is None else ledger.find(ledger.read(folder), leg.head.id, ledger.host_id())
+    written = [] if folder is None else ledger.of_leg(folder, leg.head.id)
+    entry = ledger.find(written, leg.head.id, ledger.host_id())
     if entry is None or not entry.window:
         return nothing
     covered_s, whole_s = entry.leg.wall_clock_s or 0.0, leg.end_s - leg.begin_s

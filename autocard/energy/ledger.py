@@ -51,6 +51,14 @@ class LedgerEntry(Frozen):
     """Pseudonym of the workload manager's job; None: there is none."""
     board_ids: list[str] = Field(default_factory=list)
     """Pseudonyms of the GPUs, in the order of the leg's devices."""
+    rank: int = 0
+    """World rank of the process that wrote this; 0 writes the card."""
+    part: str = ""
+    """Empty: CPU, memory and GPUs of a host; else GPUs of it that only the process of this name sees."""
+    ranks: list[int] = Field(default_factory=lambda: [0])
+    """Training processes on the host, as far as they were known when the leg began."""
+    expects: list[str] = Field(default_factory=list)
+    """Pseudonyms of the GPUs that those processes use."""
     status: Status = "running"
     """running: the leg goes on, or was killed together with the process that wrote this."""
     written_at: str
@@ -129,7 +137,7 @@ def write(folder: Path, entry: LedgerEntry) -> None:
     Raises:
         NotWrittenError: it could not be written.
     """
-    files.write_text(folder / f"{_stem(entry.leg.id, entry.host_id)}.json", entry.model_dump_json(indent=1) + "\n")
+    files.write_text(folder / f"{_stem(*key_of(entry))}.json", entry.model_dump_json(indent=1) + "\n")
 
 
 def keep(folders: Folders, entry: LedgerEntry) -> None:
@@ -142,7 +150,7 @@ def keep(folders: Folders, entry: LedgerEntry) -> None:
         write(folder, entry)
 
 
-def read(folders: Path | Iterable[Path], holding: str = "") -> list[LedgerEntry]:
+def read(folders: Path | Iterable[Path], holding: str = "", names: str = "leg-*.json") -> list[LedgerEntry]:
     """Return the entries in *folders*, the oldest leg first; a file that is no entry is left out.
 
     Of a leg that is in several folders, the entry that was written last is returned.
@@ -150,14 +158,15 @@ def read(folders: Path | Iterable[Path], holding: str = "") -> list[LedgerEntry]
     Args:
         folders: where to look.
         holding: only entries in whose text this stands: a folder of many runs is read quickly.
+        names: pattern of the files' names.
     """
-    found: dict[tuple[str, str], LedgerEntry] = {}
+    found: dict[tuple[str, str, str], LedgerEntry] = {}
     for folder in [folders] if isinstance(folders, Path) else folders:
-        for file in folder.glob("leg-*.json"):
+        for file in folder.glob(names):
             entry = _read(file, holding)
             if entry is None:
                 continue
-            key = entry.leg.id, entry.host_id
+            key = key_of(entry)
             if key not in found or _final(entry) > _final(found[key]):
                 found[key] = entry
     return sorted(found.values(), key=_age)
@@ -171,9 +180,35 @@ def _read(file: Path, holding: str) -> LedgerEntry | None:
         return None
 
 
-def find(entries: Sequence[LedgerEntry], leg_id: str, host: str) -> LedgerEntry | None:
+def of_run(folders: Iterable[Path], run_id: str) -> list[LedgerEntry]:
+    """Return all entries of a run: only the process that writes the card knows the run, the others know its legs."""
+    places = list(folders)
+    mine = [entry for entry in read(places, run_id) if entry.run_id == run_id]
+    others = [other for leg_id in {entry.leg.id for entry in mine} for other in of_leg(places, leg_id)]
+    known = {key_of(entry) for entry in mine}
+    return sorted([*mine, *(other for other in others if key_of(other) not in known)], key=_age)
+
+
+def among(entries: Iterable[LedgerEntry], run_id: str) -> list[LedgerEntry]:
+    """Return those of *entries* that are of the legs of a run."""
+    listed = list(entries)
+    legs = {entry.leg.id for entry in listed if entry.run_id == run_id}
+    return [entry for entry in listed if entry.leg.id in legs]
+
+
+def of_leg(folders: Path | Iterable[Path], leg_id: str) -> list[LedgerEntry]:
+    """Return the entries of one leg on all hosts."""
+    return read(folders, leg_id, f"leg-{leg_id}.*.json")
+
+
+def key_of(entry: LedgerEntry) -> tuple[str, str, str]:
+    """Return what tells an entry from all others: leg, host, part."""
+    return entry.leg.id, entry.host_id, entry.part
+
+
+def find(entries: Sequence[LedgerEntry], leg_id: str, host: str, part: str = "") -> LedgerEntry | None:
     """Return the entry of a leg on a host; None: there is none."""
-    return next((entry for entry in entries if entry.leg.id == leg_id and entry.host_id == host), None)
+    return next((entry for entry in entries if key_of(entry) == (leg_id, host, part)), None)
 
 
 def handed_on(entry: LedgerEntry | None, uuids: Sequence[str], death: str) -> dict[str, Any]:
@@ -198,16 +233,16 @@ def handed_on(entry: LedgerEntry | None, uuids: Sequence[str], death: str) -> di
     }
 
 
-def _age(entry: LedgerEntry) -> tuple[str, str, str]:
-    return entry.leg.started_at or "", entry.leg.id, entry.host_id
+def _age(entry: LedgerEntry) -> tuple[str, str, int, str]:
+    return entry.leg.started_at or "", entry.leg.id, entry.rank, entry.host_id
 
 
 def _final(entry: LedgerEntry) -> tuple[bool, str]:
     return entry.status != "running", entry.written_at
 
 
-def _stem(leg_id: str, host: str) -> str:
-    return f"leg-{leg_id}.{host}"
+def _stem(leg_id: str, host: str, part: str = "") -> str:
+    return ".".join(filter(None, (f"leg-{leg_id}", host, part)))
 
 
 # -- whether a leg goes on --------------------------------------------------------------------------------------
@@ -216,9 +251,9 @@ def _stem(leg_id: str, host: str) -> str:
 class Lock:
     """Says to others on this machine that a leg goes on, for as long as this process lives."""
 
-    def __init__(self, folder: Path, leg_id: str) -> None:
+    def __init__(self, folder: Path, leg_id: str, part: str = "") -> None:
         """Take the lock, if the file system has such a thing."""
-        self._file = folder / f"{_stem(leg_id, host_id())}.lock"
+        self._file = folder / f"{_stem(leg_id, host_id(), part)}.lock"
         self._descriptor: int | None = None
         if fcntl is None:
             return
@@ -252,7 +287,7 @@ def goes_on(folder: Path, entry: LedgerEntry) -> bool | None:
     if entry.host_id != host_id() or not entry.locked or fcntl is None:
         return None  # a lock of another machine may outlast it, or not be seen at all
     try:
-        descriptor = os.open(folder / f"{_stem(entry.leg.id, entry.host_id)}.lock", os.O_RDONLY)
+        descriptor = os.open(folder / f"{_stem(*key_of(entry))}.lock", os.O_RDONLY)
     except OSError:
         return False  # its owner has tidied up
     try:

@@ -15,7 +15,7 @@ import os
 import time
 import uuid
 import weakref
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ FIRST_WORD_S = 0.3
 """The same where the child has never said a word: it has hardly started."""
 DEATHS = 3
 """How often in one leg a child that died is replaced."""
+ENTRY = frozenset({"rank", "part", "ranks", "expects"})
+"""Of what is known of the training's processes, the leaves of the ledger's entry; the rest are the leg's."""
 SAVING_S = 0.004
 """Seconds that a checkpoint waits for the child's reading, to take it along."""
 NOT_THE_TRAINING = "autocard measures only in the process that began training, not in one forked from it"
@@ -51,6 +53,8 @@ class Meter:
         ordinals: Iterable[int] | None = None,
         job_id: str | None = None,
         start_s: float | None = None,
+        whole: bool = True,
+        geolocate: bool | None = None,
     ) -> None:
         """Do nothing yet.
 
@@ -63,6 +67,8 @@ class Meter:
             ordinals: CUDA ordinals that the training uses; None: all that are visible.
             job_id: pseudonym of the workload manager's job.
             start_s: monotonic seconds when set-up began; None: now.
+            whole: False: only GPUs; another process of the host measures CPU and memory.
+            geolocate: whether this process may look the place up; None: as the settings say.
         """
         self.settings = settings
         self.run_id = run_id or new_id()
@@ -73,6 +79,12 @@ class Meter:
         self.folders = ledger.folders_of(folder, settings.ledger_dir)
         self._job_id = job_id
         self._start_s: float | None = time.monotonic() if start_s is None else start_s
+        self._whole = whole
+        self._geolocate = settings.geolocate if geolocate is None else geolocate
+        self._boards: list[nvml.Device] | None = None
+        self._share: float | None = None
+        self._team: dict[str, Any] = {}
+        self._unknown: dict[str, str] = {}
         self._pid = os.getpid()
         Leg(id="")  # pydantic builds its models when they are first used, in 20 ms: not when training begins
         self._child: Child | None = None
@@ -98,6 +110,11 @@ class Meter:
         return None if self._open is None else self._open.head.id
 
     @property
+    def board_ids(self) -> list[str]:
+        """Pseudonyms of the boards of the open leg."""
+        return [] if self._open is None else [ledger.pseudonym(uuid) for uuid in self._open.uuids]
+
+    @property
     def so_far(self) -> dict[str, Any] | None:
         """The ledger's entry of the leg that goes on, as of the last tick or checkpoint that the child told of."""
         return self._so_far
@@ -115,8 +132,9 @@ class Meter:
         for other in list(_METERS):
             other.rest(self)
         devices, _ = self._devices()
-        meter = node.of(self.settings)
+        meter = node.of(self.settings) if self._whole else None
         order = {
+            "whole": self._whole,
             "parent": self._pid,
             "tick_s": self.settings.measure_power_secs,
             "ledger": None if self.folders.ticks is None else str(self.folders.ticks),
@@ -130,7 +148,7 @@ class Meter:
             "gpu_ids": [device.index for device in devices],
             "cpu_power_w": self.settings.cpu_power_w,
             "ram_power_w": self.settings.ram_power_w,
-            "place": where.order(place.of(self.settings), geolocate=self.settings.geolocate),
+            "place": where.order(place.of(self.settings), geolocate=self._geolocate),
             "node_meter": None if meter is None else [str(meter.path.absolute()), meter.unit, meter.name],
             "given": [self.settings.carbon_intensity_g_per_kwh, ending.given_by(self.settings)],
         }
@@ -147,7 +165,33 @@ class Meter:
         if self is not other and self._open is None and self._step is not None:
             self.close()
 
-    def begin(self, step: int, max_steps: int | None = None, *, anew: bool = False) -> None:
+    def use(
+        self,
+        boards: Sequence[nvml.Device] | None,
+        share: float | None,
+        team: Mapping[str, Any],
+        reason: str | None = None,
+    ) -> None:
+        """From the next leg on, measure these boards for these processes.
+
+        Args:
+            boards: in the order of the leg's devices; None: those that this process uses.
+            share: of the node's CPUs, all processes of the training on it together; None: this process's.
+            team: leaves of the ledger's entry: rank, part, ranks, expects; and of the leg: processes, nodes_expected.
+            reason: why *boards* are not all that the processes use.
+        """
+        self._boards, self._share, self._team = None if boards is None else list(boards), share, dict(team)
+        self._unknown = {} if reason is None else {"hosts.0.devices": f"not measured: {reason}"}
+
+    def begin(
+        self,
+        step: int,
+        max_steps: int | None = None,
+        *,
+        anew: bool = False,
+        leg_id: str | None = None,
+        mark: Mark | None = None,
+    ) -> None:
         """Begin a leg at *step* (global step): the clock runs, the counters are read.
 
         A leg that is still open was cut short by this one (`auto_find_batch_size` does that); `end` returns it too.
@@ -156,6 +200,8 @@ class Meter:
             step: global step.
             max_steps: planned.
             anew: a leg that is still open was broken off; the ledger has it, `end` does not return it.
+            leg_id: on which the training's processes have agreed; None: one is made.
+            mark: counters that were read when training began; None: they are read now.
 
         Raises:
             UnavailableError: in a forked process.
@@ -171,11 +217,13 @@ class Meter:
         left_at, self._legs = self._step, self._legs + 1
         devices, reasons = self._devices()
         counters = _counters(devices)
-        readings = counters.read() if counters is not None else {}
-        begin_s = time.monotonic()
+        at_s, before = (0.0, {}) if mark is None else mark
+        known = mark is not None and all(device.uuid in before for device in devices)
+        readings = before if known else counters.read() if counters is not None else {}
+        begin_s = at_s if known else time.monotonic()
         self._step = step
         self._open = Open(
-            head=self._head(step, devices, readings),
+            head=self._head(step, devices, readings, leg_id or new_id()),
             uuids=[device.uuid for device in devices],
             begin_s=begin_s,
             reasons=reasons,
@@ -209,6 +257,8 @@ class Meter:
                 "before": before,
                 "number": self._legs,
                 "left_at": left_at,
+                "whole": self._whole,
+                "team": {leaf: value for leaf, value in self._team.items() if leaf in ENTRY},
             }
         )
 
@@ -218,7 +268,8 @@ class Meter:
         if leg is None or child is None or child.alive or self._deaths >= DEATHS:
             return
         self._deaths += 1
-        entry = ledger.find(ledger.read(self.folders.all), leg.head.id, ledger.host_id())
+        written = ledger.of_leg(self.folders.all, leg.head.id)
+        entry = ledger.find(written, leg.head.id, ledger.host_id(), self._team.get("part", ""))
         death = f"the measuring process ended during training ({child.end_in_words})"
         self.start()
         self._tell_begin(leg, ledger.handed_on(entry, leg.uuids, death))
@@ -309,6 +360,8 @@ class Meter:
 
     def _devices(self) -> tuple[list[nvml.Device], dict[str, str]]:
         """Return the boards that the training uses, and the reason (path inside the leg) where that is not known."""
+        if self._boards is not None:
+            return self._boards, dict(self._unknown)
         if self._uses_gpu is False:
             return [], {}
         try:
@@ -322,10 +375,10 @@ class Meter:
             return [], {"hosts.0.devices": "not measured: NVML shows none of the GPUs that the training uses"}
         return found, {}
 
-    def _head(self, step: int, devices: list[nvml.Device], readings: dict[str, nvml.Reading]) -> Leg:
+    def _head(self, step: int, devices: list[nvml.Device], readings: dict[str, nvml.Reading], leg_id: str) -> Leg:
         settings = self.settings
         return Leg(
-            id=new_id(),
+            id=leg_id,
             started_at=legs.now(),
             step_begin=step,
             hosts=[
@@ -341,7 +394,7 @@ class Meter:
                         )
                         for number, device in enumerate(devices)
                     ],
-                    cpu_share=share.of_node(),
+                    cpu_share=share.of_node() if self._share is None else self._share,
                 )
             ],
             place=place.of(settings),
@@ -349,6 +402,8 @@ class Meter:
             repeated_steps=0,
             repeated_s=0.0,
             repeated_j=0.0,
+            processes=self._team.get("processes", 1),
+            nodes_expected=self._team.get("nodes_expected", 1),
         )
 
     def _finish(self, leg: Open, step: int | None, max_steps: int | None, status: str) -> None:
@@ -418,12 +473,26 @@ class Meter:
         return f"the measuring process ended during training{how}"
 
 
+Mark = tuple[float, dict[str, nvml.Reading]]
+"""A moment (monotonic seconds), and UUID → what the board counted then."""
+
 _METERS: weakref.WeakSet[Meter] = weakref.WeakSet()
 
 
 def new_id() -> str:
     """Return 12 hexadecimal digits."""
     return uuid.uuid4().hex[:12]
+
+
+def mark() -> Mark:
+    """Return the time (monotonic seconds) and what the boards in sight count: UUID → reading.
+
+    Raises:
+        UnavailableError: no driver, or it does not answer.
+    """
+    boards = nvml.boards()
+    readings = nvml.Counters(board.uuid for board in boards).read()
+    return time.monotonic(), readings
 
 
 def _counters(devices: list[nvml.Device]) -> nvml.Counters | None:

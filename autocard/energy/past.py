@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from pydantic import ValidationError
 
-from autocard.energy import ledger
+from autocard.energy import hosts, ledger
 from autocard.energy.ledger import Folders, LedgerEntry
 from autocard.record import HostUse
 
 STATE_KEY = "autocard"
 """Of `TrainerState.stateful_callbacks`: what travels in a checkpoint."""
-STAYS = {"window", "output_id", "job_id", "board_ids"}
+STAYS = {"window", "output_id", "job_id", "board_ids", "expects"}
 """Of an entry, what does not travel: checkpoints may be published, and a folder's pseudonym can be guessed."""
 SHORT_S = 30.0
 """Seconds. A leg that was killed so soon may take the mean power of another leg on the same machine."""
@@ -65,12 +65,23 @@ def stretched(measured: Mapping[str, Any], step: int, wall_clock_s: float) -> di
     """
     entry = LedgerEntry.model_validate(measured)
     leg, before_s = entry.leg, entry.leg.wall_clock_s or 0.0
-    hosts = leg.hosts
+    uses = leg.hosts
     if 0 < before_s < wall_clock_s:
         part, words = wall_clock_s / before_s, f"; the last {wall_clock_s - before_s:.1f} s at the mean power before"
-        hosts = [_host(host, part, words) for host in hosts]
-    leg = leg.model_copy(update={"hosts": hosts, "step_end": step, "wall_clock_s": wall_clock_s})
+        uses = [_host(host, part, words) for host in uses]
+    leg = leg.model_copy(update={"hosts": uses, "step_end": step, "wall_clock_s": wall_clock_s})
     return entry.model_copy(update={"leg": leg}).model_dump(mode="json", exclude=STAYS)
+
+
+def cut(entry: LedgerEntry, wall_clock_s: float) -> LedgerEntry:
+    """Return *entry* with the energy of the first *wall_clock_s* seconds, where it was read for longer than that."""
+    read_s = entry.leg.wall_clock_s or 0.0
+    if read_s <= wall_clock_s:
+        return entry
+    words = hosts.CUT.format(read_s=read_s, leg_s=wall_clock_s)
+    uses = [_host(host, wall_clock_s / read_s, words) for host in entry.leg.hosts]
+    leg = entry.leg.model_copy(update={"hosts": uses, "wall_clock_s": wall_clock_s})
+    return entry.model_copy(update={"leg": leg})
 
 
 def _host(host: HostUse, part: float, words: str) -> HostUse:
@@ -110,10 +121,10 @@ def find(
         told = Past(run_id=_left_unfinished(left, folders, job_id))
     if told.run_id is None:
         return Past()
-    mine = [entry for entry in ledger.read(folders.reads, told.run_id) if entry.run_id == told.run_id]
+    mine = ledger.of_run(folders.reads, told.run_id)
     if _still(folders, mine):
         return Past(reason=GOES_ON if step > 0 else None)
-    known = [entry for entry in memory if entry.run_id == told.run_id]
+    known = ledger.among(memory, told.run_id)
     return Past(told.run_id, _ordered([*told.legs, *mine, *known]))
 
 
@@ -126,10 +137,10 @@ def again(past: Past, folders: Folders, job_id: str | None, own_s: float) -> Pas
         job_id: pseudonym of this training's job.
         own_s: seconds that this leg took.
     """
-    now = {(entry.leg.id, entry.host_id): entry for entry in ledger.read(folders.reads, past.run_id or "")}
+    now = {ledger.key_of(entry): entry for entry in ledger.of_run(folders.reads, past.run_id or "")}
     legs, reason = [], past.reason
     for before in past.legs:
-        after = now.get((before.leg.id, before.host_id), before)
+        after = now.get(ledger.key_of(before), before)
         if before.status == "running" and _moved(before, after, job_id, own_s):
             reason = GOES_ON
             continue
@@ -137,11 +148,25 @@ def again(past: Past, folders: Folders, job_id: str | None, own_s: float) -> Pas
     return Past(past.run_id, legs, reason)
 
 
+def with_more(past: Past, entries: Iterable[LedgerEntry]) -> Past:
+    """Return *past* with what other hosts tell of its legs."""
+    return replace(past, legs=_ordered([*past.legs, *entries]))
+
+
 def completed(legs: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """Return *legs* as the record takes them: ended, and with what another leg can tell of a very short one."""
-    machines = dict.fromkeys(entry.host_id for entry in reversed(legs))
-    names = {host_id: f"h{number}" for number, host_id in enumerate(machines, start=1)}
-    return [_named(_filled(_ended(entry), legs), names[entry.host_id]) for entry in legs]
+    same: dict[tuple[str, str], list[LedgerEntry]] = {}
+    for entry in legs:
+        same.setdefault((entry.host_id, entry.part), []).append(entry)
+    parts: dict[str, list[LedgerEntry]] = {}
+    for entry in legs:
+        filled = _filled(_ended(entry), same[entry.host_id, entry.part])
+        parts.setdefault(entry.leg.id, []).append(filled)
+    whole = hosts.joined([entry for of_leg in parts.values() for entry in of_leg])
+    machines = [list(hosts.by_host(parts[entry.leg.id])) for entry in whole]
+    order = dict.fromkeys(host_id for ids in reversed(machines) for host_id in ids)
+    names = {host_id: f"h{number}" for number, host_id in enumerate(order, start=1)}
+    return [_named(entry, [names[host_id] for host_id in ids]) for entry, ids in zip(whole, machines, strict=True)]
 
 
 # -- who belongs to the run -------------------------------------------------------------------------------------
@@ -177,6 +202,7 @@ def _left_unfinished(written: Iterable[LedgerEntry], folders: Folders, job_id: s
         entry.run_id
         for entry in written
         if job_id is not None
+        and entry.rank == 0
         and entry.job_id == job_id
         and entry.output_id == folders.output_id
         and entry.process_id != ledger.process_id()
@@ -222,9 +248,9 @@ def _seconds(one: str, other: str) -> float:
 
 def _ordered(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     """Return each leg once, the oldest first."""
-    best: dict[tuple[str, str], LedgerEntry] = {}
+    best: dict[tuple[str, str, str], LedgerEntry] = {}
     for entry in entries:
-        key = entry.leg.id, entry.host_id
+        key = ledger.key_of(entry)
         best[key] = _better(best[key], entry) if key in best else entry
     return sorted(best.values(), key=lambda entry: (entry.leg.started_at or "", entry.leg.id))
 
@@ -254,30 +280,32 @@ def _ended(entry: LedgerEntry) -> LedgerEntry:
     return entry.model_copy(update={"status": "interrupted", "leg": leg})
 
 
-def _named(entry: LedgerEntry, name: str) -> LedgerEntry:
-    """Return *entry* with the pseudonym of its machine in this record: h1 is that of the last leg."""
-    if len(entry.leg.hosts) != 1 or entry.leg.hosts[0].host == name:
+def _named(entry: LedgerEntry, names: Sequence[str]) -> LedgerEntry:
+    """Return *entry* with the pseudonyms of its machines in this record: h1 is that of the last leg."""
+    if [host.host for host in entry.leg.hosts] == list(names):
         return entry
-    host = entry.leg.hosts[0]
-    devices = [
-        device.model_copy(update={"device": f"{name}.{device.device.rpartition('.')[2]}"}) for device in host.devices
-    ]
-    host = host.model_copy(update={"host": name, "devices": devices})
-    return entry.model_copy(update={"leg": entry.leg.model_copy(update={"hosts": [host]})})
+    renamed = []
+    for host, name in zip(entry.leg.hosts, names, strict=False):
+        devices = [
+            device.model_copy(update={"device": f"{name}.{device.device.rpartition('.')[2]}"})
+            for device in host.devices
+        ]
+        renamed.append(host.model_copy(update={"host": name, "devices": devices}))
+    return entry.model_copy(update={"leg": entry.leg.model_copy(update={"hosts": renamed})})
 
 
 def _filled(entry: LedgerEntry, legs: Sequence[LedgerEntry]) -> LedgerEntry:
-    """Return *entry* with CPU, RAM and intensity at another leg's, where it was killed before they could be read."""
+    """Return *entry* with CPU, RAM and intensity at another leg's, where it was killed before they could be read.
+
+    Args:
+        entry: of one leg.
+        legs: all entries of the same host.
+    """
     leg, missing = entry.leg, dict(entry.missing)
     if leg.status != "interrupted" or not leg.hosts or not leg.wall_clock_s or leg.wall_clock_s > SHORT_S:
         return entry
     for other in legs:
-        if (
-            other.leg.id == leg.id
-            or other.host_id != entry.host_id
-            or not other.leg.hosts
-            or not other.leg.wall_clock_s
-        ):
+        if other.leg.id == leg.id or not other.leg.hosts or not other.leg.wall_clock_s:
             continue
         host, theirs, part = leg.hosts[0], other.leg.hosts[0], leg.wall_clock_s / other.leg.wall_clock_s
         for leaf in ("cpu_j", "ram_j"):

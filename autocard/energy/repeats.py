@@ -50,7 +50,7 @@ def _marked(leg: Leg, later: Sequence[Leg], number: int, missing: MutableMapping
 
 def _priced(leg: Leg, since: int, steps: int, number: int, missing: MutableMapping[str, str]) -> Leg:
     """Return *leg*, of which the steps after the step *since* were repeated, with their seconds and joules."""
-    total_s, total_j = leg.wall_clock_s, joules_of(leg) if len(leg.hosts) == 1 else None
+    total_s, total_j = leg.wall_clock_s, None if f"legs.{number}.hosts" in missing else joules_of(leg)
     if total_s is None:
         missing[f"legs.{number}.repeated_s"] = NO_TIME
     if total_j is None or total_s is None:

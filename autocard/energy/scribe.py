@@ -5,15 +5,19 @@ Rule: what could not be written is said, and costs nothing else.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autocard.energy import ledger, legs
+from autocard.energy import ledger, legs, storage
 from autocard.energy.window import Used
 from autocard.errors import NotWrittenError
 from autocard.record import Leg
+
+REST_S = 60.0
+"""Seconds between two writings of a file on storage that machines share, whatever the tick."""
 
 
 class Scribe:
@@ -24,7 +28,10 @@ class Scribe:
         self._ticks, self._shared = (None if order[key] is None else Path(order[key]) for key in ("ledger", "shared"))
         self._same = {key: order[key] for key in ("run_id", "process_id", "output_id", "job_id", "tick_s")}
         self._host_id = ledger.host_id()
+        self._team: dict[str, Any] = {}
         self._lock: ledger.Lock | None = None
+        self._kinds: dict[Path | None, bool] = {}
+        self._next_s = 0.0
         self.reason: str | None = None
         """Why the last entry could not be written; None: it was, or there is no place for it."""
         self.entry: ledger.LedgerEntry | None = None
@@ -32,12 +39,13 @@ class Scribe:
 
     def open(self, leg_id: str) -> None:
         """Say to others that a leg goes on."""
+        self._next_s = 0.0
         if self._ticks is not None:
-            self._lock = ledger.Lock(self._ticks, leg_id)
+            self._lock = ledger.Lock(self._ticks, leg_id, self._team.get("part", ""))
 
-    def belongs(self, run_id: str) -> None:
-        """Book what follows on this run."""
-        self._same["run_id"] = run_id
+    def belongs(self, run_id: str, team: Mapping[str, Any]) -> None:
+        """Book what follows on this run; *team*: which of its processes measures, and for whom (`LedgerEntry`)."""
+        self._same["run_id"], self._team = run_id, dict(team)
 
     def note(
         self,
@@ -52,6 +60,7 @@ class Scribe:
         """Make the entry of a leg, as of now."""
         self.entry = ledger.LedgerEntry(
             **self._same,
+            **self._team,
             host_id=self._host_id,
             board_ids=[ledger.pseudonym(uuid) for uuid in uuids],
             status=status,
@@ -63,13 +72,27 @@ class Scribe:
             window=replace(window, boards=Used(), sampled=(), reset=(), silent={}, shared=(), checkpoints=()).to_json(),
         )
 
-    def write(self, *, shared: bool) -> None:
-        """Write the entry where ticks go; *shared*: into the output folder too."""
+    def write(self, *, shared: bool, last: bool = False) -> None:
+        """Write the entry where ticks go.
+
+        Args:
+            shared: into the output folder too.
+            last: the leg is over; elsewhere a file on storage that machines share is renewed once a minute at most.
+        """
         if self.entry is None or self._ticks is None:
             return
-        self.reason = self._put(self._ticks, self.entry)
-        if shared and self._shared not in {None, self._ticks}:
-            self.reason = self._put(self._shared, self.entry) or self.reason
+        folders = [self._ticks, *([self._shared] if shared and self._shared not in {None, self._ticks} else [])]
+        rests = not last and time.monotonic() < self._next_s
+        reasons = [self._put(folder, self.entry) for folder in folders if not (rests and self._is_shared(folder))]
+        if not rests:
+            self._next_s = time.monotonic() + REST_S
+        if reasons:
+            self.reason = next(filter(None, reasons), None)
+
+    def _is_shared(self, folder: Path | None) -> bool:
+        if folder not in self._kinds:
+            self._kinds[folder] = folder is not None and not storage.is_local(folder)
+        return self._kinds[folder]
 
     @staticmethod
     def _put(folder: Path | None, entry: ledger.LedgerEntry) -> str | None:

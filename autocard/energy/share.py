@@ -22,22 +22,33 @@ def of_node(process: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys
 
 
 def usable_cpus(tasks: Path = Path("/proc/self/task")) -> int:
-    """Return the number of logical CPUs that the threads of this process may use together.
+    """Return the number of logical CPUs that the threads of this process may use together (`usable`)."""
+    return len(usable(tasks))
+
+
+def of_quota(process: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> float:
+    """Return the share (0 to 1) of the node's CPUs that the control groups of this process leave it by their quotas."""
+    node_count = os.cpu_count() or 1
+    return min([float(node_count), *_quotas(process, groups)]) / node_count
+
+
+def usable(tasks: Path = Path("/proc/self/task")) -> set[int]:
+    """Return the logical CPUs that the threads of this process may use together.
 
     Of all threads, because OpenMP binds them one by one (OMP_PROC_BIND): each then has one CPU, the process has all.
     What a control group's cpuset leaves out is not in it.
     """
     if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    usable = set(os.sched_getaffinity(0))
+        return set(range(os.cpu_count() or 1))
+    found = set(os.sched_getaffinity(0))
     try:
         threads = [int(task.name) for task in tasks.iterdir()]
     except OSError:
         threads = []
     for thread in threads:
         with contextlib.suppress(OSError):  # it has ended
-            usable |= os.sched_getaffinity(thread)
-    return len(usable)
+            found |= os.sched_getaffinity(thread)
+    return found
 
 
 def _quotas(process: Path, groups: Path) -> list[float]:

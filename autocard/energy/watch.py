@@ -5,7 +5,7 @@ Rule: set-up, the leg and what came after are taken from the same running totals
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,8 @@ class Watch:
         """Which leg of the training process this is."""
         self.read_s: float = self.begin_s + before.get("covered_s", 0.0)
         """Monotonic seconds from which this process has to know."""
+        self.parts: tuple[str, ...] = (CPU, RAM) if order.get("whole", True) else ()
+        """Of the host, what this process measures besides the boards; nothing where another one does."""
         self._before_j: dict[str, float] = before.get("joules", {})
         self._death: str = before.get("death", "")
         self.host = Track()
@@ -74,7 +76,7 @@ class Watch:
 
     def point(self, leg: Leg) -> None:
         """Note what *leg*, as of now, has used at a checkpoint; of many, the latest and evenly some others stay."""
-        joules = joules_of(leg)
+        joules = joules_of(leg, self.parts)
         if joules is None or self.step is None or leg.wall_clock_s is None:
             return
         self.points = [point for point in self.points if point["step"] != self.step]
@@ -160,7 +162,7 @@ class Around:
         if self._start_s is None or self._begin_s is None or self._begin_s < 0:
             return None, TRAINED_BEFORE
         used = self._before.between(self._start_s, self._begin_s)
-        joules = booked(used, watch.uuids, watch.share)
+        joules = booked(used, watch)
         if joules is None:
             return None, used.reason or "not every part of it was read"
         words = f"by the same means as the training; {self._begin_s - self._start_s:.1f} s long"
@@ -168,21 +170,26 @@ class Around:
 
     def after(self, begin_s: float, end_s: float, watch: Watch) -> float | None:
         """Return the joules of a stretch after training; None: not known."""
-        return booked(self._after.between(begin_s, end_s), watch.uuids, watch.share)
+        return booked(self._after.between(begin_s, end_s), watch)
 
 
-def booked(used: Used, uuids: list[str], share: float) -> float | None:
-    """Return the joules of CPU and RAM (the run's share) and of its boards; None: a part is not known."""
-    if any(part not in used.joules for part in (CPU, RAM, *uuids)):
+def booked(used: Used, watch: Watch) -> float | None:
+    """Return the joules of CPU and RAM (the run's share) and of the boards of *watch*; None: a part is not known."""
+    if any(part not in used.joules for part in (*watch.parts, *watch.uuids)):
         return None
-    return (used.joules[CPU] + used.joules[RAM]) * share + sum(used.joules[uuid] for uuid in uuids)
+    host_j = sum(used.joules[part] for part in watch.parts)
+    return host_j * watch.share + sum(used.joules[uuid] for uuid in watch.uuids)
 
 
-def joules_of(leg: Leg) -> float | None:
-    """Return all joules of a leg with one host; None: a part is not known."""
+def joules_of(leg: Leg, parts: Sequence[str] = (CPU, RAM)) -> float | None:
+    """Return all joules of a leg; None: something of it is not known.
+
+    Args:
+        leg: with its hosts.
+        parts: what is known of each host besides its devices.
+    """
     if not leg.hosts:
         return None
-    host = leg.hosts[0]
-    parts = [host.cpu_j, host.ram_j, *(device.energy_j for device in host.devices)]
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
+    joules = [getattr(host, f"{part}_j") for host in leg.hosts for part in parts]
+    joules += [device.energy_j for host in leg.hosts for device in host.devices]
+    return None if None in joules else float(sum(joules))

@@ -177,8 +177,8 @@ def _commit(repo: Repository, head: str | None, files: Mapping[str, bytes]) -> s
         raise HubError(msg) from exc
     except _network_errors() as exc:
         msg = (
-            f"the connection to the Hub broke in the upload to {repo.name} ({type(exc).__name__}). It may have arrived. "
-            f"autocard push {repo.name} says whether something is left to do."
+            f"the connection to the Hub broke in the upload to {repo.name} ({type(exc).__name__}). It may have "
+            f"arrived. autocard push {repo.name} says whether something is left to do."
         )
         raise HubError(msg) from exc
     return str(done.commit_url)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from autocard import units
 from autocard.card.fact import Fact, escape
 from autocard.card.fields import trust
-from autocard.card.fields.words import holes, since, table
-from autocard.record import RunRecord
+from autocard.card.fields.words import holes, listed, since, table
+from autocard.record import Reconciliation, RunRecord
 
 _PARTS = {"gpu": "GPUs", "cpu": "CPUs", "ram": "RAM"}
 _HEAD = ["Part", "kWh", "How"]
@@ -59,7 +59,8 @@ def co2eq(record: RunRecord) -> str | None:
     """Return the emissions, as in "1.40 kg CO2eq (location-based)"; None where they are not known."""
     emissions = record.emissions
     if emissions.co2eq_g is None:
-        return None
+        least_g, why = emissions.reported_co2eq_g, silence(record)
+        return None if not least_g or not why else f"at least {units.co2eq(least_g, units.MODELLED)} ({escape(why)})"
     basis = f"by the grid intensity {escape(emissions.intensity_source or '')}" if given(record) else "location-based"
     basis = "; ".join(filter(None, [basis, since(record)]))
     said = f"{units.co2eq(emissions.co2eq_g, co2_digits(record))} ({basis})"
@@ -73,13 +74,42 @@ def co2eq(record: RunRecord) -> str | None:
 def energy(record: RunRecord) -> Fact | None:
     """Return the account, and in one line the total with its parts. None where nothing at all was measured."""
     if all(_value(record, part) is None for part in _PARTS):
-        return None
+        return _at_least(record)
     rows = [[label, _figure(record, part) or "", _how(record, part)] for part, label in _PARTS.items()]
     rows += _sums(record)
     block = "\n\n".join([table(_HEAD, rows, frozenset({1})), *_paragraphs(record)])
     parts = ", ".join(f"{label} {_short(record, part)}" for part, label in _PARTS.items())
     said = total(record)
     return Fact(f"{said} kWh at the devices ({parts})" if said else f"in kWh: {parts}", block)
+
+
+def silence(record: RunRecord) -> str | None:
+    """Return which processes were not heard, in words; None: all were."""
+    found = {}
+    for number, leg in enumerate(record.legs):
+        reason = record.missing.get(f"legs.{number}.hosts")
+        if reason and leg.hosts:
+            found[number + 1] = reason
+    if not found:
+        return None
+    if len(record.legs) == 1:
+        return found[1]
+    return "; ".join(f"in leg {number} {reason}" for number, reason in found.items())
+
+
+def _at_least(record: RunRecord) -> Fact | None:
+    """Return what those used that were heard, where others were not; None: nothing is known."""
+    least_kwh, why = record.energy.reported_kwh, silence(record)
+    if not least_kwh or why is None:
+        return None
+    said = f"at least {units.kwh(least_kwh, units.MODELLED)}"
+    figure = f"There is no total: {escape(why)}. What was heard of used {units.kwh(least_kwh, units.MODELLED)}"
+    least_g = record.emissions.reported_co2eq_g
+    if least_g:
+        figure += f" ({units.co2eq(least_g, units.MODELLED)}{_basis(record)}{_whose(record)})"
+    paragraphs = _said(_boundary(record), _apart(record), _reconciled(record), _trust(record))
+    block = "\n\n".join([f"{figure}; the whole run used at least that.", *paragraphs])
+    return Fact(f"{said} ({escape(why)})", block)
 
 
 def _value(record: RunRecord, part: str) -> float | None:
@@ -125,10 +155,12 @@ def _sums(record: RunRecord) -> Iterator[list[str]]:
 
 def _paragraphs(record: RunRecord) -> Iterator[str]:
     """Yield what has to be said beside the table."""
-    for sentences in (_carbon(record), _boundary(record), _apart(record), _trust(record)):
-        text = " ".join(sentences)
-        if text:
-            yield text
+    yield from _said(_carbon(record), _boundary(record), _apart(record), _reconciled(record), _trust(record))
+
+
+def _said(*paragraphs: Iterator[str]) -> Iterator[str]:
+    """Yield each paragraph in which there is something to be said."""
+    yield from filter(None, (" ".join(sentences) for sentences in paragraphs))
 
 
 def _trust(record: RunRecord) -> Iterator[str]:
@@ -209,6 +241,36 @@ def _apart(record: RunRecord) -> Iterator[str]:
         yield f"Not in the total: {' and '.join(apart)}, by the same means."
 
 
+def _reconciled(record: RunRecord) -> Iterator[str]:
+    """Yield what others' meters read of the run, and how much of it the components above are."""
+    for one in record.reconciliations:
+        yield _compared(one, total_places(record))
+
+
+def _compared(one: Reconciliation, places: int | None) -> str:
+    """Return a comparison in words; *places* are the decimals that the components' sum is known with."""
+    source, reason = escape(one.source), escape(one.reason)
+    if one.metered_kwh is None:
+        return f"{source}: no figure, because {reason}."
+    said = f"{source}: {units.kwh(one.metered_kwh)} ({escape(one.covers)})"
+    if one.verdict == "implausible":
+        said += f"; it cannot be what the run took: {reason}"
+    elif one.verdict == "doubtful":
+        said += f"; it need not be this run's alone: {reason}"
+    if one.components_kwh is None or one.ratio is None:
+        return f"{said}. What was metered here has no sum to compare."
+    places = units.decimals(one.components_kwh, units.MODELLED) if places is None else places
+    ours = f"{units.fixed(one.components_kwh, places)} kWh"
+    said += f". What was metered here of the same ({listed(map(escape, one.parts))}) comes to {ours}"
+    said += f", {units.number(one.ratio, units.MODELLED)} of it"
+    if one.unmetered_kwh is not None:
+        known = min(units.decimals(one.metered_kwh, units.MEASURED), places)
+        return f"{said}; {units.fixed(one.unmetered_kwh, known)} kWh were not metered here."
+    if one.verdict == "plausible":
+        return f"{said}: what is modelled of it reads high."
+    return f"{said}. No figure here rests on it."
+
+
 def _repeated(record: RunRecord) -> Iterator[str]:
     """Yield what was done twice, because training was interrupted or by choice, and what is lost."""
     time, kwh, total_kwh = record.time, record.energy.repeated_kwh, record.energy.total_kwh
@@ -251,6 +313,13 @@ def _boundary(record: RunRecord) -> Iterator[str]:
             f"Training went on from weights that an earlier training of the same process (run {escape(run.earlier_run)}"
             f") had trained for {units.plural(run.earlier_steps, 'step')}: those are not in these figures."
         )
+    last = record.legs[-1] if record.legs else None
+    told = job.processes_reporting
+    if last is not None and told is not None and told < last.processes and silence(record) is None:
+        yield (
+            f"Of {units.count(last.processes)} training processes {units.count(told)} were heard at the end; what the "
+            "others used is known from the meters of their machines."
+        )
     expected, heard = job.nodes_expected, job.nodes_reporting
-    if expected is not None and heard is not None and heard < expected:
+    if expected is not None and heard is not None and heard < expected and silence(record) is None:
         yield f"Only {units.count(heard)} of {units.count(expected)} nodes reported; what the others used is not in it."

@@ -43,7 +43,14 @@ _FRAMEWORKS = (
 _NO_GPU = "no GPU was used"
 """How the reason begins where there is none because none was used."""
 
-_MANAGERS = {"slurm": "Slurm", "kubernetes": "Kubernetes", "pbs": "PBS", "lsf": "LSF", "sge": "Grid Engine"}
+_MANAGERS = {
+    "slurm": "Slurm",
+    "kubernetes": "Kubernetes",
+    "pbs": "PBS",
+    "lsf": "LSF",
+    "sge": "Grid Engine",
+    "flux": "Flux",
+}
 
 
 def facts(record: RunRecord) -> dict[str, Fact | None]:
@@ -85,14 +92,47 @@ def _infrastructure(record: RunRecord) -> Fact | None:
     if hardware.nodes is not None:
         parts.append(units.plural(hardware.nodes, "node"))
     if hardware.gpus:
-        parts.append(f"{gpus(hardware.gpus)}{' on one of them' if 'hardware.gpus' in record.missing else ' in all'}")
+        parts.append(f"{gpus(hardware.gpus)} {_where(record)}")
     if job.world_size is not None:
         how = f" ({_parallel(record)})" if job.distributed and job.distributed != "none" else ""
         parts.append(f"{units.plural(job.world_size, 'training process', 'training processes')}{how}")
-    if job.workload_manager:
-        name = _MANAGERS.get(job.workload_manager.lower()) or escape(job.workload_manager)
-        parts.append(f"started by {name}")
+    parts += [text for text in (_nodes_given(record), _started(record)) if text]
     return Fact(", ".join(parts)) if parts else None
+
+
+def _where(record: RunRecord) -> str:
+    """Return on how many of the nodes the GPUs that are named are."""
+    if "hardware.gpus" not in record.missing:
+        return "in all"
+    return "on one of them" if record.hardware.nodes else "on one node (of how many is not known)"
+
+
+def _nodes_given(record: RunRecord) -> str | None:
+    """Return how many of the nodes that the job was given trained, where not all of them did."""
+    given, used = record.job.nodes_allocated, record.hardware.nodes
+    return (
+        f"{units.count(used)} of {units.count(given)} allocated nodes used" if used and given and given > used else None
+    )
+
+
+def _started(record: RunRecord) -> str | None:
+    """Return who started the processes, and how often again."""
+    job = record.job
+    manager = job.workload_manager and (_MANAGERS.get(job.workload_manager.lower()) or escape(job.workload_manager))
+    launcher = job.launcher and escape(job.launcher)
+    if not (manager or launcher):
+        return None
+    by = " under ".join(filter(None, [launcher, manager]))
+    again = [
+        f"{_times(count)} by {who}"
+        for who, count in ((manager, job.restarts), (launcher or "the launcher", job.launcher_restarts))
+        if count
+    ]
+    return f"started by {by}{', again ' if again else ''}{' and '.join(again)}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{units.count(count)} times"
 
 
 def _parallel(record: RunRecord) -> str:

@@ -49,7 +49,8 @@ def data_sets(sets: list[Dataset]) -> Fact | None:
 
 def _preprocessing(made: Preprocessing) -> Fact | None:
     vocabulary = f", vocabulary of {units.count(made.vocabulary_count)}" if made.vocabulary_count is not None else ""
-    side = f", padded on the {escape(made.padding_side)}" if made.padding_side else ""
+    sides = [("padded", made.padding_side), ("cut", made.truncation_side)]
+    side = "".join(f", {done} on the {escape(where)}" for done, where in sides if where)
     entries = {
         "Tokenizer or processor": f"{code(made.tokenizer)}{vocabulary}{side}" if made.tokenizer else None,
         "Longest input that it lets through": _tokens(made.max_length),

@@ -93,7 +93,9 @@ def _quoted(text: str) -> str:
 def _whole(record: RunRecord) -> list[str]:
     """Return how transformers loads a model whose whole weights are saved."""
     auto = _auto_class(record.model)
-    saved = "config.json" in record.model.saved_files
+    # With an adapter's configuration beside them, left by another run, transformers would put that adapter on them.
+    files = record.model.saved_files
+    saved = "config.json" in files and "adapter_config.json" not in files
     adapters = record.adapters and not record.model.adapters_merged
     if auto is None or adapters or record.model.library_name != "transformers" or not saved:
         return []
@@ -143,6 +145,8 @@ def _sentence_transformer(record: RunRecord) -> list[str]:
     model = record.model
     known = model.library_name == "sentence-transformers" and model.task in _SENTENCE_CLASSES
     if not known or "config_sentence_transformers.json" not in model.saved_files:
+        return []
+    if "adapter_config.json" in model.saved_files and not record.adapters:  # left behind by another run
         return []
     if record.adapters and not hub_id(model.base_model):  # the adapter alone is saved, and names a base on a disk
         return []

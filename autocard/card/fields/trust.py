@@ -77,6 +77,8 @@ def other_meters(record: RunRecord) -> Iterator[str]:
     if theirs is not None and ours and abs(theirs - ours) > DIFFERS * ours:
         yield f"CodeCarbon reads {units.kwh(theirs)} for the same GPUs, the counters {units.kwh(ours)}."
     node = energy.node_meter_kwh
+    if any(one.kind == "node_meter" for one in record.reconciliations):
+        return  # the comparison says all of it
     if node is not None:
         yield f"In the same time the nodes' own meters read {units.kwh(node)} for all that is in them."
         if energy.total_kwh and node:

@@ -1,0 +1,184 @@
+"""A notice board that the processes of one training share: the process group's store, or a folder.
+
+Rule: reading never waits for a writer, and what is on the board is never changed. A note has a place in its group,
+which one process only can get. Other machines' clocks mean nothing here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from autocard.errors import UnavailableError
+
+try:
+    import fcntl
+except ImportError:  # not POSIX
+    fcntl = None  # type: ignore[assignment]
+
+TURN_S = 0.05
+"""Seconds between two looks whether it is our turn."""
+NO_ANSWER = "the place where the training's processes meet does not answer"
+
+
+class Board(Protocol):
+    """What a notice board can do; a group's places are counted from 0."""
+
+    def put(self, group: str, text: str) -> int:
+        """Put *text* on the next free place of *group*; return which one that is."""
+
+    def notes(self, group: str, known: int = 0) -> list[str]:
+        """Return the notes of *group* from the place *known* on, up to the first that is not there yet."""
+
+
+class StoreBoard:
+    """On the key-value store by which the process group was set up (torch.distributed.Store)."""
+
+    def __init__(self, store: Any, prefix: str) -> None:
+        """Take a line of our own to *store*: what waits on it does not keep the training's from working.
+
+        Raises:
+            UnavailableError: this store has no such thing.
+        """
+        try:
+            self._store = store.clone()
+        except Exception as exc:  # torch raises RuntimeError, NotImplementedError or AttributeError, by age and kind
+            msg = f"the process group's store cannot be used ({type(exc).__name__})"
+            raise UnavailableError(msg) from exc
+        self._prefix = prefix
+        self._busy = False
+
+    def put(self, group: str, text: str) -> int:
+        """Put *text* on the next free place of *group*; return which one that is.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        with self._answering():
+            place = int(self._store.add(f"{self._prefix}/{group}", 1)) - 1
+            self._store.set(f"{self._prefix}/{group}/{place}", text)
+        return place
+
+    def notes(self, group: str, known: int = 0) -> list[str]:
+        """Return the notes of *group* from the place *known* on, up to the first that is not there yet.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        with self._answering():
+            taken = int(self._store.add(f"{self._prefix}/{group}", 0))
+            keys = [f"{self._prefix}/{group}/{place}" for place in range(known, taken)]
+            # One question for all of them. Where a place was taken a moment ago, `get` would wait for its note.
+            if keys and not self._store.check(keys):
+                keys = list(itertools.takewhile(lambda key: self._store.check([key]), keys))
+            if len(keys) > 1 and self._store.has_extended_api():
+                return [note.decode("utf-8") for note in self._store.multi_get(keys)]
+            return [self._store.get(key).decode("utf-8") for key in keys]
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Keep others away from a store that has not answered yet; turn its failures into ours."""
+        if self._busy:
+            raise UnavailableError(NO_ANSWER)
+        self._busy = True
+        try:
+            yield
+        except UnavailableError:
+            raise
+        except Exception as exc:  # torch.distributed.DistError and its kin, all RuntimeErrors of their own making
+            raise UnavailableError(NO_ANSWER) from exc
+        finally:
+            self._busy = False
+
+
+class FolderBoard:
+    """In a folder: one small file for each note, linked into its place: it is there as a whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use *folder*, which is made with the first note."""
+        self.folder = folder
+
+    def put(self, group: str, text: str) -> int:
+        """Put *text* on the next free place of *group*; return which one that is.
+
+        Raises:
+            UnavailableError: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix="_note-", dir=self.folder)
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            try:
+                return self._link(temporary, group)
+            finally:
+                Path(temporary).unlink()
+        except OSError as exc:
+            msg = f"the folder where the training's processes meet cannot be written ({exc.strerror})"
+            raise UnavailableError(msg) from exc
+
+    def _link(self, temporary: str, group: str) -> int:
+        for place in itertools.count():
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, self._file(group, place))
+                return place
+        raise AssertionError
+
+    def notes(self, group: str, known: int = 0) -> list[str]:
+        """Return the notes of *group* from the place *known* on, up to the first that is not there yet."""
+        found: list[str] = []
+        with contextlib.suppress(OSError):
+            while True:
+                found.append(self._file(group, known + len(found)).read_text(encoding="utf-8"))
+        return found
+
+    def clear(self) -> None:
+        """Take everything away."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def turn(self, wait_s: float) -> Iterator[None]:
+        """Keep other processes from their turn for as long as the body runs; after *wait_s* seconds, do without."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(self.folder / "turn.lock", os.O_RDWR | os.O_CREAT, 0o666)
+                stack.callback(os.close, descriptor)
+                until_s = time.monotonic() + wait_s
+                while not _locked(descriptor) and time.monotonic() < until_s:
+                    time.sleep(TURN_S)
+            yield
+
+    def _file(self, group: str, place: int) -> Path:
+        return self.folder / f"{group.replace('/', '-')}-{place}.json"
+
+
+def _locked(descriptor: int) -> bool:
+    """Return whether we hold the lock on an open file now."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def default_store() -> Any:
+    """Return the store of torch's default process group; None: there is none.
+
+    `_get_default_store` is the only way to it, and private: where it is gone, there is no board.
+    """
+    torch = sys.modules.get("torch")
+    dist = getattr(torch, "distributed", None)
+    if dist is None or not dist.is_available() or not dist.is_initialized():
+        return None
+    get = getattr(getattr(dist, "distributed_c10d", None), "_get_default_store", None)
+    return None if get is None else get()

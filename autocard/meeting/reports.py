@@ -1,0 +1,144 @@
+"""What each process tells the one that writes the card when training ends, and what that one makes of it.
+
+Rule: a note holds figures and pseudonyms, never a host's or a user's name. Who said nothing is named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from autocard.energy import ledger, past
+from autocard.energy.ledger import Folders, LedgerEntry
+from autocard.record import Gpu, Hardware, Job, Leg
+
+DIFFERS = "it differs between the nodes"
+ALIKE = ("cpu_model", "ram_bytes", "cpu_count_node")
+"""Leaves of `Hardware` that a node tells of itself."""
+TICK = "what it used after its last tick is not known: its process was not heard when training ended"
+
+
+def note(
+    entry: LedgerEntry | None, before: Iterable[LedgerEntry], hardware: Hardware | None, peaks: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return what a process reports.
+
+    Args:
+        entry: of its leg; None: another process measures for it.
+        before: earlier legs of its host, where only it can read them.
+        hardware: as this process saw it.
+        peaks: UUID → the most memory that torch held on it (bytes).
+    """
+    about = {} if hardware is None else {leaf: getattr(hardware, leaf) for leaf in ALIKE}
+    return {
+        "entry": None if entry is None else entry.model_dump(mode="json"),
+        "past": [one.model_dump(mode="json") for one in before],
+        "about": about,
+        "peaks": {ledger.pseudonym(uuid): size for uuid, size in peaks.items()},
+    }
+
+
+def earlier(folders: Folders, run_id: str, leg_id: str) -> list[LedgerEntry]:
+    """Return what lies here of the run's earlier legs on this host."""
+    mine = ledger.of_run(folders.reads, run_id)
+    return [entry for entry in mine if entry.leg.id != leg_id and entry.host_id == ledger.host_id()]
+
+
+def entries(notes: Sequence[Mapping[str, Any]], leg_id: str) -> tuple[list[LedgerEntry], list[LedgerEntry]]:
+    """Return what *notes* tell of this leg, and of earlier ones; a note that cannot be read tells nothing."""
+    now, before = [], []
+    for one in notes:
+        found = _entry(one.get("entry"))
+        if found is not None:
+            # Where a process did not hear in time what the leg is called, it has made up a name.
+            now.append(found.model_copy(update={"leg": found.leg.model_copy(update={"id": leg_id})}))
+        before += [entry for entry in map(_entry, one.get("past") or ()) if entry is not None]
+    return now, before
+
+
+def from_folder(
+    folders: Sequence[Path], leg_id: str, known: Iterable[LedgerEntry], wall_clock_s: float
+) -> list[LedgerEntry]:
+    """Return what lies in shared folders of hosts that have not reported: as of their last tick, if they still run.
+
+    A meter whose training process was stopped reads on: of its energy, *wall_clock_s* of the leg are counted.
+    """
+    have = {ledger.key_of(entry) for entry in known}
+    found = []
+    for entry in ledger.of_leg(folders, leg_id):
+        if ledger.key_of(entry) in have:
+            continue
+        still = entry.status == "running"
+        missing = {**entry.missing, "tail": TICK} if still else entry.missing
+        entry = past.cut(entry, wall_clock_s)  # noqa: PLW2901
+        found.append(entry.model_copy(update={"ranks": [] if still else entry.ranks, "missing": missing}))
+    return found
+
+
+def _entry(raw: Any) -> LedgerEntry | None:
+    try:
+        return None if raw is None else LedgerEntry.model_validate(raw)
+    except ValidationError:
+        return None
+
+
+def hardware_of_all(
+    own: Hardware, leg: Leg, notes: Sequence[Mapping[str, Any]], missing: MutableMapping[str, str]
+) -> Hardware:
+    """Return the hardware of all nodes that reported.
+
+    Args:
+        own: as this process saw its own node.
+        leg: the last one, with all its hosts.
+        notes: of the other processes.
+        missing: path in the record → reason.
+    """
+    found: dict[str, Any] = {}
+    groups = Counter((device.name, device.memory_bytes) for host in leg.hosts for device in host.devices)
+    if all(name for name, _ in groups):
+        found["gpus"] = [Gpu(name=name or "", count=count, memory_bytes=size) for (name, size), count in groups.items()]
+        missing.pop("hardware.gpus", None)
+    if leg.processes_reporting == leg.processes and leg.hosts:
+        found["nodes"] = len(leg.hosts)
+    for leaf in ALIKE:
+        told = dict.fromkeys(
+            [getattr(own, leaf), *(one["about"][leaf] for one in notes if leaf in one.get("about", {}))]
+        )
+        kinds = [value for value in told if value is not None]
+        if len(kinds) > 1 and leaf == "cpu_model":
+            found[leaf] = " / ".join(kinds)
+        elif len(kinds) > 1:
+            found[leaf] = None
+            missing[f"hardware.{leaf}"] = DIFFERS
+    return own.model_copy(update=found)
+
+
+def job_of_all(own: Job, leg: Leg, notes: Sequence[Mapping[str, Any]]) -> Job:
+    """Return *own* with how many nodes and processes were heard."""
+    heard = {one["rank"] for one in notes}
+    told: dict[str, Any] = {"nodes_reporting": leg.nodes_reporting, "processes_reporting": 1 + len(heard)}
+    if leg.processes_reporting == leg.processes:
+        told["nodes_expected"] = len(leg.hosts)  # two of the launcher's nodes may be one machine
+    return own.model_copy(update=told)
+
+
+def peaks_of_all(entry: LedgerEntry, own: Mapping[str, int], notes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return device of the record → the most memory that a process held on it (bytes).
+
+    Args:
+        entry: of the last leg, all hosts joined.
+        own: UUID → bytes.
+        notes: of the other processes.
+    """
+    told = [{ledger.pseudonym(uuid): size for uuid, size in own.items()}, *(one.get("peaks", {}) for one in notes)]
+    names = [device.device for host in entry.leg.hosts for device in host.devices]
+    found: dict[str, int] = {}
+    for name, board in zip(names, entry.board_ids, strict=False):
+        sizes = [one[board] for one in told if board in one]
+        if sizes:
+            found[name] = max(sizes)
+    return found

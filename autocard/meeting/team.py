@@ -1,0 +1,317 @@
+"""The processes of one training, as one of them sees them: which of them measures a host, which writes the card.
+
+Rule: of a host (its boot id tells it from others, never a local rank) the first process that arrives measures CPU,
+memory and every GPU of the training that it can see; a GPU that it cannot see is measured by the process that uses it.
+What was agreed is read from the board and not worked out, so that two processes never both think it is theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from autocard.energy import ledger, nvml, share
+from autocard.energy.nvml import Device
+from autocard.errors import UnavailableError
+from autocard.meeting.board import Board, FolderBoard, StoreBoard, default_store
+
+BEGIN_S = 1.0
+"""Seconds that a process waits for the others of its host when training begins; they are mostly there before."""
+COLLECT_S = 8.0
+"""Seconds that the process which writes the card waits for the others when training ends."""
+TURN_S = 5.0
+"""Seconds that a process waits where another one writes the card."""
+POLL_S = 0.02
+"""Seconds between two looks at the board, at first."""
+SLOW_POLL_S = 0.25
+"""The same after a while."""
+
+_meetings = itertools.count()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What one process measures in a leg."""
+
+    boards: list[Device] | None = None
+    """GPUs; None: those that the process uses."""
+    part: str = ""
+    """Of `LedgerEntry`."""
+    ranks: list[int] = field(default_factory=lambda: [0])
+    """Processes on the host."""
+    expects: list[str] = field(default_factory=list)
+    """UUIDs of the GPUs that they use."""
+    share: float | None = None
+    """Of the node's CPUs; None: this process's."""
+    measures: bool = True
+    """Whether there is anything left for this process to measure."""
+    reason: str | None = None
+    """Why *boards* are not all that the host's processes use; None: they are."""
+
+
+class Team:
+    """All processes of one training."""
+
+    def __init__(self, rank: int = 0, size: int = 1, board: Board | None = None, *, together: bool = True) -> None:
+        """Nobody has been met yet.
+
+        Args:
+            rank: of this process, from 0.
+            size: processes that train.
+            board: where they meet; None: nowhere.
+            together: whether they train one model; False: each is a training of its own, and the last to end knows all.
+        """
+        self.rank, self.size, self.together = rank, size, together
+        self._board = board
+        self._host = ledger.host_id()
+        self._place = 0
+        self._first = rank == 0
+        self._own: list[Device] = []
+        self._unknown: str | None = None
+        self.tasks = size
+        """Processes of the launcher's plan."""
+        self.reason: str | None = None
+        """Why the others cannot be met; None: they can."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether there are no others, as far as one knows."""
+        return self._board is None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process measures its host."""
+        return self._place == 0
+
+    def lead(self, *, leads: bool) -> None:
+        """Take it from elsewhere whether this process measures its host: there is no board to find it out."""
+        self._place = 0 if leads else 1
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process may write the card."""
+        return self.rank == 0 or not self.together
+
+    def arrive(self, boards: Sequence[Device], reason: str | None = None) -> None:
+        """Say which GPUs this process uses, and find out whether it is the first of its host.
+
+        Args:
+            boards: those GPUs.
+            reason: why they cannot be told; None: they can.
+
+        Raises:
+            UnavailableError: the others cannot be met.
+        """
+        self._own, self._unknown = list(boards), reason
+        if self._board is None:
+            return
+        # Processes that train on their own measure their GPUs themselves: nobody else needs their names.
+        told = [asdict(board) for board in boards] if self.together else []
+        note = {"rank": self.rank, "boards": told, "cpus": sorted(share.usable())}
+        self._place = self._board.put(f"host/{self._host}", json.dumps({**note, "reason": reason}))
+        if not self.together:
+            self._first = self._board.put("all", str(self.rank)) == 0
+
+    @property
+    def opens(self) -> bool:
+        """Whether this process says which run goes on, and what its legs are called."""
+        return self._first
+
+    def open(self, number: int, run_id: str) -> str | None:
+        """Return the id of the leg *number* of *run_id*, and tell the others; None: there is nobody to tell.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        if self._board is None:
+            return None
+        leg_id = uuid.uuid4().hex[:12]
+        self._board.put(f"leg/{number}", json.dumps({"run_id": run_id, "leg_id": leg_id}))
+        return leg_id
+
+    def opened(self, number: int) -> tuple[str, str] | None:
+        """Return run and id of the leg *number*; None: nobody has said them in time.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        said = self._wait_for(f"leg/{number}", BEGIN_S)
+        return (said[0]["run_id"], said[0]["leg_id"]) if said else None
+
+    def share_out(self, number: int, on_host: int) -> Watch:
+        """Return what this process measures in the leg *number*; the leading one says what it does, the others look.
+
+        Args:
+            number: of the leg.
+            on_host: processes of the training on this host, as the launcher says; 0: it does not.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        if self._board is None:
+            return Watch(ranks=[self.rank], measures=self.leads)
+        if self.leads:
+            return self._lead(number, on_host)
+        # A training of its own ends when it ends: nobody else can measure its GPUs to the last.
+        said = self._wait_for(f"watch/{number}/{self._host}", BEGIN_S) if self.together else []
+        watched = set(said[0]) if said else set()
+        left = [board for board in self._own if board.uuid not in watched]
+        part = f"r{self.rank}" if left or not self.together else ""
+        uuids = [board.uuid for board in left]
+        why = None if self.together else self._unknown
+        return Watch(boards=left, part=part, ranks=[self.rank], expects=uuids, measures=bool(part), reason=why)
+
+    def _lead(self, number: int, on_host: int) -> Watch:
+        if not self.together:
+            uuids = [board.uuid for board in self._own]
+            return Watch(boards=self._own, ranks=[self.rank], expects=uuids, reason=self._unknown)
+        notes = self._wait_for(f"host/{self._host}", BEGIN_S, enough=on_host)
+        used = {one["uuid"]: Device(**one) for note in notes for one in note["boards"]}
+        seen = {board.uuid: board for board in _in_sight()} if used else {}
+        boards = sorted(
+            (replace(board, index=seen[uuid].index) for uuid, board in used.items() if uuid in seen),
+            key=lambda board: board.index,
+        )
+        if self._board is not None:
+            self._board.put(f"watch/{number}/{self._host}", json.dumps([board.uuid for board in boards]))
+        return Watch(
+            boards=boards,
+            ranks=sorted({note["rank"] for note in notes}),
+            expects=list(used),
+            share=_share({cpu for note in notes for cpu in note["cpus"]}) if len(notes) > 1 else None,
+            reason=next((note["reason"] for note in notes if note["reason"]), None),
+        )
+
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """Return what keeps processes that train on their own from writing the card at the same time."""
+        if isinstance(self._board, FolderBoard):
+            return self._board.turn(TURN_S)
+        return contextlib.nullcontext()
+
+    def first_to(self, what: str) -> bool:
+        """Return whether this process is the first that asks: of what is done once in a job.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        return self._board is None or self._board.put(f"first/{what}", "") == 0
+
+    def report(self, what: str, note: Mapping[str, Any]) -> None:
+        """Tell the process that writes the card.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        if self._board is not None:
+            self._board.put(f"report/{what}", json.dumps({**note, "rank": self.rank}))
+
+    def collect(self, what: str, wait_s: float = COLLECT_S, enough: int | None = None) -> list[dict[str, Any]]:
+        """Return what the others have reported, after waiting for them.
+
+        Processes that train on their own are not waited for: whoever ends last hears of all.
+
+        Args:
+            what: as it was reported.
+            wait_s: seconds, at most.
+            enough: reports that are waited for; None: one of each other process.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        if self._board is None:
+            return []
+        if not self.together:
+            self.size = len(self._notes("all"))
+            notes = self._notes(f"report/{what}")
+            if self._board.put("done", "") + 1 == self.tasks and isinstance(self._board, FolderBoard):
+                self._board.clear()  # everybody that there can be has heard everything
+            return [note for note in notes if note["rank"] != self.rank]
+        most = self.size - 1 if enough is None else enough
+        return self._wait_for(f"report/{what}", wait_s, enough=most) if most > 0 else []
+
+    def _notes(self, group: str, known: int = 0) -> list[Any]:
+        return [] if self._board is None else [json.loads(text) for text in self._board.notes(group, known)]
+
+    def _wait_for(self, group: str, wait_s: float, enough: int = 1) -> list[Any]:
+        """Return the notes of *group* as soon as there are *enough*, or those that there are after *wait_s*."""
+        begun_s, found = time.monotonic(), list[Any]()
+        while True:
+            found += self._notes(group, len(found))
+            waited_s = time.monotonic() - begun_s
+            if len(found) >= enough or waited_s > wait_s:
+                return found
+            time.sleep(POLL_S if waited_s < SLOW_POLL_S else SLOW_POLL_S)
+
+
+def meet(args: Any, folder: Path, environ: Mapping[str, str] = os.environ) -> Team:
+    """Return the processes of the training with *args* (`TrainingArguments`), met where they can be met.
+
+    Args:
+        args: world size and rank are its.
+        folder: output folder, where processes meet that have no process group.
+        environ: where a launcher's variables are looked up.
+    """
+    size, rank = int(args.world_size), int(args.process_index)
+    if size > 1:
+        team = Team(rank, size)
+        try:
+            store = default_store()
+            if store is None:
+                team.reason = "there is no process group of torch's to meet in"
+            else:
+                team = Team(rank, size, StoreBoard(store, f"autocard/{next(_meetings)}"))
+        except UnavailableError as exc:
+            team.reason = str(exc)
+        if team.reason is not None:
+            team.lead(leads=int(args.local_process_index) == 0)  # the only thing that is known
+        return team
+    task = _task(environ)
+    if task is None:
+        return Team()
+    key, number, tasks = task
+    board = FolderBoard(folder / ledger.FOLDER / f"meet-{ledger.pseudonym(key)}")
+    team = Team(number, 1, board, together=False)
+    team.tasks = tasks
+    return team
+
+
+_TASKS = {
+    "SLURM_PROCID": ("SLURM_NTASKS", ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT"), "SLURM_STEP_ID"),
+    "OMPI_COMM_WORLD_RANK": ("OMPI_COMM_WORLD_SIZE", ("OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"), "PMIX_NAMESPACE"),
+    "PMI_RANK": ("PMI_SIZE", ("PMI_ID", "PBS_JOBID", "SLURM_JOB_ID"), "PMI_SIZE"),
+}
+"""Variable with a task's number → with the number of tasks, with what tells their step from others, and what must
+be there."""
+
+
+def _task(environ: Mapping[str, str]) -> tuple[str, int, int] | None:
+    """Return what tells this process's step from others, its number in it, and of how many.
+
+    None: it was started by itself.
+    """
+    for number, (count, names, must) in _TASKS.items():
+        values = environ.get(number, ""), environ.get(count, "")
+        if all(value.isdigit() for value in values) and int(values[1]) > 1 and environ.get(must):
+            return " ".join([number, *(environ.get(name, "") for name in names)]), int(values[0]), int(values[1])
+    return None
+
+
+def _in_sight() -> list[Device]:
+    try:
+        return nvml.boards()
+    except UnavailableError:
+        return []
+
+
+def _share(cpus: set[int]) -> float:
+    """Return the share of the node's CPUs that several processes may use together, quotas of their group included."""
+    count = os.cpu_count() or 1
+    return min(len(cpus) / count, share.of_quota())

@@ -1,0 +1,192 @@
+"""What hosts wrote of one leg, added up: each host and GPU once, whoever tells of it in whatever order."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocard import job
+from autocard.energy import hosts
+from autocard.energy.ledger import LedgerEntry
+from autocard.energy.past import completed
+from autocard.record import DeviceUse, HostUse, Leg
+from autocard.settings import Settings
+
+
+def entry(host, rank, boards, *, cpu_j=None, part="", size=1, nodes=1, ranks=None, expects=None, **leaves):
+    """What one process wrote: *boards* are pseudonym → joules."""
+    use = HostUse(
+        host="h1",
+        devices=[
+            DeviceUse(device=f"h1.g{number}", name="GPU", energy_j=joules, source="nvml-counter")
+            for number, joules in enumerate(boards.values())
+        ],
+        cpu_j=cpu_j,
+        ram_j=None if cpu_j is None else 1.0,
+        sources={"gpu": "measured: NVML energy counters"},
+    )
+    leg = Leg(
+        id="leg",
+        started_at=f"2026-01-01T00:00:0{rank % 10}.000Z",
+        wall_clock_s=10.0 + rank,
+        step_begin=0,
+        step_end=5,
+        status="finished",
+        hosts=[use],
+        setup_j=2.0,
+        evaluation_j=0.0,
+        processes=size,
+        nodes_expected=nodes,
+        intensity_g_per_kwh=100.0,
+        repeated_steps=0,
+        repeated_s=0.0,
+        repeated_j=0.0,
+        **leaves,
+    )
+    return LedgerEntry(
+        run_id="run",
+        host_id=host,
+        written_at="2026-01-01T00:00:10.000Z",
+        status="finished",
+        board_ids=list(boards),
+        rank=rank,
+        part=part,
+        ranks=[rank] if ranks is None else ranks,
+        expects=list(boards) if expects is None else expects,
+        leg=leg,
+        missing={} if cpu_j is not None else {"hosts.0.cpu_j": hosts.OTHER, "hosts.0.ram_j": hosts.OTHER},
+    )
+
+
+@st.composite
+def clusters(draw):
+    """Some hosts: (name, CPU joules, boards that the leading rank sees, boards that other ranks alone see)."""
+    found = []
+    for number in range(draw(st.integers(1, 5))):
+        seen, unseen = draw(st.integers(0, 4)), draw(st.integers(0, 3))
+        joules = draw(st.lists(st.floats(1, 1e6), min_size=seen + unseen, max_size=seen + unseen))
+        boards = {f"{number}-{index}": value for index, value in enumerate(joules)}
+        names = list(boards)
+        found.append(
+            (
+                f"host{number}",
+                draw(st.floats(1, 1e5)),
+                {name: boards[name] for name in names[:seen]},
+                {name: boards[name] for name in names[seen:]},
+            )
+        )
+    return found
+
+
+def written(cluster):
+    """Return what its processes write: one that leads on each host, one for each board that it cannot see."""
+    size = sum(1 + len(unseen) for _, _, _, unseen in cluster)
+    entries, rank = [], 0
+    for name, cpu_j, seen, unseen in cluster:
+        ranks = list(range(rank, rank + 1 + len(unseen)))
+        about = {"size": size, "nodes": len(cluster)}
+        entries.append(entry(name, rank, seen, cpu_j=cpu_j, ranks=ranks, expects=[*seen, *unseen], **about))
+        for other, (board, joules) in zip(ranks[1:], unseen.items(), strict=True):
+            entries.append(entry(name, other, {board: joules}, part=f"r{other}", **about))
+        rank += 1 + len(unseen)
+    return entries
+
+
+@given(clusters(), st.randoms())
+def test_the_sum_is_that_of_all_parts_in_whatever_order_they_come(cluster, draw):
+    entries = written(cluster)
+    twice = [*entries, *(one for one in entries if not one.part and draw.random() < 0.5)]
+    draw.shuffle(twice)
+
+    (whole,) = completed(twice)
+
+    leg = whole.leg
+    gpu_j = sum(sum(seen.values()) + sum(unseen.values()) for _, _, seen, unseen in cluster)
+    spent = [device.energy_j for host in leg.hosts for device in host.devices]
+    assert abs(sum(spent) - gpu_j) <= 1e-9 * max(gpu_j, 1)
+    assert len(spent) == sum(len(seen) + len(unseen) for _, _, seen, unseen in cluster)
+    assert abs(sum(host.cpu_j for host in leg.hosts) - sum(cpu_j for _, cpu_j, _, _ in cluster)) < 1e-6
+    assert [host.host for host in leg.hosts] == [f"h{number + 1}" for number in range(len(cluster))]
+    names = [device.device for host in leg.hosts for device in host.devices]
+    assert len(set(names)) == len(names)
+    assert (leg.processes, leg.processes_reporting) == (entries[0].leg.processes,) * 2
+    assert "hosts" not in whole.missing
+    assert leg.wall_clock_s == 10.0
+
+
+@given(clusters().filter(lambda cluster: len(cluster) > 1), st.integers(0, 4))
+def test_a_host_of_which_nothing_was_heard_leaves_no_total_and_what_was_heard_stands_apart(cluster, lost):
+    lost %= len(cluster)
+    entries = [one for one in written(cluster) if one.host_id != f"host{lost}"]
+
+    (whole,) = completed(entries)
+    missing = {f"legs.0.{path}": reason for path, reason in whole.missing.items()}
+    time, energy, emissions = job.sums([whole.leg], settings=Settings(), missing=missing)
+
+    heard, count = len(cluster) - 1, len(cluster)
+    assert whole.missing["hosts"].startswith(f"{heard} of {count} nodes reporting; what ")
+    assert (energy.total_kwh, energy.gpu_kwh, emissions.co2eq_g, time.gpu_s) == (None,) * 4
+    assert "nodes reporting" in missing["energy.total_kwh"]
+    known = [one for number, one in enumerate(cluster) if number != lost]
+    joules = sum(cpu_j + 1.0 + sum(seen.values()) + sum(unseen.values()) for _, cpu_j, seen, unseen in known)
+    assert abs(energy.reported_kwh * 3.6e6 - joules) <= 1e-9 * joules
+    assert abs(emissions.reported_co2eq_g - joules / 3.6e6 * 100.0) <= 1e-9 * joules
+
+
+def test_a_gpu_of_which_nothing_was_heard_is_counted_and_its_energy_is_not_made_up():
+    about = {"size": 2, "ranks": [0, 1]}
+
+    (whole,) = completed([entry("a", 0, {"x": 10.0}, cpu_j=5.0, expects=["x", "y"], **about)])
+    missing = {f"legs.0.{path}": reason for path, reason in whole.missing.items()}
+    time, energy, _ = job.sums([whole.leg], settings=Settings(), missing=missing)
+
+    assert [device.energy_j for device in whole.leg.hosts[0].devices] == [10.0, None]
+    assert energy.gpu_kwh is None
+    assert missing["energy.gpu_kwh"] == hosts.SILENT
+    assert time.gpu_s == 20.0
+    assert energy.cpu_kwh == 5.0 / 3.6e6
+
+
+def test_the_host_of_the_process_that_writes_the_card_may_be_measured_by_another_process():
+    clock = entry("a", 0, {}, size=2, nodes=1).model_copy(update={"missing": {"": "another process measures"}})
+    clock = clock.model_copy(update={"leg": clock.leg.model_copy(update={"hosts": [], "setup_j": None})})
+    measured = entry("a", 1, {"x": 10.0}, cpu_j=5.0, size=2, ranks=[0, 1])
+
+    (whole,) = completed([clock, measured])
+
+    assert [host.cpu_j for host in whole.leg.hosts] == [5.0]
+    assert (whole.leg.wall_clock_s, whole.leg.setup_j) == (10.0, 2.0)
+    assert whole.missing == {}
+
+
+def test_checkpoints_of_hosts_add_up_where_all_have_them():
+    def points(*pairs):
+        return [{"step": step, "wall_clock_s": float(step), "energy_j": joules} for step, joules in pairs]
+
+    one = entry("a", 0, {}, cpu_j=1.0, size=2, nodes=2, checkpoints=points((2, 5.0), (4, 9.0)))
+    other = entry("b", 1, {}, cpu_j=1.0, size=2, nodes=2, checkpoints=points((4, 1.0)))
+
+    (whole,) = completed([one, other])
+
+    assert [(point.step, point.energy_j) for point in whole.leg.checkpoints] == [(4, 10.0)]
+
+
+def test_the_same_machine_has_the_same_name_in_each_leg_and_the_last_leg_begins_the_count():
+    def leg(number, *names):
+        made = [entry(name, rank, {}, cpu_j=1.0, size=2, nodes=2) for rank, name in enumerate(names)]
+        return [
+            one.model_copy(
+                update={"leg": one.leg.model_copy(update={"id": f"l{number}", "started_at": f"2026-01-0{number}"})}
+            )
+            for one in made
+        ]
+
+    entries = [*leg(1, "a", "b"), *leg(2, "b", "c")]
+    random.Random(1).shuffle(entries)  # noqa: S311
+
+    first, last = completed(entries)
+
+    assert [host.host for host in last.leg.hosts] == ["h1", "h2"]
+    assert [host.host for host in first.leg.hosts] == ["h3", "h1"]

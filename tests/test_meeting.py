@@ -1,0 +1,250 @@
+"""How the processes of a training meet: the boards themselves, on real stores and folders, with real processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+
+import pytest
+import torch.distributed as dist
+
+from autocard.energy import storage
+from autocard.errors import UnavailableError
+from autocard.meeting.board import FolderBoard, StoreBoard
+from autocard.meeting.team import Team, meet
+
+MANY = """
+import sys
+from pathlib import Path
+from autocard.meeting.board import FolderBoard
+board = FolderBoard(Path(sys.argv[1]))
+for number in range(20):
+    print(board.put("race", f"{sys.argv[2]} {number}"))
+"""
+
+
+@pytest.fixture(params=["tcp", "file", "folder"])
+def boards(request, tmp_path):
+    """Return a function that gives another process's end of the same board."""
+    if request.param == "folder":
+        return lambda: FolderBoard(tmp_path / "meet")
+    if request.param == "file":
+        store = dist.FileStore(str(tmp_path / "store"), 1)
+    else:
+        store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=5))
+    return lambda: StoreBoard(store, "autocard/0")
+
+
+def test_notes_are_read_in_the_order_of_their_places_by_everybody(boards):
+    one, other = boards(), boards()
+
+    places = [one.put("host/a", "first"), other.put("host/a", "zweiter ü"), one.put("host/b", "alone")]
+
+    assert places == [0, 1, 0]
+    assert other.notes("host/a") == one.notes("host/a") == ["first", "zweiter ü"]
+    assert one.notes("host/a", known=1) == ["zweiter ü"]
+    assert one.notes("host/c") == []
+
+
+def test_a_note_of_which_only_the_place_is_taken_is_not_waited_for(tmp_path):
+    store = dist.FileStore(str(tmp_path / "store"), 1)
+    board = StoreBoard(store, "autocard/0")
+    board.put("end", "there")
+    store.add("autocard/0/end", 1)  # as a process does that is killed between its two words
+
+    assert board.notes("end") == ["there"]
+
+
+def test_each_of_many_processes_gets_places_of_its_own(tmp_path):
+    started = [
+        subprocess.Popen([sys.executable, "-c", MANY, str(tmp_path / "meet"), str(name)], stdout=subprocess.PIPE)
+        for name in range(4)
+    ]
+
+    places = [int(word) for process in started for word in process.communicate()[0].split()]
+
+    assert sorted(places) == list(range(80))
+    assert len(set(FolderBoard(tmp_path / "meet").notes("race"))) == 80
+    assert not list((tmp_path / "meet").glob("_note-*"))
+
+
+def test_a_store_that_is_gone_is_a_reason_and_not_a_failure():
+    server = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=2))
+    client = dist.TCPStore("127.0.0.1", server.port, is_master=False, timeout=timedelta(seconds=2))
+    board = StoreBoard(client, "autocard/0")
+    board.put("end", "there")
+
+    del server
+
+    with pytest.raises(UnavailableError, match="does not answer"):
+        board.put("end", "more")
+
+
+def test_a_store_that_has_not_answered_one_thread_is_not_asked_by_another():
+    class Hangs:
+        """A store whose server has stopped."""
+
+        def __init__(self):
+            self.asked, self.released = threading.Event(), threading.Event()
+
+        def clone(self):
+            return self
+
+        def add(self, *_):
+            self.asked.set()
+            self.released.wait(30)
+            return 1
+
+        def set(self, *_):
+            pass
+
+    store = Hangs()
+    board = StoreBoard(store, "autocard/0")
+    thread = threading.Thread(target=board.put, args=("end", "x"), daemon=True)
+    thread.start()
+    store.asked.wait(30)
+
+    with pytest.raises(UnavailableError, match="does not answer"):
+        board.notes("end")
+
+    store.released.set()
+    thread.join()
+
+
+def test_a_folder_that_cannot_be_written_is_a_reason(tmp_path):
+    (tmp_path / "meet").write_text("in the way")
+
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        FolderBoard(tmp_path / "meet").put("end", "x")
+
+
+def test_the_first_to_arrive_measures_its_host_and_the_others_look_what_it_does(tmp_path):
+    board = FolderBoard(tmp_path / "meet")
+    first, second = Team(3, 4, board), Team(0, 4, board)
+
+    first.arrive([])
+    second.arrive([])
+    leading, looking = first.share_out(1, on_host=2), second.share_out(1, on_host=2)
+
+    assert (first.leads, second.leads) == (True, False)
+    assert (leading.ranks, leading.measures) == ([0, 3], True)
+    assert (looking.measures, looking.part) == (False, "")
+    assert second.writes
+    assert not first.writes
+
+
+def test_a_leg_has_one_name_in_all_processes_and_a_late_one_is_told_it(tmp_path):
+    board = FolderBoard(tmp_path / "meet")
+    zero, one = Team(0, 2, board), Team(1, 2, board)
+
+    leg_id = zero.open(1, "a-run")
+
+    assert one.opened(1) == ("a-run", leg_id)
+    assert one.opened(2) is None
+
+
+def test_who_does_not_report_is_waited_for_and_not_for_ever(tmp_path):
+    board = FolderBoard(tmp_path / "meet")
+    zero, one = Team(0, 3, board), Team(1, 3, board)
+    one.report("1/end", {"entry": None})
+
+    notes = zero.collect("1/end", wait_s=0.3)
+
+    assert notes == [{"entry": None, "rank": 1}]
+
+
+class Args:
+    """Of a process that was started by itself, or by srun without a process group."""
+
+    world_size, process_index, local_process_index = 1, 0, 0
+
+
+@pytest.mark.parametrize(
+    ("environ", "together"),
+    [
+        ({}, True),
+        ({"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, True),  # the batch script itself
+        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "2", "SLURM_NTASKS": "4"}, False),
+        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, True),
+        ({"PMIX_NAMESPACE": "n", "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, False),
+    ],
+)
+def test_tasks_that_were_started_together_meet_in_their_folder_and_others_do_not(tmp_path, environ, together):
+    team = meet(Args(), tmp_path, environ)
+
+    assert team.together is together
+    assert team.alone is together
+    assert not (tmp_path / "_autocard").exists()
+
+
+def test_two_tasks_of_one_step_know_of_each_other_and_those_of_another_step_do_not(tmp_path):
+    def environ(task, step):
+        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": step, "SLURM_PROCID": task, "SLURM_NTASKS": "2"}
+
+    teams = [meet(Args(), tmp_path, environ(task, step)) for task, step in (("0", "0"), ("1", "0"), ("0", "1"))]
+    for team in teams:
+        team.arrive([])
+        team.report("1/end", {})
+
+    assert [len(team.collect("1/end")) for team in teams] == [1, 1, 0]
+    assert [team.opens for team in teams] == [True, False, True]
+
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 22 0:40 / /scratch rw - lustre 10.0.0.1@tcp:/scratch rw
+31 30 0:41 / /scratch/local rw - xfs /dev/nvme0n1 rw
+32 22 0:42 / /home rw - nfs4 server:/home rw
+33 22 0:43 / /mnt/my\\040disk rw - fuse.sshfs host: rw
+34 22 0:44 / /dev/shm rw - tmpfs tmpfs rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "local"),
+    [
+        ("/work/out", True),
+        ("/scratch/run", False),
+        ("/scratch/local/run", True),
+        ("/scratches", True),
+        ("/home/me", False),
+        ("/mnt/my disk/run", False),
+        ("/dev/shm/x", True),  # noqa: S108 - a mount point, not a file
+    ],
+)
+def test_storage_is_shared_unless_its_file_system_is_known_to_be_of_one_machine(tmp_path, folder, local):
+    table = tmp_path / "mountinfo"
+    table.write_text(MOUNTS)
+
+    assert storage.is_local(folder, table) is local
+
+
+def test_without_a_table_of_mounts_every_folder_is_local(tmp_path):
+    assert storage.is_local(tmp_path, tmp_path / "none")
+
+
+def test_the_folder_of_this_test_lies_where_the_system_says(tmp_path):
+    told = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True).stdout
+
+    assert storage.is_local(tmp_path) == (told.strip() in {"ext2/ext3", "xfs", "tmpfs", "overlayfs", "btrfs", "zfs"})
+    assert json.dumps(told)
+
+
+def test_the_last_task_of_a_step_to_hear_the_others_leaves_nothing_behind(tmp_path):
+    def environ(task):
+        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": task, "SLURM_NTASKS": "2"}
+
+    teams = [meet(Args(), tmp_path, environ(task)) for task in ("0", "1")]
+    for team in teams:
+        team.arrive([])
+    left = []
+    for team in teams:
+        team.report("1/end", {})
+        with team.turn():
+            team.collect("1/end")
+            left.append(any((tmp_path / "_autocard").iterdir()))
+
+    assert left == [True, False]
