@@ -30,6 +30,7 @@ class Crew:
         self.watch = Watch()
         self.met = False
         """Whether the others have been looked for."""
+        self._local_rank = 0
         self._legs = 0
         self._evaluations = 0
         self._notes: list[dict[str, Any]] = []
@@ -54,7 +55,7 @@ class Crew:
         Raises:
             UnavailableError: they cannot be met.
         """
-        self.met = True
+        self.met, self._local_rank = True, int(seen.args.local_process_index)
         self.team = meet(seen.args, Path(seen.args.output_dir))
         if self.team.alone:
             return
@@ -96,14 +97,19 @@ class Crew:
         Raises:
             UnavailableError: the others do not answer.
         """
-        self.watch = Watch(ranks=[self.team.rank], measures=self.team.leads)
-        local = os.environ.get("LOCAL_WORLD_SIZE", "")
+        self.watch = Watch(ranks=self._beside(), measures=self.team.leads)
         try:
-            self.watch = self.team.share_out(self._legs, int(local) if local.isdigit() else 1)
+            if not self.team.alone:
+                self.watch = self.team.share_out(self._legs, _on_host())
         finally:
             team = self._on_paper(nodes)
             self._book.team = team
         return team
+
+    def _beside(self) -> list[int]:
+        """Return the processes of this host as its launcher has numbered them: for those that have not met."""
+        first = self.team.rank - self._local_rank
+        return list(range(first, min(first + max(_on_host(), 1), self.team.size))) or [self.team.rank]
 
     def _on_paper(self, nodes: int | None) -> dict[str, Any]:
         from autocard.energy.ledger import pseudonym  # noqa: PLC0415 - with pydantic
@@ -112,6 +118,7 @@ class Crew:
         return {
             "rank": self.team.rank,
             "part": watch.part,
+            "apart": not self.team.together,
             "ranks": watch.ranks if watch.measures else [self.team.rank],
             "expects": [pseudonym(uuid) for uuid in watch.expects],
             "processes": self.team.size,
@@ -188,6 +195,12 @@ class Crew:
             return {}
         notes = self.team.collect(what, EVALUATION_S, enough=len(self._book.heard))
         return {one["rank"]: one["joules"] for one in notes}
+
+
+def _on_host() -> int:
+    """Return how many of the training's processes the launcher says it has started on this host; 1: it does not say."""
+    local = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return int(local) if local.isascii() and local.isdigit() else 1
 
 
 def _own_boards(seen: Seen) -> list[Any]:

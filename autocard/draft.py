@@ -5,6 +5,7 @@ Computes nothing but the joining of parts: sums are `job`'s, facts are the captu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,6 +52,9 @@ PUBLISHED_SETTINGS = (
 UNSEEN = "the operations are those of all steps, and the time of the first of them is not recorded here"
 NOT_LOOKED_FOR = "autocard did not look for this"
 """The reason of last resort. A test holds that no real run's record contains it."""
+
+_PARTIAL = re.compile(r"legs\.\d+\.hosts(\.\d+\.devices)?|hardware\.gpus")
+"""Paths of lists that may hold some and not all: their reason says who is not in them."""
 
 _EMPTY: dict[str, Any] = {
     "model": Model,
@@ -186,6 +190,8 @@ def _reasons(record: RunRecord, missing: Mapping[str, str]) -> dict[str, str]:
 
 def _stands_for_nothing(record: RunRecord, path: str, empty: set[str]) -> bool:
     """Return whether *path* is, or holds, something that is not there (empty lists and mappings included)."""
+    if _PARTIAL.fullmatch(path):
+        return True
     if path in empty or any(leaf.startswith(f"{path}.") for leaf in empty):
         return True
     part: Any = record

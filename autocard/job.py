@@ -19,7 +19,8 @@ NO_PUE = "no PUE was given"
 OTHER_ALLOCATIONS = "the legs used different numbers of GPUs, and what the earlier ones were given is not recorded"
 NOT_ALLOCATED = "no workload manager says how many GPUs the job was given"
 DIFFERS = "it differs between the legs"
-ALL_REPORTED = "it is the total that is told: no process was silent"
+ALL_REPORTED = "the total is known"
+ONE_NODE = "it is told where some of several nodes are known and others are not"
 
 BOUNDARY = (
     "training from its first moment to its last, with the evaluations and checkpoints in between: GPU boards, CPU "
@@ -188,7 +189,7 @@ def _time(legs: _Paths, gpus_allocated: int | None, missing: MutableMapping[str,
 
     def allocated_gpu_s() -> float:
         if gpus_allocated is None:
-            raise _GapError(NOT_ALLOCATED)
+            raise _GapError(missing.get("hardware.gpus_allocated", NOT_ALLOCATED))
         if len({sum(len(host.devices) for host in leg.hosts) for _, leg in legs}) > 1:
             raise _GapError(OTHER_ALLOCATIONS)
         return wall_clock_s() * gpus_allocated
@@ -234,11 +235,15 @@ def _some_silent(legs: _Paths, missing: Mapping[str, str]) -> list[Leg]:
     """Return the legs.
 
     Raises:
-        _GapError: in none of them did a process say nothing; then the totals stand.
+        _GapError: of all their nodes all is known, or they have but one.
     """
-    if not any(f"{path}.hosts" in missing and leg.hosts for path, leg in legs):
-        raise _GapError(ALL_REPORTED)
-    return [leg for _, leg in legs]
+    if not any(len(leg.hosts) > 1 or (f"{path}.hosts" in missing and leg.hosts) for path, leg in legs):
+        raise _GapError(ONE_NODE)
+    try:
+        _all_j(legs, missing)
+    except _GapError:
+        return [leg for _, leg in legs]
+    raise _GapError(ALL_REPORTED)
 
 
 def _reported_j(leg: Leg) -> float:
@@ -320,7 +325,7 @@ def _sources(hosts: Sequence[HostUse]) -> dict[str, str]:
 def _merged(how: str, remarks: set[str]) -> str:
     """Return one way of measuring with the remark that its hosts and legs make, or that they make several."""
     if len(remarks) > 1:
-        return f"{how}; with remarks that differ between the legs, and stand there"
+        return f"{how}; with remarks that differ between legs or nodes, and stand with each of them in autocard.json"
     remark = next(iter(remarks))
     return f"{how}; {remark}" if remark else how
 

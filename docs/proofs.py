@@ -269,8 +269,9 @@ PROOFS: dict[str, Proof] = {
     ),
     "job.distributed": _proof("the model's wrapper, arguments", "cluster:kinds_of_parallelism_are_told_apart"),
     "job.parallelism": _proof(
-        "accelerate's ParallelismConfig",
+        "accelerate's ParallelismConfig, transformers' DistributedConfig",
         "cluster:the_sizes_of_groups_are_those_of_the_trainer_s_own_configuration",
+        "cluster:the_sizes_of_groups_are_those_that_the_model_was_loaded_with",
     ),
     "time": _proof("the legs", _SUMS),
     "time.eval_s": _proof("the log", "evaluation:evaluation_time_is_what_evaluating_took"),

@@ -9,9 +9,11 @@ a rank sends itself, at a known moment.
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import hashlib
 import json
 import os
+import pickle
 import random
 import signal
 import sys
@@ -31,6 +33,8 @@ import autocard
 
 OURS = Path(autocard.__file__).parent
 PATIENCE_S = 60.0
+STUCK_S = 100.0
+"""Seconds after which a rank prints where it is: the rig ends what hangs a little later."""
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "term": signal.SIGTERM}
 
 
@@ -172,8 +176,9 @@ def chance() -> str:
     """Return what stands for the state of every source of random numbers."""
     import numpy as np
 
-    torchs = torch.random.get_rng_state().numpy().tobytes()
-    return hashlib.sha256(repr((torchs, random.getstate(), np.random.get_state(legacy=False))).encode()).hexdigest()
+    numpys = np.random.get_state()  # noqa: NPY002 - what a training draws from
+    state = pickle.dumps((torch.random.get_rng_state().numpy().tobytes(), random.getstate(), numpys))
+    return hashlib.sha256(state).hexdigest()
 
 
 def settle(order: dict, clock: Clock) -> Arguments:
@@ -203,8 +208,7 @@ def settle(order: dict, clock: Clock) -> Arguments:
         "dataloader_pin_memory": False,
         "seed": 3,
     }
-    args = Arguments(node["output"], **{**plain, **order["args"]})
-    return args
+    return Arguments(node["output"], **{**plain, **order["args"]})
 
 
 def small() -> torch.nn.Module:
@@ -259,6 +263,7 @@ def main(file: str) -> None:
     order = json.loads(Path(file).read_text())
     number = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
     clock = Clock(order, number)
+    faulthandler.dump_traceback_later(STUCK_S)
     torch.set_num_threads(1)
     code = 1
     try:

@@ -88,8 +88,8 @@ class Rank:
 
     def at(self, word: str, number: object = None) -> float | None:
         """Return the moment (monotonic seconds) of the first line with *word*; None: there is none."""
-        found = (line for line in self.lines if line[0] == word and (number is None or line[1] == str(number)))
-        return next((float(line[-1]) for line in found), None)
+        found = (line for line in self.lines if " ".join(line).startswith(f"{word} "))
+        return next((float(line[-1]) for line in found if number is None or line[1] == str(number)), None)
 
     @property
     def last_step(self) -> int:
@@ -196,16 +196,30 @@ class Job:
         return "".join(file.read_text(errors="replace") for file in sorted(self.folder.glob("*.out")))
 
     def window(self, number: int) -> tuple[float, float]:
-        """Return when training began and ended on a node, by the ranks' own clocks; ended: by its last word."""
-        ranks = self.of_node(number)
-        return min(rank.at("begin") for rank in ranks), max(rank.at("end") or rank.last_s for rank in ranks)
+        """Return when training began and ended on a node, by the ranks' own clocks.
 
-    def joules(self, number: int, boards: Sequence[int] | None = None) -> float:
-        """Return what the counters of a node's boards moved in its window: this module's own sum."""
+        The training of a rank without a group that was stopped when it ended has ended when it went on.
+        """
+        ranks, alone = self.of_node(number), self.launcher == "srun, no group"
+        ends = [(rank.at("went on") if alone else None) or rank.at("end") or rank.last_s for rank in ranks]
+        return min(rank.at("begin") for rank in ranks), max(ends)
+
+    def joules(self, number: int, boards: Sequence[int] | None = None, *, least: bool = False) -> float:
+        """Return what the counters of a node's boards moved in its window: this module's own sum.
+
+        Args:
+            number: of the node.
+            boards: which of them; None: one for each rank.
+            least: each only until its own rank's last word.
+        """
+        node, ranks = self.nodes[number], self.of_node(number)
         begin_s, end_s = self.window(number)
-        used = self.nodes[number].boards[: self.nodes[number].ranks] if boards is None else None
-        chosen = used if used is not None else [self.nodes[number].boards[index] for index in boards or ()]
-        return sum(board.joules_at(end_s) - board.joules_at(begin_s) for board in chosen)
+        ends = [(rank.at("end") or rank.last_s) if least else end_s for rank in ranks]
+        chosen = [node.boards[index] for index in (range(node.ranks) if boards is None else boards)]
+        return sum(
+            board.joules_at(max(until_s, begin_s)) - board.joules_at(begin_s)
+            for board, until_s in zip(chosen, ends, strict=True)
+        )
 
     def alive(self) -> list[int]:
         """Return the pids of all its processes."""
@@ -213,10 +227,8 @@ class Job:
 
         found = []
         for pid in self.pids:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 found += [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-            except psutil.NoSuchProcess:
-                continue
         return found
 
     def signal(self, number: int) -> None:
@@ -411,7 +423,7 @@ def _task(order: dict[str, Any], path: str, number: int, local: int, rank: int, 
     runpy.run_path(str(RANK), run_name="__main__")
 
 
-def _become(order: dict[str, Any], path: str, name: str, number: int, work: Callable[[], None]) -> None:
+def _become(order: dict[str, Any], name: str, number: int, work: Callable[[], None]) -> None:
     """Be a node, or a task on it; never returns."""
     import atexit
     import traceback
@@ -464,7 +476,7 @@ def _fork(order: dict[str, Any], path: str) -> list[int]:
         for name, work in tasks:
             pid = os.fork()
             if not pid:
-                _become(order, path, name, number, work)
+                _become(order, name, number, work)
             pids.append(pid)
     return pids
 
@@ -473,8 +485,7 @@ def main(boot: str) -> None:
     import accelerate  # noqa: F401 - all this: imported once, before the forks
     import datasets  # noqa: F401
     import peft  # noqa: F401
-    import torch.distributed.elastic.multiprocessing
-    import torch.distributed.run
+    import torch.distributed.run  # noqa: F401
     import training  # noqa: F401
     from transformers import Trainer, TrainingArguments  # noqa: F401
 

@@ -64,7 +64,12 @@ def train(folder: Path) -> dict[str, dict]:
     """Make the runs; return what each model answers, and what its card says, held against what the run was."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
     import peers
+    import truth
 
+    import autocard.callback  # noqa: F401 - or there is nothing to stand around yet
+
+    watch = truth.Watch()
+    watch.install()
     lay_bases(folder)
     found = {}
     for name, run in RUNS.items():
@@ -73,6 +78,7 @@ def train(folder: Path) -> dict[str, dict]:
         true = peers.truth_of(name, trainer, peers.training_s(trainer))
         card = (folder / name / "README.md").read_text(encoding="utf-8")
         found[name] = {"answer": said, "claims": list(peers.claims(card, true))}
+        found[name] |= {"judged": watch.fields, "false": list(watch.false)}
     return found
 
 

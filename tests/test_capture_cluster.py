@@ -86,6 +86,18 @@ def test_the_sizes_of_groups_are_those_of_the_trainer_s_own_configuration():
     assert look({}, world_size=8, parallelism_config=several).parallelism == {"data": 2, "shard": 2, "tensor": 2}
 
 
+def test_the_sizes_of_groups_are_those_that_the_model_was_loaded_with():
+    configuration = pytest.importorskip("transformers.distributed.configuration_utils")
+    if "pp_size" not in configuration.DistributedConfig.__dataclass_fields__:
+        pytest.skip("this transformers has no pipeline parallelism")
+    piped, experts = models.llama(), models.llama()
+    piped.config.distributed_config = configuration.DistributedConfig(tp_size=2, pp_size=4)
+    experts.config.distributed_config = configuration.DistributedConfig(fsdp_size=4, ep_size=2, dp_replicate_size=2)
+
+    assert look({}, world_size=8, model=piped).parallelism == {"tensor": 2, "pipeline": 4}
+    assert look({}, world_size=8, model=experts).parallelism == {"data": 2, "shard": 4, "expert": 2}
+
+
 def test_without_such_a_configuration_the_kind_of_parallelism_says_what_the_processes_share():
     class FullyShardedDataParallel(torch.nn.Module):
         """FSDP is told by its class's name."""

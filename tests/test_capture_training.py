@@ -11,6 +11,7 @@ from transformers import Trainer, TrainingArguments
 
 from autocard import AutoCardCallback
 from autocard.capture import Seen, execution, loss, training
+from autocard.errors import UnavailableError
 from autocard.record import empty_leaves, load
 from autocard.settings import Settings
 
@@ -173,6 +174,18 @@ def test_processes_and_accumulation_multiply_the_batch_and_tensor_parallel_ones_
     args.parallelism_config = SimpleNamespace(tp_size=4, cp_size=1)
 
     assert training.effective_batch_size(seen) == 3 * 2 * 5
+
+
+def test_a_model_that_was_loaded_in_parts_says_which_processes_have_the_same_samples():
+    state = SimpleNamespace(train_batch_size=3)
+    args = SimpleNamespace(world_size=8, gradient_accumulation_steps=5, parallelism_config=None)
+    split, piped = torch.nn.Linear(1, 1), models.llama()
+    split.tp_size = 4
+    piped.config.distributed_config = SimpleNamespace(pp_size=2)
+
+    assert training.effective_batch_size(Seen(Settings(), args, state, model=split)) == 3 * 2 * 5
+    with pytest.raises(UnavailableError, match="pipeline stages"):
+        training.effective_batch_size(Seen(Settings(), args, state, model=piped))
 
 
 @pytest.mark.parametrize(

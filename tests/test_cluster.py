@@ -119,7 +119,7 @@ def test_the_job_ends_as_it_would_have_and_is_not_held_up(run):
     assert max(rank.ending_s for rank in job.ranks) < 20
 
 
-def test_there_is_one_card_and_one_record(run, rig):
+def test_there_is_one_card_and_one_record(run):
     job, _ = run
 
     folders = {node.output or job.shared for node in job.nodes}
@@ -190,7 +190,7 @@ def test_nodes_are_as_many_as_the_launcher_says(done, name):
 
 
 def test_cpu_and_memory_count_once_for_each_host(run):
-    job, expected = run
+    job, _ = run
 
     record = job.record
     hosts = record["legs"][0]["hosts"]

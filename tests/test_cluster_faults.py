@@ -1,4 +1,4 @@
-"""Ranks that are killed, stopped, or in which autocard fails: the job goes as without autocard, and the card says who is missing.
+"""Ranks that are killed, stopped, or in which autocard fails: the job goes on as without it, and the card says so.
 
 Each job runs twice, with autocard and with AUTOCARD_DISABLED=1, which is the oracle for how it must end.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from cluster_rig import LONG_S, Job, Node, gpus, until
+from cluster_rig import LONG_S, Job, until
 
 pytest_plugins = ["nvml_fixtures", "cluster_fixtures"]
 
@@ -36,6 +36,10 @@ HANGS = "import time\ntime.sleep(3600)\n"
 
 def fault(rank, at, do):
     return {"rank": rank, "at": at, "do": do}
+
+
+def both(one, other, file, text):
+    return [(one, file, text), (other, file, text)]
 
 
 @dataclass
@@ -73,8 +77,11 @@ CASES = {
     "a node killed at the end, without a launcher": Case(
         [fault(2, "end", "kill"), fault(3, "end", "kill")], "srun", ends_well=False, heard=[0], apart=True
     ),
-    "stopped at the end, leader of the other node": Case([fault(2, "end", "stop")], heard=[0]),
-    "stopped at the end, on the writer's node": Case([fault(1, "end", "stop")], heard=[0, 1]),
+    "stopped at the end, both ranks of the other node": Case(
+        [fault(2, "end", "stop"), fault(3, "end", "stop")], heard=[0]
+    ),
+    "stopped at the end, a rank of the writer's node": Case([fault(1, "end", "stop")], heard=[1]),
+    "stopped at the end, a rank of the other node": Case([fault(2, "end", "stop")], heard=[0]),
     "stopped at the end, one of four nodes": Case(
         [fault(3, "end", "stop")], "srun", nodes=4, ranks=1, heard=[0, 1, 2], apart=True
     ),
@@ -87,11 +94,12 @@ CASES = {
         [fault(2, "begin", "kill"), fault(3, "begin", "kill")], "srun, no group", ends_well=False, heard=[0]
     ),
     "no group, stopped at the end": Case([fault(2, "end", "stop")], "srun, no group", heard=[0]),
-    "meter broken, leader of the other node": Case(broken=[(2, "energy/meter.py", BROKEN)], heard=[0]),
-    "meter broken, the writer": Case(broken=[(0, "energy/meter.py", BROKEN)], heard=[1]),
-    "meter hangs, leader of the other node": Case(broken=[(2, "energy/meter.py", HANGS)], heard=[0]),
-    "all of autocard broken, leader of the other node": Case(broken=[(2, "session.py", BROKEN)], heard=[0]),
-    "all of autocard broken, on the writer's node": Case(broken=[(1, "session.py", BROKEN)], heard=[1]),
+    "meter broken on the other node": Case(broken=both(2, 3, "energy/meter.py", BROKEN), heard=[0]),
+    "meter broken on the writer's node": Case(broken=both(0, 1, "energy/meter.py", BROKEN), heard=[1]),
+    "meter broken in one rank": Case(broken=[(2, "energy/meter.py", BROKEN)], heard=[0]),
+    "meter hangs on the other node": Case(broken=both(2, 3, "energy/meter.py", HANGS), heard=[0]),
+    "all of autocard broken on the other node": Case(broken=both(2, 3, "session.py", BROKEN), heard=[0]),
+    "all of autocard broken on one rank of the writer's node": Case(broken=[(1, "session.py", BROKEN)], heard=[1]),
 }
 
 
@@ -205,18 +213,22 @@ def test_what_was_not_heard_is_named_and_then_no_total_is_given(played, name):
     record = job.record
     said, energy = record["job"], record["energy"]
     assert said["nodes_expected"] == about.nodes
-    assert len(about.heard) <= said["nodes_reporting"] <= about.nodes
-    assert said["nodes_reporting"] == len(record["legs"][0]["hosts"])
+    assert len(about.heard) <= said["nodes_reporting"] <= len(record["legs"][0]["hosts"]) <= about.nodes
     if energy["total_kwh"] is None:
         assert record["emissions"]["co2eq_g"] is None
         reason = record["missing"]["legs.0.hosts"]
-        assert re.search(r"\d (of|processes of) \d", reason), reason
+        assert re.search(r"\d of \d (nodes|processes)", reason), reason
         assert reason in job.card
     else:
-        # A measuring process outlived its training, and told in the folder all that there was.
-        assert any(one["do"] == "kill" for one in about.faults)
-        used = sum(job.joules(number) for number in range(about.nodes))
-        assert energy["gpu_kwh"] * 3.6e6 == pytest.approx(used, rel=0.05, abs=100)
+        # Another rank of the host could tell it, or a measuring process outlived its training and wrote it down.
+        least, most = bounds(job)
+        assert 0.97 * least - 50 < energy["gpu_kwh"] * 3.6e6 < 1.03 * most + 50
+
+
+def bounds(job):
+    """Return the joules of all boards: until each rank's own last word, and until that of its node."""
+    numbers = range(len(job.nodes))
+    return sum(job.joules(number, least=True) for number in numbers), sum(job.joules(number) for number in numbers)
 
 
 @pytest.mark.parametrize("name", MISSING)
@@ -239,13 +251,11 @@ def test_what_was_heard_of_a_node_is_what_its_counters_say(played, name):
     about, job = CASES[name], played[name][0]
 
     hosts = job.record["legs"][0]["hosts"]
-    used = [job.joules(number) for number in range(about.nodes)]
     told = [sum(device["energy_j"] or 0.0 for device in host["devices"]) for host in hosts]
-    whole = [number for number in about.heard if about.broken == []]
-    for number in whole:
-        # Of a rank that was killed in the middle, some may be lost.
-        assert any(0.75 * used[number] - 50 < one < 1.02 * used[number] + 50 for one in told), (told, used)
-    assert sum(told) < 1.03 * sum(used) + 100
+    for number in about.heard:
+        least, most = job.joules(number, least=True), job.joules(number)
+        assert any(0.97 * least - 50 < one < 1.03 * most + 50 for one in told), (told, least, most)
+    assert sum(told) < 1.03 * bounds(job)[1] + 50
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.ends_well and case.heard is None])
@@ -296,7 +306,7 @@ def places(rig):
 
 
 def test_a_job_whose_folders_or_drivers_fail_ends_as_ever(places):
-    assert {name: job.statuses for name, job in places.items()} == dict.fromkeys(places, [0, 0])
+    assert all(job.statuses == [0, 0] for job in places.values())
     assert max(rank.ending_s for job in places.values() for rank in job.ranks) < WAIT_S + MARGIN_S
 
 

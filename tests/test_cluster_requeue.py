@@ -1,6 +1,6 @@
-"""Jobs on several nodes that are preempted, requeued, and go on with one node more: every node of every leg counts once.
+"""Jobs that are preempted, requeued, and go on with one node more: every node of every leg counts once.
 
-Preempted as a workload manager does it: SIGTERM to the tasks, and after a while SIGKILL to whatever is left on the nodes.
+Preempted as a workload manager does it: SIGTERM to the tasks, after a while SIGKILL to whatever is left on the nodes.
 """
 
 from __future__ import annotations

@@ -544,6 +544,18 @@ def test_the_card_says_so_where_a_job_had_more_nodes_than_trained():
     assert "allocated nodes" not in card_says(nodes_allocated=2)
 
 
+@pytest.mark.parametrize(("nodes", "said"), [(4, "on 2 of 4 nodes"), (None, "(of how many nodes is not known)")])
+def test_gpus_of_the_nodes_that_were_heard_are_not_said_to_be_all(nodes, said):
+    record = records.three_legs_on_gpus()
+    part = record.hardware.model_copy(update={"nodes": nodes})
+    why = {**record.missing, "hardware.gpus": "the others were not heard", "hardware.nodes": "nobody says"}
+
+    line = facts(record.model_copy(update={"hardware": part, "missing": why}))["compute_infrastructure"].line
+
+    assert f"8 × NVIDIA A100-SXM4-80GB (80 GiB) {said}" in line
+    assert "in all" not in line
+
+
 def test_managers_have_the_same_names_wherever_they_are_told():
     assert allocation.TITLES == machines._MANAGERS
     assert list(allocation.TITLES) == [manager.name for manager in allocation.MANAGERS]

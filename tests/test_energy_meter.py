@@ -524,7 +524,8 @@ print(json.dumps([worker, child]), flush=True)
 time.sleep(60)
 """
     script = TRAIN.replace("import pynvml", "").replace("pynvml.nvmlInit()", "")
-    script = script.replace("before = counters()", "").replace("time.sleep(seconds)", forking)
+    script = script.replace("first = counters()", "").replace("before = counters()", "")
+    script = script.replace("time.sleep(seconds)", forking)
     training = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path), "1", "{}"],
         stdout=subprocess.PIPE,

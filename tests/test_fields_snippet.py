@@ -158,6 +158,8 @@ def test_no_field_of_the_card_is_false(read, name):
 
     assert [(field, said) for field, said, is_so in claims if not is_so] == []
     assert len(claims) >= 18
+    assert read[0][name]["judged"] > 100
+    assert read[0][name]["false"] == []
 
 
 def test_the_code_is_for_the_kind_of_model_that_it_is(read):

@@ -30,7 +30,7 @@ def entry(host, rank, boards, *, cpu_j=None, part="", size=1, nodes=1, ranks=Non
     leg = Leg(
         id="leg",
         started_at=f"2026-01-01T00:00:0{rank % 10}.000Z",
-        wall_clock_s=10.0 + rank,
+        wall_clock_s=10.0 + rank / 100,
         step_begin=0,
         step_end=5,
         status="finished",
@@ -190,3 +190,27 @@ def test_the_same_machine_has_the_same_name_in_each_leg_and_the_last_leg_begins_
 
     assert [host.host for host in last.leg.hosts] == ["h1", "h2"]
     assert [host.host for host in first.leg.hosts] == ["h3", "h1"]
+
+
+def test_a_host_whose_process_began_late_is_counted_for_the_whole_leg_and_that_is_said():
+    first = entry("a", 0, {"x": 10.0}, cpu_j=5.0, size=2, nodes=2)
+    late = entry("b", 1, {"y": 10.0}, cpu_j=5.0, size=2, nodes=2)
+    late = late.model_copy(update={"leg": late.leg.model_copy(update={"wall_clock_s": 4.0})})
+
+    (whole,) = completed([first, late])
+
+    one, other = whole.leg.hosts
+    assert (one.cpu_j, one.devices[0].energy_j) == (5.0, 10.0)
+    assert (other.cpu_j, other.devices[0].energy_j) == (12.5, 25.0)
+    assert other.sources["gpu"].endswith("6.0 s, in which this host's process was not in training, at the mean power")
+
+
+def test_trainings_that_only_began_together_are_counted_as_long_as_each_took():
+    first = entry("a", 0, {"x": 10.0}, cpu_j=5.0, size=2, nodes=2).model_copy(update={"apart": True})
+    longer = entry("b", 1, {"y": 10.0}, cpu_j=5.0, size=2, nodes=2).model_copy(update={"apart": True})
+    longer = longer.model_copy(update={"leg": longer.leg.model_copy(update={"wall_clock_s": 40.0})})
+
+    (whole,) = completed([first, longer])
+
+    assert [host.cpu_j for host in whole.leg.hosts] == [5.0, 5.0]
+    assert whole.leg.wall_clock_s == 40.0

@@ -159,7 +159,8 @@ def test_sources_say_each_thing_once():
 
     assert one == same["cpu"]
     assert several.split(" · ") == [
-        "modelled: load × 8 W (a guess); with remarks that differ between the legs, and stand there",
+        "modelled: load × 8 W (a guess); with remarks that differ between legs or nodes, and stand with each of them "
+        "in autocard.json",
         "measured: RAPL",
     ]
 

@@ -166,9 +166,18 @@ class Args:
     ("environ", "together"),
     [
         ({}, True),
-        ({"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, True),  # the batch script itself
-        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "2", "SLURM_NTASKS": "4"}, False),
-        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, True),
+        ({"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "4"}, True),  # the batch script itself
+        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "4"}, False),
+        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, True),
+        (  # a shell of salloc: its step has one of the special numbers
+            {
+                "SLURM_JOB_ID": "7",
+                "SLURM_STEP_ID": "4294967290",
+                "SLURM_PROCID": "0",
+                "SLURM_STEP_NUM_TASKS": "4",
+            },
+            True,
+        ),
         ({"PMIX_NAMESPACE": "n", "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, False),
     ],
 )
@@ -182,7 +191,7 @@ def test_tasks_that_were_started_together_meet_in_their_folder_and_others_do_not
 
 def test_two_tasks_of_one_step_know_of_each_other_and_those_of_another_step_do_not(tmp_path):
     def environ(task, step):
-        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": step, "SLURM_PROCID": task, "SLURM_NTASKS": "2"}
+        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": step, "SLURM_PROCID": task, "SLURM_STEP_NUM_TASKS": "2"}
 
     teams = [meet(Args(), tmp_path, environ(task, step)) for task, step in (("0", "0"), ("1", "0"), ("0", "1"))]
     for team in teams:
@@ -235,7 +244,7 @@ def test_the_folder_of_this_test_lies_where_the_system_says(tmp_path):
 
 def test_the_last_task_of_a_step_to_hear_the_others_leaves_nothing_behind(tmp_path):
     def environ(task):
-        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": task, "SLURM_NTASKS": "2"}
+        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": task, "SLURM_STEP_NUM_TASKS": "2"}
 
     teams = [meet(Args(), tmp_path, environ(task)) for task in ("0", "1")]
     for team in teams:

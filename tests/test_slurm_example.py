@@ -27,7 +27,8 @@ pytestmark = pytest.mark.timeout(600)
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "slurm"
 SCRIPTS = sorted(EXAMPLES.glob("*.sbatch"))
-JOB = "4711"
+JOB = str(os.getpid() % 10_000 + 1)
+"""The scripts choose a port by it."""
 PATIENCE_S = 240.0
 """Far more than each part takes: a hang, and no measure of speed."""
 

@@ -18,13 +18,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+SMALL_ROWS = 64
+"""Rows that are read for their tokens."""
 UNSURE = None
 """An oracle's answer where it cannot judge."""
 
 Said = tuple[str, Any, bool]
 """What is spoken of, what is said of it, whether that is so."""
+
+
+class Weights(NamedTuple):
+    """One tensor of a model."""
+
+    count: int
+    dtype: str
+    trained: bool
 
 
 @dataclass
@@ -70,17 +80,23 @@ class Truth:
         return found if isinstance(found, Mapping) else {}
 
     @functools.cached_property
-    def parameters(self) -> list[Any] | None:
+    def parameters(self) -> list[Weights] | None:
         """Each tensor once; None: they cannot be counted as they are."""
         from torch import nn
 
         if not isinstance(self.whole, nn.Module):
             return None
-        found = {(one.device, one.data_ptr(), one.shape): one for one in self.whole.parameters()}
-        odd = any(one.is_meta or not one.dtype.is_floating_point or type(one) is not nn.Parameter for one in found.values())
-        return None if odd or any(not one.numel() for one in found.values()) else list(found.values())
+        found = {(one.device, one.data_ptr(), one.shape): one for one in self.whole.parameters()}.values()
+        if any(one.is_meta or not one.dtype.is_floating_point or type(one) is not nn.Parameter for one in found):
+            return None
+        all_of_them = [Weights(one.numel(), str(one.dtype).removeprefix("torch."), one.requires_grad) for one in found]
+        return all_of_them if all(one.count for one in all_of_them) else None
 
-    @functools.cached_property
+    def keep(self) -> None:
+        """Look at the model now: later it may be merged, cast or unloaded, and the record tells of training."""
+        _ = self.inner, self.config, self.adapters, self.parameters
+
+    @property
     def log(self) -> list[dict[str, Any]]:
         return list(self.state.log_history)
 
@@ -105,6 +121,14 @@ def length_of(data: Any) -> int | None:
 
 def named(config: Any, *names: str) -> Any:
     return next((value for name in names if (value := getattr(config, name, None)) is not None), None)
+
+
+@functools.cache
+def installed(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def plain(value: Any) -> Any:
@@ -152,8 +176,12 @@ def model_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "model.architecture", said["architecture"], said["architecture"] in classes[:2]
     for name, chosen in (("parameters_total", False), ("parameters_trainable", True)):
         if said[name] is not None and true.parameters is not None:
-            count = sum(one.numel() for one in true.parameters if one.requires_grad or not chosen)
+            count = sum(one.count for one in true.parameters if one.trained or not chosen)
             yield f"model.{name}", f"{said[name]} of {count}", said[name] == count
+
+
+def dims_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
+    said = known["model"]
     if true.config is not None and said["model_type"]:
         yield "model.model_type", said["model_type"], said["model_type"] == true.config.model_type
         names = {
@@ -170,6 +198,10 @@ def model_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         labels = getattr(true.config, "id2label", None) or {}
         if said["labels"]:
             yield "model.labels", said["labels"], said["labels"] == [labels[index] for index in sorted(labels)]
+
+
+def base_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
+    said = known["model"]
     base = said["base_model"]
     if base:
         names_there = [str(getattr(true.config, "_name_or_path", ""))]
@@ -220,7 +252,10 @@ def training_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     for name, value in said["hyperparameters"].items():
         there = plain(getattr(args, name, None))
         if isinstance(there, bool | int | float | str):
-            yield f"training.hyperparameters.{name}", value, value == there
+            # What was found by itself is told as it was used.
+            found = name == "per_device_train_batch_size" and args.auto_find_batch_size
+            used = getattr(true.trainer, "_train_batch_size", None) if found else there
+            yield f"training.hyperparameters.{name}", value, value in (there, used)
     if said["seed"] is not None:
         yield "training.seed", said["seed"], said["seed"] == args.seed
     batch = getattr(true.trainer, "_train_batch_size", None) or args.train_batch_size
@@ -228,6 +263,8 @@ def training_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     if said["effective_batch_size"] is not None and parallel is None:
         step = batch * args.gradient_accumulation_steps * args.world_size
         rows = length_of(true.trainer.train_dataset)
+        if rows is not None and args.dataloader_drop_last:
+            rows -= rows % (batch * args.world_size)
         allowed = {step} if rows is None else {step, min(step, rows)}
         yield "training.effective_batch_size", said["effective_batch_size"], said["effective_batch_size"] in allowed
     if said["optimizer"]:
@@ -244,10 +281,11 @@ def precision_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         return
     sizes: dict[str, int] = {}
     for one in true.parameters:
-        sizes[str(one.dtype).removeprefix("torch.")] = sizes.get(str(one.dtype).removeprefix("torch."), 0) + one.numel()
+        sizes[one.dtype] = sizes.get(one.dtype, 0) + one.count
     if said["weights_dtype"]:
-        yield "precision.weights_dtype", said["weights_dtype"], said["weights_dtype"] == max(sizes, key=lambda k: sizes[k])
-    trained = {str(one.dtype).removeprefix("torch.") for one in true.parameters if one.requires_grad}
+        most = max(sizes, key=lambda dtype: sizes[dtype])
+        yield "precision.weights_dtype", said["weights_dtype"], said["weights_dtype"] == most
+    trained = {one.dtype for one in true.parameters if one.trained}
     if said["trainable_dtype"]:
         yield "precision.trainable_dtype", said["trainable_dtype"], said["trainable_dtype"] in trained
     if said["regime"] == "fp32":
@@ -268,7 +306,8 @@ def data_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     columns = getattr(data, "column_names", None)
     if len(sets) == 1 and isinstance(columns, list) and sets[0]["columns"]:
         yield "data.train[].columns", sets[0]["columns"], set(sets[0]["columns"]) <= set(columns)
-    if len(sets) == 1 and sets[0]["tokens"] is not None and rows is not None and rows <= 64 and "input_ids" in (columns or ()):
+    small = rows is not None and rows <= SMALL_ROWS and "input_ids" in (columns or ())
+    if len(sets) == 1 and sets[0]["tokens"] is not None and small:
         count = sum(len(data[index]["input_ids"]) for index in range(rows))
         yield "data.train[].tokens", sets[0]["tokens"], sets[0]["tokens"] == count
     for one in sets:
@@ -291,6 +330,10 @@ def evaluation_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
             yield f"evaluation.results[{one['name']}]", one["value"], found
         elif one["split"] == "evaluation":
             yield f"evaluation.results[{one['name']}]", one["value"], False
+
+
+def losses_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
+    said = known["evaluation"]
     if said["train_loss"] is not None and not said["diverged"]:
         yield "evaluation.train_loss", said["train_loss"], bool(near(said["train_loss"], true.summary("train_loss")))
     for entry in said["history"]:
@@ -305,9 +348,8 @@ def machine_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     import torch
 
     for name, version in known["software"].items():
-        try:
-            there = importlib.metadata.version(name.replace("_", "-"))
-        except importlib.metadata.PackageNotFoundError:
+        there = installed(name.replace("_", "-"))
+        if there is None:
             continue
         module = sys.modules.get(name)
         own = getattr(module, "__version__", there)
@@ -341,8 +383,8 @@ def sums_of(known: dict[str, Any], _: Truth) -> Iterator[Said]:
 
 
 OF_RECORD: tuple[Callable[[dict[str, Any], Truth], Iterator[Said]], ...] = (
-    *(run_of, legs_of, model_of, saved_of, adapters_of, training_of, precision_of, data_of),
-    *(evaluation_of, machine_of, sums_of),
+    *(run_of, legs_of, model_of, dims_of, base_of, saved_of, adapters_of, training_of, precision_of, data_of),
+    *(evaluation_of, losses_of, machine_of, sums_of),
 )
 
 
@@ -354,7 +396,7 @@ def number(text: str) -> float:
 
 
 def _version(package: str) -> Callable[[str, Truth], bool]:
-    return lambda said, _: importlib.metadata.version(package).split("+")[0] == said.split("+")[0]
+    return lambda said, _: str(installed(package)).split("+")[0] == said.split("+")[0]
 
 
 def _lora(name: str) -> Callable[[str, Truth], bool | None]:
@@ -368,7 +410,7 @@ def _lora(name: str) -> Callable[[str, Truth], bool | None]:
 def _parameters(said: str, true: Truth, *, trained: bool) -> bool | None:
     if true.parameters is None:
         return UNSURE
-    return number(said) == sum(one.numel() for one in true.parameters if one.requires_grad or not trained)
+    return number(said) == sum(one.count for one in true.parameters if one.trained or not trained)
 
 
 def _setting(name: str) -> Callable[[str, Truth], bool | None]:
@@ -402,7 +444,9 @@ OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
     "layers": (
         "model_specs",
         r"Dimensions: (\d+) layers",
-        lambda said, true: UNSURE if true.config is None else int(said) == named(true.config, "num_hidden_layers", "n_layer"),
+        lambda said, true: (
+            UNSURE if true.config is None else int(said) == named(true.config, "num_hidden_layers", "n_layer")
+        ),
     ),
     "steps": (
         "training_hyperparameters",
@@ -414,11 +458,9 @@ OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
     "rows": (
         "training_data",
         r"\A[^;\n]*?, ([\d,]+) rows",
-        lambda said, true: UNSURE
-        if (rows := length_of(true.trainer.train_dataset)) is None
-        else number(said) == rows,
+        lambda said, true: UNSURE if (rows := length_of(true.trainer.train_dataset)) is None else number(said) == rows,
     ),
-    "time": ("speeds_sizes_times", r"Wall-clock time: (.*)$", _seconds),
+    "time": ("speeds_sizes_times", r"(?m)Wall-clock time: (.*)$", _seconds),
     "hours used": ("hours_used", r"\A((?:[\d.,]+ (?:ms|min|[shd]) ?)+)wall-clock", _seconds),
     "loss": ("results", r"(?m)^\| loss \| ([\d.]+) \|$", _loss),
     "regime": (
@@ -492,17 +534,20 @@ class Watch:
         return watched
 
     def on_train_begin(self, _: Any, args: Any, state: Any, before_s: float, __: Any) -> None:
-        self._clocks[id(args)] = before_s, time.monotonic()
+        again = id(args) in self._clocks and getattr(args, "auto_find_batch_size", False)
+        if not again:  # with smaller batches it is the same training
+            self._clocks[id(args)] = before_s, time.monotonic()
         self._under_way[id(args)] = Truth(None, state, step_begin=int(state.global_step))
 
     def on_train_end(self, callback: Any, args: Any, state: Any, before_s: float, _: Any) -> None:
-        begun_s, begun_late_s = self._clocks.get(id(args), (-math.inf, math.inf))
+        begun_s, begun_late_s = self._clocks.pop(id(args), (-math.inf, math.inf))
         true = self._under_way.get(id(args))
         trainer = self._trainer(args)
         if trainer is None or true is None:
             return
         true.at_least_s, true.at_most_s = before_s - begun_late_s, time.monotonic() - begun_s
         true.trainer, true.state = trainer, state
+        true.keep()
         settings = getattr(getattr(callback, "_sessions", None), "_settings", None)
         true.given = {name: getattr(settings, name, None) for name in ("base_model", "datasets", "card")}
         self._look(true)
@@ -511,11 +556,8 @@ class Watch:
         true = self._under_way.get(id(args))
         if true is None or true.trainer is None or true.trainer.is_in_train:
             return
-        # Each look is at the model as it is now: it may have been merged, cast or unloaded since.
-        seen = Truth(true.trainer, state, true.step_begin, true.at_least_s, true.at_most_s, given=true.given)
-        seen.metrics = {**true.metrics, **(objects.get("metrics") or {})}
-        self._under_way[id(args)] = seen
-        self._look(seen)
+        true.state, true.metrics = state, {**true.metrics, **(objects.get("metrics") or {})}
+        self._look(true)
 
     @staticmethod
     def _trainer(args: Any) -> Any:

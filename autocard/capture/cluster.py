@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from autocard.capture import Seen, allocation
-from autocard.capture.unwrap import without_wrappers
+from autocard.capture.unwrap import config_of, without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 from autocard.record import Job
@@ -75,17 +76,30 @@ def capture(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os
 
 
 def identity(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return what tells this job from all others, to compare and not to be told; None: no manager says it.
+    """Return what tells this job from all others, to compare and not to be told; None: nothing says it.
 
-    A job that is requeued keeps it. A pod of Kubernetes has no such thing in its environment.
+    A job that is requeued keeps it, and so do processes that torchrun's agent starts again. A pod of Kubernetes has no
+    such thing in its environment.
     """
     manager = allocation.manager(environ)
     if manager is None or manager.name == "kubernetes":
-        return None
+        return _agent() if environ.get("TORCHELASTIC_RESTART_COUNT") else None
     said = [manager.name, environ.get("SLURM_CLUSTER_NAME", ""), environ[manager.job]]
     if manager.one_number_for_all:
         said += [environ.get(variable, "") for variable in manager.array_task]
     return " ".join(said)
+
+
+def _agent() -> str | None:
+    """Return what tells the process that has started this one from all others; None: the system does not."""
+    parent = os.getppid()
+    try:
+        stat = Path(f"/proc/{parent}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    started = stat.rpartition(")")[2].split()[19]  # the 22nd field: clock ticks after boot, see proc_pid_stat(5)
+    return f"torchrun {boot} {parent} {started}"
 
 
 def manager(environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
@@ -192,17 +206,29 @@ _KINDS = {
     "sp_size": "sequence",
 }
 """Sizes of accelerate's ParallelismConfig → our names."""
+_LOADED = {
+    "dp_replicate_size": "data",
+    "fsdp_size": "shard",
+    "tp_size": "tensor",
+    "pp_size": "pipeline",
+    "ep_size": "expert",
+}
+"""Sizes of transformers' DistributedConfig (distributed/configuration_utils.py) → our names."""
 
 
 def _parallelism(seen: Seen, distributed: str) -> dict[str, int]:
     """Return kind → processes in each group, where there is more than one.
 
-    As accelerate's own configuration has them; else tensor parallelism as the model was loaded with, and the rest of
-    the processes by what holds them together.
+    As accelerate's own configuration has them; else as the model was loaded with, and without that the processes by
+    what holds them together.
     """
     config = getattr(seen.args, "parallelism_config", None)
     if config is not None:
         return {ours: _size(seen.args, theirs) for theirs, ours in _KINDS.items() if _size(seen.args, theirs) > 1}
+    loaded = getattr(config_of(seen.model), "distributed_config", None)
+    if loaded is not None:
+        sizes = {ours: int(getattr(loaded, theirs, None) or 1) for theirs, ours in _LOADED.items()}
+        return {kind: size for kind, size in sizes.items() if size > 1}
     world = int(seen.args.world_size)
     tensor = int(getattr(without_wrappers(seen.model), "tp_size", None) or 1)
     found = {"tensor": tensor} if tensor > 1 else {}

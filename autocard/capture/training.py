@@ -114,7 +114,7 @@ def plan(seen: Seen) -> tuple[int, tuple[int, int] | None]:
     if batch is None:
         msg = "the batches have no fixed size"
         raise UnavailableError(msg)
-    processes = max(int(seen.args.world_size) // _processes_with_the_same_data(seen.args), 1)
+    processes = max(int(seen.args.world_size) // _processes_with_the_same_data(seen), 1)
     epoch = steps.epoch_of(seen, batch, processes)
     return batch * processes * int(seen.args.gradient_accumulation_steps), epoch
 
@@ -125,9 +125,21 @@ def _train_batch_size(seen: Seen) -> int | None:
     return int(found) if found else None
 
 
-def _processes_with_the_same_data(args: Any) -> int:
-    """Return how many processes work on the same samples (tensor, context, sequence parallelism)."""
-    parallel = getattr(args, "parallelism_config", None)
+def _processes_with_the_same_data(seen: Seen) -> int:
+    """Return how many processes work on the same samples (tensor, context, sequence parallelism).
+
+    As accelerate's configuration says, or where there is none, as the model was loaded: the Trainer tells accelerate of
+    the model's tensor parallelism, and of no other (transformers, trainer.py).
+
+    Raises:
+        UnavailableError: the model is split into pipeline stages.
+    """
+    parallel = getattr(seen.args, "parallelism_config", None)
+    if int(getattr(getattr(config_of(seen.model), "distributed_config", None), "pp_size", None) or 1) > 1:
+        msg = "the model is split into pipeline stages, and the Trainer does not say which samples a step takes"
+        raise UnavailableError(msg)
+    if parallel is None:
+        return int(getattr(without_wrappers(seen.model), "tp_size", None) or 1)
     product = 1
     for name in ("tp_size", "cp_size", "sp_size"):
         product *= int(getattr(parallel, name, 1) or 1)

@@ -11,6 +11,7 @@ from typing import Any
 
 from autocard import units
 from autocard.energy.ledger import LedgerEntry
+from autocard.energy.legs import NOTICEABLE_S
 from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
 
 OTHER = "it is measured by another process of the host"
@@ -46,11 +47,26 @@ def _telling(parts: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     return sorted(telling, key=lambda one: bool(one.part)) or list(parts[:1])
 
 
+def scaled(host: HostUse, part: float, words: str) -> HostUse:
+    """Return *host* with *part* times its energy, and *words* behind how it was measured."""
+
+    def times(joules: float | None) -> float | None:
+        return None if joules is None else joules * part
+
+    devices = [device.model_copy(update={"energy_j": times(device.energy_j)}) for device in host.devices]
+    known = ("measured", "modelled")
+    sources = {name: how + words if how.startswith(known) else how for name, how in host.sources.items()}
+    leaves = {leaf: times(getattr(host, leaf)) for leaf in ("cpu_j", "ram_j", "codecarbon_gpu_j")}
+    return host.model_copy(update={**leaves, "devices": devices, "sources": sources})
+
+
 def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
     first = found[0]
     if len(found) == 1 and first.leg.processes == 1:
         return first
     entries = [part for parts in by_host(found).values() for part in parts]
+    wall_clock_s = _latest([first, *entries], lambda one: one.leg.wall_clock_s)
+    entries = [_stretched(entry, wall_clock_s) for entry in entries]
     lead = next((entry for entry in entries if entry.leg.hosts), first)
     machines = by_host(entries)
     missing = {path: why for path, why in lead.missing.items() if not path.startswith("hosts")}
@@ -71,7 +87,7 @@ def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
             "processes_reporting": len(heard),
             "nodes_reporting": len({entry.host_id for entry in entries if entry.ranks}),
             **{leaf: getattr(first.leg, leaf) for leaf in ("started_at", "ended_at", "status", "step_begin")},
-            "wall_clock_s": _latest([first, *entries], lambda one: one.leg.wall_clock_s),
+            "wall_clock_s": wall_clock_s,
             "step_end": _latest([first, *entries], lambda one: one.leg.step_end),
             "checkpoints": _checkpoints([entry.leg for entry in entries]),
             **{leaf: _sum(entries, leaf, missing) for leaf in APART},
@@ -81,7 +97,22 @@ def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
         missing["nodes_expected"] = "the launcher does not say how many nodes there are"
     if len(heard) < leg.processes:
         missing["hosts"] = silence(leg)
+        # A sum of some would pass for that of all.
+        leg = leg.model_copy(update=dict.fromkeys(APART))
+        missing.update(dict.fromkeys(APART, missing["hosts"]))
     return lead.model_copy(update={"leg": leg, "missing": missing, "board_ids": boards})
+
+
+def _stretched(entry: LedgerEntry, wall_clock_s: float | None) -> LedgerEntry:
+    """Return *entry*, of a process that began later than the leg or ended before it, for the whole of the leg."""
+    own_s = entry.leg.wall_clock_s
+    if not own_s or not wall_clock_s or entry.apart or entry.status not in {"finished", "stopped"}:
+        return entry
+    if wall_clock_s - own_s <= NOTICEABLE_S:
+        return entry
+    words = f"; {wall_clock_s - own_s:.1f} s, in which this host's process was not in training, at the mean power"
+    uses = [scaled(host, wall_clock_s / own_s, words) for host in entry.leg.hosts]
+    return entry.model_copy(update={"leg": entry.leg.model_copy(update={"hosts": uses})})
 
 
 def _place(entries: Sequence[LedgerEntry], missing: dict[str, str]) -> dict[str, Any]:
@@ -106,9 +137,12 @@ def silence(leg: Leg) -> str:
 
 
 def _latest(entries: Sequence[LedgerEntry], value: Callable[[LedgerEntry], float | None]) -> float | None:
-    """Return what the leading process says; of a leg that nobody saw ending, what the last sign of life says."""
+    """Return what the leading process says; of a leg that nobody saw ending, what the last sign of life says.
+
+    Of trainings that only began together, the longest holds.
+    """
     lead = entries[0]
-    if lead.rank == 0 and not lead.leg.steps_unseen:
+    if lead.rank == 0 and not lead.leg.steps_unseen and not lead.apart:
         return value(lead)
     return max((found for entry in entries if (found := value(entry)) is not None), default=None)
 
@@ -117,7 +151,9 @@ def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[HostUse, list[str], 
     """Return one host with all its GPUs, their pseudonyms, and path below it → reason."""
     lead = parts[0]
     if not lead.leg.hosts:
-        return HostUse(host=name), [], {"": lead.missing.get("", "not measured")}
+        why = lead.missing.get("", "not measured")
+        unmeasured = {board: DeviceUse(device=f"{name}.g{number}") for number, board in enumerate(lead.expects)}
+        return HostUse(host=name, devices=list(unmeasured.values())), list(unmeasured), {"": why}
     host, reasons = lead.leg.hosts[0], dict[str, str]()
     for path, why in lead.missing.items():
         if path.startswith("hosts.0") and not path.startswith("hosts.0.devices."):

@@ -57,6 +57,8 @@ class LedgerEntry(Frozen):
     """Empty: CPU, memory and GPUs of a host; else GPUs of it that only the process of this name sees."""
     ranks: list[int] = Field(default_factory=lambda: [0])
     """Training processes on the host, as far as they were known when the leg began."""
+    apart: bool = False
+    """Whether each process is a training of its own, which ends when it ends."""
     expects: list[str] = Field(default_factory=list)
     """Pseudonyms of the GPUs that those processes use."""
     status: Status = "running"

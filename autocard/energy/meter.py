@@ -32,7 +32,7 @@ FIRST_WORD_S = 0.3
 """The same where the child has never said a word: it has hardly started."""
 DEATHS = 3
 """How often in one leg a child that died is replaced."""
-ENTRY = frozenset({"rank", "part", "ranks", "expects"})
+ENTRY = frozenset({"rank", "part", "ranks", "apart", "expects"})
 """Of what is known of the training's processes, the leaves of the ledger's entry; the rest are the leg's."""
 SAVING_S = 0.004
 """Seconds that a checkpoint waits for the child's reading, to take it along."""

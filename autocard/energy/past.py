@@ -19,7 +19,6 @@ from pydantic import ValidationError
 
 from autocard.energy import hosts, ledger
 from autocard.energy.ledger import Folders, LedgerEntry
-from autocard.record import HostUse
 
 STATE_KEY = "autocard"
 """Of `TrainerState.stateful_callbacks`: what travels in a checkpoint."""
@@ -68,7 +67,7 @@ def stretched(measured: Mapping[str, Any], step: int, wall_clock_s: float) -> di
     uses = leg.hosts
     if 0 < before_s < wall_clock_s:
         part, words = wall_clock_s / before_s, f"; the last {wall_clock_s - before_s:.1f} s at the mean power before"
-        uses = [_host(host, part, words) for host in uses]
+        uses = [hosts.scaled(host, part, words) for host in uses]
     leg = leg.model_copy(update={"hosts": uses, "step_end": step, "wall_clock_s": wall_clock_s})
     return entry.model_copy(update={"leg": leg}).model_dump(mode="json", exclude=STAYS)
 
@@ -79,22 +78,9 @@ def cut(entry: LedgerEntry, wall_clock_s: float) -> LedgerEntry:
     if read_s <= wall_clock_s:
         return entry
     words = hosts.CUT.format(read_s=read_s, leg_s=wall_clock_s)
-    uses = [_host(host, wall_clock_s / read_s, words) for host in entry.leg.hosts]
+    uses = [hosts.scaled(host, wall_clock_s / read_s, words) for host in entry.leg.hosts]
     leg = entry.leg.model_copy(update={"hosts": uses, "wall_clock_s": wall_clock_s})
     return entry.model_copy(update={"leg": leg})
-
-
-def _host(host: HostUse, part: float, words: str) -> HostUse:
-    """Return *host* with *part* times its energy, and *words* behind how it was measured."""
-
-    def times(joules: float | None) -> float | None:
-        return None if joules is None else joules * part
-
-    devices = [device.model_copy(update={"energy_j": times(device.energy_j)}) for device in host.devices]
-    known = ("measured", "modelled")
-    sources = {name: how + words if how.startswith(known) else how for name, how in host.sources.items()}
-    leaves = {leaf: times(getattr(host, leaf)) for leaf in ("cpu_j", "ram_j", "codecarbon_gpu_j")}
-    return host.model_copy(update={**leaves, "devices": devices, "sources": sources})
 
 
 def find(

@@ -30,8 +30,8 @@ class Scribe:
         self._host_id = ledger.host_id()
         self._team: dict[str, Any] = {}
         self._lock: ledger.Lock | None = None
-        self._kinds: dict[Path | None, bool] = {}
-        self._next_s = 0.0
+        self._next_s: dict[Path, float] = {}
+        """Folder → monotonic seconds before which it is not written again; below 0: it lies on this machine."""
         self.reason: str | None = None
         """Why the last entry could not be written; None: it was, or there is no place for it."""
         self.entry: ledger.LedgerEntry | None = None
@@ -39,7 +39,6 @@ class Scribe:
 
     def open(self, leg_id: str) -> None:
         """Say to others that a leg goes on."""
-        self._next_s = 0.0
         if self._ticks is not None:
             self._lock = ledger.Lock(self._ticks, leg_id, self._team.get("part", ""))
 
@@ -81,25 +80,28 @@ class Scribe:
         """
         if self.entry is None or self._ticks is None:
             return
-        folders = [self._ticks, *([self._shared] if shared and self._shared not in {None, self._ticks} else [])]
-        rests = not last and time.monotonic() < self._next_s
-        reasons = [self._put(folder, self.entry) for folder in folders if not (rests and self._is_shared(folder))]
-        if not rests:
-            self._next_s = time.monotonic() + REST_S
+        folders = [self._ticks, *([self._shared] if shared and self._shared != self._ticks else [])]
+        reasons = [self._put(folder, self.entry) for folder in folders if folder and (last or self._may(folder))]
         if reasons:
             self.reason = next(filter(None, reasons), None)
 
-    def _is_shared(self, folder: Path | None) -> bool:
-        if folder not in self._kinds:
-            self._kinds[folder] = folder is not None and not storage.is_local(folder)
-        return self._kinds[folder]
+    def _may(self, folder: Path) -> bool:
+        """Return whether it is time to write into *folder* again."""
+        if folder not in self._next_s:
+            self._next_s[folder] = 0.0 if not storage.is_local(folder) else -1.0
+        next_s = self._next_s[folder]
+        if next_s < 0:
+            return True
+        if time.monotonic() < next_s:
+            return False
+        self._next_s[folder] = time.monotonic() + REST_S
+        return True
 
     @staticmethod
-    def _put(folder: Path | None, entry: ledger.LedgerEntry) -> str | None:
+    def _put(folder: Path, entry: ledger.LedgerEntry) -> str | None:
         """Write *entry*; return why that did not work."""
         try:
-            if folder is not None:
-                ledger.write(folder, entry)
+            ledger.write(folder, entry)
         except NotWrittenError as exc:
             return str(exc)
         return None

@@ -16,6 +16,7 @@ from autocard.energy import ledger, past
 from autocard.energy.ledger import Folders, LedgerEntry
 from autocard.record import Gpu, Hardware, Job, Leg
 
+SOME = "those of the nodes that reported are named"
 DIFFERS = "it differs between the nodes"
 ALIKE = ("cpu_model", "ram_bytes", "cpu_count_node")
 """Leaves of `Hardware` that a node tells of itself."""
@@ -99,11 +100,15 @@ def hardware_of_all(
     """
     found: dict[str, Any] = {}
     groups = Counter((device.name, device.memory_bytes) for host in leg.hosts for device in host.devices)
-    if all(name for name, _ in groups):
+    complete = leg.processes_reporting == leg.processes and bool(leg.hosts)
+    if groups and all(name for name, _ in groups):
         found["gpus"] = [Gpu(name=name or "", count=count, memory_bytes=size) for (name, size), count in groups.items()]
-        missing.pop("hardware.gpus", None)
-    if leg.processes_reporting == leg.processes and leg.hosts:
+    if complete:
         found["nodes"] = len(leg.hosts)
+    if complete and (groups or not own.gpus):
+        missing.pop("hardware.gpus", None)
+    elif groups:
+        missing["hardware.gpus"] = SOME
     for leaf in ALIKE:
         told = dict.fromkeys(
             [getattr(own, leaf), *(one["about"][leaf] for one in notes if leaf in one.get("about", {}))]
@@ -120,7 +125,12 @@ def hardware_of_all(
 def job_of_all(own: Job, leg: Leg, notes: Sequence[Mapping[str, Any]]) -> Job:
     """Return *own* with how many nodes and processes were heard."""
     heard = {one["rank"] for one in notes}
-    told: dict[str, Any] = {"nodes_reporting": leg.nodes_reporting, "processes_reporting": 1 + len(heard)}
+    told: dict[str, Any] = {
+        "nodes_expected": leg.nodes_expected,
+        "world_size": max(own.world_size or 1, leg.processes),
+        "nodes_reporting": leg.nodes_reporting,
+        "processes_reporting": 1 + len(heard),
+    }
     if leg.processes_reporting == leg.processes:
         told["nodes_expected"] = len(leg.hosts)  # two of the launcher's nodes may be one machine
     return own.model_copy(update=told)

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from autocard.capture.allocation import in_step
 from autocard.energy import ledger, nvml, share
 from autocard.energy.nvml import Device
 from autocard.errors import UnavailableError
@@ -156,8 +157,6 @@ class Team:
         Raises:
             UnavailableError: the board does not answer.
         """
-        if self._board is None:
-            return Watch(ranks=[self.rank], measures=self.leads)
         if self.leads:
             return self._lead(number, on_host)
         # A training of its own ends when it ends: nobody else can measure its GPUs to the last.
@@ -284,7 +283,7 @@ def meet(args: Any, folder: Path, environ: Mapping[str, str] = os.environ) -> Te
 
 
 _TASKS = {
-    "SLURM_PROCID": ("SLURM_NTASKS", ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT"), "SLURM_STEP_ID"),
+    "SLURM_PROCID": ("SLURM_STEP_NUM_TASKS", ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT"), "SLURM_STEP_ID"),
     "OMPI_COMM_WORLD_RANK": ("OMPI_COMM_WORLD_SIZE", ("OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"), "PMIX_NAMESPACE"),
     "PMI_RANK": ("PMI_SIZE", ("PMI_ID", "PBS_JOBID", "SLURM_JOB_ID"), "PMI_SIZE"),
 }
@@ -298,6 +297,8 @@ def _task(environ: Mapping[str, str]) -> tuple[str, int, int] | None:
     None: it was started by itself.
     """
     for number, (count, names, must) in _TASKS.items():
+        if number == "SLURM_PROCID" and not in_step(environ):
+            continue  # the batch script itself, or a shell: the variables are there all the same
         values = environ.get(number, ""), environ.get(count, "")
         if all(value.isdigit() for value in values) and int(values[1]) > 1 and environ.get(must):
             return " ".join([number, *(environ.get(name, "") for name in names)]), int(values[0]), int(values[1])

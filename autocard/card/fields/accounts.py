@@ -59,7 +59,7 @@ def co2eq(record: RunRecord) -> str | None:
     """Return the emissions, as in "1.40 kg CO2eq (location-based)"; None where they are not known."""
     emissions = record.emissions
     if emissions.co2eq_g is None:
-        least_g, why = emissions.reported_co2eq_g, silence(record)
+        least_g, why = emissions.reported_co2eq_g, _why_no_total(record)
         return None if not least_g or not why else f"at least {units.co2eq(least_g, units.MODELLED)} ({escape(why)})"
     basis = f"by the grid intensity {escape(emissions.intensity_source or '')}" if given(record) else "location-based"
     basis = "; ".join(filter(None, [basis, since(record)]))
@@ -97,9 +97,13 @@ def silence(record: RunRecord) -> str | None:
     return "; ".join(f"in leg {number} {reason}" for number, reason in found.items())
 
 
+def _why_no_total(record: RunRecord) -> str | None:
+    return silence(record) or record.why_missing("energy.total_kwh")
+
+
 def _at_least(record: RunRecord) -> Fact | None:
     """Return what those used that were heard, where others were not; None: nothing is known."""
-    least_kwh, why = record.energy.reported_kwh, silence(record)
+    least_kwh, why = record.energy.reported_kwh, _why_no_total(record)
     if not least_kwh or why is None:
         return None
     said = f"at least {units.kwh(least_kwh, units.MODELLED)}"
@@ -144,7 +148,8 @@ def _short(record: RunRecord, part: str) -> str:
 def _sums(record: RunRecord) -> Iterator[list[str]]:
     said, energy, pue = total(record), record.energy, record.emissions.pue
     if said is None:
-        yield ["**At the devices**", "", "no sum, because one of its parts was not measured"]
+        least = f"at least {units.number(energy.reported_kwh, units.MODELLED)}" if energy.reported_kwh else ""
+        yield ["**At the devices**", least, "no sum, because one of its parts was not measured"]
         return
     yield ["**At the devices**", f"**{said}**", "the sum of these"]
     if energy.facility_kwh is not None:
@@ -316,8 +321,9 @@ def _boundary(record: RunRecord) -> Iterator[str]:
     last = record.legs[-1] if record.legs else None
     told = job.processes_reporting
     if last is not None and told is not None and told < last.processes and silence(record) is None:
+        was = "was" if told == 1 else "were"
         yield (
-            f"Of {units.count(last.processes)} training processes {units.count(told)} were heard at the end; what the "
+            f"Of {units.count(last.processes)} training processes {units.count(told)} {was} heard at the end; what the "
             "others used is known from the meters of their machines."
         )
     expected, heard = job.nodes_expected, job.nodes_reporting

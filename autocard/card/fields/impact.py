@@ -8,7 +8,7 @@ from collections.abc import Callable
 from autocard import units
 from autocard.card.fact import Fact, escape
 from autocard.card.fields import accounts
-from autocard.card.fields.machines import gpus, without_gpu
+from autocard.card.fields.machines import gpus, nodes_named, without_gpu
 from autocard.card.fields.words import since
 from autocard.record import RunRecord
 
@@ -84,7 +84,7 @@ def _gpus_in_nodes(record: RunRecord, nodes: int, show: Callable[[str], str]) ->
     if nodes == 1:
         return gpus(kinds, show=show)
     if "hardware.gpus" in record.missing:
-        return f"{gpus(kinds, show=show)} on one of {units.count(nodes)} nodes"
+        return f"{gpus(kinds, show=show)} on {nodes_named(record)} of {units.count(nodes)} nodes"
     if all(kind.count % nodes == 0 for kind in kinds):
         return f"{units.count(nodes)} nodes × {gpus(kinds, share=nodes, show=show)}"
     return f"{gpus(kinds, show=show)} on {units.count(nodes)} nodes"

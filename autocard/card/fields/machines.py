@@ -92,19 +92,27 @@ def _infrastructure(record: RunRecord) -> Fact | None:
     if hardware.nodes is not None:
         parts.append(units.plural(hardware.nodes, "node"))
     if hardware.gpus:
-        parts.append(f"{gpus(hardware.gpus)} {_where(record)}")
+        parts.append(f"{gpus(hardware.gpus)} {_on_nodes(record)}")
     if job.world_size is not None:
-        how = f" ({_parallel(record)})" if job.distributed and job.distributed != "none" else ""
+        apart = ", each a training of its own" if job.world_size > 1 else ""
+        how = f" ({_parallel(record)})" if job.distributed and job.distributed != "none" else apart
         parts.append(f"{units.plural(job.world_size, 'training process', 'training processes')}{how}")
     parts += [text for text in (_nodes_given(record), _started(record)) if text]
     return Fact(", ".join(parts)) if parts else None
 
 
-def _where(record: RunRecord) -> str:
-    """Return on how many of the nodes the GPUs that are named are."""
+def nodes_named(record: RunRecord) -> str:
+    """Return how many nodes' GPUs are named, where they are not those of all."""
+    told = sum(bool(host.devices) for host in record.legs[-1].hosts) if record.legs else 0
+    return units.count(told) if told > 1 else "one"
+
+
+def _on_nodes(record: RunRecord) -> str:
+    """Return on how many of the nodes the GPUs are that are named."""
+    nodes = record.hardware.nodes
     if "hardware.gpus" not in record.missing:
         return "in all"
-    return "on one of them" if record.hardware.nodes else "on one node (of how many is not known)"
+    return f"on {nodes_named(record)} of {units.plural(nodes, 'node')}" if nodes else "(of how many nodes is not known)"
 
 
 def _nodes_given(record: RunRecord) -> str | None:
