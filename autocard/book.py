@@ -116,6 +116,20 @@ class Book:
         self._travels = past.travelling(self.past or past.Past(), self.run_id)
         callbacks[past.STATE_KEY] = {"args": {}, "attributes": self._travels}
 
+    @staticmethod
+    def travelled(state: Any, key: str) -> Any:
+        """Return what the checkpoint took along under *key*, before `pack` makes the next one's; None: nothing."""
+        from autocard.energy import past  # noqa: PLC0415
+
+        told = (getattr(state, "stateful_callbacks", None) or {}).get(past.STATE_KEY)
+        attributes = told.get("attributes") if isinstance(told, Mapping) else None
+        return attributes.get(key) if isinstance(attributes, Mapping) else None
+
+    def take_along(self, key: str, value: Any) -> None:
+        """Put something more into the trainer's state."""
+        if self._travels is not None:
+            self._travels[key] = value
+
     def so_far(self, step: int, measured: Mapping[str, Any] | None, *, saving: bool) -> None:
         """Renew what travels of the leg that goes on: what was *measured*, or the clock alone where it counts."""
         self.open.last_s = time.monotonic()

@@ -34,6 +34,8 @@ class Crew:
         self._legs = 0
         self._evaluations = 0
         self._notes: list[dict[str, Any]] = []
+        self._before: dict[str, Any] = {}
+        """Parts of the record as this process saw them, before it heard the others."""
 
     @property
     def alone(self) -> bool:
@@ -77,7 +79,7 @@ class Crew:
             UnavailableError: the others do not answer.
         """
         self._legs += 1
-        self._evaluations, self._notes = 0, []
+        self._evaluations, self._notes, self._before = 0, [], {}
         if self.team.alone:
             return None
         if self.team.opens:
@@ -163,6 +165,16 @@ class Crew:
             if not self.team.opens:
                 book.go_on()
 
+    def again(self, seen: Seen, hardware: Any) -> None:
+        """Something has come after training: trainings of their own tell each other once more, whoever writes last.
+
+        Raises:
+            UnavailableError: nothing can be told or heard.
+        """
+        if not self.team.together:
+            self.tell(seen, hardware)
+            self.hear(seen)
+
     def of_all(self, seen: Seen, parts: Mapping[str, Any], missing: dict[str, str]) -> dict[str, Any]:
         """Return the parts of the record that tell of all nodes, as they are after the last words of all."""
         if self.team.alone or not self.writes(seen):
@@ -170,10 +182,11 @@ class Crew:
         from autocard.meeting import reports  # noqa: PLC0415 - with pydantic
 
         entry, found = self._book.last(), dict[str, Any]()
-        if "hardware" in parts:
-            found["hardware"] = reports.hardware_of_all(parts["hardware"], entry.leg, self._notes, missing)
-        if "job" in parts:
-            found["job"] = reports.job_of_all(parts["job"], entry.leg, self._notes)
+        own = self._before = self._before or {key: parts[key] for key in ("hardware", "job") if key in parts}
+        if "hardware" in own:
+            found["hardware"] = reports.hardware_of_all(own["hardware"], entry.leg, self._notes, missing)
+        if "job" in own:
+            found["job"] = reports.job_of_all(own["job"], entry.leg, self._notes)
         if parts.get("peaks") is not None:
             devices = reports.peaks_of_all(entry, _own_peaks(seen), self._notes)
             found["peaks"] = (devices, parts["peaks"][1])
@@ -188,7 +201,7 @@ class Crew:
         self._evaluations += 1
         what = f"{self._legs}/evaluation {self._evaluations}"
         if not self.team.together or self.team.alone:
-            return {}
+            return {}  # of trainings of their own each tells its own evaluations: `again`
         if not self.writes(seen):
             if self.measures:
                 self.team.report(what, {"joules": joules})

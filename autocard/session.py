@@ -7,13 +7,14 @@ of the training window is read before anything else happens.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -117,6 +118,7 @@ class Session:
         self.ended = False
         self._attempts = 1
         self._earlier: Earlier | None = None
+        self._told: Any = None
         self._since_s = 0.0
         self._shown: Seen | None = None
 
@@ -210,7 +212,7 @@ class Session:
         self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
         if self.ended:
             self._apart(seen, metrics, budget)
-            self._finish(seen, Budget(END_S, LEAST_S))
+            self._finish_again(seen)
 
     def predicted(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
         """A prediction ended; its figures are not in the trainer's log. One before the end is of other weights."""
@@ -220,7 +222,7 @@ class Session:
         self._part("data.predict", lambda missing: self._eval_set(seen, metrics, missing, "predict"), budget)
         self.predictions |= {key: value for key, value in metrics.items() if isinstance(value, int | float)}
         self._apart(seen, metrics, budget)
-        self._finish(seen, Budget(END_S, LEAST_S))
+        self._finish_again(seen)
 
     def end(self, seen: Seen) -> None:
         """Training ends: stop clock and counters, then write the record and the card."""
@@ -243,7 +245,7 @@ class Session:
             self._part("_ledger", lambda _: self.book.keep(folder), budget)
         self._part("_weights", lambda _: self.keeper.note_weights(seen.model), budget)
         self._part("_tell", lambda _: self.crew.tell(seen, self.parts.get("hardware")), budget)
-        with self.crew.team.turn():
+        with self._turn(budget):
             self._part("_hear", lambda _: self.crew.hear(seen), budget)
             self._finish(seen, budget)
 
@@ -376,6 +378,7 @@ class Session:
             self._reset()
             self.running, self._since_s, self.reasons = True, time.time(), kept
         callbacks = getattr(state, "stateful_callbacks", None)
+        self._told = self._part("_told", lambda _: book.travelled(state, "earlier"), budget)
         if isinstance(callbacks, dict):
             self._part("_travel", lambda _: book.pack(callbacks), budget)
 
@@ -384,8 +387,9 @@ class Session:
         if model is None:
             return
         earlier, opened = _module("earlier"), self.book.open
-        if not opened.step:  # else they are those of the checkpoint
-            self._earlier = earlier.find(model)
+        # After a resume they are those of the checkpoint, which says what had trained them before.
+        self._earlier = earlier.unpacked(self._told) if opened.step else earlier.find(model)
+        self.book.take_along("earlier", earlier.packed(self._earlier))
         earlier.note(model, earlier.Earlier(self.book.run_id, opened, self._earlier))
 
     def _tell(self, seen: Seen, **what: bool) -> None:
@@ -423,6 +427,22 @@ class Session:
         self.book.evaluated_elsewhere(others or {})
         if measures and self.crew.measures:
             self._part("_ledger", lambda _: self.book.keep(Path(seen.args.output_dir)), budget)
+
+    @contextlib.contextmanager
+    def _turn(self, budget: Budget) -> Iterator[None]:
+        """Hear the others and write the card while nobody else does."""
+        release = self._part("_turn", lambda _: self.crew.team.take_turn(), budget)
+        try:
+            yield
+        finally:
+            if release is not None:
+                release()
+
+    def _finish_again(self, seen: Seen) -> None:
+        budget = Budget(END_S, LEAST_S)
+        with self._turn(budget):
+            self._part("_again", lambda _: self.crew.again(seen, self.parts.get("hardware")), budget)
+            self._finish(seen, budget)
 
     def _finish(self, seen: Seen, budget: Budget) -> None:
         """Put together what is known and write it, on the one process that writes."""

@@ -28,6 +28,7 @@ import torch
 import torch.distributed as dist
 import training
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
 
 import autocard
 
@@ -61,7 +62,8 @@ class Clock(TrainerCallback):
         self.order, self.number = order, number
         self.file = os.open(Path(order["folder"]) / f"rank-{number}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.met = 0
-        self.faults = {str(fault["at"]): fault for fault in order["faults"] if fault["rank"] == number}
+        again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+        self.faults = {str(fault["at"]): fault for fault in order["faults"] if fault["rank"] == number and not again}
 
     def say(self, *words: object) -> None:
         os.write(self.file, " ".join(map(str, (*words, time.monotonic()))).encode() + b"\n")
@@ -186,6 +188,7 @@ def settle(order: dict, clock: Clock) -> Arguments:
     node, local = place(), local_rank()
     if node["cpus"]:
         os.sched_setaffinity(0, node["cpus"][local % len(node["cpus"])])
+    faulthandler.dump_traceback_later(STUCK_S)
     if node["cuda"]:
         os.environ["CUDA_VISIBLE_DEVICES"] = node["cuda"][local]
     if node["seen"]:
@@ -218,8 +221,21 @@ def small() -> torch.nn.Module:
 def train(order: dict, clock: Clock) -> None:
     """Train with a Trainer, which wraps the model in DDP where there is a process group."""
     args, model = settle(order, clock), small()
-    trainer = Trainer(model=model, args=args, train_dataset=training.dataset(64), callbacks=callbacks(order, clock))
-    trainer.train(resume_from_checkpoint=order["resume"])
+    clock.say("settled", 0)
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=training.dataset(64),
+        eval_dataset=training.dataset(16, seed=1),
+        callbacks=callbacks(order, clock),
+    )
+    resume = get_last_checkpoint(args.output_dir) if order["resume"] == "last" else order["resume"]
+    for _ in range(order["trainings"]):
+        trainer.train(resume_from_checkpoint=resume)
+        for _ in range(order["evaluations"]):
+            clock.say("evaluates", 0)
+            trainer.evaluate()
+            clock.say("evaluated", 0)
     clock.say("chance", chance())
     clock.say("weights", weights_of(model))
 
@@ -233,6 +249,7 @@ def loop(order: dict, clock: Clock) -> None:
     set_seed(3)
     dist.init_process_group("gloo")
     args, model = settle(order, clock), small()
+    clock.say("settled", 0)
     if order["loop"] == "FSDP2":
         fully_shard(model, mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
     else:
@@ -263,7 +280,6 @@ def main(file: str) -> None:
     order = json.loads(Path(file).read_text())
     number = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
     clock = Clock(order, number)
-    faulthandler.dump_traceback_later(STUCK_S)
     torch.set_num_threads(1)
     code = 1
     try:

@@ -41,6 +41,8 @@ OURS = {
     "measure_power_secs": 1.0,
     "base_model": "org/tiny-bert",
 }
+STARTS, SETTLED_S = 3, 60.0
+"""How often a job is started whose ranks do not find each other in so many seconds."""
 LONG_S = 120.0
 """Seconds after which something hangs that should not."""
 
@@ -134,7 +136,7 @@ class Job:
     """Of this start: order, logs; output unless a node has its own."""
     nodes: list[Node]
     launcher: str = "torchrun"
-    """torchrun; torchrun, by exec; srun (with a process group); srun, no group."""
+    """torchrun; torchrun, c10d; torchrun, by exec; srun (with a process group); srun, no group."""
     ours: dict[str, Any] | None = field(default_factory=lambda: dict(OURS))
     """Settings of autocard; None: AUTOCARD_DISABLED=1."""
     steps: int = 20
@@ -149,7 +151,13 @@ class Job:
     """TrainingArguments."""
     loop: str = ""
     """FSDP or FSDP2: a loop of its own; empty: a Trainer."""
+    restarts: int = 0
+    """How often torchrun starts its workers again."""
+    evaluations: int = 0
+    """After each training."""
+    trainings: int = 1
     resume: str | None = None
+    """A checkpoint, or "last": the last one in the output folder, where there is one."""
     output: Path | None = None
     """None: a folder inside `folder`."""
     env: dict[str, str] = field(default_factory=dict)
@@ -295,7 +303,24 @@ class Rig:
         return made, file
 
     def start(self, job: Job) -> Job:
-        """Start *job*; returns at once."""
+        """Start *job*; return when its ranks have found each other, before anything of autocard has happened.
+
+        torch's process groups hang now and then when they are made, with many ranks on few cores: then it starts again.
+        """
+        for _ in range(STARTS):
+            self._start(job)
+            until_s = time.monotonic() + SETTLED_S
+            while time.monotonic() < until_s:
+                if job.over or all(rank.at("settled") for rank in job.ranks):
+                    return job
+                time.sleep(0.05)
+            job.end()
+            for file in [*job.folder.glob("rank-*.log"), *job.folder.glob("*.status"), *job.folder.glob("*.out")]:
+                file.unlink()
+        msg = "torch's processes did not find each other"
+        raise AssertionError(msg)
+
+    def _start(self, job: Job) -> None:
         job.folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -316,7 +341,6 @@ class Rig:
             self.process.stdin.write(f"{path}\n")
             self.process.stdin.flush()
             job.pids = json.loads(self.process.stdout.readline())
-        return job
 
     def run(self, job: Job, at_most_s: float = LONG_S) -> Job:
         return self.start(job).wait(at_most_s)
@@ -363,7 +387,7 @@ class Rig:
 
     def _conf(self, folder: Path, boards: list[Gpu]) -> str:
         """Write what NVML says of *boards*; return the file."""
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         Machine(folder, boards).write()
         return str(folder / "gpus.conf")
 
@@ -378,10 +402,15 @@ class Rig:
 
 def _torchrun(order: dict[str, Any], path: str, number: int) -> None:
     node = order["nodes"][number]
-    forked = order["launcher"] == "torchrun"
+    forked = order["launcher"] != "torchrun, by exec"
+    address, port = "127.0.0.1", str(order["port"])
+    meeting = ["--node-rank", str(number), "--master-addr", address, "--master-port", port]
+    if order["launcher"] == "torchrun, c10d":
+        meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{address}:{port}", "--rdzv-id", "rig"]
     command = [
-        *("--nnodes", str(len(order["nodes"])), "--node-rank", str(number), "--nproc-per-node", str(node["ranks"])),
-        *("--master-addr", "127.0.0.1", "--master-port", str(order["port"])),
+        *("--nnodes", str(len(order["nodes"])), "--nproc-per-node", str(node["ranks"])),
+        *("--max-restarts", str(order["restarts"])),
+        *meeting,
         *(("--start-method", "fork", "--run-path") if forked else ()),
         *(str(RANK), path),
     ]

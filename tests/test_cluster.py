@@ -48,8 +48,8 @@ EXPECTED = {
     "srun": Expected([[0], [1]], 2),
     "srun, no group": Expected([[0], [1]], 2),
     "three nodes of different sizes": Expected([[0], [1], [2]], 3),
+    "sixteen ranks": Expected([[0], [1], [2], [3]], 4),
 }
-TORCHRUN = [name for name in EXPECTED if not name.startswith(("srun", "three"))]
 
 
 def jobs(rig) -> dict[str, Job]:
@@ -80,13 +80,14 @@ def jobs(rig) -> dict[str, Job]:
         "torchrun by exec, shared folder": job("exec", rig.nodes(), launcher="torchrun, by exec"),
         "one node": job("one node", rig.nodes(1)),
         "shared folder": job("shared", shared),
-        "ledgers on the nodes' own disks": job("disks", disks),
+        "ledgers on the nodes' own disks": job("disks", disks, launcher="torchrun, c10d"),
         "folders of their own": job("own", own),
         "one boot id": job("one boot", one_boot),
         "each rank sees its own GPU": job("apart", apart),
         "srun": job("srun", rig.nodes(), launcher="srun"),
         "srun, no group": job("no group", rig.nodes(), launcher="srun, no group"),
         "three nodes of different sizes": job("sizes", sizes, launcher="srun"),
+        "sixteen ranks": job("sixteen", rig.nodes(4, 4), launcher="srun"),
     }
 
 

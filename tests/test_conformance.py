@@ -38,6 +38,7 @@ PIECES = [
     "autocard.crew:Crew.hear",
     "autocard.crew:Crew.of_all",
     "autocard.crew:Crew.evaluated",
+    "autocard.crew:Crew.again",
     "autocard.capture.evaluation:capture",
     "autocard.capture.speed:time_parts",
     "autocard.capture.saved:saved_bytes",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -242,18 +244,47 @@ def test_the_folder_of_this_test_lies_where_the_system_says(tmp_path):
     assert json.dumps(told)
 
 
-def test_the_last_task_of_a_step_to_hear_the_others_leaves_nothing_behind(tmp_path):
+def test_who_tells_twice_is_heard_as_he_spoke_last(tmp_path):
     def environ(task):
         return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": task, "SLURM_STEP_NUM_TASKS": "2"}
 
-    teams = [meet(Args(), tmp_path, environ(task)) for task in ("0", "1")]
-    for team in teams:
+    one, other = (meet(Args(), tmp_path, environ(task)) for task in ("0", "1"))
+    for team in (one, other):
         team.arrive([])
-    left = []
-    for team in teams:
-        team.report("1/end", {})
-        with team.turn():
-            team.collect("1/end")
-            left.append(any((tmp_path / "_autocard").iterdir()))
+    for word in ("first", "last"):
+        one.report("1/end", {"word": word})
 
-    assert left == [True, False]
+    release = other.take_turn()
+    assert other.collect("1/end") == [{"word": "last", "rank": 0}]
+    release()
+
+
+def test_only_one_task_at_a_time_has_its_turn_and_one_that_hangs_is_not_waited_for_long(tmp_path):
+    board = FolderBoard(tmp_path / "meet")
+    board.put("x", "")
+    first = board.take_turn(1.0)
+
+    begun_s = time.monotonic()
+    board.take_turn(0.4)()
+    waited_s = time.monotonic() - begun_s
+    first()
+    begun_s = time.monotonic()
+    board.take_turn(60.0)()
+
+    assert waited_s >= 0.4
+    assert time.monotonic() - begun_s < 30
+
+
+def test_what_a_step_left_behind_days_ago_is_taken_away_by_the_next_one(tmp_path):
+    def environ(step):
+        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": step, "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+
+    folders = []
+    for step in ("0", "1"):
+        meet(Args(), tmp_path, environ(step)).arrive([])
+        folders.append(next(folder for folder in (tmp_path / "_autocard").iterdir() if folder not in folders))
+    os.utime(folders[0], (1.0, 1.0))
+
+    meet(Args(), tmp_path, environ("2"))
+
+    assert list((tmp_path / "_autocard").iterdir()) == [folders[1]]

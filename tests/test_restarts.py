@@ -463,3 +463,36 @@ def test_a_training_of_weights_that_an_earlier_one_of_the_process_had_trained_sa
         assert f"trained on from the weights of run {run['id']}" in card
         assert f"an earlier training of the same process (run {run['id']}) had done the first {steps} steps" in card
         assert f"{steps} steps of an earlier run on the same weights not included" in card
+
+
+RESUMED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import training
+from autocard import AutoCardCallback
+ours = [AutoCardCallback(emissions=False)]
+trainer = training.trainer(sys.argv[1], model=training.bert(), callbacks=ours, max_steps=4)
+trainer.train(resume_from_checkpoint=sys.argv[1] + "/checkpoint-2")
+"""
+
+
+def test_what_had_trained_the_weights_before_travels_in_checkpoints_to_another_process(tmp_path):
+    from autocard import AutoCardCallback
+
+    model, ours = training.bert(), [AutoCardCallback(emissions=False)]
+    training.trainer(tmp_path / "one", callbacks=ours, max_steps=3, model=model).train()
+    again = {"max_steps": 3, "save_strategy": "steps", "save_steps": 2}
+    training.trainer(tmp_path / "two", callbacks=ours, model=model, **again).train()
+    first, second = (record(tmp_path / name)["run"] for name in ("one", "two"))
+
+    subprocess.run(
+        [sys.executable, "-c", RESUMED, str(tmp_path / "two"), str(Path(__file__).parent)],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+
+    resumed = record(tmp_path / "two")["run"]
+    assert (second["earlier_run"], second["earlier_steps"]) == (first["id"], 3)
+    assert (resumed["id"], resumed["earlier_run"], resumed["earlier_steps"]) == (second["id"], first["id"], 3)
+    assert resumed["global_step"] == 4

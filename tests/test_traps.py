@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,21 +118,27 @@ def test_a_cpu_that_codecarbon_does_not_know_is_said_to_be_a_guess():
 
 
 RANKS = """
-import json, sys, types
-import psutil
+import sys
+sys.path.insert(0, sys.argv[2])
+import psutil, training
 from autocard import AutoCardCallback
-def measuring(rank):
-    args = types.SimpleNamespace(output_dir=sys.argv[1], device=types.SimpleNamespace(type="cpu"))
-    state = types.SimpleNamespace(is_local_process_zero=rank == 0, global_step=0, max_steps=1)
-    callback = AutoCardCallback()
-    callback.on_init_end(args, state, None)
-    return len(psutil.Process().children()), callback
-(others, one), (first, two) = measuring(1), measuring(0)
-print(json.dumps([others, first]))
+trainer = training.trainer(sys.argv[1], callbacks=[AutoCardCallback(emissions=True)])
+print("children:", len(psutil.Process().children()), flush=True)
 """
 
 
 def test_of_several_processes_on_a_host_one_measures(tmp_path):
-    others, first = python(RANKS, tmp_path)
+    script = tmp_path / "ranks.py"
+    script.write_text(RANKS)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
-    assert (others, first) == (0, 1)
+    done = subprocess.run(
+        [*torchrun, str(script), str(tmp_path / "out"), str(TESTS)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+
+    assert sorted(re.findall(r"children: (\d+)", done.stdout)) == ["0", "1"]

@@ -6,7 +6,9 @@ model is kept alive. Weights that a checkpoint has replaced are not asked for.
 
 from __future__ import annotations
 
+import re
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +32,8 @@ class Earlier:
         return self.opened.reached + (0 if self.before is None else self.before.steps)
 
 
+_ID = re.compile(r"[0-9a-f]{12}")
+
 _trained: dict[int, tuple[weakref.ref[Any], Earlier]] = {}
 
 
@@ -40,6 +44,21 @@ def find(model: Any) -> Earlier | None:
         if reference is not None and earlier is not None and reference() is weights and earlier.steps:
             return earlier
     return None
+
+
+def packed(earlier: Earlier | None) -> dict[str, Any] | None:
+    """Return what a checkpoint takes along of it."""
+    return None if earlier is None else {"run_id": earlier.run_id, "steps": earlier.steps}
+
+
+def unpacked(raw: Any) -> Earlier | None:
+    """Return what a checkpoint took along (`packed`); None: nothing, or nothing of ours."""
+    if not isinstance(raw, Mapping):
+        return None
+    run_id, steps = raw.get("run_id"), raw.get("steps")
+    if not isinstance(run_id, str) or not _ID.fullmatch(run_id) or not isinstance(steps, int) or steps < 1:
+        return None
+    return Earlier(run_id, Opened(reached=steps))
 
 
 def note(model: Any, training: Earlier) -> None:

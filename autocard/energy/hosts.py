@@ -16,6 +16,7 @@ from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
 
 OTHER = "it is measured by another process of the host"
 LATE = "a GPU that only one process of the host sees is read from the start of training on"
+SOME = "CodeCarbon watched some of the host's GPUs only"
 SILENT = "not measured: the process that uses it was not heard"
 PLACE = ("place", "intensity_g_per_kwh", "intensity_source", "intensity_year")
 """Leaves of a leg that are the same on all its hosts."""
@@ -167,6 +168,9 @@ def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[HostUse, list[str], 
     if boards and len(parts) > 1:
         told = [part.leg.hosts[0].sources["gpu"] for part in parts if part.board_ids]
         sources["gpu"] = next(iter(told), sources["gpu"])
+    if host.codecarbon_gpu_j is not None and len(boards) > len(lead.board_ids):
+        host = host.model_copy(update={"codecarbon_gpu_j": None})
+        reasons[".codecarbon_gpu_j"] = SOME
     full = host.model_copy(update={"host": name, "devices": list(boards.values()), "sources": sources})
     return full, list(boards), reasons
 

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +26,8 @@ except ImportError:  # not POSIX
 
 TURN_S = 0.05
 """Seconds between two looks whether it is our turn."""
+OLD_S = 7 * 86400.0
+"""Seconds after which nobody comes back to a folder where processes have met."""
 NO_ANSWER = "the place where the training's processes meet does not answer"
 
 
@@ -140,21 +142,23 @@ class FolderBoard:
                 found.append(self._file(group, known + len(found)).read_text(encoding="utf-8"))
         return found
 
-    def clear(self) -> None:
-        """Take everything away."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    @contextlib.contextmanager
-    def turn(self, wait_s: float) -> Iterator[None]:
-        """Keep other processes from their turn for as long as the body runs; after *wait_s* seconds, do without."""
-        with contextlib.ExitStack() as stack:
+    def tidy(self) -> None:
+        """Take away what others left beside this one days ago."""
+        for other in self.folder.parent.glob("meet-*"):
             with contextlib.suppress(OSError):
-                descriptor = os.open(self.folder / "turn.lock", os.O_RDWR | os.O_CREAT, 0o666)
-                stack.callback(os.close, descriptor)
-                until_s = time.monotonic() + wait_s
-                while not _locked(descriptor) and time.monotonic() < until_s:
-                    time.sleep(TURN_S)
-            yield
+                if other != self.folder and time.time() - other.stat().st_mtime > OLD_S:
+                    shutil.rmtree(other)
+
+    def take_turn(self, wait_s: float) -> Callable[[], None]:
+        """Keep other processes from their turn until what is returned is called; after *wait_s* seconds, do without."""
+        try:
+            descriptor = os.open(self.folder / "turn.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return _nothing
+        until_s = time.monotonic() + wait_s
+        while not _locked(descriptor) and time.monotonic() < until_s:
+            time.sleep(TURN_S)
+        return lambda: os.close(descriptor)
 
     def _file(self, group: str, place: int) -> Path:
         return self.folder / f"{group.replace('/', '-')}-{place}.json"
@@ -168,7 +172,13 @@ def _locked(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:  # this file system has no locks
+        return True
     return True
+
+
+def _nothing() -> None:
+    """Release what was not taken."""
 
 
 def default_store() -> Any:

@@ -7,13 +7,12 @@ What was agreed is read from the board and not worked out, so that two processes
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -189,11 +188,9 @@ class Team:
             reason=next((note["reason"] for note in notes if note["reason"]), None),
         )
 
-    def turn(self) -> contextlib.AbstractContextManager[None]:
-        """Return what keeps processes that train on their own from writing the card at the same time."""
-        if isinstance(self._board, FolderBoard):
-            return self._board.turn(TURN_S)
-        return contextlib.nullcontext()
+    def take_turn(self) -> Callable[[], None] | None:
+        """Keep processes that train on their own from writing the card now; return what lets them. None: nobody may."""
+        return self._board.take_turn(TURN_S) if isinstance(self._board, FolderBoard) else None
 
     def first_to(self, what: str) -> bool:
         """Return whether this process is the first that asks: of what is done once in a job.
@@ -229,10 +226,8 @@ class Team:
             return []
         if not self.together:
             self.size = len(self._notes("all"))
-            notes = self._notes(f"report/{what}")
-            if self._board.put("done", "") + 1 == self.tasks and isinstance(self._board, FolderBoard):
-                self._board.clear()  # everybody that there can be has heard everything
-            return [note for note in notes if note["rank"] != self.rank]
+            last = {note["rank"]: note for note in self._notes(f"report/{what}")}  # who has told twice knows more now
+            return [note for rank, note in last.items() if rank != self.rank]
         most = self.size - 1 if enough is None else enough
         return self._wait_for(f"report/{what}", wait_s, enough=most) if most > 0 else []
 
@@ -277,6 +272,7 @@ def meet(args: Any, folder: Path, environ: Mapping[str, str] = os.environ) -> Te
         return Team()
     key, number, tasks = task
     board = FolderBoard(folder / ledger.FOLDER / f"meet-{ledger.pseudonym(key)}")
+    board.tidy()
     team = Team(number, 1, board, together=False)
     team.tasks = tasks
     return team
