@@ -106,6 +106,10 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             with guard("everything", {}):
                 raise
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy begins with: the settings. Trainers are copied and pickled, to other processes even."""
+        return {**self.__dict__, "_sessions": None if self._sessions is None else self._sessions.anew()}
+
     def on_init_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """A trainer was made."""
         self._tell("prepared", args, state, objects)

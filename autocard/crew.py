@@ -14,7 +14,7 @@ from typing import Any
 from autocard.book import Book
 from autocard.capture import Seen
 from autocard.errors import UnavailableError
-from autocard.meeting.team import Team, Watch, meet
+from autocard.meeting.team import Team, Watch, meet, next_training
 
 EVALUATION_S = 2.0
 """Seconds that the process which writes the card waits for the others' figure of an evaluation after training."""
@@ -31,7 +31,7 @@ class Crew:
         self.met = False
         """Whether the others have been looked for."""
         self._local_rank = 0
-        self._legs = 0
+        self._number = 0
         self._evaluations = 0
         self._notes: list[dict[str, Any]] = []
         self._before: dict[str, Any] = {}
@@ -78,13 +78,13 @@ class Crew:
         Raises:
             UnavailableError: the others do not answer.
         """
-        self._legs += 1
+        self._number = next_training()
         self._evaluations, self._notes, self._before = 0, [], {}
         if self.team.alone:
             return None
         if self.team.opens:
-            return self.team.open(self._legs, self._book.run_id)
-        said = self.team.opened(self._legs)
+            return self.team.open(self._number, self._book.run_id)
+        said = self.team.opened(self._number)
         if said is None:
             return None
         self._book.run_id = said[0]
@@ -102,7 +102,7 @@ class Crew:
         self.watch = Watch(ranks=self._beside(), measures=self.team.leads)
         try:
             if not self.team.alone:
-                self.watch = self.team.share_out(self._legs, _on_host())
+                self.watch = self.team.share_out(self._number, _on_host())
         finally:
             team = self._on_paper(nodes)
             self._book.team = team
@@ -141,7 +141,7 @@ class Crew:
         before = reports.earlier(book.folders, book.run_id, book.open.id) if self.measures else []
         entry = book.own[-1] if self.measures else None
         note = reports.note(entry, before, hardware, _own_peaks(seen))
-        self.team.report(f"{self._legs}/end", note)
+        self.team.report(f"{self._number}/end", note)
 
     def hear(self, seen: Seen) -> None:
         """Wait for what the others tell, and put it into the book; whoever has told nothing may have written it.
@@ -155,7 +155,7 @@ class Crew:
 
         book, notes = self._book, list[dict[str, Any]]()
         try:
-            self._notes = notes = self.team.collect(f"{self._legs}/end")
+            self._notes = notes = self.team.collect(f"{self._number}/end")
         finally:
             now, past = reports.entries(notes, book.open.id)
             own = [entry for entry in book.own[-1:] if self.measures]
@@ -199,7 +199,7 @@ class Crew:
             UnavailableError: the others cannot be met.
         """
         self._evaluations += 1
-        what = f"{self._legs}/evaluation {self._evaluations}"
+        what = f"{self._number}/evaluation {self._evaluations}"
         if not self.team.together or self.team.alone:
             return {}  # of trainings of their own each tells its own evaluations: `again`
         if not self.writes(seen):

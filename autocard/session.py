@@ -81,6 +81,10 @@ class Sessions:
         self._made_s = time.monotonic()
         self._all: dict[int, tuple[Any, Session]] = {}
 
+    def anew(self) -> Sessions:
+        """Return the same settings without any session."""
+        return Sessions(self._settings)
+
     def of(self, args: Any, *, starts: bool) -> Session:
         """Return the session of the trainer whose `TrainingArguments` are *args*; *starts*: it may be a new one.
 

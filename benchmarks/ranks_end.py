@@ -22,7 +22,7 @@ from cluster_rig import OURS, Job, Rig
 from nvml_stand_in import SOURCE, make_machine
 
 COUNTS = (1, 2, 4, 8, 16)
-ROUNDS = 3
+ROUNDS = 2
 STEPS, STEP_S = 30, 0.15
 
 

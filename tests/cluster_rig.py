@@ -156,6 +156,8 @@ class Job:
     evaluations: int = 0
     """After each training."""
     trainings: int = 1
+    more: int | None = None
+    """A rank that makes one trainer more than the others, and does not train it."""
     resume: str | None = None
     """A checkpoint, or "last": the last one in the output folder, where there is one."""
     output: Path | None = None

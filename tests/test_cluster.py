@@ -93,7 +93,7 @@ def jobs(rig) -> dict[str, Job]:
 
 @pytest.fixture(scope="module")
 def done(rig):
-    return rig.run_all(jobs(rig))
+    return rig.run_all(jobs(rig), 3)
 
 
 @pytest.fixture(params=EXPECTED)

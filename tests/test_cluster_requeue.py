@@ -90,7 +90,7 @@ def play(rig, name, way):
 
 @pytest.fixture(scope="module")
 def requeued(rig):
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(4) as pool:
         return dict(zip(WAYS, pool.map(lambda one: play(rig, *one), WAYS.items()), strict=True))
 
 

@@ -10,6 +10,8 @@ from autocard.settings import Settings
 
 KWH = 3.6e6
 
+REMARKS = "with remarks that differ between legs or nodes, and stand with each of them in autocard.json"
+
 
 def host(name="h1", *, gpus_j=(), cpu_j=0.1 * KWH, ram_j=0.05 * KWH, sources=None):
     devices = [DeviceUse(device=f"{name}.g{number}", energy_j=joules) for number, joules in enumerate(gpus_j)]
@@ -159,8 +161,7 @@ def test_sources_say_each_thing_once():
 
     assert one == same["cpu"]
     assert several.split(" · ") == [
-        "modelled: load × 8 W (a guess); with remarks that differ between legs or nodes, and stand with each of them "
-        "in autocard.json",
+        f"modelled: load × 8 W (a guess); {REMARKS}",
         "measured: RAPL",
     ]
 

@@ -150,12 +150,30 @@ def test_a_leg_has_one_name_in_all_processes_and_a_late_one_is_told_it(tmp_path)
 
 def test_who_does_not_report_is_waited_for_and_not_for_ever(tmp_path):
     board = FolderBoard(tmp_path / "meet")
-    zero, one = Team(0, 3, board), Team(1, 3, board)
+    zero, one, two = (Team(rank, 4, board) for rank in range(3))
+    for team in (zero, one, two):
+        team.arrive([])
     one.report("1/end", {"entry": None})
 
+    begun_s = time.monotonic()
     notes = zero.collect("1/end", wait_s=0.3)
 
     assert notes == [{"entry": None, "rank": 1}]
+    assert time.monotonic() - begun_s >= 0.3
+
+
+def test_who_has_never_come_is_not_waited_for(tmp_path):
+    board = FolderBoard(tmp_path / "meet")
+    zero, one = Team(0, 3, board), Team(1, 3, board)
+    for team in (zero, one):
+        team.arrive([])
+    one.report("1/end", {})
+
+    begun_s = time.monotonic()
+    notes = zero.collect("1/end", wait_s=60.0)
+
+    assert notes == [{"rank": 1}]
+    assert time.monotonic() - begun_s < 30
 
 
 class Args:
@@ -288,3 +306,31 @@ def test_what_a_step_left_behind_days_ago_is_taken_away_by_the_next_one(tmp_path
     meet(Args(), tmp_path, environ("2"))
 
     assert list((tmp_path / "_autocard").iterdir()) == [folders[1]]
+
+
+ATTEMPTS = """
+import sys, types
+from datetime import timedelta
+from pathlib import Path
+import torch.distributed as dist
+from autocard.meeting.team import meet
+store = dist.FileStore(sys.argv[1], 1)
+dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+for attempt in ("0", "1"):
+    args = types.SimpleNamespace(world_size=2, process_index=1, local_process_index=1)
+    team = meet(args, Path(), {"TORCHELASTIC_RESTART_COUNT": attempt})
+    dead = meet(types.SimpleNamespace(world_size=2, process_index=0, local_process_index=0), Path(),
+                {"TORCHELASTIC_RESTART_COUNT": "0"})
+    if attempt == "0":
+        dead.arrive([])
+    team.arrive([])
+    print(team.leads)
+"""
+
+
+def test_processes_that_are_started_again_do_not_take_what_the_dead_ones_wrote_for_the_living(tmp_path):
+    command = [sys.executable, "-c", ATTEMPTS, str(tmp_path / "store")]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+    assert done.stdout.split() == ["False", "True"]

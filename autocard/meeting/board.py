@@ -101,6 +101,21 @@ class StoreBoard:
             self._busy = False
 
 
+def on_store(store: Any, prefix: str) -> StoreBoard:
+    """Return the board on *store*; a process has one of each, with one connection, however many trainers it makes.
+
+    Raises:
+        UnavailableError: this store has no such thing.
+    """
+    global _board  # noqa: PLW0603 - there is one default process group
+    if _board is None or _board[0] is not store or _board[1] != prefix:
+        _board = store, prefix, StoreBoard(store, prefix)
+    return _board[2]
+
+
+_board: tuple[Any, str, StoreBoard] | None = None
+
+
 class FolderBoard:
     """In a folder: one small file for each note, linked into its place: it is there as a whole or not at all."""
 

@@ -16,7 +16,7 @@ from autocard.energy import ledger, past
 from autocard.energy.ledger import Folders, LedgerEntry
 from autocard.record import Gpu, Hardware, Job, Leg
 
-SOME = "those of the nodes that reported are named"
+SOME = "those are named that are known: not every node told of its own"
 DIFFERS = "it differs between the nodes"
 ALIKE = ("cpu_model", "ram_bytes", "cpu_count_node")
 """Leaves of `Hardware` that a node tells of itself."""
@@ -101,11 +101,13 @@ def hardware_of_all(
     found: dict[str, Any] = {}
     groups = Counter((device.name, device.memory_bytes) for host in leg.hosts for device in host.devices)
     complete = leg.processes_reporting == leg.processes and bool(leg.hosts)
-    if groups and all(name for name, _ in groups):
-        found["gpus"] = [Gpu(name=name or "", count=count, memory_bytes=size) for (name, size), count in groups.items()]
+    if groups:
+        found["gpus"] = [
+            Gpu(name=name, count=count, memory_bytes=size) for (name, size), count in groups.items() if name
+        ]
     if complete:
         found["nodes"] = len(leg.hosts)
-    if complete and (groups or not own.gpus):
+    if complete and (groups or not own.gpus) and all(name for name, _ in groups):
         missing.pop("hardware.gpus", None)
     elif groups:
         missing["hardware.gpus"] = SOME

@@ -21,7 +21,7 @@ from autocard.capture.allocation import in_step
 from autocard.energy import ledger, nvml, share
 from autocard.energy.nvml import Device
 from autocard.errors import UnavailableError
-from autocard.meeting.board import Board, FolderBoard, StoreBoard, default_store
+from autocard.meeting.board import Board, FolderBoard, default_store, on_store
 
 BEGIN_S = 1.0
 """Seconds that a process waits for the others of its host when training begins; they are mostly there before."""
@@ -34,7 +34,16 @@ POLL_S = 0.02
 SLOW_POLL_S = 0.25
 """The same after a while."""
 
-_meetings = itertools.count()
+_trainings = itertools.count(1)
+
+
+def next_training() -> int:
+    """Return the number of the training that begins in this process.
+
+    It is the same in all processes: they train together. Trainers are not counted, for one process may make more of
+    them than the others.
+    """
+    return next(_trainings)
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class Team:
         self.rank, self.size, self.together = rank, size, together
         self._board = board
         self._host = ledger.host_id()
-        self._place = 0
+        self._leads = True
         self._first = rank == 0
         self._own: list[Device] = []
         self._unknown: str | None = None
@@ -89,11 +98,11 @@ class Team:
     @property
     def leads(self) -> bool:
         """Whether this process measures its host."""
-        return self._place == 0
+        return self._leads
 
     def lead(self, *, leads: bool) -> None:
         """Take it from elsewhere whether this process measures its host: there is no board to find it out."""
-        self._place = 0 if leads else 1
+        self._leads = leads
 
     @property
     def writes(self) -> bool:
@@ -115,10 +124,24 @@ class Team:
             return
         # Processes that train on their own measure their GPUs themselves: nobody else needs their names.
         told = [asdict(board) for board in boards] if self.together else []
-        note = {"rank": self.rank, "boards": told, "cpus": sorted(share.usable())}
-        self._place = self._board.put(f"host/{self._host}", json.dumps({**note, "reason": reason}))
-        if not self.together:
-            self._first = self._board.put("all", str(self.rank)) == 0
+        me = {"rank": self.rank, "process": ledger.process_id()}
+        note = {**me, "boards": told, "cpus": sorted(share.usable()), "reason": reason}
+        # A process comes with each of its trainers, and each time it is the same one that leads.
+        self._leads = self._is_first(f"host/{self._host}", note)
+        came_first = self._is_first("all", me)
+        self._first = self.rank == 0 if self.together else came_first
+
+    def _is_first(self, group: str, note: Mapping[str, Any]) -> bool:
+        """Put *note* into *group*; return whether this process was the first there."""
+        if self._board is None:
+            return True
+        self._board.put(group, json.dumps(note))
+        first = self._wait_for(group, BEGIN_S)[0]
+        return (first["rank"], first["process"]) == (note["rank"], note["process"])
+
+    def _came(self, group: str) -> dict[int, dict[str, Any]]:
+        """Return rank → the last note of those that have come."""
+        return {note["rank"]: note for note in self._notes(group)}
 
     @property
     def opens(self) -> bool:
@@ -171,7 +194,7 @@ class Team:
         if not self.together:
             uuids = [board.uuid for board in self._own]
             return Watch(boards=self._own, ranks=[self.rank], expects=uuids, reason=self._unknown)
-        notes = self._wait_for(f"host/{self._host}", BEGIN_S, enough=on_host)
+        notes = self._beside(on_host)
         used = {one["uuid"]: Device(**one) for note in notes for one in note["boards"]}
         seen = {board.uuid: board for board in _in_sight()} if used else {}
         boards = sorted(
@@ -191,6 +214,15 @@ class Team:
     def take_turn(self) -> Callable[[], None] | None:
         """Keep processes that train on their own from writing the card now; return what lets them. None: nobody may."""
         return self._board.take_turn(TURN_S) if isinstance(self._board, FolderBoard) else None
+
+    def _beside(self, on_host: int) -> list[dict[str, Any]]:
+        """Return the last note of each process on this host, after waiting for *on_host* of them."""
+        until_s = time.monotonic() + BEGIN_S
+        came = self._came(f"host/{self._host}")
+        while len(came) < on_host and time.monotonic() < until_s:
+            time.sleep(POLL_S)
+            came = self._came(f"host/{self._host}")
+        return [came[rank] for rank in sorted(came)]
 
     def first_to(self, what: str) -> bool:
         """Return whether this process is the first that asks: of what is done once in a job.
@@ -225,10 +257,11 @@ class Team:
         if self._board is None:
             return []
         if not self.together:
-            self.size = len(self._notes("all"))
+            self.size = len(self._came("all"))
             last = {note["rank"]: note for note in self._notes(f"report/{what}")}  # who has told twice knows more now
             return [note for rank, note in last.items() if rank != self.rank]
-        most = self.size - 1 if enough is None else enough
+        # Who has never come will not report: a callback that only the first process was given, say.
+        most = len(self._came("all")) - 1 if enough is None else enough
         return self._wait_for(f"report/{what}", wait_s, enough=most) if most > 0 else []
 
     def _notes(self, group: str, known: int = 0) -> list[Any]:
@@ -261,7 +294,9 @@ def meet(args: Any, folder: Path, environ: Mapping[str, str] = os.environ) -> Te
             if store is None:
                 team.reason = "there is no process group of torch's to meet in"
             else:
-                team = Team(rank, size, StoreBoard(store, f"autocard/{next(_meetings)}"))
+                # The store of torchrun's agent may outlive processes that it starts again, with all that they wrote.
+                attempt = environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+                team = Team(rank, size, on_store(store, f"autocard/{attempt}"))
         except UnavailableError as exc:
             team.reason = str(exc)
         if team.reason is not None:

@@ -19,6 +19,9 @@ SEEN = 0.3
 """Components have been 0.71 of a wall's meter (Fischer 2025: 318 runs, standard deviation 0.10); below this, something
 else than what a sum of components leaves out is in the figure."""
 
+HIGH = 2.0
+"""Models of processors and memory read high, but a sum that is more than this times a meter's figure is another's."""
+
 WHOLE = 0.995
 """A run that has more of its nodes than this has them to itself."""
 
@@ -121,8 +124,15 @@ def _doubts(record: RunRecord, metered: meters.Metered, kwh: float, components_k
     if metered.kind != "meter" and _shared(record, metered):
         yield "the run had only a share of its nodes, and their meters do not tell whose energy it is"
         return
+    if components_kwh is not None and components_kwh > HIGH * kwh:
+        yield f"the components come to {units.number(components_kwh / kwh, units.MODELLED)} times as much"
     training_s = sum(record.legs[number].wall_clock_s or 0.0 for number in metered.legs)
     training_kwh = job.of_legs(record.legs, metered.legs, record.missing)[0].total_kwh
+    if components_kwh is not None and not metered.window_s and components_kwh < SEEN * kwh:
+        yield (
+            f"the components come to {units.number(components_kwh / kwh, units.MODELLED)} of it, more than what such "
+            "sums leave out is missing: other programs, idle GPUs or a longer time are in it, or it is in another unit"
+        )
     if components_kwh is None or not training_kwh or not training_s or not metered.window_s:
         return
     ours_w, theirs_w = (used * job.J_PER_KWH / s for used, s in ((training_kwh, training_s), (kwh, metered.window_s)))

@@ -103,7 +103,8 @@ def _infrastructure(record: RunRecord) -> Fact | None:
 
 def nodes_named(record: RunRecord) -> str:
     """Return how many nodes' GPUs are named, where they are not those of all."""
-    told = sum(bool(host.devices) for host in record.legs[-1].hosts) if record.legs else 0
+    hosts = record.legs[-1].hosts if record.legs else []
+    told = sum(any(device.name for device in host.devices) for host in hosts)
     return units.count(told) if told > 1 else "one"
 
 
