@@ -32,6 +32,8 @@ class Crew:
         """Whether the others have been looked for."""
         self._local_rank = 0
         self._number = 0
+        self._unnamed = False
+        self._cpus = 0
         self._evaluations = 0
         self._notes: list[dict[str, Any]] = []
         self._before: dict[str, Any] = {}
@@ -85,10 +87,23 @@ class Crew:
         if self.team.opens:
             return self.team.open(self._number, self._book.run_id)
         said = self.team.opened(self._number)
+        self._unnamed = said is None
         if said is None:
             return None
         self._book.run_id = said[0]
         return said[1]
+
+    def named_late(self) -> tuple[str, str] | None:
+        """Return run and id of the leg, where they were not said in time and are now; a callback may be slow elsewhere.
+
+        Raises:
+            UnavailableError: the others do not answer.
+        """
+        if not self._unnamed:
+            return None
+        said = self.team.opened(self._number, 0.0)
+        self._unnamed = said is None
+        return said
 
     def share_out(self, nodes: int | None) -> dict[str, Any]:
         """Find out what this process measures in the leg; return what its entry in the ledger says of that.
@@ -140,7 +155,7 @@ class Crew:
         book = self._book
         before = reports.earlier(book.folders, book.run_id, book.open.id) if self.measures else []
         entry = book.own[-1] if self.measures else None
-        note = reports.note(entry, before, hardware, _own_peaks(seen))
+        note = reports.note(entry, before, hardware, _own_peaks(seen), self.team.own)
         self.team.report(f"{self._number}/end", note)
 
     def hear(self, seen: Seen) -> None:
@@ -155,6 +170,7 @@ class Crew:
 
         book, notes = self._book, list[dict[str, Any]]()
         try:
+            self._cpus = self.team.cpus()
             self._notes = notes = self.team.collect(f"{self._number}/end")
         finally:
             now, past = reports.entries(notes, book.open.id)
@@ -184,7 +200,9 @@ class Crew:
         entry, found = self._book.last(), dict[str, Any]()
         own = self._before = self._before or {key: parts[key] for key in ("hardware", "job") if key in parts}
         if "hardware" in own:
-            found["hardware"] = reports.hardware_of_all(own["hardware"], entry.leg, self._notes, missing)
+            hardware = reports.hardware_of_all(own["hardware"], entry, self._notes, missing, self.team.own)
+            cpus = max(self._cpus, hardware.cpu_count or 0)  # processes are bound to some each
+            found["hardware"] = hardware.model_copy(update={"cpu_count": cpus or None})
         if "job" in own:
             found["job"] = reports.job_of_all(own["job"], entry.leg, self._notes)
         if parts.get("peaks") is not None:

@@ -236,6 +236,7 @@ class Session:
         clock = self.book.clock(step, "finished" if step >= int(seen.state.max_steps) else "stopped", at_s)
         self.running, self.ended = False, True
         budget = Budget(END_S, LEAST_S)
+        self._part("_late", lambda _: self._name_late(), budget)
         measured, missing = self._measured(seen, step, budget)
         self.book.end(clock, measured, missing)
         if self._attempts > 1:
@@ -399,10 +400,20 @@ class Session:
     def _tell(self, seen: Seen, **what: bool) -> None:
         """Tell the meter where training is, and the trainer's state what the meter knows."""
         meter, step = self.meter, int(seen.state.global_step)
+        self._name_late()
         if meter is not None:
             meter.progress(step, **what)
         if self.running:
             self.book.so_far(step, None if meter is None else meter.so_far, saving=what.get("saving", False))
+
+    def _name_late(self) -> None:
+        """Call the leg what the others call it, where that was not known when it began."""
+        named, meter = self.crew.named_late(), self.meter
+        if named is None:
+            return
+        self.book.run_id, self.book.open.id = named
+        if meter is not None:
+            meter.rename(*named)
 
     def _measured(self, seen: Seen, step: int, budget: Budget) -> tuple[Leg | None, dict[str, str]]:
         """Return the meter's leg and its reasons; None, with the reason, where it has none: the clock is ours too."""

@@ -199,6 +199,7 @@ class Args:
             True,
         ),
         ({"PMIX_NAMESPACE": "n", "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, False),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2"}, True),  # nothing tells this start from the next one
     ],
 )
 def test_tasks_that_were_started_together_meet_in_their_folder_and_others_do_not(tmp_path, environ, together):
@@ -206,7 +207,7 @@ def test_tasks_that_were_started_together_meet_in_their_folder_and_others_do_not
 
     assert team.together is together
     assert team.alone is together
-    assert not (tmp_path / "_autocard").exists()
+    assert (tmp_path / "_autocard").exists() is not together
 
 
 def test_two_tasks_of_one_step_know_of_each_other_and_those_of_another_step_do_not(tmp_path):
@@ -305,7 +306,9 @@ def test_what_a_step_left_behind_days_ago_is_taken_away_by_the_next_one(tmp_path
 
     meet(Args(), tmp_path, environ("2"))
 
-    assert list((tmp_path / "_autocard").iterdir()) == [folders[1]]
+    left = set((tmp_path / "_autocard").iterdir())
+    assert folders[0] not in left
+    assert folders[1] in left
 
 
 ATTEMPTS = """
@@ -334,3 +337,26 @@ def test_processes_that_are_started_again_do_not_take_what_the_dead_ones_wrote_f
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
 
     assert done.stdout.split() == ["False", "True"]
+
+
+STARTED = """
+import os, sys, types
+from pathlib import Path
+from autocard.meeting.team import meet
+team = meet(types.SimpleNamespace(world_size=1, process_index=0, local_process_index=0), Path(sys.argv[1]), os.environ)
+team.arrive([])
+print(team.leads, team.opens, len(team.collect("1/end")))
+team.report("1/end", {})
+"""
+
+
+def test_a_second_start_in_the_same_step_does_not_take_the_first_ones_notes_for_its_own(tmp_path):
+    said = []
+    for _start in range(2):
+        for task in ("0", "1"):
+            step = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": task, "SLURM_STEP_NUM_TASKS": "2"}
+            command = [sys.executable, "-c", STARTED, str(tmp_path)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **step})
+            said.append(done.stdout.strip())
+
+    assert said == ["True True 0", "False False 1"] * 2

@@ -34,29 +34,29 @@ KWH = 3.6e6
 
 HEAD = "JobID|JobIDRaw|Start|End|Elapsed|ElapsedRaw|State|NNodes|ConsumedEnergyRaw|ConsumedEnergy"
 CONTAINED = f"""{HEAD}
-812345|812345|2026-03-01T08:55:00|2026-03-01T14:01:00|05:06:00|18360|PREEMPTED|2|50000000|50M
-812345.batch|812345.batch|2026-03-01T08:55:00|2026-03-01T14:01:10|05:06:10|18370|CANCELLED|1|24000000|24M
-812345.extern|812345.extern|2026-03-01T08:55:00|2026-03-01T14:01:00|05:06:00|18360|COMPLETED|2|50000000|50M
-812345.0|812345.0|2026-03-01T08:56:00|2026-03-01T14:01:05|05:05:05|18305|CANCELLED by 4711|2|49700000|49.70M
-812345|812345|2026-03-01T14:55:00|2026-03-01T20:01:00|05:06:00|18360|PREEMPTED|2|50100000|50.10M
-812345.extern|812345.extern|2026-03-01T14:55:00|2026-03-01T20:01:00|05:06:00|18360|COMPLETED|2|50100000|50.10M
-812345|812345|2026-03-02T06:55:00|2026-03-02T09:30:00|02:35:00|9300|COMPLETED|2|25000000|25M
-812345.extern|812345.extern|2026-03-02T06:55:00|2026-03-02T09:30:00|02:35:00|9300|COMPLETED|2|25000000|25M
+812345|812345|2026-03-01T07:55:00|2026-03-01T13:01:00|05:06:00|18360|PREEMPTED|2|50000000|50M
+812345.batch|812345.batch|2026-03-01T07:55:00|2026-03-01T13:01:10|05:06:10|18370|CANCELLED|1|24000000|24M
+812345.extern|812345.extern|2026-03-01T07:55:00|2026-03-01T13:01:00|05:06:00|18360|COMPLETED|2|50000000|50M
+812345.0|812345.0|2026-03-01T07:56:00|2026-03-01T13:01:05|05:05:05|18305|CANCELLED by 4711|2|49700000|49.70M
+812345|812345|2026-03-01T13:55:00|2026-03-01T19:01:00|05:06:00|18360|PREEMPTED|2|50100000|50.10M
+812345.extern|812345.extern|2026-03-01T13:55:00|2026-03-01T19:01:00|05:06:00|18360|COMPLETED|2|50100000|50.10M
+812345|812345|2026-03-02T05:55:00|2026-03-02T08:30:00|02:35:00|9300|COMPLETED|2|25000000|25M
+812345.extern|812345.extern|2026-03-02T05:55:00|2026-03-02T08:30:00|02:35:00|9300|COMPLETED|2|25000000|25M
 """
-"""A job of two nodes that was preempted twice, on a site with PrologFlags=contain; its clock is one hour before UTC."""
+"""A job of two nodes that was preempted twice, on a site with PrologFlags=contain; its clock shows UTC."""
 
 ALIGNED = """\
 $ sacct -j 812345 -D --format=JobID,User,Account,JobIDRaw,Start,End,Elapsed,State,NNodes,ConsumedEnergy,NodeList
 JobID             User    Account JobIDRaw                   Start                 End    Elapsed      State   NNodes ConsumedEnergy        NodeList \n\
 ------------ --------- ---------- ------------ ------------------- ------------------- ---------- ---------- -------- -------------- --------------- \n\
-812345         jdoe42   proj_0815 812345       2026-03-01T08:55:00 2026-03-01T14:01:00   05:06:00  PREEMPTED        2            50M     node[17-18] \n\
-812345.batch            proj_0815 812345.batch 2026-03-01T08:55:00 2026-03-01T14:01:10   05:06:10  CANCELLED        1            24M          node17 \n\
-812345.exte+            proj_0815 812345.exte+ 2026-03-01T08:55:00 2026-03-01T14:01:00   05:06:00  COMPLETED        2            50M     node[17-18] \n\
-812345.0                proj_0815 812345.0     2026-03-01T08:56:00 2026-03-01T14:01:05   05:05:05 CANCELLED+        2         49.70M     node[17-18] \n\
-812345         jdoe42   proj_0815 812345       2026-03-01T14:55:00 2026-03-01T20:01:00   05:06:00  PREEMPTED        2         50.10M     node[17-18] \n\
-812345.exte+            proj_0815 812345.exte+ 2026-03-01T14:55:00 2026-03-01T20:01:00   05:06:00  COMPLETED        2         50.10M     node[17-18] \n\
-812345         jdoe42   proj_0815 812345       2026-03-02T06:55:00 2026-03-02T09:30:00   02:35:00  COMPLETED        2            25M     node[17-18] \n\
-812345.exte+            proj_0815 812345.exte+ 2026-03-02T06:55:00 2026-03-02T09:30:00   02:35:00  COMPLETED        2            25M     node[17-18] \n\
+812345         jdoe42   proj_0815 812345       2026-03-01T07:55:00 2026-03-01T13:01:00   05:06:00  PREEMPTED        2            50M     node[17-18] \n\
+812345.batch            proj_0815 812345.batch 2026-03-01T07:55:00 2026-03-01T13:01:10   05:06:10  CANCELLED        1            24M          node17 \n\
+812345.exte+            proj_0815 812345.exte+ 2026-03-01T07:55:00 2026-03-01T13:01:00   05:06:00  COMPLETED        2            50M     node[17-18] \n\
+812345.0                proj_0815 812345.0     2026-03-01T07:56:00 2026-03-01T13:01:05   05:05:05 CANCELLED+        2         49.70M     node[17-18] \n\
+812345         jdoe42   proj_0815 812345       2026-03-01T13:55:00 2026-03-01T19:01:00   05:06:00  PREEMPTED        2         50.10M     node[17-18] \n\
+812345.exte+            proj_0815 812345.exte+ 2026-03-01T13:55:00 2026-03-01T19:01:00   05:06:00  COMPLETED        2         50.10M     node[17-18] \n\
+812345         jdoe42   proj_0815 812345       2026-03-02T05:55:00 2026-03-02T08:30:00   02:35:00  COMPLETED        2            25M     node[17-18] \n\
+812345.exte+            proj_0815 812345.exte+ 2026-03-02T05:55:00 2026-03-02T08:30:00   02:35:00  COMPLETED        2            25M     node[17-18] \n\
 """  # noqa: E501 - as it is printed
 """The same as people see it: cut off, with blanks, and with columns that name people and machines."""
 
@@ -214,6 +214,26 @@ def test_the_extern_step_is_the_job_s_energy_whatever_the_job_s_line_has_added_u
     assert used(one_start(said, steps=steps)).energy_j == 50e6
 
 
+def test_an_extern_step_that_says_less_than_a_step_inside_of_it_is_not_believed():
+    step = STEP.format("0", "08:10:00", "12:50:00", 2, 60_000)
+    steps = STEP.format("extern", "08:00:00", "13:00:00", 2, 50) + step
+
+    by_job, by_step, neither = (used(one_start(said, steps=steps)) for said in (61_000, "", 50))
+
+    assert (by_job.energy_j, by_job.remark) == (61_000, "")
+    assert (by_step.energy_j, by_step.remark) == (60_000, jobs.OF_STEPS_STILL)
+    assert (neither.energy_j, neither.remark) == (60_000, jobs.OF_STEPS_STILL)
+
+
+def test_a_job_s_figure_below_that_of_steps_that_nothing_can_take_apart_is_no_figure():
+    steps = STEP.format("0", "08:00:00", "09:00:00", 2, 60_000)
+    steps += STEP.format("1", "08:30:00", "09:30:00", 2, 65_000)
+
+    found = used(one_start(50, steps=steps))
+
+    assert (found.energy_j, found.why) == (None, jobs.TOO_LITTLE)
+
+
 def test_steps_one_after_the_other_or_on_nodes_of_their_own_are_added_up():
     after = STEP.format("0", "08:00:00", "09:00:00", 2, 10_000_000)
     after += STEP.format("1", "09:00:00", "10:00:00", 2, 20_000_000)
@@ -281,6 +301,20 @@ def test_a_task_of_an_array_is_found_by_its_own_number_and_the_array_is_not_take
         energy("700")
 
 
+@pytest.mark.parametrize(
+    "waiting", ["812345_[5-10]", "812345_[1,7-9%2]", "812345_[5-1+"], ids=["some", "at most two at once", "cut off"]
+)
+def test_tasks_of_an_array_that_have_not_run_keep_nobody_from_reading_one_that_has(waiting, tmp_path, reconcile):
+    folder_with(changed(records.three_legs_on_gpus()), tmp_path)
+    line = f"{waiting}|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n"
+    ran = one_start(125_100_000, job="812345_3").splitlines(keepends=True)
+
+    done = reconcile("out", "--sacct", "-", "--job", "812345_3", "--json", text="".join([ran[0], line, ran[1]]))
+
+    assert done.status == 0, done.err
+    assert done.found["metered_kwh"] == pytest.approx(125.1e6 / KWH)
+
+
 def test_a_task_of_an_array_is_known_by_the_record(tmp_path, reconcile):
     record = changed(
         records.three_legs_on_gpus(), job__job_id="900", job__array_job_id="812345", job__array_task_id="3"
@@ -316,6 +350,7 @@ def test_parts_of_a_heterogeneous_job_run_side_by_side_and_are_one(reconcile):
         (f"{HEAD}\nnonsense|||||||||\n", "line 2 of sacct's text begins with no job's number"),
         (one_start(5, job="999"), "job 812345 is not in sacct's text, which tells of 999"),
         (f"{HEAD}\n812345|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n", "tells of no job that ran"),
+        (f"{HEAD}\n812345_[0-9]|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n", "tells of no job that ran"),
     ],
 )
 def test_a_text_that_is_not_about_the_job_is_refused_and_nothing_is_written(text, said, out, reconcile):
@@ -341,16 +376,56 @@ def test_a_job_at_another_time_is_another_job_even_if_the_number_is_right(out, r
     assert content(out) == before
 
 
-@pytest.mark.parametrize("hours", [-8.0, 0.0, 1.0, 5.75, 13.0])
-def test_the_zone_of_a_pasted_text_is_found_by_the_legs(hours, out, reconcile):
-    def shifted(found):
-        return (datetime.fromisoformat(found[0]) + timedelta(hours=hours - 1)).isoformat()
+def shifted(text: str, hours: float) -> str:
+    """Return *text* as a clock shows it that is *hours* ahead."""
 
-    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:]{8}", shifted, CONTAINED)
+    def later(found):
+        return (datetime.fromisoformat(found[0]) + timedelta(hours=hours)).isoformat()
 
-    done = reconcile("out", "--sacct", "-", "--json", text=text)
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:]{8}", later, text)
+
+
+@pytest.fixture
+def two_hours_ahead(monkeypatch):
+    """Put this machine into a zone whose clock is two hours ahead of UTC."""
+    monkeypatch.setenv("TZ", "XXX-2")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("two_hours_ahead")
+@pytest.mark.parametrize(
+    ("hours", "clock"),
+    [
+        (-8.0, "8 h 00 min behind UTC"),
+        (0.0, ""),
+        (1.0, "1 h 00 min ahead of UTC"),
+        (2.0, ""),
+        (5.75, "5 h 45 min ahead of UTC"),
+        (13.0, "13 h 00 min ahead of UTC"),
+    ],
+)
+def test_the_zone_of_a_pasted_text_is_found_by_the_legs_and_one_that_nobody_told_of_is_doubted(
+    hours, clock, out, reconcile
+):
+    done = reconcile("out", "--sacct", "-", "--json", text=shifted(CONTAINED, hours))
 
     assert done.found["legs"] == [leg.id for leg in record_in(out).legs]
+    assert done.found["verdict"] == ("doubtful" if clock else "plausible")
+    assert clock in done.found["reason"]
+    assert (done.found["unmetered_kwh"] is None) == bool(clock)
+
+
+@pytest.mark.usefixtures("two_hours_ahead", "out")
+def test_a_sacct_that_is_asked_here_prints_utc_and_this_machine_s_clock_is_no_excuse(tmp_path, reconcile):
+    (tmp_path / "job.txt").write_text(shifted(CONTAINED, 2), encoding="utf-8")
+
+    done = reconcile("out", "--json", path=fake_sacct(tmp_path, "cat job.txt"))
+
+    assert done.found["verdict"] == "doubtful"
+    assert "2 h 00 min ahead of UTC" in done.found["reason"]
 
 
 @pytest.mark.usefixtures("out")
@@ -376,6 +451,30 @@ def test_several_jobs_that_one_after_the_other_trained_the_run_are_added_up(reco
     assert refused.status == 3
     assert done.found["metered_kwh"] == pytest.approx(125.1e6 / KWH)
     assert done.found["covers"].startswith("jobs 700001, 700002, 3 starts")
+    assert (done.found["verdict"], done.found["reason"]) == ("plausible", "")
+
+
+AFTERWARDS = "{0}|{0}|2026-03-02T10:00:00|2026-03-02T10:27:00|00:27:00|1620|FAILED|2|2000000|2M\n"
+
+
+def test_a_job_in_which_no_leg_ran_is_named_and_the_sum_with_it_is_doubted(out, reconcile):
+    text = CONTAINED + AFTERWARDS.format("812399")
+
+    done = reconcile("out", "--sacct", "-", "--job", "812345", "--job", "812399", "--json", text=text)
+
+    assert done.found["verdict"] == "doubtful"
+    assert done.found["reason"] == "none of the legs ran in job 812399"
+    assert done.found["unmetered_kwh"] is None
+    assert "none of the legs ran in job 812399" in card_in(out)
+
+
+@pytest.mark.usefixtures("out")
+def test_a_start_of_the_run_s_own_job_that_died_in_set_up_counts_and_is_told(reconcile):
+    done = reconcile("out", "--sacct", "-", "--json", text=CONTAINED + AFTERWARDS.format("812345"))
+
+    assert done.found["metered_kwh"] == pytest.approx((125.1e6 + 2e6) / KWH)
+    assert done.found["verdict"] == "plausible"
+    assert "in 1 of these starts no leg ran" in done.found["covers"]
 
 
 # -- figures that cannot be -------------------------------------------------------------------------------------
@@ -774,3 +873,20 @@ def Pause(seconds):  # noqa: N802 - stands for a class
             time.sleep(seconds)
 
     return Slow()
+
+
+@pytest.mark.parametrize(
+    ("kwh", "verdict", "words"),
+    [
+        ("34.75", "plausible", ""),
+        ("34750", "doubtful", "in another unit"),  # Wh, typed as kWh
+        ("10.0", "implausible", "less than the"),  # the counters of the GPUs alone read more
+    ],
+)
+@pytest.mark.usefixtures("out")
+def test_a_figure_without_a_window_is_doubted_by_what_the_components_are_of_it(reconcile, kwh, verdict, words):
+    done = reconcile("out", "--kwh", kwh, "--source", "a meter", "--json")
+
+    assert done.found["verdict"] == verdict
+    assert words in done.found["reason"]
+    assert (done.found["unmetered_kwh"] is None) == (verdict != "plausible")

@@ -152,6 +152,10 @@ class Service:
             if self._scribe.entry is not self._told and what != "saved":
                 self._told = self._scribe.entry
                 self._say({"what": "so_far", "entry": self._told.model_dump(mode="json") if self._told else None})
+        elif what == "rename":
+            watch.head = watch.head.model_copy(update={"id": command["leg_id"]})
+            self._scribe.rename(command["run_id"], command["leg_id"])
+            self._tick()
         elif what == "end" and command["id"] == watch.head.id:
             watch.step, watch.max_steps = command["step"], command["max_steps"]
             self._say({"what": "leg", **self._close(watch, command["status"], command["at_s"]).to_json()})

@@ -16,6 +16,7 @@ from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
 
 OTHER = "it is measured by another process of the host"
 LATE = "a GPU that only one process of the host sees is read from the start of training on"
+ONE = "on one of its nodes: "
 SOME = "CodeCarbon watched some of the host's GPUs only"
 SILENT = "not measured: the process that uses it was not heard"
 PLACE = ("place", "intensity_g_per_kwh", "intensity_source", "intensity_year")
@@ -59,6 +60,17 @@ def scaled(host: HostUse, part: float, words: str) -> HostUse:
     sources = {name: how + words if how.startswith(known) else how for name, how in host.sources.items()}
     leaves = {leaf: times(getattr(host, leaf)) for leaf in ("cpu_j", "ram_j", "codecarbon_gpu_j")}
     return host.model_copy(update={**leaves, "devices": devices, "sources": sources})
+
+
+def cut(entry: LedgerEntry, wall_clock_s: float) -> LedgerEntry:
+    """Return *entry* with the energy of the first *wall_clock_s* seconds, where it was read for longer than that."""
+    read_s = entry.leg.wall_clock_s or 0.0
+    if read_s <= wall_clock_s:
+        return entry
+    words = CUT.format(read_s=read_s, leg_s=wall_clock_s)
+    uses = [scaled(host, wall_clock_s / read_s, words) for host in entry.leg.hosts]
+    leg = entry.leg.model_copy(update={"hosts": uses, "wall_clock_s": wall_clock_s})
+    return entry.model_copy(update={"leg": leg})
 
 
 def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
@@ -109,6 +121,8 @@ def _stretched(entry: LedgerEntry, wall_clock_s: float | None) -> LedgerEntry:
     own_s = entry.leg.wall_clock_s
     if not own_s or not wall_clock_s or entry.apart or entry.status not in {"finished", "stopped"}:
         return entry
+    if own_s - wall_clock_s > NOTICEABLE_S:
+        return cut(entry, wall_clock_s)
     if wall_clock_s - own_s <= NOTICEABLE_S:
         return entry
     words = f"; {wall_clock_s - own_s:.1f} s, in which this host's process was not in training, at the mean power"
@@ -154,7 +168,7 @@ def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[HostUse, list[str], 
     if not lead.leg.hosts:
         why = lead.missing.get("", "not measured")
         unmeasured = {board: DeviceUse(device=f"{name}.g{number}") for number, board in enumerate(lead.expects)}
-        return HostUse(host=name, devices=list(unmeasured.values())), list(unmeasured), {"": why}
+        return HostUse(host=name, devices=list(unmeasured.values())), list(unmeasured), {"": f"{ONE}{why}"}
     host, reasons = lead.leg.hosts[0], dict[str, str]()
     for path, why in lead.missing.items():
         if path.startswith("hosts.0") and not path.startswith("hosts.0.devices."):

@@ -142,6 +142,12 @@ def write(folder: Path, entry: LedgerEntry) -> None:
     files.write_text(folder / f"{_stem(*key_of(entry))}.json", entry.model_dump_json(indent=1) + "\n")
 
 
+def remove(folder: Path, entry: LedgerEntry) -> None:
+    """Take away the file of *entry*; where that does not work, it stays."""
+    with contextlib.suppress(OSError):
+        (folder / f"{_stem(*key_of(entry))}.json").unlink()
+
+
 def keep(folders: Folders, entry: LedgerEntry) -> None:
     """Put the last word on a leg into every folder.
 

@@ -281,6 +281,13 @@ class Meter:
         if child is not None and child.steps is not None and os.getpid() == self._pid:
             child.steps.reach(step)
 
+    def rename(self, run_id: str, leg_id: str) -> None:
+        """Call the open leg, and the run that it belongs to, something else."""
+        self.run_id = run_id
+        if self._open is not None:
+            self._tell({"do": "rename", "run_id": run_id, "leg_id": leg_id})
+            self._open.head = self._open.head.model_copy(update={"id": leg_id})
+
     def progress(self, step: int, *, saving: bool = False, saved: bool = False) -> None:
         """Tell the child that *step* is done, in a few bytes; call it once a second. It does not wait.
 

@@ -72,17 +72,6 @@ def stretched(measured: Mapping[str, Any], step: int, wall_clock_s: float) -> di
     return entry.model_copy(update={"leg": leg}).model_dump(mode="json", exclude=STAYS)
 
 
-def cut(entry: LedgerEntry, wall_clock_s: float) -> LedgerEntry:
-    """Return *entry* with the energy of the first *wall_clock_s* seconds, where it was read for longer than that."""
-    read_s = entry.leg.wall_clock_s or 0.0
-    if read_s <= wall_clock_s:
-        return entry
-    words = hosts.CUT.format(read_s=read_s, leg_s=wall_clock_s)
-    uses = [hosts.scaled(host, wall_clock_s / read_s, words) for host in entry.leg.hosts]
-    leg = entry.leg.model_copy(update={"hosts": uses, "wall_clock_s": wall_clock_s})
-    return entry.model_copy(update={"leg": leg})
-
-
 def find(
     folders: Folders,
     state: Mapping[str, Any] | None,

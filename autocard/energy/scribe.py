@@ -42,6 +42,17 @@ class Scribe:
         if self._ticks is not None:
             self._lock = ledger.Lock(self._ticks, leg_id, self._team.get("part", ""))
 
+    def rename(self, run_id: str, leg_id: str) -> None:
+        """The leg that goes on has another name: what was written under the old one goes."""
+        before = self.entry
+        self.close()
+        self._same["run_id"] = run_id
+        self.open(leg_id)
+        for folder in (self._ticks, self._shared):
+            if before is not None and folder is not None:
+                ledger.remove(folder, before)
+        self._next_s = {folder: min(next_s, 0.0) for folder, next_s in self._next_s.items()}
+
     def belongs(self, run_id: str, team: Mapping[str, Any]) -> None:
         """Book what follows on this run; *team*: which of its processes measures, and for whom (`LedgerEntry`)."""
         self._same["run_id"], self._team = run_id, dict(team)

@@ -164,6 +164,22 @@ class FolderBoard:
                 if other != self.folder and time.time() - other.stat().st_mtime > OLD_S:
                     shutil.rmtree(other)
 
+    def claim(self, name: str) -> bool:
+        """Return whether nobody has claimed *name* before.
+
+        Raises:
+            UnavailableError: the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.folder / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            return False
+        except OSError as exc:
+            msg = f"the folder where the training's processes meet cannot be written ({exc.strerror})"
+            raise UnavailableError(msg) from exc
+        return True
+
     def take_turn(self, wait_s: float) -> Callable[[], None]:
         """Keep other processes from their turn until what is returned is called; after *wait_s* seconds, do without."""
         try:
@@ -177,6 +193,37 @@ class FolderBoard:
 
     def _file(self, group: str, place: int) -> Path:
         return self.folder / f"{group.replace('/', '-')}-{place}.json"
+
+
+def board_of_task(folder: Path, key: str, number: int) -> FolderBoard:
+    """Return the board of a task that was started together with others, in *folder*.
+
+    One step may start a program several times, one after the other. Each start has each task once: where the number of
+    this one is taken by another process, that was an earlier start, and the next board is ours.
+
+    Args:
+        folder: private working files of the output folder.
+        key: of all tasks that were started together.
+        number: of this task.
+
+    Raises:
+        UnavailableError: the folder cannot be written.
+    """
+    mine = os.getpid(), str(folder), key
+    if mine not in _boards:
+        starts = [int(other.name.rpartition("-")[2]) for other in folder.glob(f"meet-{key}-*")]
+        last = max(starts, default=0)
+        board = FolderBoard(folder / f"meet-{key}-{last}")
+        while not board.claim(f"task-{number}"):
+            last += 1
+            board = FolderBoard(folder / f"meet-{key}-{last}")
+        board.tidy()
+        _boards[mine] = board
+    return _boards[mine]
+
+
+_boards: dict[tuple[int, str, str], FolderBoard] = {}
+"""Process, folder, key → the board: all trainers of a process meet the others on the same one."""
 
 
 def _locked(descriptor: int) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autocard.energy import ledger, past
+from autocard.energy import hosts, ledger
 from autocard.energy.ledger import Folders, LedgerEntry
+from autocard.energy.nvml import Device
 from autocard.record import Gpu, Hardware, Job, Leg
 
 SOME = "those are named that are known: not every node told of its own"
@@ -24,7 +25,11 @@ TICK = "what it used after its last tick is not known: its process was not heard
 
 
 def note(
-    entry: LedgerEntry | None, before: Iterable[LedgerEntry], hardware: Hardware | None, peaks: Mapping[str, int]
+    entry: LedgerEntry | None,
+    before: Iterable[LedgerEntry],
+    hardware: Hardware | None,
+    peaks: Mapping[str, int],
+    boards: Iterable[Device] = (),
 ) -> dict[str, Any]:
     """Return what a process reports.
 
@@ -33,14 +38,21 @@ def note(
         before: earlier legs of its host, where only it can read them.
         hardware: as this process saw it.
         peaks: UUID → the most memory that torch held on it (bytes).
+        boards: GPUs that this process uses: they have names where nobody measures them, too.
     """
     about = {} if hardware is None else {leaf: getattr(hardware, leaf) for leaf in ALIKE}
     return {
         "entry": None if entry is None else entry.model_dump(mode="json"),
         "past": [one.model_dump(mode="json") for one in before],
         "about": about,
+        "boards": named(boards),
         "peaks": {ledger.pseudonym(uuid): size for uuid, size in peaks.items()},
     }
+
+
+def named(boards: Iterable[Device]) -> dict[str, list[Any]]:
+    """Return pseudonym → name and memory (bytes)."""
+    return {ledger.pseudonym(board.uuid): [board.name, board.memory_bytes] for board in boards}
 
 
 def earlier(folders: Folders, run_id: str, leg_id: str) -> list[LedgerEntry]:
@@ -75,7 +87,7 @@ def from_folder(
             continue
         still = entry.status == "running"
         missing = {**entry.missing, "tail": TICK} if still else entry.missing
-        entry = past.cut(entry, wall_clock_s)  # noqa: PLW2901
+        entry = entry if entry.apart else hosts.cut(entry, wall_clock_s)  # noqa: PLW2901
         found.append(entry.model_copy(update={"ranks": [] if still else entry.ranks, "missing": missing}))
     return found
 
@@ -88,18 +100,33 @@ def _entry(raw: Any) -> LedgerEntry | None:
 
 
 def hardware_of_all(
-    own: Hardware, leg: Leg, notes: Sequence[Mapping[str, Any]], missing: MutableMapping[str, str]
+    own: Hardware,
+    entry: LedgerEntry,
+    notes: Sequence[Mapping[str, Any]],
+    missing: MutableMapping[str, str],
+    boards: Iterable[Device] = (),
 ) -> Hardware:
     """Return the hardware of all nodes that reported.
 
     Args:
         own: as this process saw its own node.
-        leg: the last one, with all its hosts.
+        entry: of the last leg, all hosts joined.
         notes: of the other processes.
         missing: path in the record → reason.
+        boards: GPUs that this process uses.
     """
     found: dict[str, Any] = {}
-    groups = Counter((device.name, device.memory_bytes) for host in leg.hosts for device in host.devices)
+    leg, names = entry.leg, {**named(boards)}
+    for one in notes:
+        names |= one.get("boards", {})
+    devices = [device for host in leg.hosts for device in host.devices]
+    kinds_of = [names.get(board, [None, None]) for board in entry.board_ids]
+    if len(kinds_of) != len(devices):
+        kinds_of = [[None, None]] * len(devices)
+    groups = Counter(
+        (device.name or name, device.memory_bytes or size)
+        for device, (name, size) in zip(devices, kinds_of, strict=True)
+    )
     complete = leg.processes_reporting == leg.processes and bool(leg.hosts)
     if groups:
         found["gpus"] = [

@@ -21,7 +21,7 @@ from autocard.capture.allocation import in_step
 from autocard.energy import ledger, nvml, share
 from autocard.energy.nvml import Device
 from autocard.errors import UnavailableError
-from autocard.meeting.board import Board, FolderBoard, default_store, on_store
+from autocard.meeting.board import Board, FolderBoard, board_of_task, default_store, on_store
 
 BEGIN_S = 1.0
 """Seconds that a process waits for the others of its host when training begins; they are mostly there before."""
@@ -83,7 +83,8 @@ class Team:
         self._host = ledger.host_id()
         self._leads = True
         self._first = rank == 0
-        self._own: list[Device] = []
+        self.own: list[Device] = []
+        """GPUs that this process uses."""
         self._unknown: str | None = None
         self.tasks = size
         """Processes of the launcher's plan."""
@@ -119,7 +120,7 @@ class Team:
         Raises:
             UnavailableError: the others cannot be met.
         """
-        self._own, self._unknown = list(boards), reason
+        self.own, self._unknown = list(boards), reason
         if self._board is None:
             return
         # Processes that train on their own measure their GPUs themselves: nobody else needs their names.
@@ -160,13 +161,13 @@ class Team:
         self._board.put(f"leg/{number}", json.dumps({"run_id": run_id, "leg_id": leg_id}))
         return leg_id
 
-    def opened(self, number: int) -> tuple[str, str] | None:
-        """Return run and id of the leg *number*; None: nobody has said them in time.
+    def opened(self, number: int, wait_s: float = BEGIN_S) -> tuple[str, str] | None:
+        """Return run and id of the leg *number*; None: nobody has said them in *wait_s* seconds.
 
         Raises:
             UnavailableError: the board does not answer.
         """
-        said = self._wait_for(f"leg/{number}", BEGIN_S)
+        said = self._wait_for(f"leg/{number}", wait_s)
         return (said[0]["run_id"], said[0]["leg_id"]) if said else None
 
     def share_out(self, number: int, on_host: int) -> Watch:
@@ -184,7 +185,7 @@ class Team:
         # A training of its own ends when it ends: nobody else can measure its GPUs to the last.
         said = self._wait_for(f"watch/{number}/{self._host}", BEGIN_S) if self.together else []
         watched = set(said[0]) if said else set()
-        left = [board for board in self._own if board.uuid not in watched]
+        left = [board for board in self.own if board.uuid not in watched]
         part = f"r{self.rank}" if left or not self.together else ""
         uuids = [board.uuid for board in left]
         why = None if self.together else self._unknown
@@ -192,8 +193,8 @@ class Team:
 
     def _lead(self, number: int, on_host: int) -> Watch:
         if not self.together:
-            uuids = [board.uuid for board in self._own]
-            return Watch(boards=self._own, ranks=[self.rank], expects=uuids, reason=self._unknown)
+            uuids = [board.uuid for board in self.own]
+            return Watch(boards=self.own, ranks=[self.rank], expects=uuids, reason=self._unknown)
         notes = self._beside(on_host)
         used = {one["uuid"]: Device(**one) for note in notes for one in note["boards"]}
         seen = {board.uuid: board for board in _in_sight()} if used else {}
@@ -223,6 +224,14 @@ class Team:
             time.sleep(POLL_S)
             came = self._came(f"host/{self._host}")
         return [came[rank] for rank in sorted(came)]
+
+    def cpus(self) -> int:
+        """Return how many logical CPUs all processes on this host may use together.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        return len({cpu for note in self._came(f"host/{self._host}").values() for cpu in note["cpus"]})
 
     def first_to(self, what: str) -> bool:
         """Return whether this process is the first that asks: of what is done once in a job.
@@ -306,20 +315,22 @@ def meet(args: Any, folder: Path, environ: Mapping[str, str] = os.environ) -> Te
     if task is None:
         return Team()
     key, number, tasks = task
-    board = FolderBoard(folder / ledger.FOLDER / f"meet-{ledger.pseudonym(key)}")
-    board.tidy()
+    board = board_of_task(folder / ledger.FOLDER, ledger.pseudonym(key), number)
     team = Team(number, 1, board, together=False)
     team.tasks = tasks
     return team
 
 
+_SLURM = (
+    *("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_JOB_START_TIME", "SLURM_STEP_ID"),
+    "SLURM_RESTART_COUNT",
+)
 _TASKS = {
-    "SLURM_PROCID": ("SLURM_STEP_NUM_TASKS", ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT"), "SLURM_STEP_ID"),
-    "OMPI_COMM_WORLD_RANK": ("OMPI_COMM_WORLD_SIZE", ("OMPI_MCA_ess_base_jobid", "PMIX_NAMESPACE"), "PMIX_NAMESPACE"),
-    "PMI_RANK": ("PMI_SIZE", ("PMI_ID", "PBS_JOBID", "SLURM_JOB_ID"), "PMI_SIZE"),
+    "SLURM_PROCID": ("SLURM_STEP_NUM_TASKS", _SLURM, "SLURM_STEP_ID"),
+    "OMPI_COMM_WORLD_RANK": ("OMPI_COMM_WORLD_SIZE", ("PMIX_NAMESPACE",), "PMIX_NAMESPACE"),
 }
-"""Variable with a task's number → with the number of tasks, with what tells their step from others, and what must
-be there."""
+"""Variable with a task's number → with the number of tasks, with what tells their start from all others, and what must
+be there. Other MPI launchers (PMI_RANK) say nothing that tells one start from the next."""
 
 
 def _task(environ: Mapping[str, str]) -> tuple[str, int, int] | None:

@@ -16,6 +16,8 @@ from autocard.reconcile.sacct import BLANK, Line, Start
 
 ONCE = "Slurm's own sum counts steps that ran at the same time twice; here the largest that does not is taken"
 OF_STEPS = "Slurm gives energy for steps alone, so what the job did outside of them is not in it"
+TOO_LITTLE = "Slurm's figure for the whole job is less than that of a step of it, and is not taken"
+OF_STEPS_STILL = f"{TOO_LITTLE}; what the job did outside of its steps is not in it"
 _SUM = 0.99
 """A job's energy that is smaller than this share of its steps' is not their sum; they are rounded to three digits."""
 
@@ -44,7 +46,7 @@ def chosen(starts: Sequence[Start], wanted: Iterable[str], *, by_person: bool) -
     Raises:
         MeterError: one is not there, there are several, or it is an array's.
     """
-    jobs = list(dict.fromkeys(_whole_id(start) for start in starts))
+    jobs = list(dict.fromkeys(whole_id(start) for start in starts))
     if not jobs:
         msg = "sacct's text tells of no job that ran"
         raise MeterError(msg)
@@ -65,7 +67,7 @@ def chosen(starts: Sequence[Start], wanted: Iterable[str], *, by_person: bool) -
 
 
 def _of_job(starts: Sequence[Start], job: str, *, by_person: bool) -> list[Start]:
-    exact = [start for start in starts if job in (start.line.job, _whole_id(start))]
+    exact = [start for start in starts if job in (start.line.job, whole_id(start))]
     if exact:
         return exact
     tasks = [start for start in starts if start.line.job.startswith(f"{job}_")]
@@ -76,7 +78,7 @@ def _of_job(starts: Sequence[Start], job: str, *, by_person: bool) -> list[Start
     return [start for start in starts if start.line.raw == job] or (tasks if by_person else [])
 
 
-def _whole_id(start: Start) -> str:
+def whole_id(start: Start) -> str:
     """Return the id of the job that *start* is one of: parts of a heterogeneous job are one."""
     return start.line.job.partition("+")[0]
 
@@ -88,11 +90,15 @@ def _some(jobs: Sequence[str]) -> str:
 def used(start: Start) -> Used:
     """Return what *start* used, without counting the same joules twice."""
     job_j, why = (start.line.energy_j, start.line.why) if start.whole else (None, BLANK)
-    known = [step for step in start.steps if step.energy_j and step.step != "?"]
-    extern = next((step.energy_j for step in known if step.step == "extern"), None)
-    if extern is not None:
+    known = [step for step in start.steps if step.energy_j and step.step not in ("?", "extern")]
+    least_j = _SUM * max((step.energy_j or 0.0 for step in known), default=0.0)
+    extern_j = next((step.energy_j for step in start.steps if step.step == "extern"), None)
+    if extern_j and extern_j >= least_j:
         # It lasts as long as the job, on all its nodes: what other steps say is in it.
-        return Used(extern)
+        return Used(extern_j)
+    remark = OF_STEPS
+    if (job_j or extern_j) and (job_j or 0.0) < least_j:
+        job_j, why, remark = None, TOO_LITTLE, OF_STEPS_STILL
     if not known:
         return Used(job_j, "" if job_j is not None else why)
     if job_j is not None and (_fits(known, start) or job_j < _SUM * sum(step.energy_j or 0.0 for step in known)):
@@ -102,7 +108,7 @@ def used(start: Start) -> Used:
     sums = [sum(step.energy_j or 0.0 for step in steps) for steps in sets if _fits(steps, start)]
     if not sums:
         return Used(job_j, why, "steps that ran at the same time are in it more than once", doubled=job_j is not None)
-    return Used(max(sums), remark=ONCE if job_j is not None else OF_STEPS)
+    return Used(max(sums), remark=ONCE if job_j is not None else remark)
 
 
 def _fits(steps: Sequence[Line], start: Start) -> bool:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from autocard import job, units
 from autocard.errors import MeterError
 from autocard.reconcile import jobs
+from autocard.reconcile.jobs import whole_id
 from autocard.reconcile.sacct import Moment, Start
 from autocard.record import Leg, RunRecord
 
@@ -88,8 +89,13 @@ def by_nodes(record: RunRecord) -> Metered:
     )
 
 
-def by_slurm(record: RunRecord, starts: Sequence[Start]) -> Metered:
+def by_slurm(record: RunRecord, starts: Sequence[Start], *, in_utc: bool = False) -> Metered:
     """Return what Slurm's accounting says of the starts of the run's jobs.
+
+    Args:
+        record: the run's.
+        starts: those of its jobs.
+        in_utc: sacct was asked here, for times in UTC.
 
     Raises:
         MeterError: none of the run's legs ran in their time.
@@ -97,23 +103,24 @@ def by_slurm(record: RunRecord, starts: Sequence[Start]) -> Metered:
     figures = [jobs.used(start) for start in starts]
     known = [one.energy_j for one in figures if one.energy_j is not None]
     short = [one for one in figures if one.energy_j is None]
-    seen, timed = _seen(record.legs, starts)
-    if not seen and record.legs:
+    fit = _seen(record.legs, starts, in_utc=in_utc)
+    if not fit.legs and record.legs:
         names = _names(starts)
         msg = f"none of the run's legs ran in the time of {names}: this is another job's energy. Name the run's: --job"
         raise MeterError(msg)
-    found = Metered("sacct", SLURM, sum(known) / _J_PER_KWH if known else None, legs=seen)
+    found = Metered("sacct", SLURM, sum(known) / _J_PER_KWH if known else None, legs=fit.legs)
     found.why = short[0].why if not known else ""
     found.no_window = "sacct's text has no elapsed time or number of nodes for it"
     _span(record, starts, found)
-    found.covers = "; ".join(_covers(record, starts, figures, found))
+    found.covers = "; ".join(_covers(record, starts, figures, fit, found))
+    found.doubts += _doubts(starts, fit)
     if known and short:
         found.faults.append(f"of {len(figures)} starts of the job it has no figure for {len(short)}: {short[0].why}")
     if any(start.goes_on for start in starts):
         found.faults.append("the job still ran when sacct was asked, and Slurm adds a step's energy when it ends")
     if any(one.doubled for one in figures):
         found.doubts.append("steps that ran at the same time on the same nodes are in it more than once")
-    if not timed and found.window_s is not None and found.window_s + SLACK_S < (record.time.wall_clock_s or 0.0):
+    if not fit.timed and found.window_s is not None and found.window_s + SLACK_S < (record.time.wall_clock_s or 0.0):
         found.faults.append(
             f"the job ran for {units.duration(found.window_s)}, the training for "
             f"{units.duration(record.time.wall_clock_s or 0.0)}: a part of it ran in other jobs or starts"
@@ -158,7 +165,35 @@ def _names(starts: Sequence[Start]) -> str:
     return f"job{'s' if len(ids) > 1 else ''} {', '.join(ids)}"
 
 
-def _covers(record: RunRecord, starts: Sequence[Start], figures: Sequence[jobs.Used], found: Metered) -> Iterator[str]:
+def _doubts(starts: Sequence[Start], fit: _Fit) -> Iterator[str]:
+    """Yield what the times leave in doubt: whether each job is the run's, and whose clock they are of."""
+    idle, _ = _idle(starts, fit)
+    if idle:
+        yield f"none of the legs ran in {_names(idle)}"
+    if fit.ahead:
+        side = "ahead of" if fit.ahead > timedelta(0) else "behind"
+        by = units.duration(abs(fit.ahead).total_seconds())
+        yield (
+            f"its times fit the legs only by a clock {by} {side} UTC, and it is not known that Slurm's is such a one: "
+            "it may be another job"
+        )
+
+
+def _idle(starts: Sequence[Start], fit: _Fit) -> tuple[list[Start], int]:
+    """Return the starts of jobs that saw no leg at all, and how many starts of the other jobs saw none.
+
+    A job that was requeued may have died in set-up; what it used until then is the run's.
+    """
+    if not fit.timed or not fit.legs:
+        return [], 0
+    ours = {whole_id(start) for start, busy in zip(starts, fit.busy, strict=True) if busy}
+    others = [start for start in starts if whole_id(start) not in ours]
+    return others, fit.busy.count(False) - len(others)
+
+
+def _covers(
+    record: RunRecord, starts: Sequence[Start], figures: Sequence[jobs.Used], fit: _Fit, found: Metered
+) -> Iterator[str]:
     """Yield what Slurm's figure holds, in words."""
     text = _names(starts)
     if len(starts) > 1:
@@ -168,6 +203,9 @@ def _covers(record: RunRecord, starts: Sequence[Start], figures: Sequence[jobs.U
     if found.nodes:
         text += f" on {units.plural(found.nodes, 'node')}"
     yield f"{text}, set-up and all else that ran in it included"
+    _, idle = _idle(starts, fit)
+    if idle:
+        yield f"in {units.count(idle)} of these starts no leg ran"
     yield from dict.fromkeys(one.remark for one in figures if one.remark)
     if len(found.legs) < len(record.legs):
         yield f"it saw {units.count(len(found.legs))} of {units.count(len(record.legs))} legs"
@@ -176,8 +214,22 @@ def _covers(record: RunRecord, starts: Sequence[Start], figures: Sequence[jobs.U
 # -- which legs a job saw ---------------------------------------------------------------------------------------
 
 
-def _seen(legs: Sequence[Leg], starts: Sequence[Start]) -> tuple[list[int], bool]:
-    """Return the numbers of the legs that ran in the time of *starts*, and whether times tell it.
+@dataclass(frozen=True)
+class _Fit:
+    """What the times of a job's starts say of the legs."""
+
+    legs: list[int]
+    """Numbers of the legs that ran in the time of a start."""
+    busy: list[bool]
+    """For each start, whether a leg ran in it."""
+    timed: bool = True
+    """Whether there are times to tell it; without them, all legs are taken."""
+    ahead: timedelta | None = None
+    """How far ahead of UTC the clock would be by which this is so; None: it is UTC's, or this machine's own."""
+
+
+def _seen(legs: Sequence[Leg], starts: Sequence[Start], *, in_utc: bool) -> _Fit:
+    """Return which legs ran in the time of which of *starts*.
 
     Slurm's times come without their zone unless we asked for them. Then the zone is looked for in which most legs lie
     inside; among equals this machine's goes first, then UTC.
@@ -185,27 +237,29 @@ def _seen(legs: Sequence[Leg], starts: Sequence[Start]) -> tuple[list[int], bool
     spans = [(start.line.start, None if start.goes_on else start.line.end) for start in starts]
     begins = [_instant(leg.started_at) for leg in legs]
     if any(begin is None for begin, _ in spans) or not all(begins):
-        return list(range(len(legs))), False
-    best: list[int] = []
-    for utc in _zones(zoned=all(begin is not None and begin.zoned for begin, _ in spans)):
-        inside = [
-            number
-            for number, leg in enumerate(legs)
-            if any(begin and _inside(leg, utc(begin), utc(end) if end else None) for begin, end in spans)
+        return _Fit(list(range(len(legs))), [True] * len(starts), timed=False)
+    best = _Fit([], [False] * len(starts))
+    for ahead, utc in _zones(zoned=all(begin is not None and begin.zoned for begin, _ in spans), in_utc=in_utc):
+        within = [
+            [number for number, leg in enumerate(legs) if begin and _inside(leg, utc(begin), utc(end) if end else None)]
+            for begin, end in spans
         ]
-        if len(inside) > len(best):
-            best = inside
-    return best, True
+        inside = sorted({number for numbers in within for number in numbers})
+        if len(inside) > len(best.legs):
+            best = _Fit(inside, [bool(numbers) for numbers in within], ahead=ahead)
+    return best
 
 
-def _zones(*, zoned: bool) -> Iterator[Callable[[Moment], datetime]]:
-    """Yield ways to make UTC of a moment."""
+def _zones(*, zoned: bool, in_utc: bool) -> Iterator[tuple[timedelta | None, Callable[[Moment], datetime]]]:
+    """Yield ways to make UTC of a moment, and how far ahead of UTC the clock is if it is a mere guess."""
     if zoned:
-        yield lambda moment: moment.when
+        yield None, lambda moment: moment.when
         return
-    yield lambda moment: moment.when.replace(tzinfo=None).astimezone(timezone.utc)
+    if not in_utc:
+        yield None, lambda moment: moment.when.replace(tzinfo=None).astimezone(timezone.utc)
     for quarters in sorted(_QUARTERS, key=abs):
-        yield lambda moment, by=timedelta(minutes=15 * quarters): moment.when - by  # type: ignore[misc]
+        ahead = timedelta(minutes=15 * quarters)
+        yield ahead or None, lambda moment, by=ahead: moment.when - by  # type: ignore[misc]
 
 
 def _inside(leg: Leg, begin: datetime, end: datetime | None) -> bool:

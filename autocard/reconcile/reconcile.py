@@ -94,7 +94,7 @@ def metered(record: RunRecord, asked: Asked) -> meters.Metered:
         return meters.by_slurm(record, jobs.chosen(sacct.read(asked.text), ids, by_person=by_person))
     if asked.jobs or (ids and ask.is_there()):
         starts = sacct.read(ask.ask(ids, asked.timeout_s))
-        return meters.by_slurm(record, jobs.chosen(starts, ids, by_person=by_person))
+        return meters.by_slurm(record, jobs.chosen(starts, ids, by_person=by_person), in_utc=True)
     if record.energy.node_meter_kwh is not None:
         return meters.by_nodes(record)
     msg = (

@@ -53,6 +53,8 @@ _POWERS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _ENERGY = re.compile(r"([0-9]{1,25}(?:\.[0-9]{1,25})?(?:[eE]\+?[0-9]{1,2})?)([KMGTP]?)")
 _ELAPSED = re.compile(r"(?:([0-9]{1,5})-)?(?:([0-9]{1,5}):)?([0-9]{1,5}):([0-9]{1,5})(?:\.[0-9]+)?")
 _STEP = re.compile(r"([0-9]+(?:_[0-9]+|\+[0-9]+)?)(?:\.(\S*))?")
+_TO_COME = re.compile(r"[0-9]+_\[\S*")
+"""Tasks of an array that have not run: 812345_[5-10], 812345_[1,4-9%2], or what a narrow column leaves of it."""
 _YEARS = (1970, 9000)
 _LAST_S = 10**11
 """Seconds since 1970, far in the future: a number above is no time."""
@@ -179,7 +181,9 @@ def _lines(text: str) -> Iterator[Line]:
                 f"it cannot be told which is which. Ask in a form that can be read: {HOW_TO_ASK}"
             )
             raise MeterError(msg)
-        yield _line({name: cells[place] for name, place in columns.items()}, number)
+        named = {name: cells[place] for name, place in columns.items()}
+        if not _TO_COME.fullmatch(named.get("JobID", "")):
+            yield _line(named, number)
 
 
 def _header(rows: Sequence[str]) -> tuple[int, list[str]]:

@@ -71,6 +71,8 @@ def _of_other_legs(record: RunRecord, show: Callable[[str], str]) -> str:
     used = [Counter(device.name for host in leg.hosts for device in host.devices) for leg in record.legs]
     others = []
     for number, kinds in enumerate(used[:-1]):
+        if f"legs.{number}.hosts" in record.missing:
+            continue  # some of them
         if kinds == used[-1] or (not kinds and record.why_missing(f"legs.{number}.hosts.0.devices")):
             continue
         named = [f"{units.count(count)} × {show(name or 'a GPU without a name')}" for name, count in kinds.items()]
