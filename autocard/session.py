@@ -57,6 +57,10 @@ END_S = 20.0
 """The same for the end."""
 EVENT_S = 2.0
 """The same for events in between."""
+ASK_S = 3.0
+"""Seconds that other processes may keep us waiting after training has ended."""
+HEAR_S = 9.5
+"""The same at its end: the silence of one costs no more than 10 s."""
 LEAST_S = 0.5
 """Seconds that each piece of work gets after a hanging one has used up the event's time."""
 
@@ -168,7 +172,7 @@ class Session:
         if self.crew.writes(seen) and self.crew.team.opens:
             self._go_on(seen, budget)  # one process of a run goes on with its legs, or they would be counted by each
         self._part("_weights before", lambda _: self._know_weights(seen.model), budget)
-        leg_id = self._part("_leg", lambda _: self.crew.open(), budget)
+        leg_id = self._ask("_leg", lambda _: self.crew.open(), EVENT_S)
         self._share_out(seen, budget)
         meter, max_steps = self.meter, int(seen.state.max_steps)
         if meter is not None and self.crew.measures:
@@ -236,7 +240,7 @@ class Session:
         clock = self.book.clock(step, "finished" if step >= int(seen.state.max_steps) else "stopped", at_s)
         self.running, self.ended = False, True
         budget = Budget(END_S, LEAST_S)
-        self._part("_late", lambda _: self._name_late(), budget)
+        self._ask("_late", lambda _: self._name_late(), LEAST_S)
         measured, missing = self._measured(seen, step, budget)
         self.book.end(clock, measured, missing)
         if self._attempts > 1:
@@ -249,9 +253,9 @@ class Session:
         if self.crew.measures:
             self._part("_ledger", lambda _: self.book.keep(folder), budget)
         self._part("_weights", lambda _: self.keeper.note_weights(seen.model), budget)
-        self._part("_tell", lambda _: self.crew.tell(seen, self.parts.get("hardware")), budget)
+        self._ask("_tell", lambda _: self.crew.tell(seen, self.parts.get("hardware")), EVENT_S)
         with self._turn(budget):
-            self._part("_hear", lambda _: self.crew.hear(seen), budget)
+            self._ask("_hear", lambda _: self.crew.hear(seen), HEAR_S)
             self._finish(seen, budget)
 
     def cut_off(self) -> None:
@@ -286,6 +290,12 @@ class Session:
             keep(result)  # type: ignore[arg-type] # not failed: the result is there
         return result
 
+    def _ask(self, path: str, work: Callable[[dict[str, str]], T], most_s: float) -> T | None:
+        """Do a piece of work that waits for other processes: in a time of its own, which our own work keeps."""
+        result = self._part(path, work, Budget(most_s, LEAST_S))
+        self.crew.team.let_go()
+        return result
+
     def _capture(self, module: str, seen: Seen, missing: dict[str, str]) -> Any:
         return _module(module).capture(seen, missing)
 
@@ -294,7 +304,7 @@ class Session:
 
     def _meet(self, seen: Seen, budget: Budget) -> None:
         """Find the training's other processes; one that cannot be asked in time is as good as none."""
-        if self._part("_team", lambda _: self.crew.arrive(seen) or True, budget) is None:  # type: ignore[func-returns-value]
+        if self._ask("_team", lambda _: self.crew.arrive(seen) or True, EVENT_S) is None:  # type: ignore[func-returns-value]
             self.crew.give_up(seen)
 
     def _mark(self, seen: Seen) -> Any:
@@ -306,7 +316,7 @@ class Session:
     def _share_out(self, seen: Seen, budget: Budget) -> None:
         """Find out what this process measures in the leg that begins, and tell its meter."""
         nodes = self._part("_nodes", lambda _: _module("cluster").nodes(os.environ, self.crew.team.tasks), budget)
-        self._part("_watch", lambda _: self.crew.share_out(nodes), budget)
+        self._ask("_watch", lambda _: self.crew.share_out(nodes), EVENT_S)
         watch, team = self.crew.watch, self.book.team
         if watch.part and self.settings.emissions and self.meter is None:
             start = lambda _: self._meter(seen, whole=False)  # noqa: E731
@@ -436,7 +446,7 @@ class Session:
         measures, joules = meter is not None and bool(self.book.own[-1].leg.hosts), None
         if meter is not None and measures and took_s is not None:
             joules = self._part("_evaluation", lambda _: meter.after(now_s - took_s, now_s), budget)
-        others = self._part("_evaluations", lambda _: self.crew.evaluated(seen, joules), budget)
+        others = self._ask("_evaluations", lambda _: self.crew.evaluated(seen, joules), ASK_S)
         if measures:
             self.book.evaluated(joules)
         self.book.evaluated_elsewhere(others or {})
@@ -456,7 +466,7 @@ class Session:
     def _finish_again(self, seen: Seen) -> None:
         budget = Budget(END_S, LEAST_S)
         with self._turn(budget):
-            self._part("_again", lambda _: self.crew.again(seen, self.parts.get("hardware")), budget)
+            self._ask("_again", lambda _: self.crew.again(seen, self.parts.get("hardware")), ASK_S)
             self._finish(seen, budget)
 
     def _finish(self, seen: Seen, budget: Budget) -> None:

@@ -33,6 +33,7 @@ PIECES = [
     "autocard.capture.cluster:nodes",
     "autocard.crew:Crew.arrive",
     "autocard.crew:Crew.open",
+    "autocard.crew:Crew.named_late",
     "autocard.crew:Crew.share_out",
     "autocard.crew:Crew.tell",
     "autocard.crew:Crew.hear",
@@ -160,7 +161,7 @@ def test_a_piece_that_fails_costs_its_own_facts_and_nothing_else(
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_piece_that_hangs_is_cut_off_at_its_deadline(monkeypatch, tmp_path, without, piece, no_hidden_failures):
     never = threading.Event()
-    for name in ("BEGIN_S", "END_S", "EVENT_S"):
+    for name in ("BEGIN_S", "END_S", "EVENT_S", "ASK_S", "HEAR_S"):
         monkeypatch.setattr(session, name, 1.5)
     replaced(monkeypatch, piece, lambda *_, **__: never.wait())
 

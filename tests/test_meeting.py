@@ -360,3 +360,47 @@ def test_a_second_start_in_the_same_step_does_not_take_the_first_ones_notes_for_
             said.append(done.stdout.strip())
 
     assert said == ["True True 0", "False False 1"] * 2
+
+
+SERVER = """
+import sys, time
+from datetime import timedelta
+import torch.distributed as dist
+store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60))
+print(store.port, flush=True)
+time.sleep(300)
+"""
+
+ASKS = """
+import os, signal, sys, threading, time
+from datetime import timedelta
+import torch.distributed as dist
+from autocard.guard import Budget, guarded
+from autocard.meeting.board import StoreBoard
+port, server, hangs_up = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "now"
+store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=timedelta(seconds=60))
+board = StoreBoard(store, "autocard/0")
+board.put("end", "there")
+os.kill(server, signal.SIGSTOP)
+missing = {}
+guarded("_hear", missing, lambda: board.put("end", "more"), Budget(0.5))
+if hangs_up:
+    board.let_go()
+    print([thread.name for thread in threading.enumerate() if thread.name.startswith("autocard")])
+os.kill(server, signal.SIGCONT)
+if hangs_up:
+    print(store.add("theirs", 1))  # the training's own connection stands
+"""
+
+
+@pytest.mark.parametrize("when", ["now", "when Python ends"])
+def test_a_store_that_stops_answering_leaves_no_thread_inside_torch(when):
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            port = server.stdout.readline().strip()
+            command = [sys.executable, "-c", ASKS, port, str(server.pid), when.split()[0]]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        finally:
+            server.kill()
+
+    assert (done.returncode, done.stdout.split()) == (0, ["[]", "1"] if when == "now" else []), done.stderr

@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 import training
+import transformers
 from transformers import TrainerCallback
 
 from autocard import AutoCardCallback
@@ -169,6 +170,7 @@ def shown(card):
     return None if found is None else found[1]
 
 
+@pytest.mark.skipif(transformers.__version__ < "5", reason="transformers 4 does not load such a folder at all")
 def test_no_code_is_shown_where_an_earlier_runs_adapter_would_be_put_on_the_merged_weights(tmp_path, monkeypatch):
     from transformers import AutoModelForSequenceClassification
 

@@ -6,12 +6,15 @@ which one process only can get. Other machines' clocks mean nothing here.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import os
 import shutil
+import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +27,8 @@ try:
 except ImportError:  # not POSIX
     fcntl = None  # type: ignore[assignment]
 
+HANG_UP_S = 2.0
+"""Seconds that a thread gets to notice that its connection is closed."""
 TURN_S = 0.05
 """Seconds between two looks whether it is our turn."""
 OLD_S = 7 * 86400.0
@@ -50,13 +55,17 @@ class StoreBoard:
         Raises:
             UnavailableError: this store has no such thing.
         """
+        before = _sockets()
         try:
             self._store = store.clone()
         except Exception as exc:  # torch raises RuntimeError, NotImplementedError or AttributeError, by age and kind
             msg = f"the process group's store cannot be used ({type(exc).__name__})"
             raise UnavailableError(msg) from exc
+        self._line = {name: number for name, number in _sockets().items() if name not in before}
         self._prefix = prefix
-        self._busy = False
+        self._pid = os.getpid()
+        self._asking: threading.Thread | None = None
+        atexit.register(self.let_go)
 
     def put(self, group: str, text: str) -> int:
         """Put *text* on the next free place of *group*; return which one that is.
@@ -88,9 +97,9 @@ class StoreBoard:
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
         """Keep others away from a store that has not answered yet; turn its failures into ours."""
-        if self._busy:
+        if self._asking is not None:
             raise UnavailableError(NO_ANSWER)
-        self._busy = True
+        self._asking = threading.current_thread()
         try:
             yield
         except UnavailableError:
@@ -98,7 +107,36 @@ class StoreBoard:
         except Exception as exc:  # torch.distributed.DistError and its kin, all RuntimeErrors of their own making
             raise UnavailableError(NO_ANSWER) from exc
         finally:
-            self._busy = False
+            self._asking = None
+
+    def let_go(self) -> None:
+        """Hang up on a store that has not answered: the thread that asks it fails at once, and ends.
+
+        No thread of ours may be inside torch when Python ends: where the answer comes then, the process is aborted.
+        Only the connection that came with our clone is closed.
+        """
+        thread = self._asking
+        if thread is None or os.getpid() != self._pid:
+            return
+        here = _sockets()
+        for name, number in self._line.items():
+            if here.get(name) == number:
+                with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as line:
+                    line.shutdown(socket.SHUT_RDWR)
+        if thread is not threading.current_thread():
+            thread.join(HANG_UP_S)
+
+
+def _sockets() -> dict[str, int]:
+    """Return name → number of this process's open sockets; empty where the system does not tell."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for file in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                name = str(file.readlink())  # socket:[…], the same for as long as it is open
+                if name.startswith("socket:"):
+                    found[name] = int(file.name)
+    return found
 
 
 def on_store(store: Any, prefix: str) -> StoreBoard:

@@ -21,7 +21,7 @@ from autocard.capture.allocation import in_step
 from autocard.energy import ledger, nvml, share
 from autocard.energy.nvml import Device
 from autocard.errors import UnavailableError
-from autocard.meeting.board import Board, FolderBoard, board_of_task, default_store, on_store
+from autocard.meeting.board import Board, FolderBoard, StoreBoard, board_of_task, default_store, on_store
 
 BEGIN_S = 1.0
 """Seconds that a process waits for the others of its host when training begins; they are mostly there before."""
@@ -232,6 +232,11 @@ class Team:
             UnavailableError: the board does not answer.
         """
         return len({cpu for note in self._came(f"host/{self._host}").values() for cpu in note["cpus"]})
+
+    def let_go(self) -> None:
+        """Hang up where the others' meeting place does not answer; nothing is lost where it does."""
+        if isinstance(self._board, StoreBoard):
+            self._board.let_go()
 
     def first_to(self, what: str) -> bool:
         """Return whether this process is the first that asks: of what is done once in a job.
