@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from cluster_rig import Job
 
@@ -19,12 +21,14 @@ def done(rig):
         return Job(folder, rig.nodes(nodes), patient=True, **{"steps": 20, "step_s": 0.15, **changes})
 
     killed = [{"rank": 1, "at": 12, "do": "kill"}]
+    held_up = [{"rank": 0, "at": "begin", "do": "sleep", "for_s": 3.0}]  # as others' callbacks do there
     return rig.run_all(
         {
             "restarted": job(
                 "restarted", 1, launcher="torchrun, c10d", restarts=1, faults=killed, args=SAVES, resume="last"
             ),
             "twice": job("twice", trainings=2, launcher="torchrun, c10d"),
+            "late": job("late", launcher="srun", faults=held_up),
             "more": job("more", launcher="srun", more=0),
             "evaluated": job("evaluated", evaluations=2, launcher="srun", args={"per_device_eval_batch_size": 1}),
         },
@@ -62,6 +66,16 @@ def test_what_was_used_before_torchruns_restart_counts_too(done):
         watts = [sum(board.watts for board in node.boards) for node in job.nodes]
         used = sorted(power * (end_s - begin_s) for power in watts)
         assert sorted(told) == pytest.approx(used, abs=margin_s * max(watts))
+
+
+def test_processes_that_begin_before_the_one_that_writes_learn_what_run_and_leg_are_called(done):
+    job = done["late"]
+
+    (leg,), run = job.record["legs"], job.record["run"]
+    entries = [json.loads(file.read_text()) for file in (job.shared / "_autocard").glob("leg-*.json")]
+    assert len(entries) == len(leg["hosts"]) == len(job.nodes)
+    assert {(entry["leg"]["id"], entry["run_id"]) for entry in entries} == {(leg["id"], run["id"])}
+    assert job.record["energy"]["total_kwh"] > 0
 
 
 def test_a_second_training_of_the_same_processes_is_counted_by_itself(done):

@@ -191,7 +191,8 @@ def test_the_list_of_pieces_names_all_that_a_session_calls():
     crew = set(re.findall(r"self\.crew\.(\w+)\(", source))
     assert crew - {piece.rpartition(".")[2] for piece in PIECES if "Crew" in piece} == {"writes", "give_up"}
     # At each step there is no thread and no deadline: it stores a number into memory.
-    assert meter - {piece.rpartition(".")[2] for piece in PIECES if "Meter" in piece} == {"reached"}
+    # A leg that is named late has several processes: tests/test_cluster_again.py.
+    assert meter - {piece.rpartition(".")[2] for piece in PIECES if "Meter" in piece} == {"reached", "rename"}
 
 
 @pytest.mark.expects_failure

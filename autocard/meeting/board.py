@@ -27,7 +27,7 @@ try:
 except ImportError:  # not POSIX
     fcntl = None  # type: ignore[assignment]
 
-HANG_UP_S = 2.0
+HANG_UP_S = 0.5
 """Seconds that a thread gets to notice that its connection is closed."""
 TURN_S = 0.05
 """Seconds between two looks whether it is our turn."""
