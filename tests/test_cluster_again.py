@@ -73,8 +73,9 @@ def test_processes_that_begin_before_the_one_that_writes_learn_what_run_and_leg_
 
     (leg,), run = job.record["legs"], job.record["run"]
     entries = [json.loads(file.read_text()) for file in (job.shared / "_autocard").glob("leg-*.json")]
-    assert len(entries) == len(leg["hosts"]) == len(job.nodes)
-    assert {(entry["leg"]["id"], entry["run_id"]) for entry in entries} == {(leg["id"], run["id"])}
+    named = [entry for entry in entries if (entry["leg"]["id"], entry["run_id"]) == (leg["id"], run["id"])]
+    # A later leg finds what each host has written; what stands under a name that was made up is nobody's.
+    assert len({entry["host_id"] for entry in named}) == len(leg["hosts"]) == len(job.nodes)
     assert job.record["energy"]["total_kwh"] > 0
 
 
