@@ -58,7 +58,7 @@ class StoreBoard:
         before = _sockets()
         try:
             self._store = store.clone()
-        except Exception as exc:  # torch raises RuntimeError, NotImplementedError or AttributeError, by age and kind
+        except (RuntimeError, AttributeError) as exc:  # this kind of store cannot do it, or this torch
             msg = f"the process group's store cannot be used ({type(exc).__name__})"
             raise UnavailableError(msg) from exc
         self._line = {name: number for name, number in _sockets().items() if name not in before}
@@ -102,9 +102,7 @@ class StoreBoard:
         self._asking = threading.current_thread()
         try:
             yield
-        except UnavailableError:
-            raise
-        except Exception as exc:  # torch.distributed.DistError and its kin, all RuntimeErrors of their own making
+        except RuntimeError as exc:  # torch.distributed.DistError and its kin
             raise UnavailableError(NO_ANSWER) from exc
         finally:
             self._asking = None
