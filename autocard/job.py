@@ -1,7 +1,8 @@
 """Legs of all hosts → the job's sums: hours, kilowatt-hours, grams.
 
 Rule: every sum is worked out here and nowhere else, and a sum of which one part was not measured is None with that
-part's reason, never the sum of the rest. Imports nothing heavy and measures nothing.
+part's reason, never the sum of the rest; where nodes are silent, that one stands apart under a name of its own
+(`reported_…`). Imports nothing heavy and measures nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One small file for each leg and host: what survives of a training that is killed.
+"""One small file for each leg and host (and for a process that alone sees its GPU): what survives of a killed training.
 
 Rule: a leg's file is replaced as a whole at each tick, or not at all, and holds no host's, user's or board's own name.
 The files are private working files (`_autocard/`, which uploads to the Hub leave out). While a leg goes on, the process
