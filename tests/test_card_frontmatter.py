@@ -147,8 +147,21 @@ def test_a_tag_that_names_a_local_path_goes():
     assert patch(before, {}, {}).yaml == "tags:\n- mine\n"
 
 
+CODECARBON_BLOCK = """\
+co2_eq_emissions:
+  emissions: 1.0e-05
+  energy_consumed: 0.0002
+  source: codecarbon
+  training_type: fine-tuning
+  on_cloud: false
+  cpu_model: AMD EPYC 7763
+  ram_total_size: 15.6
+  hours_used: 0.001
+"""
+
+
 def test_emissions_of_sentence_transformers_give_way_to_ours():
-    before = "co2_eq_emissions:\n  emissions: 1.0e-05\n  source: codecarbon\n  on_cloud: false\nx: 1\n"
+    before = f"{CODECARBON_BLOCK}x: 1\n"
 
     after = patch(before, {"co2_eq_emissions": {"emissions": 2.0}}, {}).yaml
 

@@ -249,17 +249,9 @@ def _own_bases(folder: Path) -> Iterator[str]:
 
 def _card_bases(card: Path) -> list[str]:
     """Return `base_model` of a card's front matter, where it names exactly one."""
-    import yaml  # noqa: PLC0415 - only where a local checkpoint has a card
+    from autocard.card.yamlkeys import front_values  # noqa: PLC0415 - only where a local checkpoint has a card
 
-    lines = _text(card).splitlines()
-    if not lines or lines[0].strip() != "---":
-        return []
-    end = next((number for number, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
-    try:
-        matter = yaml.safe_load("\n".join(lines[1:end])) if end else None
-    except yaml.YAMLError:
-        return []
-    bases = matter.get("base_model") if isinstance(matter, dict) else None
+    bases = front_values(_text(card), ["base_model"]).get("base_model")
     if isinstance(bases, list) and len(bases) == 1:
         bases = bases[0]
     return [bases] if isinstance(bases, str) else []

@@ -5,29 +5,23 @@ One rule: they are kept, as all that may be a person's, and told loudly with the
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import yaml
-
 from autocard.card.contradictions import contradicts
-from autocard.card.document import find_front_matter
 from autocard.card.labels import Labels
 from autocard.card.memory import YAML
 from autocard.card.report import Report
+from autocard.card.yamlkeys import front_values, valid_hub_id
 
 _RUN_ID = re.compile(r"\b[0-9a-f]{12}\b")
 
 
 def runs(text: str, run: str | None) -> list[str]:
     """Return the runs, other than *run*, whose CO2 figures the front matter of the card *text* says it holds."""
-    place, _ = find_front_matter(text, text.startswith("\ufeff"))
-    try:
-        data: Any = yaml.safe_load(text[place[0] : place[1]]) if place else None
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return []
-    emissions = data.get("co2_eq_emissions") if isinstance(data, dict) else None
+    emissions = front_values(text, ["co2_eq_emissions"]).get("co2_eq_emissions")
     source = str(emissions.get("source", "")) if isinstance(emissions, dict) else ""
     found = _RUN_ID.findall(source) if "autocard" in source else []
     return [] if run in found else found
@@ -36,6 +30,7 @@ def runs(text: str, run: str | None) -> list[str]:
 def warnings(card: str, text: str, reports: Iterable[Report], run: str | None, labels: Labels) -> Iterator[str]:
     """Yield a warning where the card's figures are those of another run, or deny this run's, and stay in it."""
     kept = [report for report in reports if report.state == "kept"]
+    yield from _no_id(card, kept)
     denied = [
         report.label
         for report in kept
@@ -57,6 +52,25 @@ def warnings(card: str, text: str, reports: Iterable[Report], run: str | None, l
             f"{card}: {', '.join(denied)}: what stands there is not autocard's and says something else than "
             f"this run's record. It was kept. Take the record's: autocard fill {card}{ways}"
         )
+
+
+def _no_id(card: str, kept: Iterable[Report]) -> Iterator[str]:
+    """Yield a warning where a person's words stand for the base model's id, which the Hub refuses."""
+    for report in kept:
+        ids = _ids(report.there) if report.slot == YAML + "base_model" else []
+        if not all(valid_hub_id(one) for one in ids):
+            yield (
+                f"{card}: base_model: {report.there} is not the id of a model on the Hub. It was kept. "
+                f"Take the record's, {report.wanted}: autocard fill {card} --overwrite base_model"
+            )
+
+
+def _ids(text: str) -> list[Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return [text]
+    return found if isinstance(found, list) else [found]
 
 
 def _says_why(labels: Labels, fact: str) -> bool:

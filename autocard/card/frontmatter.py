@@ -6,6 +6,7 @@ One rule: only the places of the keys that are written change. What YAML loads i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,11 @@ import yaml
 from autocard.card import yamltext
 from autocard.card.memory import YAML
 from autocard.card.report import State
-from autocard.card.yamlkeys import MERGED, TEMPLATE, Key, is_blank, is_generated, read_keys
+from autocard.card.yamlkeys import MERGED, UNREADABLE, Key, is_blank, is_generated, merged, read_keys
 from autocard.errors import CardError
+
+_FIRST_ITEM = re.compile(r"\n( *)-\s")
+"""Where the items of `tags: &mine` stand: on the lines below."""
 
 
 @dataclass
@@ -29,6 +33,7 @@ class Patched:
         states: key → filled, refreshed, kept, removed, same or cleared.
         edits: (start, end, new text) in the old YAML.
         theirs: key that was kept → what it loads to.
+        merged: key of a list that others write too → what it must load to.
     """
 
     yaml: str
@@ -36,6 +41,7 @@ class Patched:
     states: dict[str, State] = field(default_factory=dict)
     edits: list[tuple[int, int, str]] = field(default_factory=list)
     theirs: dict[str, Any] = field(default_factory=dict)
+    merged: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def patch(
@@ -72,7 +78,7 @@ def patch(
 def _recall(remembered: Mapping[str, str], key: str) -> Any:
     try:
         return json.loads(remembered[YAML + key])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         return None
 
 
@@ -101,9 +107,12 @@ class _Patcher:
     def run(self, wanted: Mapping[str, Any]) -> None:
         """Decide about every key."""
         new: list[str] = []
+        inherited = merged(self.keys)
         for key, value in wanted.items():
             if key in self.keys:
                 self._existing(key, self.keys[key], value)
+            elif key in inherited:
+                self._keep(key, inherited[key])
             elif _recall(self.remembered, key) is not None and key not in self.overwrite:
                 self.patched.states[key] = "removed"
             else:
@@ -129,16 +138,22 @@ class _Patcher:
             self.patched.states[key] = "same"
             self.patched.written[key] = value
             return
-        if is_blank(current, place.data) or is_generated(key, place.data) or self._is_rote(key, place):
+        if place.shared:
+            self._keep(key, place.data)
+            return
+        if is_blank(current, place.data) or is_generated(key, place.data, current) or self._is_rote(key, place):
             self.patched.states[key] = "filled"
         elif self._is_ours(key, place) or key in self.overwrite:
             self.patched.states[key] = "refreshed"
         else:
-            self.patched.states[key] = "kept"
-            self.patched.theirs[key] = place.data
+            self._keep(key, place.data)
             return
         self.patched.written[key] = value
         self._replace(place, yamltext.entry(key, value, 0))
+
+    def _keep(self, key: str, data: Any) -> None:
+        self.patched.states[key] = "kept"
+        self.patched.theirs[key] = data
 
     def _is_rote(self, key: str, place: Key) -> bool:
         return self.rote.get(key) is not None and place.data == self.rote[key] and YAML + key not in self.remembered
@@ -148,14 +163,14 @@ class _Patcher:
         return any(one is not None and place.data == one for one in known) and "#" not in self._current(place)
 
     def _current(self, place: Key) -> str:
-        return self.text[place.value.start_mark.index : place.end]
+        return self.text[place.at : place.end]
 
     def _edit(self, start: int, end: int, new: str) -> None:
         self.patched.edits.append((start, end, new))
 
     def _replace(self, place: Key, entry: list[str]) -> None:
         """Put the lines *entry* (`key: value`, or `key:` and a block) in the place of a key's value."""
-        start, end = place.value.start_mark.index, place.end
+        start, end = place.at, place.end
         if len(entry) == 1:
             value = entry[0].partition(":")[2]
             if start >= end:
@@ -183,7 +198,10 @@ class _Patcher:
 
     def _merge(self, key: str, place: Key, value: list[Any]) -> None:
         """Add what is missing to a list that others write too; drop what means nothing to the Hub."""
-        current, node = self._current(place), place.value
+        if place.data is UNREADABLE:
+            self._keep(key, place.data)
+            return
+        current = self._current(place)
         known = _recall(self.remembered, key) or []
         theirs = place.data if isinstance(place.data, list) else [] if place.data is None else [place.data]
         # One of ours that is there no longer was taken out by somebody.
@@ -195,27 +213,48 @@ class _Patcher:
         if not self.patched.written[key]:
             del self.patched.written[key]
         kept = [item for item in theirs if item not in bad]
-        added = [yamltext.scalar(item) for item in missing]
+        rewritable = "#" not in current and (place.alias or bad) and (kept or missing)
         if not missing and not bad:
             return
-        if is_blank(current, place.data):
+        if place.shared:
+            # Another key refers to this list: what is added here would be added there.
+            self._keep_list(key, value, theirs)
+        elif is_blank(current, place.data):
             self._replace(place, yamltext.entry(key, missing, 0))
-        elif bad and "#" not in current and (kept or missing):
+        elif rewritable and all(isinstance(item, str | int | float) for item in kept):
             self._replace(place, yamltext.entry(key, kept + missing, 0))
-        elif bad:
-            self.patched.states[key] = "kept"
-        elif isinstance(node, yaml.SequenceNode) and not node.flow_style:
-            lead = self.newline + " " * node.start_mark.column + "- "
+        elif bad or place.alias:
+            self._keep_list(key, value, theirs)
+        else:
+            self._append(key, place, missing)
+        if self.patched.states[key] == "filled":
+            self.patched.merged[key] = kept + missing if kept != [""] else missing
+
+    def _append(self, key: str, place: Key, missing: list[Any]) -> None:
+        """Put the values *missing* behind those that stand in a list."""
+        current, node = self._current(place), place.value
+        added = [yamltext.scalar(item) for item in missing]
+        if isinstance(node, yaml.SequenceNode) and not node.flow_style:
+            found = _FIRST_ITEM.search(self.text, place.at)
+            column = len(found[1]) if found and self.text[place.at] != "-" else node.start_mark.column
+            lead = self.newline + " " * column + "- "
             at = self._line_end(place.end)  # behind a comment on the last line: it is about that item
             self._edit(at, at, "".join(lead + item for item in added))
         elif isinstance(node, yaml.SequenceNode):
-            at = node.end_mark.index - 1
+            at = place.end - 1
             lead = ", " if node.value and not self.text[:at].rstrip().endswith(",") else ""
             self._edit(at, at, lead + ", ".join(added))
         elif isinstance(node, yaml.ScalarNode) and node.style not in ("|", ">"):
-            self._edit(node.start_mark.index, place.end, f"[{current}, {', '.join(added)}]")
+            self._edit(place.at, place.end, f"[{current}, {', '.join(added)}]")
         else:
-            self.patched.states[key] = "kept"
+            self._keep_list(key, missing, [])
+
+    def _keep_list(self, key: str, value: list[Any], theirs: list[Any]) -> None:
+        """Leave a list as it is; those of *value* that stand in it already are remembered."""
+        self._keep(key, theirs)
+        self.patched.written[key] = [item for item in value if item in theirs]
+        if not self.patched.written[key]:
+            del self.patched.written[key]
 
     def _unwanted(self, key: str, place: Key) -> None:
         """Take out what we wrote and no longer know, or what a tool wrote and the Hub refuses (a local path)."""
@@ -223,6 +262,8 @@ class _Patcher:
             self._merge(key, place, [])
             return
         refused = key == "base_model" and place.data not in (None, "") and is_generated(key, place.data)
+        if place.shared or place.data is UNREADABLE:
+            return
         if not refused and not self._is_ours(key, place):
             return
         after = self.text.find("\n", place.end)
@@ -251,10 +292,12 @@ def _apply(text: str, edits: list[tuple[int, int, str]]) -> str:
 
 
 def _prove(before: str, patched: Patched) -> None:
-    """Check that every other key loads to what it did, and ours to what they should.
+    """Check that every other key has the text that it had, and ours say what they should.
+
+    Texts are compared, not what they load to: that may be anything, and of any size.
 
     Raises:
-        CardError: it does not.
+        CardError: one has not.
     """
     if not patched.edits:
         return
@@ -262,8 +305,12 @@ def _prove(before: str, patched: Patched) -> None:
     new, _ = read_keys(patched.yaml)
     touched = {key for key, state in patched.states.items() if state in ("filled", "refreshed", "cleared")}
     for key in old.keys() | new.keys():
-        if key not in touched and (key not in old or key not in new or old[key].data != new[key].data):
+        if key not in touched and _text_of(before, old.get(key)) != _text_of(patched.yaml, new.get(key)):
             msg = f"the key {key!r} of the front matter would have changed"
+            raise CardError(msg)
+    for key, items in patched.merged.items():
+        if key not in new or new[key].data != items:
+            msg = f"the list {key!r} of the front matter would not read back as it was written"
             raise CardError(msg)
     for key in touched - {"tags"}:
         if patched.states[key] == "cleared":
@@ -273,12 +320,7 @@ def _prove(before: str, patched: Patched) -> None:
         elif key not in new or new[key].data != patched.written[key]:
             msg = f"the key {key!r} of the front matter would not read back as it was written"
             raise CardError(msg)
-    bare = TEMPLATE.sub("null", patched.yaml)
-    try:
-        loaded = yaml.safe_load(bare)
-    except (yaml.YAMLError, RecursionError, ValueError) as exc:
-        msg = "the new front matter would not load"
-        raise CardError(msg) from exc
-    if loaded is not None and not isinstance(loaded, dict):
-        msg = "the new front matter would not be a mapping"
-        raise CardError(msg)
+
+
+def _text_of(text: str, key: Key | None) -> str | None:
+    return None if key is None else text[key.start : max(key.end, key.colon + 1)]

@@ -16,8 +16,6 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from autocard.card import yamlkeys
 from autocard.card.placeholders import find
 from autocard.card.yamlkeys import Key, valid_hub_id
@@ -64,7 +62,7 @@ def problems(text: str, first_line: int = 1) -> list[Problem]:
     found = list(_twice(text, first_line))
     for name, key in keys.items():
         line = first_line + text.count("\n", 0, key.start)
-        current = text[key.value.start_mark.index : key.end]
+        current = text[key.at : key.end]
         if yamlkeys.is_blank(current, key.data) and _asks(current):
             continue  # a placeholder is not wrong but empty
         found += [Problem(name + place, line, said, refused) for place, said, refused in _judge(name, key, current)]
@@ -80,7 +78,7 @@ def empty_keys(text: str) -> dict[str, int]:
     return {
         name: text.count("\n", 0, key.start)
         for name, key in keys.items()
-        if yamlkeys.is_blank(text[key.value.start_mark.index : key.end], key.data)
+        if yamlkeys.is_blank(text[key.at : key.end], key.data)
     }
 
 
@@ -93,13 +91,11 @@ def _asks(current: str) -> bool:
 
 
 def _twice(text: str, first_line: int) -> Iterator[Problem]:
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
     seen = set()
-    for key, _ in root.value if isinstance(root, yaml.MappingNode) else ():
-        if key.value in seen:
-            line = first_line + key.start_mark.line
-            yield Problem(key.value, line, "stands there twice; YAML takes a key once")
-        seen.add(key.value)
+    for name, line in yamlkeys.key_lines(text):
+        if name in seen:
+            yield Problem(name, first_line + line, "stands there twice; YAML takes a key once")
+        seen.add(name)
 
 
 def _judge(name: str, key: Key, current: str) -> Iterator[Said]:

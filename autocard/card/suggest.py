@@ -11,13 +11,10 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from autocard.card.document import find_front_matter
 from autocard.card.fact import Fact, escape, plain
 from autocard.card.memory import fact_of, is_text
+from autocard.card.yamlkeys import front_values
 from autocard.files import read_text
 from autocard.record import RunRecord
 
@@ -59,7 +56,7 @@ def _licence(record: RunRecord) -> Fact | None:
     """Return the licence of the base model's card, as this machine's cache of the Hub has it."""
     base = record.model.base_model
     text = base_card(base, record.model.base_model_revision) if base else None
-    data = _front(text) if text is not None else {}
+    data = front_values(text, ["license", "license_name"]) if text is not None else {}
     licence = data.get("license")
     if licence == "other":
         licence = data.get("license_name") or licence
@@ -87,15 +84,6 @@ def _cache() -> Path:
     environ = os.environ
     home = Path(environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
     return Path(environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-
-
-def _front(text: str) -> dict[str, Any]:
-    place, _ = find_front_matter(text, text.startswith("\ufeff"))
-    try:
-        data = yaml.safe_load(text[place[0] : place[1]]) if place else None
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def _git_author(folder: Path) -> str | None:

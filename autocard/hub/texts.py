@@ -37,16 +37,9 @@ def read(card: Path) -> Before:
 
 def front(text: str | None) -> dict[str, Any]:
     """Return what the front matter of *text* loads to; nothing where it does not."""
-    import yaml  # noqa: PLC0415
+    from autocard.card.yamlkeys import front_values  # noqa: PLC0415
 
-    from autocard.card.document import find_front_matter  # noqa: PLC0415
-
-    place, _ = find_front_matter(text or "", 0)
-    try:
-        data = yaml.safe_load((text or "")[place[0] : place[1]]) if place else None
-    except yaml.YAMLError:
-        return {}
-    return data if isinstance(data, dict) else {}
+    return front_values(text or "")
 
 
 def is_tag(tag: str) -> bool:
