@@ -16,7 +16,9 @@ import os
 import pickle
 import random
 import signal
+import socket
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -134,6 +136,37 @@ class Since(TrainerCallback):
     def on_train_end(self, args, state, control, **_):
         self.clock.say("ended", state.global_step)
         self.clock.fail("ended")
+
+
+class Connections(threading.Thread):
+    """A part of the training program that opens a connection every 20 ms, as loggers and uploaders do."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.server = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.over = threading.Event()
+        self.mine: list[socket.socket] = []
+        self.accepted: list[socket.socket] = []
+
+    def run(self) -> None:
+        while not self.over.wait(0.02):
+            self.mine.append(socket.create_connection(self.server.getsockname()))
+            self.accepted.append(self.server.accept()[0])
+
+    def broken(self) -> int:
+        """Count the connections that do not carry a byte any more."""
+        self.over.set()
+        self.join()
+        return sum(not _carries(*pair) for pair in zip(self.mine, self.accepted, strict=True))
+
+
+def _carries(one: socket.socket, other: socket.socket) -> bool:
+    other.settimeout(PATIENCE_S)
+    try:
+        one.sendall(b"x")
+        return other.recv(1) == b"x"
+    except OSError:
+        return False
 
 
 def callbacks(order: dict, clock: Clock) -> list:
@@ -305,8 +338,13 @@ def main(file: str) -> None:
     clock = Clock(order, number)
     torch.set_num_threads(1)
     code = 1
+    connections = Connections()
+    if order["connects"]:
+        connections.start()
     try:
         (loop if order["loop"] else train)(order, clock)
+        if order["connects"]:
+            clock.say("connections", len(connections.mine), connections.broken())
         code = 0
     finally:
         clock.say("exit", code)

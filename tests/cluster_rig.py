@@ -119,6 +119,12 @@ class Rank:
         return next((line[1] for line in self.lines if line[0] == "kind"), None)
 
     @property
+    def connections(self) -> tuple[int, int]:
+        """Connections that the training program opened, and those of them that broke."""
+        opened, broken = next(line[1:3] for line in self.lines if line[0] == "connections")
+        return int(opened), int(broken)
+
+    @property
     def ending_s(self) -> float:
         """Seconds that autocard had of the end of training."""
         return self.at("ended") - self.at("end")
@@ -156,6 +162,8 @@ class Job:
     evaluations: int = 0
     """After each training."""
     trainings: int = 1
+    connects: bool = False
+    """Whether a thread of the training program opens connections all the time, which must all stay open."""
     more: int | None = None
     """A rank that makes one trainer more than the others, and does not train it."""
     resume: str | None = None

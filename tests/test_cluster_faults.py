@@ -57,6 +57,8 @@ class Case:
     """Nodes of which the card must have something at least; None: all, and nobody is missing."""
     launcher_waits: bool = False
     """Whether torchrun waits minutes for that of the other node, whose ranks are gone."""
+    connects: bool = False
+    """Whether the training program opens connections all the time."""
     apart: bool = False
     """Whether nodes have output folders of their own."""
 
@@ -85,6 +87,11 @@ CASES = {
     "stopped at the end, one of four nodes": Case(
         [fault(3, "end", "stop")], "srun", nodes=4, ranks=1, heard=[0, 1, 2], apart=True
     ),
+    # Without torchrun rank 0 holds the store, which is silent while the other reports. Rank 0 measures until it goes on.
+    "stopped at the end, the rank that holds the store": Case(
+        [fault(0, "end", "stop")], "srun", ranks=1, heard=[], apart=True, connects=True
+    ),
+    "nothing, beside a program that opens connections": Case(ranks=1, connects=True),
     "stopped at begin": Case([fault(3, "begin", "stop")]),
     "stopped in the middle": Case([fault(2, 4, "stop")]),
     "no group, a rank killed in the middle": Case(
@@ -111,6 +118,7 @@ def job_of(rig, name, case, *, disabled):
         for number, node in enumerate(nodes[1:], start=1):
             node.output = folder / f"out-{number}"
     job = Job(folder, nodes, case.launcher, patient=not disabled, steps=8, step_s=0.15, faults=case.faults)
+    job.connects = case.connects
     job.broken = case.broken
     if disabled:
         job.ours = None
@@ -201,6 +209,16 @@ def test_nobody_waits_for_the_missing_longer_than_is_promised(case):
             assert rank.ending_s < WAIT_S + MARGIN_S
         if number not in waits and rank.at("begun"):
             assert rank.beginning_s < WAIT_S + MARGIN_S
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.connects])
+def test_every_connection_of_the_training_program_stays_open(played, name):
+    job = played[name][0]
+
+    for rank in job.ranks:
+        opened, broken = rank.connections
+        assert opened > 20
+        assert broken == 0
 
 
 MISSING = [name for name, case in CASES.items() if case.heard is not None]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,9 @@ import torch.distributed as dist
 
 from autocard.energy import storage
 from autocard.errors import UnavailableError
+from autocard.meeting import store_client
 from autocard.meeting.board import FolderBoard, StoreBoard
+from autocard.meeting.store_client import StoreClient
 from autocard.meeting.team import Team, meet
 
 MANY = """
@@ -260,7 +263,6 @@ def test_the_folder_of_this_test_lies_where_the_system_says(tmp_path):
     told = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True).stdout
 
     assert storage.is_local(tmp_path) == (told.strip() in {"ext2/ext3", "xfs", "tmpfs", "overlayfs", "btrfs", "zfs"})
-    assert json.dumps(told)
 
 
 def test_who_tells_twice_is_heard_as_he_spoke_last(tmp_path):
@@ -404,3 +406,80 @@ def test_a_store_that_stops_answering_leaves_no_thread_inside_torch(when):
             server.kill()
 
     assert (done.returncode, done.stdout.split()) == (0, ["[]", "1"] if when == "now" else []), done.stderr
+
+
+class Program(threading.Thread):
+    """A part of the training program that opens a connection every few milliseconds."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.server = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.over = threading.Event()
+        self.pairs = []
+
+    def run(self):
+        while not self.over.wait(0.005):
+            self.pairs.append((socket.create_connection(self.server.getsockname()), self.server.accept()[0]))
+
+    def end(self):
+        self.over.set()
+        self.join()
+        self.server.close()
+
+
+def test_hanging_up_on_a_silent_store_closes_no_connection_of_the_training_program():
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30))
+    program = Program()
+    program.start()
+
+    boards = [StoreBoard(store, f"p{number}") for number in range(12)]
+    for board in boards:
+        board.put("x", "there")
+        time.sleep(0.02)
+    program.end()
+    for board in boards:
+        board._asking = threading.current_thread()  # as where the store has not answered in time
+        board.let_go()
+
+    assert len(program.pairs) > 12
+    for mine, accepted in program.pairs:
+        mine.sendall(b"x")
+        assert accepted.recv(1) == b"x"
+        mine.close()
+        accepted.close()
+    assert store.add("theirs", 1) == 1
+
+
+def test_a_board_reads_what_others_wrote_through_their_own_connection():
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30))
+    one, other = (StoreBoard(dist.PrefixStore("default_pg", store), "autocard/0") for _ in range(2))
+
+    for text in ("a", "b" * 200_000, "c"):
+        one.put("x", text)
+
+    assert other.notes("x") == ["a", "b" * 200_000, "c"]
+    assert other.notes("x", 2) == ["c"]
+
+
+def test_a_store_whose_server_cannot_be_reached_is_said_to_be_so():
+    class Gone:
+        host, port = "127.0.0.1", 1
+
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        StoreClient(Gone())
+
+
+def test_a_call_whose_answer_is_overdue_ends_by_itself(monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            port = int(server.stdout.readline())
+            store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=timedelta(seconds=60))
+            board = StoreBoard(store, "autocard/0")
+            board.put("x", "there")
+            monkeypatch.setattr(store_client, "ANSWER_S", 0.3)
+            os.kill(server.pid, signal.SIGSTOP)
+
+            with pytest.raises(UnavailableError, match="does not answer"):
+                board.put("x", "more")
+        finally:
+            server.kill()

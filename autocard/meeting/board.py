@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import os
 import shutil
-import socket
 import sys
 import tempfile
 import threading
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autocard.errors import UnavailableError
+from autocard.meeting.store_client import StoreClient
 
 try:
     import fcntl
@@ -50,18 +50,18 @@ class StoreBoard:
     """On the key-value store by which the process group was set up (torch.distributed.Store)."""
 
     def __init__(self, store: Any, prefix: str) -> None:
-        """Take a line of our own to *store*: what waits on it does not keep the training's from working.
+        """Open a connection of its own to *store*: a call that waits there does not keep the training's from working.
 
         Raises:
-            UnavailableError: this store has no such thing.
+            UnavailableError: the store cannot be reached, or is of a kind that cannot be used.
         """
-        before = _sockets()
-        try:
-            self._store = store.clone()
-        except (RuntimeError, AttributeError) as exc:  # this kind of store cannot do it, or this torch
-            msg = f"the process group's store cannot be used ({type(exc).__name__})"
-            raise UnavailableError(msg) from exc
-        self._line = {name: number for name, number in _sockets().items() if name not in before}
+        self._client: StoreClient | None = None
+        server = _tcp_store(store)
+        if server is not None:
+            self._client = StoreClient(server)
+            self._store = self._client.store
+        else:
+            self._store = _clone(store)  # files, or memory of this process: there is no connection
         self._prefix = prefix
         self._pid = os.getpid()
         self._asking: threading.Thread | None = None
@@ -96,45 +96,54 @@ class StoreBoard:
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
-        """Keep others away from a store that has not answered yet; turn its failures into ours."""
+        """Refuse a second call while one waits for its answer; turn the store's failures into `UnavailableError`."""
         if self._asking is not None:
             raise UnavailableError(NO_ANSWER)
         self._asking = threading.current_thread()
+        if self._client is not None:
+            self._client.expect_answer()
         try:
             yield
         except RuntimeError as exc:  # torch.distributed.DistError and its kin
             raise UnavailableError(NO_ANSWER) from exc
         finally:
+            if self._client is not None:
+                self._client.answered()
             self._asking = None
 
     def let_go(self) -> None:
-        """Hang up on a store that has not answered: the thread that asks it fails at once, and ends.
+        """Close the connection to a store that has not answered: the thread that waits for it fails at once, and ends.
 
-        No thread of ours may be inside torch when Python ends: where the answer comes then, the process is aborted.
-        Only the connection that came with our clone is closed.
+        No thread of autocard may be inside torch when Python ends: where the answer comes then, the process is aborted.
+        The training's own connections are not touched.
         """
         thread = self._asking
-        if thread is None or os.getpid() != self._pid:
+        if thread is None or self._client is None or os.getpid() != self._pid:
             return
-        here = _sockets()
-        for name, number in self._line.items():
-            if here.get(name) == number:
-                with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as line:
-                    line.shutdown(socket.SHUT_RDWR)
+        self._client.close()
         if thread is not threading.current_thread():
             thread.join(HANG_UP_S)
 
 
-def _sockets() -> dict[str, int]:
-    """Return name → number of this process's open sockets; empty where the system does not tell."""
-    found = {}
-    with contextlib.suppress(OSError):
-        for file in Path("/proc/self/fd").iterdir():
-            with contextlib.suppress(OSError):
-                name = str(file.readlink())  # socket:[…], the same for as long as it is open
-                if name.startswith("socket:"):
-                    found[name] = int(file.name)
-    return found
+def _tcp_store(store: Any) -> Any:
+    """Return the TCP store below the prefixes of *store*; None: it is of another kind.
+
+    Keys on it need no prefix of the process group: each start of a process group that shares a server has its own
+    attempt number, which is part of the board's prefix.
+    """
+    from torch.distributed import TCPStore  # noqa: PLC0415 - a process with a store has torch loaded
+
+    while hasattr(store, "underlying_store"):
+        store = store.underlying_store
+    return store if isinstance(store, TCPStore) else None
+
+
+def _clone(store: Any) -> Any:
+    try:
+        return store.clone()
+    except (RuntimeError, AttributeError) as exc:  # this kind of store cannot do it, or this version of torch
+        msg = f"the process group's store cannot be used ({type(exc).__name__})"
+        raise UnavailableError(msg) from exc
 
 
 def on_store(store: Any, prefix: str) -> StoreBoard:

@@ -1,0 +1,139 @@
+"""A client of torch's TCP store that can be closed while it waits for an answer.
+
+torch's own client waits without a limit where the server does not answer, and a thread that is inside torch when
+Python ends aborts the process. Its socket belongs to torch and has no handle in Python. So the client connects to a
+relay in this process, which passes bytes on to the store. Both sockets of the relay are this module's own, and no
+other socket of the process is ever looked at or touched. When they close, the client's call fails at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+from autocard.errors import UnavailableError
+
+CONNECT_S = 15.0
+"""Seconds that connecting to the store may take. Torch looks up the name of each end of a connection, which takes
+5 s and more where no name server answers."""
+ANSWER_S = 10.0
+"""Seconds that the store may take for one answer; it needs less than a millisecond when all is well."""
+_CHUNK_BYTES = 1 << 16
+_LOOPBACK = "127.0.0.1"
+
+
+class Relay:
+    """Passes bytes between one local connection and a server, until one side closes or an answer is overdue."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Connect to the server, and wait on a port of the loopback interface for the one local connection.
+
+        Raises:
+            OSError: the server cannot be reached, or no port can be opened.
+        """
+        self._server = socket.create_connection((host, port), CONNECT_S)
+        try:
+            self._listener = socket.create_server((_LOOPBACK, 0), backlog=1)
+        except OSError:
+            self._server.close()
+            raise
+        self.port = int(self._listener.getsockname()[1])
+        self._local: socket.socket | None = None
+        self._overdue_s: float | None = None
+        self._closed = False
+        self._pid = os.getpid()
+        threading.Thread(target=self._run, name="autocard-store", daemon=True).start()
+
+    def expect_answer(self, within_s: float) -> None:
+        """Close the connection if the exchange that begins now is not over in *within_s* seconds."""
+        self._overdue_s = time.monotonic() + within_s
+
+    def answered(self) -> None:
+        """End what `expect_answer` began."""
+        self._overdue_s = None
+
+    def close(self) -> None:
+        """Close the connection: a call that waits for the server fails at once. A forked process closes nothing."""
+        if self._closed or os.getpid() != self._pid:
+            return
+        self._closed = True
+        for one in (self._listener, self._local, self._server):
+            if one is not None:
+                # Shut down first: this wakes the relay's own thread, which a mere close() would leave waiting.
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
+
+    def _run(self) -> None:
+        try:
+            self._listener.settimeout(CONNECT_S)
+            self._local, _ = self._listener.accept()
+            self._listener.close()
+            for one in (self._local, self._server):
+                one.settimeout(ANSWER_S)
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while self._pass_on(self._local, self._server):
+                pass
+        except (OSError, ValueError):  # ValueError: of `select`, where close() came between
+            pass
+        finally:
+            self.close()
+
+    def _pass_on(self, local: socket.socket, server: socket.socket) -> bool:
+        """Pass on what has arrived; return False where one side has closed or an answer is overdue."""
+        overdue_s = self._overdue_s  # read once: another thread changes it
+        wait_s = None if overdue_s is None else max(0.0, overdue_s - time.monotonic())
+        ready, _, _ = select.select([local, server], [], [], wait_s)
+        if not ready:
+            return self._overdue_s != overdue_s  # another exchange has begun, or none is under way
+        for one in ready:
+            data = one.recv(_CHUNK_BYTES)
+            if not data:
+                return False
+            (server if one is local else local).sendall(data)
+        return True
+
+
+class StoreClient:
+    """A client of its own of the TCP store that a process group uses."""
+
+    def __init__(self, store: Any) -> None:
+        """Connect to the server of *store*, a `torch.distributed.TCPStore`.
+
+        Raises:
+            UnavailableError: the server cannot be reached or does not answer.
+        """
+        from torch.distributed import TCPStore  # noqa: PLC0415 - a process with a store has torch loaded
+
+        try:
+            self._relay = Relay(store.host, store.port)
+        except OSError as exc:
+            msg = f"the process group's store cannot be reached ({exc.strerror or type(exc).__name__})"
+            raise UnavailableError(msg) from exc
+        self._relay.expect_answer(CONNECT_S)
+        try:
+            timeout = timedelta(seconds=CONNECT_S)
+            self.store = TCPStore(_LOOPBACK, self._relay.port, is_master=False, timeout=timeout, wait_for_workers=False)
+        except RuntimeError as exc:
+            self._relay.close()
+            msg = f"the process group's store does not answer ({type(exc).__name__})"
+            raise UnavailableError(msg) from exc
+        self._relay.answered()
+
+    def expect_answer(self) -> None:
+        """Note that a call of the store begins; the connection closes if the call takes longer than `ANSWER_S`."""
+        self._relay.expect_answer(ANSWER_S)
+
+    def answered(self) -> None:
+        """Note that the call is over."""
+        self._relay.answered()
+
+    def close(self) -> None:
+        """Close the connection; a call that waits for an answer fails at once."""
+        self._relay.close()
