@@ -12,7 +12,7 @@ import training
 
 from autocard import AutoCardCallback
 from autocard import record as parts
-from autocard.card import pictures
+from autocard.card import pictures, safe
 from autocard.card.fields import facts
 
 pytest.importorskip("matplotlib")
@@ -71,6 +71,26 @@ def test_the_card_refers_to_them_beside_it_with_words_for_who_cannot_see_them(dr
     assert f"training loss from {begin:.3g}" in alt
     assert f"at step {first} to {end:.3g}" in alt
     assert f"at step {last}" in alt
+
+
+def test_pictures_and_the_tables_beside_them_are_not_shown_as_code(drawn):
+    from markdown_it import MarkdownIt
+
+    parsed = MarkdownIt("commonmark").enable("table").parse((drawn[0] / "README.md").read_text())
+
+    code = "".join(token.content for token in parsed if token.type in ("fence", "code_block"))
+    html = "".join(token.content for token in parsed if token.type == "html_block")
+    assert "<picture>" in html
+    assert "<picture>" not in code
+    assert "| --- |" not in code
+    assert [token for token in parsed if token.type == "table_open"]
+
+
+def test_an_element_without_an_end_tag_is_no_open_element():
+    void = "area base br col embed hr img input link meta source track wbr".split()
+
+    assert [name for name in void if safe.block(f"<p><{name}></p>") != f"<p><{name}></p>"] == []
+    assert safe.block("<p><b></p>").startswith("```")
 
 
 def test_without_being_asked_nothing_is_drawn(tmp_path):

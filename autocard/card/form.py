@@ -59,7 +59,7 @@ class Form:
         self._starts = [slot.at for slot in self.labelled]
         self._reader = _Reader(document, labels)
         lines = list(_lines(self._reader, self.labelled))
-        self._title = slots.title(document)
+        self._title = slots.title(document, labels)
         if self._title is not None:
             lines.append(_title(self._reader, self._title))
         self._known = {one.slot.at for one in lines}

@@ -36,11 +36,11 @@ class _Hider:
         self.live = [self._is_live(index) for index in range(len(self.document.sections))]
 
     def run(self) -> None:
-        head = slots.title(self.document)
+        title = slots.title_section(self.document, self.labels)
         for index, section in enumerate(self.document.sections):
             if section.heading is None:
                 continue
-            if (head is None or head.section != index) and not any(self._subtree(index)):
+            if index != title and not any(self._subtree(index)):
                 self._hide_section(index, section)
             else:
                 self._hide_lines(index)

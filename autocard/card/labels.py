@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 _LINK = re.compile(r"\[([^\[\]]*)\]\([^()]*\)")
@@ -143,6 +143,24 @@ class Labels:
         if word in self.fact_by_word:
             return self.fact_by_word[word], False
         return (self.fallback[word], True) if word in self.fallback else None
+
+    def is_section_heading(self, heading: str) -> bool:
+        """Return whether *heading* is the heading of a section, or asks for a fact: then it is not a card's title."""
+        word = words(heading)
+        if not word or word in self.titles:
+            return False
+        asks = word in self.fact_by_word and self.fact_by_word[word] != "model_id"
+        return asks or word in self.sections_by_word or word in self.fallback or word in self.section_titles
+
+    @cached_property
+    def section_titles(self) -> set[str]:
+        """The headings under which autocard adds sections, as `words` returns them."""
+        return {words(part.title) for part in _walk(self.outline) if part.title}
+
+    @cached_property
+    def main_sections(self) -> set[str]:
+        """Names of the sections at the top of the outline."""
+        return {part.section for part in self.outline if part.section}
 
     def part_of(self, body: str) -> Part | None:
         """Return the part of the outline whose own text is the fact *body*."""

@@ -99,7 +99,7 @@ class Merge:
             work.report(one, "same")
         elif one.fact in work.labels.appended and not had and not self._begun(new):
             end = end_of_text(work.document, work.document.sections[one.slot.section])
-            work.edits.append(work.writer.section(end, self._chunk(new, extra, end)))
+            work.edits.append(work.writer.after_text(end, self._chunk(new, extra, end)))
             if new:
                 work.remember(one.fact, new, end)
             work.report(one, "filled")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
+from autocard.card import slots
 from autocard.card.document import Document, Section
 from autocard.card.labels import Labels, Part
 from autocard.card.slots import Slot
@@ -52,18 +53,18 @@ class Outline:
         self.writer = writer
         self.line = line
         self.block = block
+        self.title = slots.title_section(document, labels)
+        self.has_title = self.title is not None and sum(section.level == 1 for section in document.sections) == 1
         self._by_fact: dict[str, list[Section]] = {}
         self._by_name: dict[str, list[Section]] = {}
-        for section in document.sections:
-            if section.heading is None:
+        for number, section in enumerate(document.sections):
+            if section.heading is None or number == self.title:
                 continue
             fact = labels.heading(section.path[-1], section.path[:-1])
             if fact is not None and not fact[1]:
                 self._by_fact.setdefault(fact[0], []).append(section)
             for name in labels.sections_of(section.path[-1]):
                 self._by_name.setdefault(name, []).append(section)
-        # The only heading of the first level is the card's title, whatever it says.
-        self.has_title = sum(section.level == 1 for section in document.sections) == 1
         self.top = self._top_level()
 
     def additions(self, missing: set[str]) -> Iterator[Addition]:
@@ -216,6 +217,10 @@ class Outline:
 
     def _top_level(self) -> int:
         """Return the level that the document's main sections have."""
+        for number, section in enumerate(self.document.sections):
+            is_main = section.level == 1 and number != self.title
+            if is_main and self.labels.is_section_heading(section.path[-1]):
+                return 1
         mine = {part.section for part in self.labels.outline if part.section}
         levels = [section.level for name in mine for section in self._by_name.get(name, ())]
         levels = levels or [section.level for sections in self._by_name.values() for section in sections]

@@ -15,6 +15,10 @@ from autocard.card.markdown import inline_parser, parser
 _PIPE = re.compile(r"(?<!\\)\|")
 _TEMPLATE = re.compile(r"\{(?=[{%#])")
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]{0,30})[\s/>]")
+_VOID_ELEMENTS = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+)
+"""Elements without an end tag: https://html.spec.whatwg.org/multipage/syntax.html#void-elements."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -93,6 +97,6 @@ def _is_closed(html: str) -> bool:
         return False
     opened: dict[str, int] = {}
     for slash, name in _TAG.findall(re.sub("`[^`\n]*`", "", html)):
-        if name.lower() not in ("br", "hr", "img"):
+        if name.lower() not in _VOID_ELEMENTS:
             opened[name.lower()] = opened.get(name.lower(), 0) + (-1 if slash else 1)
     return not any(opened.values())

@@ -15,6 +15,7 @@ from typing import Literal
 from markdown_it.token import Token
 
 from autocard.card.document import Block, Document, Section
+from autocard.card.labels import Labels
 from autocard.card.markdown import inline_parser
 
 _MARKERS = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*")
@@ -65,23 +66,40 @@ def labelled(document: Document) -> Iterator[Slot]:
                     yield _value_below(document, slot, section.blocks, number) if block.kind == "paragraph" else slot
 
 
-def title(document: Document) -> Slot | None:
-    """Return the slot of the document's title, its first heading of level 1: the name in it.
+def title_section(document: Document, labels: Labels) -> int | None:
+    """Return the number of the section whose heading is the document's title; None: it has no title.
+
+    The title is the first heading of level 1 that is not the heading of a section ("# Results"), so a section that
+    autocard adds is never taken for it. A model may be called like a section, though: a Trainer with the output folder
+    "results" writes "# results", and the card's main sections below it.
+    """
+    first_level = [index for index, section in enumerate(document.sections) if section.level == 1]
+    for index in first_level:
+        if not labels.is_section_heading(document.sections[index].path[-1]):
+            return index
+    if len(first_level) != 1 or first_level[0] != 1:
+        return None
+    below = [section.path[-1] for section in document.sections[2:] if section.level == 2]  # noqa: PLR2004
+    own = labels.sections_of(document.sections[1].path[-1])
+    return 1 if any(labels.sections_of(heading) & labels.main_sections - own for heading in below) else None
+
+
+def title(document: Document, labels: Labels) -> Slot | None:
+    """Return the slot of the document's title: the name in it.
 
     It comes after "Model Card for"; or it is what stands in braces or brackets at the end.
     """
-    for index, section in enumerate(document.sections):
-        heading = section.heading
-        if heading is None or heading.level != 1:
-            continue
-        start = document.text.find(heading.title, heading.start, heading.end) if heading.title else -1
-        if start < 0 or "\n" in heading.title:
-            return None
-        found = _TITLE.match(heading.title)
-        asks = _ASKS_AT_END.search(heading.title, max(0, len(heading.title) - 220))
-        lead = found.end() if found else asks.start() if asks else 0
-        return Slot("title", "title", (), start + lead, start + len(heading.title), index)
-    return None
+    index = title_section(document, labels)
+    heading = document.sections[index].heading if index is not None else None
+    if index is None or heading is None:
+        return None
+    start = document.text.find(heading.title, heading.start, heading.end) if heading.title else -1
+    if start < 0 or "\n" in heading.title:
+        return None
+    found = _TITLE.match(heading.title)
+    asks = _ASKS_AT_END.search(heading.title, max(0, len(heading.title) - 220))
+    lead = found.end() if found else asks.start() if asks else 0
+    return Slot("title", "title", (), start + lead, start + len(heading.title), index)
 
 
 def trim(text: str, start: int, end: int) -> tuple[int, int]:

@@ -92,13 +92,17 @@ class Writer:
         """Return the edit that puts *block* in the place of a text of ours between blank lines."""
         return self._edit(start, end, self._parted(start, end, block).replace("\n", self.document.newline), joins=True)
 
-    def _parted(self, start: int, end: int, block: str) -> str:
-        """Return *block* so that no list in it becomes one with a list, or takes in indented text, beside it."""
+    def _parted(self, start: int, end: int, block: str, *, may_join: bool = True) -> str:
+        """Return *block* so that no list in it becomes one with a list, or takes in indented text, beside it.
+
+        *may_join*: labelled lines may go on with a list of labelled lines above them.
+        """
         if not _ITEM.match(block) and not _ends_in_item(block):
             return block
         text = self.document.text
         above = [one for one in self.document.sections[self.document.section_at(start)].blocks if one.end <= start]
-        if above and above[-1].kind == "list" and _ITEM.match(block) and not self._has_labels(above[-1]):
+        below_list = bool(above) and above[-1].kind == "list" and _ITEM.match(block) is not None
+        if below_list and not (may_join and self._has_labels(above[-1])):
             block = f"{_PART}\n\n{block}"
         blanks = _BLANKS.match(text, end)
         after = blanks.end() if blanks else end
@@ -124,6 +128,10 @@ class Writer:
         below = text[place : self.document.line_end(self.document.body_line(place))] if place < len(text) else ""
         tail = newline * 2 if below.strip() else newline if place < len(text) or before.endswith("\n") else ""
         return self._edit(place, place, lead + chunk.replace("\n", newline) + tail)
+
+    def after_text(self, place: int, chunk: str) -> Edit:
+        """Return the edit that puts *chunk* at *place*, below a person's text, whose last list it does not join."""
+        return self.section(place, self._parted(place, place, chunk, may_join=False))
 
     def above(self, slot: Slot, lines: str) -> Edit:
         """Return the edit that puts labelled *lines* above that of *slot*."""
