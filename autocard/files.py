@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
+import time
 from pathlib import Path
 
+from autocard import process_mark
 from autocard.errors import NotWrittenError
 from autocard.guard import not_abandoned
+
+PRIVATE = "_autocard"
+"""Folder of working files beside a card; uploads of the Trainer leave out what begins with "_"."""
+
+_TEMPORARY = re.compile(r"_autocard-(?P<mark>[0-9a-f]{8}-\d+-\d+)?.*\.tmp", re.DOTALL)
+"""A file that is being written, as in _autocard-3f9a1c20-4711-88231-x7k2.tmp; 0.1.0 left out the process's mark."""
+_STALE_S = 3600.0
+"""Age at which a temporary file whose process cannot be asked for is taken for left behind."""
 
 
 def read_text(path: Path) -> str:
@@ -58,8 +69,31 @@ def write_bytes(path: Path, data: bytes) -> bool:
     return True
 
 
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in *folder* and in its private folder."""
+    for place in (folder, folder / PRIVATE):
+        try:
+            found = [path for path in place.iterdir() if _TEMPORARY.fullmatch(path.name)]
+        except OSError:
+            continue
+        for path in found:
+            with contextlib.suppress(OSError):
+                if path.is_file() and _is_stale(path):
+                    path.unlink()
+
+
+def _is_stale(path: Path) -> bool:
+    found = _TEMPORARY.fullmatch(path.name)
+    mark = found["mark"] if found else None
+    if mark is not None and process_mark.is_from_here(mark):
+        return not process_mark.may_run(mark)
+    return time.time() - path.stat().st_mtime > _STALE_S
+
+
 def _replace(target: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix="_autocard-", suffix=".tmp", dir=target.parent)
+    private = target.parent / PRIVATE
+    made = _make_private(private)
+    handle, temporary = _open_temporary(target.parent, private)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -72,6 +106,30 @@ def _replace(target: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
         raise
+    finally:
+        if made:
+            with contextlib.suppress(OSError):
+                private.rmdir()  # only while it is empty
+
+
+def _make_private(folder: Path) -> bool:
+    """Make the private folder; return whether it was missing."""
+    if folder.parent.name == PRIVATE:  # the target lies in one
+        return False
+    try:
+        folder.mkdir()
+    except OSError:
+        return False
+    return True
+
+
+def _open_temporary(parent: Path, private: Path) -> tuple[int, str]:
+    """Open a temporary file in *private*, or in *parent* where that is no folder, not writable or on another disk."""
+    prefix = f"_autocard-{process_mark.own()}-"
+    with contextlib.suppress(OSError):
+        if private.stat().st_dev == parent.stat().st_dev:
+            return tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=private)
+    return tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=parent)
 
 
 def _mode(target: Path) -> int:

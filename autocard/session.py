@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from autocard.book import Book, Opened, now
 from autocard.capture import Seen
 from autocard.crew import Crew
-from autocard.errors import UnavailableError
+from autocard.errors import SettingsError, UnavailableError
 from autocard.guard import Budget, guarded
 from autocard.hub import hosts
 from autocard.hub.keeper import Keeper
@@ -76,11 +76,14 @@ class Sessions:
         """Check that *settings* can work.
 
         Raises:
-            SettingsError: there is no such template, or it cannot be read.
+            SettingsError: there is no such template, or it cannot be read; or the file of labels beside the template
+                or beside the card that is named has a mistake.
         """
-        from autocard.card.forms import check_template  # noqa: PLC0415
+        from autocard.card.forms import check_template, label_files  # noqa: PLC0415
+        from autocard.card.labelfile import load  # noqa: PLC0415
 
         check_template(settings.template)
+        load(label_files(settings.template, Path(settings.card) if settings.card else None))
         self._settings = settings
         self._made_s = time.monotonic()
         self._all: dict[int, tuple[Any, Session]] = {}
@@ -111,6 +114,8 @@ class Session:
         self.settings = settings
         self.book = Book(settings)
         self._made_s = made_s
+        self._elsewhere: Path | None = None
+        self._labels_checked = False
         self.keeper = Keeper(settings, self.known, self.cut_off)
         self.meter: Meter | None = None
         self.crew = Crew(self.book)
@@ -145,6 +150,7 @@ class Session:
     def prepared(self, seen: Seen) -> None:
         """A trainer exists: start the meter's child early, and count parameters before anything shards them."""
         budget = Budget(EVENT_S, LEAST_S)
+        self._check_labels(seen, budget)
         count = "model.parameters_total"
         self._part(count, lambda _: _module("model").count(seen.model), budget, self._keep_count)
         self._meet(seen, budget)
@@ -159,6 +165,7 @@ class Session:
             self._look(seen, Budget(BEGIN_S, LEAST_S))
             return
         broken_off, budget = self.running, Budget(BEGIN_S, LEAST_S)
+        self._check_labels(seen, budget)
         if broken_off:
             self._part("_broken off", lambda _: self.book.broken_off(self.book.open.reached), budget)
         self.running, self.ended, self._attempts, self._since_s = True, False, 1, time.time()
@@ -301,6 +308,23 @@ class Session:
 
     def _keep_count(self, counted: tuple[int | None, int | None]) -> None:
         self.counted = counted
+
+    def _check_labels(self, seen: Seen, budget: Budget) -> None:
+        """Report a mistake in the labels file beside the card before training: the folder is known only now."""
+        if self._labels_checked or not self.crew.writes(seen):
+            return
+        self._labels_checked = True
+        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
+        self._part("_labels", lambda _: self._try_labels(card), budget)
+
+    def _try_labels(self, card: Path) -> None:
+        from autocard.card.forms import label_files  # noqa: PLC0415
+        from autocard.card.labelfile import load  # noqa: PLC0415
+
+        try:
+            load(label_files(self.settings.template, card))
+        except SettingsError as exc:
+            logger.warning("autocard: %s The card is left as it is until this is put right.", exc)
 
     def _meet(self, seen: Seen, budget: Budget) -> None:
         """Find the training's other processes; one that cannot be asked in time is as good as none."""
@@ -602,9 +626,12 @@ class Session:
     def _keep_elsewhere(self, record: RunRecord) -> None:
         """Put the record where it can be written, so that nothing measured is lost."""
         from autocard.files import write_text  # noqa: PLC0415
-        from autocard.record import to_json  # noqa: PLC0415
+        from autocard.record import RECORD_NAME, to_json  # noqa: PLC0415
 
-        path = Path(tempfile.gettempdir()) / f"autocard-{record.run.id}" / "autocard.json"
+        if self._elsewhere is None:
+            # A folder of a new name, for this user alone: others can neither foresee nor read what is in it.
+            self._elsewhere = Path(tempfile.mkdtemp(prefix="autocard-"))
+        path = self._elsewhere / RECORD_NAME
         write_text(path, to_json(record))
         logger.warning(
             "autocard: the card was not written. The record is kept in %s; later: autocard fill CARD --record %s",

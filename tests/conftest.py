@@ -61,6 +61,7 @@ def plain_environment(monkeypatch, tmp_path_factory):
     for name in list(os.environ):
         if name.startswith(("ACCELERATE_", "AUTOCARD_", "CODECARBON_", "SLURM_", "CUDA_VISIBLE")):
             monkeypatch.delenv(name)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.getbasetemp()))
     monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))

@@ -6,8 +6,10 @@ import contextlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -56,6 +58,11 @@ def card(tmp_path) -> str:
 
 def hours(text: str) -> str:
     return next(line for line in text.splitlines() if line.startswith("- **Hours used:**"))
+
+
+def kept(caplog) -> str:
+    """The version of the card whose place the log names."""
+    return Path(re.search(r"is kept in (\S+\.md)", caplog.text)[1]).read_text()
 
 
 # -- a Hub that holds a card ------------------------------------------------------------------------------------------
@@ -122,7 +129,7 @@ def test_where_both_sides_changed_a_slot_the_hubs_words_stand_and_the_disks_are_
     assert hours(card(tmp_path)) == "- **Hours used:** said on the Hub"
     told = next(message for message in caplog.messages if "in the same place" in message)
     assert "said on disk" in told
-    assert "said on disk" in (tmp_path / "out" / "_autocard" / "card-on-disk.md").read_text()
+    assert "said on disk" in kept(caplog)
 
 
 def test_a_card_of_the_hosts_alone_on_the_hub_is_nobodys_edit(hub, tmp_path):
@@ -331,7 +338,7 @@ def test_without_a_common_past_the_hubs_card_stands_and_the_disks_is_kept_and_na
     text = hub.repo(REPO).text()
     assert "For the weather" in text
     assert text.count("\n# ") == 1
-    assert "Other words of a person." in (tmp_path / "out" / "_autocard" / "card-on-disk.md").read_text()
+    assert "Other words of a person." in kept(caplog)
     assert any("apart, and nothing tells what from" in message for message in caplog.messages)
 
 

@@ -576,7 +576,8 @@ class Watch:
         if not (card.is_file() and record.is_file()):
             return
         known = json.loads(record.read_text(encoding="utf-8"))
-        told = judged(known, card.read_text(encoding="utf-8"), card.name, true)
+        # A person's card may be of any encoding; then it is left alone.
+        told = judged(known, card.read_text(encoding="utf-8", errors="replace"), card.name, true)
         self.runs += 1
         self.fields += len(told)
         self.false += [f"{path}: {said}" for path, said, is_so in told if not is_so]

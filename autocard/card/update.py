@@ -163,7 +163,7 @@ def update(
             problem = str(exc)
     if filled is None:
         if problem is not None:
-            target = _beside(card)
+            target = path_beside(card)
             job.warnings.append(
                 f"{card.name}: {problem}. It was left alone; the new card is {target.name}, beside it. "
                 f"Put {card.name} right and run: autocard fill {card.name}"
@@ -195,7 +195,8 @@ def _read(card: Path) -> tuple[str | None, str | None]:
         return None, f"it cannot be read ({exc.strerror or type(exc).__name__})"
 
 
-def _beside(card: Path) -> Path:
+def path_beside(card: Path) -> Path:
+    """Return the path of the card that is written beside one which cannot be filled."""
     return card.with_name(f"{card.stem}.autocard{card.suffix}")
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from autocard.errors import UnavailableError
 from autocard.guard import Budget, guarded
 from autocard.hub import hosts, texts, weights
+from autocard.hub.card_copies import CardCopies, digest
 from autocard.hub.hold import Held, hold
 from autocard.hub.pen import Pen
 from autocard.settings import Settings
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("autocard")
 
 CARD = "README.md"
-PRIVATE = "_autocard"
-"""Folder of working files; uploads leave out what begins with "_"."""
-KEPT = "card-before.md"
-"""The card as it was before the host wrote over it, while the host writes."""
-
 LOOK_S = 5.0
 """Seconds that looking at a card before the host writes it may take."""
 WRITE_S = 20.0
@@ -121,13 +117,8 @@ class Keeper:
         from autocard import files  # noqa: PLC0415
 
         self._output, self._weights = folder / CARD, None
-        kept = folder / PRIVATE / KEPT
-        if kept.exists():
-            data = kept.read_bytes()
-            if not self._output.exists() or self._output.read_bytes() != data:
-                files.write_bytes(self._output, data)
-                logger.warning("autocard: %s: put back as it was before a process was killed in writing it", CARD)
-            kept.unlink()
+        files.sweep(folder)
+        CardCopies(self._output).settle()
         text = texts.read(self._output).text
         self._touched = text is not None
         self._snapshot = text
@@ -177,8 +168,14 @@ class Keeper:
         checkpoint = before.text is not None and any(
             before.text == text for path, text in self._files.left.items() if path != card
         )
-        person, theirs = (self._snapshot, before.text) if checkpoint else (before.text, None)
-        self._settle(texts.Before(card, person, before.data), theirs, record, form=self._form)
+        theirs = None
+        if checkpoint:  # sentence-transformers has copied a checkpoint's card over the one that was here
+            theirs = before.text
+            data = None if self._snapshot is None else self._snapshot.encode("utf-8")
+            before = texts.Before(card, self._snapshot, data)
+            self._put_back(before)
+        self._settle(before, theirs, record, form=self._form)
+        self._keep_out_of_upload(card)
         if not self._hub_is_silent:  # not a second time: training waits for it
             self._with_hub(card, record, {})
 
@@ -206,35 +203,76 @@ class Keeper:
         if not hosts.training():
             self._cut_off()
         pushing = hosts.pushing() if method.pushes else None  # here, where the call stack is the trainer's
-        before = guarded("_card before", {}, lambda: self._secure(method.folder(call) / CARD), Budget(LOOK_S, LEAST_S))
+        card = method.folder(call) / CARD
+        before = guarded("_card before", {}, lambda: self._look_before(card), Budget(LOOK_S, LEAST_S))
+        if before is not None:
+            guarded("_card copied", {}, lambda: self._copy(before), Budget(LOOK_S, LEAST_S))
         self._within = True
         try:
             yield
         finally:
             self._within = False
             if before is not None:
-                guarded("_last word", {}, lambda: self._after(method, before, call, pushing), Budget(WRITE_S, LEAST_S))
+                self._put_right(method, before, call, pushing)
 
-    def _secure(self, card: Path) -> texts.Before:
-        """Return the card as it is, with a copy on disk while the host writes: the process may be killed in it."""
-        from autocard import files  # noqa: PLC0415
-
+    def _look_before(self, card: Path) -> texts.Before:
+        """Return the card as it is before a library writes it."""
         self._name_form()
-        before = texts.read(card)
-        if card == self._output and before.data is not None:
-            files.write_bytes(card.parent / PRIVATE / KEPT, before.data)
-        elif self._output is not None and card != self._output:
+        CardCopies(card).settle()  # of a process that was killed here
+        if self._output is not None and card != self._output:
             # sentence-transformers copies a checkpoint's card over this one before it uploads.
             self._snapshot = texts.read(self._output).text
-        return before
+        return texts.read(card)
 
-    def _after(
+    def _copy(self, before: texts.Before) -> None:
+        """Keep a copy on disk while the library writes: the process may be killed in it."""
+        if before.data is not None and not self._is_library_text(before):
+            library = self._files.host.get(before.card)
+            CardCopies(before.card).begin(before.data, [] if library is None else [digest(library.encode("utf-8"))])
+
+    def _is_library_text(self, before: texts.Before) -> bool:
+        """Return whether a library alone has written what stood there."""
+        return before.text is not None and before.text == self._files.host.get(before.card)
+
+    def _put_right(
         self, method: hosts.Method, before: texts.Before, call: Mapping[str, Any], pushing: Mapping[str, Any] | None
     ) -> None:
-        """Put right what the host has written."""
+        """Put a person's card back behind the library, then our facts into it: each under a guard of its own.
+
+        In this order, whatever fails in the second leaves the person's card on disk and in the upload.
+        """
+        budget = Budget(LOOK_S, LEAST_S)
+        theirs = guarded("_card put back", {}, lambda: self._put_back(before), budget)
+        if theirs is None:
+            return  # the copy stays: the next run puts it back
+        after = lambda: self._after(method, before, theirs.text, call, pushing)  # noqa: E731
+        guarded("_last word", {}, after, Budget(WRITE_S, LEAST_S))
+        if pushing is not None:
+            guarded("_card beside", {}, lambda: self._keep_out_of_upload(before.card), budget)
+
+    def _put_back(self, before: texts.Before) -> texts.Before:
+        """Put what a person had in the place of what the library wrote, and return the library's text."""
+        from autocard import files  # noqa: PLC0415
+
+        theirs, copies = texts.read(before.card), CardCopies(before.card)
+        if before.data is not None and not self._is_library_text(before):
+            if theirs.data is not None and theirs.data != before.data:
+                copies.note_library(theirs.data)
+            files.write_bytes(before.card, before.data)
+        copies.end()
+        return theirs
+
+    def _after(
+        self,
+        method: hosts.Method,
+        before: texts.Before,
+        theirs: str | None,
+        call: Mapping[str, Any],
+        pushing: Mapping[str, Any] | None,
+    ) -> None:
+        """Fill the card with the run's facts, where they are those of the model that was saved."""
         if method.pushes:
             self._pen.note_given(call)
-        theirs = texts.read(before.card).text
         record, ended = self._record()
         if self._weights is not None and self._weights.changed():
             logger.warning(
@@ -250,24 +288,33 @@ class Keeper:
                 self._with_hub(before.card, record, pushing)
         else:
             self._restore(before, theirs, record)
-        (before.card.parent / PRIVATE / KEPT).unlink(missing_ok=True)
 
     def _settle(self, before: texts.Before, theirs: str | None, record: RunRecord, *, form: bool) -> None:
-        """Write the card as it should stand after the host has written *theirs*."""
-        from autocard import files  # noqa: PLC0415
-
+        """Write the card as it should stand after the library has written *theirs*."""
         card, theirs = before.card, hosts.at_home(theirs) if self._form and theirs else theirs
         known, left = self._files.host.get(card), self._files.left.get(card)
         self._touched |= before.text is not None and before.text not in (known, left)
         if before.data is not None and before.text is None:
-            files.write_bytes(card, before.data)  # it is not UTF-8: theirs to put right
-            self._put(card, record, None)
+            self._put(card, record, None)  # it is not UTF-8: theirs to put right
             return
         standing = self._base(card, before.text, theirs, form=form)
         if theirs is not None:
             self._files.note(card, theirs)
         self._pen.note_card(theirs)
         self._put(card, record, standing)
+
+    def _keep_out_of_upload(self, card: Path) -> None:
+        """Move a card of ours that lies beside one which could not be filled to where uploads do not look."""
+        from autocard import files  # noqa: PLC0415
+        from autocard.card.update import path_beside  # noqa: PLC0415
+
+        stray = path_beside(card)
+        if not stray.is_file() or not texts.slots(stray):
+            return
+        place = stray.parent / files.PRIVATE / stray.name
+        place.parent.mkdir(exist_ok=True)
+        stray.replace(place)
+        logger.warning("autocard: %s is not uploaded; it was moved to %s", stray.name, place)
 
     def _base(self, card: Path, before: str | None, theirs: str | None, *, form: bool) -> Standing:
         """Return the text that is to be filled."""
@@ -290,16 +337,16 @@ class Keeper:
         return Standing(before)
 
     def _restore(self, before: texts.Before, theirs: str | None, record: RunRecord | None) -> None:
-        """Training is not over: what a person had stands again; a card of the host's alone stays, but for bad ids."""
+        """Training is not over: a person's card stays as it is; of a library's alone, ids that are bad are repaired."""
         from autocard import files  # noqa: PLC0415
 
         card = before.card
         self._pen.note_card(theirs)
         if theirs is not None and theirs != before.text:
             self._files.seen.add(hash(theirs))
-        if before.data is not None and before.text != self._files.host.get(card, ""):
-            files.write_bytes(card, before.data)
-        elif theirs is not None:
+        if before.data is not None and not self._is_library_text(before):
+            return
+        if theirs is not None:
             repaired = texts.repaired(theirs, record)
             files.write_text(card, repaired)
             self._files.note(card, repaired)
@@ -321,9 +368,9 @@ class Keeper:
         from autocard.hub import uploads  # noqa: PLC0415
 
         repo = self._repository(pushing)
-        if repo is None:
+        if repo is None or texts.read(card).text is None:  # a card that is not UTF-8 cannot be merged
             return
-        past = uploads.Past(card.parent / PRIVATE, repo.name)
+        past = uploads.Past(card.parent / files.PRIVATE, repo.name)
         by_host = lambda text: hash(text) in self._files.seen  # noqa: E731
         try:
             mine = (self._snapshot or "") if self._touched else None

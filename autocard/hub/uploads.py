@@ -17,6 +17,7 @@ from autocard import files
 from autocard.card import threeway
 from autocard.card.generated import wrote
 from autocard.hub import texts
+from autocard.hub.card_copies import CardCopies
 from autocard.hub.remote import CARD, Repository
 
 logger = logging.getLogger("autocard")
@@ -138,8 +139,7 @@ def _is_ours(line: str, card: Path) -> bool:
 
 def _keep(card: Path, text: str, lost: list[str]) -> None:
     """Keep the version on disk where lines of a person's in it gave way to lines on the Hub."""
-    aside = card.parent / "_autocard" / "card-on-disk.md"
-    files.write_text(aside, text)
+    aside = CardCopies(card).keep(text.encode("utf-8"))
     more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
     named = f" Not taken: {'; '.join(repr(line) for line in lost[:_SHOWN])}{more}." if lost else ""
     logger.warning(

@@ -1,0 +1,188 @@
+"""Copies of a person's card that outlive the process: while a library writes over it, and where texts gave way.
+
+One rule: a copy is put back only over text that a library wrote, and whatever a copy replaces is kept as well.
+
+Copies lie outside of the output folder, which people upload as a whole, in a folder of the user's own
+($XDG_CACHE_HOME/autocard, by default ~/.cache/autocard, mode 0700). Where that cannot be written they lie in
+`_autocard/` beside the card.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import stat
+from pathlib import Path
+
+from autocard import files, process_mark
+from autocard.errors import NotWrittenError
+from autocard.hub import library_text
+
+logger = logging.getLogger("autocard")
+
+_OLD_COPY = "card-before.md"
+"""What 0.1.0 called its copy, in `_autocard/`."""
+_COPY, _NOTE = "writing-{mark}.md", "writing-{mark}.json"
+
+
+class CardCopies:
+    """The copies of one card.
+
+    Args:
+        card: its path.
+    """
+
+    def __init__(self, card: Path) -> None:
+        self._card = card
+        self._library: list[str] = []
+
+    # -- while a library writes ---------------------------------------------------------------------------------
+
+    def begin(self, data: bytes, library: list[str]) -> None:
+        """Copy the card's *data*: a library writes over it next, and the process may be killed in that.
+
+        Args:
+            data: the card as it is.
+            library: hashes (`digest`) of what libraries wrote there before: they may write the same again.
+        """
+        folder = self._folder()
+        self._library = list(library)
+        self._write_note(folder)
+        files.write_bytes(folder / _COPY.format(mark=process_mark.own()), data)
+
+    def note_library(self, data: bytes) -> None:
+        """Remember that the library has written *data*."""
+        folder = self._folder()
+        if (folder / _NOTE.format(mark=process_mark.own())).exists():
+            self._library.append(digest(data))
+            self._write_note(folder)
+
+    def end(self) -> None:
+        """Remove the copy: the card is a person's or ours again."""
+        for folder in self._folders():
+            for name in (_COPY, _NOTE):
+                (folder / name.format(mark=process_mark.own())).unlink(missing_ok=True)
+
+    def _write_note(self, folder: Path) -> None:
+        note = {"card": str(self._card), "library_sha256": self._library}
+        files.write_text(folder / _NOTE.format(mark=process_mark.own()), json.dumps(note))
+
+    # -- after a process was killed -----------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Put back the card that a killed process left in a library's hands; keep what cannot be told apart."""
+        for copy in self._left_behind():
+            note = copy.with_suffix(".json")
+            self._settle(copy.read_bytes(), _library_of(note))
+            copy.unlink(missing_ok=True)
+            if note.name.startswith("writing-"):
+                note.unlink(missing_ok=True)
+
+    def _settle(self, copied: bytes, library: list[str]) -> None:
+        try:
+            standing = self._card.read_bytes()
+        except FileNotFoundError:
+            standing = b""
+        if standing == copied:
+            return
+        if digest(standing) in library or not standing.strip():
+            files.write_bytes(self._card, copied)
+            logger.warning(
+                "autocard: %s: put back as it stood before a library wrote over it and the process was killed",
+                self._card.name,
+            )
+        elif library_text.is_all_generated(standing, copied):
+            kept = self.keep(standing)
+            files.write_bytes(self._card, copied)
+            logger.warning(
+                "autocard: %s: put back as it stood before a process was killed while a library wrote the card. What "
+                "stood there since is kept in %s",
+                self._card.name,
+                kept,
+            )
+        else:
+            kept = self.keep(copied)
+            logger.warning(
+                "autocard: %s was changed after a process was killed while a library wrote it, so it was left as it "
+                "is. The card from before is kept in %s",
+                self._card.name,
+                kept,
+            )
+
+    def _left_behind(self) -> list[Path]:
+        """Return the copies of processes that do not run any more, the oldest first."""
+        found = [self._card.parent / files.PRIVATE / _OLD_COPY]
+        for folder in self._folders():
+            found += folder.glob(_COPY.format(mark="*"))
+        ended = [path for path in found if path.is_file() and not process_mark.may_run(_mark(path))]
+        return sorted(ended, key=lambda path: path.stat().st_mtime)
+
+    # -- for good -----------------------------------------------------------------------------------------------
+
+    def keep(self, data: bytes) -> Path:
+        """Keep *data*, a version of the card that gives way to another, and return where it lies."""
+        path = self._folder() / f"kept-{digest(data)[:12]}.md"
+        files.write_bytes(path, data)
+        return path
+
+    # -- places -------------------------------------------------------------------------------------------------
+
+    def _folder(self) -> Path:
+        """Return the folder to write into, made where it is missing."""
+        private, beside = self._folders()
+        with contextlib.suppress(OSError, NotWrittenError):
+            _make_private(private)
+            return private
+        beside.mkdir(parents=True, exist_ok=True)
+        return beside
+
+    def _folders(self) -> tuple[Path, Path]:
+        """Return the card's own folder in the user's cache, and the one beside the card."""
+        where = hashlib.sha256(os.fsencode(os.path.realpath(self._card))).hexdigest()[:16]
+        return _cache() / "cards" / where, self._card.parent / files.PRIVATE
+
+
+def digest(data: bytes) -> str:
+    """Return the sha256 of *data*, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification ignores a path that is not absolute.
+    root = Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()  # noqa: PTH117 - "" is no path
+    return root / "autocard"
+
+
+def _make_private(folder: Path) -> None:
+    """Make *folder* for this user alone.
+
+    Raises:
+        OSError: it cannot be made, or it is another user's.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for place in (folder.parents[1], folder.parent, folder):
+        status = place.lstat()
+        if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
+            msg = f"{place} is not a folder of this user"
+            raise OSError(msg)
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            place.chmod(0o700)
+    if not os.access(folder, os.W_OK):
+        msg = f"{folder} cannot be written"
+        raise OSError(msg)
+
+
+def _library_of(note: Path) -> list[str]:
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))["library_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [str(one) for one in found] if isinstance(found, list) else []
+
+
+def _mark(copy: Path) -> str:
+    return copy.stem.removeprefix("writing-")

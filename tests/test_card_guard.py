@@ -1,0 +1,436 @@
+"""A person's card stands again behind every library that writes cards, whatever happens in between.
+
+Libraries, processes, kills and the Hub are real; what is looked for are words that stand in no program.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import stat
+import time
+from pathlib import Path
+
+import pytest
+import training
+from last_word_hosts import HOSTS, quiet
+
+from autocard import AutoCardCallback, files, process_mark
+from autocard.errors import SettingsError
+from autocard.hub import library_text
+from autocard.hub.card_copies import CardCopies
+
+pytest_plugins = ["hub_fixtures"]
+
+OURS = "wall-clock"
+MINE = "---\nlicense: mit  # chosen by me\n---\n\n# My model\n\nZZfirst words of mine.\n\n## Uses\n\nNone yet.\n"
+BROKEN_LABELS = "factz:\n  learning_rate: [LR]\n"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path_factory):
+    """A cache of its own for each test, as another user has."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return cache
+
+
+def card(folder) -> str:
+    return (Path(folder) / "README.md").read_text()
+
+
+def kept(cache) -> str:
+    """Everything that was kept outside of the output folder."""
+    return "\n".join(path.read_text() for path in sorted(Path(cache).rglob("kept-*.md")))
+
+
+def write(folder, text=MINE):
+    Path(folder).mkdir(exist_ok=True, parents=True)
+    (Path(folder) / "README.md").write_text(text)
+
+
+def made(folder, name="Trainer", **settings):
+    with quiet():
+        return HOSTS[name].make(
+            Path(folder).parent / f"base-of-{Path(folder).name}",
+            Path(folder),
+            [AutoCardCallback(emissions=False)],
+            save_strategy="no",
+            max_steps=1,
+            **settings,
+        )
+
+
+def trained(folder, name="Trainer", **settings):
+    trainer = made(folder, name, **settings)
+    with quiet():
+        trainer.train()
+    return trainer
+
+
+def killed(trainer, *, before=lambda: None):
+    """Kill a copy of this process inside of the trainer's own card writer, when the card is written."""
+    child = os.fork()
+    if child == 0:
+
+        class Killed(type(trainer)):
+            def create_model_card(self, *args, **kwargs):
+                super().create_model_card(*args, **kwargs)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        trainer.__class__ = Killed
+        before()
+        with quiet():
+            trainer.create_model_card()
+        os._exit(3)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+# -- processes that are killed while a library writes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "TRL SFT", "TRL DPO"])
+def test_an_edit_after_a_kill_in_the_library_is_kept_and_the_card_before_it_is_too(name, tmp_path, own_cache, caplog):
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out, name)
+    killed(trainer)
+    assert "ZZfirst" not in card(out)
+    (out / "README.md").write_text(card(out) + "\nZZlater words of mine.\n")
+
+    with caplog.at_level(logging.WARNING, "autocard"):
+        trained(out, name)
+
+    assert "ZZlater words" in card(out)
+    assert "ZZfirst words" in kept(own_cache)
+    assert any(str(own_cache) in message for message in caplog.messages)
+    assert OURS in card(out)
+
+
+@pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "TRL SFT", "TRL DPO"])
+def test_a_card_that_nobody_edited_after_a_kill_in_the_library_comes_back(name, tmp_path, own_cache):
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out, name)
+    killed(trainer)
+    assert "ZZfirst" not in card(out)
+
+    trained(out, name)
+
+    assert card(out).count("ZZfirst words of mine.") == 1
+    assert "license: mit  # chosen by me" in card(out)
+    assert OURS in card(out)
+    assert not list(own_cache.rglob("writing-*"))
+
+
+def test_a_card_comes_back_when_the_same_process_is_asked_for_it_by_another_library_first(tmp_path):
+    """After the kill the next to write is a library again, before any training: the copy is not written over."""
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out)
+    killed(trainer)
+
+    with quiet():
+        trainer.create_model_card()
+
+    assert "ZZfirst words of mine." in card(out)
+
+
+def test_a_live_process_that_writes_the_same_card_keeps_its_copy(tmp_path, own_cache):
+    write(tmp_path)
+    CardCopies(tmp_path / "README.md").begin(MINE.encode(), [])
+
+    CardCopies(tmp_path / "README.md").settle()
+
+    assert len(list(own_cache.rglob("writing-*.md"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("standing", "stands"),
+    [
+        ("", MINE),
+        (MINE + "\nZZan edit.\n", MINE + "\nZZan edit.\n"),
+        (MINE.replace("None yet.", "ZZan edit."), MINE.replace("None yet.", "ZZan edit.")),
+    ],
+    ids=["cut to nothing", "with a paragraph more", "with a line changed"],
+)
+def test_a_copy_of_the_first_release_is_put_back_over_no_edit(standing, stands, tmp_path, own_cache):
+    write(tmp_path, standing)
+    (tmp_path / "_autocard").mkdir()
+    (tmp_path / "_autocard" / "card-before.md").write_text(MINE)
+
+    CardCopies(tmp_path / "README.md").settle()
+
+    assert card(tmp_path) == stands
+    assert MINE in card(tmp_path) + kept(own_cache)
+    assert not (tmp_path / "_autocard" / "card-before.md").exists()
+
+
+def test_a_person_may_write_what_looks_like_a_librarys_line_and_it_is_never_lost(tmp_path, own_cache):
+    write(tmp_path, "# mine\n\n- learning_rate: 0.3\n")
+    (tmp_path / "_autocard").mkdir()
+    (tmp_path / "_autocard" / "card-before.md").write_text(MINE)
+
+    CardCopies(tmp_path / "README.md").settle()
+
+    assert "learning_rate: 0.3" in card(tmp_path) + kept(own_cache)
+    assert "ZZfirst" in card(tmp_path) + kept(own_cache)
+
+
+@pytest.mark.parametrize("name", ["Trainer", "TRL SFT", "TRL DPO"])
+@pytest.mark.parametrize("edit", ["\nOne sentence of mine.\n", "\n- learning rate: too high\n", "\n| mine | row |\n"])
+def test_a_librarys_card_is_known_and_a_word_more_in_it_is_a_persons(name, edit, tmp_path):
+    trainer = made(tmp_path / "out", name)
+    with quiet():
+        type(trainer).create_model_card(trainer)
+    text = card(tmp_path / "out")
+
+    assert library_text.is_all_generated(text.encode(), b"")
+    assert not library_text.is_all_generated((text + edit).encode(), b"")
+
+
+# -- failures of ours behind a library --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def failing(request, monkeypatch):
+    """Make our own work behind the library fail, in one of the ways in which it can."""
+
+    def fail(out):
+        if request.param == "labels":
+            (out / "autocard.labels.yaml").write_text(BROKEN_LABELS)
+        elif request.param == "exception":
+            monkeypatch.setattr("autocard.card.update.fill", lambda *_, **__: 1 / 0)
+        else:
+            monkeypatch.setattr("autocard.hub.keeper.WRITE_S", 0.3)
+            monkeypatch.setattr("autocard.hub.keeper.LEAST_S", 0.3)
+            monkeypatch.setattr("autocard.card.update.fill", lambda *_, **__: time.sleep(5))
+
+    def heal(out):
+        (out / "autocard.labels.yaml").unlink(missing_ok=True)
+        monkeypatch.undo()
+
+    fail.heal = heal
+    return fail
+
+
+@pytest.mark.expects_failure
+@pytest.mark.parametrize("failing", ["labels", "exception", "deadline"], indirect=True)
+@pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "TRL SFT + PEFT", "sentence-transformers"])
+def test_a_failure_of_ours_behind_a_library_leaves_the_persons_card_on_disk_and_in_the_upload(
+    name, failing, hub, tmp_path
+):
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out, name, hub_model_id="me/out")
+    before = card(out)
+    failing(out)
+
+    with quiet():
+        trainer.create_model_card()
+        assert card(out) == before
+        trainer.model.save_pretrained(str(out))
+        assert card(out) == before
+        trainer.push_to_hub()
+
+    assert card(out) == before
+    assert hub.repo("me/out").text("README.md") == before
+
+
+@pytest.mark.expects_failure
+@pytest.mark.parametrize("failing", ["labels", "exception", "deadline"], indirect=True)
+def test_an_edit_after_a_failure_of_ours_stands_after_the_next_training(failing, tmp_path, own_cache):
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out)
+    failing(out)
+    with quiet():
+        trainer.create_model_card()
+    failing.heal(out)
+    (out / "README.md").write_text(card(out).replace("None yet.", "ZZa use that I found."))
+
+    os.environ["XDG_CACHE_HOME"] = str(own_cache)
+    trained(out)
+
+    assert "ZZa use that I found." in card(out)
+    assert OURS in card(out)
+
+
+@pytest.mark.expects_failure
+def test_an_edit_after_a_push_to_a_slow_hub_stands_after_the_next_training(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("autocard.hub.keeper.WRITE_S", 1.5)
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out, hub_model_id="me/out")
+    hub.slow(3.0, "resolve/main/README.md")
+    with quiet():
+        trainer.push_to_hub()
+    hub.heal()
+    assert "ZZfirst words" in card(out)
+    (out / "README.md").write_text(card(out).replace("None yet.", "ZZa use that I found."))
+
+    trained(out)
+
+    assert "ZZa use that I found." in card(out)
+
+
+@pytest.mark.expects_failure
+def test_while_training_runs_a_failure_of_ours_leaves_the_persons_card_too(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    write(out)
+    trainer = made(out, "TRL SFT")
+    monkeypatch.setattr("autocard.hub.keeper.Keeper._after", lambda *_: 1 / 0)
+
+    with quiet():
+        trainer.create_model_card()
+
+    assert card(out) == MINE
+
+
+# -- files of labels --------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_file_of_labels_beside_the_named_card_is_an_error_when_the_callback_is_made(tmp_path):
+    (tmp_path / "autocard.labels.yaml").write_text(BROKEN_LABELS)
+
+    with pytest.raises(SettingsError, match="factz"):
+        AutoCardCallback(card=str(tmp_path / "README.md"))
+
+
+@pytest.mark.expects_failure
+def test_a_broken_file_of_labels_in_the_output_folder_is_reported_before_training(tmp_path, caplog):
+    (tmp_path / "autocard.labels.yaml").write_text(BROKEN_LABELS)
+
+    with caplog.at_level(logging.WARNING, "autocard"):
+        training.trainer(tmp_path, callbacks=[AutoCardCallback(emissions=False)])
+
+    assert any("factz" in message and "left as it is" in message for message in caplog.messages)
+
+
+# -- cards that are refused -------------------------------------------------------------------------------------------
+
+REFUSED = {
+    "an unclosed fence": b"# Mine\n\nZZwords.\n\n```python\nprint(1)\n",
+    "an unclosed comment": b"# Mine\n\nZZwords.\n\n<!-- not closed\n",
+    "not UTF-8": "# Mine\n\nZZwörds.\n".encode("latin-1"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "TRL SFT", "sentence-transformers"])
+def test_a_card_that_is_refused_is_never_lost_behind_a_library(kind, name, hub, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "README.md").write_bytes(REFUSED[kind])
+    trainer = trained(out, name, hub_model_id="me/out")
+    acts = [
+        trainer.create_model_card,
+        trainer.save_model,
+        lambda: trainer.model.save_pretrained(str(out)),
+        trainer.evaluate,
+        trainer.push_to_hub,
+    ]
+
+    for act in acts:
+        with quiet():
+            try:
+                act()
+            except UnicodeDecodeError:  # the library's own: it reads the card before it writes it
+                assert kind == "not UTF-8"
+        assert (out / "README.md").read_bytes() == REFUSED[kind]
+
+    if "me/out" in hub.repositories and hub.repo("me/out").pushes:
+        uploaded = hub.repo("me/out").pushes[-1].files
+        assert uploaded["README.md"] == REFUSED[kind]
+        assert not [name for name in uploaded if "autocard.md" in name or name.startswith("_")]
+
+
+# -- places -----------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_a_persons_draft_is_left_in_the_output_folder(hub, tmp_path, own_cache):
+    out = tmp_path / "out"
+    write(out)
+    hub.create("me/out", {"README.md": "# Other\n\nZZthe Hub's words.\n"})
+    trainer = trained(out, hub_model_id="me/out")
+    with quiet():
+        trainer.push_to_hub()
+
+    assert [path.name for path in out.rglob("card-*")] == []
+    for folder in own_cache.rglob("*"):
+        if folder.is_dir():
+            assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
+
+
+def test_where_there_is_no_cache_the_copy_lies_beside_the_card_and_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/no-such-place")
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out)
+    killed(trainer)
+    assert len(list((out / "_autocard").glob("writing-*.md"))) == 1
+
+    trained(out)
+
+    assert "ZZfirst words" in card(out)
+    assert not list((out / "_autocard").glob("writing-*"))
+
+
+def test_a_record_kept_in_the_temporary_folder_is_for_its_owner_alone(
+    tmp_path, monkeypatch, caplog, no_hidden_failures
+):
+    """Links that another user put where 0.1.0 wrote are not followed."""
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(shared))
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    callback = AutoCardCallback(emissions=False)
+    trainer = training.trainer(tmp_path / "out", callbacks=[callback])
+    (tmp_path / "out" / "autocard.json").mkdir(parents=True)
+    session = next(iter(callback._sessions._all.values()))[1]
+    trap = shared / f"autocard-{session.book.run_id}"
+    trap.mkdir()
+    (trap / "autocard.json").symlink_to(precious)
+
+    with quiet(), caplog.at_level(logging.WARNING, "autocard"):
+        trainer.train()
+        trainer.evaluate()
+
+    assert precious.read_text() == "mine"
+    places = {Path(found) for found in re.findall(r"--record (\S+)", caplog.text)}
+    assert len(places) == 1
+    place = places.pop()
+    assert place.is_file()
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+    no_hidden_failures.clear()
+
+
+def test_temporary_files_lie_in_the_private_folder_and_stale_ones_are_removed_at_the_next_begin(tmp_path):
+    out = tmp_path / "out"
+    child = os.fork()
+    if child == 0:
+        os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        files.write_text(out / "README.md", "# New\n")
+        os._exit(3)
+    os.waitpid(child, 0)
+    left = [path for path in out.rglob("*") if path.is_file()]
+    assert [path.parent for path in left] == [out / "_autocard"]
+    old = out / "_autocard-abcdefgh.tmp"  # as 0.1.0 named them
+    old.write_text("")
+    os.utime(old, (0, 0))
+    live = out / "_autocard" / f"_autocard-{process_mark.own()}-x.tmp"
+    live.write_text("")
+
+    training.trainer(out, callbacks=[AutoCardCallback(emissions=False)], max_steps=1).train()
+
+    assert [path for path in out.rglob("*.tmp") if path.is_file()] == [live]
+
+
+def test_a_file_written_where_there_is_no_private_folder_leaves_none(tmp_path):
+    files.write_text(tmp_path / "README.md", "# New\n")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
