@@ -87,12 +87,13 @@ def test_a_persons_list_stays_as_tight_as_it_was():
 
         after = fill(card, FACTS, {}, remembered={}).text
 
-        (theirs,) = [part for part in shown(card).split("<ul>")[1:]]
+        (theirs,) = list(shown(card).split("<ul>")[1:])
         assert f"<ul>{theirs.partition('</ul>')[0]}</ul>" in shown(after)
 
 
 def test_a_training_fills_a_card_with_a_persons_list(tmp_path):
-    card = "---\nlicense: mit\n---\n# Small model\n\n## Environmental Impact\n\n- One GPU, some hours.\n\n## Ethics\n\nBe kind.\n"
+    head = "---\nlicense: mit\n---\n# Small model\n\n"
+    card = head + "## Environmental Impact\n\n- One GPU, some hours.\n\n## Ethics\n\nBe kind.\n"
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -87,7 +87,8 @@ CASES = {
     "stopped at the end, one of four nodes": Case(
         [fault(3, "end", "stop")], "srun", nodes=4, ranks=1, heard=[0, 1, 2], apart=True
     ),
-    # Without torchrun rank 0 holds the store, which is silent while the other reports. Rank 0 measures until it goes on.
+    # Without torchrun rank 0 holds the store, which is silent while the other reports.
+    # Rank 0 measures until it goes on.
     "stopped at the end, the rank that holds the store": Case(
         [fault(0, "end", "stop")], "srun", ranks=1, heard=[], apart=True, connects=True
     ),
