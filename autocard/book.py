@@ -41,6 +41,8 @@ class Opened:
     """Monotonic seconds of its last sign of life."""
     reached: int = 0
     """Global step that it has done."""
+    batch: dict[str, int | None] | None = None
+    """What its optimizer steps consume: leaves of `record.Batch`; None: not known."""
 
 
 class Book:
@@ -66,6 +68,7 @@ class Book:
         """Pseudonyms of the GPUs that this process measures, in the order of its leg's devices."""
         self._where: Any = None
         self._travels: dict[str, Any] | None = None
+        self._batches: dict[str, Any] = {}
         self._checkpoint: str | None = None
 
     def know_job(self, told: str | None) -> None:
@@ -129,6 +132,17 @@ class Book:
         """Put something more into the trainer's state."""
         if self._travels is not None:
             self._travels[key] = value
+
+    def know_batches(self, travelled: Any) -> None:
+        """Take from the checkpoint what the steps of the earlier legs consumed: id of the leg → leaves of `Batch`."""
+        if isinstance(travelled, Mapping):
+            self._batches |= {str(leg_id): batch for leg_id, batch in travelled.items() if isinstance(batch, Mapping)}
+
+    def consumes(self, batch: dict[str, int | None]) -> None:
+        """Note what the optimizer steps of the open leg consume; checkpoints take it along."""
+        self.open.batch = batch
+        self._batches[self.open.id] = batch
+        self.take_along("batches", self._batches)
 
     def so_far(self, step: int, measured: Mapping[str, Any] | None, *, saving: bool) -> None:
         """Renew what travels of the leg that goes on: what was *measured*, or the clock alone where it counts."""
@@ -260,7 +274,9 @@ class Book:
             for number, entry in enumerate(entries)
             for path, reason in entry.missing.items()
         }
-        legs = [entry.leg for entry in entries]
+        legs = [self._with_batch(entry.leg) for entry in entries]
+        for number, leg in enumerate(legs):
+            missing.update(_why_no_batch(leg, f"legs.{number}.batch"))
         earlier = None if self.past is None else self.past.reason
         reached = 0
         for leg in legs:
@@ -272,6 +288,18 @@ class Book:
         if earlier:
             missing["legs.earlier"] = earlier
         return legs, missing
+
+    def _with_batch(self, leg: Any) -> Any:
+        """Return *leg* with what its optimizer steps consumed, where that is known."""
+        from pydantic import ValidationError  # noqa: PLC0415 - loaded with the first leg
+
+        from autocard.record import Batch  # noqa: PLC0415
+
+        told = self._batches.get(leg.id)
+        try:
+            return leg if told is None else leg.model_copy(update={"batch": Batch.model_validate(told)})
+        except ValidationError:  # a checkpoint's, which somebody else may have written
+            return leg
 
     def _folders(self, folder: Path) -> Any:
         from autocard.energy.ledger import folders_of  # noqa: PLC0415
@@ -298,3 +326,11 @@ class Book:
             board_ids=self.boards,
             **team,
         )
+
+
+def _why_no_batch(leg: Any, path: str) -> dict[str, str]:
+    """Return path of what is not known of the batches of *leg*, which stand at *path* → reason."""
+    if leg.batch.step_samples is None:
+        return {path: "what its optimizer steps consumed was not recorded with it, or batches have no fixed size"}
+    reason = "the data loader does not tell how long an epoch is"
+    return {f"{path}.{leaf}": reason for leaf in ("epoch_samples", "epoch_steps") if getattr(leg.batch, leaf) is None}

@@ -34,6 +34,9 @@ Regime = Literal[
 ]
 """The six terms that the Hub's template lists beside its "Training regime"."""
 
+BatchUnit = Literal["samples", "completions", "packed sequences"]
+"""samples: rows of the training data; completions: generated from them; packed sequences: each holds several rows."""
+
 Scalar = str | int | float | bool | None
 Status = Literal["finished", "stopped", "interrupted"]
 
@@ -140,6 +143,17 @@ class Checkpoint(Frozen):
     """GPUs, CPUs and RAM together, since the leg began."""
 
 
+class Batch(Frozen):
+    """What the optimizer steps of one leg consumed, all processes together."""
+
+    step_samples: int | None = None
+    """Samples of a whole optimizer step."""
+    epoch_samples: int | None = None
+    """Samples of one epoch."""
+    epoch_steps: int | None = None
+    """Optimizer steps of one epoch; the last of them consumes what is left."""
+
+
 class Leg(Frozen):
     """From one start of training to its end or interruption."""
 
@@ -155,6 +169,8 @@ class Leg(Frozen):
     """Global step at the start."""
     step_end: int | None = None
     """Global step at the end."""
+    batch: Batch = Field(default_factory=Batch)
+    """What its optimizer steps consumed: a resumed training may go on with another batch size."""
     wall_clock_s: float | None = None
     """By a monotonic clock, from `on_train_begin` to `on_train_end`."""
     hosts: list[HostUse] = Field(default_factory=list)
@@ -291,7 +307,11 @@ class Training(Frozen):
     scheduler: str | None = None
     """Name and its settings, in words."""
     effective_batch_size: int | None = None
-    """Samples per optimizer step: per device × devices × accumulation."""
+    """Samples per optimizer step: per device × devices × accumulation; of a resumed training, the last leg's."""
+    batch_unit: BatchUnit = "samples"
+    """What batch size and `time.samples_per_s` count."""
+    batch_detail: str = ""
+    """How the completions of an optimizer step were generated, in words; empty: they were not."""
     seed: int | None = None
     """`TrainingArguments.seed`."""
     gradient_checkpointing: bool | None = None
@@ -528,9 +548,9 @@ class Time(Frozen):
     eval_s: float | None = None
     """Evaluation inside the training window."""
     samples_per_s: float | None = None
-    """Training samples per second of the last leg, as the trainer sums it up."""
+    """Training samples (`training.batch_unit`) per second of the last leg, evaluations and saving included."""
     steps_per_s: float | None = None
-    """Optimizer steps per second of the last leg, as the trainer sums it up."""
+    """Optimizer steps per second of the last leg, evaluations and saving included."""
     tokens: int | None = None
     """Input tokens seen, where the trainer counted them."""
     flops: float | None = None

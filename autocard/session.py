@@ -390,6 +390,12 @@ class Session:
         for module, key in AT_BEGIN.items():
             self.parts.pop(key, None)
             self._part(key, partial(self._capture, module, seen), budget, self._keeper(key))
+        self._part("_batch", lambda _: self._know_batch(seen), budget)
+
+    def _know_batch(self, seen: Seen) -> None:
+        """Note what the optimizer steps of this leg consume; batches of no fixed size are a gap of `training`."""
+        with contextlib.suppress(UnavailableError):
+            self.book.consumes(_module("steps").plan(seen).leaves())
 
     def _keeper(self, key: str) -> Callable[[Any], None]:
         def keep(part: Any) -> None:
@@ -418,6 +424,7 @@ class Session:
             self.running, self._since_s, self.reasons = True, time.time(), kept
         callbacks = getattr(state, "stateful_callbacks", None)
         self._told = self._part("_told", lambda _: book.travelled(state, "earlier"), budget)
+        self._part("_batches", lambda _: book.know_batches(book.travelled(state, "batches")), budget)
         if isinstance(callbacks, dict):
             self._part("_travel", lambda _: book.pack(callbacks), budget)
 
@@ -539,11 +546,7 @@ class Session:
 
         legs, self.reasons["legs"] = self.book.legs()
         first, last = legs[0], legs[-1]
-        epochs = seen.state.epoch
-        data = self.parts.get("data")
-        if data is not None and data.train and data.train[0].rows is None:
-            epochs = None  # the trainer makes one up: the part of the planned steps that is done
-            self.reasons["run"] = {"run.epochs": "the data set has no length, so there are no epochs to count"}
+        epochs = self._epochs(seen, legs)
         run = Run(
             id=self.book.run_id,
             started_at=first.started_at,
@@ -571,6 +574,26 @@ class Session:
                 times=self.parts.get("times", {}),
             )
         )
+
+    def _epochs(self, seen: Seen, legs: list[Leg]) -> float | None:
+        """Return the epochs done; None, with the reason, where the Trainer's count is not what the weights have seen.
+
+        The Trainer divides all steps by those of an epoch with the present batch size.
+        """
+        from autocard import batches  # noqa: PLC0415 - with pydantic
+
+        data = self.parts.get("data")
+        if data is not None and data.train and data.train[0].rows is None:
+            reason = "the data set has no length, so there are no epochs to count"
+        elif _module("steps").resumed_with_other_batches(seen) or batches.differ(legs):
+            counted = batches.epochs(legs)
+            if counted is not None:
+                return counted
+            reason = "training was resumed with another batch size, and what the steps before consumed is not known"
+        else:
+            return None if seen.state.epoch is None else float(seen.state.epoch)
+        self.reasons["run"] = {"run.epochs": reason}
+        return None
 
     def _before(self) -> dict[str, Any]:
         """Return the leaves of `Run` that tell of weights which were trained before."""

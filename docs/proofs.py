@@ -25,6 +25,8 @@ def _proof(source: str, *tests: str) -> Proof:
         "code": "test_capture_code",
         "variables": "test_cluster_variables",
         "counts": "test_capture_counts",
+        "online": "test_counts_trl",
+        "samples": "test_counts_samples",
         "data": "test_capture_data",
         "evaluation": "test_capture_evaluation",
         "first": "test_first_card",
@@ -68,6 +70,9 @@ PROOFS: dict[str, Proof] = {
     "legs[].hosts[].devices[]": _proof("NVML", "meter:gpu_energy_is_that_of_the_counters_and_codecarbon_agrees"),
     "legs[].hosts[].cpu_share": _proof(
         "affinity and control groups", "parts:the_share_is_that_of_the_cpus_that_the_process_may_use"
+    ),
+    "legs[].batch": _proof(
+        "the data loader; travels in checkpoints", "samples:a_resumed_training_is_counted_by_the_batches_it_consumed"
     ),
     "legs[].place": _proof("settings, variables, the cloud's marks", "job:each_leg_has_the_intensity_of_its_place"),
     "legs[].intensity_g_per_kwh": _proof(
@@ -135,10 +140,17 @@ PROOFS: dict[str, Proof] = {
     "training.optimizer": _proof("the optimizer's class and groups", "training:the_optimizer_is_told_as_it_is"),
     "training.scheduler": _proof("the schedule", "training:the_schedule_is_told_with_its_warm_up"),
     "training.effective_batch_size": _proof(
-        "arguments, TrainerState.train_batch_size",
+        "the data loader, arguments; TrainerState.train_batch_size where it was found automatically",
+        "samples:samples_per_second_are_those_that_a_hook_counts",
         "training:the_effective_batch_is_what_one_step_consumes",
         "training:samples_are_counted_where_steps_are_short",
         "training:the_batch_that_was_found_automatically_is_told",
+    ),
+    "training.batch_unit": _proof(
+        "class and fields of the arguments", "online:completions_are_counted_as_completions_and_prompts_as_prompts"
+    ),
+    "training.batch_detail": _proof(
+        "TRL's arguments", "online:completions_are_counted_as_completions_and_prompts_as_prompts"
     ),
     "training.seed": _proof("TrainingArguments.seed", "training:values_are_plain_and_the_ones_given"),
     "training.gradient_checkpointing": _proof(
@@ -275,7 +287,11 @@ PROOFS: dict[str, Proof] = {
     ),
     "time": _proof("the legs", _SUMS),
     "time.eval_s": _proof("the log", "evaluation:evaluation_time_is_what_evaluating_took"),
-    "time.samples_per_s": _proof("the log's summary", "evaluation:speeds_are_right_whichever_way_the_trainer_divides"),
+    "time.samples_per_s": _proof(
+        "the data loader's batches; the log's summary",
+        "samples:samples_per_second_are_those_that_a_hook_counts",
+        "samples:a_resumed_training_is_counted_by_the_batches_it_consumed",
+    ),
     "time.steps_per_s": _proof(
         "the log's summary", "evaluation:speeds_of_a_run_that_stopped_early_count_the_steps_that_were_done"
     ),

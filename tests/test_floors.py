@@ -19,7 +19,7 @@ from autocard import record
 PACKAGE = Path(autocard.__file__).parent
 
 FLOORS = {
-    1: ["_version", "errors", "guard", "process_mark", "files", "settings", "units", "record"],
+    1: ["_version", "errors", "guard", "process_mark", "files", "settings", "units", "record", "batches"],
     2: ["energy", "card", "schema"],
     3: ["capture", "job", "draft", "hub", "reconcile", "book", "meeting", "crew", "session", "doctor", "cli"],
     4: ["callback", "__init__", "__main__"],
@@ -133,6 +133,7 @@ COUNTS = {
         "earlier_steps",
         "epochs",
         "effective_batch_size",
+        *("step_samples", "epoch_samples", "epoch_steps"),
     ),
     *("parameters_total", "parameters_trainable", "tokens", "flops", "rows", "vocabulary_count", "max_length"),
     *("longest_input", "count", "nodes", "gpus_allocated", "cpu_count", "cpu_count_node", "world_size"),

@@ -146,7 +146,9 @@ def run_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     yield "run.max_steps", run["max_steps"], run["max_steps"] == state.max_steps
     done = state.global_step >= state.max_steps
     yield "run.status", run["status"], (run["status"] == "finished") is done and run["status"] != "interrupted"
-    if run["epochs"] is not None and state.epoch is not None:
+    # After a resume with another batch size the Trainer divides all steps by those of an epoch of now.
+    sizes = {json.dumps(leg["batch"]) for leg in known["legs"]}
+    if run["epochs"] is not None and state.epoch is not None and len(sizes) < 2:
         yield "run.epochs", run["epochs"], bool(near(run["epochs"], state.epoch, share=1e-3))
 
 
@@ -260,7 +262,10 @@ def training_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "training.seed", said["seed"], said["seed"] == args.seed
     batch = getattr(true.trainer, "_train_batch_size", None) or args.train_batch_size
     parallel = getattr(args, "parallelism_config", None)
-    if said["effective_batch_size"] is not None and parallel is None:
+    own_loader = not type(true.trainer).get_train_dataloader.__module__.startswith(
+        ("transformers.", "trl.", "sentence")
+    )
+    if said["effective_batch_size"] is not None and parallel is None and not own_loader:
         step = batch * args.gradient_accumulation_steps * args.world_size
         rows = length_of(true.trainer.train_dataset)
         if rows is not None and args.dataloader_drop_last:
@@ -458,7 +463,12 @@ OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
     "rows": (
         "training_data",
         r"\A[^;\n]*?, ([\d,]+) rows",
-        lambda said, true: UNSURE if (rows := length_of(true.trainer.train_dataset)) is None else number(said) == rows,
+        lambda said, true: (
+            UNSURE
+            if (rows := length_of(true.trainer.train_dataset)) is None
+            or hasattr(true.trainer.train_dataset, "datasets")
+            else number(said) == rows
+        ),
     ),
     "time": ("speeds_sizes_times", r"(?m)Wall-clock time: (.*)$", _seconds),
     "hours used": ("hours_used", r"\A((?:[\d.,]+ (?:ms|min|[shd]) ?)+)wall-clock", _seconds),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocard.capture import Seen, flops, steps, training
+from autocard.capture import Seen, flops, steps
 from autocard.capture.log import is_summary, number, prefix_of, summary_of
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -68,7 +68,7 @@ def _speeds(seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int, missi
     """Return samples and optimizer steps per second of the leg, evaluations and saving included.
 
     Steps are those done, not those planned: older trainers divide the whole plan by the time of a leg that was resumed
-    or stopped early. Their samples are put right by the same factor.
+    or stopped early.
     """
     entry = summary_of(log)
     runtime_s = None if entry is None else number(entry.get("train_runtime"))
@@ -77,31 +77,25 @@ def _speeds(seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int, missi
         msg = "the trainer logged no summary: the leg did not come to its end"
         missing["time.samples_per_s"] = msg
         raise UnavailableError(msg)
-    steps_per_s = done / runtime_s
+    speeds = {"steps_per_s": done / runtime_s}
+    with guard("time.samples_per_s", missing):
+        if seen.train_dataloader is None:
+            speeds["samples_per_s"] = _trainer_samples_per_s(seen, entry, done, runtime_s)
+        else:
+            speeds["samples_per_s"] = steps.samples_of_leg(seen, step_begin) / runtime_s
+    return speeds
+
+
+def _trainer_samples_per_s(seen: Seen, entry: Mapping[str, Any], done: int, runtime_s: float) -> float:
+    """Return the Trainer's own figure, put right where it divided the whole plan by the time of a part of it."""
     samples_per_s, told = number(entry.get("train_samples_per_second")), number(entry.get("train_steps_per_second"))
     if not samples_per_s or samples_per_s < 0:
-        missing["time.samples_per_s"] = "the trainer did not count its samples"
-        return {"steps_per_s": steps_per_s}
-    counted = _samples(seen, step_begin)
-    if counted is not None:
-        return {"steps_per_s": steps_per_s, "samples_per_s": counted / runtime_s}
+        msg = "the trainer did not count its samples"
+        raise UnavailableError(msg)
     planned = int(seen.state.max_steps) / runtime_s
     if told and done != int(seen.state.max_steps) and math.isclose(told, planned, rel_tol=0.01, abs_tol=0.001):
-        samples_per_s *= steps_per_s / planned
-    return {"steps_per_s": steps_per_s, "samples_per_s": samples_per_s}
-
-
-def _samples(seen: Seen, step_begin: int) -> int | None:
-    """Return the samples of the leg where the trainer takes each step for a whole one (max_steps), and epochs tell."""
-    if int(getattr(seen.args, "max_steps", 0) or 0) <= 0:
-        return None
-    try:
-        whole, epoch = training.plan(seen)
-    except UnavailableError:
-        return None
-    if epoch is None:
-        return None
-    return steps.done_by(int(seen.state.global_step), epoch, whole) - steps.done_by(step_begin, epoch, whole)
+        return samples_per_s * done / runtime_s / planned
+    return samples_per_s
 
 
 def _tokens_per_s(log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int | None) -> float:

@@ -11,13 +11,14 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+from autocard import units
 from autocard.capture import Seen, execution, steps
 from autocard.capture.heads import head_of
 from autocard.capture.overruled import inside, overruled, own_schedule
 from autocard.capture.unwrap import config_of, without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
-from autocard.record import Scalar, Training
+from autocard.record import BatchUnit, Scalar, Training
 
 _ALLOWED = """
 per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps auto_find_batch_size
@@ -31,7 +32,8 @@ remove_unused_columns ddp_backend fsdp
 max_length max_prompt_length max_completion_length max_seq_length packing packing_strategy padding_free
 completion_only_loss assistant_only_loss loss_type beta label_smoothing precompute_ref_log_probs
 sync_ref_model ref_model_mixup_alpha num_generations temperature top_p top_k epsilon epsilon_high
-num_iterations scale_rewards use_vllm desirable_weight undesirable_weight center_rewards_coefficient
+num_iterations steps_per_generation generation_batch_size
+scale_rewards use_vllm desirable_weight undesirable_weight center_rewards_coefficient
 disable_dropout
 batch_sampler multi_dataset_batch_sampler
 predict_with_generate generation_max_length generation_num_beams
@@ -84,6 +86,8 @@ def capture(seen: Seen, missing: dict[str, str]) -> Training:
         facts["scheduler"] = _scheduler(seen)
     with guard("training.effective_batch_size", missing):
         facts["effective_batch_size"] = effective_batch_size(seen)
+    facts["batch_unit"] = batch_unit(seen)
+    facts["batch_detail"] = generation(seen, facts.get("effective_batch_size"))
     with guard("training.seed", missing):
         facts["seed"] = int(seen.args.seed)
     with guard("training.objective", missing):
@@ -100,50 +104,32 @@ def effective_batch_size(seen: Seen) -> int:
     Raises:
         UnavailableError: batches are not of one size.
     """
-    whole, epoch = plan(seen)
-    return whole if epoch is None else min(whole, epoch[0])
+    return steps.plan(seen).effective_batch_size
 
 
-def plan(seen: Seen) -> tuple[int, tuple[int, int] | None]:
-    """Return the samples of a whole optimizer step, and (samples, optimizer steps) of an epoch, or None for these.
+def batch_unit(seen: Seen) -> BatchUnit:
+    """Return what the batch size counts."""
+    if steps.is_online(seen.args):
+        return "completions"
+    return "packed sequences" if getattr(seen.args, "packing", None) is True else "samples"
 
-    Raises:
-        UnavailableError: batches are not of one size.
+
+def generation(seen: Seen, completions: int | None) -> str:
+    """Return how the *completions* of an optimizer step were generated, in words; empty: they were not.
+
+    TRL generates a batch of completions for several steps at once, and may use each of them several times.
     """
-    batch = _train_batch_size(seen)
-    if batch is None:
-        msg = "the batches have no fixed size"
-        raise UnavailableError(msg)
-    processes = max(int(seen.args.world_size) // _processes_with_the_same_data(seen), 1)
-    epoch = steps.epoch_of(seen, batch, processes)
-    return batch * processes * int(seen.args.gradient_accumulation_steps), epoch
-
-
-def _train_batch_size(seen: Seen) -> int | None:
-    """Return the samples that one process takes at once: found by `auto_find_batch_size`, else as asked for."""
-    found = getattr(seen.state, "train_batch_size", None) or getattr(seen.args, "train_batch_size", None)
-    return int(found) if found else None
-
-
-def _processes_with_the_same_data(seen: Seen) -> int:
-    """Return how many processes work on the same samples (tensor, context, sequence parallelism).
-
-    As accelerate's configuration says, or where there is none, as the model was loaded: the Trainer tells accelerate of
-    the model's tensor parallelism, and of no other (transformers, trainer.py).
-
-    Raises:
-        UnavailableError: the model is split into pipeline stages.
-    """
-    parallel = getattr(seen.args, "parallelism_config", None)
-    if int(getattr(getattr(config_of(seen.model), "distributed_config", None), "pp_size", None) or 1) > 1:
-        msg = "the model is split into pipeline stages, and the Trainer does not say which samples a step takes"
-        raise UnavailableError(msg)
-    if parallel is None:
-        return int(getattr(without_wrappers(seen.model), "tp_size", None) or 1)
-    product = 1
-    for name in ("tp_size", "cp_size", "sp_size"):
-        product *= int(getattr(parallel, name, 1) or 1)
-    return product
+    args = seen.args
+    per_prompt, at_once = getattr(args, "num_generations", None), getattr(args, "generation_batch_size", None)
+    if not steps.is_online(args) or not isinstance(at_once, int) or not per_prompt or not completions:
+        return ""
+    whole_batches = completions % at_once == 0
+    generated = completions if whole_batches else at_once
+    words = f"{units.plural(generated // per_prompt, 'prompt')} × {units.plural(per_prompt, 'generation')}"
+    if not whole_batches:
+        words = f"from generation batches of {units.count(at_once)}: {words}"
+    uses = int(getattr(args, "num_iterations", 1) or 1)
+    return f"{words}, each used in {units.plural(uses, 'iteration')}" if uses > 1 else words
 
 
 def _plain(value: Any) -> Scalar:
@@ -166,8 +152,7 @@ def _hyperparameters(seen: Seen) -> tuple[dict[str, Scalar], list[str]]:
     for name in ALLOWED:
         value = _plain(getattr(seen.args, name, None))
         if name == "per_device_train_batch_size":
-            batch, devices = _train_batch_size(seen), max(int(getattr(seen.args, "n_gpu", 1) or 1), 1)
-            value = batch // devices if batch else value
+            value = steps.device_batch_size(seen)
         if value is None or value == "" or _has_no_effect(name, seen.args) or overruled(name, seen):
             continue
         values[name] = value

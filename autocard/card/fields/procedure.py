@@ -6,6 +6,7 @@ import html
 
 from autocard import units
 from autocard.card.fact import Fact, code, escape
+from autocard.card.fields.batch import effective_batch_size
 from autocard.card.fields.machines import peaks
 from autocard.card.fields.words import bullets, count_of, data_sentence, holes, listed, quantization, since
 from autocard.record import Dataset, Preprocessing, RunRecord, Scalar, Training
@@ -105,12 +106,10 @@ def _regime(record: RunRecord) -> Fact | None:
 def _hyperparameters(record: RunRecord) -> Fact | None:
     """Return what shapes the result in plain words, the settings that differ from the library's, the others folded."""
     training, run = record.training, record.run
-    batch, seed = training.effective_batch_size, training.seed
+    seed = training.seed
     entries = {
         "Length": _length(record),
-        "Effective batch size": f"{units.plural(batch, 'sample')} for each optimizer step"
-        if batch is not None
-        else None,
+        "Effective batch size": effective_batch_size(record),
         "Optimizer": escape(training.optimizer) if training.optimizer else None,
         "Learning-rate schedule": escape(training.scheduler) if training.scheduler else None,
         "Seed": str(seed) if seed is not None else None,
@@ -178,7 +177,7 @@ def _speeds(record: RunRecord) -> Fact | None:
     speeds = [
         f"{units.number(value)} {unit}"
         for value, unit in (
-            (time.samples_per_s, "samples/s"),
+            (time.samples_per_s, f"{escape(record.training.batch_unit)}/s"),
             (time.tokens_per_s, "tokens/s"),
             (time.steps_per_s, "optimizer steps/s"),
         )

@@ -1,0 +1,107 @@
+"""What TRL's trainers consume: completions and prompts, packed sequences, tokens; hooks count the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import datasets
+import models
+import pytest
+
+from autocard import AutoCardCallback
+from autocard.record import load
+
+trl = pytest.importorskip("trl")
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+
+
+def train(folder, made, config, rows, *, count=None, **arguments):
+    """Train with TRL's class *made*; return (host, record, card)."""
+    plain = {
+        "output_dir": str(folder),
+        "use_cpu": True,
+        "report_to": "none",
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "bf16": False,
+    }
+    tokenizer = models.tokenizer()
+    tokenizer.eos_token = "[SEP]"
+    host = made(
+        model=models.llama(),
+        args=config(**{**plain, **arguments}),
+        train_dataset=rows,
+        processing_class=tokenizer,
+        callbacks=[AutoCardCallback(emissions=False)],
+        **count or {},
+    )
+    return host
+
+
+def told(folder):
+    return load(folder), (Path(folder) / "README.md").read_text()
+
+
+PROMPTS = datasets.Dataset.from_dict({"prompt": ["the cat", "a dog ran", "off the mat", "on a mat", "the dog"] * 3})
+
+
+def reward(completions, **_):
+    return [float(len(one)) for one in completions]
+
+
+ONLINE = {
+    "one generation batch a step": (
+        {"gradient_accumulation_steps": 2},
+        "8 completions (2 prompts × 4 generations) for each optimizer step",
+    ),
+    "two steps from one generation batch": (
+        {"gradient_accumulation_steps": 1, "steps_per_generation": 2},
+        "4 completions (from generation batches of 8: 2 prompts × 4 generations) for each optimizer step",
+    ),
+    "two generation batches a step": (
+        {"gradient_accumulation_steps": 2, "steps_per_generation": 1},
+        "8 completions (2 prompts × 4 generations) for each optimizer step",
+    ),
+    "each completion twice": (
+        {"gradient_accumulation_steps": 2, "num_iterations": 2},
+        "8 completions (2 prompts × 4 generations, each used in 2 iterations) for each optimizer step",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["GRPO", "RLOO"])
+@pytest.mark.parametrize("way", ONLINE)
+def test_completions_are_counted_as_completions_and_prompts_as_prompts(tmp_path, kind, way):
+    arguments, words = ONLINE[way]
+    made = getattr(trl, f"{kind}Trainer")
+    counted = []
+
+    class Counting(made):
+        def compute_loss(self, model, inputs, *args, **kwargs):
+            counted.append(len(inputs["completion_ids"]))
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+    host = train(
+        tmp_path,
+        Counting,
+        getattr(trl, f"{kind}Config"),
+        PROMPTS,
+        count={"reward_funcs": reward},
+        per_device_train_batch_size=4,
+        num_generations=4,
+        max_completion_length=4,
+        beta=0.0,
+        num_train_epochs=1,
+        **arguments,
+    )
+    host.train()
+
+    record, card = told(tmp_path)
+    runtime_s = host.state.log_history[-1]["train_runtime"]
+    assert f"- Effective batch size: {words}\n" in card
+    assert record.training.batch_unit == "completions"
+    assert record.time.samples_per_s * runtime_s == pytest.approx(sum(counted))
+    assert " completions/s" in card
+    assert "samples/s" not in card
