@@ -29,7 +29,7 @@ def train(folder, made, config, rows, *, count=None, **arguments):
     }
     tokenizer = models.tokenizer()
     tokenizer.eos_token = "[SEP]"
-    host = made(
+    return made(
         model=models.llama(),
         args=config(**{**plain, **arguments}),
         train_dataset=rows,
@@ -37,7 +37,6 @@ def train(folder, made, config, rows, *, count=None, **arguments):
         callbacks=[AutoCardCallback(emissions=False)],
         **count or {},
     )
-    return host
 
 
 def told(folder):
