@@ -28,7 +28,7 @@ def train(folder, made, config, rows, *, count=None, **arguments):
         "bf16": False,
     }
     tokenizer = models.tokenizer()
-    tokenizer.eos_token = "[SEP]"
+    tokenizer.add_special_tokens({"eos_token": "[SEP]"})
     return made(
         model=models.llama(),
         args=config(**{**plain, **arguments}),
