@@ -47,6 +47,10 @@ class Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.before:
             self.close_connection = True
             return
+        if fault is not None and fault.instead is not None:
+            self.close_connection = True
+            fault.instead(self)
+            return
         try:
             if fault is not None and fault.status is not None:
                 raise _from_fault(fault)

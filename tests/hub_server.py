@@ -54,6 +54,8 @@ class Fault:
     seconds: float = 0.0
     before: bool = False
     midway: bool = False
+    instead: Callable[[Any], None] | None = None
+    """Writes the whole answer, given the handler of the connection."""
 
 
 @dataclass
@@ -142,6 +144,10 @@ class Hub:
     def drop(self, at: str = "", *, before: bool = False, times: int | None = None) -> None:
         """From now on break the connection off in the middle of the answer, or *before* anything was done."""
         self.faults.append(Fault(at, times, before=before, midway=not before))
+
+    def pretend(self, instead: Callable[[Any], None], at: str = "", *, times: int | None = None) -> None:
+        """From now on something else answers in the Hub's place: *instead* writes the answer, given the handler."""
+        self.faults.append(Fault(at, times, instead=instead))
 
     def heal(self) -> None:
         """All is well again."""

@@ -199,7 +199,7 @@ def test_a_hub_that_cannot_be_read_is_told_and_costs_nothing_else(hub, tmp_path,
 def test_a_hub_that_is_slow_to_show_its_card_holds_a_push_up_for_a_bounded_time(hub, tmp_path, caplog, monkeypatch):
     import time
 
-    monkeypatch.setattr("autocard.hub.remote.READ_S", 0.3)
+    monkeypatch.setattr("autocard.hub.answers.TOTAL_S", 0.3)
     trainer = trained(tmp_path)
     hub.slow(20, "resolve/main/README.md")
 
@@ -326,20 +326,38 @@ def test_a_card_on_the_hub_that_cannot_be_filled_stays_as_it_is(hub, tmp_path, c
     assert any("left alone" in message for message in caplog.messages)
 
 
-def test_without_a_common_past_the_hubs_card_stands_and_the_disks_is_kept_and_named(hub, tmp_path, caplog):
+def test_at_a_first_push_a_persons_card_on_disk_is_uploaded_and_the_hubs_is_kept_and_named(hub, tmp_path, caplog):
     hub.create(REPO, {"README.md": PERSONS})
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "README.md").write_text("# On disk\n\nOther words of a person.\n")
+    (tmp_path / "out" / "README.md").write_text("---\nlanguage: en\n---\n\n# On disk\n\nOther words of a person.\n")
     trainer = trained(tmp_path)
 
     with quiet(), caplog.at_level(logging.WARNING, "autocard"):
         trainer.push_to_hub()
 
     text = hub.repo(REPO).text()
-    assert "For the weather" in text
+    assert text == card(tmp_path)
+    assert "Other words of a person." in text
     assert text.count("\n# ") == 1
-    assert "Other words of a person." in kept(caplog)
-    assert any("apart, and nothing tells what from" in message for message in caplog.messages)
+    assert "license: mit  # asked our lawyer" in text
+    assert yaml.safe_load(text.split("---\n")[1])["language"] == "en"
+    assert kept(caplog) == PERSONS
+    assert not any("Hub's text" in message for message in caplog.messages)
+
+
+def test_a_stub_on_the_hub_gives_its_licence_and_replaces_no_word_of_a_person(hub, tmp_path, caplog):
+    hub.create(REPO, {"README.md": "---\nlicense: mit\n---\n"})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "README.md").write_text("# On disk\n\nWords of a person.\n")
+    trainer = trained(tmp_path)
+
+    with quiet(), caplog.at_level(logging.WARNING, "autocard"):
+        trainer.push_to_hub()
+
+    text = hub.repo(REPO).text()
+    assert "Words of a person." in text
+    assert yaml.safe_load(text.split("---\n")[1])["license"] == "mit"
+    assert not any("on the Hub" in message for message in caplog.messages)
 
 
 def test_what_is_on_disk_beside_all_of_the_hubs_card_is_uploaded(hub, tmp_path):

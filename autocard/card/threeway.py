@@ -50,6 +50,20 @@ def merge(base: str | None, first: str, second: str) -> Merged:
     return Merged(head + front.text + fence + body.text, front.conflicts + body.conflicts)
 
 
+def with_keys_of(first: str, second: str) -> str:
+    """Return *first* with those keys of *second*'s front matter that it does not have.
+
+    Args:
+        first: a card, whose body and own keys stay as they are.
+        second: another card, of which no common past is known.
+    """
+    head, front, body, fence = _parts(first)
+    merged = _merge_front("", front, _parts(second)[1])
+    if merged.text == front or not merged.text:
+        return first
+    return (head or "---\n") + merged.text + (fence or "---\n\n") + body
+
+
 def _common(first: str, second: str) -> str:
     """Return the lines that both have, in order: without a common past, nobody is known to have taken a line out."""
     lines = first.splitlines(keepends=True)

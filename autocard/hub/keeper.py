@@ -387,6 +387,8 @@ class Keeper:
             self._touched = True
             if not self._put(card, record, Standing(merged.text, merged.ours, merged.ours if merged.whole else None)):
                 files.write_text(card, merged.text)  # the Hub's card cannot be filled: it stands as it is
+            if merged.warning is not None:
+                logger.warning("autocard: %s", merged.warning)
         past.add(card)
 
     def _repository(self, pushing: Mapping[str, Any]) -> Any:

@@ -6,21 +6,21 @@ matters is what is there at this moment. Works with huggingface_hub 0.34 (reques
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 from autocard import record as records
 from autocard.errors import AutocardError, RecordError, SettingsError, UnavailableError
+from autocard.hub import answers
 from autocard.record import RECORD_NAME, RunRecord
 
+T = TypeVar("T")
+
 CARD = "README.md"
-READ_S = 5.0
-"""Seconds for one answer of the Hub."""
-_NOT_FOUND = 404
-_OK = 200
 
 
 class HubError(AutocardError):
@@ -47,25 +47,54 @@ class Repository:
         Raises:
             UnavailableError: the Hub did not answer, or not with the file.
         """
-        from huggingface_hub import get_session, hf_hub_url  # noqa: PLC0415
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # noqa: PLC0415 - documented
+        from huggingface_hub import hf_hub_url  # noqa: PLC0415
 
-        headers = {**build_hf_headers(token=self.token), "Cache-Control": "no-cache"}
+        return self._text(path, hf_hub_url(self.name, path, revision=self.revision))
+
+    def head(self) -> str | None:
+        """Return the commit that the branch is at; None: the Hub says that there is no such repository or branch.
+
+        Raises:
+            UnavailableError: the Hub did not answer, or not as the Hub does.
+            SettingsError: *name* cannot be the id of a repository.
+        """
+        from huggingface_hub import constants  # noqa: PLC0415
+        from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
+        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # noqa: PLC0415 - documented
+
         try:
-            answer = get_session().get(
-                hf_hub_url(self.name, path, revision=self.revision), headers=headers, timeout=READ_S
-            )
-            if answer.status_code == _NOT_FOUND:
-                return None
-            if answer.status_code == _OK:
-                return bytes(answer.content).decode("utf-8")
-            why = f"status {answer.status_code}"
-        except UnicodeDecodeError:
-            why = "it is not UTF-8 text"
+            validate_repo_id(self.name)
+        except HFValidationError as exc:
+            msg = f"{self.name!r} is no id of a repository on the Hub, such as me/my-model. Nothing was uploaded."
+            raise SettingsError(msg) from exc
+        revision = quote(self.revision or "main", safe="")
+        # `expand`: the commit alone. The list of a large repository's files would not keep within the limits.
+        url = f"{constants.ENDPOINT}/api/models/{self.name}/revision/{revision}?expand=sha"
+        found = self._asked("the newest commit", lambda: answers.read_json(url, self._headers()))
+        return None if found is None else str(found.get("sha"))
+
+    def _text(self, path: str, url: str) -> str | None:
+        data = self._asked(path, lambda: answers.read_file(url, self._headers()))
+        try:
+            return None if data is None else data.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            msg = f"{path} of {self.name} could not be read from the Hub (it is not UTF-8 text)"
+            raise UnavailableError(msg) from exc
+
+    def _asked(self, what: str, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except answers.NotTheHubError as exc:
+            why = str(exc)
         except _network_errors() as exc:
             why = type(exc).__name__
-        msg = f"{path} of {self.name} could not be read from the Hub ({why})"
+        msg = f"{what} of {self.name} could not be read from the Hub ({why})"
         raise UnavailableError(msg)
+
+    def _headers(self) -> dict[str, str]:
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # noqa: PLC0415 - documented
+
+        return {**build_hf_headers(token=self.token), "Cache-Control": "no-cache"}
 
     def slots(self) -> dict[str, str]:
         """Return what the record on the Hub says that autocard wrote into the card there; nothing without one."""
@@ -141,18 +170,19 @@ def _read(repo: Repository, path: str) -> str | None:
         raise HubError(msg) from exc
 
 
-def _head(repo: Repository) -> str | None:
-    from huggingface_hub import HfApi  # noqa: PLC0415
-    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
-
+def _head(repo: Repository) -> str:
     try:
-        return HfApi(token=repo.token).model_info(repo.name, revision=repo.revision, timeout=READ_S).sha
-    except HFValidationError as exc:
-        msg = f"{repo.name!r} is no id of a repository on the Hub, such as me/my-model. Nothing was uploaded."
-        raise SettingsError(msg) from exc
-    except _network_errors() as exc:
-        msg = f"{repo.name} could not be read from the Hub ({type(exc).__name__}). Nothing was uploaded."
+        head = repo.head()
+    except UnavailableError as exc:
+        msg = f"{exc}. Nothing was uploaded."
         raise HubError(msg) from exc
+    if head is None:
+        msg = (
+            f"{repo.name} could not be read from the Hub (it is not there, or the token may not see it). "
+            "Nothing was uploaded."
+        )
+        raise HubError(msg)
+    return head
 
 
 def _commit(repo: Repository, head: str | None, files: Mapping[str, bytes]) -> str:

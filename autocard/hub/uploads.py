@@ -1,13 +1,14 @@
-"""What we uploaded, and what was edited on the Hub's own page since: the edit is taken in before the next upload.
+"""What was uploaded from here, and what was edited on the Hub's own page since: the edit goes into the next upload.
 
-One rule: a person's words win over ours, those on the Hub over those on disk; where both changed the same place, the
-version on disk is kept in the private folder and the log names it.
+Rules: a person's words win over autocard's. Since an upload from here, an edit on the Hub wins over one on disk.
+Without such an upload, the card that the user asked to push wins, and the Hub's card lends it the keys of the front
+matter that it lacks. Wherever words give way, that version is kept in a file, and a warning names it after the card was
+written.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -15,12 +16,12 @@ from pathlib import Path
 
 from autocard import files
 from autocard.card import threeway
+from autocard.card.document import Document
 from autocard.card.generated import wrote
+from autocard.card.memory import YAML
 from autocard.hub import texts
 from autocard.hub.card_copies import CardCopies
 from autocard.hub.remote import CARD, Repository
-
-logger = logging.getLogger("autocard")
 
 _REMEMBERED = 3
 """Uploads that are remembered: one of them may have failed, so the last need not be what is there."""
@@ -43,12 +44,14 @@ class Taken:
     Attributes:
         text: the card.
         ours: slots in it that autocard wrote, by what is remembered of earlier uploads.
+        whole: it is the card on the Hub, and nothing of the one on disk.
+        warning: what to log once the card is written; None: no words of a person gave way.
     """
 
     text: str
     ours: Mapping[str, str]
     whole: bool = False
-    """It is the card on the Hub, and nothing of the one on disk."""
+    warning: str | None = None
 
 
 class Past:
@@ -104,7 +107,7 @@ def take_in(
         past: what was uploaded there from here.
         generated: says whether the host alone wrote a text. An upload runs in the background, and may have read the
             file in the moment between the host's writing and ours: then the host's card is there, and nobody's edit.
-        mine: the card on disk as a person left it; None: nobody has written there but us.
+        mine: the card on disk as a person left it; None: only autocard has written there.
 
     Raises:
         UnavailableError: the Hub could not be read.
@@ -117,19 +120,31 @@ def take_in(
     if generated(there) or (base is not None and wrote(there) and not wrote(base.text)):
         return None
     ours = {**(base.slots if base else {}), **repo.slots()}
-    if base is None:
-        # Without a common past the card on the Hub stands, unless all of it is on disk too, or was before we filled it.
-        known = {*here.splitlines(), *(mine or "").splitlines()}
-        if mine is not None and all(line in known for line in there.splitlines()):
-            return None
-        if mine is not None:
-            _keep(card, here, [])
+    if base is None and mine is None:
         return Taken(there, ours, whole=True)
+    if base is None:
+        return _first(card, here, there, ours, known={*here.splitlines(), *(mine or "").splitlines()})
     merged = threeway.merge(base.text, there, here)
     lost = [line for line in merged.conflicts if not _is_ours(line, card)]
-    if lost:
-        _keep(card, here, lost)
-    return Taken(merged.text, ours)
+    warning = _keep_disk(card, here, lost) if lost else None
+    return Taken(merged.text, ours, warning=warning)
+
+
+def _first(card: Path, here: str, there: str, ours: Mapping[str, str], known: set[str]) -> Taken:
+    """Return a person's card on disk as it is uploaded for the first time, onto a card that is on the Hub already.
+
+    Args:
+        card: where the card on disk is.
+        here: its text.
+        there: the text on the Hub.
+        ours: slots that autocard wrote into the text on the Hub.
+        known: lines that are, or were, on disk.
+    """
+    body = there[Document(there).body :]
+    replaced = [line for line in body.splitlines() if line.strip() and line not in known]
+    warning = _keep_hub(card, there) if replaced else None
+    keys = {name: text for name, text in ours.items() if name.startswith(YAML)}
+    return Taken(threeway.with_keys_of(here, there), keys, warning=warning)
 
 
 def _is_ours(line: str, card: Path) -> bool:
@@ -137,16 +152,21 @@ def _is_ours(line: str, card: Path) -> bool:
     return any(line in text or (text.strip() and text.strip() in line) for text in texts.slots(card).values())
 
 
-def _keep(card: Path, text: str, lost: list[str]) -> None:
-    """Keep the version on disk where lines of a person's in it gave way to lines on the Hub."""
+def _keep_disk(card: Path, text: str, lost: list[str]) -> str:
+    """Keep the version on disk, of which *lost* lines gave way to lines on the Hub; return the warning."""
     aside = CardCopies(card).keep(text.encode("utf-8"))
     more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
-    named = f" Not taken: {'; '.join(repr(line) for line in lost[:_SHOWN])}{more}." if lost else ""
-    logger.warning(
-        "autocard: %s was edited on disk and on the Hub %s; the Hub's text stands.%s The version that was on disk is "
-        "kept in %s.",
-        card.name,
-        "in the same place" if lost else "apart, and nothing tells what from",
-        named,
-        aside,
+    shown = "; ".join(repr(line) for line in lost[:_SHOWN])
+    return (
+        f"{card.name} was edited on disk and on the Hub in the same place; the Hub's text was taken. "
+        f"Not taken: {shown}{more}. The version that was on disk is kept in {aside}."
+    )
+
+
+def _keep_hub(card: Path, text: str) -> str:
+    """Keep the version on the Hub, which the one on disk replaces; return the warning."""
+    aside = CardCopies(card).keep(text.encode("utf-8"))
+    return (
+        f"the Hub had another {card.name} before this first upload; the one on disk was taken. "
+        f"The version that was on the Hub is kept in {aside}, and in the repository's history."
     )
