@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocard import job, units
+from autocard import guard, job, units
 from autocard.capture.flops import peak_share
 from autocard.capture.saved import ADAPTERS, WHOLE
-from autocard.errors import UnavailableError
+from autocard.errors import ImpossibleFigureError, UnavailableError
+from autocard.limits import without_impossible
 from autocard.record import (
     Code,
     Data,
@@ -108,7 +109,7 @@ def freeze(draft: Draft) -> RunRecord:
         parts["data"] = parts["data"].model_copy(update={"eval": list(draft.eval_sets)})
     parts["hardware"] = _hardware(draft, parts["hardware"])
     hardware, facts = parts["hardware"], draft.settings
-    legs = job.with_emissions(job.with_repeats(draft.legs, missing), missing)
+    legs = job.with_emissions(job.with_repeats(_possible(draft.legs, missing), missing), missing)
     time, energy, emissions = job.sums(legs, gpus_allocated=hardware.gpus_allocated, settings=facts, missing=missing)
     record = RunRecord(
         run=draft.run,
@@ -121,7 +122,27 @@ def freeze(draft: Draft) -> RunRecord:
         settings={name: source for name, source in facts.sources.items() if name in PUBLISHED_SETTINGS},
         **parts,
     )
+    record, gone = without_impossible(record)
+    _report(gone)
+    missing.update(gone)
     return record.model_copy(update={"missing": _reasons(record, missing)})
+
+
+def _possible(legs: Sequence[Leg], missing: dict[str, str]) -> list[Leg]:
+    """Return *legs* without figures that cannot be, before they are added up; *missing* gets their reasons."""
+    found = []
+    for number, leg in enumerate(legs):
+        possible, gone = without_impossible(leg, f"legs.{number}")
+        _report(gone)
+        missing.update(gone)
+        found.append(possible)
+    return found
+
+
+def _report(gone: Mapping[str, str]) -> None:
+    """Log once for each leaf that its figure was wrong."""
+    for path, reason in gone.items():
+        guard.report(path, ImpossibleFigureError(reason))
 
 
 def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:

@@ -33,3 +33,7 @@ class UnavailableError(Exception):
 
     Not a defect: the reason goes to `RunRecord.missing` and nothing is reported.
     """
+
+
+class ImpossibleFigureError(AutocardError):
+    """A figure that cannot be was measured or worked out; it is left out of the record."""

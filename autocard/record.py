@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autocard._version import __version__
 from autocard.errors import RecordError
+from autocard.limits import impossible
 
 SCHEMA_VERSION = 1
 """Raised when a key changes its meaning or goes away; new keys alone do not raise it."""
@@ -770,11 +771,16 @@ def _finite(value: Any, path: str, missing: dict[str, str]) -> Any:
     return value
 
 
-def from_json(text: str, where: str = RECORD_NAME) -> RunRecord:
+def from_json(text: str, where: str = RECORD_NAME, *, check_figures: bool = True) -> RunRecord:
     """Read the text of an `autocard.json`; *where* names the file in errors.
 
+    Args:
+        text: of the file.
+        where: name of the file.
+        check_figures: refuse figures that cannot be; False: the texts in it are wanted, not the figures.
+
     Raises:
-        RecordError: not JSON, of a newer schema, or with a leaf of a wrong type (named).
+        RecordError: not JSON, of a newer schema, or with a leaf of a wrong type or a figure that cannot be (named).
     """
     if len(text) > MAX_BYTES:
         msg = f"{where}: {len(text)} characters; a record has at most {MAX_BYTES}. It was not read."
@@ -799,12 +805,17 @@ def from_json(text: str, where: str = RECORD_NAME) -> RunRecord:
         )
         raise RecordError(msg)
     try:
-        return RunRecord.model_validate(raw)
+        record = RunRecord.model_validate(raw)
     except ValidationError as exc:
         first = exc.errors()[0]
         leaf = ".".join(str(key) for key in first["loc"])
         msg = f"{where}: {leaf}: {first['msg']}. The record was not read."
         raise RecordError(msg) from exc
+    fault = next(impossible(record), None) if check_figures else None
+    if fault is not None:
+        msg = f"{where}: {fault.path}: {fault.reason}. The record was not read."
+        raise RecordError(msg)
+    return record
 
 
 def _number(text: str) -> float:
@@ -815,8 +826,8 @@ def _number(text: str) -> float:
     return value
 
 
-def load(path: Path) -> RunRecord:
-    """Read the record at *path*, a file or a folder that holds an `autocard.json`.
+def load(path: Path, *, check_figures: bool = True) -> RunRecord:
+    """Read the record at *path*, a file or a folder that holds an `autocard.json`; *check_figures* as in `from_json`.
 
     Raises:
         RecordError: there is none, or it cannot be read.
@@ -833,7 +844,7 @@ def load(path: Path) -> RunRecord:
     except (OSError, UnicodeDecodeError) as exc:
         msg = f"{file}: cannot be read ({exc}). Nothing was done."
         raise RecordError(msg) from exc
-    return from_json(text, str(file))
+    return from_json(text, str(file), check_figures=check_figures)
 
 
 def json_schema() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from autocard import record
 PACKAGE = Path(autocard.__file__).parent
 
 FLOORS = {
-    1: ["_version", "errors", "guard", "process_mark", "files", "settings", "units", "record", "batches"],
+    1: ["_version", "errors", "guard", "process_mark", "files", "settings", "units", "record", "batches", "limits"],
     2: ["energy", "card", "schema"],
     3: ["capture", "job", "draft", "hub", "reconcile", "book", "meeting", "crew", "session", "doctor", "cli"],
     4: ["callback", "__init__", "__main__"],

@@ -206,7 +206,7 @@ def _remembered_slots(job: _Job) -> dict[str, dict[str, str]]:
     if not path.exists():
         return {}
     try:
-        beside = records.load(path)
+        beside = records.load(path, check_figures=False)
     except RecordError as exc:
         job.warnings.append(
             f"{exc} So what autocard wrote into {job.card.name} before counts as a person's text and is kept."

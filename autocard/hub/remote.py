@@ -102,7 +102,7 @@ class Repository:
         if text is None:
             return {}
         try:
-            return dict(records.from_json(text).slots.get(CARD, {}))
+            return dict(records.from_json(text, check_figures=False).slots.get(CARD, {}))
         except RecordError:
             return {}
 

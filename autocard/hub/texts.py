@@ -76,6 +76,6 @@ def slots(card: Path) -> dict[str, str]:
     from autocard.errors import RecordError  # noqa: PLC0415
 
     try:
-        return dict(records.load(card.parent / records.RECORD_NAME).slots.get(card.name, {}))
+        return dict(records.load(card.parent / records.RECORD_NAME, check_figures=False).slots.get(card.name, {}))
     except RecordError:
         return {}
