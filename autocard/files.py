@@ -1,7 +1,7 @@
 """The only writer of files: atomic, or not at all.
 
 Text is read and written as bytes, so that line endings, a BOM and a missing final newline stay what they were.
-Imports the standard library and `guard`.
+Imports the standard library, `guard` and `process_mark`.
 """
 
 from __future__ import annotations

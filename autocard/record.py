@@ -332,6 +332,8 @@ class Dataset(Frozen):
     """Hub id. Never a path."""
     description: str | None = None
     """Where there is no id: what can honestly be said."""
+    title: str = ""
+    """What a person called it in code (`create_model_card(dataset=…)`); empty: nothing."""
     name: str | None = None
     """Which of several (the key of an evaluation set)."""
     revision: str | None = None

@@ -81,26 +81,39 @@ def _train(seen: Seen) -> list[Dataset]:
         msg = "the trainer showed no training data"
         raise UnavailableError(msg)
     found = [part.model_copy(update={"used_by": "train"}) for part in _described(data)]
-    given = seen.settings.datasets
+    return with_ids(found, seen.settings.datasets, _rows(data))
+
+
+def with_ids(found: list[Dataset], given: Sequence[str], rows: int | None) -> list[Dataset]:
+    """Return the data sets that were *found* under the Hub ids that a person gave.
+
+    Args:
+        found: what was seen of the training data.
+        given: Hub ids; none: they stay as they are.
+        rows: rows of all of them together.
+    """
     if not given:
         return found
     if len(given) == 1 and len(found) == 1:
         return [_named(found[0], given[0])]
     if len(given) == len(found) and {part.dataset_id for part in found} == set(given):
         return [part.model_copy(update={"inferred": False}) for part in found]
+    named = [Dataset(dataset_id=hub_id, inferred=False, used_by="train") for hub_id in given]
+    if len(given) == 1 or not found:
+        return named
     joined = Dataset(
         description=f"{len(given)} data sets, joined",
-        rows=_rows(data),
+        rows=rows,
         columns=list(dict.fromkeys(column for part in found for column in part.columns)),
-        tokens=_sum([part.tokens for part in found]),
+        tokens=sum_of([part.tokens for part in found]),
         streaming=found[0].streaming,
         used_by="train",
     )
-    named = [Dataset(dataset_id=hub_id, inferred=False, used_by="train") for hub_id in given]
-    return named if len(given) == 1 else [joined, *named]
+    return [joined, *named]
 
 
-def _sum(counts: list[int | None]) -> int | None:
+def sum_of(counts: Sequence[int | None]) -> int | None:
+    """Return the sum of *counts*; None where one of them is not known."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 

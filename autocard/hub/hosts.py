@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -148,14 +148,17 @@ def at_home(form: str) -> str:
     return _NAMELESS.sub('"."', form).replace(_DOWNLOAD, "# In the folder that holds this card")
 
 
-def inform(model: Any, front: Mapping[str, Any]) -> None:
-    """Tell a sentence-transformers model's card data what they do not know: base model, licence, language."""
+def inform(model: Any, front: Mapping[str, Any], given: Collection[str] = ()) -> None:
+    """Tell a sentence-transformers model's card data what they do not know: base model, license, language.
+
+    What a person has *given* goes before what they know.
+    """
     for layer in layers(model):
         if not sentence_transformer(layer):
             continue
         data = layer.model_card_data
         for name in ("base_model", "license", "language"):
-            if front.get(name) and hasattr(data, name) and not getattr(data, name):
+            if front.get(name) and hasattr(data, name) and (name in given or not getattr(data, name)):
                 setattr(data, name, front[name])
 
 

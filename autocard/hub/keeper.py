@@ -122,15 +122,11 @@ class Keeper:
         text = texts.read(self._output).text
         self._touched = text is not None
         self._snapshot = text
-        record, _ = self._record()
-        if self._form and record is not None:
-            from autocard.card.fields import front_matter  # noqa: PLC0415
-
-            hosts.inform(self._model(), front_matter(record))
+        self._inform()
 
     def write(self, card: Path, record: RunRecord) -> None:
         """Write *record* into *card* at the end of training or after an evaluation."""
-        self._put(card, record, self._standing_at_end(card))
+        self._put(card, self._pen.given.completed(record, self._repository_name()), self._standing_at_end(card))
 
     def _standing_at_end(self, card: Path) -> Standing | None:
         """Return what counts as the card that stands there; None: what the file holds."""
@@ -160,7 +156,7 @@ class Keeper:
 
     def push_begun(self, folder: Path) -> None:
         """*folder* is uploaded in the middle of training: nobody writes a card any more before it is."""
-        record, _ = self._record()
+        record, _ = self._known()
         if record is None:
             return
         card = folder / CARD
@@ -204,6 +200,8 @@ class Keeper:
             self._cut_off()
         pushing = hosts.pushing() if method.pushes else None  # here, where the call stack is the trainer's
         card = method.folder(call) / CARD
+        if method.pushes:
+            guarded("_given", {}, lambda: self._note_given(call), Budget(LOOK_S, LEAST_S))
         before = guarded("_card before", {}, lambda: self._look_before(card), Budget(LOOK_S, LEAST_S))
         if before is not None:
             guarded("_card copied", {}, lambda: self._copy(before), Budget(LOOK_S, LEAST_S))
@@ -214,6 +212,29 @@ class Keeper:
             self._within = False
             if before is not None:
                 self._put_right(method, before, call, pushing)
+
+    def _note_given(self, call: Mapping[str, Any]) -> None:
+        """Remember what a person passed; a sentence-transformers model writes it into its own card, too."""
+        args, repository = getattr(self._trainer(), "args", None), self._repository_name()
+        names = {Path(str(getattr(args, "output_dir", ""))).name, (repository or "").rpartition("/")[2]}
+        self._pen.given.note(call, names)
+        self._inform()
+
+    def _inform(self) -> None:
+        """Tell a sentence-transformers model's card data what they do not know."""
+        record, _ = self._known()
+        if self._form and record is not None:
+            from autocard.card.fields import front_matter  # noqa: PLC0415
+
+            given = {"base_model"} if self._pen.given.base_model else set()
+            hosts.inform(self._model(), front_matter(record), given)
+
+    def _known(self) -> tuple[RunRecord | None, bool]:
+        """Return the record with what a person has passed in code, and whether training has ended."""
+        record, ended = self._record()
+        if record is None:
+            return None, ended
+        return self._pen.given.completed(record, self._repository_name()), ended
 
     def _look_before(self, card: Path) -> texts.Before:
         """Return the card as it is before a library writes it."""
@@ -271,9 +292,7 @@ class Keeper:
         pushing: Mapping[str, Any] | None,
     ) -> None:
         """Fill the card with the run's facts, where they are those of the model that was saved."""
-        if method.pushes:
-            self._pen.note_given(call)
-        record, ended = self._record()
+        record, ended = self._known()
         if self._weights is not None and self._weights.changed():
             logger.warning(
                 "autocard: %s: the model was trained on after the run that is recorded, so autocard leaves the card to "

@@ -6,11 +6,11 @@ One rule: every card of a run goes through here, so that the last one written is
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autocard.hub import texts
+from autocard.hub.card_arguments import CardArguments
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,22 +30,19 @@ class Pen:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._told: dict[Path, list[str]] = {}
-        self._given: dict[str, Any] = {}
-        self._extra: dict[str, Any] = {}
+        self.given = CardArguments(settings)
 
     def write(self, card: Path, record: RunRecord, standing: Standing | None, form: str | None) -> Outcome:
         """Write record and card; *form* is the host's own card, where ours is filled into it."""
         from autocard.card.update import update  # noqa: PLC0415
 
-        given = {name: value for name, value in self._given.items() if name not in record.facts}
-        record = record.model_copy(update={"facts": {**record.facts, **given}})
         outcome = update(
             card,
             record,
             template=self._settings.template,
             empty=self._settings.empty,
             standing=standing,
-            extra=self._extra,
+            extra={"tags": self.given.tags} if self.given.tags else {},
         )
         for message in outcome.warnings:
             logger.warning("autocard: %s", message)
@@ -74,24 +71,10 @@ class Pen:
             card.name,
         )
 
-    def note_given(self, given: Mapping[str, Any]) -> None:
-        """Remember what a person passed to `create_model_card` or `push_to_hub`."""
-        for name in ("license", "language"):
-            value = given.get(name)
-            if value:
-                self._given[name] = value if isinstance(value, str) else ", ".join(map(str, value))
-        tags = given.get("tags") or []
-        self._add_tags([tags] if isinstance(tags, str) else list(tags))
-
-    def _add_tags(self, tags: list[Any]) -> None:
-        found = [tag for tag in tags if isinstance(tag, str) and texts.is_tag(tag)]
-        if found:
-            self._extra["tags"] = list(dict.fromkeys([*self._extra.get("tags", []), *found]))
-
     def note_card(self, theirs: str | None) -> None:
         """Remember the tags that the host gives a card: people search the Hub by them."""
         tags = texts.front(theirs).get("tags")
-        self._add_tags(tags if isinstance(tags, list) else [])
+        self.given.add_tags(tags if isinstance(tags, list) else [])
 
 
 def _kept_words(outcome: Outcome, form: str | None) -> list[str]:

@@ -82,9 +82,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[i
 
 def data_name(data: Dataset) -> str:
     """Return a link to a data set, or what can honestly be said of one that is not on the Hub."""
-    if data.dataset_id:
-        return link(data.dataset_id, "datasets/")
-    return escape(data.description) if data.description else "data without a recorded source"
+    source = link(data.dataset_id, "datasets/") if data.dataset_id else None
+    if data.title:
+        title = escape(data.title)
+        return (
+            f"{source} ({title})" if source else f"{title} ({escape(data.description)})" if data.description else title
+        )
+    return source or (escape(data.description) if data.description else "data without a recorded source")
 
 
 def data_sentence(data: Dataset) -> str:
