@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autocard import files, units
 from autocard import record as records
-from autocard import units
 from autocard._version import __version__
 from autocard.card import check as checking
 from autocard.card import check_text
@@ -176,9 +176,9 @@ def check(
     nothing. Status 1 if something is wrong: a machine's slot, a contradiction, a front matter that the Hub refuses.
     """
     card = _card(card)
-    if not card.exists():
+    if not files.exists(card):
         _fail(f"{card}: there is no such card. Make it: autocard fill {card}", USAGE)
-    beside = (card.parent / records.RECORD_NAME).exists()
+    beside = files.exists(card.parent / records.RECORD_NAME)
     run = _record(record or card.parent, card) if record is not None or beside else None
     findings = checking.check(card, run)
     if findings.left_alone is not None:
@@ -319,8 +319,7 @@ def _pasted(file: str | None) -> str | None:
         if file == "-":
             data = sys.stdin.buffer.read(MAX_CHARACTERS + 1)
         else:
-            with Path(file).open("rb") as stream:
-                data = stream.read(MAX_CHARACTERS + 1)
+            data = files.read_bytes(Path(file), MAX_CHARACTERS)
     except OSError as exc:
         _fail(f"{file}: cannot be read ({exc.strerror or type(exc).__name__}).", USAGE)
     return data.decode("utf-8", "replace")
@@ -358,13 +357,13 @@ def _as_json(value: Any) -> str:
 
 def _card(path: Path) -> Path:
     """Return the card at *path*: of a folder, its README.md."""
-    return path / "README.md" if path.is_dir() else path
+    return path / "README.md" if files.is_folder(path) else path
 
 
 def _record(path: Path, card: Path | None = None) -> RunRecord:
     """Read the record at *path*; that there is none is wrong usage, that it is broken a refusal."""
-    file = path / records.RECORD_NAME if path.is_dir() else path
-    if not file.exists():
+    file = path / records.RECORD_NAME if files.is_folder(path) else path
+    if not files.exists(file):
         ways = "Train with AutoCardCallback, or name a record" + (" with --record." if card is not None else ".")
         _fail(f"{file}: there is no such record. {ways}", USAGE)
     return records.load(path)
@@ -372,10 +371,10 @@ def _record(path: Path, card: Path | None = None) -> RunRecord:
 
 def _know_free(output: Path) -> None:
     """Refuse a place where a card or a record would be lost."""
-    if output.exists():
+    if files.exists(output):
         way = f"To bring it up to date: autocard fill {output}"
         _fail(f"{output}: is there already, and was left alone. {way}", REFUSED)
-    if (output.parent / records.RECORD_NAME).exists():
+    if files.exists(output.parent / records.RECORD_NAME):
         way = f"To make the card of that record: autocard fill {output}"
         _fail(f"{output}: a record lies beside it, which would be replaced. Nothing was written. {way}", REFUSED)
 

@@ -15,8 +15,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from autocard import files, units
 from autocard import settings as settings_
-from autocard import units
 from autocard._version import __version__
 from autocard.capture import cluster, hardware
 from autocard.energy import legs, node, nvml, place, probe, share, visible, where
@@ -113,7 +113,7 @@ def rapl(powercap: Path = POWERCAP) -> dict[str, Any]:
 
 def _readable(file: Path) -> bool:
     try:
-        file.read_bytes()
+        files.read_bytes(file)
     except OSError:
         return False
     return True

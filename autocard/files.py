@@ -1,12 +1,14 @@
-"""The only writer of files: atomic, or not at all.
+"""The only writer of files, atomic or not at all; and the only reader, with a limit.
 
-Text is read and written as bytes, so that line endings, a BOM and a missing final newline stay what they were.
+Text is read and written as bytes, so that line endings, a BOM and a missing final newline stay what they were. A pipe,
+a device or a socket in the place of a file is refused at once: reading it may take for ever.
 Imports the standard library, `guard` and `process_mark`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -26,28 +28,84 @@ _TEMPORARY = re.compile(r"_autocard-(?P<mark>[0-9a-f]{8}-\d+-\d+)?.*\.tmp", re.D
 _STALE_S = 3600.0
 """Age at which a temporary file whose process cannot be asked for is taken for left behind."""
 
+CARD_BYTES = 5_000_000
+"""Of a card: ten times the largest ones on the Hub."""
+SMALL_BYTES = 1_000_000
+"""Of settings, tables of words, and what the kernel tells."""
 
-def read_text(path: Path) -> str:
+# Opening a pipe without a writer would wait for one. What is no file is looked at after opening: nothing can be put in
+# its place between the two.
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+def read_bytes(path: Path, limit: int = CARD_BYTES) -> bytes:
+    """Return what the regular file *path* holds, *limit* bytes at most.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or holds more.
+    """
+    try:
+        descriptor = os.open(path, _OPEN)
+    except OSError as exc:
+        if exc.errno == errno.ENXIO:  # a socket
+            raise _unusable(path, errno.EINVAL, "it is not a regular file") from exc
+        raise
+    with os.fdopen(descriptor, "rb") as stream:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise _unusable(path, errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise _unusable(path, errno.EINVAL, "it is not a regular file")
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise _unusable(path, errno.EFBIG, f"it is larger than {limit} bytes")
+    return data
+
+
+def _unusable(path: Path, number: int, why: str) -> OSError:
+    return OSError(number, why, str(path))
+
+
+def read_text(path: Path, limit: int = CARD_BYTES) -> str:
     """Return the text of *path* exactly as it stands (no newline translation; a BOM stays in the text).
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: it cannot be read, is no regular file, or holds more than *limit* bytes.
         UnicodeDecodeError: it is not UTF-8.
     """
-    return path.read_bytes().decode("utf-8")
+    return read_bytes(path, limit).decode("utf-8")
+
+
+def read_loosely(path: Path, limit: int = SMALL_BYTES) -> str:
+    """Return the text of *path*, what is not UTF-8 replaced: for what the kernel and other programs write.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or holds more than *limit* bytes.
+    """
+    return read_bytes(path, limit).decode("utf-8", "replace")
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is something at *path*; False for a name that no file can have."""
+    return os.path.exists(path)  # noqa: PTH110 - Path's raises where the name is too long
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether *path* is a folder; False for a name that none can have."""
+    return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
 def write_text(path: Path, text: str) -> bool:
     """Put *text* into *path* by one atomic replacement; return whether anything changed.
 
     A symbolic link is followed and stays a link; the mode of an existing file is kept. The folder is made where it is
-    missing.
+    missing, but for that of a link which leads nowhere.
 
     Raises:
         NotWrittenError: it could not be written. What was there before is still there.
         AbandonedError: it took too long and the caller has gone on.
     """
-    return write_bytes(path, text.encode("utf-8"))
+    return write_bytes(path, text.encode("utf-8", "replace"))
 
 
 def write_bytes(path: Path, data: bytes) -> bool:
@@ -59,8 +117,10 @@ def write_bytes(path: Path, data: bytes) -> bool:
     """
     target = Path(os.path.realpath(path))
     try:
-        if target.exists() and target.read_bytes() == data:
+        if _holds(target, data):
             return False
+        if path.is_symlink() and not target.parent.is_dir():
+            raise _unusable(path, errno.ENOENT, "it is a link that leads nowhere")
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, data)
     except OSError as exc:
@@ -88,6 +148,21 @@ def _is_stale(path: Path) -> bool:
     if mark is not None and process_mark.is_from_here(mark):
         return not process_mark.may_run(mark)
     return time.time() - path.stat().st_mtime > _STALE_S
+
+
+def _holds(target: Path, data: bytes) -> bool:
+    """Return whether *target* is a file that holds *data*.
+
+    Raises:
+        OSError: it is there and is no file.
+    """
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        return False
+    if stat.S_ISREG(found.st_mode) and found.st_size != len(data):
+        return False
+    return read_bytes(target, len(data)) == data
 
 
 def _replace(target: Path, data: bytes) -> None:
@@ -144,7 +219,7 @@ def _mode(target: Path) -> int:
 def _umask() -> int:
     """Return the process's umask without changing it, where the system tells (Linux), else a safe one."""
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        status = read_loosely(Path("/proc/self/status"))
     except OSError:
         return 0o022
     for line in status.splitlines():

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from autocard import files
 from autocard._version import __version__
 from autocard.errors import RecordError
 from autocard.limits import impossible
@@ -834,17 +835,15 @@ def load(path: Path, *, check_figures: bool = True) -> RunRecord:
     Raises:
         RecordError: there is none, or it cannot be read.
     """
-    file = path / RECORD_NAME if path.is_dir() else path
+    file = path / RECORD_NAME if files.is_folder(path) else path
     try:
-        if file.stat().st_size > MAX_BYTES:
-            msg = f"{file}: larger than {MAX_BYTES} bytes; this is not a record. It was not read."
-            raise RecordError(msg)
-        text = file.read_bytes().decode("utf-8")
+        text = files.read_text(file, MAX_BYTES)
     except FileNotFoundError as exc:
         msg = f"{file}: there is no such record. Train with AutoCardCallback, or name one with --record."
         raise RecordError(msg) from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        msg = f"{file}: cannot be read ({exc}). Nothing was done."
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        msg = f"{file}: cannot be read ({reason}). Nothing was done."
         raise RecordError(msg) from exc
     return from_json(text, str(file), check_figures=check_figures)
 

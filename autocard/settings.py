@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autocard import files
 from autocard.errors import SettingsError
 
 EMPTY = ("comment", "placeholder")
@@ -157,7 +158,7 @@ def _toml(file: Path, keys: Sequence[str], *, required: bool) -> dict[str, Any]:
     else:
         import tomli as tomllib  # noqa: PLC0415
     try:
-        table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
+        table: Any = tomllib.loads(files.read_text(file, files.SMALL_BYTES))
     except FileNotFoundError:
         if required:
             msg = f"AUTOCARD_SITE: there is no file {file.name}. Unset the variable, or correct it."
@@ -195,7 +196,7 @@ def _codecarbon(environ: Mapping[str, str], folder: Path) -> dict[str, Any]:
     for place in ([Path(home)] if home else []) + [folder]:
         parser = configparser.ConfigParser(interpolation=None)
         try:
-            parser.read(place / ".codecarbon.config", encoding="utf-8")
+            parser.read_string(files.read_text(place / ".codecarbon.config", files.SMALL_BYTES))
         except (configparser.Error, OSError, UnicodeDecodeError):
             continue
         if parser.has_section("codecarbon"):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autocard import files
 from autocard.errors import UnavailableError
 
 
@@ -213,7 +214,7 @@ def nodes(environ: Mapping[str, str]) -> int:
 def _hosts(file: str) -> int | None:
     """Return how many hosts are named in *file*; None: it is not to be read here."""
     try:
-        lines = Path(file).read_text(encoding="utf-8", errors="replace").split("\n") if file else []
+        lines = files.read_loosely(Path(file)).split("\n") if file else []
     except OSError:
         return None
     return len({line.strip() for line in lines if line.strip()}) or None

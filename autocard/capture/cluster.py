@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autocard import files
 from autocard.capture import Seen, allocation
 from autocard.capture.unwrap import config_of, without_wrappers
 from autocard.errors import UnavailableError
@@ -94,8 +95,8 @@ def _agent() -> str | None:
     """Return what tells the process that has started this one from all others; None: the system does not."""
     parent = os.getppid()
     try:
-        stat = Path(f"/proc/{parent}/stat").read_text(encoding="utf-8", errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        stat = files.read_loosely(Path(f"/proc/{parent}/stat"))
+        boot = files.read_loosely(Path("/proc/sys/kernel/random/boot_id")).strip()
     except OSError:
         return None
     started = stat.rpartition(")")[2].split()[19]  # the 22nd field: clock ticks after boot, see proc_pid_stat(5)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autocard import files
 from autocard.capture import Seen, cluster, granted
 from autocard.energy import nvml, share, visible
 from autocard.errors import UnavailableError
@@ -195,7 +196,7 @@ def cpu_model(info: Path = Path("/proc/cpuinfo")) -> str:
         name = _output("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string").strip()
     else:
         try:
-            text = info.read_text(encoding="utf-8", errors="replace")
+            text = files.read_loosely(info)
         except OSError:
             text = ""
         name = _named(text, "model name") or _named(text, "cpu")  # the latter: PowerPC
@@ -226,7 +227,7 @@ def ram_bytes(group: Path = Path("/sys/fs/cgroup")) -> int:
     limits = [node]
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
-            text = (group / name).read_text(encoding="ascii", errors="replace").strip()
+            text = files.read_loosely(group / name).strip()
         except OSError:
             continue
         if text.isdigit():

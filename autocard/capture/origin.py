@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autocard import files
 from autocard.capture.unwrap import adapted, core
 
 _SNAPSHOT = re.compile(r"(?:^|[/\\])models--(?P<id>[^/\\]+)[/\\]snapshots[/\\](?P<sha>[0-9a-f]{40})(?:[/\\]|$)")
@@ -221,7 +222,7 @@ def _cached_commit(hub_id: str, ref: str) -> str | None:
     if folder is None or ".." in ref or Path(ref).is_absolute():
         return None
     file = folder / "refs" / ref
-    commit = file.read_text(encoding="ascii", errors="replace").strip() if file.is_file() else ""
+    commit = _text(file).strip()
     return commit if _SHA.fullmatch(commit) else None
 
 
@@ -268,8 +269,6 @@ def _json(file: Path) -> dict[str, Any]:
 def _text(file: Path) -> str:
     """Return the text of a small *file*; empty where it cannot be read."""
     try:
-        if not file.is_file() or file.stat().st_size > _READ_BYTES:
-            return ""
-        return file.read_bytes().decode("utf-8-sig")
+        return files.read_bytes(file, _READ_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return ""

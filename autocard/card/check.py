@@ -110,7 +110,8 @@ def check(card: Path, record: RunRecord | None) -> Findings:
     except (OSError, UnicodeDecodeError) as exc:
         if isinstance(exc, FileNotFoundError):
             raise
-        return Findings(left_alone=f"it cannot be read ({type(exc).__name__})")
+        reason = getattr(exc, "strerror", None) or "it is not UTF-8 text"
+        return Findings(left_alone=f"it cannot be read ({reason})")
     outcome = update(card, record, dry_run=True) if record is not None else None
     if outcome is not None and outcome.left_alone is not None:
         return Findings(left_alone=outcome.left_alone)

@@ -33,6 +33,7 @@ CARD_DATA = "{{ card_data }}"
 
 _JINJA_SUFFIXES = (".j2", ".jinja", ".jinja2")
 _LARGEST = 4 * 1024 * 1024
+"""Bytes of a form."""
 
 
 def check_template(name: str | None) -> None:
@@ -94,10 +95,7 @@ def _source(name: str) -> tuple[str, bool]:
         return (files("autocard") / "templates" / f"{name}.md").read_text(encoding="utf-8"), True
     path = Path(name).expanduser()
     try:
-        if path.stat().st_size > _LARGEST:
-            msg = f"template: {name}: larger than {_LARGEST} bytes; that is no form."
-            raise SettingsError(msg)
-        return read_text(path), False
+        return read_text(path, _LARGEST), False
     except FileNotFoundError as exc:
         msg = (
             f"template: {name!r} is no shipped template and no file. "

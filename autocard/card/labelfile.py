@@ -5,16 +5,20 @@ One rule: a user's file is data and nothing else; what it gets wrong is said wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from autocard import files
+from autocard.card import safe, yamlread
+from autocard.card.fact import plain
 from autocard.card.labels import Kind, Labels, Part, words
+from autocard.card.yamlread import YamlError
 from autocard.errors import SettingsError
 
 USER_FILE = "autocard.labels.yaml"
@@ -22,6 +26,11 @@ USER_FILE = "autocard.labels.yaml"
 
 _KEYS = ("sections", "facts", "variables", "titles", "placeholders", "boilerplate")
 _FACT_KEYS = ("title", "who", "record", "say_why", "guide", "instead", "words", "under", "fallback")
+_LONGEST = 200
+"""Characters of a heading or label."""
+_MOST = 10_000
+"""Words in one list."""
+_ACTIVE = re.compile(r"[<`\[\]]|://")
 _WHO = ("machine", "suggested", "person")
 
 
@@ -36,8 +45,8 @@ def load(extra: Sequence[Path] = ()) -> Labels:
 
 @lru_cache(maxsize=1)
 def _shipped() -> dict[str, Any]:
-    text = (files("autocard") / "templates" / "labels.yaml").read_text(encoding="utf-8")
-    raw: dict[str, Any] = yaml.safe_load(text)
+    text = (resources.files("autocard") / "templates" / "labels.yaml").read_text(encoding="utf-8")
+    raw: dict[str, Any] = yamlread.load(text)
     return raw
 
 
@@ -68,25 +77,77 @@ def _load(extra: tuple[Path, ...]) -> Labels:
 def _add_file(labels: Labels, path: Path) -> None:
     where = str(path)
     try:
-        more = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as exc:
-        msg = f"{path}: the file of labels cannot be read ({exc}). Nothing was done."
+        more = yamlread.load(files.read_text(path, files.SMALL_BYTES).removeprefix("\ufeff"))
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        line = f" in line {exc.line + 1}" if isinstance(exc, YamlError) and exc.line is not None else ""
+        msg = f"{path}: the file of labels cannot be read{line} ({reason}). Nothing was done."
         raise SettingsError(msg) from exc
-    _known(_mapping(more, "", where) if more is not None else {}, _KEYS, where)
-    more = more or {}
+    more = _mapping(more, "", where)
+    _known(more, _KEYS, where)
+    _only_known_names(more, where)
     _add(labels, more, where, own=True)
-    labels.variables.update(_mapping(more.get("variables"), "variables", where))
+    for name, fact in _mapping(more.get("variables"), "variables", where).items():
+        labels.variables[name] = _fact(fact, f"{where}: variables.{name}")
     labels.titles.update(words(title) for title in _texts(more.get("titles"), f"{where}: titles"))
     labels.boilerplate += tuple(_texts(more.get("boilerplate"), f"{where}: boilerplate"))
     asks = _texts(more.get("placeholders"), f"{where}: placeholders")
     labels.placeholders.update(" ".join(text.lower().split()) for text in asks)
 
 
+def _only_known_names(more: dict[str, Any], where: str) -> None:
+    """Refuse sections and facts that the shipped table does not have: a name mistyped would ask for nothing."""
+    shipped = _shipped()
+    for section in _mapping(more.get("sections"), "sections", where):
+        _choose(section, shipped["sections"], f"{where}: sections.{section}", "section")
+    for fact, entry in _mapping(more.get("facts"), "facts", where).items():
+        _choose(fact, shipped["facts"], f"{where}: facts.{fact}", "fact")
+        for section in _mapping(entry.get("under"), "under", where) if isinstance(entry, dict) else ():
+            _choose(section, shipped["sections"], f"{where}: facts.{fact}.under.{section}", "section")
+
+
+def _fact(value: Any, where: str) -> str:
+    """Return *value*, the name of a fact; empty: it stands for nothing that autocard knows."""
+    name = _text("" if value is None else value, where)
+    if name:
+        _choose(name, _shipped()["facts"], where, "fact")
+    return name
+
+
+def _choose(name: str, known: Collection[str], where: str, what: str) -> None:
+    if name in known:
+        return
+    close = difflib.get_close_matches(name[:_LONGEST], known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"{what}s are those of autocard's templates/labels.yaml."
+    msg = f"{_short(where)}: there is no {what} {_short(name)!r}; {hint} Nothing was done."
+    raise SettingsError(msg)
+
+
 def _known(entry: dict[str, Any], keys: Sequence[str], where: str) -> None:
     for key in entry:
         if key not in keys:
-            msg = f"{where}: {key}: there is no such key; there are {', '.join(keys)}. Nothing was done."
+            msg = f"{where}: {_short(key)}: there is no such key; there are {', '.join(keys)}. Nothing was done."
             raise SettingsError(msg)
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        msg = f"{_short(where)}: text is wanted, this is {type(value).__name__}. Nothing was done."
+        raise SettingsError(msg)
+    return value
+
+
+def _heading(value: Any, where: str) -> str:
+    """Return *value*, which becomes a heading or a label where autocard adds one."""
+    text = _text(value, where)
+    if len(text) > _LONGEST or plain(text) != text or _ACTIVE.search(text) or safe.line(text) != text:
+        msg = f"{_short(where)}: a word or title of one line is wanted, without HTML, links or code. Nothing was done."
+        raise SettingsError(msg)
+    return text
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 def _mapping(value: Any, key: str, where: str) -> dict[str, Any]:
@@ -102,7 +163,7 @@ def _texts(value: Any, where: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if texts is None:
         return []
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts) or len(texts) > _MOST:
         msg = f"{where}: a list of words is wanted. Nothing was done."
         raise SettingsError(msg)
     return texts
@@ -115,7 +176,8 @@ def _add(labels: Labels, raw: dict[str, Any], where: str, *, own: bool) -> None:
         for heading in found:
             labels.sections_by_word.setdefault(words(heading), set()).add(section)
         if own and found:
-            labels.outline = tuple(_named(part, section, found[0]) for part in labels.outline)
+            title = _heading(found[0], f"{where}: sections.{section}")
+            labels.outline = tuple(_named(part, section, title) for part in labels.outline)
     for fact, entry in _mapping(raw.get("facts"), "facts", where).items():
         _add_fact(labels, fact, entry, f"{where}: facts.{fact}", own=own)
 
@@ -127,9 +189,9 @@ def _add_fact(labels: Labels, fact: str, entry: Any, here: str, *, own: bool) ->
         msg = f"{here}: who: one of {', '.join(_WHO)} is wanted. Nothing was done."
         raise SettingsError(msg)
     found = _texts(entry.get("words"), f"{here}.words")
-    about = {key: entry[key] for key in ("title", "who", "record", "say_why", "guide", "instead") if key in entry}
+    about = _about(entry, here)
     if own and found:
-        about = {"title": found[0], **about}
+        about = {"title": _heading(found[0], f"{here}.words"), **about}
     there = labels.kinds.get(fact, Kind(fact, fact.replace("_", " ").capitalize()))
     labels.kinds[fact] = replace(there, **about)
     if own and "title" in about:
@@ -142,6 +204,24 @@ def _add_fact(labels: Labels, fact: str, entry: Any, here: str, *, own: bool) ->
         for word in _texts(below, f"{here}.under.{section}"):
             labels.under[section, words(word)] = fact
             labels.below.add(words(word))
+
+
+def _about(entry: dict[str, Any], here: str) -> dict[str, Any]:
+    """Return what *entry* says of a fact, beside the words that ask for it."""
+    keys = ("title", "who", "record", "say_why", "guide", "instead")
+    about = {str(key): entry[key] for key in keys if key in entry}
+    for key, value in about.items():
+        if key == "say_why":
+            if not isinstance(value, bool):
+                msg = f"{here}.say_why: true or false is wanted. Nothing was done."
+                raise SettingsError(msg)
+        elif key == "title":
+            _heading(value, f"{here}.title")
+        elif key == "instead":
+            _fact(value, f"{here}.instead")
+        else:
+            _text(value, f"{here}.{key}")
+    return about
 
 
 def _named(part: Part, name: str, title: str) -> Part:

@@ -71,7 +71,7 @@ def base_card(base: str, revision: str | None) -> str | None:
         return None
     folder = _cache() / ("models--" + base.replace("/", "--"))
     try:
-        commit = revision or (folder / "refs" / "main").read_text(encoding="ascii").strip()
+        commit = revision or read_text(folder / "refs" / "main").strip()
         if not _SHA.fullmatch(commit):
             return None
         return read_text(folder / "snapshots" / commit / "README.md")

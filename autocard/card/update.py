@@ -193,6 +193,8 @@ def _read(card: Path) -> tuple[str | None, str | None]:
         return None, "it is not UTF-8 text"
     except OSError as exc:
         return None, f"it cannot be read ({exc.strerror or type(exc).__name__})"
+    except ValueError:
+        return None, "its name has a null character"
 
 
 def path_beside(card: Path) -> Path:
@@ -203,7 +205,7 @@ def path_beside(card: Path) -> Path:
 def _remembered_slots(job: _Job) -> dict[str, dict[str, str]]:
     """Return the `slots` of the record beside the card; none where there is none or it cannot be read."""
     path = job.card.parent / RECORD_NAME
-    if not path.exists():
+    if not files.exists(path):
         return {}
     try:
         beside = records.load(path, check_figures=False)

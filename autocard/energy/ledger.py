@@ -30,6 +30,8 @@ Status = Literal["running", "finished", "stopped", "interrupted"]
 
 FOLDER = "_autocard"
 """Inside the output folder."""
+_ENTRY_BYTES = 16_000_000
+"""Of one entry in a file."""
 
 _process: tuple[int, str] = (0, "")
 
@@ -114,7 +116,7 @@ def folders_of(output_dir: Path | None, ledger_dir: str | None, checkpoint: str 
 def host_id() -> str:
     """Return 12 hexadecimal digits that stand for this machine since it was started."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = files.read_loosely(Path("/proc/sys/kernel/random/boot_id")).strip()
     except OSError:  # not Linux: at least the same within one boot of the network card's machine
         boot = f"{uuid.getnode():x}"
     return pseudonym(boot)
@@ -182,7 +184,7 @@ def read(folders: Path | Iterable[Path], holding: str = "", names: str = "leg-*.
 
 def _read(file: Path, holding: str) -> LedgerEntry | None:
     try:
-        text = files.read_text(file)
+        text = files.read_text(file, _ENTRY_BYTES)
         return LedgerEntry.model_validate_json(text) if holding in text else None
     except (OSError, UnicodeDecodeError, ValidationError):
         return None

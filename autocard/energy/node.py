@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from autocard import files
 from autocard.errors import UnavailableError
 from autocard.settings import Settings
 
@@ -42,7 +43,7 @@ class NodeMeter:
             UnavailableError: it cannot be read, or says something else.
         """
         try:
-            words = self.path.read_text(encoding="ascii", errors="replace").split()
+            words = files.read_loosely(self.path).split()
         except OSError as exc:
             msg = f"{self.name} could not be read ({type(exc).__name__})"
             raise UnavailableError(msg) from exc

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
+from autocard import files
 from autocard.record import Place
 from autocard.settings import Settings
 
@@ -65,7 +66,7 @@ _OF_PLACE = {"country_iso_code", "region", "source"}
 def _cloud(dmi: Path) -> str | None:
     for name, marks in _MARKS.items():
         try:
-            text = (dmi / name).read_text(encoding="ascii", errors="replace").strip()
+            text = files.read_loosely(dmi / name).strip()
         except OSError:
             continue
         mark = text.rpartition(".")[2] if name == "bios_version" else text  # 4.11.amazon

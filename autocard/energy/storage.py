@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from autocard import files
+
 # fmt: off
 LOCAL = frozenset({
     "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "hfs", "jfs", "nilfs2", "ntfs", "ntfs3", "overlay",
@@ -26,7 +28,7 @@ def is_local(folder: Path, table: Path = Path("/proc/self/mountinfo")) -> bool:
         table: of mounts, as proc_pid_mountinfo(5) describes it.
     """
     try:
-        lines = table.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = files.read_loosely(table).splitlines()
     except OSError:
         return True
     path = os.path.realpath(folder)

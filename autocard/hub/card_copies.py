@@ -76,14 +76,14 @@ class CardCopies:
         """Put back the card that a killed process left in a library's hands; keep what cannot be told apart."""
         for copy in self._left_behind():
             note = copy.with_suffix(".json")
-            self._settle(copy.read_bytes(), _library_of(note))
+            self._settle(files.read_bytes(copy), _library_of(note))
             copy.unlink(missing_ok=True)
             if note.name.startswith("writing-"):
                 note.unlink(missing_ok=True)
 
     def _settle(self, copied: bytes, library: list[str]) -> None:
         try:
-            standing = self._card.read_bytes()
+            standing = files.read_bytes(self._card)
         except FileNotFoundError:
             standing = b""
         if standing == copied:
@@ -178,7 +178,7 @@ def _make_private(folder: Path) -> None:
 
 def _library_of(note: Path) -> list[str]:
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))["library_sha256"]
+        found = json.loads(files.read_text(note))["library_sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [str(one) for one in found] if isinstance(found, list) else []

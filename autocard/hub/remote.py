@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from autocard import record as records
 from autocard.errors import AutocardError, RecordError, SettingsError, UnavailableError
+from autocard.files import read_bytes
 from autocard.hub import answers
 from autocard.record import RECORD_NAME, RunRecord
 
@@ -156,7 +157,9 @@ def push(repo: Repository, record: RunRecord | None, *, overwrite: Any = (), dry
         if outcome.left_alone is not None:
             msg = f"{CARD} of {repo.name}: {outcome.left_alone}. Nothing was uploaded."
             raise HubError(msg)
-        files: Mapping[str, bytes] = {name: (card.parent / name).read_bytes() for name in (CARD, RECORD_NAME)}
+        files: Mapping[str, bytes] = {
+            name: read_bytes(card.parent / name, records.MAX_BYTES) for name in (CARD, RECORD_NAME)
+        }
     same = outcome.text == before and beside is not None and files[RECORD_NAME] == beside.encode("utf-8")
     commit = None if dry_run or same else _commit(repo, head, files)
     return Pushed(before, outcome.text, outcome.warnings, commit)

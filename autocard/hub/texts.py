@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autocard import files
+
 if TYPE_CHECKING:
     from autocard.record import RunRecord
 
@@ -26,7 +28,7 @@ class Before:
 def read(card: Path) -> Before:
     """Return what stands at *card*."""
     try:
-        data = card.read_bytes()
+        data = files.read_bytes(card)
     except (FileNotFoundError, NotADirectoryError):
         return Before(card)
     try:

@@ -27,6 +27,8 @@ _REMEMBERED = 3
 """Uploads that are remembered: one of them may have failed, so the last need not be what is there."""
 _SHOWN = 3
 """Lines that gave way, as the log shows them."""
+_UPLOAD_BYTES = 4 * files.CARD_BYTES
+"""A card and what of it is ours, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Past:
 
 def _read(path: Path, repository: str) -> Upload | None:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(files.read_text(path, _UPLOAD_BYTES))
         return Upload(str(data["text"]), dict(data["slots"])) if data["repository"] == repository else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

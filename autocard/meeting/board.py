@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from autocard import files
 from autocard.errors import UnavailableError
 from autocard.meeting.store_client import StoreClient
 
@@ -31,6 +32,8 @@ HANG_UP_S = 0.5
 """Seconds that a thread gets to notice that its connection is closed."""
 TURN_S = 0.05
 """Seconds between two looks whether it is our turn."""
+_NOTE_BYTES = 16_000_000
+"""A note holds the ledger entries of one host."""
 OLD_S = 7 * 86400.0
 """Seconds after which nobody comes back to a folder where processes have met."""
 NO_ANSWER = "the place where the training's processes meet does not answer"
@@ -199,7 +202,7 @@ class FolderBoard:
         found: list[str] = []
         with contextlib.suppress(OSError):
             while True:
-                found.append(self._file(group, known + len(found)).read_text(encoding="utf-8"))
+                found.append(files.read_text(self._file(group, known + len(found)), _NOTE_BYTES))
         return found
 
     def tidy(self) -> None:

@@ -66,7 +66,7 @@ def reconcile(path: Path, asked: Asked, *, dry_run: bool = False) -> Done:
         MeterError: the figure cannot be had, or is another job's. Nothing was written.
         NotWrittenError: a file could not be written. What was there before is still there.
     """
-    file = path / records.RECORD_NAME if path.is_dir() else path
+    file = path / records.RECORD_NAME if files.is_folder(path) else path
     before = records.load(file)
     one, why = compare.compare(before, metered(before, asked))
     after = put(before, one, why)
