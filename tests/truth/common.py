@@ -1,0 +1,127 @@
+"""What is known of a training without asking autocard, and small helpers that the oracles share."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+SMALL_ROWS = 64
+"""Rows that are read for their tokens."""
+UNSURE = None
+"""An oracle's answer where it cannot judge."""
+
+Said = tuple[str, Any, bool]
+"""What is spoken of, what is said of it, whether that is so."""
+
+
+class Weights(NamedTuple):
+    """One tensor of a model."""
+
+    count: int
+    dtype: str
+    trained: bool
+
+
+@dataclass
+class Truth:
+    """What is known of a training without asking autocard."""
+
+    trainer: Any
+    state: Any
+    step_begin: int = 0
+    at_least_s: float = 0.0
+    at_most_s: float = math.inf
+    """Bounds of the training's time: from after our begin to before our end, and with both."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """What `evaluate` gave to its callbacks after training."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What a person told autocard."""
+
+    @property
+    def args(self) -> Any:
+        return self.trainer.args
+
+    @functools.cached_property
+    def whole(self) -> Any:
+        """The model without what only distributes or compiles it."""
+        model = self.trainer.model
+        return getattr(model, "_orig_mod", None) or model
+
+    @functools.cached_property
+    def inner(self) -> Any:
+        """The model whose class is the architecture."""
+        model = self.whole
+        if type(model).__module__.startswith("sentence_transformers"):
+            return getattr(model, "transformers_model", None)
+        return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+    @functools.cached_property
+    def config(self) -> Any:
+        return getattr(self.inner, "config", None)
+
+    @functools.cached_property
+    def adapters(self) -> Mapping[str, Any]:
+        found = getattr(self.whole, "peft_config", None)
+        return found if isinstance(found, Mapping) else {}
+
+    @functools.cached_property
+    def parameters(self) -> list[Weights] | None:
+        """Each tensor once; None: they cannot be counted as they are."""
+        from torch import nn
+
+        if not isinstance(self.whole, nn.Module):
+            return None
+        found = {(one.device, one.data_ptr(), one.shape): one for one in self.whole.parameters()}.values()
+        if any(one.is_meta or not one.dtype.is_floating_point or type(one) is not nn.Parameter for one in found):
+            return None
+        all_of_them = [Weights(one.numel(), str(one.dtype).removeprefix("torch."), one.requires_grad) for one in found]
+        return all_of_them if all(one.count for one in all_of_them) else None
+
+    def keep(self) -> None:
+        """Look at the model now: later it may be merged, cast or unloaded, and the record tells of training."""
+        _ = self.inner, self.config, self.adapters, self.parameters
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return list(self.state.log_history)
+
+    def summary(self, key: str) -> float | None:
+        """Return a figure of the trainer's own summary, the last one in its log."""
+        return next((entry[key] for entry in reversed(self.log) if key in entry), None)
+
+
+def near(said: float, true: float | None, *, share: float = 1e-6, at_most: float = 1e-9) -> bool | None:
+    return UNSURE if true is None else abs(said - true) <= share * abs(true) + at_most
+
+
+def length_of(data: Any) -> int | None:
+    try:
+        return len(data)
+    except TypeError:
+        return None
+
+
+def named(config: Any, *names: str) -> Any:
+    return next((value for name in names if (value := getattr(config, name, None)) is not None), None)
+
+
+@functools.cache
+def installed(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def plain(value: Any) -> Any:
+    """Return a setting as JSON would hold it, where that is simple."""
+    value = getattr(value, "value", value)
+    return sorted(value) if isinstance(value, set) else value
+
+
+def number(text: str) -> float:
+    return float(text.replace(",", ""))

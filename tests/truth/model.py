@@ -1,0 +1,51 @@
+"""Oracles of the model: classes, counts, dimensions, saved files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from truth.common import Said, Truth, named
+
+
+def model_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
+    said = known["model"]
+    if true.inner is not None and said["architecture"]:
+        classes = [cls.__name__ for cls in type(true.inner).__mro__]
+        yield "model.architecture", said["architecture"], said["architecture"] in classes[:2]
+    for name, chosen in (("parameters_total", False), ("parameters_trainable", True)):
+        if said[name] is not None and true.parameters is not None:
+            count = sum(one.count for one in true.parameters if one.trained or not chosen)
+            yield f"model.{name}", f"{said[name]} of {count}", said[name] == count
+
+
+def dims_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
+    said = known["model"]
+    if true.config is not None and said["model_type"]:
+        yield "model.model_type", said["model_type"], said["model_type"] == true.config.model_type
+        names = {
+            "layers": ("num_hidden_layers", "n_layer"),
+            "hidden_size": ("hidden_size", "n_embd", "d_model"),
+            "attention_heads": ("num_attention_heads", "n_head"),
+            "vocabulary": ("vocab_size",),
+            "intermediate_size": ("intermediate_size",),
+        }
+        for ours, theirs in names.items():
+            number = named(true.config, *theirs)
+            if ours in said["dims"] and isinstance(number, int):
+                yield f"model.dims.{ours}", said["dims"][ours], said["dims"][ours] == number
+        labels = getattr(true.config, "id2label", None) or {}
+        if said["labels"]:
+            yield "model.labels", said["labels"], said["labels"] == [labels[index] for index in sorted(labels)]
+
+
+def saved_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
+    folder, said = Path(true.args.output_dir), known["model"]
+    if said["saved_bytes"] is not None:
+        files = [*folder.glob("*model*.safetensors"), *folder.glob("*model*.bin")]
+        sizes = {file.stat().st_size for file in files}
+        fits = said["saved_bytes"] in sizes or len(files) > 2  # more: in shards, or of several formats
+        yield "model.saved_bytes", said["saved_bytes"], fits
+    for name in said["saved_files"]:
+        yield "model.saved_files", name, (folder / name).is_file()
