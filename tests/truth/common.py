@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from truth.observe import Observed
+from truth.replay import Replay
+
 SMALL_ROWS = 64
 """Rows that are read for their tokens."""
 UNSURE = None
@@ -40,6 +43,16 @@ class Truth:
     """What `evaluate` gave to its callbacks after training."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """What a person told autocard."""
+    observed: Observed = field(default_factory=Observed)
+    """What was seen while it ran."""
+    evaluated: Mapping[str, float] = field(default_factory=dict)
+    """What the last `evaluate` after training gave."""
+    weights_evaluated: str | None = None
+    """Fingerprint of the trained tensors that it evaluated."""
+    at_end: Mapping[str, str] = field(default_factory=dict)
+    """Name of a tensor → digest, when training had ended."""
+    replay: Replay | None = None
+    """One batch again, after training."""
 
     @property
     def args(self) -> Any:

@@ -8,6 +8,15 @@ from typing import Any
 from truth.common import SMALL_ROWS, Said, Truth, length_of
 
 
+def leaves(value: Any, *, zeros: bool = True) -> int:
+    """Return how many numbers nested lists hold, all or those that are not zero."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return sum(leaves(one, zeros=zeros) for one in value)
+    return int(zeros or bool(value))
+
+
 def data_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     data, sets = true.trainer.train_dataset, known["data"]["train"]
     rows = length_of(data)
@@ -19,8 +28,11 @@ def data_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "data.train[].columns", sets[0]["columns"], set(sets[0]["columns"]) <= set(columns)
     small = rows is not None and rows <= SMALL_ROWS and "input_ids" in (columns or ())
     if len(sets) == 1 and sets[0]["tokens"] is not None and small:
-        count = sum(len(data[index]["input_ids"]) for index in range(rows))
-        yield "data.train[].tokens", sets[0]["tokens"], sets[0]["tokens"] == count
+        count = sum(leaves(data[index]["input_ids"]) for index in range(rows))
+        real = count
+        if "attention_mask" in columns:
+            real = sum(leaves(data[index]["attention_mask"], zeros=False) for index in range(rows))
+        yield "data.train[].tokens", f"{sets[0]['tokens']}: {count}, {real}", sets[0]["tokens"] in (count, real)
     for one in sets:
         if one["dataset_id"] and one["inferred"] is False:
             given = true.given.get("datasets") or ()

@@ -1,4 +1,4 @@
-"""Oracles of the evaluation's results and of the losses."""
+"""Oracles of the evaluation's results, of the weights that were evaluated, and of the losses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from truth.common import Said, Truth, near
+
+COUNTERS = ("num_tokens", "num_input_tokens_seen")
+"""What trainers log beside metrics and is none: how far the training was."""
 
 
 def evaluation_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
@@ -22,6 +25,20 @@ def evaluation_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
             yield f"evaluation.results[{one['name']}]", one["value"], found
         elif one["split"] == "evaluation":
             yield f"evaluation.results[{one['name']}]", one["value"], False
+        if one["name"] in COUNTERS:
+            yield "evaluation.results[] (a counter)", one["name"], False
+
+
+def weights_evaluated(known: dict[str, Any], true: Truth) -> Iterator[Said]:
+    """Hold the step of what was just evaluated against the steps after which the weights were the same."""
+    after, now = true.observed.weights_after, true.weights_evaluated
+    steps = {step for step, weights in after.items() if weights == now}
+    if now is None or not steps:
+        return
+    for one in known["evaluation"]["results"]:
+        fitting = [value for name, value in true.evaluated.items() if name.endswith(one["name"])]
+        if one["step"] is not None and one["value"] in fitting:
+            yield "evaluation.results[].step", f"{one['name']}: {one['step']} of {sorted(steps)}", one["step"] in steps
 
 
 def losses_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:

@@ -49,3 +49,17 @@ def saved_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "model.saved_bytes", said["saved_bytes"], fits
     for name in said["saved_files"]:
         yield "model.saved_files", name, (folder / name).is_file()
+
+
+def sizes_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
+    """Hold hidden and intermediate sizes against the tensors: a size that no tensor has is not the model's."""
+    from torch import nn
+
+    if not isinstance(true.whole, nn.Module) or true.parameters is None:
+        return
+    sizes = {size for one in true.whole.parameters() for size in one.shape}
+    fused = sizes | {size // parts for size in sizes for parts in (2, 3) if size % parts == 0}
+    for name in ("hidden_size", "intermediate_size", "vocabulary"):
+        said = known["model"]["dims"].get(name)
+        if isinstance(said, int):
+            yield f"model.dims.{name} (tensors)", said, said in fused

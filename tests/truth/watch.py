@@ -10,8 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from truth.common import Truth
-from truth.judge import judged
+from truth import observe
+from truth.common import Said, Truth
+from truth.judge import by_subject
+from truth.replay import replay
+
+PENDING: tuple[str, ...] = ()
+"""Beginnings of what is known to be false and is being repaired; it is counted, and fails no test. Empty it soon."""
 
 
 class Watch:
@@ -20,10 +25,18 @@ class Watch:
     def __init__(self) -> None:
         self.runs = self.fields = 0
         self.spent_s = 0.0
+        self.all_false = 0
         self.false: list[str] = []
+        """What a test fails by."""
+        self.subjects: dict[str, list[Said]] = {}
+        """Subject → all that was judged."""
         self._under_way: dict[int, Truth] = {}
         self._clocks: dict[int, tuple[float, float]] = {}
         self._patched: Any = None
+        self._theirs: dict[str, Any] = {}
+        self._undo: Any = None
+        self._ended: set[str] = set()
+        """Fingerprints of the models that trainings have left."""
 
     def install(self) -> None:
         """Stand around the callback's events, once it has been imported."""
@@ -32,8 +45,20 @@ class Watch:
         if cls is None or self._patched is cls:
             return
         self._patched = cls
-        for event in ("on_train_begin", "on_train_end", "on_evaluate"):
+        self._theirs = {}
+        for event in ("on_train_begin", "on_step_end", "on_train_end", "on_evaluate"):
+            self._theirs[event] = getattr(cls, event)
             setattr(cls, event, self._around(getattr(cls, event), getattr(self, event)))
+        self._undo = observe.stand_around(self.on_batches)
+
+    def remove(self) -> None:
+        """Take away what stands around the events and the Trainer."""
+        if self._patched is None:
+            return
+        for event, theirs in self._theirs.items():
+            setattr(self._patched, event, theirs)
+        self._undo()
+        self._patched = None
 
     @staticmethod
     def _around(event: Any, look: Any) -> Any:
@@ -50,7 +75,33 @@ class Watch:
         again = id(args) in self._clocks and getattr(args, "auto_find_batch_size", False)
         if not again:  # with smaller batches it is the same training
             self._clocks[id(args)] = before_s, time.monotonic()
-        self._under_way[id(args)] = Truth(None, state, step_begin=int(state.global_step))
+        true = self._under_way[id(args)] = Truth(None, state, step_begin=int(state.global_step))
+        begun_s = time.perf_counter()
+        trainer = self._trainer(args)
+        if trainer is not None and observe.is_small(trainer.model):
+            seen = true.observed
+            seen.tensors_at_begin = observe.digests(trainer.model)
+            seen.statistics_at_begin = observe.statistics(trainer.model)
+            seen.trained_before = observe.fingerprint(trainer.model) in self._ended
+        self.spent_s += time.perf_counter() - begun_s
+
+    def on_batches(self, trainer: Any, batches: list[Any]) -> None:
+        """Look at the batches of one optimizer step, before it is made."""
+        true = self._under_way.get(id(trainer.args))
+        if true is None:
+            return
+        begun_s = time.perf_counter()
+        true.observed.steps.append(observe.step_of(trainer, batches))
+        true.observed.last_batch = batches[-1]
+        self.spent_s += time.perf_counter() - begun_s
+
+    def on_step_end(self, _: Any, args: Any, state: Any, __: float, objects: Any) -> None:
+        true, model = self._under_way.get(id(args)), objects.get("model")
+        if true is None or not true.observed.tensors_at_begin or len(true.observed.steps) > observe.MOST_STEPS:
+            return
+        begun_s = time.perf_counter()
+        true.observed.weights_after[int(state.global_step)] = observe.fingerprint(model)
+        self.spent_s += time.perf_counter() - begun_s
 
     def on_train_end(self, callback: Any, args: Any, state: Any, before_s: float, _: Any) -> None:
         begun_s, begun_late_s = self._clocks.pop(id(args), (-math.inf, math.inf))
@@ -63,13 +114,23 @@ class Watch:
         true.keep()
         settings = getattr(getattr(callback, "_sessions", None), "_settings", None)
         true.given = {name: getattr(settings, name, None) for name in ("base_model", "datasets", "card")}
+        looked_s = time.perf_counter()
+        if true.observed.tensors_at_begin:
+            true.at_end = observe.digests(trainer.model)
+            self._ended.add(observe.fingerprint(trainer.model))
+            true.replay = replay(trainer, true.observed.last_batch)
+        true.observed.last_batch = None
+        self.spent_s += time.perf_counter() - looked_s
         self._look(true)
 
     def on_evaluate(self, _: Any, args: Any, state: Any, __: float, objects: Any) -> None:
         true = self._under_way.get(id(args))
         if true is None or true.trainer is None or true.trainer.is_in_train:
             return
-        true.state, true.metrics = state, {**true.metrics, **(objects.get("metrics") or {})}
+        true.evaluated = objects.get("metrics") or {}
+        true.state, true.metrics = state, {**true.metrics, **true.evaluated}
+        if true.observed.weights_after:
+            true.weights_evaluated = observe.fingerprint(true.trainer.model)
         self._look(true)
 
     @staticmethod
@@ -89,8 +150,11 @@ class Watch:
         if not (card.is_file() and record.is_file()):
             return
         known = json.loads(record.read_text(encoding="utf-8"))
-        told = judged(known, card.read_text(encoding="utf-8"), card.name, true)
         self.runs += 1
-        self.fields += len(told)
-        self.false += [f"{path}: {said}" for path, said, is_so in told if not is_so]
+        for subject, told in by_subject(known, card.read_text(encoding="utf-8"), card.name, true).items():
+            self.subjects.setdefault(subject, []).extend(told)
+            self.fields += len(told)
+            false = [f"{path}: {said}" for path, said, is_so in told if not is_so]
+            self.all_false += len(false)
+            self.false += [one for one in false if not one.startswith(PENDING)]
         self.spent_s += time.perf_counter() - begun_s
