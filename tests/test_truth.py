@@ -14,18 +14,30 @@ from autocard import AutoCardCallback
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, watched):
     """One training with an evaluation: its record, its card, and what is known of it without them."""
     folder = tmp_path_factory.mktemp("run")
     ours = AutoCardCallback(base_model="org/base", emissions=False)
     trainer = training.trainer(folder, callbacks=[ours], learning_rate=0.01, max_steps=4)
+    return trained(trainer, watched, folder)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, watched):
+    """The same of a new model that is trained whole."""
+    folder = tmp_path_factory.mktemp("whole")
+    settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "include_num_input_tokens_seen": "all"}
+    ours = AutoCardCallback(emissions=False)
+    return trained(training.trainer(folder, model=training.bert(), callbacks=[ours], **settings), watched, folder)
+
+
+def trained(trainer, watched, folder):
+    watched.install()
     trainer.train()
     trainer.save_model()
-    metrics = trainer.evaluate()
-    true = truth.Truth(trainer, trainer.state, metrics=metrics, given={"base_model": "org/base"})
+    trainer.evaluate()
+    true = watched.seen(trainer.args)
     known = json.loads((folder / "autocard.json").read_text())
-    seconds = known["legs"][0]["wall_clock_s"]
-    true.at_least_s, true.at_most_s = seconds - 0.01, seconds + 0.01
     return known, (folder / "README.md").read_text(), true
 
 
@@ -71,6 +83,9 @@ FALSE = {
     "software.python": "3.1.0",
     "job.world_size": 2,
     "time.wall_clock_s": 1e4,
+    "time.samples_per_s": 1.0,
+    "time.steps_per_s": -2.0,
+    "time.flops_estimate": 1e9,
     "energy.total_kwh": 1.0,
 }
 """Path → what is not so."""
@@ -145,4 +160,135 @@ def test_the_suite_fails_a_test_whose_record_is_false(watched, tmp_path, monkeyp
 
     training.trainer(tmp_path, callbacks=[AutoCardCallback(emissions=False)], max_steps=1).train()
 
-    assert watched.false == ["training.effective_batch_size: 7"]
+    assert watched.false == ["training.effective_batch_size: 7: [4]"]
+
+
+def test_the_whole_model_has_no_false_field_either(whole):
+    assert [one for one in truth.judged(whole[0], whole[1], "README.md", whole[2]) if not one[2]] == []
+
+
+def changed(run, path, value):
+    """Return the record of *run* with another value at *path*."""
+    known = copy.deepcopy(run[0])
+    *way, leaf = path.split(".")
+    part = known
+    for name in way:
+        part = part[int(name) if name.isdecimal() else name]
+    part[leaf] = value
+    return known
+
+
+def found(known, run):
+    return {path for path, _, is_so in truth.judged(known, run[1], "README.md", run[2]) if not is_so}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "oracle"),
+    [
+        ("training.scheduler", "linear, 3 warm-up steps of 4", "training.scheduler (warm-up)"),
+        ("training.scheduler", "constant", "training.scheduler (constant)"),
+        ("training.optimizer", "AdamW (learning rate 0.02)", "training.optimizer (learning rate)"),
+        ("evaluation.results.0.step", 2, "evaluation.results[].step"),
+        ("evaluation.results.0.name", "num_tokens", "evaluation.results[] (a counter)"),
+        ("time.tokens", 7, "time.tokens"),
+        ("time.tokens_per_s", -7.0, "time.tokens_per_s (positive)"),
+        ("run.epochs", 3.0, "run.epochs (rows)"),
+        ("model.dims.intermediate_size", 63, "model.dims.intermediate_size (tensors)"),
+        ("training.objective", "regression (mean squared error)", "training.objective (loss)"),
+        ("training.objective", "labels (binary cross-entropy)", "training.objective (loss)"),
+    ],
+)
+def test_an_oracle_of_the_whole_model_finds_its_falsehood(whole, path, value, oracle):
+    assert oracle in found(changed(whole, path, value), whole)
+
+
+def test_ranks_and_targets_are_held_against_the_tensors(run):
+    known = copy.deepcopy(run[0])
+    known["adapters"][0]["config"] |= {"r": 8, "target_modules": ["query", "dense"]}
+    known["adapters"][0]["method"] = "IA³"
+
+    assert {"adapters[].config.r (tensors)", "adapters[].config.target_modules (tensors)"} <= found(known, run)
+
+
+def test_from_scratch_is_false_where_a_norm_does_not_begin_with_ones(whole, monkeypatch):
+    known = changed(whole, "model.base_model_description", "none: trained from scratch")
+    assert "model.base_model_description" not in found(known, whole)
+
+    norm = "bert.embeddings.LayerNorm.weight"
+    monkeypatch.setitem(whole[2].observed.statistics_at_begin, norm, (0.9, 0.1))
+
+    assert "model.base_model_description" in found(known, whole)
+
+
+def test_a_base_in_the_cache_is_held_against_the_first_weights(whole, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+    from safetensors.torch import save_file
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    known = changed(whole, "model.base_model", "org/other")
+    folder = tmp_path / "models--org--other" / "snapshots" / "0"
+    folder.mkdir(parents=True)
+    other = training.bert(initializer_range=0.5)
+    save_file({name: one.clone() for name, one in other.state_dict().items()}, folder / "model.safetensors")
+    assert "model.base_model (weights)" in found(known, whole)
+
+    save_file({name: one.clone() for name, one in training.bert().state_dict().items()}, folder / "model.safetensors")
+
+    assert "model.base_model (weights)" not in found(known, whole)
+
+
+@pytest.mark.parametrize("line", ["base_model: {}", "datasets: [{}]", "tags: ['base_model:adapter:{}']"])
+def test_a_folders_name_is_found_where_an_id_stands(whole, line):
+    known, card, true = whole
+    folder = "/".join(true.args.output_dir.split("/")[-2:])
+    card = "---\n" + line.format(folder) + "\n---\n" + card.partition("\n---\n")[2]
+
+    told = truth.judged(known, card, "README.md", true)
+
+    assert [path for path, said, is_so in told if not is_so and said == folder] != []
+
+
+def test_the_size_of_another_file_than_the_trained_one_is_found(run):
+    from pathlib import Path
+
+    import torch
+    from safetensors.torch import save_file
+
+    folder = Path(run[2].args.output_dir)
+    other = folder / "other_model.safetensors"
+    save_file({"weight": torch.ones(1)}, other)
+    known = changed(run, "model.saved_bytes", other.stat().st_size)
+
+    told = found(known, run)
+    other.unlink()
+
+    assert "model.saved_bytes (tensors)" in told
+
+
+def test_padding_among_the_tokens_seen_is_found_unless_the_card_says_so(whole, monkeypatch):
+    known, _, true = whole
+    for step in true.observed.steps:
+        monkeypatch.setattr(step, "padding", 5)
+    tokens = sum(step.tokens for step in true.observed.steps)
+    run = known, f"- Input tokens seen: {tokens}\n", true
+    assert "card: tokens seen (padding)" in found(known, run)
+
+    run = known, f"- Input tokens seen: {tokens}, padding included\n", true
+
+    assert "card: tokens seen (padding)" not in found(known, run)
+
+
+def test_the_watch_changes_nothing_of_a_training(watched, tmp_path):
+    def weights(folder):
+        trainer = training.trainer(folder, callbacks=[AutoCardCallback(emissions=False)], max_steps=3)
+        trainer.train()
+        trainer.train()
+        return {name: one.clone() for name, one in trainer.model.state_dict().items()}
+
+    watched.install()
+    seen = weights(tmp_path / "seen")
+    watched.remove()
+    alone = weights(tmp_path / "alone")
+
+    assert seen.keys() == alone.keys()
+    assert all(bool((seen[name] == alone[name]).all()) for name in seen)

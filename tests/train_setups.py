@@ -43,7 +43,7 @@ def told_of(name: str, folder: Path) -> dict[str, Any]:
         "kind": one.kind,
         "looks": watch.runs,
         "judged": {subject: len(fields) for subject, fields in watch.subjects.items() if fields},
-        "false": sorted(set(watch.false)),
+        "false": sorted(set(watch.all_false)),
         "seconds": round(time.perf_counter() - begun_s, 2),
         "oracles_s": round(watch.spent_s, 2),
     }

@@ -192,7 +192,9 @@ def cross_encoder(out, callbacks):
     from sentence_transformers import CrossEncoder
     from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 
-    model = CrossEncoder("org/tiny-bert", num_labels=1, device="cpu")
+    base = models.save(models.bert(num_labels=1), out.parent / "base")
+    models.tokenizer().save_pretrained(base)
+    model = CrossEncoder(base, num_labels=1, device="cpu")
     loss = BinaryCrossEntropyLoss(model, pos_weight=torch.tensor(3.0))
     return _sentences(out, callbacks, model, "CrossEncoder", _scored(), loss)
 

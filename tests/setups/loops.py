@@ -15,7 +15,7 @@ KIND = "Batches, schedules, losses, restarts"
 def _trainer(out, callbacks, *, model=None, data=None, cls=transformers.Trainer, more=None, **settings):
     data = ragged() if data is None else data
     return cls(
-        model=models.bert() if model is None else model,
+        model=models.bert() if model is None and "model_init" not in (more or {}) else model,
         args=models.arguments(out, **{"learning_rate": 0.01, **settings}),
         train_dataset=data,
         callbacks=list(callbacks),
@@ -59,7 +59,7 @@ def plateau(out, callbacks):
             max_steps=4,
             eval_strategy="steps",
             eval_steps=1,
-        )  # fmt: skip
+        )
     )
 
 
@@ -174,8 +174,8 @@ def nested(out, callbacks):
 class Focal(transformers.BertForSequenceClassification):
     """A model with a loss of its own."""
 
-    def forward(self, labels=None, **inputs):
-        out = super().forward(**inputs)
+    def forward(self, input_ids=None, attention_mask=None, labels=None):
+        out = super().forward(input_ids=input_ids, attention_mask=attention_mask)
         if labels is not None:
             share = torch.nn.functional.cross_entropy(out.logits, labels, reduction="none")
             out.loss = ((1 - (-share).exp()) ** 2 * share).mean()
@@ -215,7 +215,7 @@ def own_compute_loss(out, callbacks):
 
 @setup("A loss by compute_loss_func", KIND)
 def loss_func(out, callbacks):
-    def mine(outputs, labels, num_items_in_batch=None):
+    def mine(outputs, labels, **_):
         return torch.nn.functional.cross_entropy(outputs.logits, labels) * 3
 
     return go(_trainer(out, callbacks, more={"compute_loss_func": mine}))
@@ -225,7 +225,7 @@ def loss_func(out, callbacks):
 def loss_function(out, callbacks):
     model = models.llama()
 
-    def mine(logits, labels, vocab_size, **_):
+    def mine(logits, **_):
         return logits.pow(2).mean()
 
     model.loss_function = mine
@@ -260,9 +260,7 @@ def second_training(out, callbacks):
 
 @setup("Hyper-parameter search, then the training", KIND, "optuna")
 def search(out, callbacks):
-    made = _trainer(
-        out, callbacks, more={"model_init": models.bert, "model": None}, eval_strategy="steps", eval_steps=2
-    )
+    made = _trainer(out, callbacks, more={"model_init": lambda _: models.bert()}, eval_strategy="steps", eval_steps=2)
     with quiet():
         made.hyperparameter_search(
             hp_space=lambda trial: {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2)},

@@ -9,7 +9,7 @@ import peft
 import torch
 import transformers
 
-from setups.common import of, ragged, setup, sizes, train
+from setups.common import of, ragged, setup, sizes, train, words_and_padding
 
 KIND = "Adapters and weights"
 QV = ["q_proj", "v_proj"]
@@ -139,10 +139,18 @@ def full_of_stage(out, callbacks):
 
 @setup("Weights that came by load_state_dict", KIND)
 def state_dict(out, callbacks):
-    teacher = train(out.parent / "teacher", [], models.bert(), ragged(16), max_steps=6, learning_rate=0.05).model
+    teacher = train(
+        out.parent / "teacher",
+        [],
+        models.bert(),
+        ragged(16),
+        max_steps=6,
+        learning_rate=0.05,
+        trainer=(transformers.Trainer, words_and_padding()),
+    ).model
     student = models.bert()
     student.load_state_dict(teacher.state_dict())
-    return train(out, callbacks, student, ragged(16))
+    return train(out, callbacks, student, ragged(16), trainer=(transformers.Trainer, words_and_padding()))
 
 
 @setup("A frozen body, the head trained", KIND)
@@ -150,7 +158,7 @@ def frozen(out, callbacks):
     model = models.bert()
     for one in model.bert.parameters():
         one.requires_grad_(False)
-    return train(out, callbacks, model, ragged(16))
+    return train(out, callbacks, model, ragged(16), trainer=(transformers.Trainer, words_and_padding()))
 
 
 @setup("The last layer and the head trained", KIND)
@@ -158,16 +166,22 @@ def last_layer(out, callbacks):
     model = of(transformers.BertForSequenceClassification, transformers.BertConfig(**sizes(num_hidden_layers=4)))
     for name, one in model.named_parameters():
         one.requires_grad_("layer.3" in name or "classifier" in name)
-    return train(out, callbacks, model, ragged(16))
+    return train(out, callbacks, model, ragged(16), trainer=(transformers.Trainer, words_and_padding()))
 
 
 @setup("bfloat16 weights", KIND)
 def bfloat16(out, callbacks):
-    return train(out, callbacks, models.bert().to(torch.bfloat16), ragged(16))
+    return train(
+        out,
+        callbacks,
+        models.bert().to(torch.bfloat16),
+        ragged(16),
+        trainer=(transformers.Trainer, words_and_padding()),
+    )
 
 
 @setup("A classifier's LoRA with its head", KIND)
 def classifier_lora(out, callbacks):
     base = models.load("AutoModelForSequenceClassification", "org/tiny-bert")
     config = peft.LoraConfig(task_type="SEQ_CLS", r=4, target_modules=["query", "value"])
-    return train(out, callbacks, _with(config, base), ragged(16))
+    return train(out, callbacks, _with(config, base), ragged(16), trainer=(transformers.Trainer, words_and_padding()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,20 @@ KINDS = {
     "BOFT": "boft",
 }
 """PEFT's kind → what its name has, in small letters."""
+
+TENSORS = (
+    "lora_A",
+    "lora_B",
+    "lora_embedding",
+    "lora_magnitude",
+    "hada_",
+    "lokr_",
+    "ia3_",
+    "oft_",
+    "boft_",
+    "vera_lambda",
+)
+"""Beginnings of the names that adapters' tensors have."""
 
 
 def adapters_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
@@ -41,11 +56,10 @@ def _tensors(true: Truth, name: str) -> dict[str, Any]:
     marks = (f".{name}.", f".{name}")
     named = getattr(true.whole, "named_parameters", None)
     found = dict(named()) if named is not None else {}
-    kinds = ("lora_", "hada_", "lokr_", "ia3_", "oft_", "boft_", "vera_lambda")
     return {
         path: one
         for path, one in found.items()
-        if any(kind in path for kind in kinds) and (marks[0] in path or path.endswith(marks[1]))
+        if any(kind in path for kind in TENSORS) and (marks[0] in path or path.endswith(marks[1]))
     }
 
 
@@ -64,7 +78,7 @@ def tensors_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         if isinstance(targets, list) and tensors:
             carrying = {path.split(f".{part}")[0] for path in tensors for part in _parts(path)}
             for target in targets:
-                there = any(path == target or path.endswith(f".{target}") for path in carrying)
+                there = any(f".{target}." in f".{path}." for path in carrying)
                 yield "adapters[].config.target_modules (tensors)", target, there
     if any(str(plain(getattr(one, "peft_type", ""))) == "XLORA" for one in true.adapters.values()):
         methods = [one["method"] for one in known["adapters"]]
@@ -72,14 +86,11 @@ def tensors_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
 
 
 def _parts(path: str) -> list[str]:
-    kinds = ("lora_", "hada_", "lokr_", "ia3_", "oft_", "boft_", "vera_")
-    return [part for part in path.split(".") if part.startswith(kinds)][:1]
+    return [part for part in path.split(".") if part.startswith(TENSORS)][:1]
 
 
 def card_of_adapters(card_slots: dict[str, str], true: Truth) -> Iterator[Said]:
     """Hold the card's "r = …" of AdaLoRA against its tensors: its `r` is not used."""
-    import re
-
     specs = card_slots.get("model_specs", "")
     for name, config in true.adapters.items():
         if str(plain(getattr(config, "peft_type", ""))) != "ADALORA":

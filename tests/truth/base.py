@@ -10,10 +10,12 @@ from typing import Any
 import yaml
 
 from truth.common import Said, Truth
-from truth.observe import digest
+from truth.observe import digest, statistics
 
 MOST_OF_THEM = 0.9
 """Share of a file's tensors that a model must have to be made from it."""
+SOME_OF_THEM = 0.5
+"""The same where a head may have been left away."""
 LIKE = 0.5
 """How far a random tensor's deviation may lie from that of a fresh one, as a share."""
 SOME_VALUES = 64
@@ -36,6 +38,7 @@ def base_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     if said["library_name"]:
         sentences = any(cls.__module__.startswith("sentence_transformers") for cls in type(true.whole).__mro__)
         is_peft = any(cls.__name__ in ("PeftModel", "PeftMixedModel") for cls in type(true.whole).__mro__)
+        is_peft = is_peft or bool(true.adapters)  # transformers' own add_adapter saves PEFT's files
         right = "sentence-transformers" if sentences else "peft" if is_peft else "transformers"
         yield "model.library_name", said["library_name"], said["library_name"] == right or said["adapters_merged"]
 
@@ -78,7 +81,8 @@ def weights_of_base(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     if said["base_model"] and not given:
         there = [found for folder in folders_of(said["base_model"]) if (found := digests_of_folder(folder))]
         if there:
-            fits = any(len(one & begun) >= MOST_OF_THEM * len(one) for one in there)
+            enough = MOST_OF_THEM if true.adapters else SOME_OF_THEM
+            fits = any(len(one & begun) >= enough * len(one) for one in there) or _starts_from_the_weights(true)
             yield "model.base_model (weights)", said["base_model"], fits or bool(said["adapters_merged"])
         elif said["base_model_relation"] == "adapter" and _stands_on_a_folder(true, begun):
             yield "model.base_model (weights)", said["base_model"], False
@@ -86,6 +90,11 @@ def weights_of_base(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         fresh = is_fresh(true)
         if fresh is not None:
             yield "model.base_model_description", said["base_model_description"], fresh
+
+
+def _starts_from_the_weights(true: Truth) -> bool:
+    """Return whether an adapter takes a part out of the base's weights when it is made, as PiSSA does."""
+    return any(isinstance(getattr(one, "init_lora_weights", None), str) for one in true.adapters.values())
 
 
 def _stands_on_a_folder(true: Truth, begun: set[str]) -> bool:
@@ -113,16 +122,15 @@ def is_fresh(true: Truth) -> bool | None:
             made = type(model)(model.config)
         except (TypeError, ValueError, AttributeError):
             return None
-    there = true.observed.statistics_at_begin
-    for name, one in made.named_parameters():
-        mean, deviation = there.get(name, (None, None))
-        if mean is None or not one.numel():
+    sizes = {name: one.numel() for name, one in made.named_parameters()}
+    for name, (wanted, wanted_deviation) in statistics(made).items():
+        if name not in true.observed.statistics_at_begin:
             continue
-        wanted, wanted_deviation = float(one.float().mean()), float(one.float().std(correction=0))
+        mean, deviation = true.observed.statistics_at_begin[name]
         if wanted_deviation == 0:  # zeros or ones
             if deviation != 0 or abs(mean - wanted) > 1e-6:
                 return False
-        elif one.numel() >= SOME_VALUES and abs(deviation / wanted_deviation - 1) > LIKE:
+        elif sizes[name] >= SOME_VALUES and abs(deviation / wanted_deviation - 1) > LIKE:
             return False
     return True
 

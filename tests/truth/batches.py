@@ -28,7 +28,7 @@ def batch_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     if said is None or not samples or None in samples or _generates(true) or _packs(true):
         return
     most = max(samples) * int(true.args.world_size)
-    yield "training.effective_batch_size (batches)", f"{said}: {samples[:6]}", said == most
+    yield "training.effective_batch_size", f"{said}: {samples[:6]}", said == most
 
 
 def speed_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:

@@ -6,6 +6,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from truth.common import UNSURE, Said, Truth, installed, length_of, named, near, number
 
@@ -47,6 +48,16 @@ def _loss(said: str, true: Truth) -> bool | None:
     return any(near(number(said), one, share=1e-3, at_most=6e-5) for one in there) if there else UNSURE
 
 
+LAYERS = ("num_hidden_layers", "n_layer")
+
+
+def parts_of(config: Any) -> dict[str, Any]:
+    """Return the configurations of a model's parts, by their names."""
+    names = getattr(config, "sub_configs", None) or {}
+    found = {name: getattr(config, name, None) for name in {*names, "encoder", "decoder"}}
+    return {name: one for name, one in found.items() if named(one, "hidden_size", "d_model") is not None}
+
+
 OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
     "parameters": ("model_specs", r"Parameters: ([\d,]+)", functools.partial(_parameters, trained=False)),
     "trained parameters": (
@@ -60,7 +71,7 @@ OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
         "model_specs",
         r"Dimensions: (\d+) layers",
         lambda said, true: (
-            UNSURE if true.config is None else int(said) == named(true.config, "num_hidden_layers", "n_layer")
+            UNSURE if true.config is None or parts_of(true.config) else int(said) == named(true.config, *LAYERS)
         ),
     ),
     "steps": (
@@ -73,7 +84,12 @@ OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
     "rows": (
         "training_data",
         r"\A[^;\n]*?, ([\d,]+) rows",
-        lambda said, true: UNSURE if (rows := length_of(true.trainer.train_dataset)) is None else number(said) == rows,
+        lambda said, true: (
+            UNSURE
+            if (rows := length_of(true.trainer.train_dataset)) is None
+            or hasattr(true.trainer.train_dataset, "datasets")
+            else number(said) == rows
+        ),
     ),
     "time": ("speeds_sizes_times", r"(?m)Wall-clock time: (.*)$", _seconds),
     "hours used": ("hours_used", r"\A((?:[\d.,]+ (?:ms|min|[shd]) ?)+)wall-clock", _seconds),

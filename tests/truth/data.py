@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from truth.common import SMALL_ROWS, Said, Truth, length_of
@@ -19,7 +19,7 @@ def leaves(value: Any, *, zeros: bool = True) -> int:
 
 def data_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     data, sets = true.trainer.train_dataset, known["data"]["train"]
-    rows = length_of(data)
+    rows = None if isinstance(data, Mapping) else length_of(data)
     if sets and rows is not None and all(one["rows"] is not None for one in sets) and not sets[0]["streaming"]:
         said = sum(one["rows"] for one in sets)
         yield "data.train[].rows", said, said == rows

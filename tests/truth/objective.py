@@ -1,4 +1,4 @@
-"""Oracles of the objective: the loss that is named, worked out from logits and labels; names of the trainers' losses."""
+"""Oracles of the objective: the loss that is named, worked out from logits and labels; the trainers' own names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from truth.replay import Replay
 
 CLOSE = 2e-3
 """How far a loss may lie from what is worked out, as a share."""
+COARSE = 2e-2
+"""The same for logits of half precision."""
 IGNORED = -100
 
 
@@ -18,20 +20,33 @@ def _cross_entropy(one: Replay) -> float:
     import torch
 
     logits, labels = one.logits.float(), one.labels
-    return float(torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)))
+    return float(
+        torch.nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=IGNORED
+        )
+    )
 
 
 def _next_token(one: Replay) -> float:
     import torch
 
-    logits, labels = one.logits.float()[..., :-1, :], one.labels[..., 1:]
-    return float(torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)))
+    logits, labels = one.logits.float(), one.labels
+    virtual = logits.shape[-2] - labels.shape[-1]  # tokens before the first, which predict it
+    logits, labels = logits[..., max(virtual - 1, 0) : -1, :], labels[..., 0 if virtual else 1 :]
+    return float(
+        torch.nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=IGNORED
+        )
+    )
 
 
 def _squared_error(one: Replay) -> float:
     import torch
 
-    return float(torch.nn.functional.mse_loss(one.logits.float().squeeze(), one.labels.float().squeeze()))
+    logits, labels = one.logits.float().squeeze(), one.labels.float().squeeze()
+    if logits.shape != labels.shape:
+        raise ValueError(logits.shape, labels.shape)
+    return float(torch.nn.functional.mse_loss(logits, labels))
 
 
 def _binary(one: Replay) -> float:
@@ -64,7 +79,8 @@ def loss_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     except (RuntimeError, ValueError, IndexError) as exc:
         yield "training.objective (loss)", f"{said}: {exc}", False
         return
-    fits = abs(worked_out - one.loss) <= CLOSE * abs(one.loss) + 1e-5
+    close = CLOSE if str(one.logits.dtype) == "torch.float32" else COARSE
+    fits = abs(worked_out - one.loss) <= close * abs(one.loss) + 1e-5
     yield "training.objective (loss)", f"{said}: {worked_out:.5f}, trained: {one.loss:.5f}", fits
 
 

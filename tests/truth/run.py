@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,9 @@ def run_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     yield "run.max_steps", run["max_steps"], run["max_steps"] == state.max_steps
     done = state.global_step >= state.max_steps
     yield "run.status", run["status"], (run["status"] == "finished") is done and run["status"] != "interrupted"
-    if run["epochs"] is not None and state.epoch is not None:
+    # After a resume with another batch size the Trainer divides all steps by those of an epoch of now.
+    sizes = {json.dumps(leg["batch"]) for leg in known["legs"]}
+    if run["epochs"] is not None and state.epoch is not None and len(sizes) < 2:
         yield "run.epochs", run["epochs"], bool(near(run["epochs"], state.epoch, share=1e-3))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from truth.common import Said, Truth, length_of, plain
+from truth.common import Said, Truth, plain
 
 
 def training_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
@@ -19,15 +19,6 @@ def training_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
             yield f"training.hyperparameters.{name}", value, value in (there, used)
     if said["seed"] is not None:
         yield "training.seed", said["seed"], said["seed"] == args.seed
-    batch = getattr(true.trainer, "_train_batch_size", None) or args.train_batch_size
-    parallel = getattr(args, "parallelism_config", None)
-    if said["effective_batch_size"] is not None and parallel is None:
-        step = batch * args.gradient_accumulation_steps * args.world_size
-        rows = length_of(true.trainer.train_dataset)
-        if rows is not None and args.dataloader_drop_last:
-            rows -= rows % (batch * args.world_size)
-        allowed = {step} if rows is None else {step, min(step, rows)}
-        yield "training.effective_batch_size", said["effective_batch_size"], said["effective_batch_size"] in allowed
     if said["optimizer"]:
         optimizer = true.trainer.optimizer
         while hasattr(optimizer, "optimizer"):  # accelerate's wrapper
