@@ -130,6 +130,7 @@ class Session:
         self.running = False
         self.ended = False
         self._attempts = 1
+        self._carried_flops = 0.0
         self._earlier: Earlier | None = None
         self._told: Any = None
         self._since_s = 0.0
@@ -386,6 +387,7 @@ class Session:
         """Run every capture of the start."""
         trainer = hosts.calling_trainer(seen.args)  # here: only the calling thread has the trainer among its calls
         own_loss = self._part("_own loss", lambda _: _module("loss").own_loss(trainer), budget)
+        self._carried_flops = float(getattr(trainer, "current_flos", 0.0) or 0.0)
         seen = replace(seen, own_loss=own_loss)
         for module, key in AT_BEGIN.items():
             self.parts.pop(key, None)
@@ -536,7 +538,9 @@ class Session:
         return _module("evaluation").capture(seen, missing, predictions=self.predictions)
 
     def _times(self, seen: Seen, missing: dict[str, str]) -> dict[str, Any]:
-        parts: dict[str, Any] = _module("speed").time_parts(seen, missing, self.book.open.step)
+        parts: dict[str, Any] = _module("speed").time_parts(
+            seen, missing, self.book.open.step, carried_flops=self._carried_flops
+        )
         return parts
 
     def record(self, seen: Seen) -> RunRecord:

@@ -27,6 +27,7 @@ def _proof(source: str, *tests: str) -> Proof:
         "counts": "test_capture_counts",
         "online": "test_counts_trl",
         "samples": "test_counts_samples",
+        "operations": "test_counts_flops",
         "data": "test_capture_data",
         "evaluation": "test_capture_evaluation",
         "first": "test_first_card",
@@ -299,10 +300,16 @@ PROOFS: dict[str, Proof] = {
         "TrainerState.num_input_tokens_seen, TRL's log", "evaluation:tokens_are_told_where_they_were_counted"
     ),
     "time.tokens_per_s": _proof("the two", "evaluation:tokens_per_second_are_those_of_a_run_in_one_leg"),
-    "time.flops": _proof("TrainerState.total_flos", "evaluation:operations_count_what_the_method_says"),
+    "time.flops": _proof(
+        "TrainerState.total_flos",
+        "evaluation:operations_count_what_the_method_says",
+        "operations:operations_on_images_are_not_told_as_those_on_tokens",
+        "operations:operations_of_an_attempt_that_crashed_are_not_those_of_the_next_training",
+    ),
     "time.flops_estimate": _proof(
         "the same, and the parameters",
         "evaluation:the_estimate_of_operations_is_what_torch_counts_in_a_real_step",
+        "operations:the_estimate_is_what_torch_counts_in_a_real_step",
         "evaluation:of_experts_those_that_a_token_is_sent_to_are_counted",
     ),
     "time.peak_share": _proof(

@@ -2,8 +2,9 @@
 
 The Trainer counts 6 × parameters × tokens for every run. Of these six, two are the forward pass, two the gradients of
 the activations, and two those of the weights (Kaplan et al. 2020, arXiv:2001.08361, section 2.1); the last two are not
-worked out for weights that are frozen. The share of the peak is "model FLOPs utilization" (Chowdhery et al. 2022,
-arXiv:2204.02311, appendix B), without the attention's own products and without what is recomputed.
+worked out for weights that are frozen, and the two before not below the first trained one (`gradients`). The share of
+the peak is "model FLOPs utilization" (Chowdhery et al. 2022, arXiv:2204.02311, appendix B), without the attention's own
+products and without what is recomputed.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocard.capture.unwrap import core
+from autocard.capture.gradients import Weight, in_order, operations_per_token
+from autocard.capture.unwrap import adapted, core
 from autocard.errors import UnavailableError
 from autocard.record import Gpu
 
 ESTIMATE_METHOD = (
-    "a model, from the Trainer's figure: for each token 4 × parameters (forward pass, gradients of activations) + 2 × "
-    "trained parameters (their gradients); padding is in it, embeddings, attention products and recomputation are not"
+    "a model, from the Trainer's figure: for each token 2 × parameters (forward pass) + 2 × parameters after the first "
+    "trained one (gradients of activations) + 2 × trained parameters (their gradients); padding is in it, embeddings, "
+    "attention products and recomputation are not"
 )
 """What the estimate counts."""
+_OTHER_PARTS = ("vision_config", "audio_config", "image_config", "speech_config", "perceiver_config", "encoder")
+"""Parts of a model's configuration that say that it is shown more than text."""
 OF_EXPERTS = "; of experts, those that a token is sent to"
 
 PEAK_FLOPS = {
@@ -58,17 +63,42 @@ def estimate(model: Any, total_flos: float) -> float:
     if any(type(module).__name__ == "FullyShardedDataParallel" for module in inner.modules()):
         msg = "FSDP has laid the parameters into one, in which trained and frozen ones cannot be told apart"
         raise UnavailableError(msg)
-    counted = total = trained = 0.0
-    used = _used_experts(inner)
-    for size, trainable, of_experts in _parameters(inner):
-        share = used if of_experts else 1.0
-        counted += size
-        total += size * share
-        trained += size * share if trainable else 0.0
+    if getattr(getattr(inner, "config", None), "is_encoder_decoder", False):
+        msg = "the Trainer counts the encoder's tokens only, and the decoder's are not known"
+        raise UnavailableError(msg)
+    if _learns_a_prompt(model):
+        msg = "the tokens of the learned prompt are not among those that the Trainer counts"
+        raise UnavailableError(msg)
+    weights = _weights(inner)
+    counted = sum(weight.size for weight in weights if not weight.embedding)
     if not counted:
         msg = "the model has no parameters but embeddings"
         raise UnavailableError(msg)
-    return total_flos * (4 * total + 2 * trained) / (6 * counted)
+    tokens = total_flos / (6 * counted)
+    return tokens * operations_per_token(inner, weights, _used_experts(inner))
+
+
+def check_counted(model: Any) -> None:
+    """Check that the Trainer's figure counts tokens.
+
+    Raises:
+        UnavailableError: it counts values of another input, or leaves out what other parts of the model are shown.
+    """
+    name = getattr(model, "main_input_name", None) or getattr(core(model), "main_input_name", "input_ids")
+    if name != "input_ids":
+        msg = f"the Trainer multiplies parameters by the numbers in {name}, which are no tokens"
+        raise UnavailableError(msg)
+    config = getattr(core(model), "config", None)
+    others = [part for part in _OTHER_PARTS if getattr(config, part, None) is not None]
+    if others:
+        msg = "the model has parts for images or sound, and the Trainer counts the tokens of texts only"
+        raise UnavailableError(msg)
+
+
+def _learns_a_prompt(model: Any) -> bool:
+    """Return whether an adapter adds tokens of its own (prompt tuning, prefix tuning, P-tuning …)."""
+    configs = getattr(adapted(model), "peft_config", None) or {}
+    return any(bool(getattr(config, "is_prompt_learning", False)) for config in configs.values())
 
 
 def estimate_method(model: Any) -> str:
@@ -76,18 +106,19 @@ def estimate_method(model: Any) -> str:
     return ESTIMATE_METHOD + (OF_EXPERTS if _used_experts(core(model)) < 1 else "")
 
 
-def _parameters(model: Any) -> list[tuple[int, bool, bool]]:
-    """Return (numbers, trained, of an expert) of each parameter but embeddings, as `num_parameters` leaves them out."""
+def _weights(model: Any) -> list[Weight]:
+    """Return each parameter, with embeddings as `num_parameters` leaves them out."""
     embeddings = {
         f"{name}.weight"
         for name, module in model.named_modules()
         if any(cls.__name__ == "Embedding" and cls.__module__.startswith("torch.") for cls in type(module).__mro__)
     }
-    return [
-        (_size(parameter), bool(parameter.requires_grad), ".experts." in name)
-        for name, parameter in model.named_parameters()
-        if name not in embeddings
-    ]
+    return in_order(
+        [
+            Weight(name, _size(parameter), bool(parameter.requires_grad), name in embeddings)
+            for name, parameter in model.named_parameters()
+        ]
+    )
 
 
 def _size(parameter: Any) -> int:

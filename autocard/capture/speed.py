@@ -13,16 +13,17 @@ from autocard.guard import guard
 
 FLOPS_METHOD = (
     "6 × parameters without embeddings × input tokens (forward and backward pass); padding is counted, frozen "
-    "parameters like trained ones, evaluation not: the Trainer's own figure"
+    "parameters like trained ones, attention products and evaluation not: the Trainer's own figure"
 )
 """What `state.total_flos` counts (transformers, trainer.py, `floating_point_ops`)."""
 
 
-def time_parts(seen: Seen, missing: dict[str, str], step_begin: int) -> dict[str, Any]:
+def time_parts(seen: Seen, missing: dict[str, str], step_begin: int, *, carried_flops: float = 0.0) -> dict[str, Any]:
     """Return `eval_s`, `samples_per_s`, `steps_per_s`, `tokens`, `flops` and `flops_method` of `record.Time`.
 
     Speeds and evaluation are those of the leg that began at the global step *step_begin*; tokens and operations are
-    the whole run's, as the trainer carries them over a resume.
+    the whole run's, as the trainer carries them over a resume. *carried_flops* are those that the trainer had counted
+    of an attempt that was broken off, when this leg began.
     """
     facts: dict[str, Any] = {}
     log = list(seen.state.log_history or ())
@@ -37,7 +38,8 @@ def time_parts(seen: Seen, missing: dict[str, str], step_begin: int) -> dict[str
         if not seen.state.total_flos:
             msg = "the trainer counted no operations: it knows them only for models with its own interface"
             raise UnavailableError(msg)
-        facts["flops"] = float(seen.state.total_flos)
+        flops.check_counted(seen.model)
+        facts["flops"] = _without_a_crashed_attempt(seen, carried_flops)
         facts["flops_method"] = FLOPS_METHOD
         del missing["time.flops_method"]
     missing["time.flops_estimate_method"] = "there is no estimate"
@@ -50,6 +52,15 @@ def time_parts(seen: Seen, missing: dict[str, str], step_begin: int) -> dict[str
     with guard("time.tokens_per_s", missing):
         facts["tokens_per_s"] = _tokens_per_s(log, step_begin, facts.get("tokens"))
     return facts
+
+
+def _without_a_crashed_attempt(seen: Seen, carried_flops: float) -> float:
+    """Return the Trainer's count without what it still had of an attempt of the same trainer that was broken off."""
+    counted = float(seen.state.total_flos)
+    if carried_flops and int(getattr(seen.args, "world_size", 1)) > 1:
+        msg = "the trainer's figure holds operations of an attempt that was broken off, of each process"
+        raise UnavailableError(msg)
+    return counted - carried_flops
 
 
 def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int) -> float:
