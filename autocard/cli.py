@@ -30,6 +30,7 @@ from autocard.card.fields.summary import summary
 from autocard.card.fill import Report
 from autocard.card.labels import words
 from autocard.card.update import Outcome, update
+from autocard.draft import as_saved
 from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
 from autocard.job import J_PER_KWH
@@ -109,7 +110,7 @@ def fill(
     The record is the autocard.json beside the card, or the one that --record names. A missing card is made.
     """
     card = _card(card)
-    run = _record(record or card.parent, card)
+    run = as_saved(_record(record or card.parent, card), card.parent)
     trial = update(card, run, template=template, overwrite=overwrite or (), suggest=suggest, dry_run=True)
     if trial.left_alone is not None:
         _fail(f"{card}: {trial.left_alone}. Nothing was written.", REFUSED)
@@ -139,7 +140,7 @@ def render(
         sys.stdout.write(made.text)
     else:
         _know_free(output)
-        made = update(output, run, template=template)
+        made = update(output, as_saved(run, output.parent), template=template)
         _note(f"{output}: written, and beside it the record that remembers what was written")
     _warn(made.warnings)
 

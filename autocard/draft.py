@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from autocard import guard, job, units
 from autocard.capture.flops import peak_share
-from autocard.capture.saved import ADAPTERS, WHOLE
+from autocard.capture.saved import ADAPTER_CONFIG, ADAPTERS, WHOLE, saved_bytes, saved_files
 from autocard.errors import ImpossibleFigureError, UnavailableError
 from autocard.limits import without_impossible
 from autocard.record import (
@@ -155,15 +156,35 @@ def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:
     else:
         missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
     if draft.parts.get("adapters") and draft.saved_bytes is not None and saved_whole(draft.saved_files):
-        found["adapters_merged"] = True
-        found["base_model_relation"] = model.base_model_relation and "finetune"
-        found["library_name"] = "transformers" if model.library_name == "peft" else model.library_name
+        found.update(_merged(model))
     found["checkpoint_bytes"] = draft.checkpoint_bytes
     run, said = draft.run, model.base_model_description
     if run.earlier_run and said and not model.base_model:
         words = f"an earlier training of the same process (run {run.earlier_run}) had done the first"
         found["base_model_description"] = f"{said}; {words} {units.plural(run.earlier_steps, 'step')}"
     return model.model_copy(update=found)
+
+
+def _merged(model: Model) -> dict[str, Any]:
+    """Return what of *model* is different once its adapters are merged into the weights that were saved."""
+    return {
+        "adapters_merged": True,
+        "base_model_relation": model.base_model_relation and "finetune",
+        "library_name": "transformers" if model.library_name == "peft" else model.library_name,
+    }
+
+
+def as_saved(record: RunRecord, folder: Path) -> RunRecord:
+    """Return *record* for a card in *folder*: whole weights there, without an adapter, hold the run's merged adapters.
+
+    Such weights come of `merge_and_unload().save_pretrained(folder)` after the run.
+    """
+    files = saved_files(folder)
+    whole = saved_whole(files) and ADAPTER_CONFIG not in files
+    if not record.adapters or record.model.adapters_merged or not whole:
+        return record
+    found = {**_merged(record.model), "saved_files": files, "saved_bytes": saved_bytes(folder)}
+    return record.model_copy(update={"model": record.model.model_copy(update=found)})
 
 
 def saved_whole(files: Sequence[str]) -> bool:

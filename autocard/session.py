@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autocard.book import Book, Opened, now
-from autocard.capture import Seen
+from autocard.capture import Seen, Start
 from autocard.crew import Crew
 from autocard.errors import SettingsError, UnavailableError
 from autocard.guard import Budget, guarded
@@ -119,6 +119,7 @@ class Session:
         self.keeper = Keeper(settings, self.known, self.cut_off)
         self.meter: Meter | None = None
         self.crew = Crew(self.book)
+        self._fresh: bool | None = None
         self.counted: tuple[int | None, int | None] | None = None
         self._reset()
 
@@ -132,14 +133,16 @@ class Session:
         self._attempts = 1
         self._carried_flops = 0.0
         self._earlier: Earlier | None = None
-        self._told: Any = None
+        self._told: dict[str, Any] = {}
+        self._start = Start()
         self._since_s = 0.0
         self._shown: Seen | None = None
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
-        names = [name for name in Seen.__dataclass_fields__ if name not in {"settings", "args", "state"}]
-        return Seen(self.settings, args, state, **{name: objects.get(name) for name in names})
+        names = [name for name in Seen.__dataclass_fields__ if name not in {"settings", "args", "state", "start"}]
+        shown: dict[str, Any] = {name: objects.get(name) for name in names}
+        return Seen(self.settings, args, state, **shown)
 
     def hold(self, trainer: Any, model: Any, callback: Any) -> None:
         """Keep the last word over the cards that *trainer* (None: it was not found) and *model* write."""
@@ -154,6 +157,8 @@ class Session:
         self._check_labels(seen, budget)
         count = "model.parameters_total"
         self._part(count, lambda _: _module("model").count(seen.model), budget, self._keep_count)
+        self._fresh = self._part("_fresh", lambda _: _module("fresh").is_fresh(seen.model), budget)
+        self._part("_withheld", lambda _: self._withhold(seen), budget)
         self._meet(seen, budget)
         self._start_meter(seen, budget)
 
@@ -163,7 +168,7 @@ class Session:
         if self.running and getattr(seen.args, "auto_find_batch_size", False):
             # The same training with smaller batches: its window began with the attempt that ran out of memory.
             self._attempts += 1
-            self._look(seen, Budget(BEGIN_S, LEAST_S))
+            self._look(replace(seen, start=self._start), Budget(BEGIN_S, LEAST_S))
             return
         broken_off, budget = self.running, Budget(BEGIN_S, LEAST_S)
         self._check_labels(seen, budget)
@@ -179,7 +184,7 @@ class Session:
         mark = None if self.crew.alone else self._part("_mark", lambda _: self._mark(seen), budget)
         if self.crew.writes(seen) and self.crew.team.opens:
             self._go_on(seen, budget)  # one process of a run goes on with its legs, or they would be counted by each
-        self._part("_weights before", lambda _: self._know_weights(seen.model), budget)
+        start = self._part("_weights before", lambda _: self._know_weights(seen), budget)
         leg_id = self._ask("_leg", lambda _: self.crew.open(), EVENT_S)
         self._share_out(seen, budget)
         meter, max_steps = self.meter, int(seen.state.max_steps)
@@ -189,7 +194,10 @@ class Session:
             self._part(LEG, begin, budget)
             self.book.boards = meter.board_ids
         opened.id = (None if meter is None else meter.leg_id) or leg_id or uuid.uuid4().hex[:12]
-        self._look(seen, budget)
+        self._part("_withheld", lambda _: self._withhold(seen), budget)
+        self._start = start or Start()
+        self._look(replace(seen, start=self._start), budget)
+        self._part("_base", lambda _: _module("base_weights").remember(seen.model), budget)
         if self.settings.last_word and not self.keeper.holds and self.crew.writes(seen):
             logger.warning(
                 "autocard: the trainer was not found, so a card that it writes after training stands as it writes it. "
@@ -425,20 +433,40 @@ class Session:
             self._reset()
             self.running, self._since_s, self.reasons = True, time.time(), kept
         callbacks = getattr(state, "stateful_callbacks", None)
-        self._told = self._part("_told", lambda _: book.travelled(state, "earlier"), budget)
+        told = lambda _: {key: book.travelled(state, key) for key in ("earlier", "fresh")}  # noqa: E731
+        self._told = self._part("_told", told, budget) or {}
         self._part("_batches", lambda _: book.know_batches(book.travelled(state, "batches")), budget)
         if isinstance(callbacks, dict):
             self._part("_travel", lambda _: book.pack(callbacks), budget)
 
-    def _know_weights(self, model: Any) -> None:
-        """Find out what has trained the weights of *model* before, in this process; note that this run does now."""
-        if model is None:
-            return
-        earlier, opened = _module("earlier"), self.book.open
+    def _know_weights(self, seen: Seen) -> Start:
+        """Find out what has trained the weights before, in this process; note that this run does now."""
+        if seen.model is None:
+            return Start()
+        earlier, opened, resumed = _module("earlier"), self.book.open, self.book.open.step > 0
         # After a resume they are those of the checkpoint, which says what had trained them before.
-        self._earlier = earlier.unpacked(self._told) if opened.step else earlier.find(model)
+        self._earlier = earlier.unpacked(self._told.get("earlier")) if resumed else earlier.find(seen.model)
         self.book.take_along("earlier", earlier.packed(self._earlier))
-        earlier.note(model, earlier.Earlier(self.book.run_id, opened, self._earlier))
+        if resumed:
+            is_fresh = self._told.get("fresh") is True
+        elif self._earlier is not None:
+            is_fresh = self._earlier.fresh
+        else:
+            is_fresh = self._is_fresh(seen)
+        self.book.take_along("fresh", is_fresh)
+        earlier.note(seen.model, earlier.Earlier(self.book.run_id, opened, self._earlier, is_fresh))
+        return Start(is_fresh, resumed, trained_before=self._earlier is not None)
+
+    def _is_fresh(self, seen: Seen) -> bool:
+        """Return whether the weights are freshly initialized; of several processes, before they met."""
+        if self._fresh is not None and not self.crew.alone:
+            return self._fresh
+        return _module("fresh").is_fresh(seen.model) is True
+
+    def _withhold(self, seen: Seen) -> None:
+        """Find the names that no card may show: local paths that the model was loaded from."""
+        names = _module("origin").withheld(seen.model, self.settings.base_model, seen.processing_class)
+        self.keeper.withhold(names)
 
     def _tell(self, seen: Seen, **what: bool) -> None:
         """Tell the meter where training is, and the trainer's state what the meter knows."""

@@ -24,6 +24,18 @@ class OwnLoss:
 
 
 @dataclass(frozen=True)
+class Start:
+    """What is known of the weights that training starts from, besides the model itself."""
+
+    fresh: bool | None = None
+    """Whether they were freshly initialized before anything changed them; None: it was not looked at."""
+    resumed: bool = False
+    """Whether a checkpoint of the run has replaced them since the model was made."""
+    trained_before: bool = False
+    """Whether an earlier training of this process has trained them, which the record says elsewhere."""
+
+
+@dataclass(frozen=True)
 class Seen:
     """What the Trainer shows a callback in one event, and the settings."""
 
@@ -47,3 +59,5 @@ class Seen:
     """None until the first evaluation; then that of the current set."""
     own_loss: OwnLoss | None = None
     """Code that is not a library's and works out the loss; None: there is none, or the trainer was not found."""
+    start: Start = Start()
+    """What is known of the weights that training starts from."""

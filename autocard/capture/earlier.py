@@ -25,6 +25,8 @@ class Earlier:
     """Its leg, which goes on being told of."""
     before: Earlier | None = None
     """What had trained the same weights before it."""
+    fresh: bool = False
+    """Whether the weights were freshly initialized when the first of these trainings began."""
 
     @property
     def steps(self) -> int:

@@ -63,7 +63,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Model:
     whole = without_wrappers(seen.model)
     origin = Origin()
     with guard("model.base_model", missing):
-        origin = find(seen.model, seen.settings.base_model)
+        origin = find(seen.model, seen.settings.base_model, seen.start)
         facts.update(_base(origin, seen.model, missing))
     with guard("model.architecture", missing):
         facts["architecture"] = class_of(core(seen.model)).__name__

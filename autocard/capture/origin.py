@@ -1,40 +1,29 @@
 """Where the weights came from: a Hub id with its commit, a local checkpoint, or nowhere (trained from scratch).
 
-A local path is never told to anyone. What a path or a name says of the Hub is believed only where the disk bears it
-out: a snapshot folder of the Hub's cache, an entry in that cache, or a name that cannot be a folder. No network.
+A local path is never told to anyone. A name is believed to be the Hub's only where the disk bears it out, and the
+weights are believed to be those of the name only while their values are. No network.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autocard import files
-from autocard.capture.unwrap import adapted, core
+from autocard.capture import Start, base_weights, checkpoint, fresh
+from autocard.capture.hub_names import SHA, cached_commit, commits_with_weights, read_name, snapshot_of
+from autocard.capture.unwrap import adapted, backbone
 
-_SNAPSHOT = re.compile(r"(?:^|[/\\])models--(?P<id>[^/\\]+)[/\\]snapshots[/\\](?P<sha>[0-9a-f]{40})(?:[/\\]|$)")
-_HUB_ID = re.compile(r"(?!\.)[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
-_SHA = re.compile(r"[0-9a-f]{40}")
-_LONGEST_ID = 96
-_FOLDER_NAMES = """
-base ckpt ckpts checkpoint checkpoints data experiments models model out output outputs result results run runs
-saved saved_models scratch tmp weights work home mnt
-"""
-_FOLDERS = frozenset(_FOLDER_NAMES.split())
-"""First parts of `a/b` that people give to folders; such a name is believed only if the Hub's cache knows it."""
-_CHECKPOINT = re.compile(r"(?:checkpoint|ckpt|step|epoch)[-_]?\d+", re.IGNORECASE)
-_READ_BYTES = 1_000_000
 _MARKS_TENSORS = 5
 """First version of transformers whose `from_pretrained` marks the tensors that it fills."""
 
 NOT_RECORDED = "not recorded by the model"
 """The description where nothing at all is known of the base."""
+LOCAL = "a local checkpoint"
+"""How the description of a base begins that is no Hub id."""
 
 
 @dataclass(frozen=True)
@@ -55,30 +44,51 @@ class Origin:
     """Reason, where there is no revision."""
 
 
-def find(model: Any, given: str | None) -> Origin:
+def find(model: Any, given: str | None, start: Start | None = None) -> Origin:
     """Return the origin of *model*; *given* is the id that a person named, and wins."""
+    start = start or Start()
     names = list(_names(model))
     if given is not None:
         return _given(given, names, model)
-    if names and not _was_loaded(model):
-        config_of_id, _ = _read_name(names[0])
-        return _from_scratch(f", with the configuration of {config_of_id}" if config_of_id else "")
+    if not _was_loaded(model):
+        return _not_loaded(model, names, start)
     for name in names:
-        hub_id, revision = _read_name(name)
+        hub_id, revision = read_name(name)
         if hub_id is not None:
-            return _on_hub(hub_id, revision, model)
+            return _checked(_on_hub(hub_id, revision, model), model, start)
     for name in names:
         if Path(name).is_dir():
-            return _local(Path(name))
-    return _unknown(model, told=bool(names))
+            return _local(Path(name), model, start)
+    return _unknown(told=bool(names))
 
 
-def _unknown(model: Any, *, told: bool) -> Origin:
+def withheld(model: Any, base_model: str | None, processing_class: Any = None) -> frozenset[str]:
+    """Return the names that *model* and its tokenizer were loaded by and that no card may show.
+
+    Those are local paths, and ids that the author's *base_model* replaces.
+    """
+    names = {name.strip() for name in _names(model)}
+    tokenizer = getattr(processing_class, "name_or_path", None)
+    if isinstance(tokenizer, str) and tokenizer.strip() and read_name(tokenizer.strip())[0] is None:
+        names.add(tokenizer.strip())
+    found = {name for name in names if base_model is not None or read_name(name)[0] is None}
+    return frozenset(found - {base_model})
+
+
+def _not_loaded(model: Any, names: list[str], start: Start) -> Origin:
+    """Return the origin of weights that `from_pretrained` did not load: fresh ones only if something shows it."""
+    is_fresh = start.fresh if start.fresh is not None or start.resumed else fresh.is_fresh(model)
+    if is_fresh:
+        config_of_id = read_name(names[0])[0] if names else None
+        return _from_scratch(f", with the configuration of {config_of_id}" if config_of_id else "")
+    why = "from_pretrained did not load the weights, and they are not known to be freshly initialized"
+    return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
+
+
+def _unknown(*, told: bool) -> Origin:
     if told:
         why = "the base was loaded from a place that is no Hub id, and that is not there any more"
-        return Origin(description="a local checkpoint", why_no_id=why, why_no_revision=why)
-    if not _was_loaded(model):
-        return _from_scratch("")
+        return Origin(description=LOCAL, why_no_id=why, why_no_revision=why)
     why = "the model does not say where its weights came from"
     return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
 
@@ -91,7 +101,7 @@ def _from_scratch(words: str) -> Origin:
 
 def _given(given: str, names: list[str], model: Any) -> Origin:
     for name in names:
-        hub_id, revision = _read_name(name)
+        hub_id, revision = read_name(name)
         if hub_id == given:
             return _on_hub(hub_id, revision, model)
     why = "the author named the base model, without its revision"
@@ -102,10 +112,10 @@ def _on_hub(hub_id: str, revision: str | None, model: Any) -> Origin:
     if revision is not None:
         return Origin(hub_id=hub_id, revision=revision)
     for wanted in _wanted_revisions(model):
-        found = wanted if _SHA.fullmatch(wanted) else _cached_commit(hub_id, wanted)
+        found = wanted if SHA.fullmatch(wanted) else cached_commit(hub_id, wanted)
         if found is not None:
             return Origin(hub_id=hub_id, revision=found)
-    commits = _commits_with_weights(hub_id)
+    commits = commits_with_weights(hub_id)
     if len(commits) == 1:
         return Origin(hub_id=hub_id, revision=commits[0])
     why = (
@@ -116,21 +126,55 @@ def _on_hub(hub_id: str, revision: str | None, model: Any) -> Origin:
     return Origin(hub_id=hub_id, why_no_revision=why)
 
 
-def _local(folder: Path) -> Origin:
-    """Follow a local folder's own card or configuration, one level."""
-    for name in _own_bases(folder):
-        hub_id, _ = _read_name(name)
-        if hub_id is not None:
-            words = f"a local checkpoint, which its own files derive from {hub_id}"
-            why = f"the base is a local checkpoint made from {hub_id}; of which revision is not recorded"
-            return Origin(hub_id=hub_id, description=words, why_no_revision=why)
+def _checked(origin: Origin, model: Any, start: Start) -> Origin:
+    """Return *origin*, unless the weights are no longer those that it names."""
+    if origin.hub_id is None or start.resumed:
+        return origin
+    folder = snapshot_of(origin.hub_id, origin.revision) if origin.revision else None
+    state = base_weights.compare(model, folder)
+    if state in (None, "same") or (start.trained_before and adapted(model) is None):
+        return origin
+    if state == "replaced":
+        why = f"the weights are not those of {origin.hub_id}, which the model was loaded from: they were replaced"
+        return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
+    words = f"weights of {origin.hub_id}, changed after they were loaded (as by a merged adapter)"
+    return _derived(origin, words, model)
+
+
+def _derived(origin: Origin, words: str, model: Any) -> Origin:
+    """Return the origin of weights that were made from *origin*'s, which are no base of an adapter: it does not fit."""
+    why = "the weights were made from it on this machine; of which revision is not recorded"
+    if adapted(model) is None:
+        return replace(origin, description=words, revision=None, why_no_revision=why)
+    why_no_id = f"the adapter fits {words}, which is not on the Hub; base_model=… can name it"
+    return Origin(description=words, why_no_id=why_no_id, why_no_revision=why_no_id)
+
+
+def _local(folder: Path, model: Any, start: Start) -> Origin:
+    """Follow a local folder's own record, card or configuration, one level."""
+    if not start.resumed and not start.trained_before and base_weights.compare(model, folder) == "replaced":
+        why = "the weights are not those of the local checkpoint that the model was loaded from: they were replaced"
+        return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
+    ancestor = _ancestor(folder)
+    if ancestor is not None:
+        return _derived(Origin(hub_id=ancestor), f"{LOCAL}, itself fine-tuned from {ancestor}", model)
     why = "the base was loaded from a local folder that names no Hub id; base_model=… can name it"
-    return Origin(description="a local checkpoint", why_no_id=why, why_no_revision=why)
+    return Origin(description=LOCAL, why_no_id=why, why_no_revision=why)
+
+
+def _ancestor(folder: Path) -> str | None:
+    """Return the Hub id that the checkpoint in *folder* was made from; our own record of it has the say."""
+    record = checkpoint.record_of(folder)
+    if record:
+        base = record["model"].get("base_model")
+        return base if isinstance(base, str) and base else None
+    near = (folder.resolve(), *list(folder.resolve().parents)[:3])
+    return next((found for name in checkpoint.own_bases(folder) if (found := read_name(name, *near)[0])), None)
 
 
 def _names(model: Any) -> Iterator[str]:
     """Yield what the model's configuration and its adapters say they were loaded from."""
-    config = getattr(core(model), "config", None)
+    config = getattr(backbone(model), "config", None)
     name = getattr(config, "_name_or_path", None)
     if isinstance(name, str | os.PathLike) and str(name).strip():
         yield str(name)
@@ -154,21 +198,16 @@ def _wanted_revisions(model: Any) -> Iterator[str]:
             yield revision.strip()
 
 
-def _can_tell(model: Any) -> bool:
-    """Return whether transformers made the model; of others we do not know what loading leaves behind."""
-    return any(cls.__name__ == "PreTrainedModel" for cls in type(core(model)).__mro__)
-
-
 def _was_loaded(model: Any) -> bool:
     """Return whether `from_pretrained` put weights into the model.
 
     Since transformers 5 it leaves its list of conversions on the model and a flag on each tensor that it filled
     (core_model_loading.py and modeling_utils.py); initialising weights leaves neither. transformers 4 leaves nothing
     but the name that weights or, with `AutoConfig.from_pretrained`, only a configuration came from: there, a name is
-    believed to be the weights'.
+    believed to be the weights'. Of models that are not transformers' it is not known what loading leaves behind.
     """
-    inner = core(model)
-    if not _can_tell(model):
+    inner = backbone(model)
+    if inner is None:
         return True
     if _version("transformers") < _MARKS_TENSORS:
         return bool(getattr(inner.config, "_name_or_path", ""))
@@ -180,95 +219,3 @@ def _was_loaded(model: Any) -> bool:
 def _version(package: str) -> int:
     """Return the first number of the version of a package that the run has imported."""
     return int(str(getattr(sys.modules.get(package), "__version__", "0")).split(".", 1)[0])
-
-
-def _read_name(name: str) -> tuple[str | None, str | None]:
-    """Return (Hub id, commit) that *name* stands for; (None, None) where it is, or may be, a local path."""
-    snapshot = _SNAPSHOT.search(name)
-    if snapshot is not None:
-        return snapshot["id"].replace("--", "/", 1), snapshot["sha"]
-    if not _HUB_ID.fullmatch(name) or len(name) > _LONGEST_ID or Path(name).exists():
-        return None, None
-    if ".." in name or "--" in name or name.endswith((".git", ".")):
-        return None, None
-    if _in_cache(name):
-        return name, None
-    owner, _, rest = name.partition("/")
-    # A bare name is a folder that has gone just as well as one of the Hub's few ids without an owner.
-    believable = bool(rest) and owner.lower() not in _FOLDERS and not _CHECKPOINT.fullmatch(rest)
-    return (name, None) if believable else (None, None)
-
-
-def _cache() -> Path | None:
-    """Return the Hub's cache folder as the run uses it."""
-    constants = sys.modules.get("huggingface_hub.constants")
-    folder = getattr(constants, "HF_HUB_CACHE", None)
-    return Path(folder) if folder else None
-
-
-def _repo_folder(hub_id: str) -> Path | None:
-    cache = _cache()
-    return None if cache is None else cache / f"models--{hub_id.replace('/', '--')}"
-
-
-def _in_cache(hub_id: str) -> bool:
-    folder = _repo_folder(hub_id)
-    return folder is not None and (folder / "snapshots").is_dir()
-
-
-def _cached_commit(hub_id: str, ref: str) -> str | None:
-    """Return the commit that the cache holds for the branch or tag *ref*."""
-    folder = _repo_folder(hub_id)
-    if folder is None or ".." in ref or Path(ref).is_absolute():
-        return None
-    file = folder / "refs" / ref
-    commit = _text(file).strip()
-    return commit if _SHA.fullmatch(commit) else None
-
-
-def _commits_with_weights(hub_id: str) -> list[str]:
-    """Return the commits of *hub_id* of which the cache holds weights."""
-    folder = _repo_folder(hub_id)
-    if folder is None or not (folder / "snapshots").is_dir():
-        return []
-    return [
-        snapshot.name
-        for snapshot in sorted((folder / "snapshots").iterdir())
-        if _SHA.fullmatch(snapshot.name)
-        and any(file.suffix in {".safetensors", ".bin", ".gguf", ".pt", ".pth"} for file in snapshot.iterdir())
-    ]
-
-
-def _own_bases(folder: Path) -> Iterator[str]:
-    """Yield what the files of a checkpoint's *folder* say of its base: card, adapter configuration, configuration."""
-    yield from _card_bases(folder / "README.md")
-    for file, key in (("adapter_config.json", "base_model_name_or_path"), ("config.json", "_name_or_path")):
-        found = _json(folder / file).get(key)
-        if isinstance(found, str):
-            yield found
-
-
-def _card_bases(card: Path) -> list[str]:
-    """Return `base_model` of a card's front matter, where it names exactly one."""
-    from autocard.card.yamlkeys import front_values  # noqa: PLC0415 - only where a local checkpoint has a card
-
-    bases = front_values(_text(card), ["base_model"]).get("base_model")
-    if isinstance(bases, list) and len(bases) == 1:
-        bases = bases[0]
-    return [bases] if isinstance(bases, str) else []
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(_text(file) or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _text(file: Path) -> str:
-    """Return the text of a small *file*; empty where it cannot be read."""
-    try:
-        return files.read_bytes(file, _READ_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -6,7 +6,7 @@ imports neither torch nor peft: wrappers are known by their class's name and by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _INSIDE = {
@@ -86,9 +86,41 @@ def class_of(model: Any) -> type:
     return cls
 
 
+def backbone(model: Any) -> Any | None:
+    """Return the transformers model that *model* is, or the only one that a module of one's own holds; else None."""
+    inner = core(model)
+    if _is_transformers(inner):
+        return inner
+    if inner is None or not hasattr(inner, "named_children"):
+        return None
+    found = list(_transformers_inside(inner))
+    return found[0] if len(found) == 1 else None
+
+
+def original_name(name: str) -> str:
+    """Return the *name* that a parameter had before PEFT put its layers around it."""
+    return name.replace(".base_layer", "").replace(".original_module", "")
+
+
+def _is_transformers(model: Any) -> bool:
+    return any(cls.__name__ == "PreTrainedModel" for cls in type(model).__mro__)
+
+
+def _transformers_inside(module: Any) -> Iterator[Any]:
+    """Yield the outermost transformers models in *module*, each once."""
+    for child in module.children():
+        inner = core(child)
+        if _is_transformers(inner):
+            yield inner
+        else:
+            yield from _transformers_inside(inner)
+
+
 def config_of(model: Any) -> Any | None:
-    """Return the transformers configuration of *model*'s core, or None."""
+    """Return the transformers configuration of *model*'s core or of the one model inside it, or None."""
     config = getattr(core(model), "config", None)
+    if not hasattr(config, "model_type"):
+        config = getattr(backbone(model), "config", None)
     return config if hasattr(config, "to_dict") and hasattr(config, "model_type") else None
 
 

@@ -35,6 +35,8 @@ def fill(
     pending: Mapping[str, str] | None = None,
     labels: Labels | None = None,
     other_run: bool = False,
+    withheld: Collection[str] = (),
+    untrue: Collection[str] = (),
 ) -> Filled:
     """Return *text* with *facts* in its slots and *front* in its front matter.
 
@@ -47,6 +49,8 @@ def fill(
         pending: what a fill that was cut off was about to write.
         labels: which words ask for which fact; None: the shipped table.
         other_run: *remembered* is of another run than *facts*.
+        withheld: names of bases that the front matter may not show.
+        untrue: tags that no longer hold, and go where they are ours.
 
     Raises:
         CardError: the card is too strange to be sure of. Nothing was written.
@@ -63,6 +67,8 @@ def fill(
         overwrite={name.removeprefix(YAML).removeprefix(FRONT) for name in overwrite},
         newline=document.newline,
         rote=generated.FRONT if generated.wrote(text) else None,
+        withheld=withheld,
+        untrue=untrue,
     )
     slots = {YAML + key: json.dumps(value, ensure_ascii=False) for key, value in patched.written.items()}
     for key, state in patched.states.items():

@@ -16,7 +16,16 @@ import yaml
 from autocard.card import yamltext
 from autocard.card.memory import YAML
 from autocard.card.report import State
-from autocard.card.yamlkeys import MERGED, UNREADABLE, Key, is_blank, is_generated, merged, read_keys
+from autocard.card.yamlkeys import (
+    MERGED,
+    UNREADABLE,
+    Key,
+    is_blank,
+    is_generated,
+    is_withheld,
+    merged,
+    read_keys,
+)
 from autocard.errors import CardError
 
 _FIRST_ITEM = re.compile(r"\n( *)-\s")
@@ -53,6 +62,8 @@ def patch(
     overwrite: Collection[str] = (),
     newline: str = "\n",
     rote: Mapping[str, Any] | None = None,
+    withheld: Collection[str] = (),
+    untrue: Collection[str] = (),
 ) -> Patched:
     """Return *text*, the YAML between the `---` lines, with *values* in it as far as they may be written.
 
@@ -64,11 +75,15 @@ def patch(
         overwrite: keys that are written whoever set them.
         newline: the card's line ending.
         rote: keys that a tool has just written, whatever it knew, and what it writes there.
+        withheld: names of bases that no card may show, whoever wrote them there.
+        untrue: tags that no longer hold, and go where they are ours.
 
     Raises:
         CardError: it is not a YAML mapping, or what would come out is not sure. Nothing was written.
     """
-    patcher = _Patcher(text, remembered, pending or {}, overwrite, newline, rote=rote or {})
+    patcher = _Patcher(
+        text, remembered, pending or {}, overwrite, newline, rote=rote or {}, withheld=withheld, untrue=untrue
+    )
     patcher.run({key: cleaned for key, value in values.items() if (cleaned := yamltext.clean(value)) is not None})
     patcher.patched.yaml = _apply(text, patcher.patched.edits)
     _prove(text, patcher.patched)
@@ -94,8 +109,12 @@ class _Patcher:
         newline: str,
         *,
         rote: Mapping[str, Any],
+        withheld: Collection[str],
+        untrue: Collection[str],
     ) -> None:
         self.rote = rote
+        self.untrue = untrue
+        self.withheld = withheld
         self.text = text
         self.keys, self.blank = read_keys(text)
         self.remembered = remembered
@@ -141,7 +160,7 @@ class _Patcher:
         if place.shared:
             self._keep(key, place.data)
             return
-        if is_blank(current, place.data) or is_generated(key, place.data, current) or self._is_rote(key, place):
+        if is_blank(current, place.data) or self._is_refused(key, place.data, current) or self._is_rote(key, place):
             self.patched.states[key] = "filled"
         elif self._is_ours(key, place) or key in self.overwrite:
             self.patched.states[key] = "refreshed"
@@ -154,6 +173,9 @@ class _Patcher:
     def _keep(self, key: str, data: Any) -> None:
         self.patched.states[key] = "kept"
         self.patched.theirs[key] = data
+
+    def _is_refused(self, key: str, data: Any, current: str = "") -> bool:
+        return is_generated(key, data, current) or is_withheld(key, data, self.withheld)
 
     def _is_rote(self, key: str, place: Key) -> bool:
         return self.rote.get(key) is not None and place.data == self.rote[key] and YAML + key not in self.remembered
@@ -206,7 +228,7 @@ class _Patcher:
         theirs = place.data if isinstance(place.data, list) else [] if place.data is None else [place.data]
         # One of ours that is there no longer was taken out by somebody.
         missing = [item for item in value if item not in theirs and item not in known]
-        bad = [item for item in theirs if is_generated(key, item)]
+        bad = [item for item in theirs if self._is_refused(key, item) or (item in known and item in self.untrue)]
         self.patched.written[key] = [item for item in value if item in theirs or item in missing or item in known]
         if value or bad:
             self.patched.states[key] = "filled" if missing or bad else "same"
@@ -261,7 +283,7 @@ class _Patcher:
         if key in MERGED:
             self._merge(key, place, [])
             return
-        refused = key == "base_model" and place.data not in (None, "") and is_generated(key, place.data)
+        refused = key == "base_model" and place.data not in (None, "") and self._is_refused(key, place.data)
         if place.shared or place.data is UNREADABLE:
             return
         if not refused and not self._is_ours(key, place):

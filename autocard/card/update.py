@@ -15,7 +15,7 @@ from typing import Any
 
 from autocard import files
 from autocard import record as records
-from autocard.card import fields, foreign, forms, hide
+from autocard.card import beside, fields, foreign, forms, hide
 from autocard.card import suggest as suggesting
 from autocard.card.document import Document
 from autocard.card.fact import Fact, escape
@@ -101,6 +101,8 @@ class _Job:
     """The record beside the card, whose `slots` are remembered, is another run's."""
     proposed: Mapping[str, Fact] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    withheld: frozenset[str] = frozenset()
+    """Names that the front matter may not show as the base."""
 
     @property
     def front(self) -> dict[str, Any]:
@@ -125,6 +127,7 @@ def update(
     standing: Standing | None = None,
     extra: Mapping[str, Any] | None = None,
     suggest: bool = False,
+    withheld: Collection[str] = (),
 ) -> Outcome:
     """Put what *record* knows into *card*, and *record* beside it as `autocard.json`.
 
@@ -138,6 +141,7 @@ def update(
         standing: what counts as the card, where that is not what the file holds.
         extra: keys of the front matter that others bring (a trainer's tags); the record's values go before them.
         suggest: propose what only a person can say (licence, developers, citation), marked as such.
+        withheld: names that the front matter may not show as the base: local folders that the model was loaded from.
 
     Raises:
         SettingsError: the template or a file of labels cannot be used. Nothing was written.
@@ -146,6 +150,7 @@ def update(
     """
     ours = standing.ours if standing else {}
     job = _Job(card, record, template, empty, overwrite, load(forms.label_files(template, card)), extra or {}, ours)
+    job.withheld = frozenset(withheld) - {record.model.base_model} | beside.local_bases(card.parent, record)
     slots = _remembered_slots(job)
     before, problem = _read(card)
     target, in_file = card, before
@@ -208,14 +213,14 @@ def _remembered_slots(job: _Job) -> dict[str, dict[str, str]]:
     if not files.exists(path):
         return {}
     try:
-        beside = records.load(path, check_figures=False)
+        there = records.load(path, check_figures=False)
     except RecordError as exc:
         job.warnings.append(
             f"{exc} So what autocard wrote into {job.card.name} before counts as a person's text and is kept."
         )
         return {}
-    job.other_run = beside.run.id != job.record.run.id
-    return {name: dict(texts) for name, texts in beside.slots.items()}
+    job.other_run = there.run.id != job.record.run.id
+    return {name: dict(texts) for name, texts in there.slots.items()}
 
 
 def _from_front_matter(job: _Job, text: str, slots: Mapping[str, Mapping[str, str]]) -> Filled | None:
@@ -244,15 +249,22 @@ def _fill_existing(job: _Job, name: str, text: str, slots: Mapping[str, Mapping[
     remembered = slots.get(name, {})
     pending = {**job.ours, **slots.get(name + PENDING, {})}
     facts = {**job.proposed, **fields.facts(job.record), **_reasons(job, {*remembered, *pending})}
+    front = job.front
+    if beside.names_other_base(text, job.record, {**remembered, **pending}, {*job.withheld, *job.overwrite}):
+        # What we know of the base is not what this card is about.
+        facts = {name: fact for name, fact in facts.items() if name not in beside.OF_THE_BASE}
+        front.pop("base_model_relation", None)
     filled = fill(
         text,
         facts,
-        job.front,
+        front,
         remembered=remembered,
         overwrite=job.overwrite,
         pending=pending,
         labels=job.labels,
         other_run=job.other_run,
+        withheld=job.withheld,
+        untrue=beside.untrue_tags(job.record),
     )
     job.warnings += foreign.warnings(job.card.name, text, filled.reports, job.record.run.id, job.labels)
     return _honest(filled, facts, job)
@@ -279,7 +291,7 @@ def _fill_blank(job: _Job, blank: str, remembered: Mapping[str, str]) -> Filled:
     facts = {**job.proposed, **fields.facts(job.record)}
     facts.update({name: fact for name, fact in _reasons(job, None).items() if name not in facts})
     yaml_only = {name: text for name, text in remembered.items() if name.startswith(YAML)}
-    filled = fill(blank, facts, job.front, remembered=yaml_only, labels=job.labels)
+    filled = fill(blank, facts, job.front, remembered=yaml_only, labels=job.labels, withheld=job.withheld)
     text, slots = filled.text.replace(forms.CARD_DATA + "\n", ""), filled.slots
     if job.empty == "comment":
         text, slots = hide.hide(text, job.labels, slots)

@@ -30,6 +30,7 @@ _LOCAL_PATH = re.compile(
 _CODECARBON_KEYS = frozenset(
     ("emissions", "energy_consumed", "training_type", "on_cloud", "cpu_model", "ram_total_size", "hours_used")
 )
+_NOTHING = frozenset({"None", "none", "null", "NULL"})
 _TEMPLATE_LINE = re.compile(r"^\{\{-?[ \t]*\w+[^{}\n]*\}\}[ \t]*\r?$", re.MULTILINE)
 TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}")
 
@@ -69,6 +70,11 @@ class Key:
 def valid_hub_id(value: Any) -> bool:
     """Return whether *value* can be the id of a repository on the Hub: `name` or `owner/name`, no path."""
     return isinstance(value, str) and _HUB_ID.fullmatch(value) is not None and ".." not in value and "--" not in value
+
+
+def _is_base(value: Any) -> bool:
+    """Return whether *value* can name a base: libraries write "None" where they know none."""
+    return valid_hub_id(value) and value not in _NOTHING
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,16 @@ def is_blank(current: str, data: Any) -> bool:
     return asks or TEMPLATE.fullmatch(current.strip("\"' ")) is not None
 
 
+def is_withheld(key: str, data: Any, withheld: Collection[str]) -> bool:
+    """Return whether *data* names a base that no card may show, such as a local folder shaped like an id."""
+    if key == "base_model":
+        ids = data if isinstance(data, list) else [data]
+        return any(isinstance(item, str) and item in withheld for item in ids)
+    if key in MERGED and isinstance(data, str) and data.startswith("base_model:"):
+        return any(data.endswith(f":{name}") for name in withheld)
+    return False
+
+
 def is_generated(key: str, data: Any, current: str = "") -> bool:
     """Return whether *data* is what Trainer, PEFT or sentence-transformers write where they know nothing better.
 
@@ -185,7 +201,7 @@ def is_generated(key: str, data: Any, current: str = "") -> bool:
         ids = data if isinstance(data, list) else [data]
         return any(_is_no_id(item) for item in ids)
     if key in MERGED:
-        return isinstance(data, str) and data.startswith("base_model:") and not valid_hub_id(data.rpartition(":")[2])
+        return isinstance(data, str) and data.startswith("base_model:") and not _is_base(data.rpartition(":")[2])
     if key == "co2_eq_emissions":
         return isinstance(data, dict) and "#" not in current and _is_codecarbon_callback(data)
     if key == "model-index":
@@ -202,7 +218,7 @@ def _is_codecarbon_callback(data: Mapping[str, Any]) -> bool:
 
 
 def _is_no_id(item: Any) -> bool:
-    """Return whether *item* stands where an id should and is no one's words: a local path, nothing, a list."""
-    if not isinstance(item, str) or not item.strip():
+    """Return whether *item* stands where an id should and is no one's words: a local path, nothing, "None", a list."""
+    if not isinstance(item, str) or not item.strip() or item in _NOTHING:
         return True
     return not valid_hub_id(item) and _LOCAL_PATH.match(item) is not None

@@ -148,18 +148,32 @@ def at_home(form: str) -> str:
     return _NAMELESS.sub('"."', form).replace(_DOWNLOAD, "# In the folder that holds this card")
 
 
-def inform(model: Any, front: Mapping[str, Any], given: Collection[str] = ()) -> None:
+def inform(
+    model: Any, front: Mapping[str, Any], *, revision: str | None = None, withheld: Collection[str] = ()
+) -> None:
     """Tell a sentence-transformers model's card data what they do not know: base model, license, language.
 
-    What a person has *given* goes before what they know.
+    The base is always ours: the library asks the Hub whether the name of a local folder is somebody's model there.
     """
     for layer in layers(model):
         if not sentence_transformer(layer):
             continue
         data = layer.model_card_data
-        for name in ("base_model", "license", "language"):
-            if front.get(name) and hasattr(data, name) and (name in given or not getattr(data, name)):
+        for name in ("license", "language"):
+            if front.get(name) and hasattr(data, name) and not getattr(data, name):
                 setattr(data, name, front[name])
+        if front.get("base_model") or withheld:
+            _set_base(data, front.get("base_model"), revision)
+
+
+def _set_base(data: Any, base_model: str | None, revision: str | None) -> None:
+    """Set the base in sentence-transformers' card data; None: a local checkpoint, which the card does not name."""
+    named = getattr(data, "base_model", None)
+    if named and named != base_model and str(getattr(data, "model_name", "") or "").endswith(f" based on {named}"):
+        data.model_name = None  # made of the name; it is made again
+    data.base_model, data.base_model_revision = base_model, revision
+    if base_model is None:
+        data.first_save = False  # before its first save it looks for a base by parts of the folder's path
 
 
 def arguments(owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +105,10 @@ class Keeper:
         for held in self._held:
             held.release()
         self._held = []
+
+    def withhold(self, names: Collection[str]) -> None:
+        """Keep *names* (local paths that the model was loaded from) out of every card from now on."""
+        self._pen.withheld = frozenset(names)
 
     def note_weights(self, model: Any) -> None:
         """Remember how *model* stands: one that somebody trains on has other facts than ours."""
@@ -226,8 +230,8 @@ class Keeper:
         if self._form and record is not None:
             from autocard.card.fields import front_matter  # noqa: PLC0415
 
-            given = {"base_model"} if self._pen.given.base_model else set()
-            hosts.inform(self._model(), front_matter(record), given)
+            revision = record.model.base_model_revision
+            hosts.inform(self._model(), front_matter(record), revision=revision, withheld=self._pen.withheld)
 
     def _known(self) -> tuple[RunRecord | None, bool]:
         """Return the record with what a person has passed in code, and whether training has ended."""
@@ -366,7 +370,7 @@ class Keeper:
         if before.data is not None and not self._is_library_text(before):
             return
         if theirs is not None:
-            repaired = texts.repaired(theirs, record)
+            repaired = texts.repaired(theirs, record, self._pen.withheld)
             files.write_text(card, repaired)
             self._files.note(card, repaired)
             self._files.left[card] = repaired

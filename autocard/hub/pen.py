@@ -31,6 +31,9 @@ class Pen:
         self._settings = settings
         self._told: dict[Path, list[str]] = {}
         self.given = CardArguments(settings)
+        self._library_tags: list[str] = []
+        self.withheld: frozenset[str] = frozenset()
+        """Names that no card may show: local paths that the model was loaded from."""
 
     def write(self, card: Path, record: RunRecord, standing: Standing | None, form: str | None) -> Outcome:
         """Write record and card; *form* is the host's own card, where ours is filled into it."""
@@ -42,7 +45,8 @@ class Pen:
             template=self._settings.template,
             empty=self._settings.empty,
             standing=standing,
-            extra={"tags": self.given.tags} if self.given.tags else {},
+            extra={"tags": self._tags_beside(record)},
+            withheld=self.withheld,
         )
         for message in outcome.warnings:
             logger.warning("autocard: %s", message)
@@ -74,7 +78,14 @@ class Pen:
     def note_card(self, theirs: str | None) -> None:
         """Remember the tags that the host gives a card: people search the Hub by them."""
         tags = texts.front(theirs).get("tags")
-        self.given.add_tags(tags if isinstance(tags, list) else [])
+        found = [tag for tag in (tags if isinstance(tags, list) else []) if isinstance(tag, str) and texts.is_tag(tag)]
+        self._library_tags = list(dict.fromkeys([*self._library_tags, *found]))
+
+    def _tags_beside(self, record: RunRecord) -> list[str]:
+        """Return the tags that go into a card beside the record's own: those given in code, and a library's."""
+        known = [tag for tag in self._library_tags if texts.is_true_tag(tag, record)]
+        given = [tag for tag in self.given.tags if not texts.names_one_of(tag, self.withheld)]
+        return list(dict.fromkeys([*given, *known]))
 
 
 def _kept_words(outcome: Outcome, form: str | None) -> list[str]:

@@ -45,6 +45,9 @@ def base_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
 
 def _names_of_base(true: Truth) -> list[str]:
     names = [str(getattr(true.config, "_name_or_path", "") or "")]
+    if true.config is None and hasattr(true.whole, "modules"):  # a module of one's own around a model
+        configs = [getattr(module, "config", None) for module in true.whole.modules()]
+        names += [str(getattr(config, "_name_or_path", "") or "") for config in configs]
     return names + [str(getattr(one, "base_model_name_or_path", "") or "") for one in true.adapters.values()]
 
 

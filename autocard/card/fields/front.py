@@ -47,12 +47,14 @@ def front_matter(record: RunRecord) -> dict[str, Any]:
 
 def _tags(record: RunRecord) -> list[str]:
     """Return what the Hub's users filter by and the other keys do not say: the adapters' methods."""
-    methods = [
-        _SLUG.sub("-", normalize("NFKC", adapter.method).lower()).strip("-")
-        for adapter in record.adapters
-        if adapter.method and not record.model.adapters_merged
-    ]
-    return list(dict.fromkeys(filter(None, methods)))
+    return [] if record.model.adapters_merged else method_tags(record)
+
+
+def method_tags(record: RunRecord) -> list[str]:
+    """Return the names of the adapters' methods as tags."""
+    names = [adapter.method for adapter in record.adapters if adapter.method]
+    tags = [_SLUG.sub("-", normalize("NFKC", name).lower()).strip("-") for name in names]
+    return list(dict.fromkeys(filter(None, tags)))
 
 
 def _datasets(record: RunRecord) -> list[str]:

@@ -99,9 +99,7 @@ def _summary(record: RunRecord) -> Fact | None:
     """Return one sentence: what was made of which base, for which task, on which data."""
     model = record.model
     methods = list(dict.fromkeys(adapter.method for adapter in record.adapters if adapter.method))
-    base = link(model.base_model) if model.base_model else None
-    if base is None and (model.base_model_description or "").startswith("a local checkpoint"):
-        base = "a local checkpoint"
+    base = link(model.base_model) if model.base_model else _base_in_words(model)
     if record.adapters and not model.adapters_merged:
         made = f"{_article(methods[0])} {listed(escape(name) for name in methods)} adapter" if methods else "An adapter"
         made += f" for {base}" if base else ""
@@ -120,6 +118,12 @@ def _summary(record: RunRecord) -> Fact | None:
     how += f" on from the weights of run {escape(record.run.earlier_run)}" if record.run.earlier_run else ""
     how += _merged(methods) if model.adapters_merged else ""
     return Fact(f"{made}{', ' + how + purpose + data if purpose or data or from_scratch(model) else ''}.")
+
+
+def _base_in_words(model: Model) -> str | None:
+    """Return what is said of a base that is no model of the Hub."""
+    said = model.base_model_description
+    return escape(said) if said and not said.startswith((_SCRATCH, _NOT_KNOWN)) else None
 
 
 def _merged(methods: list[str]) -> str:

@@ -1,0 +1,141 @@
+"""Whether a model's weights are still those of the checkpoint that it names, told by comparing some of their values.
+
+A name says where weights were loaded from; `merge_and_unload`, `load_state_dict` or training may have changed them
+since. Compared are the first values of up to 200 tensors, with the checkpoint's files and with what an earlier
+training of this process began with. Files are read in place, a few values each; nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from autocard import files
+from autocard.capture.unwrap import adapted, backbone, original_name, quantization_of
+
+State = Literal["same", "changed", "replaced"]
+"""changed: some of the weights are still the checkpoint's; replaced: none of those that were compared."""
+
+_TENSORS = 200
+_VALUES = 64
+_INDEX_BYTES = 20_000_000
+_CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga")
+"""Initializations of LoRA that take what the adapter starts with out of the base's weights (peft, lora/layer.py)."""
+
+_begun: weakref.WeakKeyDictionary[Any, dict[str, Weight]] = weakref.WeakKeyDictionary()
+"""Model → its weights when the last training of this process on it began."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What is compared of one tensor of a model."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    values: tuple[float, ...]
+    """The first values of its first row."""
+
+
+def compare(model: Any, folder: Path | None) -> State | None:
+    """Return how the weights of *model* relate to the checkpoint in *folder* (None: it has no files here).
+
+    None: nothing could be compared.
+    """
+    inner = backbone(model)
+    if inner is None or quantization_of(model) is not None:
+        return None
+    now = _weights_of(inner, model)
+    found = None if folder is None else _state(_compared_with_files(folder, now, str(inner.base_model_prefix)))
+    if found is not None:
+        return found
+    before = _begun.get(inner, {})
+    return _state([now[name] == weight for name, weight in before.items() if name in now])
+
+
+def remember(model: Any) -> None:
+    """Keep some values of the weights of *model*: a training begins."""
+    inner = backbone(model)
+    if inner is not None:
+        _begun[inner] = _weights_of(inner, model)
+
+
+def _state(same: list[bool]) -> State | None:
+    if not same:
+        return None
+    if all(same):
+        return "same"
+    return "changed" if any(same) else "replaced"
+
+
+def _weights_of(inner: Any, model: Any) -> dict[str, Weight]:
+    """Return the weights of *inner* that tell something, by name: not an adapter's, and not all of one value."""
+    rewritten = _adapter_rewrites_base(model)
+    named = [
+        (original_name(name), weight)
+        for name, weight in inner.named_parameters()
+        if weight.is_floating_point()
+        and weight.numel()
+        and not weight.is_meta
+        and not (rewritten and ".base_layer." in name)
+    ]
+    found = {}
+    for name, weight in named[:: max(1, len(named) // _TENSORS)]:
+        values = _first(weight)
+        if len(set(values)) > 1:  # those of a new normalization layer are the same in every model
+            found[name] = Weight(tuple(weight.shape), weight.dtype, values)
+    return found
+
+
+def _adapter_rewrites_base(model: Any) -> bool:
+    holder = adapted(model)
+    configs = () if holder is None else holder.peft_config.values()
+    starts = [getattr(settings, "init_lora_weights", None) for settings in configs]
+    return any(isinstance(start, str) and start.lower().startswith(_CHANGES_BASE) for start in starts)
+
+
+def _first(weight: Any) -> tuple[float, ...]:
+    local = weight.to_local() if hasattr(weight, "to_local") else weight
+    row = local[0] if local.dim() > 1 and len(local) else local
+    return tuple(row.detach().flatten()[:_VALUES].float().cpu().tolist())
+
+
+def _compared_with_files(folder: Path, now: Mapping[str, Weight], prefix: str) -> list[bool]:
+    """Return of each weight that the safetensors files in *folder* hold whether it is the same there."""
+    if "safetensors" not in sys.modules:
+        return []
+    safe_open = importlib.import_module("safetensors").safe_open
+    wanted = {name.removeprefix(f"{prefix}."): weight for name, weight in now.items()}
+    same = []
+    for file in _weight_files(folder):
+        with safe_open(str(file), framework="pt") as tensors:
+            for key in tensors.keys():  # noqa: SIM118 - it is no mapping
+                weight = wanted.get(key.removeprefix(f"{prefix}."))
+                saved = tensors.get_slice(key)
+                if weight is not None and tuple(saved.get_shape()) == weight.shape:
+                    same.append(_is_same(weight, saved[0:1] if len(weight.shape) > 1 else saved[0:_VALUES]))
+    return same
+
+
+def _is_same(weight: Weight, saved: Any) -> bool:
+    """Return whether *weight* has the *saved* values, as they are or by way of 16 bits."""
+    torch = sys.modules["torch"]
+    for between in (weight.dtype, torch.bfloat16, torch.float16):
+        if _first(saved.to(between).to(weight.dtype)) == weight.values:
+            return True
+    return False
+
+
+def _weight_files(folder: Path) -> Iterator[Path]:
+    """Yield the safetensors files of a checkpoint that are there."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = set(json.loads(files.read_bytes(index, _INDEX_BYTES)).get("weight_map", {}).values())
+        yield from (folder / name for name in sorted(names) if "/" not in name and (folder / name).is_file())
+    elif (folder / "model.safetensors").is_file():
+        yield folder / "model.safetensors"
