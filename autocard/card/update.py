@@ -15,7 +15,7 @@ from typing import Any
 
 from autocard import files
 from autocard import record as records
-from autocard.card import beside, fields, foreign, forms, hide
+from autocard.card import author, beside, fields, foreign, forms, hide
 from autocard.card import suggest as suggesting
 from autocard.card.document import Document
 from autocard.card.fact import Fact, escape
@@ -282,7 +282,8 @@ def _new(job: _Job) -> Filled:
 
 def _blank(job: _Job) -> str:
     return forms.blank(
-        job.template, {name: str(value) for name, value in job.record.facts.items() if value is not None}
+        job.template,
+        {name: author.variable(str(value)) for name, value in job.record.facts.items() if value is not None},
     )
 
 

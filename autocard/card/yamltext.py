@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./()+-]+)*")
-_PRINTABLE = re.compile(r"[\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_TEMPLATE = re.compile(r"\{(?=[{%#])")
+"""The beginning of a template expression, which a tool that renders cards would run."""
 
 
 def clean(value: Any) -> Any:
@@ -50,7 +51,8 @@ def scalar(value: Any) -> str:
         return text if "." in text else f"{text}.0"
     if _PLAIN.fullmatch(value) and len(value) <= 120 and yaml.safe_load(value) == value and value.lower() not in "yn":  # noqa: PLR2004
         return str(value)
-    return '"' + "".join(_quoted(char) for char in str(value)) + '"'
+    quoted = "".join(_quoted(char) for char in str(value))
+    return '"' + _TEMPLATE.sub(r"\\x7b", quoted) + '"'
 
 
 def lines(value: Any, indent: int) -> list[str]:
@@ -83,7 +85,7 @@ def entry(key: str, value: Any, indent: int) -> list[str]:
 def _quoted(char: str) -> str:
     if char in '"\\':
         return "\\" + char
-    if _PRINTABLE.fullmatch(char):
+    if char.isprintable():
         return char
     code = ord(char)
     if 0xD800 <= code <= 0xDFFF:  # noqa: PLR2004 - half a character

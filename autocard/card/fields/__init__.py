@@ -7,7 +7,8 @@ card; names of models, data sets and settings pass through `escape`.
 
 from __future__ import annotations
 
-from autocard.card.fact import Fact, plain
+from autocard.card import author
+from autocard.card.fact import Fact
 from autocard.card.fields import identity, impact, machines, procedure, snippet, testing
 from autocard.card.fields.front import front_matter
 from autocard.record import RunRecord, finite
@@ -20,7 +21,7 @@ _PARTS = (identity.facts, procedure.facts, testing.facts, impact.facts, machines
 def facts(record: RunRecord) -> dict[str, Fact]:
     """Return what *record* knows, by template variable; what it does not know is left out.
 
-    What a person gave (`record.facts`) stands as it was given, and goes before ours.
+    What a person gave (`record.facts`) stands as it was given, as far as it stays in its place, and goes before ours.
     """
     record = finite(record)
     found: dict[str, Fact] = {}
@@ -29,5 +30,5 @@ def facts(record: RunRecord) -> dict[str, Fact]:
     for name, given in record.facts.items():
         text = "" if given is None else str(given).strip()
         if text:
-            found[name] = Fact(plain(text), text if "\n" in text else None)
+            found[name] = Fact(author.line(text), author.block(text) if "\n" in text else None)
     return found

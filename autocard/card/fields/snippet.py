@@ -87,7 +87,9 @@ def _place(model: Model) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    """Return *text* as a literal of Python; what cannot be seen, or turns the direction of text, is escaped."""
+    literal = json.dumps(text, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in literal)
 
 
 def _whole(record: RunRecord) -> list[str]:
@@ -125,9 +127,7 @@ def _adapter(record: RunRecord) -> list[str]:
         if not model.labels:
             return []
         arguments.append("num_labels=len(labels), id2label=dict(enumerate(labels))")
-    labels = (
-        [f"labels = {json.dumps(model.labels, ensure_ascii=False)}"] if any(w in auto for w in _CLASSIFIERS) else []
-    )
+    labels = [f"labels = [{', '.join(map(_quoted, model.labels))}]"] if any(w in auto for w in _CLASSIFIERS) else []
     tokenizer = _has_tokenizer(record)
     place = _quoted(_place(model))
     return [
