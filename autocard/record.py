@@ -69,6 +69,8 @@ class Run(Frozen):
     """Optimizer steps done, those of earlier legs included."""
     max_steps: int | None = None
     """Optimizer steps planned."""
+    stop_reason: str = ""
+    """Why training stopped before its planned end: early stopping (patience …); "": it did not, or not known."""
     epochs: float | None = None
     """Epochs done."""
     earlier_run: str = ""
@@ -299,7 +301,11 @@ class Training(Frozen):
     """How it was trained."""
 
     objective: str | None = None
-    """In words: causal language modelling, sequence classification (cross-entropy), …"""
+    """In words: causal language modelling (next-token cross-entropy), sequence classification (custom loss …), …"""
+    purpose: str = ""
+    """What training did to the model, for a sentence: aligned with DPO, …; "": the task says it."""
+    reward_functions: dict[str, float] = Field(default_factory=dict)
+    """Reward function of a policy's training (GRPO, RLOO) to its weight."""
     hyperparameters: dict[str, Scalar] = Field(default_factory=dict)
     """Allow-listed training arguments, with the values really used."""
     non_default: list[str] = Field(default_factory=list)
@@ -308,6 +314,8 @@ class Training(Frozen):
     """Name and its settings, in words."""
     scheduler: str | None = None
     """Name and its settings, in words."""
+    learning_rates: dict[str, float] = Field(default_factory=dict)
+    """Step to the learning rate of the first parameter group before it: first steps of the last leg, last step."""
     effective_batch_size: int | None = None
     """Samples per optimizer step: per device × devices × accumulation; of a resumed training, the last leg's."""
     batch_unit: BatchUnit = "samples"
@@ -368,6 +376,8 @@ class Preprocessing(Frozen):
     """Size of the vocabulary, added tokens included."""
     max_length: int | None = None
     """Tokens. Longest input that the tokenizer lets through."""
+    max_length_applied: bool = False
+    """Whether rows are known to be cut at `max_length`; False: it is a limit that may have cut none of them."""
     longest_input: int | None = None
     """Tokens. Longest row in the first rows that were looked at; None: not looked at."""
     padding_side: str | None = None
@@ -380,10 +390,16 @@ class Preprocessing(Frozen):
     """Several rows in one sequence (TRL)."""
     padding: str | None = None
     """Up to which length the collator fills batches: longest, max_length, none."""
+    masking: dict[str, Scalar] = Field(default_factory=dict)
+    """How the collator masks tokens for masked language modeling: probability (0 to 1), whole_words."""
     chat_template_sha256: str | None = None
     """SHA-256 of the tokenizer's chat template in UTF-8, 64 hexadecimal digits; the template itself is not kept."""
     image_size_px: list[int] = Field(default_factory=list)
     """Height and width that images are brought to; one number: of the shortest edge."""
+    image_mean: list[float] = Field(default_factory=list)
+    """What is subtracted from each channel, after rescaling to 0 to 1; empty: images are not normalized."""
+    image_std: list[float] = Field(default_factory=list)
+    """What each channel is then divided by."""
     sampling_rate_hz: int | None = None
     """Of the sound that the processor takes."""
 
@@ -411,7 +427,7 @@ class Metric(Frozen):
     split: Literal["evaluation", "prediction"] = "evaluation"
     """`evaluate()` or `predict()`."""
     step: int | None = None
-    """Global step of the evaluation."""
+    """Global step of the weights that were evaluated."""
 
 
 class Best(Frozen):
@@ -431,7 +447,11 @@ class Evaluation(Frozen):
     """What the trainer reported."""
 
     results: list[Metric] = Field(default_factory=list)
-    """Of the weights that the run ended with."""
+    """Of the weights that the run ended with; an evaluator's figures have "evaluator" for their data set."""
+    counters: list[str] = Field(default_factory=list)
+    """Names of evaluation figures in `history` that count or time the training, and are no results (TRL's)."""
+    rewards: dict[str, float] = Field(default_factory=dict)
+    """Rewards logged last in a policy's training, and their step: reward, rewards/<function>/mean, kl, …"""
     not_finite: list[str] = Field(default_factory=list)
     """Metrics of the last evaluations that were not finite numbers, and are not among the results."""
     diverged: list[str] = Field(default_factory=list)

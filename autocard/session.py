@@ -31,6 +31,7 @@ from autocard.settings import Settings
 
 if TYPE_CHECKING:
     from autocard.capture.earlier import Earlier
+    from autocard.capture.schedule import LearningRates
     from autocard.energy.meter import Meter
     from autocard.record import Leg, RunRecord
 
@@ -137,6 +138,9 @@ class Session:
         self._start = Start()
         self._since_s = 0.0
         self._shown: Seen | None = None
+        self.rates: LearningRates = _module("schedule").LearningRates()
+        self.stop_reason = ""
+        self._renamed: dict[str, str] = {}
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
@@ -206,9 +210,10 @@ class Session:
         self._shown = self.seen(seen.args, seen.state, {})  # without the model, which is not ours to keep alive
         self._part("_card before", lambda _: self.keeper.look(Path(seen.args.output_dir)), budget)
 
-    def stepped(self, step: int) -> None:
+    def stepped(self, step: int, optimizer: Any = None) -> None:
         """Note that *step* is done: some stores into memory, at each step."""
         self.book.open.reached = step
+        self.rates.look(step, optimizer)
         if self.meter is not None:
             self.meter.reached(step)
 
@@ -263,6 +268,7 @@ class Session:
             self.book.repeated_unknown(
                 f"training began {self._attempts} times, with smaller batches each time; what was lost is not known"
             )
+        self._look_again(self._with_trainer(seen, budget), budget)
         folder = Path(seen.args.output_dir)
         if self.crew.writes(seen):
             self._part("_earlier", lambda _: self.book.look_again(folder), budget)
@@ -393,10 +399,11 @@ class Session:
 
     def _look(self, seen: Seen, budget: Budget) -> None:
         """Run every capture of the start."""
-        trainer = hosts.calling_trainer(seen.args)  # here: only the calling thread has the trainer among its calls
-        own_loss = self._part("_own loss", lambda _: _module("loss").own_loss(trainer), budget)
-        self._carried_flops = float(getattr(trainer, "current_flos", 0.0) or 0.0)
-        seen = replace(seen, own_loss=own_loss)
+        seen = self._with_trainer(seen, budget)
+        self._carried_flops = float(getattr(seen.trainer, "current_flos", 0.0) or 0.0)
+        self.rates = _module("schedule").LearningRates(int(seen.state.global_step), int(seen.state.max_steps))
+        self._part("_learning rate", lambda _: self.rates.look(int(seen.state.global_step), seen.optimizer), budget)
+        self._renamed = self._part("_renamed", lambda _: _module("rewards").renamed(seen.trainer), budget) or {}
         for module, key in AT_BEGIN.items():
             self.parts.pop(key, None)
             self._part(key, partial(self._capture, module, seen), budget, self._keeper(key))
@@ -406,6 +413,22 @@ class Session:
         """Note what the optimizer steps of this leg consume; batches of no fixed size are a gap of `training`."""
         with contextlib.suppress(UnavailableError):
             self.book.consumes(_module("steps").plan(seen).leaves())
+
+    def _with_trainer(self, seen: Seen, budget: Budget) -> Seen:
+        """Return *seen* with the trainer; to be called by the thread that has the trainer among its calls."""
+        trainer = hosts.calling_trainer(seen.args)
+        own_loss = self._part("_own loss", lambda _: _module("loss").own_loss(trainer), budget)
+        return replace(seen, own_loss=own_loss, trainer=trainer)
+
+    def _look_again(self, seen: Seen, budget: Budget) -> None:
+        """Complete what only the steps have shown: the loss that the first batch chose, the learning rates."""
+        begun = self.parts.get("training")
+        if begun is not None:
+            again = lambda missing: _module("training").at_end(begun, seen, self.rates.by_step, missing)  # noqa: E731
+            reasons = dict(self.reasons.get("training", {}))
+            self._part("training", again, budget, self._keeper("training"))
+            self.reasons["training"] = {**reasons, **self.reasons["training"]}
+        self.stop_reason = self._part("_stopped", lambda _: _module("ending").stop_reason(seen.trainer), budget) or ""
 
     def _keeper(self, key: str) -> Callable[[Any], None]:
         def keep(part: Any) -> None:
@@ -563,7 +586,7 @@ class Session:
         self._part("model.checkpoint_bytes", newest, budget, self._keeper("checkpoint"))
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
-        return _module("evaluation").capture(seen, missing, predictions=self.predictions)
+        return _module("evaluation").capture(seen, missing, predictions=self.predictions, renamed=self._renamed)
 
     def _times(self, seen: Seen, missing: dict[str, str]) -> dict[str, Any]:
         parts: dict[str, Any] = _module("speed").time_parts(
@@ -587,6 +610,7 @@ class Session:
             global_step=int(seen.state.global_step),
             max_steps=int(seen.state.max_steps),
             epochs=epochs,
+            stop_reason=self.stop_reason if last.status == "stopped" else "",
             **self._before(),
         )
         return freeze(

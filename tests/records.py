@@ -288,6 +288,7 @@ def three_legs_on_gpus() -> RunRecord:
                 tokenizer="LlamaTokenizer",
                 vocabulary_count=32768,
                 max_length=2048,
+                max_length_applied=True,
                 longest_input=2048,
                 collator="DataCollatorForLanguageModeling",
                 packing=True,

@@ -440,7 +440,7 @@ def test_a_path_as_base_model_becomes_no_link_and_no_front_matter():
 def test_the_best_evaluation_is_marked():
     block = facts(records.three_legs_on_gpus())["results"].body()
 
-    assert "| **0.6667** | **1,600** | **1.020** | **0.9178** |" in block
+    assert "| **0.67** | **1,600** | **1.020** | **0.9178** |" in block
     assert (
         "Best chat\\_loss during training: 0.9178, at step 1,600. This model's weights are those of the last step."
         in block
@@ -484,7 +484,7 @@ def test_what_was_predicted_is_told_apart_from_what_was_evaluated():
     ]
     results = [
         parts.Metric(name="loss", value=0.5, step=3),
-        parts.Metric(name="loss", value=0.25, dataset="test", split="prediction"),
+        parts.Metric(name="loss", value=0.25, dataset="test", split="prediction", step=3),
     ]
 
     told = facts(changed(RunRecord(), data__eval=sets, evaluation__results=results))
@@ -494,7 +494,7 @@ def test_what_was_predicted_is_told_apart_from_what_was_evaluated():
         "- `test`: Local files, 4 rows (results by `predict()`)",
     ]
     rows = [line for line in told["results"].body().split("\n") if line.startswith("|")]
-    assert rows[2:] == ["|  | `evaluate()` | 3 | loss | 0.5000 |", "| `test` | `predict()` |  | loss | 0.2500 |"]
+    assert rows[2:] == ["| `eval` | `evaluate()` | 3 | loss | 0.5000 |", "| `test` | `predict()` | 3 | loss | 0.2500 |"]
 
 
 def test_code_without_a_public_address_is_told_beside_the_software():

@@ -15,10 +15,10 @@ from autocard.settings import Settings
 
 @dataclass(frozen=True)
 class OwnLoss:
-    """A loss that the run's own code works out."""
+    """A loss that the run's own code computes."""
 
     where: str
-    """What the trainer calls: compute_loss_func, or its class's own compute_loss."""
+    """Where it is computed, in words: compute_loss_func, training_step overridden, forward of MyModel."""
     calls_library: bool
     """Whether that code names the library's own loss too, which then may be a part of it."""
 
@@ -58,6 +58,8 @@ class Seen:
     eval_dataloader: Any = None
     """None until the first evaluation; then that of the current set."""
     own_loss: OwnLoss | None = None
-    """Code that is not a library's and works out the loss; None: there is none, or the trainer was not found."""
+    """Code of the run's own in the trainer that computes the loss; None: there is none, or no trainer was found."""
+    trainer: Any = None
+    """The trainer, where an event of the calling thread found it. Not kept beyond the event."""
     start: Start = Start()
     """What is known of the weights that training starts from."""

@@ -1,4 +1,4 @@
-"""What the trainer reported: results of the weights that the run ended with, the log, speeds.
+"""What the trainer reported: results of the weights that the run ended with, the log, its mean loss.
 
 Reads `state` only. Results are those of the step whose weights are in the model: the best one where it was loaded at
 the end, else the last. A result that is not a finite number is not told.
@@ -10,8 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocard.capture import Seen, divergence
+from autocard.capture import Seen, divergence, rewards
 from autocard.capture.log import is_evaluation, is_summary, number, prefix_of, summary_of
+from autocard.capture.results import counters, not_figures, predicted, results
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 from autocard.record import Best, Evaluation, Metric
@@ -19,13 +20,23 @@ from autocard.record import Best, Evaluation, Metric
 MAX_POINTS = 1000
 """Points of the log that the record keeps."""
 
-_SPEEDS = ("_runtime", "_samples_per_second", "_steps_per_second", "_tokens_per_second", "_model_preparation_time")
 
+def capture(
+    seen: Seen,
+    missing: dict[str, str],
+    predictions: Mapping[str, Any] | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> Evaluation:
+    """Return results and log.
 
-def capture(seen: Seen, missing: dict[str, str], predictions: Mapping[str, Any] | None = None) -> Evaluation:
-    """Return results and log; *predictions* are the metrics of a later `predict()`, which no log holds."""
+    Args:
+        seen: what the trainer shows.
+        missing: path → reason of what could not be had.
+        predictions: metrics of a later `predict()`, which no log holds.
+        renamed: beginning of a key of the log → what it begins with here.
+    """
     facts: dict[str, Any] = {"results": []}
-    log = list(seen.state.log_history or ())
+    log = [_with_names(entry, renamed or {}) for entry in seen.state.log_history or ()]
     filtered = bool(getattr(seen.args, "logging_nan_inf_filter", False))
     diverged_at: int | None = None
     with guard("evaluation.diverged", missing):
@@ -34,10 +45,15 @@ def capture(seen: Seen, missing: dict[str, str], predictions: Mapping[str, Any] 
     with guard("evaluation.best", missing):
         facts["best"] = _best(seen, missing)
     with guard("evaluation.results", missing):
-        results = _results(seen, log) + _predicted(predictions or {})
-        facts["results"] = results
+        found = results(seen, log) + predicted(seen, predictions or {})
+        facts["results"] = found
         facts["not_finite"] = _not_finite(log)
-        missing.update(_why(results, facts["not_finite"]))
+        missing.update(_why(found, facts["not_finite"]))
+        missing.update(not_figures(log))
+    with guard("evaluation.counters", missing):
+        facts["counters"] = counters(seen, log)
+    with guard("evaluation.rewards", missing):
+        facts["rewards"] = rewards.last_logged(log)
     with guard("evaluation.train_loss", missing):
         facts["train_loss"] = _train_loss(log, filtered=filtered, diverged=diverged)
     with guard("evaluation.history", missing):
@@ -48,17 +64,26 @@ def capture(seen: Seen, missing: dict[str, str], predictions: Mapping[str, Any] 
 def history(log: Sequence[Mapping[str, Any]], points: int = MAX_POINTS) -> list[dict[str, float | int | str]]:
     """Return the entries of the trainer's *log*, finite numbers only, thinned evenly to at most *points*.
 
-    Evaluations, the first and the last entry are kept before others are.
+    Evaluations, summaries, the first and the last entry are kept before others are.
     """
-    entries = [(is_evaluation(entry), _finite(entry)) for entry in log]
+    entries = [(is_evaluation(entry) or is_summary(entry), _finite(entry)) for entry in log]
     entries = [(kept, entry) for kept, entry in entries if set(entry) - {"epoch", "step"}]
     if len(entries) <= points:
         return [entry for _, entry in entries]
-    kept = [index for index, (evaluation, _) in enumerate(entries) if evaluation or index in {0, len(entries) - 1}]
+    kept = [index for index, (first, _) in enumerate(entries) if first or index in {0, len(entries) - 1}]
     kept = _evenly(kept, points)
     others = [index for index in range(len(entries)) if index not in set(kept)]
     chosen = sorted({*kept, *_evenly(others, points - len(kept))})
     return [entries[index][1] for index in chosen]
+
+
+def _with_names(entry: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """Return *entry* with the keys that begin as *renamed* says under their other names."""
+    found = {}
+    for key, value in entry.items():
+        begins = next((one for one in renamed if str(key).startswith(one)), None)
+        found[str(key) if begins is None else renamed[begins] + str(key).removeprefix(begins)] = value
+    return found
 
 
 def _measured(log: Sequence[Mapping[str, Any]], diverged_at: int | None) -> list[dict[str, Any]]:
@@ -109,57 +134,6 @@ def _best(seen: Seen, missing: dict[str, str]) -> Best:
     return Best(metric=metric, value=value, step=step, loaded=loaded)
 
 
-def _results(seen: Seen, log: Sequence[Mapping[str, Any]]) -> list[Metric]:
-    """Return the figures of each evaluation set, of the weights that the model holds at the end."""
-    summary = max((index for index, entry in enumerate(log) if is_summary(entry)), default=-1)
-    last_of_set: dict[str | None, Mapping[str, Any]] = {}
-    for index, entry in enumerate(log):
-        if is_evaluation(entry) and (index > summary or _is_of_final_weights(seen, entry)):
-            last_of_set[_set_name(entry)] = entry
-    return [metric for name, entry in last_of_set.items() for metric in _metrics(entry, name)]
-
-
-def _is_of_final_weights(seen: Seen, entry: Mapping[str, Any]) -> bool:
-    """Return whether *entry*, logged during training, is of the weights that the run ended with."""
-    state = seen.state
-    best = getattr(seen.args, "load_best_model_at_end", False) and state.best_model_checkpoint is not None
-    best_step = getattr(state, "best_global_step", None)
-    if best and best_step is not None:
-        return bool(entry.get("step") == best_step)
-    return True  # the last evaluation; its step says of which weights it is
-
-
-def _set_name(entry: Mapping[str, Any]) -> str | None:
-    prefix = prefix_of(entry)
-    return None if prefix in {None, "eval"} else str(prefix).removeprefix("eval_")
-
-
-def _metrics(entry: Mapping[str, Any], name: str | None) -> list[Metric]:
-    prefix = f"{prefix_of(entry)}_"
-    step = entry.get("step")
-    found = []
-    for key, value in entry.items():
-        figure = number(value)
-        if figure is None or not str(key).startswith(prefix) or str(key).endswith(_SPEEDS):
-            continue
-        found.append(Metric(name=str(key).removeprefix(prefix), value=figure, dataset=name, step=step))
-    return found
-
-
-def _predicted(metrics: Mapping[str, Any]) -> list[Metric]:
-    """Return the figures of each prediction; each has a prefix of its own, "test" where the caller gave none."""
-    runtimes = [str(key).removesuffix("_runtime") for key in metrics if str(key).endswith("_runtime")]
-    prefixes = sorted(runtimes, key=len, reverse=True) or ["test"]
-    found = []
-    for key, value in metrics.items():
-        figure = number(value)
-        prefix = next((one for one in prefixes if str(key).startswith(f"{one}_")), None)
-        if figure is not None and not str(key).endswith(_SPEEDS):
-            name = str(key).removeprefix(f"{prefix}_")
-            found.append(Metric(name=name, value=figure, dataset=prefix, split="prediction"))
-    return found
-
-
 def _not_finite(log: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the metrics of the log's last evaluations (of each set) that are infinite or not a number."""
     last = {prefix: entry for entry in log if (prefix := prefix_of(entry)) is not None}
@@ -180,8 +154,6 @@ def _why(results: Sequence[Metric], not_finite: Sequence[str] = ()) -> dict[str,
     words = []
     if any(metric.dataset is None for metric in results):
         words.append("dataset: it is the only one, and has no name")
-    if any(metric.step is None for metric in results):
-        words.append("step: a prediction after training has none")
     return {"evaluation.results": "; ".join(words)} if words else {}
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeGuard
 from autocard.capture import Seen
 from autocard.capture.heads import auto_class_of, head_of
 from autocard.capture.origin import NOT_RECORDED, Origin, find
+from autocard.capture.trl_objective import method_of
 from autocard.capture.unwrap import (
     adapted,
     class_of,
@@ -70,7 +71,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Model:
     with guard("model.model_type", missing):
         facts["model_type"] = _model_type(seen.model)
     with guard("model.task", missing):
-        facts.update(_task(seen.model, whole, missing))
+        facts.update(_task(seen, whole, missing))
     with guard("model.library_name", missing):
         facts["library_name"] = _library(seen.model, whole)
     with guard("model.auto_class", missing):
@@ -197,7 +198,8 @@ def _model_type(model: Any) -> str:
     return str(config.model_type)
 
 
-def _task(model: Any, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
+def _task(seen: Seen, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
+    model = seen.model
     head = head_of(model, whole)
     if head is None:
         missing["model.pipeline_tag"] = "the task is not known"
@@ -207,6 +209,9 @@ def _task(model: Any, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
     scores = getattr(config, "num_labels", None) if head.tag == "text-classification" else None
     regression = scores == 1 or getattr(config, "problem_type", None) == "regression"
     task = "sequence regression" if head.task == "sequence classification" and regression else head.task
+    method = method_of(seen.args)
+    if method is not None and method.task:
+        task = method.task
     if head.tag is None:
         missing["model.pipeline_tag"] = f"the Hub has no single tag for {head.task}"
     return {"task": task, "pipeline_tag": head.tag}

@@ -11,6 +11,9 @@ _GROUP = {"learning_rate": "lr", "weight_decay": "weight_decay", "adam_epsilon":
 _BETAS = ("adam_beta1", "adam_beta2")
 _OPTIMIZER = {*_GROUP, *_BETAS, "optim", "optim_args"}
 _SCHEDULE = frozenset({"lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"})
+_WARMUP = frozenset({"warmup_steps", "warmup_ratio"})
+_WITHOUT_WARMUP = frozenset({"constant", "reduce_lr_on_plateau", "greedy"})
+"""Schedules of transformers that `warmup_steps` is not given to (optimization.py, get_scheduler)."""
 _OWN_LOSS = frozenset({"label_smoothing_factor"})
 _WRAPPERS = frozenset({"accelerate", "deepspeed", "transformers"})
 """Packages whose optimizers and schedules stand for others, whose class they do not show."""
@@ -21,8 +24,37 @@ def overruled(name: str, seen: Seen) -> bool:
     if name in _OWN_LOSS:
         return seen.own_loss is not None and not seen.own_loss.calls_library
     if name in _SCHEDULE:
-        return own_schedule(seen)
+        return own_schedule(seen) or _has_no_part(name, seen)
     return name in _OPTIMIZER and _is_other_optimizer(name, seen)
+
+
+def _has_no_part(name: str, seen: Seen) -> bool:
+    """Return whether the schedule that ran does not use argument *name* of the schedule."""
+    if name in _WARMUP:
+        return bool(getattr(seen.args, name, 0)) and seen.lr_scheduler is not None and not warms_up(seen)
+    return name == "lr_scheduler_kwargs" and kind_of_schedule(seen.args) == "constant"
+
+
+def kind_of_schedule(args: Any) -> str:
+    """Return the name of the schedule that *args* ask for; "": they do not."""
+    kind = getattr(args, "lr_scheduler_type", "") or ""
+    return str(getattr(kind, "value", kind))
+
+
+def warms_up(seen: Seen) -> bool:
+    """Return whether the schedule begins below its highest learning rate, as it does in a warmup.
+
+    transformers' schedules are factors of the highest rate, and pure functions of the step; other classes have no
+    warmup that `warmup_steps` would set.
+    """
+    made = inside(seen.lr_scheduler, "scheduler")
+    rules = [
+        rule for rule in getattr(made, "lr_lambdas", ()) if _package(getattr(rule, "func", rule)) == "transformers"
+    ]
+    if rules:
+        return float(rules[0](0)) < 1
+    # Made by DeepSpeed, or for each parameter apart: only the arguments tell.
+    return _package(type(made)) in _WRAPPERS and kind_of_schedule(seen.args) not in _WITHOUT_WARMUP
 
 
 def inside(wrapper: Any, attribute: str) -> Any:
@@ -35,19 +67,23 @@ def inside(wrapper: Any, attribute: str) -> Any:
 def _is_other_optimizer(name: str, seen: Seen) -> bool:
     made = inside(seen.optimizer, "optimizer")
     groups = getattr(made, "param_groups", None)
-    if not groups or _package(type(made)) in _WRAPPERS:
+    if not groups or _package(type(made)) in _WRAPPERS - {"transformers"} or hasattr(made, "optimizer_dict"):
         return False
     asked = _asked_for(seen.args)
     if asked is not None and type(made) is not asked:
         return True
     if name in _BETAS:
         place = _BETAS.index(name)
-        used = {float(group["betas"][place]) for group in groups if "betas" in group}
-    else:
-        key = _GROUP.get(name, "")
+        used = [group["betas"][place] for group in groups if "betas" in group]
+    elif name in _GROUP:
+        key = _GROUP[name]
         # A schedule has already changed `lr` to that of the first step.
-        used = {float(g.get("initial_lr", g[key]) if key == "lr" else g[key]) for g in groups if key in g}
-    return bool(used) and float(getattr(seen.args, name)) not in used
+        used = [g.get("initial_lr", g[key]) if key == "lr" else g[key] for g in groups if key in g]
+    else:
+        return False
+    # Adafactor has two epsilons of its own, SGD has no betas: what the arguments say of them had no part in it.
+    numbers = [float(value) for value in used if not isinstance(value, list | tuple)]
+    return float(getattr(seen.args, name)) not in numbers
 
 
 def _asked_for(args: Any) -> type | None:
@@ -70,8 +106,7 @@ def own_schedule(seen: Seen) -> bool:
     if type(made).__name__ == "LambdaLR":  # what transformers makes most of its schedules of
         rules = [getattr(rule, "func", rule) for rule in getattr(made, "lr_lambdas", ())]
         return any(_package(rule) != "transformers" for rule in rules)
-    kind = getattr(seen.args, "lr_scheduler_type", "")
-    words = str(getattr(kind, "value", kind)).replace("_", "")
+    words = kind_of_schedule(seen.args).replace("_", "")
     return not type(made).__name__.lower().startswith(words)
 
 

@@ -15,7 +15,7 @@ from autocard.capture.lengths import inside, longest
 from autocard.capture.unwrap import is_sentence_transformer, without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
-from autocard.record import Preprocessing
+from autocard.record import Preprocessing, Scalar
 
 _ABSURD_TOKENS = 10**9
 """transformers' tokenizers without a limit say 10^30 (tokenization_utils_base.py, VERY_LARGE_INTEGER)."""
@@ -47,7 +47,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Preprocessing:
     with guard(f"{path}.longest_input", missing):
         facts["longest_input"] = longest(inside(getattr(seen.train_dataloader, "dataset", None)))
     with guard(f"{path}.max_length", missing):
-        facts["max_length"] = _max_length(seen, tokenizer, facts.get("longest_input"))
+        facts["max_length"], facts["max_length_applied"] = _max_length(seen, tokenizer, facts.get("longest_input"))
     with guard(f"{path}.padding_side", missing):
         facts["padding_side"] = _side_of(tokenizer, "padding_side", "pads")
     with guard(f"{path}.truncation_side", missing):
@@ -56,10 +56,14 @@ def capture(seen: Seen, missing: dict[str, str]) -> Preprocessing:
         facts["packing"] = _packing(seen, facts.get("collator"))
     with guard(f"{path}.padding", missing):
         facts["padding"] = _padding(collator)
+    with guard(f"{path}.masking", missing):
+        facts["masking"] = _masking(collator)
     with guard(f"{path}.chat_template_sha256", missing):
         facts["chat_template_sha256"] = _chat_template(processor, tokenizer)
     with guard(f"{path}.image_size_px", missing):
         facts["image_size_px"] = _image_size(processor)
+    with guard(f"{path}.image_mean", missing):
+        facts["image_mean"], facts["image_std"] = _normalization(processor)
     with guard(f"{path}.sampling_rate_hz", missing):
         facts["sampling_rate_hz"] = _sampling_rate(processor)
     return Preprocessing(**facts)
@@ -101,25 +105,50 @@ def _side_of(tokenizer: Any, setting: str, does: str) -> str:
     return str(side)
 
 
-def _max_length(seen: Seen, tokenizer: Any, longest_tokens: int | None) -> int:
-    """Return the tokens at which inputs are cut.
+def _max_length(seen: Seen, tokenizer: Any, longest_tokens: int | None) -> tuple[int, bool]:
+    """Return the tokens at which inputs are cut, and whether rows are known to be cut there.
 
-    Those of TRL's arguments or of the sentence-transformers model; else where the tokenizer was last told to cut, if
-    the rows that were looked at agree; else its own limit.
+    They are by TRL's arguments, where its trainer prepares the rows, and by a sentence-transformers model. A
+    tokenizer's state is its limit of the moment; it cut rows if the longest of them is as long as that.
     """
     whole = without_wrappers(seen.model)
-    told = [getattr(seen.args, name, None) for name in ("max_length", "max_seq_length")]
+    prepares = not (getattr(seen.args, "dataset_kwargs", None) or {}).get("skip_prepare_dataset", False)
+    told = [getattr(seen.args, name, None) for name in ("max_length", "max_seq_length") if prepares]
     if is_sentence_transformer(whole):
         told.append(getattr(whole, "max_seq_length", None))
     cut = getattr(getattr(tokenizer, "backend_tokenizer", None), "truncation", None) or {}
+    limits = [(tokens, True) for tokens in told]
     if longest_tokens is not None and isinstance(cut.get("max_length"), int) and longest_tokens <= cut["max_length"]:
-        told.append(cut["max_length"])
-    told.append(getattr(tokenizer, "model_max_length", None))
-    for tokens in told:
+        limits.append((cut["max_length"], longest_tokens == cut["max_length"]))
+    limits.append((getattr(tokenizer, "model_max_length", None), False))
+    for tokens, applied in limits:
         if isinstance(tokens, int) and 0 < tokens < _ABSURD_TOKENS:
-            return tokens
+            return tokens, applied
     msg = "the tokenizer has no limit" if tokenizer is not None else "there is no tokenizer"
     raise UnavailableError(msg)
+
+
+def _masking(collator: Any) -> dict[str, Scalar]:
+    """Return how transformers' collator masks tokens, if it does."""
+    probability = getattr(collator, "mlm_probability", None)
+    if not getattr(collator, "mlm", False) or not isinstance(probability, int | float):
+        return {}
+    named = any(cls.__name__ == "DataCollatorForWholeWordMask" for cls in type(collator).__mro__)
+    return {
+        "probability": float(probability),
+        "whole_words": named or bool(getattr(collator, "whole_word_mask", False)),
+    }
+
+
+def _normalization(processor: Any) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation by which images are normalized; empty lists: they are not."""
+    images = getattr(processor, "image_processor", processor)
+    if not getattr(images, "do_normalize", False):
+        return [], []
+    mean, std = getattr(images, "image_mean", None), getattr(images, "image_std", None)
+    if not isinstance(mean, list | tuple) or not isinstance(std, list | tuple):
+        return [], []
+    return [float(one) for one in mean], [float(one) for one in std]
 
 
 def _packing(seen: Seen, collator: str | None) -> bool:

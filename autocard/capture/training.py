@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from autocard import units
-from autocard.capture import Seen, execution, steps
-from autocard.capture.heads import head_of
-from autocard.capture.overruled import inside, overruled, own_schedule
+from autocard.capture import Seen, execution, objective, optimizer, rewards, schedule, steps
+from autocard.capture.overruled import overruled
 from autocard.capture.unwrap import config_of, without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -35,44 +34,14 @@ sync_ref_model ref_model_mixup_alpha num_generations temperature top_p top_k eps
 num_iterations steps_per_generation generation_batch_size
 scale_rewards use_vllm desirable_weight undesirable_weight center_rewards_coefficient
 disable_dropout
+loss_weights f_divergence_type ld_alpha use_weighting cpo_alpha simpo_gamma rpo_alpha discopop_tau
+reward_weights importance_sampling_level mask_truncated_completions delta entropy_coef top_entropy_quantile
+router_aux_loss_coef optim_target_modules
 batch_sampler multi_dataset_batch_sampler
 predict_with_generate generation_max_length generation_num_beams
 """
 ALLOWED = tuple(_ALLOWED.split())
 """Arguments that may be told: numbers, flags and words out of a library's own choice."""
-
-_OBJECTIVES = {
-    "SFTConfig": "supervised fine-tuning (next-token cross-entropy)",
-    "DPOConfig": "direct preference optimisation (DPO)",
-    "GRPOConfig": "group relative policy optimisation (GRPO)",
-    "RLOOConfig": "REINFORCE leave-one-out (RLOO)",
-    "PPOConfig": "proximal policy optimisation (PPO)",
-    "KTOConfig": "Kahneman-Tversky optimisation (KTO)",
-    "ORPOConfig": "odds-ratio preference optimisation (ORPO)",
-    "CPOConfig": "contrastive preference optimisation (CPO)",
-    "BCOConfig": "binary classifier optimisation (BCO)",
-    "OnlineDPOConfig": "online direct preference optimisation",
-    "NashMDConfig": "Nash mirror descent",
-    "XPOConfig": "exploratory preference optimisation (XPO)",
-    "GKDConfig": "generalised knowledge distillation (GKD)",
-    "RewardConfig": "reward modelling (pairwise preferences)",
-    "PRMConfig": "process reward modelling",
-}
-"""Class of TRL's arguments → objective; subclasses (OnlineDPO's, GKD's) are told by the first that fits."""
-
-_LOSSES = {
-    "single_label_classification": "cross-entropy",
-    "multi_label_classification": "binary cross-entropy, several labels",
-    "regression": "mean squared error",
-}
-_BY_TASK = {
-    "causal language modelling": "causal language modelling (next-token cross-entropy)",
-    "masked language modelling": "masked language modelling (cross-entropy)",
-    "token classification": "token classification (cross-entropy)",
-    "sequence-to-sequence generation": "sequence-to-sequence generation (cross-entropy)",
-}
-_SETTINGS = ("lr", "betas", "eps", "weight_decay", "momentum", "nesterov", "amsgrad", "alpha", "centered")
-_OPTIMIZER_WORDS = {"lr": "learning rate", "eps": "epsilon", "weight_decay": "weight decay"}
 
 
 def capture(seen: Seen, missing: dict[str, str]) -> Training:
@@ -81,9 +50,9 @@ def capture(seen: Seen, missing: dict[str, str]) -> Training:
     with guard("training.hyperparameters", missing):
         facts["hyperparameters"], facts["non_default"] = _hyperparameters(seen)
     with guard("training.optimizer", missing):
-        facts["optimizer"] = _optimizer(seen)
+        facts["optimizer"] = optimizer.in_words(seen)
     with guard("training.scheduler", missing):
-        facts["scheduler"] = _scheduler(seen)
+        facts["scheduler"] = schedule.in_words(seen)
     with guard("training.effective_batch_size", missing):
         facts["effective_batch_size"] = effective_batch_size(seen)
     facts["batch_unit"] = batch_unit(seen)
@@ -91,9 +60,24 @@ def capture(seen: Seen, missing: dict[str, str]) -> Training:
     with guard("training.seed", missing):
         facts["seed"] = int(seen.args.seed)
     with guard("training.objective", missing):
-        facts["objective"] = _objective(seen)
+        facts["objective"] = objective.objective(seen)
+    with guard("training.purpose", missing):
+        facts["purpose"] = objective.purpose(seen)
+    with guard("training.reward_functions", missing):
+        facts["reward_functions"] = rewards.functions(seen.trainer)
     facts.update(execution.facts(seen, missing))
     return Training(**facts)
+
+
+def at_end(begun: Training, seen: Seen, rates: Mapping[str, float], missing: dict[str, str]) -> Training:
+    """Return *begun* with what the steps have shown: the learning rates, and the loss that the first batch chose."""
+    facts: dict[str, Any] = {"learning_rates": dict(rates)}
+    with guard("training.objective", missing):
+        facts["objective"] = objective.objective(seen)
+    if seen.lr_scheduler is not None:
+        with guard("training.scheduler", missing):
+            facts["scheduler"] = schedule.in_words(seen, rates)
+    return begun.model_copy(update=facts)
 
 
 def effective_batch_size(seen: Seen) -> int:
@@ -191,97 +175,3 @@ def _same(value: Scalar, default: Scalar) -> bool:
     if isinstance(value, bool) or isinstance(default, bool):
         return bool(value) == bool(default)
     return value == default
-
-
-def _optimizer(seen: Seen) -> str:
-    """Return the optimizer's class and settings; of parameter groups that differ, every value."""
-    inner = inside(seen.optimizer, "optimizer")
-    groups = getattr(inner, "param_groups", None)
-    if inner is None or not groups:
-        msg = "the trainer showed no optimizer when training began"
-        raise UnavailableError(msg)
-    words = []
-    for name in _SETTINGS:
-        # A schedule has already changed `lr` to that of the first step; `initial_lr` is what was asked for.
-        values = [group.get("initial_lr", group.get(name)) if name == "lr" else group.get(name) for group in groups]
-        values = list(dict.fromkeys(_number(value) for value in values if value is not None and value is not False))
-        if values:
-            words.append(f"{_OPTIMIZER_WORDS.get(name, name)} {' / '.join(values)}")
-    return f"{type(inner).__name__} ({', '.join(words)})" if words else type(inner).__name__
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"({', '.join(_number(item) for item in value)})"
-    if hasattr(value, "item"):
-        value = value.item()
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def _scheduler(seen: Seen) -> str:
-    if seen.lr_scheduler is None:
-        msg = "the trainer showed no schedule when training began"
-        raise UnavailableError(msg)
-    kind = _plain(getattr(seen.args, "lr_scheduler_type", None))
-    made = type(inside(seen.lr_scheduler, "scheduler")).__name__
-    if own_schedule(seen):
-        return f"{made} of the run's own" if made == "LambdaLR" else made
-    # transformers makes its schedules as LambdaLR; any other class was given by the user or named by the argument.
-    name = str(kind) if made == "LambdaLR" and kind else made
-    warmup = _warmup_steps(seen)
-    return f"{name}, {warmup} warm-up steps of {int(seen.state.max_steps)}" if warmup else name
-
-
-def _warmup_steps(seen: Seen) -> int:
-    planned = int(seen.state.max_steps)
-    if hasattr(seen.args, "get_warmup_steps"):
-        return int(seen.args.get_warmup_steps(planned))
-    return int(getattr(seen.args, "warmup_steps", 0) or 0)
-
-
-def _objective(seen: Seen) -> str:
-    """Return task and loss, of the library's code or the run's own."""
-    if seen.own_loss is None:
-        return _library_objective(seen)
-    head = head_of(seen.model, without_wrappers(seen.model))
-    task = f"{_task(seen, head.task)}, " if head is not None else ""
-    return f"{task}with a loss that the run's own code works out ({seen.own_loss.where})"
-
-
-def _task(seen: Seen, task: str) -> str:
-    """Return what the head does; of a classifier that predicts numbers, that it does."""
-    regression = task == "sequence classification" and _problem_type(seen) == "regression"
-    return "sequence regression" if regression else task
-
-
-def _library_objective(seen: Seen) -> str:
-    names = [cls.__name__ for cls in type(seen.args).__mro__]
-    for name in names:
-        if name in _OBJECTIVES:
-            return _OBJECTIVES[name]
-    whole = without_wrappers(seen.model)
-    head = head_of(seen.model, whole)
-    if head is None:
-        msg = "the model's class is not one whose loss is known, and callbacks do not see the loss function"
-        raise UnavailableError(msg)
-    smoothing = getattr(seen.args, "label_smoothing_factor", 0) or 0
-    words = _BY_TASK.get(head.task, head.task)
-    if head.task == "sequence classification":
-        problem = _problem_type(seen)
-        words = _task(seen, head.task)
-        words += f" ({_LOSSES[problem]})" if problem in _LOSSES else ""
-    return f"{words}, label smoothing {smoothing:g}" if smoothing else words
-
-
-def _problem_type(seen: Seen) -> str | None:
-    """Return what the classification head will take its labels for; it decides at the first batch, by their type."""
-    config = config_of(seen.model)
-    decided = getattr(config, "problem_type", None)
-    if decided is not None:
-        return str(decided)
-    if getattr(config, "num_labels", None) == 1:
-        return "regression"
-    features = getattr(getattr(seen.train_dataloader, "dataset", None), "features", None) or {}
-    label = next((features[name] for name in ("labels", "label") if name in features), None)
-    kind = str(getattr(label, "dtype", ""))
-    return "single_label_classification" if kind.startswith(("int", "uint")) else None

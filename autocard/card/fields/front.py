@@ -12,16 +12,15 @@ from unicodedata import normalize
 from autocard import units
 from autocard.card.fact import plain
 from autocard.card.fields import accounts, impact
-from autocard.card.fields.hub import LICENSES, PIPELINE_TAGS
+from autocard.card.fields.hub import LICENSES, METRICS, PIPELINE_TAGS
 from autocard.card.fields.identity import from_scratch
 from autocard.card.fields.testing import METRIC_DIGITS, measures
 from autocard.card.fields.words import hub_id, since
 from autocard.record import RunRecord, finite
 
 _SLUG = re.compile(r"[^a-z0-9]+")
-_METRICS = re.compile(r"[a-z][a-z0-9_]{0,40}")
-_NO_METRIC = frozenset({"loss"})
-"""Figures of an evaluation that are no metric of the Hub's."""
+_ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+"""Figures of the Hub's metric `rouge`."""
 
 
 def front_matter(record: RunRecord) -> dict[str, Any]:
@@ -90,9 +89,9 @@ def _language(name: str) -> str | None:
 
 
 def _metrics(record: RunRecord) -> list[str]:
-    """Return metrics by the names that the run gave them, where these can be ids of the Hub's."""
-    names = [metric.name for metric in measures(record) if metric.name not in _NO_METRIC]
-    return list(dict.fromkeys(name for name in names if _METRICS.fullmatch(name)))
+    """Return the Hub's ids of the metrics that the run evaluated; its other figures have none."""
+    names = ["rouge" if metric.name in _ROUGE else metric.name for metric in measures(record)]
+    return list(dict.fromkeys(name for name in names if name in METRICS))
 
 
 def _emissions(record: RunRecord) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
-"""What the Hub accepts in a card's front matter, as lists: licences and pipeline tags.
+"""What the Hub accepts in a card's front matter, as lists: licences and pipeline tags; and the metrics that it knows.
 
-The Hub refuses a whole push for one value that is not on them, so what is not here is left out. From huggingface.js
-(packages/tasks/src/pipelines.ts at fe42e68) and hub-docs (docs/hub/repositories-licenses.md at 242f4a1).
+The Hub refuses a whole push for a licence or tag that is not on them, so what is not here is left out. From
+huggingface.js (packages/tasks/src/pipelines.ts at fe42e68), hub-docs (docs/hub/repositories-licenses.md at 242f4a1) and
+evaluate (the folders of metrics/ at a7dd338), each of which is a page of the Hub.
 """
 
 from __future__ import annotations
@@ -37,3 +38,14 @@ PIPELINE_TAGS = frozenset(
     """.split()  # noqa: SIM905 - the same
 )
 """Tasks."""
+
+METRICS = frozenset(
+    """
+    accuracy bertscore bleu bleurt brier_score cer character charcut_mt chrf code_eval comet competition_math
+    confusion_matrix coval cuad exact_match f1 fever frugalscore glue google_bleu indic_glue mae mahalanobis mape mase
+    matthews_correlation mauve mean_iou meteor mse nist_mt pearsonr perplexity poseval precision r_squared recall
+    rl_reliability roc_auc rouge sacrebleu sari seqeval smape spearmanr squad squad_v2 super_glue ter trec_eval wer
+    wiki_split xnli xtreme_s
+    """.split()  # noqa: SIM905 - the same
+)
+"""Ids of metrics."""

@@ -50,6 +50,9 @@ _SETTINGS = {
 _LABELS = 30
 """Label names that are shown."""
 
+_POLICY = ("aligned", "trained with", "distilled")
+"""How the purposes begin that say more of a model than its task."""
+
 _MANY = 10**6
 """From here on a count is said in words too."""
 
@@ -60,7 +63,7 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
     return {
         "model_id": Fact(escape(model.name)) if model.name else None,
         "model_summary": _summary(record),
-        "model_type": _type(model),
+        "model_type": _type(record),
         "base_model": _base(model),
         "repo": _repo(record),
         "parameters": _as_fact(parameters(model)),
@@ -116,8 +119,12 @@ def _summary(record: RunRecord) -> Fact | None:
     data = f" on {listed(named)}" if named else ""
     how = "trained from scratch" if from_scratch(model) and not record.run.earlier_run else "trained"
     how += f" on from the weights of run {escape(record.run.earlier_run)}" if record.run.earlier_run else ""
+    if record.training.purpose:
+        how = ", ".join(filter(None, ["" if how == "trained" else how, escape(record.training.purpose)]))
+        purpose = ""
     how += _merged(methods) if model.adapters_merged else ""
-    return Fact(f"{made}{', ' + how + purpose + data if purpose or data or from_scratch(model) else ''}.")
+    said = purpose or data or from_scratch(model) or record.training.purpose
+    return Fact(f"{made}{', ' + how + purpose + data if said else ''}.")
 
 
 def _base_in_words(model: Model) -> str | None:
@@ -137,11 +144,16 @@ def _article(noun: str | None) -> str:
     return "An" if noun and noun[0] in "AEIOaeio" else "A"
 
 
-def _type(model: Model) -> Fact | None:
+def _type(record: RunRecord) -> Fact | None:
+    """Return type, class and task; of a model that was aligned, that it was, and how."""
+    model, purpose = record.model, record.training.purpose
     if not (model.architecture or model.model_type):
         return None
     names = [code(name) for name in (model.model_type, model.architecture) if name]
     task = f", {escape(model.task)}" if model.task else ""
+    if purpose.startswith(_POLICY):
+        noun = (model.task or "").replace("modelling", "model").replace("modeling", "model")
+        task = f", {escape(' '.join(filter(None, [noun, purpose])))}"
     return Fact(f"{names[0]}{' (' + names[1] + ')' if names[1:] else ''}{task}")
 
 

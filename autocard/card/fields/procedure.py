@@ -54,16 +54,33 @@ def _preprocessing(made: Preprocessing) -> Fact | None:
     side = "".join(f", {done} on the {escape(where)}" for done, where in sides if where)
     entries = {
         "Tokenizer or processor": f"{code(made.tokenizer)}{vocabulary}{side}" if made.tokenizer else None,
-        "Longest input that it lets through": _tokens(made.max_length),
+        "Maximum sequence length" if made.max_length_applied else "Tokenizer's limit": _tokens(made.max_length),
         "Longest input among the rows that were looked at": _tokens(made.longest_input),
         "Batches made by": code(made.collator) if made.collator else None,
+        "Masking": _masking(made),
         "Padding": _PADDING.get(made.padding or ""),
         "Packing": _packing(made.packing),
         "Chat template": f"SHA-256 {code(made.chat_template_sha256)}" if made.chat_template_sha256 else None,
-        "Images": _image_size(made.image_size_px),
+        "Images": ", ".join(filter(None, [_image_size(made.image_size_px), _normalization(made)])) or None,
         "Sound": f"{units.count(made.sampling_rate_hz)} Hz" if made.sampling_rate_hz is not None else None,
     }
     return _lines(entries)
+
+
+def _masking(made: Preprocessing) -> str | None:
+    """Return the share of tokens that the collator masks, and whether it masks whole words."""
+    share = made.masking.get("probability")
+    if not isinstance(share, int | float):
+        return None
+    unit = "tokens in whole words" if made.masking.get("whole_words") else "tokens"
+    return f"{units.shortest(100 * share)} % of the {unit}"
+
+
+def _normalization(made: Preprocessing) -> str | None:
+    if not (made.image_mean and made.image_std):
+        return None
+    mean, std = (", ".join(units.shortest(one) for one in each) for each in (made.image_mean, made.image_std))
+    return f"normalized with mean ({mean}) and standard deviation ({std})"
 
 
 def _image_size(sides_px: list[int]) -> str | None:
@@ -114,7 +131,8 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
         "Learning-rate schedule": escape(training.scheduler) if training.scheduler else None,
         "Seed": str(seed) if seed is not None else None,
         "Layers run with": _execution(training),
-        "Ended": _EARLY.get(run.status or ""),
+        "Reward functions": _reward_functions(training),
+        "Ended": escape(run.stop_reason) if run.stop_reason else _EARLY.get(run.status or ""),
     }
     changed = [name for name in training.non_default if name in training.hyperparameters]
     values = {name: value for name, value in training.hyperparameters.items() if name not in changed}
@@ -125,6 +143,14 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
         return None
     line = "; ".join(f"{label}: {text}" for label, text in entries.items() if text)
     return Fact(line or _plainly(values), "\n\n".join(filter(None, [block, _folded(values)])))
+
+
+def _reward_functions(training: Training) -> str | None:
+    """Return the functions that a policy was rewarded by, with their weights where these differ from 1."""
+    each = training.reward_functions
+    plain = all(weight == 1 for weight in each.values())
+    shown = [code(name) + ("" if plain else f" (weight {units.shortest(weight)})") for name, weight in each.items()]
+    return listed(shown) or None
 
 
 def _execution(training: Training) -> str | None:

@@ -22,6 +22,9 @@ _PICTURE = re.compile(r"autocard_[a-z]{1,20}\.png")
 _ENTITIES = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"})
 """What the Hub's formulas and templates would look at, beyond what `html.escape` does."""
 
+_UNNAMED = "eval"
+"""What the evaluation set without a name is called beside others."""
+
 _POINTS = 20
 """Evaluations during training that are shown."""
 
@@ -62,7 +65,8 @@ def _metrics(results: list[Metric]) -> Fact | None:
 def _results(record: RunRecord, results: list[Metric]) -> Fact | None:
     blocks = [
         _diverged(record),
-        _table(results),
+        _table(results, record.run.global_step),
+        _rewards(record),
         _not_finite(record),
         _best(record),
         _course(record),
@@ -71,9 +75,29 @@ def _results(record: RunRecord, results: list[Metric]) -> Fact | None:
     block = "\n\n".join(filter(None, blocks))
     if not block:
         return None
-    line = "; ".join(f"{_where(metric)}{escape(metric.name)} {shown(metric.value)}" for metric in results)
+    named = any(metric.dataset for metric in results)
+    line = "; ".join(f"{_where(one, named=named)}{escape(one.name)} {shown(one.value)}" for one in results)
     line = "; ".join(filter(None, [diverged(record), line]))
-    return Fact(line or _not_finite(record) or _best(record) or f"training loss {_loss(record)}", block)
+    other = _not_finite(record) or _best(record) or _rewards(record) or f"training loss {_loss(record)}"
+    return Fact(line or other, block)
+
+
+def _rewards(record: RunRecord) -> str | None:
+    """Return the rewards that a policy's training logged last, in a sentence."""
+    logged = record.evaluation.rewards
+    if "reward" not in logged:
+        return None
+    length = "completions/mean_length"
+    names = {"kl": "KL divergence from the reference model", length: "mean completion length"}
+    functions = [name for name in logged if name.startswith("rewards/")]
+    each = [
+        f"of {code(name.removeprefix('rewards/').removesuffix('/mean'))} {shown(logged[name])}" for name in functions
+    ]
+    told = [f"mean reward {shown(logged['reward'])}" + (f" ({', '.join(each)})" if each else "")]
+    told += [f"{words} {shown(logged[name])}" for name, words in names.items() if name in logged]
+    told[-1] += " tokens" if length in logged else ""
+    step = f" (step {units.count(int(logged['step']))})" if "step" in logged else ""
+    return f"Rewards logged last{step}: {', '.join(told)}."
 
 
 def _pictures(record: RunRecord) -> str | None:
@@ -103,31 +127,36 @@ def _not_finite(record: RunRecord) -> str | None:
     return f"Not a finite number at the last evaluation: {listed([code(name) for name in names])}." if names else None
 
 
-def _where(metric: Metric) -> str:
-    return f"{code(metric.dataset)}: " if metric.dataset else ""
+def _where(metric: Metric, *, named: bool) -> str:
+    return f"{code(metric.dataset or _UNNAMED)}: " if named else ""
 
 
-def _table(results: list[Metric]) -> str | None:
-    """Return one row for each figure; columns that say the same everywhere, or nothing, are left out."""
+def _table(results: list[Metric], last_step: int | None) -> str | None:
+    """Return one row for each figure; columns that say the same everywhere, or nothing, are left out.
+
+    The step stands there where it is not *last_step*, that of the run's end.
+    """
     if not results:
         return None
+    named = any(one.dataset for one in results)
     columns = [
-        ("Data", [code(one.dataset) if one.dataset else "" for one in results]),
+        ("Data", [code(one.dataset or _UNNAMED) if named else "" for one in results]),
         ("From", [f"{code('predict()')}" if one.split == "prediction" else code("evaluate()") for one in results]),
         ("Step", [units.count(one.step) if one.step is not None else "" for one in results]),
         ("Metric", [escape(one.name) for one in results]),
         ("Value", [shown(one.value) for one in results]),
     ]
-    kept = [(head, cells) for head, cells in columns if head in {"Metric", "Value"} or _differ(cells)]
+    always = {"Metric", "Value"}
+    if any(one.step not in {None, last_step} for one in results):
+        always.add("Step")
+    kept = [(head, cells) for head, cells in columns if head in always or (head != "Step" and _differ(cells))]
     right = frozenset(number for number, (head, _) in enumerate(kept) if head in {"Step", "Value"})
     rows = zip(*(cells for _, cells in kept), strict=True)
     return table([head for head, _ in kept], rows, right)
 
 
 def _differ(cells: list[str]) -> bool:
-    return len(set(cells)) > 1 or (
-        len(cells) == 1 and cells[0].strip("`") not in {"", "evaluate()"} and not cells[0].isdigit()
-    )
+    return len(set(cells)) > 1 or (len(cells) == 1 and cells[0].strip("`") not in {"", "evaluate()"})
 
 
 def _best(record: RunRecord) -> str | None:
@@ -157,7 +186,7 @@ def _course(record: RunRecord) -> str | None:
     points = _by_step(record.evaluation.history)
     if len(points) <= 1:
         return mean
-    names = [name for name in _names(points) if not name.endswith(_SPEED)]
+    names = [name for name in _names(points) if not name.endswith(_SPEED) and not _counts(record, name)]
     if not names:
         return mean
     best = record.evaluation.best
@@ -167,7 +196,7 @@ def _course(record: RunRecord) -> str | None:
     rows = []
     for point in shown_points:
         cells = [
-            _cell(point.get("epoch"), plain=True),
+            _epoch(point.get("epoch")),
             _cell(point.get("step"), plain=True),
             *([_cell(losses.get(point.get("step")))] if losses else []),
             *(_cell(point.get(name)) for name in names),
@@ -213,9 +242,11 @@ def _losses(
 
 
 def _by_step(history: Iterable[dict[str, float | int | str]]) -> list[dict[str, float | int | str]]:
-    """Return the log's evaluations, one point for each step: of several sets together, of one set the last."""
+    """Return the evaluations during training, one point for each step: of several sets together, of one the last."""
     points: dict[float | int | str | None, dict[str, float | int | str]] = {}
-    for point in history:
+    every = list(history)
+    ends = [index for index, point in enumerate(every) if "train_loss" in point and "total_flos" in point]
+    for point in every[: ends[-1] if ends else None]:
         if any(key.startswith("eval_") for key in point):
             points.setdefault(point.get("step"), {}).update(point)
     return list(points.values())
@@ -227,6 +258,16 @@ def _span(record: RunRecord) -> str:
 
 def _names(points: Iterable[dict[str, float | int | str]]) -> list[str]:
     return list(dict.fromkeys(key for point in points for key in point if key.startswith("eval_")))
+
+
+def _counts(record: RunRecord, name: str) -> bool:
+    """Return whether the column *name* is a counter of the trainer's, and no result."""
+    return any(name.endswith(f"_{counter}") for counter in record.evaluation.counters)
+
+
+def _epoch(value: float | str | None) -> str:
+    """Return an epoch with at most two decimals."""
+    return units.shortest(round(value, 2)) if isinstance(value, int | float) else _cell(value)
 
 
 def _cell(value: float | str | None, *, plain: bool = False) -> str:
