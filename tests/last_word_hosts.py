@@ -99,9 +99,12 @@ def _adapter(*, peft: bool, task: str = "CAUSAL_LM") -> dict[str, Any]:
     return {"peft_config": LoraConfig(task_type=task, r=2, target_modules=["q_proj"])}
 
 
+_OF_TRAINER = ("peft_config", "reward_funcs", "compute_loss_func")
+
+
 def _trl(cls: Any, config: Any, model: Any, data: Any, out: Path, callbacks: list[Any], **settings: Any) -> Any:
-    """Return a trainer of TRL: *peft_config* and *reward_funcs* are for itself, other *settings* for its arguments."""
-    own = {name: settings.pop(name) for name in ("peft_config", "reward_funcs") if name in settings}
+    """Return a trainer of TRL: what `_OF_TRAINER` names is for itself, other *settings* are for its arguments."""
+    own = {name: settings.pop(name) for name in _OF_TRAINER if name in settings}
     return cls(
         model=model,
         args=_arguments(config, out, **settings),
