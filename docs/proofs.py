@@ -45,6 +45,9 @@ def _proof(source: str, *tests: str) -> Proof:
         "fields": "test_fields",
         "precision1": "test_capture_precision",
         "pictures": "test_pictures",
+        "objective": "test_objective",
+        "rewards": "test_objective_trl",
+        "ran": "test_what_ran",
         "reconcile": "test_reconcile",
         "restarts": "test_restarts",
     }
@@ -126,10 +129,40 @@ PROOFS: dict[str, Proof] = {
     "precision.tf32": _proof("torch.backends.cuda.matmul", "precision1:tf32_is_read_where_a_gpu_trains"),
     "precision.note": _proof("the same", "precision1:notes_say_what_the_term_does_not"),
     "training.objective": _proof(
-        "class of the arguments, head of the model",
+        "code of the trainer, of the model's forward and of its loss function; TRL's arguments; trainer.loss",
         "training:the_classifier_s_loss_is_told_as_its_head_decides",
         "training:a_loss_of_the_run_s_own_is_not_called_the_library_s",
+        "objective:a_loss_of_the_run_s_own_code_is_called_custom",
+        "objective:the_losses_of_transformers_heads_are_named",
+        "rewards:the_losses_of_preference_optimization_are_told_with_their_weights",
+        "rewards:the_tokens_that_carry_the_loss_are_those_of_the_labels",
+        "rewards:the_loss_of_a_sentence_transformers_trainer_is_named_with_its_settings",
     ),
+    "training.purpose": _proof(
+        "class of TRL's arguments", "rewards:a_summary_names_the_alignment_and_not_language_modeling"
+    ),
+    "training.reward_functions": _proof(
+        "trainer.reward_funcs, trainer.reward_weights",
+        "rewards:a_policy_s_rewards_are_told_with_names_weights_and_last_values",
+        "rewards:the_folder_of_a_reward_model_is_not_told",
+    ),
+    "training.learning_rates": _proof(
+        "the optimizer's first parameter group", "ran:learning_rates_are_those_that_the_optimizer_stepped_with"
+    ),
+    "evaluation.counters": _proof("the trainer's log", "rewards:counters_of_trl_are_no_results"),
+    "evaluation.rewards": _proof(
+        "the trainer's log", "rewards:a_policy_s_rewards_are_told_with_names_weights_and_last_values"
+    ),
+    "run.stop_reason": _proof(
+        "trainer.control, the callbacks' code and counters", "ran:an_early_stop_names_its_patience_or_its_callback"
+    ),
+    "data.preprocessing.masking": _proof("the data collator", "ran:masking_is_told_with_its_probability"),
+    "data.preprocessing.max_length_applied": _proof(
+        "TRL's arguments, the sentence-transformers model, the longest row",
+        "ran:a_maximum_length_is_told_where_it_cut_the_rows",
+    ),
+    "data.preprocessing.image_mean": _proof("the image processor", "ran:normalization_of_images_is_told"),
+    "data.preprocessing.image_std": _proof("the image processor", "ran:normalization_of_images_is_told"),
     "training.hyperparameters": _proof(
         "TrainingArguments, by allow-list",
         "training:values_are_plain_and_the_ones_given",

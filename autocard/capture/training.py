@@ -14,8 +14,6 @@ from typing import Any
 from autocard import units
 from autocard.capture import Seen, execution, objective, optimizer, rewards, schedule, steps
 from autocard.capture.overruled import overruled
-from autocard.capture.unwrap import config_of, without_wrappers
-from autocard.errors import UnavailableError
 from autocard.guard import guard
 from autocard.record import BatchUnit, Scalar, Training
 
