@@ -16,14 +16,18 @@ def evaluation_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     figures: dict[str, list[float]] = {}
     for entry in [*true.log, true.metrics]:
         for name, value in entry.items():
-            if isinstance(value, int | float):
-                figures.setdefault(name, []).append(float(value))
+            nested = {f"{name} {key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+            for key, one in nested.items():
+                if isinstance(one, int | float):
+                    figures.setdefault(key, []).append(float(one))
     for one in said["results"]:
+        if one["split"] == "prediction":  # no log holds these
+            continue
         fitting = [value for name, values in figures.items() if name.endswith(one["name"]) for value in values]
         if fitting and one["value"] is not None:
             found = any(near(one["value"], value, share=1e-5) for value in fitting)
             yield f"evaluation.results[{one['name']}]", one["value"], found
-        elif one["split"] == "evaluation":
+        else:
             yield f"evaluation.results[{one['name']}]", one["value"], False
         if one["name"] in COUNTERS:
             yield "evaluation.results[] (a counter)", one["name"], False

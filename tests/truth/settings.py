@@ -23,6 +23,8 @@ def training_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         optimizer = true.trainer.optimizer
         while hasattr(optimizer, "optimizer"):  # accelerate's wrapper
             optimizer = optimizer.optimizer
+        if getattr(optimizer, "optimizer_dict", None):  # one for each parameter
+            optimizer = next(iter(optimizer.optimizer_dict.values()))
         if optimizer is not None:
             yield "training.optimizer", said["optimizer"], type(optimizer).__name__ in said["optimizer"]
 
