@@ -30,7 +30,7 @@ from autocard.card.fields.summary import summary
 from autocard.card.fill import Report
 from autocard.card.labels import words
 from autocard.card.update import Outcome, update
-from autocard.draft import as_saved
+from autocard.draft import as_saved, look_again
 from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
 from autocard.job import J_PER_KWH
@@ -110,7 +110,7 @@ def fill(
     The record is the autocard.json beside the card, or the one that --record names. A missing card is made.
     """
     card = _card(card)
-    run = as_saved(_record(record or card.parent, card), card.parent)
+    run = look_again(_record(record or card.parent, card), card.parent)
     trial = update(card, run, template=template, overwrite=overwrite or (), suggest=suggest, dry_run=True)
     if trial.left_alone is not None:
         _fail(f"{card}: {trial.left_alone}. Nothing was written.", REFUSED)
@@ -180,7 +180,7 @@ def check(
     if not files.exists(card):
         _fail(f"{card}: there is no such card. Make it: autocard fill {card}", USAGE)
     beside = files.exists(card.parent / records.RECORD_NAME)
-    run = _record(record or card.parent, card) if record is not None or beside else None
+    run = look_again(_record(record or card.parent, card), card.parent) if record is not None or beside else None
     findings = checking.check(card, run)
     if findings.left_alone is not None:
         _fail(f"{card}: {findings.left_alone}.", REFUSED)

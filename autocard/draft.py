@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +152,9 @@ def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:
     names = ("parameters_total", "parameters_trainable")
     found.update({name: count for name, count in zip(names, draft.counted or (), strict=False) if count is not None})
     if draft.saved_bytes is not None:
-        found["saved_bytes"] = draft.saved_bytes
-        found["saved_files"] = list(draft.saved_files)
+        found.update(_saved(model, draft.parts.get("adapters") or (), draft.saved_bytes, draft.saved_files))
     else:
         missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
-    if draft.parts.get("adapters") and draft.saved_bytes is not None and saved_whole(draft.saved_files):
-        found.update(_merged(model))
     found["checkpoint_bytes"] = draft.checkpoint_bytes
     run, said = draft.run, model.base_model_description
     if run.earlier_run and said and not model.base_model:
@@ -184,13 +182,51 @@ def as_saved(record: RunRecord, folder: Path) -> RunRecord:
     if not record.adapters or record.model.adapters_merged or not whole:
         return record
     found = {**_merged(record.model), "saved_files": files, "saved_bytes": saved_bytes(folder)}
-    return record.model_copy(update={"model": record.model.model_copy(update=found)})
+    return _with_saved(record, found)
+
+
+def _with_saved(record: RunRecord, found: Mapping[str, Any]) -> RunRecord:
+    missing = {path: reason for path, reason in record.missing.items() if path != "model.saved_bytes"}
+    return record.model_copy(update={"model": record.model.model_copy(update=found), "missing": missing})
+
+
+def _saved(model: Model, adapters: Sequence[Any], size: int, files: Sequence[str]) -> dict[str, Any]:
+    """Return the leaves of *model* that follow from the weights that were saved."""
+    found: dict[str, Any] = {"saved_bytes": size, "saved_files": list(files)}
+    return {**found, **(_merged(model) if adapters and saved_whole(files) else {})}
+
+
+def look_again(record: RunRecord, folder: Path, *, elsewhere: bool = False) -> RunRecord:
+    """Return *record* with the weights that lie in *folder* by now: they are often saved after the card was written.
+
+    Args:
+        record: as it was written.
+        folder: the one that holds the card.
+        elsewhere: it is another one than the run's output folder, so the size that is known is another folder's.
+    """
+    merged = as_saved(record, folder)
+    if merged is not record:
+        return merged
+    began_s = _seconds(record.run.started_at)
+    names = [adapter.name for adapter in record.adapters]
+    size = saved_bytes(folder, began_s, names)
+    if size is None or (not elsewhere and record.model.saved_bytes not in (None, size)):
+        return record  # nothing, or other weights than those that the record tells of
+    return _with_saved(record, _saved(record.model, record.adapters, size, saved_files(folder, began_s, names)))
+
+
+def _seconds(started_at: str | None) -> float | None:
+    """Return a time stamp (ISO 8601) in seconds since the epoch; None: it is none."""
+    try:
+        return None if started_at is None else datetime.fromisoformat(started_at.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
 
 
 def saved_whole(files: Sequence[str]) -> bool:
     """Return whether *files*, which this run saved, are those of a whole model and not of an adapter."""
     whole = "config.json" in files and not set(files).isdisjoint(WHOLE)
-    return whole and set(files).isdisjoint(ADAPTERS)
+    return whole and {name.rpartition("/")[2] for name in files}.isdisjoint(ADAPTERS)
 
 
 def _hardware(draft: Draft, hardware: Hardware) -> Hardware:

@@ -578,11 +578,12 @@ class Session:
             self._part("_kept", lambda _: self._keep_elsewhere(record), budget)
 
     def _note_saved(self, seen: Seen, budget: Budget) -> None:
-        saved_bytes = lambda _: _module("saved").saved_bytes(seen.args.output_dir, self._since_s)  # noqa: E731
+        folder, names = seen.args.output_dir, [adapter.name for adapter in self.parts.get("adapters") or ()]
+        saved_bytes = lambda _: _module("saved").saved_bytes(folder, self._since_s, names)  # noqa: E731
         self._part("model.saved_bytes", saved_bytes, budget, self._keeper("saved"))
-        saved_files = lambda _: _module("saved").saved_files(seen.args.output_dir, self._since_s)  # noqa: E731
+        saved_files = lambda _: _module("saved").saved_files(folder, self._since_s, names)  # noqa: E731
         self._part("model.saved_files", saved_files, budget, self._keeper("files"))
-        newest = lambda _: _module("saved").checkpoint_bytes(seen.args.output_dir, self._since_s)  # noqa: E731
+        newest = lambda _: _module("saved").checkpoint_bytes(folder, self._since_s)  # noqa: E731
         self._part("model.checkpoint_bytes", newest, budget, self._keeper("checkpoint"))
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:

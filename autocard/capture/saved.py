@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from autocard.errors import UnavailableError
@@ -14,6 +15,11 @@ WHOLE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin
 """Whole weights, in one piece or several (transformers, utils/__init__.py)."""
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 """An adapter's weights (peft, utils/constants.py)."""
+DEFAULT = "default"
+"""The adapter that PEFT saves in the model's own folder; every other one has a folder of its name in it."""
+_POINTER_BYTES = 1024
+"""Size that a pointer of Git LFS stays under (its specification)."""
+_OF_ADAPTERS = (*ADAPTERS, ADAPTER_CONFIG)
 _FILES = (
     *WHOLE,
     *ADAPTERS,
@@ -24,15 +30,38 @@ _FILES = (
 """Files of transformers, peft and sentence-transformers that loading looks for."""
 
 
-def saved_bytes(folder: str | os.PathLike[str], since_s: float | None = None) -> int | None:
-    """Return the bytes of the weights that lie directly in *folder*, or None where there are none.
+def saved_bytes(
+    folder: str | os.PathLike[str], since_s: float | None = None, adapters: Collection[str] = ()
+) -> int | None:
+    """Return the bytes of the weights that lie in *folder*, or None where there are none.
 
     Files older than *since_s* (seconds since the epoch) are those of an earlier run and are not counted. Where both
     formats lie there, the safetensors count; where an adapter lies beside whole weights, the adapter alone does, which
     is what such a folder is taken for.
+
+    Args:
+        folder: where the model was saved.
+        since_s: when the run began.
+        adapters: names of the trained adapters. PEFT saves each but "default" in a folder of its own inside *folder*;
+            where such folders are there, those of the trained adapters count and no other's.
     """
+    places = _places(folder, adapters)
+    sizes = [_bytes_in(place, since_s) for place in places.values()]
+    return None if None in sizes else sum(filter(None, sizes))
+
+
+def _places(folder: str | os.PathLike[str], adapters: Collection[str]) -> dict[str, Path]:
+    """Return where the weights lie, by what stands before the file names: "" or "name/"."""
+    root = Path(folder)
+    own = {f"{name}/": root / name for name in adapters if name != DEFAULT}
+    if not any((place / ADAPTER_CONFIG).is_file() for place in own.values()):
+        return {"": root}
+    return {**({"": root} if DEFAULT in adapters else {}), **own}
+
+
+def _bytes_in(place: Path, since_s: float | None) -> int | None:
+    """Return the bytes of the weights directly in *place*."""
     sizes = {(adapter, kind): 0 for adapter in (True, False) for kind in ("safetensors", "bin")}
-    place = Path(folder)
     if not place.is_dir():
         return None
     for file in place.iterdir():
@@ -40,7 +69,7 @@ def saved_bytes(folder: str | os.PathLike[str], since_s: float | None = None) ->
         if kind is None or not file.is_file():
             continue
         status = file.stat()
-        if since_s is None or status.st_mtime >= since_s:
+        if (since_s is None or status.st_mtime >= since_s) and not _is_pointer(file, status.st_size):
             sizes[kind["adapter"] is not None, kind["kind"]] += status.st_size
     return next((size for size in sizes.values() if size), None)
 
@@ -61,18 +90,34 @@ def checkpoint_bytes(folder: str | os.PathLike[str], since_s: float | None = Non
     return sum(file.stat().st_size for file in newest.rglob("*") if file.is_file())
 
 
-def saved_files(folder: str | os.PathLike[str], since_s: float | None = None) -> list[str]:
-    """Return the names of the files directly in *folder* that loading the model reads, those of this run only.
+def _is_pointer(file: Path, size: int) -> bool:
+    """Return whether *file* only says where Git LFS keeps the weights: a clone without them."""
+    if size > _POINTER_BYTES:
+        return False
+    return file.read_bytes().startswith(b"version https://git-lfs")
+
+
+def saved_files(
+    folder: str | os.PathLike[str], since_s: float | None = None, adapters: Collection[str] = ()
+) -> list[str]:
+    """Return the names of the files in *folder* that loading the model reads, those of this run only.
 
     With one exception: an adapter's configuration is named whatever its age. transformers follows it even where it was
     left behind by an earlier run, and puts that run's adapter on the weights that it loads.
+
+    Args:
+        folder: where the model was saved.
+        since_s: when the run began.
+        adapters: names of the trained adapters; files in a folder of an adapter's own are named with it.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        return []
-    return sorted(
-        name
-        for name in _FILES
-        if (file := place / name).is_file()
-        and (since_s is None or name == ADAPTER_CONFIG or file.stat().st_mtime >= since_s)
-    )
+    root, places = Path(folder), _places(folder, adapters)
+    found = [name for name in _FILES if "" in places or name not in _OF_ADAPTERS if _counts(root / name, since_s)]
+    own = [prefix + name for prefix in places if prefix for name in _OF_ADAPTERS]
+    return sorted([*found, *(name for name in own if _counts(root / name, since_s))])
+
+
+def _counts(file: Path, since_s: float | None) -> bool:
+    """Return whether *file* is there and of this run."""
+    if not file.is_file():
+        return False
+    return since_s is None or file.name == ADAPTER_CONFIG or file.stat().st_mtime >= since_s

@@ -76,7 +76,7 @@ class CardCopies:
         """Put back the card that a killed process left in a library's hands; keep what cannot be told apart."""
         for copy in self._left_behind():
             note = copy.with_suffix(".json")
-            self._settle(files.read_bytes(copy), _library_of(note))
+            self._settle(files.read_bytes(copy, KEPT_BYTES), _library_of(note))
             copy.unlink(missing_ok=True)
             if note.name.startswith("writing-"):
                 note.unlink(missing_ok=True)

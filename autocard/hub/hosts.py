@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from autocard.errors import UnavailableError
+
 _FRAMES = 40
 """Calls between an event's handler and the trainer's method that raised it; it is three or four today."""
 _KNOWN = ("transformers", "trl", "sentence_transformers")
@@ -32,6 +34,7 @@ class Method:
         pushes: it is what `push_to_hub` calls last before it uploads.
         uploads: it writes no card; it uploads the folder while training runs.
         form: the card that it writes is the form that ours is filled into: people want what is in it.
+        saves: it saves the model, and may write a card by another of these methods before the weights are there.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Method:
     pushes: bool = False
     uploads: bool = False
     form: bool = False
+    saves: bool = False
 
 
 def calling_trainer(args: Any) -> Any:
@@ -92,6 +96,7 @@ def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, Method]]:
         args = trainer.args
         form = sentence_transformer(model) or _by_author(type(trainer).create_model_card)
         yield trainer, Method("create_model_card", lambda _: Path(args.output_dir), pushes=True, form=form)
+        yield trainer, Method("save_model", lambda call: _saved_to(call, args.output_dir), saves=True)
         if not hasattr(trainer.callback_handler, "on_push_begin"):  # transformers 4: no event before these uploads
             yield trainer, Method("_push_from_checkpoint", lambda _: Path(args.output_dir), uploads=True)
     for layer in layers(model):
@@ -99,6 +104,19 @@ def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, Method]]:
             yield layer, Method("create_or_update_model_card", lambda call: Path(call["output_dir"]))
         if sentence_transformer(layer):
             yield layer, Method("_create_model_card", lambda call: Path(call["path"]), form=True)
+            yield layer, Method("save", lambda call: _saved_to(call, None), saves=True)
+        elif hasattr(type(layer), "save_pretrained"):
+            yield layer, Method("save_pretrained", lambda call: _saved_to(call, None), saves=True)
+
+
+def _saved_to(call: Mapping[str, Any], default: str | None) -> Path:
+    """Return the folder that a method saves a model to, by the names that the libraries give it."""
+    names = ("output_dir", "save_directory", "path")
+    folder = next((call[name] for name in names if call.get(name) is not None), default)
+    if folder is None:
+        msg = f"no folder among the arguments {sorted(call)}"
+        raise UnavailableError(msg)
+    return Path(folder)
 
 
 def layers(model: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -80,6 +81,12 @@ class Keeper:
         self._form = False
         """Whether the host's card is the form that ours is filled into."""
         self._within = False
+        self._saves = 0
+        """Saves of the model that are on their way: one calls another."""
+        self._written: Path | None = None
+        """The card that was written at the end of training."""
+        self._saved: dict[Path, tuple[int | None, tuple[str, ...]]] = {}
+        """What each card says of the files that were saved beside it."""
         self._hub_is_silent = False
         self._snapshot: str | None = None
         self._weights: weights.Noted | None = None
@@ -130,6 +137,7 @@ class Keeper:
 
     def write(self, card: Path, record: RunRecord) -> None:
         """Write *record* into *card* at the end of training or after an evaluation."""
+        self._written = card
         self._put(card, self._pen.given.completed(record, self._repository_name()), self._standing_at_end(card))
 
     def _standing_at_end(self, card: Path) -> Standing | None:
@@ -191,6 +199,10 @@ class Keeper:
         """
         if not self._wanted():
             self.release()
+        if method.saves and self._held:
+            with self._around_save(method, call):
+                yield
+            return
         if self._within or not self._held:
             yield
             return
@@ -216,6 +228,35 @@ class Keeper:
             self._within = False
             if before is not None:
                 self._put_right(method, before, call, pushing)
+
+    @contextlib.contextmanager
+    def _around_save(self, method: hosts.Method, call: Mapping[str, Any]) -> Iterator[None]:
+        """Look at the folder again when the outermost save has returned: cards are written before the weights."""
+        self._saves += 1
+        try:
+            yield
+        finally:
+            self._saves -= 1
+        # While training runs nothing is known yet; at a push a card is written after this anyway.
+        if self._saves == 0 and not self._within and not hosts.training() and hosts.pushing() is None:
+            guarded("_saved", {}, lambda: self._look_at_saved(method.folder(call)), Budget(WRITE_S, LEAST_S))
+
+    def _look_at_saved(self, folder: Path) -> None:
+        """Bring the card in *folder* up to date with the files that were saved there."""
+        from autocard.draft import look_again  # noqa: PLC0415
+
+        at_home = self._output is not None and _same(folder, self._output.parent)
+        card = self._written if at_home and self._written is not None else folder / CARD
+        if at_home:
+            self._cut_off()
+        record, ended = self._known()
+        if record is None or not ended or not (at_home or card in self._files.left):
+            return
+        if not at_home:
+            record = look_again(record, folder, elsewhere=True)
+        if self._saved.get(card) == _saved_in(record) or (self._weights is not None and self._weights.changed()):
+            return
+        self._put(card, record, None)
 
     def _note_given(self, call: Mapping[str, Any]) -> None:
         """Remember what a person passed; a sentence-transformers model writes it into its own card, too."""
@@ -382,6 +423,7 @@ class Keeper:
         form = self._files.host.get(card, "") if self._form else None
         outcome = self._pen.write(card, record, standing, form)
         self._files.left[outcome.card] = outcome.text
+        self._saved[card] = _saved_in(record)
         return outcome.left_alone is None
 
     def _with_hub(self, card: Path, record: RunRecord, pushing: Mapping[str, Any]) -> None:
@@ -434,6 +476,14 @@ class Keeper:
 
     def _model(self) -> Any:
         return getattr(self._trainer(), "model", None)
+
+
+def _saved_in(record: RunRecord) -> tuple[int | None, tuple[str, ...]]:
+    return record.model.saved_bytes, tuple(record.model.saved_files)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _has(trainer: Any, callback: Any) -> bool:

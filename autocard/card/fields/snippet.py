@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from autocard.card.fact import Fact
 from autocard.card.fields.words import hub_id
@@ -20,6 +21,9 @@ _CLASSIFIERS = ("Classification", "RewardModel")
 
 HERE = "."
 """Where the model is, for a reader of a card that names no repository: the folder that holds the card."""
+
+DEFAULT_ADAPTER = "default"
+"""The adapter that PEFT saves in the model's own folder, and loads without its name."""
 
 _SENTENCE_CLASSES = {
     "sentence embeddings": ("SentenceTransformer", 'model.encode(["A first text.", "A second one."])'),
@@ -39,7 +43,7 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
     where = ["# In the folder that holds this card."] if _place(record.model) == HERE else []
     use = _use(record)
     block = "\n".join(["```python", *where, *lines, *(["", *use] if use else []), "```"])
-    return {"get_started_code": Fact("`" + lines[-1] + "`", block)}
+    return {"get_started_code": Fact("`" + next(line for line in lines if line.startswith("model = ")) + "`", block)}
 
 
 def _load(record: RunRecord) -> list[str]:
@@ -114,8 +118,8 @@ def _whole(record: RunRecord) -> list[str]:
 def _adapter(record: RunRecord) -> list[str]:
     """Return how PEFT puts the adapter on its base, which has to be on the Hub."""
     model, auto = record.model, _auto_class(record.model)
-    loadable = model.library_name == "peft" and len(record.adapters) == 1 and record.adapters[0].name == "default"
-    loadable = loadable and "adapter_config.json" in model.saved_files
+    folders = [_folder_of(adapter.name, model.saved_files) for adapter in record.adapters]
+    loadable = model.library_name == "peft" and folders and None not in folders
     if auto is None or not loadable or not hub_id(model.base_model) or model.base_model is None:
         return []
     if model.base_model_description:  # the weights were not quite those of the Hub's base
@@ -137,8 +141,30 @@ def _adapter(record: RunRecord) -> list[str]:
         *labels,
         *([f"tokenizer = AutoTokenizer.from_pretrained({place})"] if tokenizer else []),
         f"base = {auto}.from_pretrained({', '.join(arguments)})",
-        f"model = PeftModel.from_pretrained(base, {place})",
+        *_put_on([adapter.name for adapter in record.adapters], folders, place),
     ]
+
+
+def _folder_of(adapter: str, files: Sequence[str]) -> str | None:
+    """Return the folder that PEFT saved *adapter* in, "" for the model's own; None: it was not saved."""
+    own = f"{adapter}/" if adapter != DEFAULT_ADAPTER else ""
+    if f"{own}adapter_config.json" in files:
+        return own.rstrip("/")
+    return None
+
+
+def _put_on(adapters: Sequence[str], folders: Sequence[str | None], place: str) -> list[str]:
+    """Return the lines that put the *adapters*, saved in *folders*, on `base`; the first makes `model`."""
+    lines: list[str] = []
+    for name, folder in zip(adapters, folders, strict=True):
+        where = f", subfolder={_quoted(folder)}" if folder else ""
+        named = f", adapter_name={_quoted(name)}" if name != DEFAULT_ADAPTER else ""
+        lines.append(
+            f"model.load_adapter({place}, {_quoted(name)}{where})"
+            if lines
+            else f"model = PeftModel.from_pretrained(base, {place}{named}{where})"
+        )
+    return lines
 
 
 def _sentence_transformer(record: RunRecord) -> list[str]:
