@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from autocard import files
 from autocard.errors import UnavailableError
 
 _WEIGHTS = re.compile(r"(?P<adapter>adapter_)?(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?P<kind>safetensors|bin)")
@@ -94,7 +95,7 @@ def _is_pointer(file: Path, size: int) -> bool:
     """Return whether *file* only says where Git LFS keeps the weights: a clone without them."""
     if size > _POINTER_BYTES:
         return False
-    return file.read_bytes().startswith(b"version https://git-lfs")
+    return files.read_bytes(file, _POINTER_BYTES).startswith(b"version https://git-lfs")
 
 
 def saved_files(

@@ -20,6 +20,7 @@ from pathlib import Path
 from autocard import files, process_mark
 from autocard.errors import NotWrittenError
 from autocard.hub import library_text
+from autocard.hub.texts import KEPT_BYTES
 
 logger = logging.getLogger("autocard")
 
@@ -83,7 +84,7 @@ class CardCopies:
 
     def _settle(self, copied: bytes, library: list[str]) -> None:
         try:
-            standing = files.read_bytes(self._card)
+            standing = files.read_bytes(self._card, KEPT_BYTES)
         except FileNotFoundError:
             standing = b""
         if standing == copied:

@@ -129,7 +129,7 @@ class Keeper:
 
         self._output, self._weights = folder / CARD, None
         files.sweep(folder)
-        CardCopies(self._output).settle()
+        guarded("_card left behind", {}, CardCopies(self._output).settle, Budget(LOOK_S, LEAST_S))
         text = texts.read(self._output).text
         self._touched = text is not None
         self._snapshot = text
@@ -218,6 +218,7 @@ class Keeper:
         card = method.folder(call) / CARD
         if method.pushes:
             guarded("_given", {}, lambda: self._note_given(call), Budget(LOOK_S, LEAST_S))
+        guarded("_card left behind", {}, CardCopies(card).settle, Budget(LOOK_S, LEAST_S))  # by a killed process
         before = guarded("_card before", {}, lambda: self._look_before(card), Budget(LOOK_S, LEAST_S))
         if before is not None:
             guarded("_card copied", {}, lambda: self._copy(before), Budget(LOOK_S, LEAST_S))
@@ -284,7 +285,6 @@ class Keeper:
     def _look_before(self, card: Path) -> texts.Before:
         """Return the card as it is before a library writes it."""
         self._name_form()
-        CardCopies(card).settle()  # of a process that was killed here
         if self._output is not None and card != self._output:
             # sentence-transformers copies a checkpoint's card over this one before it uploads.
             self._snapshot = texts.read(self._output).text

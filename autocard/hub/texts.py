@@ -23,15 +23,25 @@ class Before:
     card: Path
     text: str | None = None
     data: bytes | None = None
-    """What stood there; not None and *text* None: it is not UTF-8."""
+    """What stood there; not None and *text* None: it is not UTF-8, or too large for a card."""
+
+
+KEPT_BYTES = 200_000_000
+"""Largest file that is put back behind a library; what can be filled is far smaller (`files.CARD_BYTES`)."""
 
 
 def read(card: Path) -> Before:
-    """Return what stands at *card*."""
+    """Return what stands at *card*.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
     try:
-        data = files.read_bytes(card)
+        data = files.read_bytes(card, KEPT_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return Before(card)
+    if len(data) > files.CARD_BYTES:
+        return Before(card, None, data)
     try:
         return Before(card, data.decode("utf-8"), data)
     except UnicodeDecodeError:
