@@ -727,7 +727,7 @@ class RunRecord(Frozen):
     missing: dict[str, str] = Field(default_factory=dict)
     """Path of the fact to the reason why it is not there."""
     slots: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """Card's file name to slot to the text that autocard wrote into it."""
+    """Card's file name to slot to the text that autocard wrote into it; "place:" and a slot to where it stands."""
 
     def why_missing(self, path: str) -> str | None:
         """Return why the fact at *path* (dots between keys, indices of lists included) is None, or None."""

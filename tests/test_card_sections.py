@@ -87,7 +87,7 @@ def test_a_persons_list_stays_as_tight_as_it_was():
 
         after = fill(card, FACTS, {}, remembered={}).text
 
-        (theirs,) = list(shown(card).split("<ul>")[1:])
+        (theirs,) = shown(card).split("<ul>")[1:]
         assert f"<ul>{theirs.partition('</ul>')[0]}</ul>" in shown(after)
 
 

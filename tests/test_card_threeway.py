@@ -125,3 +125,22 @@ def test_line_endings_stay(ending):
     merged = merge(base, first, second)
 
     assert merged.text == BASE.replace("1 h", "2 h").replace("mit", "bsd").replace("\n", ending)
+
+
+def test_lines_that_both_put_in_at_one_place_stand_whole_though_single_lines_are_alike():
+    base = "# A\n\nend\n"
+    first = base.replace("end\n", "```c\nif (a) {\n  x\n}\n```\n\nend\n")
+    second = base.replace("end\n", "```c\nif (b) {\n  y\n}\nif (c) {\n  z\n}\n```\n\nend\n")
+
+    merged = merge(base, first, second)
+
+    assert merged.text.count("}\n") >= 2
+    assert all(part in merged.text for part in ("  x\n", "  y\n}\nif (c) {\n  z\n}\n"))
+
+
+def test_paragraphs_that_both_put_in_at_one_place_stay_paragraphs():
+    base = "# A\n"
+
+    merged = merge(base, "# A\n\nOne.\n", "# A\n\nTwo.\n")
+
+    assert merged.text == "# A\n\nOne.\n\nTwo.\n"

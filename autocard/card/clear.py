@@ -66,9 +66,8 @@ class Clearing:
         else:
             chunk, start, name = UNKNOWN, mine.start, mine.fact
         same = work.text[start : mine.end].replace("\r\n", "\n") == chunk
-        if not same:
-            work.edits.append(work.writer.replace(start, mine.end, chunk))
-        work.remember(name, chunk, start)
+        edit = None if same else work.change(work.writer.replace(start, mine.end, chunk))
+        work.remember(name, chunk, start, edit)
         work.report_fact(mine.fact, "empty" if same else "cleared", mine.start)
 
     def false(self, one: Asked) -> None:
@@ -78,9 +77,8 @@ class Clearing:
     def _put(self, one: Asked, chunk: str, start: int, end: int, *, hidden: bool) -> None:
         work = self.work
         same = work.text[start:end] == chunk
-        if not same:
-            work.edits.append(work.writer.replace(start, end, chunk))
-        work.remember(HIDDEN + one.fact if hidden else one.fact, chunk, start)
+        edit = None if same else work.change(work.writer.replace(start, end, chunk))
+        work.remember(HIDDEN + one.fact if hidden else one.fact, chunk, start, edit)
         work.report(one, "empty" if same else "cleared")
 
     def finish(self) -> set[int]:

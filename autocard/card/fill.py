@@ -13,6 +13,7 @@ from autocard.card import frontmatter, generated, proof
 from autocard.card.fact import Fact
 from autocard.card.labelfile import load
 from autocard.card.labels import Labels
+from autocard.card.landing import Landing
 from autocard.card.memory import YAML
 from autocard.card.merge import Merge
 from autocard.card.report import Filled, Report
@@ -74,12 +75,14 @@ def fill(
     for key, state in patched.states.items():
         if state in ("kept", "removed") and YAML + key in remembered:
             slots[YAML + key] = remembered[YAML + key]
-    edits = apart(sorted([*_front_edits(work, patched), *work.edits], key=lambda edit: edit.key), document.newline)
+    planned = sorted([*_front_edits(work, patched), *work.edits], key=lambda edit: edit.key)
+    edits = apart(planned, document.newline)
     after = proof.apply(text, edits)
     proof.prove(document, after, edits)
     reports = [*_front_reports(work, patched, front, remembered), *work.reports]
     reports.sort(key=lambda report: report.line or len(text))
-    return Filled(after, dict(sorted({**slots, **work.slots}.items())), tuple(reports))
+    slots |= work.slots(after, Landing(planned, edits, document.newline))
+    return Filled(after, dict(sorted(slots.items())), tuple(reports))
 
 
 def _front_edits(work: Work, patched: frontmatter.Patched) -> list[Edit]:

@@ -6,13 +6,14 @@ placeholders. What is hidden is remembered, and shown again when its fact is kno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from autocard.card import form, guidance, proof, slots, yamlkeys
+from autocard.card import form, guidance, memory, proof, slots, yamlkeys
 from autocard.card.document import Block, Document, Section
 from autocard.card.form import Asked
 from autocard.card.labels import Labels
-from autocard.card.memory import HIDDEN, SECTION, name_for
+from autocard.card.landing import Landing, Written
+from autocard.card.memory import ADDED, HIDDEN, PLACE, SECTION, name_for
 from autocard.card.writing import Edit
 
 
@@ -21,17 +22,28 @@ def hide(text: str, labels: Labels, remembered: Mapping[str, str]) -> tuple[str,
     hider = _Hider(text, labels, remembered)
     hider.run()
     edits = sorted(hider.edits, key=lambda edit: edit.key)
-    return proof.apply(text, edits), dict(sorted(hider.memory.items()))
+    after = proof.apply(text, edits)
+    return after, dict(sorted(hider.remembered_in(after, edits).items()))
 
 
 class _Hider:
     def __init__(self, text: str, labels: Labels, remembered: Mapping[str, str]) -> None:
         self.document = Document(text)
         self.labels = labels
-        self.memory = dict(remembered)
+        self.memory = {name: chunk for name, chunk in remembered.items() if not name.startswith(PLACE)}
         self.edits: list[Edit] = []
         self.asked: dict[int, list[Asked]] = {}
-        for one in form.Form(self.document, labels).asked:
+        read = form.Form(self.document, labels)
+        found = memory.locate(
+            self.document, read, memory.places(self.document, labels), remembered, {}, is_fact=lambda _: True
+        )
+        self._written = [Written(one.name, one.text, one.start) for one in found.ours]
+        for number, name in found.added.items():
+            heading = self.document.sections[number].heading
+            if heading is not None:
+                self._written.append(Written(ADDED + name, heading.title, heading.start))
+        self._unplaced: list[tuple[str, str]] = []
+        for one in read.asked:
             self.asked.setdefault(one.slot.section, []).append(one)
         self.live = [self._is_live(index) for index in range(len(self.document.sections))]
 
@@ -48,6 +60,15 @@ class _Hider:
                 self._drop_outdated(section)
                 self._hide_advice(section)
         self._hide_keys()
+
+    def remembered_in(self, after: str, edits: Sequence[Edit]) -> dict[str, str]:
+        """Return what is remembered of the card *after* the *edits*, with the places of all texts."""
+        slots = dict(self.memory)
+        places = memory.places(Document(after), self.labels)
+        for offset, one in Landing(edits, edits, self.document.newline).offsets(self._written):
+            if offset >= 0:
+                slots[PLACE + one.name] = memory.place_of(places, one.name, offset)
+        return slots
 
     def _hide_keys(self) -> None:
         """Put keys of the front matter that have no value into comments: the Hub takes no nulls."""
@@ -168,8 +189,14 @@ class _Hider:
         return guidance.of_blocks(self.document, self.labels, blocks) or (self._guide(fact) if fact else "")
 
     def _remember(self, name: str, chunk: str) -> str:
-        self.memory[name_for(HIDDEN + name, self.memory)] = chunk
+        numbered = name_for(HIDDEN + name, self.memory)
+        self.memory[numbered] = chunk
+        self._unplaced.append((numbered, chunk))
         return chunk
 
     def _edit(self, start: int, end: int, text: str) -> None:
-        self.edits.append(Edit(start, end, text, len(self.edits)))
+        """Put *text* there, with the chunks in it that were remembered since the last edit."""
+        edit = Edit(start, end, text, len(self.edits))
+        self.edits.append(edit)
+        self._written += [Written(name, chunk, start, edit) for name, chunk in self._unplaced]
+        self._unplaced.clear()

@@ -5,31 +5,35 @@ blank lines. Anything else is a person's.
 
 Names in the memory: a fact's name, with #2, #3 where a form asks for it more than once; "hidden:" and a name for a
 comment of ours that holds its place; "yaml:" and a key of the front matter, whose text is JSON; "added:" and the name
-of a section of the outline, whose text is the heading under which we added it.
+of a section of the outline, whose text is the heading under which we added it; "place:" and one of these names (but no
+key), whose text is the place where it stands (`Place.to_json`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from autocard.card import generated
+from autocard.card.candidates import Candidate, Candidates, Wanted
 from autocard.card.document import Document, Heading
-from autocard.card.form import Asked
-from autocard.card.slots import Slot
+from autocard.card.form import Asked, Form
+from autocard.card.labels import Labels
+from autocard.card.places import Place, Places
+from autocard.card.slots import Slot, labelled
 
 HIDDEN = "hidden:"
 YAML = "yaml:"
 ADDED = "added:"
 """What the name of a heading begins with that we added, with all that stands below it."""
+PLACE = "place:"
+"""What the name of a place begins with, before the name of the text that stands there."""
 SECTION = "section "
 """What the name of a hidden heading begins with, after "hidden:"."""
 _SOME = 3
 """Texts. So many do not go by accident one by one: when all go at once, the card is another one."""
 _NEARLY_ALL = 0.9
-_TELLING = 20
-"""Characters. A text of ours this long is known again wherever it stands."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,23 @@ class Ours:
     """A text of ours that was found.
 
     Attributes:
+        name: its name in the memory.
         fact: the template variable.
         start: offset of its first character.
         end: offset after its last one.
         text: as it was remembered.
         slot: the labelled slot whose value it is; None: it stands between blank lines.
+        asked: that slot's label asks for the fact; else only the memory knows what stands there.
         hidden: it is a comment that holds the fact's place.
     """
 
+    name: str
     fact: str
     start: int
     end: int
     text: str
     slot: Slot | None = None
+    asked: bool = True
     hidden: bool = False
 
 
@@ -78,8 +86,8 @@ def fact_of(name: str) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Return whether *name* is that of a fact's own text: no key, no comment and no heading."""
-    return not name.startswith((YAML, HIDDEN, ADDED))
+    """Return whether *name* is that of a fact's own text: no key, no comment, no heading and no place."""
+    return not name.startswith((YAML, HIDDEN, ADDED, PLACE))
 
 
 def name_for(fact: str, taken: Iterable[str]) -> str:
@@ -92,37 +100,56 @@ def name_for(fact: str, taken: Iterable[str]) -> str:
     return f"{fact}#{number}"
 
 
+def places(document: Document, labels: Labels) -> Places:
+    """Return the places of *document*."""
+    return Places(document, labels, list(labelled(document)))
+
+
+def place_of(places: Places, name: str, offset: int) -> str:
+    """Return the place of the text called *name* at *offset*, as it is kept in the memory."""
+    place = places.of_heading(offset) if name.startswith(ADDED) else places.at(offset)
+    return place.to_json()
+
+
 def locate(
     document: Document,
-    asked: list[Asked],
+    form: Form,
+    places: Places,
     remembered: Mapping[str, str],
     pending: Mapping[str, str],
     *,
+    is_fact: Callable[[str], bool],
     other_run: bool = False,
 ) -> Found:
     """Return where the texts that we *remembered* (or were about to write when we were cut off: *pending*) stand.
 
-    *other_run*: they were written by another run than the one whose facts are at hand.
+    Args:
+        document: the card.
+        form: what it asks for.
+        places: its places.
+        remembered: the memory of the last fill.
+        pending: what a fill that was cut off was about to remember.
+        is_fact: whether there is a fact of this name; a text for another name was never ours.
+        other_run: they were written by another run than the one whose facts are at hand.
     """
     found = Found()
-    used: set[int] = set()
-    wanted = {name: text for name, text in remembered.items() if _stands(name, text)}
-    for source, counts in ((wanted, True), (pending, False)):
-        for name, text in source.items():
-            if not _stands(name, text):
-                continue
-            one = _find(document, asked, name, text, used)
-            if one is not None:
-                used.add(one.start)
-                found.ours.append(one)
-            elif counts:
-                found.gone.add(fact_of(name))
+    asked = form.asked
+    wanted = {name: text for name, text in remembered.items() if _may_be_ours(name, text, is_fact)}
+    later = {name: text for name, text in pending.items() if _may_be_ours(name, text, is_fact)}
+    candidates = Candidates(document, form, places)
+    for one, there in candidates.settle([_wanted(name, text, remembered) for name, text in wanted.items()]):
+        found.ours.append(_ours(one, there))
+    names = {one.name for one in found.ours}
+    found.gone = {fact_of(name) for name in wanted if name not in names}
+    unseen = [_wanted(name, text, pending) for name, text in later.items() if name not in names]
+    for one, there in candidates.settle(unseen):
+        found.ours.append(_ours(one, there))
     found.gone -= {one.fact for one in found.ours}
     found.ours.sort(key=lambda one: one.start)
     if wanted and not found.ours and _replaced(document, asked, found.gone):
         found.rewritten = True
         found.gone.clear()
-    found.added = _added(document, {**pending, **remembered}, found.ours)
+    found.added = _added(document, places, {**pending, **remembered}, found.ours)
     if not found.rewritten and _restored(document, wanted, {**pending, **remembered}, found, other_run=other_run):
         edited = _edited(asked, found.gone)
         if 2 * len(edited) < len(found.gone):
@@ -151,8 +178,24 @@ def _edited(asked: list[Asked], gone: set[str]) -> set[str]:
     return {one.fact for one in asked if one.fact in gone and one.empty is None and not one.fallback}
 
 
-def _stands(name: str, text: str) -> bool:
-    return not name.startswith((YAML, ADDED)) and bool(text.strip())
+def _may_be_ours(name: str, text: str, is_fact: Callable[[str], bool]) -> bool:
+    """Return whether *text* can be one that autocard wrote into a card's body: for a fact, and without headings."""
+    if name.startswith((YAML, ADDED, PLACE)) or not text.strip():
+        return False
+    fact = fact_of(name)
+    if not is_fact(fact) and not (name.startswith(HIDDEN) and fact.startswith(SECTION)):
+        return False
+    return len(Document(text, part=True).sections) == 1
+
+
+def _wanted(name: str, text: str, memory: Mapping[str, str]) -> Wanted:
+    place = Place.from_json(memory.get(PLACE + name, ""))
+    return Wanted(name, fact_of(name), text, place, name.startswith(HIDDEN))
+
+
+def _ours(one: Wanted, there: Candidate) -> Ours:
+    asked = one.fact in there.facts
+    return Ours(one.name, one.fact, there.start, there.end, one.text, there.slot, asked, one.hidden)
 
 
 def heading_text(document: Document, heading: Heading) -> str:
@@ -160,92 +203,24 @@ def heading_text(document: Document, heading: Heading) -> str:
     return document.text[heading.start : heading.end].replace("\r\n", "\n").rstrip("\n")
 
 
-def _added(document: Document, remembered: Mapping[str, str], ours: list[Ours]) -> dict[int, str]:
+def _added(document: Document, places: Places, remembered: Mapping[str, str], ours: list[Ours]) -> dict[int, str]:
     """Return the sections that we added: those below our headings where something of ours stands."""
-    wanted: dict[str, list[str]] = {}
-    for name, text in remembered.items():
-        if name.startswith(ADDED):
-            wanted.setdefault(text, []).append(fact_of(name.removeprefix(ADDED)))
+    names = [name for name in remembered if name.startswith(ADDED)]
     starts = [one.start for one in ours]
+    by_heading: dict[str, list[tuple[int, Heading]]] = {}
+    for number, section in enumerate(document.sections if names else ()):
+        if section.heading and bisect_left(starts, section.start) < bisect_left(starts, section.extent):
+            by_heading.setdefault(heading_text(document, section.heading), []).append((number, section.heading))
     added: dict[int, str] = {}
-    for number, section in enumerate(document.sections if wanted else ()):
-        if section.heading is None:
-            continue
-        names = wanted.get(heading_text(document, section.heading))
-        if names and bisect_left(starts, section.start) < bisect_left(starts, section.extent):
-            added[number] = names.pop(0)
+    for name in names:
+        alike = by_heading.get(remembered[name], [])
+        place = Place.from_json(remembered.get(PLACE + name, ""))
+        exact = [one for one in alike if place and places.of_heading(one[1].start) == place]
+        only = alike if len(alike) == 1 or place is None else []
+        for one in (exact or only)[:1]:
+            alike.remove(one)
+            added[one[0]] = fact_of(name.removeprefix(ADDED))
     return added
-
-
-def same(a: str, b: str) -> bool:
-    """Return whether two texts differ in line endings at most."""
-    return a.replace("\r\n", "\n").strip() == b.replace("\r\n", "\n").strip()
-
-
-def _find(document: Document, asked: list[Asked], name: str, text: str, used: set[int]) -> Ours | None:
-    fact = fact_of(name)
-    if name.startswith(HIDDEN):
-        at = document.text.find(text, document.body)
-        while at in used:
-            at = document.text.find(text, at + 1)
-        return Ours(fact, at, at + len(text), text, None, hidden=True) if at >= 0 else None
-    bodies = []
-    for one in asked:
-        slot = one.slot
-        if one.fact != fact:
-            continue
-        if slot.kind == "body":
-            bodies.append(document.sections[slot.section])
-        elif slot.start not in used and same(one.value, text):
-            return Ours(fact, slot.start, slot.end, text, slot)
-    for start, end in occurrences(document, text):
-        # A short text may stand elsewhere by chance; where a heading asks for it, it does not.
-        below = any(section.start <= start and end <= section.end for section in bodies)
-        if start not in used and (below or len(text) >= _TELLING):
-            return Ours(fact, start, end, text)
-    return None
-
-
-def occurrences(document: Document, text: str) -> Iterator[tuple[int, int]]:
-    """Yield where *text* stands in the body as whole lines, between blank lines, headings or comments."""
-    if not text.strip():
-        return
-    variants = {text, text.replace("\n", "\r\n")} if "\n" in text else {text}
-    for variant in sorted(variants):
-        at = document.text.find(variant, document.body)
-        while at >= 0:
-            if _stands_alone(document, at, at + len(variant)):
-                yield at, at + len(variant)
-            at = document.text.find(variant, at + len(variant))
-
-
-def _stands_alone(document: Document, start: int, end: int) -> bool:
-    text = document.text
-    if start > document.body and text[start - 1] != "\n":
-        return False
-    after = text.find("\n", end)
-    rest = text[end : len(text) if after < 0 else after].strip()
-    if rest and not rest.startswith("<!--"):
-        return False
-    line = document.body_line(start)
-    if line > 0:
-        above = text[document.offset(line - 1) : document.line_end(line - 1)].rstrip()
-        if above.strip() and not above.endswith("-->") and not _is_heading_end(document, start):
-            return False
-    if after < 0 or rest:
-        return True
-    below = text[after + 1 : document.line_end(document.body_line(after + 1))]
-    return not below.strip() or below.lstrip().startswith("<!--") or _is_heading_start(document, after + 1)
-
-
-def _is_heading_end(document: Document, offset: int) -> bool:
-    index = bisect_left(document.sections, offset, key=lambda section: section.start)
-    return index < len(document.sections) and document.sections[index].start == offset
-
-
-def _is_heading_start(document: Document, offset: int) -> bool:
-    index = bisect_left(document.sections, offset, key=lambda section: section.end)
-    return index < len(document.sections) and document.sections[index].end == offset
 
 
 def _replaced(document: Document, asked: list[Asked], gone: set[str]) -> bool:

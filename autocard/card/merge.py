@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from autocard.card import generated, memory
+from autocard.card.candidates import occurrences, same
 from autocard.card.form import Asked
 from autocard.card.labels import words
 from autocard.card.memory import ADDED
@@ -17,7 +18,7 @@ from autocard.card.outline import Outline
 from autocard.card.refresh import Refresh
 from autocard.card.report import State
 from autocard.card.work import Work
-from autocard.card.writing import end_of_text
+from autocard.card.writing import Edit, end_of_text
 
 _MOST = 50
 """Slots for one fact that are filled; a card that asks more often than that is no form."""
@@ -30,15 +31,14 @@ class Merge:
         """*work* takes the changes."""
         self.work = work
         self.refresh = Refresh(work)
-        self._lines: set[str] | None = None
         self._there = {one.fact for one in work.asked} | {one.fact for one in work.found.ours}
 
     def run(self) -> None:
         """Decide about everything."""
         work = self.work
-        ours = {(one.start, one.end): one for one in work.found.ours if one.slot is not None}
+        ours = {(one.start, one.end): one for one in work.found.ours if one.slot is not None and one.asked}
         for block in work.found.ours:
-            if block.slot is None:
+            if block.slot is None or not block.asked:
                 self.refresh.block(block)
         asked_for = {id(one) for one in self._strongest()}
         for one in work.asked:
@@ -94,14 +94,13 @@ class Merge:
             work.report(one, "removed")
         elif one.empty is not None or forced:
             self._write(one, new, "filled" if one.empty is not None else "refreshed", extra)
-        elif memory.same(one.value, new):
+        elif same(one.value, new):
             work.remember(one.fact, new, one.slot.start)
             work.report(one, "same")
-        elif one.fact in work.labels.appended and not had and not self._begun(new):
+        elif one.fact in work.labels.appended and not had and not self._begun(one, new):
             end = end_of_text(work.document, work.document.sections[one.slot.section])
-            work.edits.append(work.writer.after_text(end, self._chunk(new, extra, end)))
-            if new:
-                work.remember(one.fact, new, end)
+            edit = work.change(work.writer.after_text(end, self._chunk(new, extra)))
+            self._remember_chunk(one.fact, new, extra, edit)
             work.report(one, "filled")
         elif one.slot.kind != "title" and not one.fallback:
             work.report(one, "kept", ours_before=had, wanted=new)
@@ -115,11 +114,11 @@ class Merge:
         else:
             self.work.report(one, "empty")
 
-    def _begun(self, block: str) -> bool:
-        """Return whether the first line of *block* stands in the card already: an older text of its kind."""
-        if self._lines is None:
-            self._lines = {line.rstrip("\r") for line in self.work.text.split("\n")}
-        return block.partition("\n")[0] in self._lines
+    def _begun(self, one: Asked, block: str) -> bool:
+        """Return whether the first line of *block* stands in the section of *one*: an older text of its kind."""
+        section = self.work.document.sections[one.slot.section]
+        lines = {line.rstrip("\r") for line in self.work.text[section.start : section.extent].split("\n")}
+        return block.partition("\n")[0] in lines
 
     def _lines_of(self, one: Asked) -> dict[str, str]:
         """Return the labelled lines that go before a heading's own text, where the form has none of them."""
@@ -133,19 +132,24 @@ class Merge:
     def _write(self, one: Asked, new: str, state: State, extra: Mapping[str, str]) -> None:
         work, slot = self.work, one.slot
         if slot.kind == "body":
-            work.edits.append(work.writer.body(slot.start, slot.end, self._chunk(new, extra, slot.start)))
+            edit = work.change(work.writer.body(slot.start, slot.end, self._chunk(new, extra)))
         else:
-            work.edits.append(work.put(one, new))
-        if new:
-            work.remember(one.fact, new, slot.start)
+            edit = work.change(work.put(one, new))
+        self._remember_chunk(one.fact, new, extra, edit)
         work.report(one, state)
 
-    def _chunk(self, block: str, lines: Mapping[str, str], at: int) -> str:
-        """Return labelled *lines* and below them *block*, as the text of one heading."""
+    def _remember_chunk(self, fact: str, block: str, lines: Mapping[str, str], edit: Edit) -> None:
+        """Remember labelled *lines* and below them *block*, the text of *fact*, which *edit* puts into the card."""
         work = self.work
         for name, text in lines.items():
-            work.remember(name, text, at)
+            work.remember(name, text, edit.start, edit)
             work.placed.add(name)
+        if block:
+            work.remember(fact, block, edit.start, edit)
+
+    def _chunk(self, block: str, lines: Mapping[str, str]) -> str:
+        """Return labelled *lines* and below them *block*, as the text of one heading."""
+        work = self.work
         listed = "\n".join(work.writer.line(work.labels.title(name), text) for name, text in lines.items())
         return "\n\n".join(piece for piece in (listed, block) if piece)
 
@@ -153,26 +157,37 @@ class Merge:
         work = self.work
         missing = {fact for fact in work.facts if fact not in work.placed and fact not in work.found.gone}
         for fact in sorted(missing):
-            adopted = next(memory.occurrences(work.document, work.block(fact)), None)
+            adopted = self._adopted(fact)
             if adopted is not None:
                 missing.discard(fact)
-                work.remember(fact, work.block(fact), adopted[0])
-        there = {
-            memory.heading_text(work.document, section.heading) for section in work.document.sections if section.heading
-        }
+                work.remember(fact, work.block(fact), adopted)
         outline = Outline(work.document, work.labels, work.writer, work.line, work.block, added=work.found.added)
         for addition in outline.additions(missing):
             work.edits.append(addition.edit)
             if addition.parent is not None:
                 work.parents.add(addition.parent)
             for fact, text in addition.texts.items():
-                work.remember(fact, text, addition.edit.start)
+                work.remember(fact, text, addition.edit.start, addition.edit)
                 work.report_fact(fact, "filled")
             for name, heading in addition.headings.items():
-                # Of two headings that read the same, nobody could say later which is ours.
-                if heading not in there:
-                    work.remember(ADDED + name, heading, addition.edit.start)
-                there.add(heading)
+                work.remember(ADDED + name, heading, addition.edit.start, addition.edit)
+
+    def _adopted(self, fact: str) -> int | None:
+        """Return where the text of *fact* stands already, though it is not remembered; None: nowhere.
+
+        Another fact's text may read the same: what is known as such, or stands below a heading that asks for another
+        fact, is left alone.
+        """
+        work = self.work
+        known = [(one.start, one.end) for one in work.found.ours]
+        known += [(one.at, one.at + 1) for one in work.written if one.edit is None]
+        for start, end in occurrences(work.document, work.block(fact)):
+            section = work.document.sections[work.document.section_at(start)]
+            asked = work.labels.heading(section.path[-1], section.path[:-1]) if section.heading else None
+            is_known = any(start < other_end and other_start < end for other_start, other_end in known)
+            if not is_known and (asked is None or asked[1] or asked[0] == fact):
+                return start
+        return None
 
     def _remember_added(self, bare: Collection[int]) -> None:
         """Keep the headings in memory that we added before, but for those of sections that have become *bare*."""

@@ -6,11 +6,12 @@ One rule: only texts that were found exactly as we wrote them come here.
 from __future__ import annotations
 
 from autocard.card import memory
-from autocard.card.clear import Clearing
+from autocard.card.candidates import same
+from autocard.card.clear import UNKNOWN, Clearing
 from autocard.card.form import Asked
 from autocard.card.memory import HIDDEN, SECTION, Ours
 from autocard.card.report import State
-from autocard.card.slots import after_label
+from autocard.card.slots import Slot, after_label
 from autocard.card.work import Work
 
 
@@ -29,12 +30,11 @@ class Refresh:
         work.placed.add(one.fact)
         if not new:
             self.clearing.slot(one)
-        elif memory.same(one.value, new):
+        elif same(one.value, new):
             work.remember(one.fact, new, one.slot.start)
             work.report(one, "same")
         else:
-            work.edits.append(work.put(one, new))
-            work.remember(one.fact, new, one.slot.start)
+            work.remember(one.fact, new, one.slot.start, work.change(work.put(one, new)))
             work.report(one, "refreshed")
 
     def block(self, mine: Ours) -> None:
@@ -44,22 +44,43 @@ class Refresh:
             self._hidden(mine)
             return
         work.placed.add(mine.fact)
+        if mine.slot is not None:
+            self._value(mine, mine.slot)
+            return
         shapes = [work.block(mine.fact), work.line(mine.fact)] if work.fact(mine.fact) else []
         current = work.text[mine.start : mine.end]
-        fits = [shape for shape in shapes if memory.same(current, shape)]
+        fits = [shape for shape in shapes if same(current, shape)]
         if fits:
             work.remember(mine.fact, fits[0], mine.start)
             work.report_fact(mine.fact, "same", mine.start)
         elif shapes:
             new = shapes["\n" not in mine.text and self._was_line(mine)]
-            work.edits.append(work.writer.swap(mine.start, mine.end, new))
-            work.remember(mine.fact, new, mine.start)
+            work.remember(mine.fact, new, mine.start, work.change(work.writer.swap(mine.start, mine.end, new)))
             work.report_fact(mine.fact, "refreshed", mine.start)
         else:
             self.clearing.block(mine)
 
+    def _value(self, mine: Ours, slot: Slot) -> None:
+        """Bring the value of a line or cell up to date whose label only the user's own form knew."""
+        work = self.work
+        new = work.line(mine.fact, cell=slot.kind == "cell") or UNKNOWN
+        if same(work.text[mine.start : mine.end], new):
+            work.remember(mine.fact, new, mine.start)
+            work.report_fact(mine.fact, "same", mine.start)
+            return
+        work.remember(mine.fact, new, mine.start, work.change(work.writer.inline(mine.start, mine.end, new)))
+        work.report_fact(mine.fact, "cleared" if new == UNKNOWN else "refreshed", mine.start)
+
     def _was_line(self, mine: Ours) -> bool:
         """Return whether a one-line text of ours stands where a summary goes, below the heading of a parent."""
+        section = self.work.document.section_at(mine.start)
+        asked = [
+            one.fallback
+            for one in self.work.asked
+            if one.slot.kind == "body" and one.slot.section == section and one.fact == mine.fact
+        ]
+        if asked:
+            return asked[0] and mine.fact in self.work.firm
         texts = {text for name, text in self.work.remembered.items() if memory.fact_of(name) == mine.fact}
         return len(texts) > 1 and max(texts, key=len) != mine.text
 
@@ -69,7 +90,7 @@ class Refresh:
         if mine.fact.startswith(SECTION):
             if mine in self._shown_headings():
                 inner = mine.text.removeprefix("<!--").lstrip()
-                work.edits.append(work.writer.replace(mine.start, mine.end, inner.partition("\n")[0].rstrip()))
+                work.change(work.writer.replace(mine.start, mine.end, inner.partition("\n")[0].rstrip()))
             else:
                 work.remember(HIDDEN + mine.fact, mine.text, mine.start)
             return
@@ -77,8 +98,7 @@ class Refresh:
         state: State = "empty"
         if work.fact(mine.fact) is not None:
             chunk, value = self._shown(mine)
-            work.edits.append(work.writer.replace(mine.start, mine.end, chunk))
-            work.remember(mine.fact, value, mine.start)
+            work.remember(mine.fact, value, mine.start, work.change(work.writer.replace(mine.start, mine.end, chunk)))
             state = "filled"
         else:
             work.remember(HIDDEN + mine.fact, mine.text, mine.start)

@@ -167,7 +167,19 @@ def _chunk(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> 
         lines = [_chunk([old], [a], [b]) for old, a, b in zip(base, first, second, strict=True)]
         return Merged("".join(line.text for line in lines), tuple(lost for line in lines for lost in line.conflicts))
     if not base:
-        # Both put something in at the same place: nobody's words give way.
-        return Merged("".join([*first, *(line for line in second if line not in first or not line.strip())]))
+        # Both put something in at the same place: nobody's words give way. What both have, in this order, stands once.
+        return Merged("".join(_union(first, second)))
     changed = [line.strip() for line in second if line not in base and line not in first and line.strip()]
     return Merged("".join(first), tuple(changed))
+
+
+def _union(first: Sequence[str], second: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of *first*, and of *second* what it does not share with *first*."""
+    for kind, a, b, c, d in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
+        yield from first[a:b]
+        if kind == "equal":
+            continue
+        if kind == "replace" and a > 0 and not first[a - 1].strip():
+            # Two paragraphs below the same blank line stay two.
+            yield first[a - 1]
+        yield from second[c:d]

@@ -13,7 +13,9 @@ from autocard.card.document import Document
 from autocard.card.fact import Fact, plain
 from autocard.card.form import Asked
 from autocard.card.labels import Labels, words
-from autocard.card.memory import HIDDEN, name_for
+from autocard.card.landing import Landing, Written
+from autocard.card.memory import HIDDEN, PLACE, name_for
+from autocard.card.places import Places
 from autocard.card.report import Report, State
 from autocard.card.writing import Edit, Writer
 
@@ -49,14 +51,23 @@ class Work:
     placed: set[str] = field(default_factory=set)
     removals: list[tuple[int, int]] = field(default_factory=list)
     parents: set[int] = field(default_factory=set)
-    _written: list[tuple[int, int, str, str]] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # A text that shows nothing says nothing.
         self.facts = {name: fact for name, fact in self.facts.items() if plain(fact.line) and plain(fact.body())}
         self.document = Document(self.text)
         read = form.Form(self.document, self.labels)
-        self.found = memory.locate(self.document, read.asked, self.remembered, self.pending, other_run=self.other_run)
+        self.places = Places(self.document, self.labels, read.labelled)
+        self.found = memory.locate(
+            self.document,
+            read,
+            self.places,
+            self.remembered,
+            self.pending,
+            is_fact=lambda name: name in self.labels.kinds or name in self.facts,
+            other_run=self.other_run,
+        )
         self.asked = read.without([(one.start, one.end) for one in self.found.ours if one.slot is None])
         self.firm = {one.fact for one in self.asked if not one.fallback}
         """Facts that something asks for, whatever else does."""
@@ -103,20 +114,30 @@ class Work:
             return self.writer.replace(start, end, text)
         return (self.writer.swap if self.stands_below(one) else self.writer.inline)(start, end, text)
 
-    def remember(self, name: str, text: str, at: int) -> None:
-        """Remember *text* as ours, which stands at offset *at* of the old card."""
-        self._written.append((at, len(self._written), name, text))
+    def change(self, edit: Edit) -> Edit:
+        """Take *edit* among the changes, and return it."""
+        self.edits.append(edit)
+        return edit
 
-    @property
-    def slots(self) -> dict[str, str]:
-        """What is ours in the card now: texts of one fact are numbered in the order of the card."""
+    def remember(self, name: str, text: str, at: int, edit: Edit | None = None) -> None:
+        """Remember *text* as ours: it stands at offset *at* of the old card, or *edit* puts it there."""
+        self.written.append(Written(name, text, at, edit))
+
+    def slots(self, after: str, landing: Landing) -> dict[str, str]:
+        """Return what is ours in the card *after* the edits, and where; texts of one fact are numbered in its order."""
+        places = self.places if after == self.text else memory.places(Document(after), self.labels)
         slots: dict[str, str] = {}
-        for _, _, name, text in sorted(self._written):
-            slots[name_for(name, slots)] = text
+        for offset, one in landing.offsets(self.written):
+            name = name_for(one.name, slots)
+            slots[name] = one.text
+            if offset >= 0:
+                slots[PLACE + name] = memory.place_of(places, name, offset)
         for name, text in self.remembered.items():
             # What a person took out or changed stays remembered: so that it does not come back.
-            if memory.is_text(name) and memory.fact_of(name) in self.found.gone:
-                slots.setdefault(name, text)
+            if memory.is_text(name) and memory.fact_of(name) in self.found.gone and name not in slots:
+                slots[name] = text
+                if PLACE + name in self.remembered:
+                    slots[PLACE + name] = self.remembered[PLACE + name]
         return slots
 
     def who(self, fact: str) -> str:

@@ -18,7 +18,7 @@ from autocard import files
 from autocard.card import threeway
 from autocard.card.document import Document
 from autocard.card.generated import wrote
-from autocard.card.memory import YAML
+from autocard.card.memory import PLACE, YAML
 from autocard.hub import texts
 from autocard.hub.card_copies import CardCopies
 from autocard.hub.remote import CARD, Repository
@@ -151,7 +151,8 @@ def _first(card: Path, here: str, there: str, ours: Mapping[str, str], known: se
 
 def _is_ours(line: str, card: Path) -> bool:
     """Return whether *line* is our own text: it is written again anyway."""
-    return any(line in text or (text.strip() and text.strip() in line) for text in texts.slots(card).values())
+    ours = [text for name, text in texts.slots(card).items() if not name.startswith(PLACE)]
+    return any(line in text or (text.strip() and text.strip() in line) for text in ours)
 
 
 def _keep_disk(card: Path, text: str, lost: list[str]) -> str:
