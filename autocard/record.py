@@ -357,6 +357,14 @@ class Dataset(Frozen):
     """Column names."""
     tokens: int | None = None
     """Token ids in these rows; padding that stands in them is counted, that of the batches is not."""
+    tokens_without_padding: int | None = None
+    """Those of `tokens` that are not padding, by the attention mask or the token that pads."""
+    encoder_inputs: bool = False
+    """Whether `tokens` are those of an encoder alone; the decoder's are in other columns."""
+    packed: bool = False
+    """Whether each row holds several texts (TRL's packing)."""
+    packed_texts: int | None = None
+    """Texts that were packed into these rows."""
     streaming: bool | None = None
     """Whether the rows were read as a stream, without a length or an order of their own."""
     probability: float | None = None
@@ -379,7 +387,9 @@ class Preprocessing(Frozen):
     max_length_applied: bool = False
     """Whether rows are known to be cut at `max_length`; False: it is a limit that may have cut none of them."""
     longest_input: int | None = None
-    """Tokens. Longest row in the first rows that were looked at; None: not looked at."""
+    """Tokens, without padding. Longest row in the first rows that were looked at; None: not looked at."""
+    longest_input_rows: int | None = None
+    """Rows that were looked at for it."""
     padding_side: str | None = None
     """left or right."""
     truncation_side: str | None = None
@@ -577,6 +587,8 @@ class Time(Frozen):
     """Optimizer steps per second of the last leg, evaluations and saving included."""
     tokens: int | None = None
     """Input tokens seen, where the trainer counted them."""
+    tokens_with_padding: bool | None = None
+    """Whether padding is among `tokens`."""
     flops: float | None = None
     """Floating-point operations of training, by `flops_method`."""
     flops_method: str | None = None

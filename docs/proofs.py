@@ -27,6 +27,7 @@ def _proof(source: str, *tests: str) -> Proof:
         "counts": "test_capture_counts",
         "online": "test_counts_trl",
         "samples": "test_counts_samples",
+        "tokens": "test_counts_tokens",
         "operations": "test_counts_flops",
         "data": "test_capture_data",
         "evaluation": "test_capture_evaluation",
@@ -211,6 +212,16 @@ PROOFS: dict[str, Proof] = {
         "data:of_interleaved_data_sets_the_rows_that_were_drawn_are_counted",
     ),
     "data.train[].tokens": _proof("offsets of input_ids", "data:tokens_are_those_of_the_rows_that_are_trained_on"),
+    "data.train[].tokens_without_padding": _proof(
+        "attention masks; the token that pads", "tokens:padding_in_rows_is_told_apart"
+    ),
+    **dict.fromkeys(
+        ["data.train[].packed", "data.train[].packed_texts"],
+        _proof("TRL's arguments and its seq_lengths", "online:packed_rows_are_not_told_as_rows"),
+    ),
+    "data.train[].encoder_inputs": _proof(
+        "the model's configuration", "tokens:an_encoder_s_tokens_are_called_input_tokens"
+    ),
     "data.train[].probability": _proof("the stream's parts", "data:interleaved_streams_are_told_with_their_shares"),
     "data.train[].streaming": _proof("class of the data", "data:interleaved_streams_are_told_with_their_shares"),
     "data.train[].inferred": _proof("settings.datasets or traces", "data:one_id_from_a_person_names_the_data_set"),
@@ -331,6 +342,9 @@ PROOFS: dict[str, Proof] = {
     ),
     "time.tokens": _proof(
         "TrainerState.num_input_tokens_seen, TRL's log", "evaluation:tokens_are_told_where_they_were_counted"
+    ),
+    "time.tokens_with_padding": _proof(
+        "TrainingArguments; TRL's code", "tokens:tokens_seen_say_whether_padding_is_among_them"
     ),
     "time.tokens_per_s": _proof("the two", "evaluation:tokens_per_second_are_those_of_a_run_in_one_leg"),
     "time.flops": _proof(

@@ -225,10 +225,10 @@ def test_a_loader_of_the_run_s_own_is_counted_by_its_own_batches(tmp_path):
 def test_a_loader_that_does_not_tell_its_batches_has_no_samples(tmp_path):
     class Uneven(torch.utils.data.Sampler):
         def __iter__(self):
-            yield from ([0, 1, 2], [3], [4, 5])
+            yield from ([0, 1, 2], [3], [4, 5, 6, 7, 8, 9], [10, 11, 12, 13, 14])
 
         def __len__(self):
-            return 3
+            return 4
 
     class Own(Counting):
         def get_train_dataloader(self):
@@ -239,6 +239,8 @@ def test_a_loader_that_does_not_tell_its_batches_has_no_samples(tmp_path):
     _, record, _, _ = train(tmp_path, cls=Own)
 
     assert record.time.samples_per_s is None
+    assert record.training.effective_batch_size is None
+    assert record.why_missing("training.effective_batch_size") == "the batches have no fixed size"
 
 
 def test_a_list_and_a_torch_data_set_are_counted_like_a_table(tmp_path):

@@ -133,6 +133,7 @@ COUNTS = {
         "earlier_steps",
         "epochs",
         "effective_batch_size",
+        *("tokens_without_padding", "packed_texts", "longest_input_rows"),
         *("step_samples", "epoch_samples", "epoch_steps"),
     ),
     *("parameters_total", "parameters_trainable", "tokens", "flops", "rows", "vocabulary_count", "max_length"),

@@ -7,11 +7,13 @@ A data set's id is told where a person gave it, or where the Hub's cache proves 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from autocard.capture import Seen, lengths, mixture, preprocessing
 from autocard.capture.lengths import inside
 from autocard.capture.source import Source, find
+from autocard.capture.unwrap import config_of
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 from autocard.record import Data, Dataset, Preprocessing
@@ -40,7 +42,7 @@ def evaluation_set(
     data = getattr(seen.eval_dataloader, "dataset", None)
     if data is None:
         return None
-    parts = _described(data)
+    parts = _described(data, reading_of(seen, trained_on=False))
     first = parts[0]
     if len(parts) > 1:
         first = Dataset(description=f"{len(parts)} data sets, joined", rows=_rows(data), streaming=first.streaming)
@@ -51,6 +53,41 @@ def set_name(metrics: Mapping[str, Any]) -> str | None:
     """Return the name of the evaluation set that the keys of *metrics* carry (eval_<name>_runtime), or None."""
     prefix = next((key.removesuffix("_runtime") for key in metrics if key.endswith("_runtime")), "eval")
     return None if prefix == "eval" else prefix.removeprefix("eval_")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What has to be known to count the tokens of rows."""
+
+    pad_id: int | None = None
+    """Token that pads and does nothing else; None: there is none."""
+    packing: str | None = None
+    """TRL's strategy by which it packed the rows; None: it did not."""
+    encoder_inputs: bool = False
+    """Whether the rows' token ids are those of an encoder, with a decoder's beside them."""
+
+
+def reading_of(seen: Seen, *, trained_on: bool = True) -> Reading:
+    """Return what has to be known to count the rows that are *trained_on*, or evaluated."""
+    args = seen.args
+    packs = getattr(args, "packing", None) is True
+    for_evaluation = getattr(args, "eval_packing", None)
+    if not trained_on and for_evaluation is not None:
+        packs = bool(for_evaluation)
+    if (getattr(args, "dataset_kwargs", None) or {}).get("skip_prepare_dataset"):
+        packs = False  # the rows are as they were given
+    strategy = str(getattr(args, "packing_strategy", "")) if packs else None
+    config = config_of(seen.model)
+    return Reading(_pad_id(seen), strategy, bool(getattr(config, "is_encoder_decoder", False)))
+
+
+def _pad_id(seen: Seen) -> int | None:
+    """Return the id of the token that pads, where it is not also the end of a text."""
+    processor = seen.processing_class
+    tokenizer = getattr(processor, "tokenizer", processor)
+    pad_id = getattr(tokenizer, "pad_token_id", None)
+    others = [getattr(tokenizer, f"{name}_token_id", None) for name in ("eos", "bos", "unk", "sep", "cls", "mask")]
+    return pad_id if isinstance(pad_id, int) and pad_id not in others else None
 
 
 def explain(sets: Sequence[Dataset], path: str) -> dict[str, str]:
@@ -68,6 +105,8 @@ def explain(sets: Sequence[Dataset], path: str) -> dict[str, str]:
             "rows": "it has no length: it is read as a stream, or joined with others whose rows are told together",
             "inferred": "there is no id that could have been inferred",
             "tokens": "the rows are not a table of token lists, or there are too many of them to count",
+            "tokens_without_padding": "no attention mask tells padding from others, or there are too many tokens",
+            "packed_texts": "the rows are not packed, or do not tell of how many texts",
             "streaming": "a person named it; how it was read is told of the rows that it is part of",
             "probability": "no rows are drawn at random from several parts",
         }
@@ -80,7 +119,7 @@ def _train(seen: Seen) -> list[Dataset]:
     if data is None:
         msg = "the trainer showed no training data"
         raise UnavailableError(msg)
-    found = [part.model_copy(update={"used_by": "train"}) for part in _described(data)]
+    found = [part.model_copy(update={"used_by": "train"}) for part in _described(data, reading_of(seen))]
     return with_ids(found, seen.settings.datasets, _rows(data))
 
 
@@ -128,35 +167,39 @@ def _named(found: Dataset, given: str) -> Dataset:
     return found.model_copy(update=update)
 
 
-def _described(data: Any) -> list[Dataset]:
+def _described(data: Any, reading: Reading) -> list[Dataset]:
     """Return a description of *data*, or of each of its parts where it joins several."""
     data = inside(data)
     if type(data).__name__ == "ConcatDataset":
         parts = list(data.datasets)
-        return [entry for part in parts for entry in _described(part)] or [_one(data)]
+        return [entry for part in parts for entry in _described(part, reading)] or [_one(data, reading)]
     if isinstance(data, Mapping) and data and all(hasattr(part, "__len__") for part in data.values()):
-        return [entry.model_copy(update={"name": str(key)}) for key, part in data.items() for entry in _described(part)]
+        named = [(str(key), entry) for key, part in data.items() for entry in _described(part, reading)]
+        return [entry.model_copy(update={"name": name}) for name, entry in named]
     several = mixture.parts(data)
     if several:
-        return [_part(one, data) for one in several]
-    return [_one(data)]
+        return [_part(one, data, reading) for one in several]
+    return [_one(data, reading)]
 
 
-def _part(one: mixture.Part, data: Any) -> Dataset:
+def _part(one: mixture.Part, data: Any, reading: Reading) -> Dataset:
     """Return a part of the mixture *data*; columns are those of the whole."""
-    return _dataset(one.source, data).model_copy(
-        update={"rows": one.rows, "tokens": None, "probability": one.probability}
+    of_the_whole = dict.fromkeys(("tokens", "tokens_without_padding", "packed_texts"))
+    return _dataset(one.source, data, reading).model_copy(
+        update={**of_the_whole, "rows": one.rows, "probability": one.probability}
     )
 
 
-def _one(data: Any) -> Dataset:
-    return _dataset(find(data), data)
+def _one(data: Any, reading: Reading) -> Dataset:
+    return _dataset(find(data), data, reading)
 
 
-def _dataset(source: Source, data: Any) -> Dataset:
-    tokens, missing = None, dict[str, str]()
-    with guard("tokens", missing):
-        tokens = lengths.tokens(data)
+def _dataset(source: Source, data: Any, reading: Reading) -> Dataset:
+    counts: dict[str, Any] = {}
+    with guard("tokens", {}):
+        counts["tokens"] = lengths.tokens(data)
+        counts["tokens_without_padding"] = lengths.tokens_without_padding(data, reading.pad_id)
+        counts["packed_texts"] = lengths.packed_texts(data) if reading.packing == "bfd" else None
     return Dataset(
         dataset_id=source.hub_id,
         description=source.description,
@@ -165,7 +208,9 @@ def _dataset(source: Source, data: Any) -> Dataset:
         split=source.split,
         rows=_rows(data),
         columns=[str(name) for name in getattr(data, "column_names", None) or ()],
-        tokens=tokens,
+        **counts,
+        encoder_inputs=reading.encoder_inputs and counts.get("tokens") is not None,
+        packed=reading.packing is not None,
         streaming=any(cls.__name__ == "IterableDataset" for cls in type(data).__mro__),
         inferred=True if source.hub_id is not None else None,
     )

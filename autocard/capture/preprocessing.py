@@ -44,10 +44,15 @@ def capture(seen: Seen, missing: dict[str, str]) -> Preprocessing:
         facts["tokenizer"] = type(processor).__name__
     with guard(f"{path}.vocabulary_count", missing):
         facts["vocabulary_count"] = _vocabulary(tokenizer)
+    found = None
     with guard(f"{path}.longest_input", missing):
-        facts["longest_input"] = longest(inside(getattr(seen.train_dataloader, "dataset", None)))
+        missing[f"{path}.longest_input_rows"] = "no rows were looked at"
+        found = longest(inside(getattr(seen.train_dataloader, "dataset", None)))
+        facts["longest_input"], facts["longest_input_rows"] = found.tokens, found.rows
+        del missing[f"{path}.longest_input_rows"]
     with guard(f"{path}.max_length", missing):
-        facts["max_length"], facts["max_length_applied"] = _max_length(seen, tokenizer, facts.get("longest_input"))
+        longest_row = None if found is None else found.with_padding
+        facts["max_length"], facts["max_length_applied"] = _max_length(seen, tokenizer, longest_row)
     with guard(f"{path}.padding_side", missing):
         facts["padding_side"] = _side_of(tokenizer, "padding_side", "pads")
     with guard(f"{path}.truncation_side", missing):

@@ -32,7 +32,10 @@ def time_parts(seen: Seen, missing: dict[str, str], step_begin: int, *, carried_
     with guard("time.steps_per_s", missing):
         facts.update(_speeds(seen, log, step_begin, missing))
     with guard("time.tokens", missing):
-        facts["tokens"] = _tokens(seen, log)
+        missing["time.tokens_with_padding"] = "it is not known how the tokens were counted"
+        facts["tokens"], facts["tokens_with_padding"] = _tokens(seen, log, step_begin)
+        if facts["tokens_with_padding"] is not None:
+            del missing["time.tokens_with_padding"]
     with guard("time.flops", missing):
         missing["time.flops_method"] = "the trainer counted no operations"
         if not seen.state.total_flos:
@@ -122,13 +125,29 @@ def _tokens_per_s(log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int
     return tokens / runtime_s
 
 
-def _tokens(seen: Seen, log: Sequence[Mapping[str, Any]]) -> int:
+def _tokens(seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int) -> tuple[int, bool | None]:
+    """Return the input tokens that the trainer counted, and whether padding is among them (None: not known)."""
     asked = getattr(seen.args, "include_num_input_tokens_seen", "no")
     if asked not in {"no", False, None} and seen.state.num_input_tokens_seen:
-        return int(seen.state.num_input_tokens_seen)
-    for entry in reversed(log):
-        tokens = number(entry.get("num_tokens"))  # TRL's own count
-        if tokens:
-            return int(tokens)
-    msg = "the trainer did not count tokens; include_num_input_tokens_seen makes it"
-    raise UnavailableError(msg)
+        return int(seen.state.num_input_tokens_seen), _counts_padding(seen, asked)
+    counted = next((tokens for entry in reversed(log) if (tokens := number(entry.get("num_tokens")))), None)
+    if not counted:
+        msg = "the trainer did not count tokens; include_num_input_tokens_seen makes it"
+        raise UnavailableError(msg)
+    carried = int(seen.state.num_input_tokens_seen or 0)
+    if step_begin and not carried:
+        msg = "TRL counts the tokens of the last leg only, after a resume"
+        raise UnavailableError(msg)
+    return int(carried or counted), False  # TRL sums attention masks
+
+
+def _counts_padding(seen: Seen, asked: Any) -> bool | None:
+    """Return whether the Trainer's count has padding in it (transformers, trainer.py, `_track_num_input_tokens`).
+
+    Without padding it sums the attention mask, else looks for the token that pads; with neither it counts everything.
+    """
+    if asked != "non_padding":
+        return True
+    columns = getattr(getattr(seen.train_dataloader, "dataset", None), "column_names", None) or ()
+    known = "attention_mask" in columns or getattr(seen.processing_class, "pad_token_id", None) is not None
+    return False if known else None

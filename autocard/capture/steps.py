@@ -137,14 +137,19 @@ def _samples_of_unknown_passes(seen: Seen, made: Plan, step_begin: int) -> int:
 
 
 def batch_size(seen: Seen) -> int | None:
-    """Return the samples that the loader draws at once: as it was made, else as the arguments say."""
+    """Return the samples that the loader draws at once: as it was made, else as the arguments say.
+
+    None: a batch sampler of the run's own decides, and does not tell.
+    """
     if is_online(seen.args):  # the loader draws prompts for several steps at once
         return _by_arguments(seen)
     loader = seen.train_dataloader
-    drawn = getattr(_batch_sampler(loader), "batch_size", None) or getattr(loader, "batch_size", None)
+    sampler = _batch_sampler(loader)
+    drawn = getattr(sampler, "batch_size", None) or getattr(loader, "batch_size", None)
     if isinstance(drawn, int) and drawn > 0:
         return drawn
-    return _by_arguments(seen)
+    own = sampler is not None and type(sampler).__name__ != "BatchRebalanceSampler"
+    return None if own else _by_arguments(seen)
 
 
 def _by_arguments(seen: Seen) -> int | None:

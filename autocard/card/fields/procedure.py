@@ -33,7 +33,7 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
     """Return the facts that tell how the model was trained."""
     return {
         "training_data": data_sets(record.data.train),
-        "preprocessing": _preprocessing(record.data.preprocessing),
+        "preprocessing": _preprocessing(record),
         "training_regime": _regime(record),
         "training_hyperparameters": _hyperparameters(record),
         "speeds_sizes_times": _speeds(record),
@@ -48,14 +48,15 @@ def data_sets(sets: list[Dataset]) -> Fact | None:
     return Fact("; ".join(lines), "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else None)
 
 
-def _preprocessing(made: Preprocessing) -> Fact | None:
+def _preprocessing(record: RunRecord) -> Fact | None:
+    made = record.data.preprocessing
     vocabulary = f", vocabulary of {units.count(made.vocabulary_count)}" if made.vocabulary_count is not None else ""
     sides = [("padded", made.padding_side), ("cut", made.truncation_side)]
     side = "".join(f", {done} on the {escape(where)}" for done, where in sides if where)
     entries = {
         "Tokenizer or processor": f"{code(made.tokenizer)}{vocabulary}{side}" if made.tokenizer else None,
         "Maximum sequence length" if made.max_length_applied else "Tokenizer's limit": _tokens(made.max_length),
-        "Longest input among the rows that were looked at": _tokens(made.longest_input),
+        _longest_label(record): _tokens(made.longest_input),
         "Batches made by": code(made.collator) if made.collator else None,
         "Masking": _masking(made),
         "Padding": _PADDING.get(made.padding or ""),
@@ -81,6 +82,17 @@ def _normalization(made: Preprocessing) -> str | None:
         return None
     mean, std = (", ".join(units.shortest(one) for one in each) for each in (made.image_mean, made.image_std))
     return f"normalized with mean ({mean}) and standard deviation ({std})"
+
+
+def _longest_label(record: RunRecord) -> str:
+    """Return what the longest example was looked for in; rows of a record that does not say were the first ones."""
+    made, rows = record.data.preprocessing, [data.rows for data in record.data.train]
+    looked_at = made.longest_input_rows
+    if looked_at is None:
+        return "Longest example among the rows that were looked at"
+    if None not in rows and sum(filter(None, rows)) <= looked_at:
+        return "Longest example"
+    return f"Longest example (first {units.plural(looked_at, 'row')})"
 
 
 def _image_size(sides_px: list[int]) -> str | None:
@@ -219,7 +231,7 @@ def _speeds(record: RunRecord) -> Fact | None:
             "Wall-clock time": f"{units.duration(time.wall_clock_s)}{legs}" if time.wall_clock_s is not None else None,
             "Evaluation during training": evaluation,
             "Speed": f"{', '.join(speeds)}{last}" if speeds else None,
-            "Input tokens seen": units.count(time.tokens) if time.tokens is not None else None,
+            "Input tokens seen": _tokens_seen(record),
             "Floating-point operations": _operations(record),
             "Estimate of the operations that were needed": _estimate(record),
             "Share of the devices' peak": _peak(record),
@@ -228,6 +240,14 @@ def _speeds(record: RunRecord) -> Fact | None:
             "Peak GPU memory": peaks(record),
         }
     )
+
+
+def _tokens_seen(record: RunRecord) -> str | None:
+    time = record.time
+    if time.tokens is None:
+        return None
+    padding = {True: ", padding included", False: ", without padding", None: ""}[time.tokens_with_padding]
+    return f"{units.count(time.tokens)}{padding}"
 
 
 def _operations(record: RunRecord) -> str | None:

@@ -103,9 +103,9 @@ def data_sentence(data: Dataset) -> str:
     if data.split:
         parts.append(f"split {code(data.split)}")
     if data.rows is not None:
-        parts.append(units.plural(data.rows, "row"))
+        parts.append(_rows(data, data.rows))
     if data.tokens is not None:
-        parts.append(units.plural(data.tokens, "token"))
+        parts.append(_tokens(data, data.tokens))
     if data.streaming and "stream" not in (data.description or ""):
         parts.append("read as a stream")
     if data.probability is not None:
@@ -116,6 +116,21 @@ def data_sentence(data: Dataset) -> str:
         parts.append(f"columns {names}{more}")
     said = ", ".join(parts) + (f" (results by {code('predict()')})" if data.used_by == "predict" else "")
     return said if data.dataset_id else said[0].upper() + said[1:]
+
+
+def _rows(data: Dataset, rows: int) -> str:
+    """Return how many rows there are; where several texts stand in each, of how many texts they are made."""
+    if not data.packed:
+        return units.plural(rows, "row")
+    texts = f" (of {units.plural(data.packed_texts, 'text')})" if data.packed_texts is not None else ""
+    return f"{units.plural(rows, 'packed sequence')}{texts}"
+
+
+def _tokens(data: Dataset, tokens: int) -> str:
+    """Return how many tokens there are, and how many without padding where that is fewer."""
+    said = units.plural(tokens, "input token" if data.encoder_inputs else "token")
+    real = data.tokens_without_padding
+    return f"{said} ({units.count(real)} without padding)" if real is not None and real < tokens else said
 
 
 def quantization(settings: Mapping[str, Scalar] | None) -> str | None:
