@@ -13,6 +13,46 @@ import autocard.guard
 # One thread for each process: the suite runs several at once, and threads that wait for each other's core crawl.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+WATCH = truth.Watch()
+FINDINGS = pytest.StashKey()
+TOTALS = {"looks": 0, "fields": 0, "false": 0, "oracles_s": 0.0}
+"""Of all processes that ran tests."""
+
+
+def totals_of(config):
+    """Return what the oracles did in this process, and in those that it started."""
+    other = config.stash.get(FINDINGS, truth.Findings(None))
+    return {
+        "looks": WATCH.runs + other.runs,
+        "fields": WATCH.fields + other.fields,
+        "false": len(WATCH.all_false) + len(other.false),
+        "oracles_s": WATCH.spent_s + other.spent_s,
+    }
+
+
+def add(told):
+    for name, number in told.items():
+        TOTALS[name] += number
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["truth"] = totals_of(session.config)
+    else:
+        add(totals_of(session.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    add(getattr(node, "workeroutput", {}).get("truth", {}))
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(
+        f"oracles: {TOTALS['looks']:,} looks at trainings, {TOTALS['fields']:,} fields judged, "
+        f"{TOTALS['false']:,} false (planted ones included), in {TOTALS['oracles_s']:.1f} s"
+    )
+
 
 @pytest.fixture(scope="session", autouse=True)
 def swallowed():
@@ -38,17 +78,27 @@ def no_hidden_failures(request, swallowed):
 @pytest.fixture(scope="session", autouse=True)
 def watched():
     """A look at each training of this process, when it ends: record and card against what the training was."""
-    watch = truth.Watch()
-    watch.install()
-    return watch
+    WATCH.install()
+    return WATCH
+
+
+@pytest.fixture(scope="session", autouse=True)
+def findings(request, tmp_path_factory):
+    """What processes that tests start find of their own trainings."""
+    read = truth.Findings(tmp_path_factory.mktemp("findings"))
+    request.config.stash[FINDINGS] = read
+    with pytest.MonkeyPatch.context() as patch:  # for fixtures wider than a test, too
+        for name, value in truth.environment(read.folder, os.environ.get("PYTHONPATH", "")).items():
+            patch.setenv(name, value)
+        yield read
 
 
 @pytest.fixture(autouse=True)
-def no_false_field(request, watched):
-    """Whatever record or card said of a training, here or in a wider fixture, and was not so, fails the test."""
+def no_false_field(request, watched, findings):
+    """Whatever record or card said of a training, here or in another process, and was not so, fails the test."""
     watched.install()  # where the callback has been imported since
     yield watched
-    false = list(watched.false)
+    false = [*watched.false, *(one for one in findings.look() if not one.startswith(truth.PENDING))]
     watched.false.clear()
     if false and not request.node.get_closest_marker("expects_falsehood"):
         msg = "record or card say what is not so: " + "; ".join(false)

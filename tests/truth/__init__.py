@@ -7,8 +7,9 @@ What an oracle cannot judge, such as a mixed or sharded data set, it leaves alon
 """
 
 from truth.card import OF_CARD
+from truth.children import Findings, environment
 from truth.common import Truth, Weights
 from truth.judge import judged
-from truth.watch import Watch
+from truth.watch import PENDING, Watch
 
-__all__ = ["OF_CARD", "Truth", "Watch", "Weights", "judged"]
+__all__ = ["OF_CARD", "PENDING", "Findings", "Truth", "Watch", "Weights", "environment", "judged"]

@@ -35,7 +35,7 @@ def _setting(name: str) -> Callable[[str, Truth], bool | None]:
 
 def _seconds(said: str, true: Truth) -> bool | None:
     """Return whether a time, such as 0.807 s or 1 min 4 s, lies within the bounds, give or take its last digit."""
-    if math.isinf(true.at_most_s) or true.step_begin:
+    if math.isinf(true.at_most_s) or true.step_begin or true.legs > 1:
         return UNSURE
     units = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
     pieces = re.findall(r"([\d.,]+) (ms|min|[shd])\b", said)

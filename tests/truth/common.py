@@ -36,6 +36,8 @@ class Truth:
     trainer: Any
     state: Any
     step_begin: int = 0
+    legs: int = 1
+    """Of the record."""
     at_least_s: float = 0.0
     at_most_s: float = math.inf
     """Bounds of the training's time: from after our begin to before our end, and with both."""

@@ -9,7 +9,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,12 @@ class Watch:
 
     def __init__(self) -> None:
         self.runs = self.fields = 0
-        self.spent_s = 0.0
+        self.spent_s = self._told_s = 0.0
         self.all_false: list[str] = []
         self.false: list[str] = []
         """What a test fails by."""
+        self.on_look: Callable[[int, list[str], float], None] | None = None
+        """Is called with what each look found: fields, false ones, and the seconds since the last look."""
         self.subjects: dict[str, list[Said]] = {}
         """Subject → all that was judged."""
         self._under_way: dict[int, Truth] = {}
@@ -76,7 +78,6 @@ class Watch:
         for event in ("on_train_begin", "on_step_end", "on_train_end", "on_evaluate"):
             self._theirs[event] = getattr(cls, event)
             setattr(cls, event, self._around(getattr(cls, event), getattr(self, event)))
-        self._undo = observe.stand_around(self.on_batches)
 
     def remove(self) -> None:
         """Take away what stands around the events and the Trainer."""
@@ -84,8 +85,9 @@ class Watch:
             return
         for event, theirs in self._theirs.items():
             setattr(self._patched, event, theirs)
-        self._undo()
-        self._patched = None
+        if self._undo is not None:
+            self._undo()
+        self._patched = self._undo = None
 
     @staticmethod
     def _around(event: Any, look: Any) -> Any:
@@ -99,6 +101,8 @@ class Watch:
         return watched
 
     def on_train_begin(self, _: Any, args: Any, state: Any, before_s: float, __: Any) -> None:
+        if self._undo is None:  # only now: transformers is heavy, and not every process with the callback has it
+            self._undo = observe.stand_around(self.on_batches)
         again = id(args) in self._clocks and getattr(args, "auto_find_batch_size", False)
         if not again:  # with smaller batches it is the same training
             self._clocks[id(args)] = before_s, time.monotonic()
@@ -176,6 +180,8 @@ class Watch:
         return None
 
     def _look(self, true: Truth) -> None:
+        if not getattr(true.state, "is_world_process_zero", True):
+            return
         begun_s = time.perf_counter()
         card = Path(true.given.get("card") or Path(true.args.output_dir) / "README.md")
         record = card.parent / "autocard.json"
@@ -184,12 +190,17 @@ class Watch:
         known = json.loads(record.read_text(encoding="utf-8"))
         # A person's card may be of any encoding; then it is left alone.
         self.runs += 1
-        for subject, told in by_subject(
-            known, card.read_text(encoding="utf-8", errors="replace"), card.name, true
-        ).items():
-            self.subjects.setdefault(subject, []).extend(told)
-            self.fields += len(told)
-            false = [f"{path}: {said}" for path, said, is_so in told if not is_so]
-            self.all_false += false
-            self.false += [one for one in false if not one.startswith(PENDING)]
+        true.legs = len(known["legs"])
+        with quiet():
+            subjects = by_subject(known, card.read_text(encoding="utf-8", errors="replace"), card.name, true)
+        told = [one for found in subjects.values() for one in found]
+        for subject, found in subjects.items():
+            self.subjects.setdefault(subject, []).extend(found)
+        false = [f"{path}: {said}" for path, said, is_so in told if not is_so]
+        self.fields += len(told)
+        self.all_false += false
+        self.false += [one for one in false if not one.startswith(PENDING)]
         self.spent_s += time.perf_counter() - begun_s
+        if self.on_look is not None:
+            self.on_look(len(told), false, self.spent_s - self._told_s)
+            self._told_s = self.spent_s
