@@ -12,12 +12,17 @@ OLDEST := .venv-oldest
 OLDEST_INSTALL := $(OLDEST)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-oldest.txt
 OLDEST_TESTS := $(addprefix tests/test_,first_card.py strange_runs.py conformance.py hub_server.py $(addprefix last_word,.py _hold.py _hub.py))
 
-.PHONY: help demo test test-oldest card schema bench clean
+NEWEST := $(VENV)/newest
+NEWEST_TESTS := $(addprefix tests/test_,matrix.py first_card.py)
+
+.PHONY: help demo test test-oldest test-newest card schema bench matrix clean
 
 help:
 	@echo "make demo   fine-tune a small model with LoRA and show the card that it gets (about three minutes)"
 	@echo "make test   ruff, mypy and the whole test suite, against the installed wheel"
 	@echo "make test-oldest  what depends on the hosts' versions, with the oldest ones that are supported, in a .venv of its own"
+	@echo "make test-newest  the matrix of set-ups with the newest transformers, laid over the .venv"
+	@echo "make matrix  train the set-ups and write docs/matrix.md again"
 	@echo "make card   run the demo and keep its card as examples/README.card.md"
 	@echo "make schema write the JSON Schema of autocard.json again"
 	@echo "make bench  measure what autocard costs"
@@ -38,6 +43,12 @@ test: $(VENV)/.test $(VENV)/.wheel
 test-oldest: $(OLDEST)/.wheel
 	EXPECT_WHEEL=1 $(OLDEST)/bin/pytest -n 2 --dist loadfile $(OLDEST_TESTS) \
 		-W "ignore:Could not find a config file in:UserWarning"
+
+test-newest: $(NEWEST)/.made $(VENV)/.wheel
+	PYTHONPATH=$(CURDIR)/$(NEWEST) EXPECT_WHEEL=1 $(BIN)/pytest -n 2 --dist loadfile $(NEWEST_TESTS)
+
+matrix: $(VENV)/.test $(VENV)/.wheel
+	$(BIN)/python docs/make_matrix.py
 
 card: demo
 	cp $(OUTPUT)/README.md examples/README.card.md
@@ -67,6 +78,10 @@ $(VENV)/.wheel: $(VENV)/.demo $(SOURCES)
 	rm -rf $(VENV)/wheels
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)/wheels .
 	$(PIP) install --quiet --no-deps --force-reinstall $(VENV)/wheels/autocard-*.whl
+	touch $@
+
+$(NEWEST)/.made: constraints-newest.txt $(VENV)/.test
+	$(PIP) install --quiet --no-deps --upgrade --target $(NEWEST) --requirement constraints-newest.txt
 	touch $@
 
 $(OLDEST)/.test: pyproject.toml constraints-oldest.txt

@@ -6,10 +6,11 @@ packages, rows from the data sets, times from a clock of its own around the even
 What an oracle cannot judge, such as a mixed or sharded data set, it leaves alone.
 """
 
+from truth.base import names_of_base
 from truth.card import OF_CARD
 from truth.children import Findings, environment
 from truth.common import Truth, Weights
 from truth.judge import judged
 from truth.watch import PENDING, Watch
 
-__all__ = ["OF_CARD", "PENDING", "Findings", "Truth", "Watch", "Weights", "environment", "judged"]
+__all__ = ["OF_CARD", "PENDING", "Findings", "Truth", "Watch", "Weights", "environment", "judged", "names_of_base"]

@@ -26,7 +26,7 @@ def base_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     said = known["model"]
     base = said["base_model"]
     if base:
-        names_there = _names_of_base(true)
+        names_there = names_of_base(true)
         cached = f"models--{base.replace('/', '--')}"
         there = any(base == name or cached in name or name.endswith(f"/{base}") for name in names_there)
         # A local folder's own files may name its base: which they are is not known here, but that it is a folder is.
@@ -43,7 +43,7 @@ def base_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "model.library_name", said["library_name"], said["library_name"] == right or said["adapters_merged"]
 
 
-def _names_of_base(true: Truth) -> list[str]:
+def names_of_base(true: Truth) -> list[str]:
     names = [str(getattr(true.config, "_name_or_path", "") or "")]
     if true.config is None and hasattr(true.whole, "modules"):  # a module of one's own around a model
         configs = [getattr(module, "config", None) for module in true.whole.modules()]
@@ -102,7 +102,7 @@ def _starts_from_the_weights(true: Truth) -> bool:
 
 def _stands_on_a_folder(true: Truth, begun: set[str]) -> bool:
     """Return whether the weights are those of a local folder that is no copy of a Hub repository."""
-    for name in _names_of_base(true):
+    for name in names_of_base(true):
         folder = Path(name)
         if name and folder.is_dir() and "models--" not in name and not (folder / ".cache" / "huggingface").is_dir():
             there = digests_of_folder(folder)
@@ -175,7 +175,7 @@ def ids_in(known: dict[str, Any], card: str) -> Iterator[tuple[str, str]]:
 def folders_at_hand(true: Truth) -> Iterator[str]:
     """Yield the names of the local folders that a training was given or writes into."""
     words = getattr(true.trainer, "processing_class", None)
-    names = [*_names_of_base(true), str(true.args.output_dir), str(getattr(words, "name_or_path", "") or "")]
+    names = [*names_of_base(true), str(true.args.output_dir), str(getattr(words, "name_or_path", "") or "")]
     for name in names:
         if name and Path(name).is_dir() and "models--" not in name:
             parts = Path(name).resolve().parts
