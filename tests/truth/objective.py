@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -69,7 +70,7 @@ MORE_THAN_THAT = r"label smoothing|own code|custom|auxiliary|load-balancing|\+|C
 
 def loss_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     said, one = known["training"]["objective"] or "", true.replay
-    if one is None or one.logits is None or re.search(MORE_THAN_THAT, said):
+    if one is None or one.logits is None or not math.isfinite(one.loss) or re.search(MORE_THAN_THAT, said):
         return
     named = next((loss for pattern, loss in LOSSES if re.search(pattern, said)), None)
     if named is None:
