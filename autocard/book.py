@@ -18,6 +18,10 @@ from autocard.settings import Settings
 
 NOT_YET = "not measured: training had not come to its end when this was written"
 UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
+OWN_CLOCK = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
+"""Leaves of a leg that our own clock tells; it was read before the meter's, and stands even where the meter failed."""
+NOT_THE_METERS = (*OWN_CLOCK, "processes", "nodes_expected", "repeated_steps", "repeated_s", "repeated_j")
+"""Leaves of a leg that its meter does not tell."""
 
 
 def now() -> str:
@@ -176,10 +180,24 @@ class Book:
     def end(self, clock: Any, measured: Any, missing: dict[str, str]) -> None:
         """The open leg has ended, by *clock*; *measured* (None: it was not) came with *missing*."""
         if measured is not None:
-            # The clock was read before the meter's own, and stands even where the meter failed.
-            leaves = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
-            clock = measured.model_copy(update={leaf: getattr(clock, leaf) for leaf in leaves})
+            clock = measured.model_copy(update={leaf: getattr(clock, leaf) for leaf in OWN_CLOCK})
         self.own = [self._entry(clock, missing)]
+
+    def completed(self, measured: Any, missing: Mapping[str, str]) -> Any:
+        """Note the figures of a leg that has ended, which came late; return its entry, None: it is not known here."""
+        from autocard.energy import ledger  # noqa: PLC0415
+
+        key, found = (measured.id, ledger.host_id(), self.team.get("part", "")), None
+        for entries in (self.own, self._memory, [] if self.past is None else self.past.legs):
+            for number, entry in enumerate(entries):
+                if ledger.key_of(entry) == key and entry.leg.hosts:
+                    entries[number] = found = _with_figures(entry, measured, missing)
+        return found
+
+    def holds(self, leg_id: str) -> bool:
+        """Return whether a leg is one of the run that is recorded now."""
+        before = [] if self.past is None else self.past.legs
+        return any(entry.leg.id == leg_id for entry in (*before, *self.own))
 
     def repeated_unknown(self, reason: str) -> None:
         """Note that what was repeated of the leg is not known."""
@@ -252,12 +270,18 @@ class Book:
             took_s = self.own[-1].leg.wall_clock_s or 0.0
             self.past = past.again(self.past, self._folders(folder), self.job_id, took_s)
 
-    def keep(self, folder: Path) -> None:
-        """Put this process's last word on its leg into the ledger: a later leg will count it."""
+    def keep(self, folder: Path, entry: Any = None) -> None:
+        """Put this process's last word on a leg into the ledger: a later leg will count it.
+
+        Args:
+            folder: output folder.
+            entry: of the leg; None: the one that ended last.
+        """
         from autocard.energy import ledger  # noqa: PLC0415
         from autocard.errors import NotWrittenError  # noqa: PLC0415
 
-        folders, entry = self._folders(folder), self.own[-1]
+        folders = self._folders(folder)
+        entry = self.own[-1] if entry is None else entry
         try:
             ledger.keep(folders, entry.model_copy(update={"output_id": folders.output_id}))
         except NotWrittenError as exc:
@@ -334,3 +358,11 @@ def _why_no_batch(leg: Any, path: str) -> dict[str, str]:
         return {path: "what its optimizer steps consumed was not recorded with it, or batches have no fixed size"}
     reason = "the data loader does not tell how long an epoch is"
     return {f"{path}.{leaf}": reason for leaf in ("epoch_samples", "epoch_steps") if getattr(leg.batch, leaf) is None}
+
+
+def _with_figures(entry: Any, measured: Any, missing: Mapping[str, str]) -> Any:
+    """Return *entry* with the figures of *measured*, and with the reasons of what both do not hold."""
+    kept = {leaf: getattr(entry.leg, leaf) for leaf in NOT_THE_METERS}
+    reasons = {path: why for path, why in entry.missing.items() if path in NOT_THE_METERS}
+    leg = measured.model_copy(update=kept)
+    return entry.model_copy(update={"leg": leg, "missing": {**missing, **reasons}, "written_at": now()})

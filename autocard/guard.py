@@ -24,6 +24,13 @@ logger = logging.getLogger("autocard")
 
 _local = threading.local()
 _reported: set[str] = set()
+_exiting = False
+
+
+def exiting() -> None:
+    """Do work in the calling thread where no thread can be started: Python starts none while it exits (3.12)."""
+    global _exiting  # noqa: PLW0603 - a process exits once
+    _exiting = True
 
 
 class DeadlineError(Exception):
@@ -125,8 +132,10 @@ def guarded(
     try:
         threading.Thread(target=body, name=f"autocard {fact}", daemon=True).start()
     except RuntimeError as exc:  # no more threads can be had, or the interpreter is going down
-        _note(fact, exc, missing)
-        return None
+        if not _exiting:
+            _note(fact, exc, missing)
+            return None
+        body()
     if not done.wait(left_s):
         with lock:
             late = not done.is_set()

@@ -8,6 +8,7 @@ of the training window is read before anything else happens.
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import logging
 import os
@@ -20,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from autocard import completion
 from autocard.book import Book, Opened, now
 from autocard.capture import Seen, Start
 from autocard.crew import Crew
@@ -62,6 +64,8 @@ ASK_S = 3.0
 """Seconds that other processes may keep us waiting after training has ended."""
 HEAR_S = 9.5
 """The same at its end: the silence of one costs no more than 10 s."""
+PUSH_S = 3.0
+"""Seconds that an upload waits for figures of a training that was over before CodeCarbon had started."""
 LEAST_S = 0.5
 """Seconds that each piece of work gets after a hanging one has used up the event's time."""
 
@@ -157,6 +161,7 @@ class Session:
 
     def prepared(self, seen: Seen) -> None:
         """A trainer exists: start the meter's child early, and count parameters before anything shards them."""
+        completion.take_up()
         budget = Budget(EVENT_S, LEAST_S)
         self._check_labels(seen, budget)
         count = "model.parameters_total"
@@ -169,6 +174,7 @@ class Session:
     def begin(self, seen: Seen) -> None:
         """Training begins: read clock and counters, then look at everything once."""
         opened = Opened(int(seen.state.global_step), now(), time.monotonic())
+        self._take_late()
         if self.running and getattr(seen.args, "auto_find_batch_size", False):
             # The same training with smaller batches: its window began with the attempt that ran out of memory.
             self._attempts += 1
@@ -227,10 +233,12 @@ class Session:
 
     def saved(self, seen: Seen) -> None:
         """A checkpoint was written: what comes after it is repeated if training is killed."""
+        self._take_late()
         self._part("_progress", lambda _: self._tell(seen, saved=True), Budget(EVENT_S, LEAST_S))
 
     def push_begun(self, seen: Seen) -> None:
         """An upload begins; `push_to_hub` still writes a card before its own, and the keeper stands around that."""
+        self.complete(PUSH_S if self.ended else 0.0)
         if self.settings.last_word and self.crew.writes(seen) and hosts.pushing() is None:
             folder = Path(seen.args.output_dir)
             self._part("_push", lambda _: self.keeper.push_begun(folder), Budget(END_S, LEAST_S))
@@ -260,6 +268,7 @@ class Session:
         at_s, step = time.monotonic(), int(seen.state.global_step)
         clock = self.book.clock(step, "finished" if step >= int(seen.state.max_steps) else "stopped", at_s)
         self.running, self.ended = False, True
+        self._take_late()
         budget = Budget(END_S, LEAST_S)
         self._ask("_late", lambda _: self._name_late(), LEAST_S)
         measured, missing = self._measured(seen, step, budget)
@@ -279,9 +288,58 @@ class Session:
         with self._turn(budget):
             self._ask("_hear", lambda _: self.crew.hear(seen), HEAR_S)
             self._finish(seen, budget)
+        if self.incomplete:
+            completion.add(self.without_trainer())
+
+    # -- what is measured late ----------------------------------------------------------------------------------
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether figures of a leg that has ended are still to come."""
+        return self.meter is not None and self.meter.unfinished
+
+    def without_trainer(self) -> Session:
+        """Return a session with the same facts that keeps no trainer and no model alive."""
+        twin = copy.copy(self)
+        twin.keeper = self.keeper.detached(twin.known, twin.cut_off)
+        return twin
+
+    def complete(self, wait_s: float = 0.0, *, last: bool = False) -> bool:
+        """Write the card again if figures of its run have come since training ended; return whether it was written.
+
+        Args:
+            wait_s: seconds to wait for them.
+            last: what is not known by then will not be known, and gets its reason.
+        """
+        if not self._take_late(wait_s, last=last):
+            return False
+        seen, budget = self._shown, Budget(EVENT_S, LEAST_S)
+        writes = seen is not None and self.ended and self.crew.writes(seen)
+        if seen is None or not writes or getattr(seen.state, "is_hyper_param_search", False):
+            return False
+        with self._turn(budget):
+            self._write_record(seen, budget)
+        return True
+
+    def _take_late(self, wait_s: float = 0.0, *, last: bool = False) -> bool:
+        """Note the figures that have come since a leg ended; return whether the run that is recorded now has new ones."""
+        meter, seen = self.meter, self._shown
+        if meter is None or seen is None or not self.incomplete:
+            return False
+        budget = Budget(wait_s + EVENT_S, LEAST_S)
+        found = self._part("_late figures", lambda _: meter.late(wait_s, last=last), budget) or []
+        current = False
+        for leg, missing in found:
+            entry = self.book.completed(leg, missing)
+            if entry is None:
+                continue
+            current = current or self.book.holds(leg.id)
+            self._part("_ledger", lambda _, one=entry: self.book.keep(Path(seen.args.output_dir), one), budget)  # type: ignore[misc]
+        return current
 
     def cut_off(self) -> None:
-        """Somebody saves or uploads after an exception or Ctrl-C, of which no event tells: say what there is."""
+        """Somebody saves or uploads, perhaps after an exception or Ctrl-C, of which no event tells: say what there is."""
+        self._take_late(PUSH_S if self.ended and hosts.pushing() is not None else 0.0)
         seen = self._shown
         if seen is None or not self.running or self.ended:
             return
@@ -524,6 +582,7 @@ class Session:
     def _apart(self, seen: Seen, metrics: Mapping[str, Any], budget: Budget) -> None:
         """Measure an evaluation after training, which ends now and says how long it took."""
         meter, now_s = self.meter, time.monotonic()
+        self._take_late()
         if not self.book.own:
             return
         took_s = next((float(value) for key, value in metrics.items() if key.endswith("_runtime")), None)
@@ -573,6 +632,9 @@ class Session:
             return
         if self.settings.plots:
             self._part("pictures", lambda _: self._draw(seen), budget, self._keeper("pictures"))
+        self._write_record(seen, budget)
+
+    def _write_record(self, seen: Seen, budget: Budget) -> None:
         record = self._part("_record", lambda _: self.record(seen), budget)
         if record is not None and not self._part("_card", lambda _: self._write(seen, record), budget):
             self._part("_kept", lambda _: self._keep_elsewhere(record), budget)
@@ -664,6 +726,7 @@ class Session:
             return None, False
         if not self.ended:
             return self._so_far(seen), False
+        self._take_late()
         self._note_saved(seen, Budget(EVENT_S, LEAST_S))
         return self.record(seen), True
 

@@ -93,8 +93,7 @@ until = time.monotonic() + 30
 for meter in meters.values():
     # A trainer that has data to load gives the measuring processes that time too; seven at once need it here.
     while meter._intensity is None and time.monotonic() < until:
-        for message in meter._child.hear(0.2):
-            meter._intensity = message.get("intensity")
+        meter._take(0.2)
 each(begin)
 time.sleep(3.3)
 machine.gpus[RESET].offset_mj = -int(machine.gpus[RESET].joules_at(time.monotonic()) * 1000)

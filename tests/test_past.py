@@ -12,7 +12,8 @@ from counting import waits
 
 from autocard.energy import ledger, past, repeats
 from autocard.energy.ledger import Folders, LedgerEntry
-from autocard.energy.watch import Around, Watch
+from autocard.energy.load import Readings
+from autocard.energy.watch import Around, Own, Watch
 from autocard.energy.window import History, Sample
 from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
 
@@ -279,6 +280,9 @@ def test_looking_for_the_past_does_not_wait_where_nothing_runs(tmp_path):
 # -- around training ---------------------------------------------------------------------------------------------
 
 
+NO_READINGS = Own(None, Readings(), None)
+
+
 def watch(at_s=100.0, **more):
     head = Leg(id="1", step_begin=0, hosts=[HostUse(host="h1", cpu_share=0.5)])
     order = {"head": head.model_dump(), "uuids": ["GPU-1"], "missing": {}, "at_s": at_s, "max_steps": 9, **more}
@@ -308,7 +312,7 @@ def test_set_up_is_what_was_used_before_training_with_the_start_filled_in():
     for at_s in (9.0, 12.0, 60.0):
         around.add(sample(at_s, watts=(99.0, 99.0, 99.0)) if at_s > 20 else sample(at_s), None, training=True)
 
-    joules, words = around.setup(leg)
+    joules, words = around.setup(leg, NO_READINGS)
 
     assert joules == pytest.approx(8 * ((10 + 4) * 0.5 + 100))
     assert words == "by the same means as the training; 8.0 s long; the first 2.0 s at the mean power after"
@@ -320,8 +324,8 @@ def test_an_evaluation_after_training_is_cut_out_of_what_followed():
     for at_s in range(50, 80):
         around.add(sample(float(at_s)), None, training=False)
 
-    assert around.after(60.3, 64.8, leg) == pytest.approx(4.5 * ((10 + 4) * 0.5 + 100))
-    assert Around(0.0).after(1.0, 2.0, leg) is None
+    assert around.after(60.3, 64.8, leg, NO_READINGS) == pytest.approx(4.5 * ((10 + 4) * 0.5 + 100))
+    assert Around(0.0).after(1.0, 2.0, leg, NO_READINGS) is None
 
 
 def test_a_history_stays_small_and_says_the_same():

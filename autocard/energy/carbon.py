@@ -2,8 +2,9 @@
 
 Rule: it serves one training process and never outlives it: it ends when its socket closes or its parent is gone, and a
 leg that was open then is written into the ledger as interrupted. It imports neither torch nor transformers. `Meter`
-starts it with a clean environment and the training's `sys.path`; it reads JSON lines (`do`: begin, step, saving,
-saved, end, after, quit) and answers with JSON lines (`what`: up, ready, so_far, leg, after).
+starts it with a clean environment and the training's `sys.path`; it reads JSON lines (`do`: serve, begin, step, saving,
+saved, end, after, quit) and answers with JSON lines (`what`: up, ready, so_far, leg, after). A leg that ends before
+CodeCarbon has started is answered twice: at once with what is known, and again when all is.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from autocard.energy import ending, hosts, ledger, legs, node, where
+from autocard.energy import ending, hosts, ledger, legs, load, node, where
 from autocard.energy.boards import Boards
 from autocard.energy.engine import About, Engine
 from autocard.energy.scribe import Scribe
 from autocard.energy.steps import Steps
-from autocard.energy.watch import ANEW_S, IDLE_S, Around, Watch
+from autocard.energy.watch import ANEW_S, IDLE_S, Around, Own, Watch
 from autocard.energy.window import Sample, Used
 from autocard.errors import UnavailableError
 
@@ -38,6 +39,21 @@ KEEP_S = 600.0
 """Seconds after training for which this process waits for an evaluation."""
 
 _Commands = queue.SimpleQueue[dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A leg that ended before CodeCarbon had started."""
+
+    watch: Watch
+    scribe: Scribe
+    around: Around
+    boards: Boards | None
+    status: ledger.Status
+    at_s: float
+    """Monotonic seconds of its end."""
+    ended_at: str
+    """ISO 8601, UTC."""
 
 
 class Service:
@@ -54,6 +70,12 @@ class Service:
             with contextlib.suppress(OSError):
                 self._steps = Steps(order["steps"])
         self._scribe = Scribe(order)
+        self._readings = load.Readings()
+        self._read_own(order["reading"])
+        self._unfinished: list[Unfinished] = []
+        self._unanswered: list[Mapping[str, Any]] = []
+        self._complete = False
+        """Whether CodeCarbon has started and the place was looked up, or neither will be."""
         meter = order["node_meter"]
         self._node = node.Reader(None if meter is None else node.NodeMeter(Path(meter[0]), *meter[1:]))
         self._boards: Boards | None = None
@@ -94,6 +116,7 @@ class Service:
         commands.put({"do": "ready"})
         self._intensity = looking.result()
         self._say({"what": "ready", "intensity": self._intensity})
+        commands.put({"do": "complete"})
 
     def _open_engine(self) -> Engine:
         """Start CodeCarbon.
@@ -116,6 +139,8 @@ class Service:
                 spoken_s = time.monotonic()
             except queue.Empty:
                 command = {"do": "look"}
+            if self._engine is None:
+                self._read_own()
             if command is None or command["do"] == "quit":
                 break
             if command["do"] == "look" and os.getppid() != self._order["parent"]:
@@ -132,16 +157,60 @@ class Service:
 
     def _obey(self, command: Mapping[str, Any]) -> None:
         what, watch = command["do"], self._watch
-        if what == "begin":
+        if what == "serve":
+            self._serve_another(command["order"])
+        elif what == "begin":
             self._begin(command)
         elif what == "ready":
             self._tick()
-        elif what == "after" and self._last is not None:
-            self._tick()
-            joules = self._around.after(command["begin_s"], command["end_s"], self._last)
-            self._say({"what": "after", "number": command["number"], "energy_j": joules})
+        elif what == "complete":
+            self._finish_all()
+        elif what == "after":
+            self._after(command)
         elif watch is not None:
             self._go_on(watch, what, command)
+
+    def _read_own(self, told: Mapping[str, Any] | None = None) -> None:
+        """Take a reading of the host's own counters: one that the training process has taken, or one of now."""
+        self._readings.add(load.read() if told is None else load.Reading(**told))
+
+    def _serve_another(self, order: Mapping[str, Any]) -> None:
+        """Measure for another training of the same process from now on."""
+        self._order = {**order, "parent": self._order["parent"], "steps": self._order["steps"]}
+        self._scribe = Scribe(order)
+        self._around = Around(order["start_s"])
+        self._last = None
+        self._read_own(order["reading"])
+        self._measure()
+
+    def _after(self, command: Mapping[str, Any]) -> None:
+        """Say what an evaluation after training used, as soon as that can be known."""
+        self._tick()
+        if self._unfinished and self._unfinished[-1].watch.head.id == command["id"]:
+            self._unanswered.append(command)
+            return
+        last = self._last
+        joules = None
+        if last is not None and last.head.id == command["id"]:
+            joules = self._around.after(command["begin_s"], command["end_s"], last, self._own(self._boards))
+        self._say({"what": "after", "number": command["number"], "energy_j": joules})
+
+    def _own(self, boards: Boards | None) -> Own:
+        return Own(self._about, self._readings, boards)
+
+    def _finish_all(self) -> None:
+        """All is known now: say what the legs used that ended before, and what came after them."""
+        self._complete = True
+        unfinished, self._unfinished = self._unfinished, []
+        unanswered, self._unanswered = self._unanswered, []
+        for leg in unfinished:
+            window = self._note(leg.watch, leg.status, leg.at_s, told=leg)[1]
+            leg.scribe.write(shared=True, last=True)
+            self._say({"what": "leg", **replace(window, ledger=leg.scribe.reason).to_json()})
+            for command in (one for one in unanswered if one["id"] == leg.watch.head.id):
+                own = self._own(leg.boards)
+                joules = leg.around.after(command["begin_s"], command["end_s"], leg.watch, own)
+                self._say({"what": "after", "number": command["number"], "energy_j": joules})
 
     def _go_on(self, watch: Watch, what: str, command: Mapping[str, Any]) -> None:
         """Obey *command* in the middle of a leg."""
@@ -158,13 +227,23 @@ class Service:
             self._tick()
         elif what == "end" and command["id"] == watch.head.id:
             watch.step, watch.max_steps = command["step"], command["max_steps"]
-            self._say({"what": "leg", **self._close(watch, command["status"], command["at_s"]).to_json()})
+            self._read_own(command["reading"])
+            window = self._close(watch, command["status"], command["at_s"])
+            if not self._complete:
+                kept = (watch, self._scribe, self._around, self._boards)
+                self._unfinished.append(Unfinished(*kept, command["status"], command["at_s"], legs.now()))
+                window = replace(window, final=False)
+            self._say({"what": "leg", **window.to_json()})
 
     def _begin(self, command: Mapping[str, Any]) -> None:
         if self._watch is not None:
             self._watch.step = command["left_at"] if command["left_at"] is not None else self._watch.step
             self._break_off(asked=True, least_s=ANEW_S)
+        self._scribe = Scribe(self._order)  # that of a leg before may still be in use
+        if self._unfinished and self._last is not None:
+            self._around = Around(None)  # the same
         self._scribe.belongs(command["run_id"], command.get("team") or {})
+        self._read_own(command["reading"])
         watch = self._watch = self._last = Watch(command)
         self._fresh = self._told = None
         if set(watch.uuids) != set(self._order["uuids"]):
@@ -177,7 +256,7 @@ class Service:
         if self._boards is not None:
             self._boards.tick(time.monotonic())  # or no reading lies behind the moment that is asked for
             watch.boards_begin = self._boards.at(watch.read_s)
-        self._around.begin(watch.begin_s)
+        self._around.begin(watch.begin_s, has_setup=command["has_setup"])
         self._scribe.open(watch.head.id)
         self._tick()
 
@@ -267,13 +346,31 @@ class Service:
         self._close(watch, "interrupted", now_s, unseen=unseen)
 
     def _note(
-        self, watch: Watch, status: ledger.Status, at_s: float, *, unseen: bool = False
+        self,
+        watch: Watch,
+        status: ledger.Status,
+        at_s: float,
+        *,
+        unseen: bool = False,
+        told: Unfinished | None = None,
     ) -> tuple[Any, legs.Window]:
-        """Make the ledger's entry of the leg as of *at_s*; return the leg and what was used."""
-        window = watch.window(at_s, self._boards, self._about, self._engine_reason)
-        setup_j, words = self._around.setup(watch)
+        """Make the ledger's entry of the leg as of *at_s*; return the leg and what was used.
+
+        Args:
+            watch: the leg.
+            status: how it ended.
+            at_s: when (monotonic seconds).
+            unseen: it may have done more steps than are known.
+            told: what was kept of a leg that was told before all was known.
+        """
+        boards, around, scribe = self._boards, self._around, self._scribe
+        if told is not None:
+            boards, around, scribe = told.boards, told.around, told.scribe
+        reason = self._engine_reason or (None if self._engine is not None else legs.PENDING)
+        window = watch.window(at_s, boards, self._about, reason, self._readings)
+        setup_j, words = around.setup(watch, self._own(boards))
         if setup_j is None and self._engine is None:
-            words = self._engine_reason or "CodeCarbon had not started"
+            words = self._engine_reason or legs.PENDING
         if not self._order["whole"]:
             words = hosts.LATE
         node_used = Used(reason=self._node.reason) if self._node.reason else watch.node.between(watch.begin_s, at_s)
@@ -284,14 +381,14 @@ class Service:
             devices,
             {**watch.reasons, **reasons},
             window,
-            ended_at=legs.now(),
+            ended_at=legs.now() if told is None else told.ended_at,
             status=None if status == "running" else status,
             step_end=watch.step,
             steps_unseen=unseen,
             wall_clock_s=max(at_s - watch.begin_s, 0.0),
         )
         leg = ending.described(leg, missing, self._intensity, *self._order["given"])
-        self._scribe.note(leg, missing, window, status=status, uuids=watch.uuids, max_steps=watch.max_steps)
+        scribe.note(leg, missing, window, status=status, uuids=watch.uuids, max_steps=watch.max_steps)
         return leg, window
 
     def _write(self, watch: Watch, *, shared: bool, last: bool = False) -> None:

@@ -42,6 +42,12 @@ class Open:
     """UUID → counter at the end."""
     ending: dict[str, Any] = field(default_factory=dict)
     """Leaves of the leg that its end gives."""
+    reading: dict[str, Any] = field(default_factory=dict)
+    """The host's counters at the begin."""
+    worker: Any = None
+    """The `worker.Worker` that measures it; None: there is none."""
+    evaluations: list[int] = field(default_factory=list)
+    """Numbers of the questions after evaluations that followed it, while it waits for its own figures."""
 
 
 def complete(
@@ -99,6 +105,8 @@ def from_ledger(leg: Open, folder: Path | None, reason: str) -> legs.Window:
     if entry is None or not entry.window:
         return nothing
     covered_s, whole_s = entry.leg.wall_clock_s or 0.0, leg.end_s - leg.begin_s
+    if entry.missing.get("hosts.0.cpu_j") and reason == legs.PENDING:
+        return nothing
     if covered_s < ENOUGH * whole_s or entry.missing.get("hosts.0.cpu_j"):
         return replace(nothing, host=Used(reason=f"{reason}, {whole_s - covered_s:.0f} s before its end"))
     window = legs.Window.from_json(entry.window)

@@ -22,6 +22,13 @@ NOTICEABLE_S = 0.5
 SHARED_NOTE = "several processes computed on the board, and the energy of all is included"
 WHOLE = 0.995
 """A share of the node above this is the whole node."""
+PENDING = (
+    "not known when this was written: training ended before CodeCarbon had started. autocard adds it at the next "
+    "evaluation or save, or when the process exits, unless the process is killed"
+)
+"""Reason of what a measuring process that is still starting has not said yet."""
+OWN_START = "; the first {seconds:.1f} s from autocard's own readings, while CodeCarbon was starting"
+OWN_WHOLE = "; from autocard's own readings: training was over before CodeCarbon had read twice"
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class Window:
     """How they are known, or why they are not."""
     checkpoints: Sequence[Mapping[str, Any]] = ()
     """Readings at checkpoints: leaves of `record.Checkpoint`."""
+    final: bool = True
+    """Whether all is known; False: CodeCarbon was still starting, and another answer follows."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -111,7 +120,7 @@ def complete(
             missing.setdefault(f"hosts.0.{leaf}", "not measured: CodeCarbon reported 0 J, which nothing uses")
         if joules is None and f"hosts.0.{leaf}" not in missing:
             why = window.host.reason or "CodeCarbon gave no figure for it"
-            missing[f"hosts.0.{leaf}"] = (why if devices else NO_GPU) if part == GPU else f"not measured: {why}"
+            missing[f"hosts.0.{leaf}"] = (why if devices else NO_GPU) if part == GPU else _unmeasured(why)
         values[leaf] = None if joules is None else joules * (1.0 if part == GPU else share)
     values["node_meter_j"] = window.node.joules.get(NODE)
     if values["node_meter_j"] is None:
@@ -121,9 +130,14 @@ def complete(
     )
     apart = {"setup_j": window.setup_j, "evaluation_j": 0.0}  # so far; the meter adds what comes after training
     if window.setup_j is None:
-        missing["setup_j"] = f"not measured: {window.setup_source or window.host.reason or 'nobody watched it'}"
+        missing["setup_j"] = _unmeasured(window.setup_source or window.host.reason or "nobody watched it")
     points = [Checkpoint.model_validate(point) for point in window.checkpoints]
     return head.model_copy(update={"hosts": [full], "checkpoints": points, **apart, **ending}), missing
+
+
+def _unmeasured(why: str) -> str:
+    """Return the reason for a figure that is not there."""
+    return why if why == PENDING else f"not measured: {why}"
 
 
 def _sources(
@@ -190,7 +204,7 @@ def _ram_words(about: About) -> str:
 
 def gaps(used: Used) -> str:
     """Return what has to be said of stretches that no reading covers."""
-    words = ""
+    words = used.note
     if used.before_s > NOTICEABLE_S:
         words += f"; the first {used.before_s:.1f} s at the mean power after"
     if used.after_s > NOTICEABLE_S:

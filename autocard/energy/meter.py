@@ -1,9 +1,10 @@
 """Energy and time of a training, measured from outside: what the callback uses.
 
-Rule: on the training's thread there are counter reads and a hand-over, no more. NVML's energy counters are read here,
-at the very begin and end; CodeCarbon, power samples and the ledger live in a child process (`carbon`). No thread, no
-signal handler, nothing that works in a forked process. After training the child waits some minutes for an evaluation;
-it ends with the training process, and before that where another training of this process begins.
+Rule: on the training's thread there are counter reads and a hand-over, no more. The counters of NVML and of the host
+are read here, at the very begin and end; CodeCarbon, power samples and the ledger live in a child process (`carbon`).
+No thread, no signal handler, nothing that works in a forked process. After training the child waits some minutes for an
+evaluation; it ends with the training process. It serves the next training of this process too, where that has the same
+settings. A leg that ended before CodeCarbon had started is completed later (`late`).
 
 Reasons: `missing` gets path → reason for every leaf of the legs that is None, under "legs.N.…" where N counts from
 `first`; `job.sums` finds the reasons for its sums there.
@@ -11,6 +12,7 @@ Reasons: `missing` gets path → reason for every leaf of the legs that is None,
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 import uuid
@@ -19,23 +21,24 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autocard.energy import ending, ledger, legs, node, nvml, place, share, visible, where
+from autocard.energy import ending, intensity, ledger, legs, load, node, nvml, place, share, visible, where
 from autocard.energy.child import Child
 from autocard.energy.ending import Open
+from autocard.energy.worker import Worker
 from autocard.errors import UnavailableError
 from autocard.record import DeviceUse, HostUse, Leg
 from autocard.settings import Settings
 
-LAST_WORD_S = 2.0
-"""Seconds that `end` waits for the child's last reading, which mostly takes some milliseconds."""
-FIRST_WORD_S = 0.3
-"""The same where the child has never said a word: it has hardly started."""
+LAST_WORD_S = 0.4
+"""Seconds that `end` waits for the child's last reading, which mostly takes some milliseconds; what comes later is
+taken by `late`. A child that has never said a word has hardly started, and is not waited for."""
 DEATHS = 3
 """How often in one leg a child that died is replaced."""
 ENTRY = frozenset({"rank", "part", "ranks", "apart", "expects"})
 """Of what is known of the training's processes, the leaves of the ledger's entry; the rest are the leg's."""
 SAVING_S = 0.004
 """Seconds that a checkpoint waits for the child's reading, to take it along."""
+UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
 NOT_THE_TRAINING = "autocard measures only in the process that began training, not in one forked from it"
 
 
@@ -87,21 +90,17 @@ class Meter:
         self._unknown: dict[str, str] = {}
         self._pid = os.getpid()
         Leg(id="")  # pydantic builds its models when they are first used, in 20 ms: not when training begins
-        self._child: Child | None = None
-        self._child_reason: str | None = None
-        self._release: weakref.finalize[Any, Any] | None = None
-        self._intensity: dict[str, Any] | None = None
+        self._worker: Worker | None = None
+        self._worker_reason: str | None = None
         self._open: Open | None = None
         self._cut_short: list[Open] = []
-        self._windows: dict[str, legs.Window] = {}
+        self._unfinished: list[Open] = []
+        self._gave_up = False
+        self._last_id: str | None = None
         self._step: int | None = None
         self._legs = 0
         self._max_steps: int | None = None
         self._deaths = 0
-        self._spoken = False
-        self._so_far: dict[str, Any] | None = None
-        self._after: dict[int, float | None] = {}
-        self._asked = 0
         _METERS.add(self)
 
     @property
@@ -115,9 +114,27 @@ class Meter:
         return [] if self._open is None else [ledger.pseudonym(uuid) for uuid in self._open.uuids]
 
     @property
+    def unfinished(self) -> bool:
+        """Whether a leg that has ended waits for its figures."""
+        return bool(self._unfinished)
+
+    @property
+    def _child(self) -> Child | None:
+        return None if self._worker is None else self._worker.child
+
+    @property
+    def _intensity(self) -> dict[str, Any] | None:
+        return None if self._worker is None else self._worker.intensity
+
+    @property
+    def _leads(self) -> bool:
+        """Whether the child measures for this meter, and not for a later one."""
+        return self._worker is not None and self._worker.owner() is self
+
+    @property
     def so_far(self) -> dict[str, Any] | None:
         """The ledger's entry of the leg that goes on, as of the last tick or checkpoint that the child told of."""
-        return self._so_far
+        return self._worker.so_far if self._worker is not None and self._leads else None
 
     def start(self) -> None:
         """Start the child process, which takes a second or two to get ready; returns at once.
@@ -126,14 +143,25 @@ class Meter:
             UnavailableError: in a forked process.
         """
         self._only_here()
-        if self._child is not None and self._child.alive:
+        if self._worker is not None and self._leads and self._worker.child.alive:
             return
-        self._let_go()
+        order = self._order()
+        self._worker, self._worker_reason = self._idle_worker(order), None
+        if self._worker is not None:
+            self._worker.serve(order, self)
         for other in list(_METERS):
             other.rest(self)
+        if self._worker is None:
+            try:
+                self._worker = Worker(order, self)
+            except UnavailableError as exc:
+                self._worker_reason = str(exc)
+
+    def _order(self) -> dict[str, Any]:
+        """Return what the child has to know."""
         devices, _ = self._devices()
         meter = node.of(self.settings) if self._whole else None
-        order = {
+        return {
             "whole": self._whole,
             "parent": self._pid,
             "tick_s": self.settings.measure_power_secs,
@@ -144,6 +172,7 @@ class Meter:
             "output_id": self.folders.output_id,
             "job_id": self._job_id,
             "start_s": self._start_s,
+            "reading": load.read().to_json(),
             "uuids": [device.uuid for device in devices],
             "gpu_ids": [device.index for device in devices],
             "cpu_power_w": self.settings.cpu_power_w,
@@ -152,17 +181,23 @@ class Meter:
             "node_meter": None if meter is None else [str(meter.path.absolute()), meter.unit, meter.name],
             "given": [self.settings.carbon_intensity_g_per_kwh, ending.given_by(self.settings)],
         }
-        try:
-            self._child = Child(order)
-        except UnavailableError as exc:
-            self._child_reason = str(exc)
-            return
-        self._child_reason, self._spoken = None, False
-        self._release = weakref.finalize(self, _release, self._child, self._pid)
+
+    def _idle_worker(self, order: Mapping[str, Any]) -> Worker | None:
+        """Return the child of another meter that has trained and can serve this one; None: there is none."""
+        for other in list(_METERS):
+            worker = other._worker  # noqa: SLF001 - another of this class
+            if other is not self and worker is not None and other._rests and worker.fits(order):  # noqa: SLF001
+                return worker
+        return None
+
+    @property
+    def _rests(self) -> bool:
+        """Whether the child measures for this meter, which has trained and does not now."""
+        return self._leads and self._open is None and self._step is not None
 
     def rest(self, other: Meter) -> None:
-        """End the child process, because that of *other* starts; not while a leg goes on."""
-        if self is not other and self._open is None and self._step is not None:
+        """Let the child go, because *other* starts; not while a leg goes on, or waits for its figures."""
+        if self is not other and (self._rests or not self._leads) and not self._unfinished:
             self.close()
 
     def use(
@@ -209,7 +244,7 @@ class Meter:
         self._only_here()
         if anew:
             self._open, self._cut_short = None, []
-        self._so_far, self._max_steps, self._deaths = None, max_steps, 0
+        self._max_steps, self._deaths = max_steps, 0
         if self._open is not None:
             self._finish(self._open, self._step, None, "interrupted")
             self._cut_short.append(self._open)
@@ -229,6 +264,7 @@ class Meter:
             reasons=reasons,
             counters=counters,
             shared=counters.shared() if counters is not None else set(),
+            reading=load.read().to_json(),
         )
         self._tell_begin(self._open, left_at=left_at)
         self._start_s = None  # set-up is over: another child process would have none
@@ -241,10 +277,12 @@ class Meter:
             before: what another child knew of it.
             left_at: last step of the leg before it, which the child may not know to be over.
         """
-        if self._child is not None:
-            self._child.busy = True
-            if self._child.steps is not None:
-                self._child.steps.begin(self._legs, self._step or 0)
+        leg.worker = self._worker
+        if self._worker is not None:
+            child, self._worker.so_far = self._worker.child, None
+            child.busy = True
+            if child.steps is not None:
+                child.steps.begin(self._legs, self._step or 0)
         self._tell(
             {
                 "do": "begin",
@@ -257,6 +295,8 @@ class Meter:
                 "before": before,
                 "number": self._legs,
                 "left_at": left_at,
+                "reading": leg.reading,
+                "has_setup": self._start_s is not None and self._start_s >= _last_end_s,
                 "whole": self._whole,
                 "team": {leaf: value for leaf, value in self._team.items() if leaf in ENTRY},
             }
@@ -326,26 +366,68 @@ class Meter:
             raise UnavailableError(msg)
         leg, self._open = self._open, None
         self._finish(leg, step, max_steps, legs.status_of(step, max_steps))
-        self._hear(leg.head.id)
+        self._hear(leg)
         if self._child is not None:
             self._child.busy = False
         done, self._cut_short = [*self._cut_short, leg], []
+        self._gave_up = False
         result = []
         for number, part in enumerate(done, start=first):
             full, reasons = self._complete(part)
             missing.update({f"legs.{number}.{path}": reason for path, reason in reasons.items()})
             result.append(full)
-        self._windows.clear()
         return result
 
+    def late(self, wait_s: float = 0.0, *, last: bool = False) -> list[tuple[Leg, dict[str, str]]]:
+        """Return legs whose figures have come since `end`, each with path inside it → reason.
+
+        Args:
+            wait_s: seconds to wait for them.
+            last: this is the last call: what is not known by then is told with its reason.
+        """
+        if os.getpid() != self._pid:
+            return []
+        until_s = time.monotonic() + wait_s
+        for leg in self._unfinished:
+            while self._is_awaited(leg) and leg.worker.take(until_s - time.monotonic()):
+                pass
+        self._gave_up = last
+        done = [leg for leg in self._unfinished if last or not self._is_awaited(leg)]
+        self._unfinished = [leg for leg in self._unfinished if leg not in done]
+        return [self._complete_late(leg) for leg in done]
+
+    @staticmethod
+    def _is_awaited(leg: Open) -> bool:
+        """Return whether the child will still say something of *leg*."""
+        worker: Worker | None = leg.worker
+        if worker is None or not worker.child.alive:
+            return False
+        return not worker.final(leg.head.id) or any(one not in worker.evaluations for one in leg.evaluations)
+
+    def _complete_late(self, leg: Open) -> tuple[Leg, dict[str, str]]:
+        full, reasons = self._complete(leg)
+        told = {} if leg.worker is None else leg.worker.evaluations
+        joules = [told.pop(number, None) for number in leg.evaluations]
+        known = [part for part in joules if part is not None]
+        if len(known) < len(joules):
+            reasons["evaluation_j"] = UNKNOWN_AFTER
+        return full.model_copy(update={"evaluation_j": sum(known, 0.0) if len(known) == len(joules) else None}), reasons
+
     def after(self, begin_s: float, end_s: float) -> float | None:
-        """Return the joules of a stretch after the last leg (monotonic seconds); None: not known."""
-        self._asked += 1
-        number, until_s = self._asked, time.monotonic() + LAST_WORD_S
-        self._tell({"do": "after", "begin_s": begin_s, "end_s": end_s, "number": number})
-        while number not in self._after and self._spoken and self._take(until_s - time.monotonic()):
+        """Return the joules of a stretch after the last leg (monotonic seconds); None: not known, or not yet."""
+        waits = next((leg for leg in self._unfinished if leg.head.id == self._last_id), None)
+        worker = self._worker if waits is None else waits.worker
+        if worker is None or self._last_id is None:
+            return None
+        number, until_s = next(_NUMBERS), time.monotonic() + LAST_WORD_S
+        question = {"do": "after", "id": self._last_id, "begin_s": begin_s, "end_s": end_s, "number": number}
+        worker.child.tell(question)
+        if waits is not None:
+            waits.evaluations.append(number)
+            return None
+        while number not in worker.evaluations and worker.spoken and worker.take(until_s - time.monotonic()):
             pass
-        return self._after.pop(number, None)
+        return worker.evaluations.pop(number, None)
 
     def close(self) -> None:
         """End the child process. The meter can be used again; `begin` then starts another."""
@@ -357,13 +439,13 @@ class Meter:
             raise UnavailableError(NOT_THE_TRAINING)
 
     def _let_go(self) -> None:
-        if self._release is not None:
-            self._release()
-        self._child = self._release = None
+        if self._worker is not None and self._leads:
+            self._worker.end()
+        self._worker = None
 
     def _tell(self, message: dict[str, Any]) -> None:
-        if self._child is not None:
-            self._child.tell(message)
+        if self._worker is not None and self._leads:
+            self._worker.child.tell(message)
 
     def _devices(self) -> tuple[list[nvml.Device], dict[str, str]]:
         """Return the boards that the training uses, and the reason (path inside the leg) where that is not known."""
@@ -415,9 +497,12 @@ class Meter:
 
     def _finish(self, leg: Open, step: int | None, max_steps: int | None, status: str) -> None:
         """Stop the clock of *leg*, read its counters and ask the child for its last reading."""
+        global _last_end_s  # noqa: PLW0603 - of this process, whichever meter it was
         if leg.counters is not None:
             leg.readings = leg.counters.read()
-        leg.end_s = time.monotonic()
+        leg.end_s = _last_end_s = time.monotonic()
+        reading = load.read().to_json()
+        self._last_id = leg.head.id
         leg.ending = {
             "ended_at": legs.now(),
             "status": status,
@@ -432,58 +517,64 @@ class Meter:
                 "step": step,
                 "max_steps": max_steps,
                 "status": status,
+                "reading": reading,
             }
         )
         if leg.counters is not None:
             leg.shared |= leg.counters.shared()
 
-    def _hear(self, leg_id: str) -> None:
-        """Take what the child says until it has said its last word on the leg, or time is up."""
-        begun_s = time.monotonic()
-        self._take(0.0)
-        while leg_id not in self._windows:
-            until_s = begun_s + (LAST_WORD_S if self._spoken else FIRST_WORD_S)
-            if not self._take(until_s - time.monotonic()):
-                break
+    @staticmethod
+    def _hear(leg: Open) -> None:
+        """Take what the child says until it has answered for *leg*, or time is up."""
+        worker: Worker | None = leg.worker
+        if worker is None:
+            return
+        until_s = time.monotonic() + LAST_WORD_S
+        worker.take(0.0)
+        while worker.spoken and leg.head.id not in worker.windows and worker.take(until_s - time.monotonic()):
+            pass
 
     def _take(self, wait_s: float) -> bool:
         """Take what the child says, waiting for the first of it; return whether it said anything."""
-        messages = [] if self._child is None else self._child.hear(max(wait_s, 0.0))
-        for message in messages:
-            self._spoken = True
-            what = message.pop("what")
-            if what == "ready":
-                self._intensity = message["intensity"]
-            elif what == "so_far":
-                self._so_far = message["entry"]
-            elif what == "after":
-                self._after[message["number"]] = message["energy_j"]
-            elif what == "leg":
-                window = legs.Window.from_json(message)
-                self._windows[window.id] = window
-        return bool(messages)
+        return self._worker is not None and self._worker.take(wait_s)
 
     def _complete(self, leg: Open) -> tuple[Leg, dict[str, str]]:
-        window = self._windows.get(leg.head.id)
+        """Return a leg that has ended, and path inside it → reason; where more will be known later, that is noted."""
+        worker: Worker | None = leg.worker
+        window = None if worker is None else worker.windows.get(leg.head.id)
+        if self._is_awaited(leg) and not self._gave_up:
+            self._unfinished.append(leg)
+        elif worker is not None:
+            worker.windows.pop(leg.head.id, None)
+            window = window if window is not None and window.final else None
+        why = self._why_silent(worker)
         if window is None:
-            window = ending.from_ledger(leg, self.folders.ticks, self._why_silent())
-        intensity = self._intensity or {"reason": f"not looked up: {self._why_silent()}"}
-        return ending.complete(leg, window, intensity, self.settings)
+            window = ending.from_ledger(leg, self.folders.ticks, why)
+        found = None if worker is None else worker.intensity
+        return ending.complete(leg, window, found or {"reason": self._why_no_intensity(why)}, self.settings)
 
-    def _why_silent(self) -> str:
+    def _why_silent(self, worker: Worker | None) -> str:
         """Return why the child has said nothing."""
-        if self._child_reason is not None:
-            return self._child_reason
-        if self._child is not None and self._child.alive:
-            return "the measuring process did not answer in time"
-        how = f" ({self._child.end_in_words})" if self._child is not None else ""
-        return f"the measuring process ended during training{how}"
+        if worker is None:
+            return self._worker_reason or "no process for the measurement was started"
+        if worker.child.alive:
+            return "the measuring process did not answer in time" if self._gave_up else legs.PENDING
+        return f"the measuring process ended during training ({worker.child.end_in_words})"
+
+    def _why_no_intensity(self, why: str) -> str:
+        """Return why there is no carbon intensity where the child has not told one, because of *why*."""
+        if where.knows_nothing(place.of(self.settings), geolocate=self._geolocate):
+            return intensity.NO_PLACE
+        return why if why == legs.PENDING else f"not looked up: {why}"
 
 
 Mark = tuple[float, dict[str, nvml.Reading]]
 """A moment (monotonic seconds), and UUID → what the board counted then."""
 
 _METERS: weakref.WeakSet[Meter] = weakref.WeakSet()
+_NUMBERS = itertools.count(1)
+_last_end_s = 0.0
+"""Monotonic seconds when a leg of this process ended last."""
 
 
 def new_id() -> str:
@@ -510,11 +601,3 @@ def _counters(devices: list[nvml.Device]) -> nvml.Counters | None:
         return nvml.Counters(device.uuid for device in devices)
     except UnavailableError:
         return None
-
-
-def _release(child: Child, pid: int) -> None:
-    """End *child*, unless this is a fork of the process that started it: then only let go of our end of the line."""
-    if os.getpid() == pid:
-        child.end()
-    else:
-        child.disown()

@@ -6,12 +6,13 @@ Rule: set-up, the leg and what came after are taken from the same running totals
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from autocard.energy import legs
+from autocard.energy import legs, power_model
 from autocard.energy.boards import Boards
 from autocard.energy.engine import CPU, RAM, About
+from autocard.energy.load import Readings
 from autocard.energy.window import History, Sample, Track, Used
 from autocard.record import DeviceUse, Leg
 
@@ -22,7 +23,9 @@ IDLE_S = 60.0
 regularly is held to have been broken off."""
 ANEW_S = 5.0
 """The same where another training of the process begins: this one is over for certain."""
-TRAINED_BEFORE = "the trainer had trained before, and what was done in between is no set-up"
+TRAINED_BEFORE = "the process had trained before, and what was done in between is no set-up"
+
+OWN = "; from autocard's own readings"
 
 
 class Watch:
@@ -93,9 +96,11 @@ class Watch:
             reasons.update({f"hosts.0.devices.{number}.{leaf}": reason for leaf, reason in why.items()})
         return devices, reasons
 
-    def window(self, at_s: float, boards: Boards | None, about: About | None, engine_reason: str | None) -> legs.Window:
+    def window(
+        self, at_s: float, boards: Boards | None, about: About | None, engine_reason: str | None, readings: Readings
+    ) -> legs.Window:
         """Return what was used up to *at_s*, set-up apart."""
-        host = self.host.between(self.read_s, at_s)
+        host = self._used_by_host(at_s, about, readings)
         if host.reason is not None:
             why = engine_reason or host.reason
             host = Used(reason=f"{self._death}; of the one that took its place: {why}" if self._death else why)
@@ -112,6 +117,24 @@ class Watch:
             death=words,
             checkpoints=[dict(point) for point in self.points],
         )
+
+    def _used_by_host(self, at_s: float, about: About | None, readings: Readings) -> Used:
+        """Return the joules of CPU and RAM; those before CodeCarbon's first reading from readings of our own."""
+        used, first_s = self.host.between(self.read_s, at_s), self.host.first_s
+        if about is None or self._death:
+            return used
+        if used.reason is not None:
+            joules = power_model.joules(about, readings.stretches(self.begin_s, at_s))
+            return Used(joules, note=legs.OWN_WHOLE) if joules else used
+        if used.before_s <= 0 or first_s is None:
+            return used
+        start_j = power_model.joules(about, readings.stretches(self.begin_s, first_s))
+        if not start_j.keys() >= {CPU, RAM}:
+            return used
+        rest = self.host.between(first_s, at_s)
+        joules = {part: rest.joules[part] + start_j[part] for part in (CPU, RAM) if part in rest.joules}
+        note = legs.OWN_START.format(seconds=used.before_s) if used.before_s > legs.NOTICEABLE_S else ""
+        return replace(used, joules=used.joules | joules, before_s=0.0, note=note)
 
     def _used(self, boards: Boards, at_s: float) -> Used:
         """Return the joules of the boards from the leg's begin to *at_s*."""
@@ -140,10 +163,11 @@ class Around:
         self._begin_s: float | None = None
         self._later = 0
 
-    def begin(self, at_s: float) -> None:
+    def begin(self, at_s: float, *, has_setup: bool = True) -> None:
         """Training begins: set-up is over. A second training has none."""
-        self._later = 0 if self._begin_s is None else 2
-        self._begin_s = at_s if self._begin_s is None else -1.0
+        first = self._begin_s is None and has_setup
+        self._later = 0 if first else 2
+        self._begin_s = at_s if first else -1.0
         self._after = History()
 
     def add(self, host: Sample | None, boards: Boards | None, *, training: bool) -> None:
@@ -157,20 +181,47 @@ class Around:
             self._later += training
             self._before.add(sample)
 
-    def setup(self, watch: Watch) -> tuple[float | None, str]:
+    def setup(self, watch: Watch, own: Own) -> tuple[float | None, str]:
         """Return the joules before training, and how they are known or why they are not."""
         if self._start_s is None or self._begin_s is None or self._begin_s < 0:
             return None, TRAINED_BEFORE
         used = self._before.between(self._start_s, self._begin_s)
+        if used.reason is not None:
+            used = own.used(self._start_s, self._begin_s) or used
         joules = booked(used, watch)
         if joules is None:
             return None, used.reason or "not every part of it was read"
         words = f"by the same means as the training; {self._begin_s - self._start_s:.1f} s long"
         return joules, words + legs.gaps(used)
 
-    def after(self, begin_s: float, end_s: float, watch: Watch) -> float | None:
+    def after(self, begin_s: float, end_s: float, watch: Watch, own: Own) -> float | None:
         """Return the joules of a stretch after training; None: not known."""
-        return booked(self._after.between(begin_s, end_s), watch)
+        used = self._after.between(begin_s, end_s)
+        if used.reason is not None:
+            used = own.used(begin_s, end_s) or used
+        return booked(used, watch)
+
+
+@dataclass(frozen=True)
+class Own:
+    """Readings of our own, for stretches of which CodeCarbon has not read enough."""
+
+    about: About | None
+    """How CodeCarbon works here; None: it has not started."""
+    readings: Readings
+    boards: Boards | None
+
+    def used(self, begin_s: float, end_s: float) -> Used | None:
+        """Return what was used between two moments; None: not known."""
+        if self.about is None:
+            return None
+        joules = power_model.joules(self.about, self.readings.stretches(begin_s, end_s))
+        if self.boards is not None:
+            begin, end = self.boards.at(begin_s), self.boards.at(end_s)
+            if begin is None or end is None:
+                return None
+            joules |= {uuid: end[uuid] - begin[uuid] for uuid in begin}
+        return Used(joules, note=OWN)
 
 
 def booked(used: Used, watch: Watch) -> float | None:

@@ -59,6 +59,12 @@ def order(found: Place, *, geolocate: bool, environ: Mapping[str, str] = os.envi
     }
 
 
+def knows_nothing(found: Place, *, geolocate: bool) -> bool:
+    """Return whether no place is known and none will be looked up."""
+    asked = order(found, geolocate=geolocate)
+    return found.country_iso_code is None and not geolocate and not _asks_cloud(asked)
+
+
 class LookUp:
     """Place and carbon intensity, being looked up in a thread."""
 

@@ -37,6 +37,8 @@ class Used:
     """Seconds at the end of the window that no reading covers: filled in at the last interval's mean power."""
     reason: str | None = None
     """Why there are no joules."""
+    note: str = ""
+    """What has to be said of who read them."""
 
 
 class Track:
@@ -57,6 +59,11 @@ class Track:
             self._tail[-1] = sample
         else:
             self._tail = [*self._tail[-1:], sample]
+
+    @property
+    def first_s(self) -> float | None:
+        """Moment of the first reading (monotonic seconds); None: there is none."""
+        return self._head[0].at_s if self._head else None
 
     def between(self, begin_s: float, end_s: float) -> Used:
         """Return what was used from *begin_s* to *end_s* (monotonic seconds)."""

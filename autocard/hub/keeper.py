@@ -7,6 +7,7 @@ leaves a reason in the log, and the card that a person had.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 import weakref
@@ -106,6 +107,12 @@ class Keeper:
             self._wanted = lambda: _has(self._trainer(), wanted())
         self._held = [hold(owner, method, self) for owner, method in hosts.writers(self._trainer(), model)]
         self._form = any(hosts.sentence_transformer(layer) for layer in hosts.layers(model))
+
+    def detached(self, record: Callable[[], tuple[RunRecord | None, bool]], cut_off: Callable[[], None]) -> Keeper:
+        """Return a keeper that knows the same cards and is put around nothing: it keeps no trainer alive."""
+        twin = copy.copy(self)
+        vars(twin).update(_held=[], _record=record, _cut_off=cut_off)
+        return twin
 
     def release(self) -> None:
         """Put back every method that we stand around."""
