@@ -20,8 +20,17 @@ NOT_YET = "not measured: training had not come to its end when this was written"
 UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
 OWN_CLOCK = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
 """Leaves of a leg that our own clock tells; it was read before the meter's, and stands even where the meter failed."""
-NOT_THE_METERS = (*OWN_CLOCK, "processes", "nodes_expected", "repeated_steps", "repeated_s", "repeated_j")
-"""Leaves of a leg that its meter does not tell."""
+OF_METER = (
+    "hosts",
+    "checkpoints",
+    "setup_j",
+    "evaluation_j",
+    "place",
+    "intensity_g_per_kwh",
+    "intensity_source",
+    "intensity_year",
+)
+"""Leaves of a leg that its meter tells."""
 
 
 def now() -> str:
@@ -362,7 +371,7 @@ def _why_no_batch(leg: Any, path: str) -> dict[str, str]:
 
 def _with_figures(entry: Any, measured: Any, missing: Mapping[str, str]) -> Any:
     """Return *entry* with the figures of *measured*, and with the reasons of what both do not hold."""
-    kept = {leaf: getattr(entry.leg, leaf) for leaf in NOT_THE_METERS}
-    reasons = {path: why for path, why in entry.missing.items() if path in NOT_THE_METERS}
-    leg = measured.model_copy(update=kept)
-    return entry.model_copy(update={"leg": leg, "missing": {**missing, **reasons}, "written_at": now()})
+    leg = entry.leg.model_copy(update={leaf: getattr(measured, leaf) for leaf in OF_METER})
+    reasons = {path: why for path, why in entry.missing.items() if path.partition(".")[0] not in OF_METER}
+    reasons.update({path: why for path, why in missing.items() if path.partition(".")[0] in OF_METER})
+    return entry.model_copy(update={"leg": leg, "missing": reasons, "written_at": now()})

@@ -48,6 +48,13 @@ def take_up() -> None:
     _sessions[:] = [session for session in _sessions if session.incomplete]
 
 
+def note_late() -> None:
+    """Note figures that have come, in the ledger too; their cards are written by `take_up` or at exit."""
+    if _pid == os.getpid():
+        for session in _sessions:
+            session.take_late()
+
+
 def _at_exit() -> None:
     """Complete all cards; what is not known by now gets its reason."""
     if _pid != os.getpid():
@@ -55,5 +62,7 @@ def _at_exit() -> None:
     guard.exiting()
     until_s = time.monotonic() + EXIT_S
     with contextlib.suppress(KeyboardInterrupt):
-        while _sessions:
-            _sessions.pop(0).complete(max(until_s - time.monotonic(), 0.0), last=True)
+        for session in _sessions:
+            session.take_late(max(until_s - time.monotonic(), 0.0), last=True)
+        for session in _sessions:
+            session.complete()

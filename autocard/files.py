@@ -66,6 +66,14 @@ def _unusable(path: Path, number: int, why: str) -> OSError:
     return OSError(number, why, str(path))
 
 
+def absolute(path: Path) -> Path | None:
+    """Return *path* as it is seen from the root; None: it is relative, and the current folder has been removed."""
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        return None
+
+
 def read_text(path: Path, limit: int = CARD_BYTES) -> str:
     """Return the text of *path* exactly as it stands (no newline translation; a BOM stays in the text).
 

@@ -125,6 +125,7 @@ class Session:
         self.meter: Meter | None = None
         self.crew = Crew(self.book)
         self._fresh: bool | None = None
+        self._news = False
         self.counted: tuple[int | None, int | None] | None = None
         self._reset()
 
@@ -174,7 +175,8 @@ class Session:
     def begin(self, seen: Seen) -> None:
         """Training begins: read clock and counters, then look at everything once."""
         opened = Opened(int(seen.state.global_step), now(), time.monotonic())
-        self._take_late()
+        mark = self._part("_mark", lambda _: self._mark(seen, opened.at_s), Budget(EVENT_S, LEAST_S))
+        self.take_late()
         if self.running and getattr(seen.args, "auto_find_batch_size", False):
             # The same training with smaller batches: its window began with the attempt that ran out of memory.
             self._attempts += 1
@@ -191,7 +193,6 @@ class Session:
         if self.meter is None:
             self._start_meter(seen, budget)
         self.book.begin(opened)
-        mark = None if self.crew.alone else self._part("_mark", lambda _: self._mark(seen), budget)
         if self.crew.writes(seen) and self.crew.team.opens:
             self._go_on(seen, budget)  # one process of a run goes on with its legs, or they would be counted by each
         start = self._part("_weights before", lambda _: self._know_weights(seen), budget)
@@ -233,12 +234,13 @@ class Session:
 
     def saved(self, seen: Seen) -> None:
         """A checkpoint was written: what comes after it is repeated if training is killed."""
-        self._take_late()
+        self.take_late()
         self._part("_progress", lambda _: self._tell(seen, saved=True), Budget(EVENT_S, LEAST_S))
 
     def push_begun(self, seen: Seen) -> None:
         """An upload begins; `push_to_hub` still writes a card before its own, and the keeper stands around that."""
-        self.complete(PUSH_S if self.ended else 0.0)
+        self.take_late(PUSH_S if self.ended else 0.0)
+        self.complete()
         if self.settings.last_word and self.crew.writes(seen) and hosts.pushing() is None:
             folder = Path(seen.args.output_dir)
             self._part("_push", lambda _: self.keeper.push_begun(folder), Budget(END_S, LEAST_S))
@@ -268,8 +270,10 @@ class Session:
         at_s, step = time.monotonic(), int(seen.state.global_step)
         clock = self.book.clock(step, "finished" if step >= int(seen.state.max_steps) else "stopped", at_s)
         self.running, self.ended = False, True
-        self._take_late()
         budget = Budget(END_S, LEAST_S)
+        meter = self.meter
+        if meter is not None:
+            self._part("_stop", lambda _: meter.stop(at_s), budget)
         self._ask("_late", lambda _: self._name_late(), LEAST_S)
         measured, missing = self._measured(seen, step, budget)
         self.book.end(clock, measured, missing)
@@ -279,6 +283,7 @@ class Session:
             )
         self._look_again(self._with_trainer(seen, budget), budget)
         folder = Path(seen.args.output_dir)
+        completion.note_late()  # a leg before this one may have its figures by now
         if self.crew.writes(seen):
             self._part("_earlier", lambda _: self.book.look_again(folder), budget)
         if self.crew.measures:
@@ -296,7 +301,7 @@ class Session:
     @property
     def incomplete(self) -> bool:
         """Whether figures of a leg that has ended are still to come."""
-        return self.meter is not None and self.meter.unfinished
+        return self._news or (self.meter is not None and self.meter.unfinished)
 
     def without_trainer(self) -> Session:
         """Return a session with the same facts that keeps no trainer and no model alive."""
@@ -304,42 +309,55 @@ class Session:
         twin.keeper = self.keeper.detached(twin.known, twin.cut_off)
         return twin
 
-    def complete(self, wait_s: float = 0.0, *, last: bool = False) -> bool:
-        """Write the card again if figures of its run have come since training ended; return whether it was written.
+    def complete(self) -> bool:
+        """Write the card again if figures of its run have come since training ended; return whether it was written."""
+        self.take_late()
+        seen, news = self._shown, self._news
+        self._news = False
+        if seen is None or not news or not self.ended or not self.crew.writes(seen):
+            return False
+        if getattr(seen.state, "is_hyper_param_search", False) or not self._is_newest(seen):
+            return False
+        budget = Budget(EVENT_S, LEAST_S)
+        self._part("_earlier", lambda _: self.book.look_again(Path(seen.args.output_dir)), budget)
+        with self._turn(budget):
+            self._write_record(seen, budget)
+        return True
+
+    def _is_newest(self, seen: Seen) -> bool:
+        """Return whether the record beside the card is still the one of the leg that ended here."""
+        from autocard import record as records  # noqa: PLC0415
+        from autocard.errors import RecordError  # noqa: PLC0415
+
+        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
+        try:
+            legs = records.load(card.parent / records.RECORD_NAME).legs
+        except RecordError:
+            return True  # it could not be written before
+        return not legs or legs[-1].id == self.book.open.id
+
+    def take_late(self, wait_s: float = 0.0, *, last: bool = False) -> None:
+        """Note the figures that have come since a leg ended.
 
         Args:
             wait_s: seconds to wait for them.
             last: what is not known by then will not be known, and gets its reason.
         """
-        if not self._take_late(wait_s, last=last):
-            return False
-        seen, budget = self._shown, Budget(EVENT_S, LEAST_S)
-        writes = seen is not None and self.ended and self.crew.writes(seen)
-        if seen is None or not writes or getattr(seen.state, "is_hyper_param_search", False):
-            return False
-        with self._turn(budget):
-            self._write_record(seen, budget)
-        return True
-
-    def _take_late(self, wait_s: float = 0.0, *, last: bool = False) -> bool:
-        """Note the figures that have come since a leg ended; return whether the run that is recorded now has new ones."""
         meter, seen = self.meter, self._shown
-        if meter is None or seen is None or not self.incomplete:
-            return False
+        if meter is None or seen is None or not meter.unfinished:
+            return
         budget = Budget(wait_s + EVENT_S, LEAST_S)
         found = self._part("_late figures", lambda _: meter.late(wait_s, last=last), budget) or []
-        current = False
         for leg, missing in found:
             entry = self.book.completed(leg, missing)
             if entry is None:
                 continue
-            current = current or self.book.holds(leg.id)
+            self._news = self._news or self.book.holds(leg.id)
             self._part("_ledger", lambda _, one=entry: self.book.keep(Path(seen.args.output_dir), one), budget)  # type: ignore[misc]
-        return current
 
     def cut_off(self) -> None:
-        """Somebody saves or uploads, perhaps after an exception or Ctrl-C, of which no event tells: say what there is."""
-        self._take_late(PUSH_S if self.ended and hosts.pushing() is not None else 0.0)
+        """Record what there is before a save or an upload: no event tells of an exception or Ctrl-C in training."""
+        self.take_late(PUSH_S if self.ended and hosts.pushing() is not None else 0.0)
         seen = self._shown
         if seen is None or not self.running or self.ended:
             return
@@ -404,11 +422,13 @@ class Session:
         if self._ask("_team", lambda _: self.crew.arrive(seen) or True, EVENT_S) is None:  # type: ignore[func-returns-value]
             self.crew.give_up(seen)
 
-    def _mark(self, seen: Seen) -> Any:
-        """Read the counters of all GPUs in sight: to find out which of them are ours takes a moment."""
+    def _mark(self, seen: Seen, at_s: float) -> Any:
+        """Read the counters of host and of all GPUs in sight: to find out which of these are ours takes a moment."""
+        if not self.settings.emissions:
+            return None
         from autocard.energy.meter import mark  # noqa: PLC0415
 
-        return mark() if _module("hardware").own_accelerators(seen.args, seen.model).uses_gpu else None
+        return mark(at_s, boards=_module("hardware").own_accelerators(seen.args, seen.model).uses_gpu)
 
     def _share_out(self, seen: Seen, budget: Budget) -> None:
         """Find out what this process measures in the leg that begins, and tell its meter."""
@@ -582,7 +602,7 @@ class Session:
     def _apart(self, seen: Seen, metrics: Mapping[str, Any], budget: Budget) -> None:
         """Measure an evaluation after training, which ends now and says how long it took."""
         meter, now_s = self.meter, time.monotonic()
-        self._take_late()
+        self.take_late()
         if not self.book.own:
             return
         took_s = next((float(value) for key, value in metrics.items() if key.endswith("_runtime")), None)
@@ -726,7 +746,7 @@ class Session:
             return None, False
         if not self.ended:
             return self._so_far(seen), False
-        self._take_late()
+        self.take_late()
         self._note_saved(seen, Budget(EVENT_S, LEAST_S))
         return self.record(seen), True
 

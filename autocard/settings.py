@@ -100,7 +100,7 @@ def resolve(
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for source, layer in _layers(arguments, environ, folder or Path.cwd()):
+    for source, layer in _layers(arguments, environ, folder or _here()):
         for name, value in layer.items():
             if value is None or name in values:
                 continue
@@ -110,8 +110,16 @@ def resolve(
     return Settings(**values, sources=sources)
 
 
+def _here() -> Path | None:
+    """Return the current folder; None: it has been removed, so no file of a project can be found from it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
+
+
 def _layers(
-    arguments: Mapping[str, Any], environ: Mapping[str, str], folder: Path
+    arguments: Mapping[str, Any], environ: Mapping[str, str], folder: Path | None
 ) -> list[tuple[str, Mapping[str, Any]]]:
     """Return (source in words, settings) from the strongest to the weakest."""
     unknown = sorted(set(arguments) - set(_READ))
@@ -142,9 +150,9 @@ def _layers(
     ]
 
 
-def _project(folder: Path) -> dict[str, Any]:
-    """Return `[tool.autocard]` of the nearest pyproject.toml at or above *folder*."""
-    for place in (folder, *folder.parents):
+def _project(folder: Path | None) -> dict[str, Any]:
+    """Return `[tool.autocard]` of the nearest pyproject.toml at or above *folder*; None: there is no folder."""
+    for place in () if folder is None else (folder, *folder.parents):
         file = place / "pyproject.toml"
         if file.is_file():
             return _toml(file, ("tool", "autocard"), required=False)
@@ -189,11 +197,14 @@ _FROM_CODECARBON = {
 }
 
 
-def _codecarbon(environ: Mapping[str, str], folder: Path) -> dict[str, Any]:
+def _codecarbon(environ: Mapping[str, str], folder: Path | None) -> dict[str, Any]:
     """Return what CodeCarbon's variables and files say of place, PUE, intensity and powers (its own order)."""
     found: dict[str, str] = {}
     home = environ.get("HOME")
-    for place in ([Path(home)] if home else []) + [folder]:
+    places = [Path(home)] if home else []
+    if folder is not None:
+        places.append(folder)
+    for place in places:
         parser = configparser.ConfigParser(interpolation=None)
         try:
             parser.read_string(files.read_text(place / ".codecarbon.config", files.SMALL_BYTES))

@@ -249,12 +249,21 @@ def _name(args: Any, facts: dict[str, Any]) -> str:
     hub_id = getattr(args, "hub_model_id", None)
     if hub_id:
         return str(hub_id)
-    folder = Path(os.path.abspath(str(getattr(args, "output_dir", None) or ""))).name  # noqa: PTH100 - no links followed
+    folder = _folder_name(args)
     if folder.lower() not in _NO_NAMES and not _MADE_UP.fullmatch(folder) and not _is_private(folder):
         return folder
     start = facts.get("base_model") or facts.get("architecture") or "model"
     suffix = facts.get("pipeline_tag") or ("adapter" if facts.get("library_name") == "peft" else "finetuned")
     return f"{start.rpartition('/')[2]}-{suffix}"
+
+
+def _folder_name(args: Any) -> str:
+    """Return the name of the output folder; links are not followed."""
+    output_dir = str(getattr(args, "output_dir", None) or "")
+    try:
+        return Path(os.path.abspath(output_dir)).name  # noqa: PTH100 - no links followed
+    except FileNotFoundError:  # the current folder has been removed
+        return Path(output_dir).name
 
 
 def _is_private(name: str) -> bool:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from autocard import files
 from autocard.energy.steps import Steps
 from autocard.errors import UnavailableError
 
@@ -78,7 +79,7 @@ class Child:
         finally:
             if self.steps is not None:
                 self.steps.drop()
-        self.tell({**order, "steps": shared, "path": [str(Path(entry).absolute()) for entry in sys.path]})
+        self.tell({**order, "steps": shared, "path": search_path()})
 
     @staticmethod
     def _pair() -> tuple[socket.socket, socket.socket]:
@@ -163,6 +164,12 @@ class Child:
         """Forget the child, in a fork of the process that started it: it is not ours to end or to wait for."""
         self.drop()
         self._process.returncode = 0  # or subprocess warns that it still runs
+
+
+def search_path() -> list[str]:
+    """Return `sys.path` for a process that starts in another folder."""
+    entries = [files.absolute(Path(entry)) for entry in sys.path]
+    return [str(entry) for entry in entries if entry is not None]
 
 
 def environment() -> dict[str, str]:

@@ -107,10 +107,12 @@ class Folders:
 
 def folders_of(output_dir: Path | None, ledger_dir: str | None, checkpoint: str | None = None) -> Folders:
     """Return the folders of the ledger of a training that writes to *output_dir*, resumed from *checkpoint*."""
-    shared = None if output_dir is None else (output_dir / FOLDER).absolute()
-    ticks = shared if ledger_dir is None else Path(ledger_dir).absolute()
-    origin = None if checkpoint is None else (Path(checkpoint).absolute().parent / FOLDER)
-    return Folders(ticks, shared, "" if output_dir is None else pseudonym(os.path.realpath(output_dir)), origin)
+    output = None if output_dir is None else files.absolute(output_dir)
+    shared = None if output is None else output / FOLDER
+    ticks = shared if ledger_dir is None else files.absolute(Path(ledger_dir))
+    resumed = None if checkpoint is None else files.absolute(Path(checkpoint))
+    origin = None if resumed is None else resumed.parent / FOLDER
+    return Folders(ticks, shared, "" if output is None else pseudonym(os.path.realpath(output)), origin)
 
 
 def host_id() -> str:

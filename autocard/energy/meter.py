@@ -12,12 +12,14 @@ Reasons: `missing` gets path → reason for every leaf of the legs that is None,
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
 import uuid
 import weakref
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,17 @@ SAVING_S = 0.004
 """Seconds that a checkpoint waits for the child's reading, to take it along."""
 UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
 NOT_THE_TRAINING = "autocard measures only in the process that began training, not in one forked from it"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What was read at one moment."""
+
+    at_s: float
+    """Monotonic seconds."""
+    boards: dict[str, nvml.Reading]
+    """UUID → what the board counted."""
+    host: load.Reading
 
 
 class Meter:
@@ -97,6 +110,7 @@ class Meter:
         self._unfinished: list[Open] = []
         self._gave_up = False
         self._last_id: str | None = None
+        self._stopped: Mark | None = None
         self._step: int | None = None
         self._legs = 0
         self._max_steps: int | None = None
@@ -236,7 +250,7 @@ class Meter:
             max_steps: planned.
             anew: a leg that is still open was broken off; the ledger has it, `end` does not return it.
             leg_id: on which the training's processes have agreed; None: one is made.
-            mark: counters that were read when training began; None: they are read now.
+            mark: what was read when training began; None: it is read now.
 
         Raises:
             UnavailableError: in a forked process.
@@ -252,20 +266,19 @@ class Meter:
         left_at, self._legs = self._step, self._legs + 1
         devices, reasons = self._devices()
         counters = _counters(devices)
-        at_s, before = (0.0, {}) if mark is None else mark
-        known = mark is not None and all(device.uuid in before for device in devices)
-        readings = before if known else counters.read() if counters is not None else {}
-        begin_s = at_s if known else time.monotonic()
+        if mark is None or not all(device.uuid in mark.boards for device in devices):
+            mark = Mark(time.monotonic(), {} if counters is None else counters.read(), load.read())
         self._step = step
         self._open = Open(
-            head=self._head(step, devices, readings, leg_id or new_id()),
+            head=self._head(step, devices, mark.boards, leg_id or new_id()),
             uuids=[device.uuid for device in devices],
-            begin_s=begin_s,
+            begin_s=mark.at_s,
             reasons=reasons,
             counters=counters,
             shared=counters.shared() if counters is not None else set(),
-            reading=load.read().to_json(),
+            reading=mark.host.to_json(),
         )
+        self._stopped = None
         self._tell_begin(self._open, left_at=left_at)
         self._start_s = None  # set-up is over: another child process would have none
 
@@ -344,6 +357,12 @@ class Meter:
         self._tell({"do": "saving" if saving else "saved" if saved else "step", "step": step})
         if saving:
             self._take(SAVING_S)
+
+    def stop(self, at_s: float) -> None:
+        """Read the counters of the open leg, which ends at *at_s* (monotonic seconds); `end` follows."""
+        leg = self._open
+        if leg is not None and os.getpid() == self._pid:
+            self._stopped = Mark(at_s, {} if leg.counters is None else leg.counters.read(), load.read())
 
     def end(self, step: int, max_steps: int | None, missing: MutableMapping[str, str], first: int = 0) -> list[Leg]:
         """End the leg at *step*: read the counters first, then wait up to two seconds for the child's last reading.
@@ -498,11 +517,12 @@ class Meter:
     def _finish(self, leg: Open, step: int | None, max_steps: int | None, status: str) -> None:
         """Stop the clock of *leg*, read its counters and ask the child for its last reading."""
         global _last_end_s  # noqa: PLW0603 - of this process, whichever meter it was
-        if leg.counters is not None:
-            leg.readings = leg.counters.read()
-        leg.end_s = _last_end_s = time.monotonic()
-        reading = load.read().to_json()
-        self._last_id = leg.head.id
+        stopped, self._stopped = self._stopped, None
+        if stopped is None:
+            boards = {} if leg.counters is None else leg.counters.read()
+            stopped = Mark(time.monotonic(), boards, load.read())
+        leg.readings, leg.end_s, self._last_id = stopped.boards, stopped.at_s, leg.head.id
+        _last_end_s = time.monotonic()
         leg.ending = {
             "ended_at": legs.now(),
             "status": status,
@@ -517,7 +537,7 @@ class Meter:
                 "step": step,
                 "max_steps": max_steps,
                 "status": status,
-                "reading": reading,
+                "reading": stopped.host.to_json(),
             }
         )
         if leg.counters is not None:
@@ -568,9 +588,6 @@ class Meter:
         return why if why == legs.PENDING else f"not looked up: {why}"
 
 
-Mark = tuple[float, dict[str, nvml.Reading]]
-"""A moment (monotonic seconds), and UUID → what the board counted then."""
-
 _METERS: weakref.WeakSet[Meter] = weakref.WeakSet()
 _NUMBERS = itertools.count(1)
 _last_end_s = 0.0
@@ -582,15 +599,14 @@ def new_id() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def mark() -> Mark:
-    """Return the time (monotonic seconds) and what the boards in sight count: UUID → reading.
-
-    Raises:
-        UnavailableError: no driver, or it does not answer.
-    """
-    boards = nvml.boards()
-    readings = nvml.Counters(board.uuid for board in boards).read()
-    return time.monotonic(), readings
+def mark(at_s: float, *, boards: bool) -> Mark:
+    """Return what the host and, where *boards*, all GPUs in sight count now, as that of the moment *at_s*."""
+    host = load.read()
+    readings: dict[str, nvml.Reading] = {}
+    if boards:
+        with contextlib.suppress(UnavailableError):  # the leg says why its GPUs are not measured
+            readings = nvml.Counters(board.uuid for board in nvml.boards()).read()
+    return Mark(at_s, readings, host)
 
 
 def _counters(devices: list[nvml.Device]) -> nvml.Counters | None:

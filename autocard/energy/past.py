@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from autocard.energy import hosts, ledger
 from autocard.energy.ledger import Folders, LedgerEntry
+from autocard.energy.legs import PENDING
 
 STATE_KEY = "autocard"
 """Of `TrainerState.stateful_callbacks`: what travels in a checkpoint."""
@@ -277,7 +278,8 @@ def _filled(entry: LedgerEntry, legs: Sequence[LedgerEntry]) -> LedgerEntry:
         legs: all entries of the same host.
     """
     leg, missing = entry.leg, dict(entry.missing)
-    if leg.status != "interrupted" or not leg.hosts or not leg.wall_clock_s or leg.wall_clock_s > SHORT_S:
+    cut_off = leg.status == "interrupted" or PENDING in missing.values()
+    if not cut_off or not leg.hosts or not leg.wall_clock_s or leg.wall_clock_s > SHORT_S:
         return entry
     for other in legs:
         if other.leg.id == leg.id or not other.leg.hosts or not other.leg.wall_clock_s:

@@ -12,11 +12,10 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from autocard.energy import where
-from autocard.energy.child import environment
+from autocard.energy.child import environment, search_path
 from autocard.errors import UnavailableError
 
 APART_S = 1.0
@@ -37,7 +36,7 @@ def ask(order: Mapping[str, Any]) -> dict[str, Any]:
         about (leaves of `engine.About`, or None with a reason), watts (part → power now), intensity (as
         `where.LookUp.result`).
     """
-    path = [str(Path(entry).absolute()) for entry in sys.path]
+    path = search_path()
     try:
         done = subprocess.run(  # noqa: S603 - this package's own module
             [sys.executable, "-I", "-c", _BOOT],
