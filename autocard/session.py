@@ -655,6 +655,7 @@ class Session:
         self._write_record(seen, budget)
 
     def _write_record(self, seen: Seen, budget: Budget) -> None:
+        self._news = False
         record = self._part("_record", lambda _: self.record(seen), budget)
         if record is not None and not self._part("_card", lambda _: self._write(seen, record), budget):
             self._part("_kept", lambda _: self._keep_elsewhere(record), budget)
@@ -747,6 +748,7 @@ class Session:
         if not self.ended:
             return self._so_far(seen), False
         self.take_late()
+        self._news = False  # the keeper writes what is returned here
         self._note_saved(seen, Budget(EVENT_S, LEAST_S))
         return self.record(seen), True
 
