@@ -10,10 +10,11 @@ import datetime as dt
 import time
 import uuid
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autocard.clock import STEP_S, later, running_s
 from autocard.settings import Settings
 
 NOT_YET = "not measured: training had not come to its end when this was written"
@@ -48,6 +49,8 @@ class Opened:
     """ISO 8601, UTC."""
     at_s: float = 0.0
     """Monotonic seconds."""
+    running_s: float = field(default_factory=running_s)
+    """Seconds of a clock that is never set."""
     id: str = ""
     """Of the leg."""
     last_s: float = 0.0
@@ -179,12 +182,21 @@ class Book:
         return Leg(
             id=self.open.id,
             started_at=self.open.at,
-            ended_at=now(),
+            ended_at=self._ended_at(),
             wall_clock_s=at_s - self.open.at_s,
             step_begin=self.open.step,
             step_end=step,
             status=status,
         )
+
+    def _ended_at(self) -> str:
+        """Return the present moment; where the machine's clock was set in between, by the time that has passed."""
+        told = now()
+        if not self.open.at:
+            return told
+        expected = later(self.open.at, running_s() - self.open.running_s)
+        apart_s = abs((dt.datetime.fromisoformat(told[:-1]) - dt.datetime.fromisoformat(expected[:-1])).total_seconds())
+        return expected if apart_s > STEP_S else told
 
     def end(self, clock: Any, measured: Any, missing: dict[str, str]) -> None:
         """The open leg has ended, by *clock*; *measured* (None: it was not) came with *missing*."""

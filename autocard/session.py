@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from autocard import completion
 from autocard.book import Book, Opened, now
 from autocard.capture import Seen, Start
+from autocard.clock import WallClock
 from autocard.crew import Crew
 from autocard.errors import SettingsError, UnavailableError
 from autocard.guard import Budget, guarded
@@ -126,6 +127,9 @@ class Session:
         self.crew = Crew(self.book)
         self._fresh: bool | None = None
         self._news = False
+        self.wall_clock = WallClock()
+        self._clock_was_set = False
+        self._ended_s = 0.0
         self.counted: tuple[int | None, int | None] | None = None
         self._reset()
 
@@ -270,6 +274,7 @@ class Session:
         at_s, step = time.monotonic(), int(seen.state.global_step)
         clock = self.book.clock(step, "finished" if step >= int(seen.state.max_steps) else "stopped", at_s)
         self.running, self.ended = False, True
+        self._clock_was_set, self._ended_s = self.wall_clock.was_set(self.book.open.at_s), at_s
         budget = Budget(END_S, LEAST_S)
         meter = self.meter
         if meter is not None:
@@ -572,6 +577,7 @@ class Session:
     def _tell(self, seen: Seen, **what: bool) -> None:
         """Tell the meter where training is, and the trainer's state what the meter knows."""
         meter, step = self.meter, int(seen.state.global_step)
+        self.wall_clock.look()
         self._name_late()
         if meter is not None:
             meter.progress(step, **what)
@@ -606,6 +612,9 @@ class Session:
         if not self.book.own:
             return
         took_s = next((float(value) for key, value in metrics.items() if key.endswith("_runtime")), None)
+        since_s = now_s - self._ended_s
+        if took_s is not None and (not 0 <= took_s <= since_s or self.wall_clock.was_set(self._ended_s)):
+            took_s = None  # the machine's clock was set
         measures, joules = meter is not None and bool(self.book.own[-1].leg.hosts), None
         if meter is not None and measures and took_s is not None:
             joules = self._part("_evaluation", lambda _: meter.after(now_s - took_s, now_s), budget)
@@ -670,11 +679,16 @@ class Session:
         self._part("model.checkpoint_bytes", newest, budget, self._keeper("checkpoint"))
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
-        return _module("evaluation").capture(seen, missing, predictions=self.predictions, renamed=self._renamed)
+        found = _module("evaluation").capture(seen, missing, predictions=self.predictions, renamed=self._renamed)
+        if not self._clock_was_set:
+            return found
+        return found.model_copy(update={"history": _module("speed").without_times(found.history)})
 
     def _times(self, seen: Seen, missing: dict[str, str]) -> dict[str, Any]:
-        parts: dict[str, Any] = _module("speed").time_parts(
-            seen, missing, self.book.open.step, carried_flops=self._carried_flops
+        speed = _module("speed")
+        own = speed.Own(self.book.own[-1].leg.wall_clock_s if self.book.own else None, self._clock_was_set)
+        parts: dict[str, Any] = speed.time_parts(
+            seen, missing, self.book.open.step, own, carried_flops=self._carried_flops
         )
         return parts
 

@@ -426,7 +426,8 @@ def test_what_the_ledger_holds_stands_in_for_a_child_that_died_near_the_end(nvml
     assert host["ram_j"] > 0
 
 
-KILLED = TRAIN.replace(
+KILLED = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # it may be inherited as ignored
+KILLED += TRAIN.replace(
     "time.sleep(seconds)",
     "meter.progress(7); time.sleep(seconds); print(json.dumps([os.getpid(), child]), flush=True); time.sleep(60)",
 )

@@ -1,5 +1,11 @@
 """Settings: who wins, where each came from, and what is refused before training starts."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from autocard.errors import SettingsError
@@ -130,3 +136,50 @@ def test_somebody_else_s_broken_pyproject_is_not_our_business(tmp_path):
 @pytest.mark.parametrize(("value", "off"), [("1", True), ("true", True), ("0", False), ("", False)])
 def test_autocard_disabled_turns_everything_off(value, off):
     assert disabled({"AUTOCARD_DISABLED": value}) is off
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder that is used cannot be removed")
+def test_where_the_current_folder_is_gone_there_are_no_file_settings_and_no_error():
+    script = """
+import os, sys, tempfile
+from autocard.settings import resolve
+folder = tempfile.mkdtemp()
+os.chdir(folder)
+with open("pyproject.toml", "w") as file:
+    file.write("[tool.autocard]\\npue = 1.3\\n")
+before = resolve({}, {"AUTOCARD_RAM_POWER_W": "3"})
+os.unlink("pyproject.toml")
+os.rmdir(folder)
+after = resolve({}, {"AUTOCARD_RAM_POWER_W": "3"})
+print(before.pue, after.pue, after.ram_power_w)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["1.3", "None", "3.0"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder that is used cannot be removed")
+def test_a_process_whose_current_folder_is_gone_trains_and_gets_its_card(tmp_path):
+    script = f"""
+import os, sys, tempfile
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import training
+folder = tempfile.mkdtemp()
+os.chdir(folder)
+in_vain = training.arguments("relative")
+os.rmdir(folder)
+from autocard import AutoCardCallback
+ours = dict(country_iso_code="FRA", ram_power_w=10)
+training.trainer({str(tmp_path)!r}, callbacks=[AutoCardCallback(**ours)], max_steps=1).train()
+relative = training.trainer({str(tmp_path / "other")!r}, callbacks=[AutoCardCallback(**ours)], max_steps=1)
+relative.args.output_dir = "relative"
+relative.train()
+print("trained")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "trained"
+    known = json.loads((tmp_path / "autocard.json").read_text())
+    assert not [why for why in known["missing"].values() if "autocard failed" in why]
+    assert known["legs"][0]["wall_clock_s"] > 0

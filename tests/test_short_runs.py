@@ -327,6 +327,8 @@ tell([ref() is None for ref in refs])
 
 def test_ctrl_c_at_the_exit_ends_the_wait(tmp_path):
     script = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be inherited as ignored
 train()
 (pid,) = [child.pid for child in __import__("psutil").Process().children()]
 os.kill(pid, 19)  # it hangs

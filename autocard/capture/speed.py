@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from autocard.capture import Seen, flops, steps
@@ -11,6 +12,8 @@ from autocard.capture.log import is_summary, number, prefix_of, summary_of
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 
+TIMES = ("_runtime", "_samples_per_second", "_steps_per_second", "_tokens_per_second", "_model_preparation_time")
+"""How the names of what the Trainer takes from its clock end."""
 FLOPS_METHOD = (
     "6 × parameters without embeddings × input tokens (forward and backward pass); padding is counted, frozen "
     "parameters like trained ones, attention products and evaluation not: the Trainer's own figure"
@@ -18,19 +21,47 @@ FLOPS_METHOD = (
 """What `state.total_flos` counts (transformers, trainer.py, `floating_point_ops`)."""
 
 
-def time_parts(seen: Seen, missing: dict[str, str], step_begin: int, *, carried_flops: float = 0.0) -> dict[str, Any]:
+CLOCK_SET = "the machine's clock was set during training, and the Trainer takes its times from that clock"
+CLOSE = 0.2
+"""Part by which the Trainer's runtime may differ from ours: other callbacks work outside of our window."""
+CLOSE_S = 1.0
+"""Seconds by which it may, however short the leg."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """What our own clock, which is never set, says of the leg."""
+
+    leg_s: float | None = None
+    """How long the leg took; None: not known."""
+    clock_was_set: bool = False
+    """Whether the machine's clock was seen to have been set during the leg."""
+
+    def agrees(self, runtime_s: float | None) -> bool:
+        """Return whether the Trainer's *runtime_s* of the leg can be true."""
+        if runtime_s is None or runtime_s <= 0 or self.clock_was_set:
+            return False
+        return self.leg_s is None or abs(runtime_s - self.leg_s) <= max(CLOSE * self.leg_s, CLOSE_S)
+
+
+NOT_TIMED = Own()
+
+
+def time_parts(
+    seen: Seen, missing: dict[str, str], step_begin: int, own: Own = NOT_TIMED, *, carried_flops: float = 0.0
+) -> dict[str, Any]:
     """Return `eval_s`, `samples_per_s`, `steps_per_s`, `tokens`, `flops` and `flops_method` of `record.Time`.
 
     Speeds and evaluation are those of the leg that began at the global step *step_begin*; tokens and operations are
     the whole run's, as the trainer carries them over a resume. *carried_flops* are those that the trainer had counted
-    of an attempt that was broken off, when this leg began.
+    of an attempt that was broken off, when this leg began. Where the Trainer's clock was set, *own* stands.
     """
     facts: dict[str, Any] = {}
     log = list(seen.state.log_history or ())
     with guard("time.eval_s", missing):
-        facts["eval_s"] = _eval_s(log, step_begin)
+        facts["eval_s"] = _eval_s(log, step_begin, own)
     with guard("time.steps_per_s", missing):
-        facts.update(_speeds(seen, log, step_begin, missing))
+        facts.update(_speeds(seen, log, step_begin, missing, own))
     with guard("time.tokens", missing):
         missing["time.tokens_with_padding"] = "it is not known how the tokens were counted"
         facts["tokens"], facts["tokens_with_padding"] = _tokens(seen, log, step_begin)
@@ -53,7 +84,7 @@ def time_parts(seen: Seen, missing: dict[str, str], step_begin: int, *, carried_
         facts["flops_estimate_method"] = flops.estimate_method(seen.model)
         del missing["time.flops_estimate_method"]
     with guard("time.tokens_per_s", missing):
-        facts["tokens_per_s"] = _tokens_per_s(log, step_begin, facts.get("tokens"))
+        facts["tokens_per_s"] = _tokens_per_s(log, step_begin, facts.get("tokens"), own)
     return facts
 
 
@@ -66,8 +97,25 @@ def _without_a_crashed_attempt(seen: Seen, carried_flops: float) -> float:
     return counted - carried_flops
 
 
-def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int) -> float:
-    """Return the seconds of evaluations inside the leg: after its first step, before the trainer's summary."""
+def _runtime_s(entry: Mapping[str, Any] | None, own: Own) -> float | None:
+    """Return the seconds of the leg: the Trainer's where they can be true, else ours; None: it logged no summary."""
+    if entry is None:
+        return None
+    told_s = number(entry.get("train_runtime"))
+    return told_s if own.agrees(told_s) else own.leg_s
+
+
+def without_times(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return *history* without what the Trainer took from its clock."""
+    return [{key: value for key, value in entry.items() if not key.endswith(TIMES)} for entry in history]
+
+
+def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int, own: Own) -> float:
+    """Return the seconds of evaluations inside the leg: after its first step, before the trainer's summary.
+
+    Raises:
+        UnavailableError: the Trainer's clock was set.
+    """
     found = []
     for entry in log:
         if is_summary(entry):
@@ -75,17 +123,23 @@ def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int) -> float:
         prefix = prefix_of(entry)
         if prefix is not None and (entry.get("step", 0) > step_begin or step_begin == 0):
             found.append(float(entry[f"{prefix}_runtime"]))
-    return math.fsum(found)
+    total_s = math.fsum(found)
+    longer = own.leg_s is not None and total_s > own.leg_s * (1 + CLOSE) + CLOSE_S
+    if found and (own.clock_was_set or longer or min(found) < 0):
+        raise UnavailableError(CLOCK_SET)
+    return total_s
 
 
-def _speeds(seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int, missing: dict[str, str]) -> dict[str, Any]:
+def _speeds(
+    seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int, missing: dict[str, str], own: Own
+) -> dict[str, Any]:
     """Return samples and optimizer steps per second of the leg, evaluations and saving included.
 
     Steps are those done, not those planned: older trainers divide the whole plan by the time of a leg that was resumed
     or stopped early.
     """
     entry = summary_of(log)
-    runtime_s = None if entry is None else number(entry.get("train_runtime"))
+    runtime_s = _runtime_s(entry, own)
     done = int(seen.state.global_step) - step_begin
     if entry is None or not runtime_s or done <= 0:
         msg = "the trainer logged no summary: the leg did not come to its end"
@@ -93,6 +147,8 @@ def _speeds(seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int, missi
         raise UnavailableError(msg)
     speeds = {"steps_per_s": done / runtime_s}
     with guard("time.samples_per_s", missing):
+        if seen.train_dataloader is None and not own.agrees(number(entry.get("train_runtime"))):
+            raise UnavailableError(CLOCK_SET)
         if seen.train_dataloader is None:
             speeds["samples_per_s"] = _trainer_samples_per_s(seen, entry, done, runtime_s)
         else:
@@ -112,10 +168,9 @@ def _trainer_samples_per_s(seen: Seen, entry: Mapping[str, Any], done: int, runt
     return samples_per_s
 
 
-def _tokens_per_s(log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int | None) -> float:
+def _tokens_per_s(log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int | None, own: Own) -> float:
     """Return tokens per second of a run in one leg: its tokens / the runtime that the trainer sums up."""
-    entry = summary_of(log)
-    runtime_s = None if entry is None else number(entry.get("train_runtime"))
+    runtime_s = _runtime_s(summary_of(log), own)
     if tokens is None or not runtime_s:
         msg = "the trainer did not count tokens, or the leg did not come to its end"
         raise UnavailableError(msg)
