@@ -215,6 +215,16 @@ class Book:
                     entries[number] = found = _with_figures(entry, measured, missing)
         return found
 
+    def entries_of(self, leg_id: str) -> list[Any]:
+        """Return what this process knows of a leg of this process, of all hosts."""
+        return [entry for entry in (*self.own, *self.heard, *self._memory) if entry.leg.id == leg_id]
+
+    def folders_of(self, folder: Path) -> Any:
+        """Return the folders of the ledger of a training that writes into *folder*."""
+        from autocard.energy.ledger import folders_of  # noqa: PLC0415
+
+        return folders_of(folder, self._settings.ledger_dir)
+
     def holds(self, leg_id: str) -> bool:
         """Return whether a leg is one of the run that is recorded now."""
         before = [] if self.past is None else self.past.legs

@@ -55,6 +55,12 @@ def note_late() -> None:
             session.take_late()
 
 
+def tell_of(leg_id: str) -> None:
+    """Note that a leg has its figures now: a card that tells of it as a trial of a search is written again."""
+    for session in _sessions:
+        session.hear_of(leg_id)
+
+
 def _at_exit() -> None:
     """Complete all cards; what is not known by now gets its reason."""
     if _pid != os.getpid():

@@ -28,6 +28,7 @@ from autocard.record import (
     Precision,
     Run,
     RunRecord,
+    Search,
     Time,
     Training,
     empty_leaves,
@@ -98,6 +99,8 @@ class Draft:
     """Pictures beside the card → what one sees on them."""
     peaks: tuple[dict[str, int], int | None] | None = None
     """Peak bytes per device, and of the process."""
+    search: Search = field(default_factory=Search)
+    """Trainings of a hyperparameter search before this one."""
     times: Mapping[str, Any] = field(default_factory=dict)
     """What the trainer says of its own speed."""
 
@@ -119,6 +122,7 @@ def freeze(draft: Draft) -> RunRecord:
         time=_with_peak(_time(draft, time), parts, legs, missing),
         energy=energy,
         emissions=emissions,
+        search=draft.search,
         pictures=dict(draft.pictures),
         facts=dict(facts.facts),
         settings={name: source for name, source in facts.sources.items() if name in PUBLISHED_SETTINGS},

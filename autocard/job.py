@@ -303,6 +303,25 @@ def of_legs(legs: Sequence[Leg], numbers: Sequence[int], missing: Mapping[str, s
     }
 
 
+def of_trials(legs: Sequence[tuple[Leg | None, Mapping[str, str]]]) -> tuple[float | None, float, str | None]:
+    """Return the kWh of trainings that are told apart, those of the ones that are known, and why the first is None.
+
+    Args:
+        legs: of each training, with path inside it → reason; None: nothing is known of it.
+    """
+    reported_kwh, why = 0.0, None
+    for leg, missing in legs:
+        if leg is None:
+            why = why or "what a trial used was not recorded"
+            continue
+        energy, reasons = of_legs([leg], [0], {f"legs.0.{path}".rstrip("."): text for path, text in missing.items()})
+        if energy.total_kwh is None:
+            why = why or reasons["total_kwh"]
+        else:
+            reported_kwh += energy.total_kwh
+    return (reported_kwh if why is None else None), reported_kwh, why
+
+
 def counted_kwh(legs: Sequence[Leg], numbers: Sequence[int]) -> float:
     """Return what counters read during the legs with these *numbers*: the least that any meter around them can say."""
     joules = 0.0

@@ -636,6 +636,23 @@ class Energy(Frozen):
     """What the nodes that reported used, where others did not: at least this much. None where all did."""
 
 
+class Search(Frozen):
+    """A hyperparameter search of the same process, before the run; nothing of it is in the run's own figures."""
+
+    backend: str = ""
+    """Optuna, Ray Tune, …, as transformers names it; empty: there was no search, or it is not known."""
+    trials: int = 0
+    """Trainings of it; 0: no search was seen."""
+    trials_unfinished: int = 0
+    """Of them, those that were pruned or failed."""
+    wall_clock_s: float = 0.0
+    """Seconds of all trials, each from its begin to its end."""
+    total_kwh: float | None = 0.0
+    """Kilowatt-hours of all trials at the devices, without PUE; None: that of one is not known."""
+    reported_kwh: float = 0.0
+    """Kilowatt-hours of the trials whose energy is known: the least that they took."""
+
+
 class Emissions(Frozen):
     """CO2 of the run."""
 
@@ -728,6 +745,7 @@ class RunRecord(Frozen):
     time: Time = Field(default_factory=Time)
     energy: Energy = Field(default_factory=Energy)
     emissions: Emissions = Field(default_factory=Emissions)
+    search: Search = Field(default_factory=Search)
     reconciliations: list[Reconciliation] = Field(default_factory=list)
     """What `autocard reconcile` compared; empty: nothing yet."""
     pictures: dict[str, str] = Field(default_factory=dict)

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from autocard import completion
+from autocard import completion, trials
 from autocard.book import Book, Opened, now
 from autocard.capture import Seen, Start
 from autocard.clock import WallClock
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from autocard.capture.earlier import Earlier
     from autocard.capture.schedule import LearningRates
     from autocard.energy.meter import Meter
-    from autocard.record import Leg, RunRecord
+    from autocard.record import Leg, RunRecord, Search
+    from autocard.trials import Trials
 
 T = TypeVar("T")
 
@@ -109,7 +110,9 @@ class Sessions:
         if id(args) not in self._all:
             # What happened since the callback was made is the set-up of the first trainer's run.
             made_s = time.monotonic() if self._all else self._made_s
-            self._all[id(args)] = args, Session(self._settings, made_s)
+            session = Session(self._settings, made_s)
+            session.family = self
+            self._all[id(args)] = args, session
         return self._all[id(args)][1]
 
 
@@ -130,6 +133,10 @@ class Session:
         self.wall_clock = WallClock()
         self._clock_was_set = False
         self._ended_s = 0.0
+        self.family: object = None
+        """The `Sessions` that it is one of."""
+        self._trials: Trials | None = None
+        self._searches: list[Trials] = []
         self.counted: tuple[int | None, int | None] | None = None
         self._reset()
 
@@ -190,6 +197,8 @@ class Session:
         self._check_labels(seen, budget)
         if broken_off:
             self._part("_broken off", lambda _: self.book.broken_off(self.book.open.reached), budget)
+            self._note_trial(self.left_trial())
+        self._part("_search", partial(self._know_search, seen, hosts.calling_trainer(seen.args)), budget)
         self.running, self.ended, self._attempts, self._since_s = True, False, 1, time.time()
         self.predictions, self.eval_sets = {}, {}  # what was evaluated before was of other weights
         if not self.crew.met:
@@ -253,6 +262,8 @@ class Session:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
         budget = Budget(EVENT_S, LEAST_S)
         self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
+        if self.running:
+            self.book.open.last_s = time.monotonic()
         if self.ended:
             self._apart(seen, metrics, budget)
             self._finish_again(seen)
@@ -282,6 +293,8 @@ class Session:
         self._ask("_late", lambda _: self._name_late(), LEAST_S)
         measured, missing = self._measured(seen, step, budget)
         self.book.end(clock, measured, missing)
+        if self._trials is not None:
+            self._note_trial(self._trial(at_s, finished=True))
         if self._attempts > 1:
             self.book.repeated_unknown(
                 f"training began {self._attempts} times, with smaller batches each time; what was lost is not known"
@@ -300,6 +313,33 @@ class Session:
             self._finish(seen, budget)
         if self.incomplete:
             completion.add(self.without_trainer())
+
+    # -- trials of a search -------------------------------------------------------------------------------------
+
+    def _know_search(self, seen: Seen, trainer: Any, _: dict[str, str]) -> None:
+        """Find out whether this training is a trial of a search, or follows one."""
+        folder = Path(seen.args.output_dir)
+        self._trials, self._searches = None, []
+        if trials.is_trial(seen.state):
+            self._trials = trials.of(self, folder, trainer)
+        else:
+            self._searches = trials.related(self, folder, trainer)
+
+    def _trial(self, at_s: float, *, finished: bool) -> trials.Trial:
+        """Return the open leg, up to *at_s* (monotonic seconds), as a trial."""
+        opened, seen = self.book.open, self._shown
+        folder = Path() if seen is None else Path(seen.args.output_dir)
+        return trials.Trial(opened.id, self.book, folder, max(at_s - opened.at_s, 0.0), finished)
+
+    def left_trial(self) -> trials.Trial | None:
+        """Return the open leg, up to its last sign of life, if it is a trial: one that was pruned or that failed."""
+        if self._trials is None or not self.running:
+            return None
+        return self._trial(self.book.open.last_s, finished=False)
+
+    def _note_trial(self, trial: trials.Trial | None) -> None:
+        if trial is not None and self._trials is not None:
+            self._trials.done.append(trial)
 
     # -- what is measured late ----------------------------------------------------------------------------------
 
@@ -341,6 +381,11 @@ class Session:
             return True  # it could not be written before
         return not legs or legs[-1].id == self.book.open.id
 
+    def hear_of(self, leg_id: str) -> None:
+        """Note that another session's leg has its figures now, if it is a trial that this run's card tells of."""
+        told = [trial.leg_id for search in self._searches for trial in search.done]
+        self._news = self._news or leg_id in told
+
     def take_late(self, wait_s: float = 0.0, *, last: bool = False) -> None:
         """Note the figures that have come since a leg ended.
 
@@ -358,6 +403,8 @@ class Session:
             if entry is None:
                 continue
             self._news = self._news or self.book.holds(leg.id)
+            self.hear_of(leg.id)
+            completion.tell_of(leg.id)
             self._part("_ledger", lambda _, one=entry: self.book.keep(Path(seen.args.output_dir), one), budget)  # type: ignore[misc]
 
     def cut_off(self) -> None:
@@ -725,9 +772,14 @@ class Session:
                 checkpoint_bytes=self.parts.get("checkpoint"),
                 pictures=self.parts.get("pictures") or {},
                 peaks=self.parts.get("peaks"),
+                search=self._search_part(),
                 times=self.parts.get("times", {}),
             )
         )
+
+    def _search_part(self) -> Search:
+        self.reasons["search"] = reasons = dict[str, str]()
+        return trials.part(self._searches, reasons)
 
     def _epochs(self, seen: Seen, legs: list[Leg]) -> float | None:
         """Return the epochs done; None, with the reason, where the Trainer's count is not what the weights have seen.

@@ -51,6 +51,7 @@ def _proof(source: str, *tests: str) -> Proof:
         "ran": "test_what_ran",
         "reconcile": "test_reconcile",
         "restarts": "test_restarts",
+        "search": "test_search",
     }
     named = [test.split(":", 1) for test in tests]
     return Proof(source, tuple(f"{files[file]}.py::test_{name}" for file, name in named))
@@ -386,6 +387,18 @@ PROOFS: dict[str, Proof] = {
     "emissions.water_l": _proof(
         "energy × the effectiveness that was given",
         "strange:water_is_energy_at_the_devices_times_the_given_effectiveness",
+    ),
+    "search": _proof(
+        "the trials' legs, by the same means as the run's",
+        "search:the_card_says_how_many_trials_there_were_and_how_long_they_took",
+        "search:the_energy_of_the_trials_is_that_of_their_seconds",
+    ),
+    "search.trials_unfinished": _proof(
+        "trials that ended without an event", "search:trials_that_were_pruned_or_that_failed_are_counted_and_said"
+    ),
+    "search.reported_kwh": _proof(
+        "the trials whose energy is known",
+        "search:where_the_energy_of_a_trial_is_not_known_the_card_says_at_least",
     ),
     "reconciliations[]": _proof(
         "Slurm's sacct, a person, the nodes' own meters; the legs",

@@ -29,6 +29,7 @@ from autocard.record import (
     Reconciliation,
     Run,
     RunRecord,
+    Search,
     Training,
     unexplained,
 )
@@ -365,6 +366,9 @@ def three_legs_on_gpus() -> RunRecord:
             "peak_share_method": "the estimate / (device-seconds × 312 TFLOPS, NVIDIA's dense figure)",
             "tokens_per_s": 7046.9,
         },
+        search=Search(
+            backend="optuna", trials=12, trials_unfinished=3, wall_clock_s=5400.0, total_kwh=1.92, reported_kwh=1.92
+        ),
         reconciliations=[
             Reconciliation(
                 kind="sacct",

@@ -11,7 +11,7 @@ from autocard import units
 from autocard.card.fact import Fact, escape
 from autocard.card.fields import trust
 from autocard.card.fields.words import holes, listed, since, table
-from autocard.record import Reconciliation, RunRecord
+from autocard.record import Reconciliation, RunRecord, Search
 
 _PARTS = {"gpu": "GPUs", "cpu": "CPUs", "ram": "RAM"}
 _HEAD = ["Part", "kWh", "How"]
@@ -244,6 +244,26 @@ def _apart(record: RunRecord) -> Iterator[str]:
     ]
     if apart:
         yield f"Not in the total: {' and '.join(apart)}, by the same means."
+    if record.search.trials:
+        yield _searched(record.search)
+
+
+def _searched(search: Search) -> str:
+    """Return what the trials of a hyperparameter search took, in words."""
+    notes = [escape(search.backend)] if search.backend else []
+    if search.trials_unfinished:
+        notes.append(f"{units.count(search.trials_unfinished)} of them pruned or failed")
+    said = f"Hyperparameter search: {units.plural(search.trials, 'trial')}"
+    if notes:
+        said += f" ({', '.join(notes)})"
+    said += f", {units.duration(search.wall_clock_s)}"
+    if search.total_kwh is not None:
+        said += f", {units.kwh(search.total_kwh, units.MODELLED)}"
+    elif search.reported_kwh:
+        said += f", at least {units.kwh(search.reported_kwh, units.MODELLED)}"
+    else:
+        said += ", energy not measured"
+    return f"{said}, not included in the total."
 
 
 def _reconciled(record: RunRecord) -> Iterator[str]:
