@@ -361,9 +361,9 @@ class Session:
         self._news = False
         if seen is None or not news or not self.ended or not self.crew.writes(seen):
             return False
-        if getattr(seen.state, "is_hyper_param_search", False) or not self._is_newest(seen):
-            return False
         budget = Budget(EVENT_S, LEAST_S)
+        if trials.is_trial(seen.state) or not self._part("_newest", lambda _: self._is_newest(seen), budget):
+            return False
         self._part("_earlier", lambda _: self.book.look_again(Path(seen.args.output_dir)), budget)
         with self._turn(budget):
             self._write_record(seen, budget)
