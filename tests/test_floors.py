@@ -19,9 +19,35 @@ from autocard import record
 PACKAGE = Path(autocard.__file__).parent
 
 FLOORS = {
-    1: ["_version", "errors", "guard", "process_mark", "files", "settings", "units", "record", "batches", "limits"],
+    1: [
+        "_version",
+        "errors",
+        "guard",
+        "process_mark",
+        "files",
+        "settings",
+        "units",
+        "record",
+        "batches",
+        "limits",
+        "clock",
+    ],
     2: ["energy", "card", "schema"],
-    3: ["capture", "job", "draft", "hub", "reconcile", "book", "meeting", "crew", "session", "doctor", "cli"],
+    3: [
+        "capture",
+        "job",
+        "draft",
+        "hub",
+        "reconcile",
+        "book",
+        "meeting",
+        "crew",
+        "trials",
+        "completion",
+        "session",
+        "doctor",
+        "cli",
+    ],
     4: ["callback", "__init__", "__main__"],
 }
 """design.md's floors; `session` and `draft` hold what the callback only names."""
@@ -139,7 +165,7 @@ COUNTS = {
     *("parameters_total", "parameters_trainable", "tokens", "flops", "rows", "vocabulary_count", "max_length"),
     *("longest_input", "count", "nodes", "gpus_allocated", "cpu_count", "cpu_count_node", "world_size"),
     *("nodes_allocated", "tasks", "restarts", "launcher_restarts"),
-    *("processes", "processes_reporting"),
+    *("processes", "processes_reporting", "trials", "trials_unfinished"),
     *("nodes_expected", "nodes_reporting", "seed", "schema_version", "flops_estimate", "parallelism"),
 }
 RATIOS = {"cpu_share", "pue", "value", "train_loss", "probability", "peak_share", "ratio"}
