@@ -229,6 +229,38 @@ def heads():
         {**plain, "labels": ids},
         "sequence-to-sequence generation (cross-entropy)",
     )
+    bart = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
+    bart |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "vocab_size": 60}
+    yield (
+        transformers.BartForConditionalGeneration(transformers.BartConfig(**bart)),
+        {**plain, "labels": ids},
+        "sequence-to-sequence generation (cross-entropy)",
+    )
+    # Its forward takes router logits from its caller alone, so the Trainer never adds the router's loss.
+    switch = {**t5, "num_experts": 2, "output_router_logits": True, "router_aux_loss_coef": 10.0}
+    yield (
+        transformers.SwitchTransformersForConditionalGeneration(
+            transformers.SwitchTransformersConfig(vocab_size=60, **switch)
+        ),
+        {**plain, "labels": ids},
+        "sequence-to-sequence generation (cross-entropy)",
+    )
+    towers = {"text_config": {**small, "vocab_size": 60}, "vision_config": {**small, "image_size": 8, "patch_size": 4}}
+    yield (
+        PairedSiglip(transformers.SiglipConfig(**towers)),
+        {"input_ids": ids, "pixel_values": pixels},
+        "sigmoid image-text loss",
+    )
+
+
+class PairedSiglip(transformers.SiglipModel):
+    """SigLIP that returns its loss without being asked; its loss is the library's."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.register_forward_pre_hook(
+            lambda _, args, kwargs: (args, {**kwargs, "return_loss": True}), with_kwargs=True
+        )
 
 
 def test_the_losses_of_transformers_heads_are_named(tmp_path):

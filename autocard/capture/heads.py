@@ -85,13 +85,13 @@ _SENTENCE_TRANSFORMERS = {
 _MAPPINGS = {
     "MODEL_FOR_SEQUENCE_CLASSIFICATION": "AutoModelForSequenceClassification",
     "MODEL_FOR_CAUSAL_LM": "AutoModelForCausalLM",
-    "MODEL_FOR_MASKED_LM": "AutoModelForMaskedLM",
     "MODEL_FOR_TOKEN_CLASSIFICATION": "AutoModelForTokenClassification",
     "MODEL_FOR_QUESTION_ANSWERING": "AutoModelForQuestionAnswering",
     "MODEL_FOR_MULTIPLE_CHOICE": "AutoModelForMultipleChoice",
     "MODEL_FOR_NEXT_SENTENCE_PREDICTION": "AutoModelForNextSentencePrediction",
     "MODEL_FOR_SPEECH_SEQ_2_SEQ": "AutoModelForSpeechSeq2Seq",
     "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM": "AutoModelForSeq2SeqLM",
+    "MODEL_FOR_MASKED_LM": "AutoModelForMaskedLM",  # after seq2seq: BART's one class stands in both
     "MODEL_FOR_IMAGE_TEXT_TO_TEXT": "AutoModelForImageTextToText",
     "MODEL_FOR_MULTIMODAL_LM": "AutoModelForMultimodalLM",
     "MODEL_FOR_IMAGE_CLASSIFICATION": "AutoModelForImageClassification",

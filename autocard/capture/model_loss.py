@@ -7,6 +7,7 @@ called.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -79,7 +80,14 @@ _CROSS_ENTROPY = {
 """Suffix of a class → its cross-entropy, where that alone says too little."""
 
 _PAIRS = frozenset({"contrastive image-text loss", "sigmoid image-text loss"})
-_SIGMOID_PAIRS = ("Siglip",)
+_PRETRAINING = frozenset(
+    """
+    AlbertForPreTraining BertForPreTraining BigBirdForPreTraining ElectraForPreTraining ErnieForPreTraining
+    FNetForPreTraining MegatronBertForPreTraining MobileBertForPreTraining
+    """.split()  # noqa: SIM905 - read more easily than quoted ones
+)
+"""Classes whose one kind of loss is the whole of it; others add losses of their own."""
+_SIGMOID_PAIRS = "Siglip"
 """Families whose `logsigmoid` is a loss of pairs of images and texts."""
 _SOUND_PAIRS = "Clap"
 
@@ -116,7 +124,8 @@ def loss_of(model: Any) -> ModelLoss:
         used = frozenset(_names(getattr(forward, "__code__", None)))
         return ModelLoss(own=OwnLoss(f"forward of {class_of(inner).__name__}", calls_library="forward" in used))
     used = frozenset(_names(getattr(forward, "__code__", None)))
-    extra = router_loss(_coefficient(inner)) if _ROUTER in used and _routes(inner) else None
+    routes = _ROUTER in used and _routes(inner) and _follows_config(forward)
+    extra = router_loss(_coefficient(inner)) if routes else None
     if "loss_function" in used:
         function = getattr(inner, "loss_function", None)
         if function is None or not of_library(function):
@@ -183,18 +192,22 @@ def _inline(model: Any, forward: Any, used: frozenset[str]) -> str | None:
 
 def _of_one_kind(model: Any, kind: str) -> str | None:
     """Return the loss of a model whose code uses one *kind* of loss."""
+    if _ends(model, "ForPreTraining") and class_of(model).__name__ not in _PRETRAINING:
+        return None
     if kind == "cross-entropy":
         return _of_suffix(model, kind)
     if kind == "L1 loss":
         return "L1 loss of the masked patches" if _ends(model, "ForMaskedImageModeling") else None
+    if kind == "sigmoid image-text loss":
+        return kind if _begins(model, _SIGMOID_PAIRS) else None
     if kind == "contrastive loss":
-        return "contrastive audio-text loss" if class_of(model).__name__.startswith(_SOUND_PAIRS) else None
+        return "contrastive audio-text loss" if _begins(model, _SOUND_PAIRS) else None
     return kind if kind in {"binary cross-entropy", "CTC loss", "contrastive image-text loss"} else None
 
 
 def _of_two_kinds(model: Any, kinds: set[str]) -> str | None:
     """Return the loss of models that use two kinds: SigLIP's; a segmentation's, by its number of labels."""
-    if kinds == {"sigmoid image-text loss", "other"} and class_of(model).__name__.startswith(_SIGMOID_PAIRS):
+    if kinds == {"sigmoid image-text loss", "other"} and _begins(model, _SIGMOID_PAIRS):
         return "sigmoid image-text loss"
     labels = getattr(config_of(model), "num_labels", None)
     if kinds == {"cross-entropy", "binary cross-entropy"} and _ends(model, "ForSemanticSegmentation"):
@@ -206,6 +219,10 @@ def _of_suffix(model: Any, kind: str, *, only_language_models: bool = False) -> 
     suffix = next((one for one in _CROSS_ENTROPY if _ends(model, one)), None)
     words = _CROSS_ENTROPY.get(suffix or "", kind)
     return None if only_language_models and words != NEXT_TOKEN else words
+
+
+def _begins(model: Any, prefix: str) -> bool:
+    return any(cls.__name__.startswith(prefix) for cls in class_of(model).__mro__)
 
 
 def _ends(model: Any, suffix: str) -> bool:
@@ -221,6 +238,12 @@ def _configs(model: Any) -> list[Any]:
 def _routes(model: Any) -> bool:
     """Return whether a mixture of experts returns what its load-balancing loss is computed from."""
     return any(getattr(one, "output_router_logits", False) is True for one in _configs(model))
+
+
+def _follows_config(forward: Any) -> bool:
+    """Return whether *forward* asks the configuration for router logits, and not its caller alone (Switch)."""
+    given = inspect.signature(forward).parameters.get("output_router_logits")
+    return given is None or given.default is not False
 
 
 def _coefficient(model: Any) -> float | None:

@@ -6,7 +6,7 @@ is the run's own, and where it is computed. The Trainer's label smoother takes t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from autocard.capture import OwnLoss, Seen, sentence_losses
 from autocard.capture.heads import head_of
@@ -70,8 +70,6 @@ def _of_model(seen: Seen, task: str | None, loss: ModelLoss) -> str:
     if loss.own is not None:
         custom = _with_own_loss(task, loss.own)
         return f"{custom} + {loss.extra}" if loss.extra else custom
-    if task is None:
-        return _unknown()
     words = _LOSSES.get(_problem_type(seen) or "") if loss.words == BY_PROBLEM_TYPE else loss.words
     if loss.of_pairs:
         return str(words)
@@ -80,8 +78,10 @@ def _of_model(seen: Seen, task: str | None, loss: ModelLoss) -> str:
 
 def _joined(task: str | None, loss: str) -> str:
     """Return "task (loss)", without saying a thing twice."""
+    if not loss and task is None:
+        _unknown()
     if not loss:
-        return task or _unknown()
+        return str(task)
     if loss.startswith("CTC") and task:
         task = task.removesuffix(" (CTC)")
     return f"{task} ({loss})" if task else loss
@@ -92,7 +92,7 @@ def _with_own_loss(task: str | None, own: OwnLoss) -> str:
     return ", ".join(filter(None, [task, loss]))
 
 
-def _unknown() -> str:
+def _unknown() -> NoReturn:
     msg = "the model's class is not one whose loss is known, and callbacks do not see the loss function"
     raise UnavailableError(msg)
 

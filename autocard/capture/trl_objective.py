@@ -152,6 +152,7 @@ _METHODS: dict[str, Callable[[Any, Any], Method]] = {
     "RewardConfig": lambda _args, _trainer: _REWARD,
     "RLOOConfig": _simple("REINFORCE leave-one-out (RLOO)", "trained with RLOO"),
     "PPOConfig": _simple("proximal policy optimization (PPO)", "trained with PPO"),
+    "GMPOConfig": _simple("geometric-mean policy optimization (GMPO)", "trained with GMPO"),
     "ORPOConfig": _simple("odds-ratio preference optimization (ORPO)", "aligned with ORPO"),
     "TPOConfig": _simple("triple preference optimization (TPO)", "aligned with TPO"),
     "BCOConfig": _simple("binary classifier optimization (BCO)", "aligned with BCO"),
