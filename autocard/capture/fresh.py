@@ -8,6 +8,7 @@ Only transformers' models are judged; of others it is not known how they start.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import sys
 from collections.abc import Iterator
@@ -88,5 +89,9 @@ def _written_as_often(model: Any) -> bool | None:
 
 
 def _embeddings(model: Any) -> list[Any]:
-    layers = [getattr(model, name)() for name in ("get_input_embeddings", "get_output_embeddings")]
+    """Return the weights that `resize_token_embeddings` replaces; models of several parts may name none of theirs."""
+    layers = []
+    for name in ("get_input_embeddings", "get_output_embeddings"):
+        with contextlib.suppress(NotImplementedError):
+            layers.append(getattr(model, name)())
     return [layer.weight for layer in layers if getattr(layer, "weight", None) is not None]
