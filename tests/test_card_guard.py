@@ -434,3 +434,61 @@ def test_a_file_written_where_there_is_no_private_folder_leaves_none(tmp_path):
     files.write_text(tmp_path / "README.md", "# New\n")
 
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_a_card_that_is_refused_is_in_every_upload_of_a_training_and_ours_in_none(hub, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    refused = REFUSED["an unclosed fence"]
+    (out / "README.md").write_bytes(refused)
+    with quiet():
+        trainer = HOSTS["TRL SFT"].make(
+            tmp_path / "base",
+            out,
+            [AutoCardCallback(emissions=False)],
+            push_to_hub=True,
+            hub_strategy="every_save",
+            save_steps=1,
+            max_steps=2,
+        )
+        trainer.train()
+        trainer.push_to_hub()
+
+    pushes = [push for push in hub.repo("me/out").pushes if "README.md" in push.files]
+    assert len(pushes) > 1
+    for push in pushes:
+        assert push.files["README.md"] == refused
+        assert [name for name in push.files if "autocard.md" in name] == []
+
+
+def test_a_card_too_large_to_fill_is_put_back_behind_a_library(tmp_path):
+    large = (MINE + "x" * 6_000_000).encode()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "README.md").write_bytes(large)
+    trainer = trained(out)
+
+    with quiet():
+        trainer.create_model_card()
+
+    assert (out / "README.md").read_bytes() == large
+
+
+def test_a_model_saved_by_another_thread_while_training_runs_is_no_broken_off_run(tmp_path):
+    import json
+    import threading
+
+    from transformers import TrainerCallback
+
+    class Saves(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **_):
+            thread = threading.Thread(target=lambda: model.save_pretrained(str(tmp_path)))
+            thread.start()
+            thread.join()
+
+    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(emissions=False), Saves()], max_steps=2)
+    with quiet():
+        trainer.train()
+
+    assert json.loads((tmp_path / "autocard.json").read_text())["run"]["status"] == "finished"
+    assert "interrupted" not in card(tmp_path)

@@ -58,8 +58,9 @@ def calling_trainer(args: Any) -> Any:
 
 
 def training() -> bool:
-    """Return whether a trainer's `train` is on its way."""
-    return any(frame.f_code.co_name == "train" and is_trainer(frame.f_locals.get("self")) for frame in _frames())
+    """Return whether a trainer's `train` is on its way, in any thread: another one may save the model meanwhile."""
+    frames = [frame for start in sys._current_frames().values() for frame in _up(start)]  # noqa: SLF001
+    return any(frame.f_code.co_name == "train" and is_trainer(frame.f_locals.get("self")) for frame in frames)
 
 
 def pushing() -> dict[str, Any] | None:
@@ -71,7 +72,12 @@ def pushing() -> dict[str, Any] | None:
 
 
 def _frames() -> Iterator[FrameType]:
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `inspect.currentframe` is the same, and may be absent
+    # `inspect.currentframe` is the same, and may be absent.
+    return _up(sys._getframe(1))  # noqa: SLF001
+
+
+def _up(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield *frame* and those that called it."""
     for _ in range(_FRAMES):
         if frame is None:
             return

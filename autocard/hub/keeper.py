@@ -144,8 +144,12 @@ class Keeper:
 
     def write(self, card: Path, record: RunRecord) -> None:
         """Write *record* into *card* at the end of training or after an evaluation."""
-        self._written = card
-        self._put(card, self._pen.given.completed(record, self._repository_name()), self._standing_at_end(card))
+        from autocard import files  # noqa: PLC0415
+
+        self._written, standing = card, self._standing_at_end(card)
+        if standing is not None and standing.text is not None:
+            files.write_text(card, standing.text)  # first: whatever fails below, what a person had stands again
+        self._put(card, self._pen.given.completed(record, self._repository_name()), standing)
 
     def _standing_at_end(self, card: Path) -> Standing | None:
         """Return what counts as the card that stands there; None: what the file holds."""
