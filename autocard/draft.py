@@ -17,6 +17,7 @@ from autocard.capture.flops import peak_share
 from autocard.capture.saved import ADAPTER_CONFIG, ADAPTERS, WHOLE, saved_bytes, saved_files
 from autocard.errors import ImpossibleFigureError, UnavailableError
 from autocard.limits import without_impossible
+from autocard.public_names import with_public_names
 from autocard.record import (
     Code,
     Data,
@@ -128,7 +129,7 @@ def freeze(draft: Draft) -> RunRecord:
         settings={name: source for name, source in facts.sources.items() if name in PUBLISHED_SETTINGS},
         **parts,
     )
-    record, gone = without_impossible(record)
+    record, gone = without_impossible(with_public_names(record))
     _report(gone)
     missing.update(gone)
     return record.model_copy(update={"missing": _reasons(record, missing)})

@@ -33,6 +33,8 @@ CARD_BYTES = 5_000_000
 SMALL_BYTES = 1_000_000
 """Of settings, tables of words, and what the kernel tells."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 # Opening a pipe without a writer would wait for one. What is no file is looked at after opening: nothing can be put in
 # its place between the two.
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -113,7 +115,12 @@ def write_text(path: Path, text: str) -> bool:
         NotWrittenError: it could not be written. What was there before is still there.
         AbandonedError: it took too long and the caller has gone on.
     """
-    return write_bytes(path, text.encode("utf-8", "replace"))
+    return write_bytes(path, whole(text).encode("utf-8"))
+
+
+def whole(text: str) -> str:
+    """Return *text* with U+FFFD for each half of a surrogate pair: it is no character, and no file can hold it."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def write_bytes(path: Path, data: bytes) -> bool:

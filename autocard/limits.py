@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from autocard import units
+
 Part = TypeVar("Part", bound=BaseModel)
 
 _SIGNED = frozenset({"value", "train_loss", "seed", "unmetered_kwh"})
@@ -24,6 +26,8 @@ _COUNTS_BY_NAME = frozenset({"dims", "peak_memory_bytes", "parallelism", "image_
 """Mappings and lists of counts."""
 _SHARES = frozenset({"cpu_share", "probability", "peak_share"})
 
+_LARGEST = 1e100
+"""Sums and products of such figures are finite."""
 _ROUNDING = 1.001
 """Factor by which a part may be larger than its whole."""
 _CLOCKS = 1.01
@@ -80,21 +84,37 @@ def _of_leaves(part: BaseModel, path: str) -> Iterator[Impossible]:
             items = value.items() if isinstance(value, dict) else enumerate(value)
             found = [why for _, item in items if (why := _fault(name, item))]
             yield from (Impossible(place, why) for why in found[:1])
-        elif (why := _fault(name, value)) and not (signed and not math.isfinite(value)):
+        elif (why := _fault(name, value)) and not (signed and isinstance(value, float) and not math.isfinite(value)):
             yield Impossible(place, why)
 
 
 def _fault(name: str, value: Any) -> str | None:
     """Return why the figure *value* cannot be; None: it is none, or can be."""
+    if isinstance(value, str) and name.endswith("_at") and not _is_instant(value):
+        return f"the time was {value[:40]!r}, which is none in ISO 8601"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    return _figure_fault(name, value)
+
+
+def _figure_fault(name: str, value: float) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return f"the figure was {value}, which is no finite number"
+    if abs(value) > _LARGEST:
+        return f"the figure was above {_LARGEST:g}, which is no figure of a training"
     if value < 0 and name not in _SIGNED:
         return f"the figure was {value:g}, and this cannot be below zero"
     if value > 1 and name in _SHARES:
         return f"the figure was {value:g}, and a share cannot be above one"
     return None
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        units.instant(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 # -- a part and its whole -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autocard import files
 from autocard._version import __version__
@@ -42,8 +42,11 @@ BatchUnit = Literal["samples", "completions", "packed sequences"]
 Scalar = str | int | float | bool | None
 Status = Literal["finished", "stopped", "interrupted"]
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 """A record larger than this is not one of ours."""
+_DIGITS = 300
+LARGEST_INTEGER = 10**_DIGITS
+"""Whole numbers up to it can be a float, too."""
 
 
 class Frozen(BaseModel):
@@ -52,6 +55,22 @@ class Frozen(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="allow", ser_json_inf_nan="null", protected_namespaces=(), defer_build=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_whole_characters(cls, data: Any) -> Any:
+        """Replace halves of surrogate pairs, as file names that are not UTF-8 have: each would cost the whole part."""
+        return _whole(data) if isinstance(data, dict) else data
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return files.whole(value)
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([_whole(item) for item in value]) if type(value) in (list, tuple) else value
+    return value
 
 
 class Run(Frozen):
@@ -792,7 +811,8 @@ def unexplained(record: RunRecord) -> list[str]:
 
 def to_json(record: RunRecord) -> str:
     """Return *record* as the text of an `autocard.json`; what is not finite is left out."""
-    return json.dumps(finite(record).model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    raw = finite(record).model_dump(warnings=False)
+    return json.dumps(_whole(raw), indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
 def finite(record: RunRecord) -> RunRecord:
@@ -821,6 +841,9 @@ def _finite(value: Any, path: str, missing: dict[str, str]) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         missing[path] = f"the figure was {value}, which is none"
         return None
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        missing[path] = "the figure had more digits than a number can have here"
+        return None
     return value
 
 
@@ -839,8 +862,8 @@ def from_json(text: str, where: str = RECORD_NAME, *, check_figures: bool = True
         msg = f"{where}: {len(text)} characters; a record has at most {MAX_BYTES}. It was not read."
         raise RecordError(msg)
     try:
-        raw = json.loads(text, parse_constant=_number, parse_float=_number)
-    except (ValueError, RecursionError) as exc:
+        raw = json.loads(text, parse_constant=_number, parse_float=_number, parse_int=_integer)
+    except (ValueError, RecursionError, MemoryError) as exc:
         position = f"line {exc.lineno}" if isinstance(exc, json.JSONDecodeError) else "somewhere"
         msg = f"{where}: {position}: this is not JSON. The record was not read. Is the file cut short?"
         raise RecordError(msg) from exc
@@ -857,6 +880,10 @@ def from_json(text: str, where: str = RECORD_NAME, *, check_figures: bool = True
             "It was not read. Go on with: pip install --upgrade autocard"
         )
         raise RecordError(msg)
+    too_long = next(_too_long(raw, ""), None)
+    if too_long is not None:
+        msg = f"{where}: {too_long}: a number with more digits than a number can have here. The record was not read."
+        raise RecordError(msg)
     try:
         record = RunRecord.model_validate(raw)
     except ValidationError as exc:
@@ -869,6 +896,23 @@ def from_json(text: str, where: str = RECORD_NAME, *, check_figures: bool = True
         msg = f"{where}: {fault.path}: {fault.reason}. The record was not read."
         raise RecordError(msg)
     return record
+
+
+def _integer(text: str) -> int | float:
+    """Return the whole number that *text* says; infinity for one that is too long to be converted quickly."""
+    value = int(text) if len(text) <= _DIGITS + 1 else 0
+    return value if 0 < abs(value) <= LARGEST_INTEGER or text in ("0", "-0") else math.inf
+
+
+def _too_long(value: Any, path: str) -> Iterator[str]:
+    """Yield the paths of the numbers in *value* that `_integer` did not convert."""
+    inner: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        place = f"{path}.{key}" if path else str(key)
+        if isinstance(item, float) and math.isinf(item):
+            yield place
+        elif isinstance(item, dict | list):
+            yield from _too_long(item, place)
 
 
 def _number(text: str) -> float:

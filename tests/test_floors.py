@@ -31,6 +31,7 @@ FLOORS = {
         "batches",
         "limits",
         "clock",
+        "public_names",
     ],
     2: ["energy", "card", "schema"],
     3: [

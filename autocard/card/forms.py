@@ -12,22 +12,19 @@ from functools import lru_cache
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from autocard.card import rendering
 from autocard.card.fact import Fact
 from autocard.card.fill import fill
 from autocard.card.labelfile import USER_FILE
+from autocard.card.rendering import RenderError
 from autocard.errors import CardError, SettingsError
 from autocard.files import read_text
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 DEFAULT = "huggingface"
 SHIPPED = ("huggingface", "compact", "imageomics", "annotated", "czi", "peft")
 """Names of the shipped forms. The first one is taken from the installed huggingface_hub."""
 
-PLACEHOLDER = "[More Information Needed]"
 CARD_DATA = "{{ card_data }}"
 """Stands in the front matter of a blank until the front matter is known."""
 
@@ -112,39 +109,16 @@ def _is_jinja(name: str, text: str) -> bool:
     return Path(name).suffix in _JINJA_SUFFIXES or "{{" in text or "{%" in text
 
 
-def _environment(*, ours: bool) -> Environment:
-    from jinja2 import StrictUndefined, Undefined  # noqa: PLC0415 - only where there is a template to render
-    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
-
-    class Asked(Undefined):
-        """A variable that nobody gave, or a part of one: shows the placeholder, and is false."""
-
-        __slots__ = ()
-
-        def __str__(self) -> str:
-            return PLACEHOLDER
-
-        def __getattr__(self, name: str) -> Asked:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return self
-
-    undefined = StrictUndefined if ours else Asked
-    return ImmutableSandboxedEnvironment(undefined=undefined, keep_trailing_newline=True, autoescape=False)
-
-
 def _render(name: str, text: str, human: Mapping[str, str], *, ours: bool) -> str:
-    from jinja2 import TemplateError, TemplateSyntaxError  # noqa: PLC0415
-
     variables = {**{key: value for key, value in human.items() if value.strip()}, "card_data": CARD_DATA}
     try:
-        return _environment(ours=ours).from_string(text).render(variables)
-    except TemplateSyntaxError as exc:
-        if Path(name).suffix not in _JINJA_SUFFIXES:
+        return rendering.shipped(text, variables) if ours else rendering.own(text, variables)
+    except RenderError as exc:
+        if exc.line and Path(name).suffix not in _JINJA_SUFFIXES:
             # A Markdown file with double braces of another kind: it is filled as it stands.
             return text
-        msg = f"template: {name}:{exc.lineno}: {exc.message}"
-        raise SettingsError(msg) from exc
-    except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as exc:
-        msg = f"template: {name}: cannot be rendered ({type(exc).__name__}: {exc}). Nothing was written."
+        if exc.line:
+            msg = f"template: {name}:{exc.line}: {exc}"
+        else:
+            msg = f"template: {name}: cannot be rendered ({exc}). Nothing was written."
         raise SettingsError(msg) from exc

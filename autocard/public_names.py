@@ -1,0 +1,113 @@
+"""Names that people give, without what is not for the public: user info, query strings, e-mail addresses, paths.
+
+One rule: what is left is the harmless part of the name: of a path its last part, of an address its host. A name without
+such parts stays as it is. The names of evaluation sets, metrics, labels, adapters, columns and runs are published.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from autocard.record import RunRecord
+
+_URL = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#\s]*@)?([^/?#@\s:]*)(?::\d+)?([^?#\s]*)")
+_MAIL = re.compile(
+    r"(?<![\w.+%-])((?:eval|test|predict|train)_)?[\w.+%-]+(?::[^@\s/]*)?"
+    r"@((?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,})(?![A-Za-z0-9-])"
+)
+"""`jane@example.org`, `jane:secret@example.org`; not `recall@10`."""
+_QUERY = re.compile(r"\?[\w.%-]+=[^\s\"'<>]*")
+_PATH = re.compile(r"(?<![A-Za-z0-9/:.~])(?:~[\w.-]*)?/+(?:[^\s/]+/+)*[^\s/]*")
+_WINDOWS = re.compile(r"(?:(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\)[^\s\"<>|]*")
+_WITH_BLANKS = re.compile(
+    r"(?:/(?:home|Users|root|mnt|media|data|scratch|tmp|srv|opt|var|work)/|[A-Za-z]:[\\/]|~/).*", re.DOTALL
+)
+"""A whole name that is a path, blanks included: `/home/jane doe/score`."""
+
+
+def public(name: str) -> str:
+    """Return *name* without user info, query strings, e-mail addresses and the folders of absolute paths.
+
+    >>> public("https://jane:secret@data.example.org/a/b?token=1"), public("/home/jane/score"), public("recall@10")
+    ('data.example.org/b', 'score', 'recall@10')
+    """
+    if not _may_hold(name):
+        return name
+    if _WITH_BLANKS.fullmatch(name):
+        return _last(name)
+    cleaned = _URL.sub(lambda found: _of_url(found[0]), name)
+    cleaned = _MAIL.sub(r"\1\2", cleaned)
+    cleaned = _QUERY.sub("", cleaned)
+    cleaned = _WINDOWS.sub(lambda found: _last(found[0]), cleaned)
+    return _PATH.sub(lambda found: _of_path(found[0]), cleaned)
+
+
+def _may_hold(name: str) -> bool:
+    return any(mark in name for mark in "/\\@?")
+
+
+def _of_url(url: str) -> str:
+    found = _HOST.match(url)
+    host, path = (found[1], found[2]) if found else ("", url)
+    return "/".join(part for part in (host, _last(path)) if part)
+
+
+def _of_path(path: str) -> str:
+    """Return the last part of an absolute path; `/b/`, `/s/ vs /z/` and a lone `/` are none."""
+    parts = [part for part in path.split("/") if part]
+    is_path = path.startswith("~") or (len(parts) > 1 and len(parts[0]) > 1)
+    return parts[-1] if is_path and parts else path
+
+
+def _last(path: str) -> str:
+    parts = [part for part in re.split(r"[\\/]", path) if part]
+    return parts[-1] if parts else path
+
+
+def with_public_names(record: RunRecord) -> RunRecord:
+    """Return *record* with the names in it that people give as `public` has them."""
+    data, evaluation, model = record.data, record.evaluation, record.model
+    sets = {
+        part: [one.model_copy(update=_texts(one, "name", "title", "config", "split", "columns")) for one in found]
+        for part, found in (("train", data.train), ("eval", data.eval))
+    }
+    found: dict[str, Any] = {
+        "results": [one.model_copy(update=_texts(one, "name", "dataset")) for one in evaluation.results],
+        "history": [_keys(point) for point in evaluation.history],
+        **_texts(evaluation, "not_finite", "diverged"),
+    }
+    if evaluation.best is not None:
+        found["best"] = evaluation.best.model_copy(update=_texts(evaluation.best, "metric"))
+    training = record.training
+    settings = {name: _cleaned(value) for name, value in training.hyperparameters.items()}
+    return record.model_copy(
+        update={
+            "data": data.model_copy(update=sets),
+            "evaluation": evaluation.model_copy(update=found),
+            "model": model.model_copy(update=_texts(model, "name", "labels")),
+            "adapters": [one.model_copy(update=_texts(one, "name")) for one in record.adapters],
+            "training": training.model_copy(update={"hyperparameters": settings}),
+        }
+    )
+
+
+def _texts(part: Any, *names: str) -> dict[str, Any]:
+    return {name: _cleaned(getattr(part, name)) for name in names}
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return public(value)
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return value
+
+
+def _keys(point: dict[str, Any]) -> dict[str, Any]:
+    """Return a point of the trainer's log; of two metrics that have one name then, the first stays."""
+    found: dict[str, Any] = {}
+    for name, value in point.items():
+        found.setdefault(public(name), _cleaned(value))
+    return found
