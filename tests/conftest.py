@@ -6,6 +6,7 @@ import os
 import tempfile
 
 import pytest
+import rendering
 import truth
 
 import autocard.energy.meter
@@ -111,6 +112,26 @@ def no_false_field(request, watched, findings):
     watched.false.clear()
     if false and not request.node.get_closest_marker("expects_falsehood"):
         msg = "record or card say what is not so: " + "; ".join(false)
+        raise AssertionError(msg)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rendered():
+    """A look at each card that this process writes: is it shown as it was meant?"""
+    watch = rendering.Watch()
+    with pytest.MonkeyPatch.context() as patch:
+        watch.install(patch)
+        yield watch
+
+
+@pytest.fixture(autouse=True)
+def no_broken_card(rendered):
+    """A card that was written, here or in a wider fixture, and is not shown as it was meant fails the test."""
+    yield rendered
+    broken = list(rendered.broken)
+    rendered.broken.clear()
+    if broken:
+        msg = "a card is not shown as it was meant: " + "; ".join(broken)
         raise AssertionError(msg)
 
 
