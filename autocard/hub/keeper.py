@@ -46,6 +46,8 @@ class _Files:
     """What the host wrote there last."""
     left: dict[Path, str] = field(default_factory=dict)
     """What stood there when we left."""
+    written: dict[Path, list[str]] = field(default_factory=dict)
+    """Digests of what libraries wrote there, to the byte: they often write the same again."""
     seen: set[int] = field(default_factory=set)
     """Hashes of all that the host ever wrote."""
 
@@ -304,8 +306,7 @@ class Keeper:
     def _copy(self, before: texts.Before) -> None:
         """Keep a copy on disk while the library writes: the process may be killed in it."""
         if before.data is not None and not self._is_library_text(before):
-            library = self._files.host.get(before.card)
-            CardCopies(before.card).begin(before.data, [] if library is None else [digest(library.encode("utf-8"))])
+            CardCopies(before.card).begin(before.data, self._files.written.get(before.card, []))
 
     def _is_library_text(self, before: texts.Before) -> bool:
         """Return whether a library alone has written what stood there."""
@@ -332,6 +333,8 @@ class Keeper:
         from autocard import files  # noqa: PLC0415
 
         theirs, copies = texts.read(before.card), CardCopies(before.card)
+        if theirs.data is not None and theirs.data != before.data:
+            self._files.written.setdefault(before.card, []).append(digest(theirs.data))
         if before.data is not None and not self._is_library_text(before):
             if theirs.data is not None and theirs.data != before.data:
                 copies.note_library(theirs.data)
