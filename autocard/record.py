@@ -269,8 +269,14 @@ class Model(Frozen):
     """Those that asked for gradients when training began."""
     dims: dict[str, int] = Field(default_factory=dict)
     """layers, hidden_size, attention_heads, key_value_heads, intermediate_size, vocabulary, context, …"""
+    parts: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """The same of each part of a model of several: text, vision, audio, encoder, decoder; both: what two share."""
     labels: list[str] = Field(default_factory=list)
     """Label names of a classifier, where they are more than LABEL_0."""
+    trained_modules: list[str] = Field(default_factory=list)
+    """Modules that were trained, where a part of the model was frozen and there is no adapter."""
+    trained_unsaved: list[str] = Field(default_factory=list)
+    """Modules that were trained beside an adapter and are not saved with it."""
     saved_bytes: int | None = None
     """Size of the weights in the output folder, once they were saved there."""
     checkpoint_bytes: int | None = None
@@ -295,6 +301,10 @@ class Adapter(Frozen):
     """The peft that made the configuration."""
     peft_version_runtime: str | None = None
     """The peft that ran."""
+    continued: bool = False
+    """Whether it had been trained before this process made or loaded it: its weights were not those of a new one."""
+    earlier_run: str = ""
+    """Id of the run whose saved adapter it goes on with; empty: none is known."""
 
 
 class Precision(Frozen):

@@ -573,3 +573,85 @@ image-feature-extraction video-text-to-text keypoint-detection visual-document-r
 other
 """
 """huggingface.js, packages/tasks/src/pipelines.ts."""
+
+
+# -- models of parts ---------------------------------------------------------------------------------------------
+
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+
+
+def of_parts():
+    vision = {**SMALL, "hidden_size": 24, "num_hidden_layers": 3, "image_size": 16, "patch_size": 8}
+    text = {**SMALL, "vocab_size": 50}
+    encoder, decoder = transformers.BertConfig(**text), transformers.BertConfig(**{**text, "num_hidden_layers": 1})
+    decoder.is_decoder = decoder.add_cross_attention = True
+    pair = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    whisper = {"encoder_layers": 3, "decoder_layers": 1, "encoder_ffn_dim": 20, "decoder_ffn_dim": 28}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 4, "d_model": 16, "vocab_size": 60}
+    places = {"max_source_positions": 30, "max_target_positions": 20, "pad_token_id": 0, "bos_token_id": 1}
+    ends = {"eos_token_id": 2, "decoder_start_token_id": 1}
+    return {
+        "CLIP": transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision)),
+        "BLIP": transformers.BlipForConditionalGeneration(
+            transformers.BlipConfig(
+                text_config={**text, "encoder_hidden_size": 24, "bos_token_id": 1, "sep_token_id": 2},
+                vision_config=vision,
+            )
+        ),
+        "pair": transformers.EncoderDecoderModel(config=pair),
+        "Whisper": transformers.WhisperForConditionalGeneration(
+            transformers.WhisperConfig(**whisper, **heads, **places, **ends)
+        ),
+        "T5": transformers.T5ForConditionalGeneration(
+            transformers.T5Config(
+                vocab_size=50, d_model=16, num_layers=3, num_decoder_layers=1, num_heads=2, d_kv=8, d_ff=32
+            )
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "told"),
+    [
+        ("CLIP", "text", {"layers": 2, "hidden_size": 16, "vocabulary": 50}),
+        ("CLIP", "vision", {"layers": 3, "hidden_size": 24, "image_size": 16, "patch_size": 8}),
+        ("BLIP", "vision", {"layers": 3, "hidden_size": 24}),
+        ("pair", "encoder", {"layers": 2, "hidden_size": 16}),
+        ("pair", "decoder", {"layers": 1, "hidden_size": 16}),
+        ("Whisper", "encoder", {"layers": 3, "intermediate_size": 20, "attention_heads": 2, "context_length": 30}),
+        ("Whisper", "decoder", {"layers": 1, "intermediate_size": 28, "attention_heads": 4, "context_length": 20}),
+        ("T5", "encoder", {"layers": 3, "intermediate_size": 32}),
+        ("T5", "decoder", {"layers": 1}),
+    ],
+)
+def test_each_part_of_a_model_of_several_has_its_own_dimensions(name, part, told):
+    found, _ = look(of_parts()[name])
+
+    assert {key: found.parts[part].get(key) for key in told} == told
+
+
+def test_a_model_of_one_part_has_no_parts():
+    assert look(models.llama())[0].parts == {}
+    assert look(models.bert())[0].parts == {}
+
+
+def test_the_size_of_experts_is_that_of_their_tensors_and_no_size_is_told_that_no_tensor_has():
+    sizes = {**SMALL, "vocab_size": 50, "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 64}
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+    sparse = transformers.Qwen3MoeForCausalLM(transformers.Qwen3MoeConfig(**sizes, **experts, decoder_sparse_step=1))
+    mixed = transformers.Qwen3MoeForCausalLM(transformers.Qwen3MoeConfig(**sizes, **experts, mlp_only_layers=[0]))
+
+    assert not any(64 in weight.shape for weight in sparse.parameters())
+    assert "intermediate_size" not in look(sparse)[0].dims
+    assert look(sparse)[0].dims["expert_intermediate_size"] == 24
+    assert any(64 in weight.shape for weight in mixed.parameters())
+    assert look(mixed)[0].dims["intermediate_size"] == 64
+
+
+def test_a_state_space_model_tells_the_size_of_its_state():
+    made = transformers.MambaForCausalLM(
+        transformers.MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, state_size=4)
+    )
+
+    assert look(made)[0].dims["state_size"] == 4

@@ -10,9 +10,10 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from autocard.capture import Seen
+from autocard.capture import Seen, adapter_layers, continued
 from autocard.capture.unwrap import adapted, core, quantization_of
 from autocard.guard import guard
 from autocard.record import Adapter
@@ -134,7 +135,9 @@ def capture(seen: Seen, missing: dict[str, str]) -> list[Adapter]:
         with guard(f"{path}.method", missing):
             facts["method"] = _method(settings, quantization_of(seen.model))
         with guard(f"{path}.config", missing):
-            facts["config"] = _config(settings, core(seen.model))
+            facts["config"] = _config(name, holder, core(seen.model))
+        with guard(f"{path}.continued", missing):
+            facts.update(_before(name, settings, seen))
         with guard(f"{path}.peft_version_created", missing):
             facts["peft_version_created"] = _text(getattr(settings, "peft_version", None))
             if facts["peft_version_created"] is None:
@@ -147,18 +150,37 @@ def capture(seen: Seen, missing: dict[str, str]) -> list[Adapter]:
     return found
 
 
+def _before(name: str, settings: Any, seen: Seen) -> dict[str, Any]:
+    """Return what is known of an earlier training of the adapter; one of this process or run is told elsewhere."""
+    inner, start = core(seen.model), seen.start
+    if start.resumed or start.trained_before or not continued.is_continued(inner, name, settings):
+        return {}
+    output_dir = getattr(seen.args, "output_dir", None) or "."
+    return {"continued": True, "earlier_run": continued.run_before(inner, name, Path(output_dir))}
+
+
 def _active(holder: Any) -> list[str]:
-    """Return the names of the adapters that take part, in the order in which they were made."""
+    """Return the names of the adapters that take part, in the order in which they were made.
+
+    X-LoRA is one adapter: those that it mixes are its parts, though PEFT calls them the active ones.
+    """
+    mixers = [name for name, settings in holder.peft_config.items() if _kind(settings) == "XLORA"]
+    if mixers:
+        return mixers
     names = getattr(holder, "active_adapters", None)
     if callable(names):  # native adapters: a method
         names = names()
     if isinstance(names, str):
         names = [names]
     active = set(names or ()) & set(holder.peft_config)
-    if not active:  # X-LoRA's active ones are the parts that it mixes, which have no configuration there
+    if not active:
         chosen = getattr(holder, "active_adapter", None)
         active = {chosen} if isinstance(chosen, str) and chosen in holder.peft_config else set(holder.peft_config)
     return [name for name in holder.peft_config if name in active]
+
+
+def _kind(settings: Any) -> str:
+    return str(getattr(settings.peft_type, "value", settings.peft_type))
 
 
 def _text(value: Any) -> str | None:
@@ -177,19 +199,44 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) or value is None else None
 
 
-def _config(settings: Any, model: Any) -> dict[str, Any]:
+def _config(name: str, holder: Any, model: Any) -> dict[str, Any]:
+    """Return the settings of the adapter *name* as they took effect."""
+    settings = holder.peft_config[name]
     found = {}
     # Its fields only: peft hangs more on it while it runs.
-    for name in sorted(ALLOWED & {entry.name for entry in dataclasses.fields(settings)}):
-        value = _plain(getattr(settings, name, None))
+    for field in sorted(ALLOWED & {entry.name for entry in dataclasses.fields(settings)} - _without_effect(settings)):
+        value = _plain(getattr(settings, field, None))
+        if field in adapter_layers.DERIVED and value in (0, None):
+            value = adapter_layers.derived(model, name, field)
         if value is None or value in ([], {}):
             continue
-        found[name] = sorted(value) if name in _MODULES and isinstance(value, list) else value
+        found[field] = sorted(value) if field in _MODULES and isinstance(value, list) else value
     if isinstance(found.get("target_modules"), list):
-        found["target_modules"] = _short(found["target_modules"], model)
+        found["target_modules"] = _short(adapter_layers.reached(found["target_modules"], model, name), model)
     if isinstance(found.get("modules_to_save"), list):
         found["modules_to_save"] = _there(found["modules_to_save"], model)
-    return found
+    parts = _parts(name, holder)
+    return {**found, "mixed_adapters": parts} if parts else found
+
+
+def _without_effect(settings: Any) -> set[str]:
+    """Return the settings that PEFT has in every configuration of this kind, and does not use in this one."""
+    kind = _kind(settings)
+    if kind == "ADALORA":
+        return {"r"}  # init_r and target_r are its ranks (peft, tuners/adalora/config.py)
+    if kind == "PREFIX_TUNING" and not getattr(settings, "prefix_projection", False):
+        return {"encoder_hidden_size"}  # there is no encoder
+    if kind == "P_TUNING" and _plain(getattr(settings, "encoder_reparameterization_type", None)) == "MLP":
+        return {"encoder_num_layers", "encoder_dropout"}  # those of the LSTM
+    return set()
+
+
+def _parts(name: str, holder: Any) -> list[str]:
+    """Return the adapters that the X-LoRA adapter *name* mixes: name, method, rank."""
+    if _kind(holder.peft_config[name]) != "XLORA":
+        return []
+    parts = [(part, settings) for part, settings in holder.peft_config.items() if _kind(settings) != "XLORA"]
+    return [f"{part} ({_method(settings, None)}, r = {settings.r})" for part, settings in parts]
 
 
 def _there(names: list[str], model: Any) -> list[str]:
@@ -219,7 +266,7 @@ def _is_place(name: str) -> bool:
 
 
 def _method(settings: Any, quantization: Mapping[str, Any] | None) -> str:
-    kind = str(getattr(settings.peft_type, "value", settings.peft_type))
+    kind = _kind(settings)
     if kind != "LORA":
         return _METHODS.get(kind, kind)
     method = "DoRA" if getattr(settings, "use_dora", False) else "LoRA"

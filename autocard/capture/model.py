@@ -11,14 +11,16 @@ import os
 import platform
 import re
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-from autocard.capture import Seen
+from autocard.capture import Seen, adapter_layers
+from autocard.capture.dimensions import dims, parts
 from autocard.capture.heads import auto_class_of, head_of
 from autocard.capture.origin import NOT_RECORDED, Origin, find
 from autocard.capture.trl_objective import method_of
 from autocard.capture.unwrap import (
     adapted,
+    backbone,
     class_of,
     config_of,
     core,
@@ -33,26 +35,6 @@ from autocard.record import Model
 NOT_TRANSFORMERS = "the model is not one of transformers: it has no configuration that says so"
 _NO_NAMES = frozenset({"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"})
 _MADE_UP = re.compile(r"tmp[\w-]{6,10}|checkpoint-\d+")
-
-_DIMS = {
-    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
-    "decoder_layers": ("decoder_layers", "num_decoder_layers"),
-    "hidden_size": ("hidden_size", "d_model", "n_embd", "dim"),
-    "attention_heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
-    "key_value_heads": ("num_key_value_heads",),
-    "head_size": ("head_dim", "d_kv"),
-    "intermediate_size": ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "encoder_ffn_dim", "hidden_dim"),
-    "vocabulary": ("vocab_size",),
-    "context_length": ("max_position_embeddings", "n_positions", "n_ctx"),
-    "experts": ("num_local_experts", "num_experts", "n_routed_experts"),
-    "experts_per_token": ("num_experts_per_tok",),
-    "image_size": ("image_size",),
-    "patch_size": ("patch_size",),
-}
-"""Our name of a dimension → what transformers' configurations call it; the first that is there."""
-
-_POSITIONS_FROM_PADDING = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm"})
-"""Families that count positions from the padding index + 1 (modeling_roberta.py): their table is that much longer."""
 
 _COUNTABLE = frozenset({"bitsandbytes", "torchao", "quanto", "gguf", "fp8"})
 """Quantizations whose parameters still say how many weights they hold; the others pack them into whole numbers."""
@@ -78,8 +60,11 @@ def capture(seen: Seen, missing: dict[str, str]) -> Model:
         facts["auto_class"] = _auto_class(seen.model, whole)
     with guard("model.parameters_total", missing):
         facts.update(_counts(seen.model, missing))
+    with guard("model.trained_modules", missing):
+        facts.update(_trained(seen.model))
     with guard("model.dims", missing):
-        facts["dims"] = dims(config_of(seen.model))
+        facts["dims"] = dims(config_of(seen.model), backbone(seen.model))
+        facts["parts"] = parts(config_of(seen.model))
     with guard("model.labels", missing):
         facts["labels"] = _labels(config_of(seen.model))
     with guard("model.name", missing):
@@ -113,27 +98,6 @@ def count(model: Any) -> tuple[int | None, int | None]:
             trainable += size
     method = _quantization_method(model)
     return (None if method is not None and method not in _COUNTABLE else total), trainable
-
-
-def dims(config: Any) -> dict[str, int]:
-    """Return the dimensions that a transformers configuration names, under our names."""
-    if config is None:
-        return {}
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    found = {}
-    for ours, theirs in _DIMS.items():
-        values = (getattr(source, name, None) for name in theirs for source in (text, config))
-        counts = [value for value in values if _is_count(value)]
-        if counts:
-            found[ours] = counts[0]
-    padding = getattr(text, "pad_token_id", None)
-    if text.model_type in _POSITIONS_FROM_PADDING and "context_length" in found and _is_count(padding):
-        found["context_length"] -= padding + 1
-    return found
-
-
-def _is_count(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _size(parameter: Any) -> int:
@@ -236,6 +200,19 @@ def _auto_class(model: Any, whole: Any) -> str:
         msg = "none of transformers' Auto classes makes this class"
         raise UnavailableError(msg)
     return found
+
+
+def _trained(model: Any) -> dict[str, list[str]]:
+    """Return the names of what was trained, where that is a part of the model or goes beyond its adapters."""
+    inner, holder = core(model), adapted(model)
+    if not hasattr(inner, "named_parameters"):
+        return {}
+    if holder is None:
+        frozen = any(not weight.requires_grad for weight in inner.parameters())
+        return {"trained_modules": adapter_layers.trained_parts(inner) if frozen else []}
+    biases = [getattr(settings, "bias", None) for settings in holder.peft_config.values()]
+    bias = next((name for name in biases if name not in (None, "none")), "none")
+    return {"trained_unsaved": adapter_layers.trained_beside(holder, inner, str(bias))}
 
 
 def _labels(config: Any) -> list[str]:

@@ -48,7 +48,8 @@ def adapters_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
             if name == "target_modules":
                 continue  # by the tensors, below
             if isinstance(there, int | float | str | bool):
-                yield f"adapters[].config.{name}", value, value == there or str(value) == str(there)
+                derived = there == 0 and value != 0  # PEFT works it out of another setting
+                yield f"adapters[].config.{name}", value, value == there or str(value) == str(there) or derived
 
 
 def _tensors(true: Truth, name: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ def _version(package: str) -> Callable[[str, Truth], bool]:
 def _lora(name: str) -> Callable[[str, Truth], bool | None]:
     def is_so(said: str, true: Truth) -> bool | None:
         values = [getattr(one, name, None) for one in true.adapters.values()]
+        if 0 in values:  # PEFT works it out of another setting
+            return UNSURE
         return number(said) in [float(one) for one in values if one is not None] if values else UNSURE
 
     return is_so

@@ -28,10 +28,16 @@ _DIMENSIONS = {
     "context_length": "context length",
     "experts": "experts",
     "experts_per_token": "experts per token",
+    "expert_intermediate_size": "intermediate size of an expert",
+    "shared_experts": "shared experts",
+    "shared_expert_intermediate_size": "intermediate size of the shared expert",
+    "state_size": "state size",
     "image_size": "image size",
     "patch_size": "patch size",
 }
-_COUNTED = frozenset({"layers", "decoder_layers", "attention_heads", "key_value_heads", "experts", "experts_per_token"})
+_COUNTED = frozenset(
+    ("layers", "decoder_layers", "attention_heads", "key_value_heads", "experts", "experts_per_token", "shared_experts")
+)
 """Dimensions that stand after their number (6 layers); the others after their name (hidden size 384)."""
 
 _SETTINGS = {
@@ -44,8 +50,15 @@ _SETTINGS = {
     "use_rslora": "rank-stabilised (rsLoRA)",
     "bias": "bias",
     "num_virtual_tokens": "virtual tokens",
+    "mixed_adapters": "adapters mixed",
 }
 """Adapter settings with a plainer name than PEFT's, in the order in which they are told; the others follow."""
+
+_START_SETTINGS = frozenset({"init_lora_weights", "init_weights", "init_ia3_weights"})
+"""Settings whose default is on: the adapter starts as one that changes nothing."""
+
+_SPELLED_OUT = ("X-", "LN ", "HRA")
+"""Beginnings of methods whose first letter is spoken as its name, with a vowel: "an X-LoRA"."""
 
 _LABELS = 30
 """Label names that are shown."""
@@ -119,12 +132,21 @@ def _summary(record: RunRecord) -> Fact | None:
     data = f" on {listed(named)}" if named else ""
     how = "trained from scratch" if from_scratch(model) and not record.run.earlier_run else "trained"
     how += f" on from the weights of run {escape(record.run.earlier_run)}" if record.run.earlier_run else ""
+    how += _on_from_adapter(record)
     if record.training.purpose:
         how = ", ".join(filter(None, ["" if how == "trained" else how, escape(record.training.purpose)]))
         purpose = ""
     how += _merged(methods) if model.adapters_merged else ""
     said = purpose or data or from_scratch(model) or record.training.purpose
     return Fact(f"{made}{', ' + how + purpose + data if said else ''}.")
+
+
+def _on_from_adapter(record: RunRecord) -> str:
+    """Return that the adapter was loaded with weights of an earlier training."""
+    before = next((adapter for adapter in record.adapters if adapter.continued), None)
+    if before is None:
+        return ""
+    return f" on from an earlier adapter{f' (run {escape(before.earlier_run)})' if before.earlier_run else ''}"
 
 
 def _base_in_words(model: Model) -> str | None:
@@ -140,8 +162,9 @@ def _merged(methods: list[str]) -> str:
 
 
 def _article(noun: str | None) -> str:
-    """Return "A" or "An"; L and I of LoRA and IA³ differ in that."""
-    return "An" if noun and noun[0] in "AEIOaeio" else "A"
+    """Return "A" or "An", by how *noun* is spoken: a LoRA, an LN tuning, an X-LoRA, an IA³."""
+    spelled_out = bool(noun) and noun.startswith(_SPELLED_OUT)  # type: ignore[union-attr] # not None here
+    return "An" if spelled_out or (noun and noun[0] in "AEIOaeio") else "A"
 
 
 def _type(record: RunRecord) -> Fact | None:
@@ -187,11 +210,14 @@ def _specs(record: RunRecord) -> Fact | None:
     model = record.model
     name = code(model.architecture) if model.architecture else None
     kind = f" ({code(model.model_type)})" if name and model.model_type else ""
+    unmerged = not model.adapters_merged
     entries = {
         "Architecture": f"{name}{kind}" if name else None,
-        "Dimensions": ", ".join(_dimension(*item) for item in model.dims.items()) or None,
+        "Dimensions": _dimensions(model),
         "Labels": _labels(model.labels),
         "Parameters": parameters(model),
+        "Trained modules": _modules(model.trained_modules),
+        "Also trained, not in the saved adapter": _modules(model.trained_unsaved if unmerged else []),
         "Objective": escape(record.training.objective) if record.training.objective else None,
         "Number formats": _formats(record.precision),
         "Quantization of the base": quantization(record.precision.quantization),
@@ -208,6 +234,10 @@ def _specs(record: RunRecord) -> Fact | None:
     return Fact("; ".join(filter(None, line)) or " ".join(block.removeprefix("- ").split("\n- ")), block)
 
 
+def _modules(names: list[str]) -> str | None:
+    return ", ".join(code(name) for name in names) or None
+
+
 def _formats(precision: Precision) -> str | None:
     """Return what weights are kept, trained and multiplied in; one alone is the regime, which stands elsewhere."""
     kinds = {
@@ -217,6 +247,18 @@ def _formats(precision: Precision) -> str | None:
     }
     known = {name: code(kind) for name, kind in kinds.items() if kind}
     return ", ".join(f"{name} {kind}" for name, kind in known.items()) if len(known) > 1 else None
+
+
+def _dimensions(model: Model) -> str | None:
+    """Return the dimensions, of a model of parts those of each part behind its name."""
+    if not model.parts:
+        return _sizes(model.dims)
+    sizes = {name: _sizes(dims) for name, dims in model.parts.items()}
+    return "; ".join(f"{escape(name.replace('_', ' '))}: {words}" for name, words in sizes.items() if words) or None
+
+
+def _sizes(dims: dict[str, int]) -> str | None:
+    return ", ".join(_dimension(*item) for item in dims.items()) or None
 
 
 def _dimension(name: str, value: int) -> str:
@@ -244,7 +286,16 @@ def _adapter(adapter: Adapter) -> str:
     words = "; ".join(_setting(name, settings[name]) for name in order)
     method = escape(adapter.method) if adapter.method else "method not recorded"
     version = _versions(adapter)
-    return f"{method}{version}: {words}" if words else f"{method}{version}"
+    start = f"{method}{version}{_continued(adapter)}"
+    return f"{start}: {words}" if words else start
+
+
+def _continued(adapter: Adapter) -> str:
+    if not adapter.continued:
+        return ""
+    if adapter.earlier_run:
+        return f", continued from the adapter of run {escape(adapter.earlier_run)}"
+    return ", continued from an adapter that had been trained before"
 
 
 def _versions(adapter: Adapter) -> str:
@@ -257,8 +308,10 @@ def _versions(adapter: Adapter) -> str:
 
 
 def _says_nothing(name: str, value: Any) -> bool:
+    if name in _START_SETTINGS:
+        return value is True
     off = value is None or value is False or value in ([], {}, "", "none")
-    return off or name == "task_type" or (name == "init_lora_weights" and value is True)
+    return off or name == "task_type"
 
 
 def _setting(name: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.batch import effective_batch_size
 from autocard.card.fields.machines import peaks
 from autocard.card.fields.words import bullets, count_of, data_sentence, holes, listed, quantization, since
-from autocard.record import Dataset, Preprocessing, RunRecord, Scalar, Training
+from autocard.record import Dataset, Model, Preprocessing, RunRecord, Scalar, Training
 
 _ENTITIES = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"})
 """What the Hub's formulas and templates would look at, beyond what `html.escape` does."""
@@ -235,7 +235,7 @@ def _speeds(record: RunRecord) -> Fact | None:
             "Floating-point operations": _operations(record),
             "Estimate of the operations that were needed": _estimate(record),
             "Share of the devices' peak": _peak(record),
-            "Size of the saved weights": _size(record.model.saved_bytes),
+            "Size of the saved weights": _saved_size(record.model),
             "Size of a checkpoint, with the optimizer's state": _size(record.model.checkpoint_bytes),
             "Peak GPU memory": peaks(record),
         }
@@ -272,6 +272,13 @@ def _peak(record: RunRecord) -> str | None:
     if share is None:
         return None
     return f"{units.number(100 * share, 2)} %{f' ({escape(method)})' if method else ''}"
+
+
+def _saved_size(model: Model) -> str | None:
+    """Return the size, and the folder of an adapter that PEFT saved in one of its own."""
+    size = _size(model.saved_bytes)
+    configs = [name for name in model.saved_files if name.endswith("/adapter_config.json")]
+    return f"{size}, in {code(configs[0].rpartition('/')[0] + '/')}" if size and len(configs) == 1 else size
 
 
 def _size(saved_bytes: int | None) -> str | None:

@@ -1,0 +1,123 @@
+"""The dimensions of a model: of a model of parts (text and vision, encoder and decoder) those of each part.
+
+Names come from transformers' configurations. Where one holds a size that no tensor has, as the dense layers' of a model
+whose layers are all experts, the tensors have the say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeGuard
+
+_DIMS = {
+    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "decoder_layers": ("decoder_layers", "num_decoder_layers"),
+    "hidden_size": ("hidden_size", "d_model", "n_embd", "dim"),
+    "attention_heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
+    "key_value_heads": ("num_key_value_heads",),
+    "head_size": ("head_dim", "d_kv"),
+    "intermediate_size": ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "encoder_ffn_dim", "hidden_dim"),
+    "vocabulary": ("vocab_size",),
+    "context_length": ("max_position_embeddings", "n_positions", "n_ctx"),
+    "experts": ("num_local_experts", "num_experts", "n_routed_experts"),
+    "experts_per_token": ("num_experts_per_tok",),
+    "expert_intermediate_size": ("moe_intermediate_size",),
+    "shared_experts": ("n_shared_experts",),
+    "shared_expert_intermediate_size": ("shared_expert_intermediate_size",),
+    "state_size": ("state_size", "ssm_state_size", "mamba_d_state"),
+    "image_size": ("image_size",),
+    "patch_size": ("patch_size",),
+}
+"""Our name of a dimension → what transformers' configurations call it; the first that is there."""
+
+_ENCODER = {
+    "layers": ("encoder_layers", "num_layers"),
+    "attention_heads": ("encoder_attention_heads", "num_heads"),
+    "intermediate_size": ("encoder_ffn_dim", "d_ff"),
+    "context_length": ("max_source_positions",),
+}
+_DECODER = {
+    "layers": ("decoder_layers", "num_decoder_layers"),
+    "attention_heads": ("decoder_attention_heads", "num_heads"),
+    "intermediate_size": ("decoder_ffn_dim", "d_ff"),
+    "context_length": ("max_target_positions",),
+}
+"""The same of an encoder and a decoder that one configuration describes (Whisper, T5, BART)."""
+
+_PART_NAMES = {"text_config": "text", "vision_config": "vision", "audio_config": "audio"}
+"""Configurations inside a configuration → the part's name; others are called as they are, without "_config"."""
+
+_POSITIONS_FROM_PADDING = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm"})
+"""Families that count positions from the padding index + 1 (modeling_roberta.py): their table is that much longer."""
+
+_EXPERTS = ".experts."
+
+
+def dims(config: Any, model: Any = None) -> dict[str, int]:
+    """Return the dimensions that a transformers configuration names, under our names; of several parts, the text's."""
+    if config is None:
+        return {}
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    found = _named(_DIMS, text, config)
+    padding = getattr(text, "pad_token_id", None)
+    if text.model_type in _POSITIONS_FROM_PADDING and "context_length" in found and _is_count(padding):
+        found["context_length"] -= padding + 1
+    if model is not None and "expert_intermediate_size" in found and not _has_dense_layers(model, found):
+        found.pop("intermediate_size", None)
+    return found
+
+
+def parts(config: Any) -> dict[str, dict[str, int]]:
+    """Return the dimensions of each part of a model of several parts, by the part's name; empty: it is of one."""
+    if config is None:
+        return {}
+    inside = {name: _of_part(name, part) for name, part in _configurations(config)}
+    inside = {name: sizes for name, sizes in inside.items() if len(sizes) > 1}
+    if len(inside) > 1:
+        return {_PART_NAMES.get(name, name.removesuffix("_config")): sizes for name, sizes in inside.items()}
+    if not getattr(config, "is_encoder_decoder", False):
+        return {}
+    encoder, decoder = _named(_ENCODER, config), _named(_DECODER, config)
+    if not encoder.get("layers") or not decoder.get("layers"):
+        return {}
+    told = {*encoder, *decoder, "decoder_layers"}
+    shared = {name: size for name, size in dims(config).items() if name not in told}
+    return {"encoder": encoder, "decoder": decoder, **({"both": shared} if shared else {})}
+
+
+def _of_part(name: str, part: Any) -> dict[str, int]:
+    sizes = dims(part)
+    if name in ("vision_config", "audio_config"):  # what such a configuration says of words is left over from another
+        sizes.pop("vocabulary", None)
+    return sizes
+
+
+def _configurations(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the configurations inside *config* by their names."""
+    for name, value in vars(config).items():
+        if hasattr(value, "to_dict") and hasattr(value, "model_type") and not name.startswith("_"):
+            yield name, value
+
+
+def _named(names: dict[str, tuple[str, ...]], *sources: Any) -> dict[str, int]:
+    found = {}
+    for ours, theirs in names.items():
+        values = (getattr(source, name, None) for name in theirs for source in sources)
+        counts = [value for value in values if _is_count(value)]
+        if counts:
+            found[ours] = counts[0]
+    return found
+
+
+def _has_dense_layers(model: Any, sizes: dict[str, int]) -> bool:
+    """Return whether a layer of *model* beside its experts has the dense layers' size."""
+    size = sizes.get("intermediate_size")
+    return any(
+        size in weight.shape
+        for name, weight in model.named_parameters()
+        if "mlp" in name and _EXPERTS not in f".{name}" and "shared_expert" not in name
+    )
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
