@@ -86,13 +86,19 @@ def weights_of_base(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         if there:
             enough = MOST_OF_THEM if true.adapters else SOME_OF_THEM
             fits = any(len(one & begun) >= enough * len(one) for one in there) or _starts_from_the_weights(true)
-            yield "model.base_model (weights)", said["base_model"], fits or bool(said["adapters_merged"])
+            if fits or not _were_cast(known):
+                yield "model.base_model (weights)", said["base_model"], fits or bool(said["adapters_merged"])
         elif said["base_model_relation"] == "adapter" and _stands_on_a_folder(true, begun):
             yield "model.base_model (weights)", said["base_model"], False
     if "from scratch" in (said["base_model_description"] or ""):
         fresh = is_fresh(true)
         if fresh is not None:
             yield "model.base_model_description", said["base_model_description"], fresh
+
+
+def _were_cast(known: dict[str, Any]) -> bool:
+    """Return whether the weights are of another type than most files: then their digests tell nothing."""
+    return known["precision"]["weights_dtype"] not in (None, "float32")
 
 
 def _starts_from_the_weights(true: Truth) -> bool:

@@ -81,6 +81,10 @@ class Truth:
     @functools.cached_property
     def adapters(self) -> Mapping[str, Any]:
         found = getattr(self.whole, "peft_config", None)
+        if found is None and getattr(
+            self.inner, "_hf_peft_config_loaded", False
+        ):  # inside sentence-transformers' model
+            found = self.inner.peft_config
         return found if isinstance(found, Mapping) else {}
 
     @functools.cached_property

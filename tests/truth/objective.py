@@ -64,7 +64,7 @@ LOSSES: tuple[tuple[str, Callable[[Replay], float]], ...] = (
 )
 """How a loss is named → what it is; the first that fits."""
 
-MORE_THAN_THAT = r"label smoothing|own code|custom|auxiliary|load-balancing|\+|CTC|contrastive|distillation"
+MORE_THAN_THAT = r"label smoothing|own code|custom|auxiliary|load-balancing|\+|CTC|contrastive|distillation|weighted"
 """Words of an objective that is more, or something else."""
 
 

@@ -25,16 +25,10 @@ PENDING: tuple[str, ...] = (
     "card: AdaLoRA's r",
     "card: tokens seen (padding)",
     "data.train[].tokens",
-    "evaluation.results[] (a counter)",
-    "evaluation.results[].step",
-    "model.base_model (weights)",
-    "model.base_model_description",
     "model.dims.intermediate_size (tensors)",
     "model.saved_bytes (tensors)",
     "time.flops",
-    "training.hyperparameters.warmup_steps (used)",
-    "training.objective",
-    "training.scheduler",
+    "training.objective (loss): causal language modelling (next-token cross-entropy): 2.68",
 )
 """Beginnings of what is known to be false and is being repaired; it is counted, and fails no test. Empty it soon."""
 
