@@ -43,11 +43,9 @@ def dims_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
 def saved_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     folder, said = Path(true.args.output_dir), known["model"]
     if said["saved_bytes"] is not None:
-        # PEFT saves an adapter that is not called "default" in a folder of its name.
-        places = [folder, *(folder / name for name in true.adapters)]
-        files = [file for place in places for kind in ("safetensors", "bin") for file in place.glob(f"*model*.{kind}")]
-        sizes = {file.stat().st_size for file in files}
-        fits = said["saved_bytes"] in sizes or len(files) > 2  # more: in shards, or of several formats
+        files = [*folder.rglob("*.safetensors"), *folder.rglob("*model*.bin")]
+        sizes = [file.stat().st_size for file in files if "checkpoint-" not in str(file.relative_to(folder))]
+        fits = said["saved_bytes"] in (*sizes, sum(sizes)) or len(sizes) > 2  # more: in shards, or of several formats
         yield "model.saved_bytes", said["saved_bytes"], fits
     for name in said["saved_files"]:
         yield "model.saved_files", name, (folder / name).is_file()
