@@ -230,3 +230,51 @@ def test_beside_a_person_s_own_base_there_is_no_relation_and_no_summary_of_anoth
     assert front(text)["base_model"] == "somebody/other-base"
     assert "base_model_relation" not in front(text)
     assert BASE not in text
+
+
+# -- a base that a library did not know ------------------------------------------------------------------------------
+
+NAMELESS = """---
+library_name: peft
+tags:
+- base_model:adapter:/root/models/Some-VL-3B
+- base_model:adapter:None
+- lora
+base_model: {base}
+---
+
+# Model Card for run
+
+This model is a fine-tuned version of [None](https://huggingface.co/None).
+It has been trained using [TRL](https://github.com/huggingface/trl).
+
+## Quick start
+
+```python
+from transformers import pipeline
+
+generator = pipeline("text-generation", model="None", device="cuda")
+```
+
+## Training procedure
+
+This model was trained with SFT.
+"""
+
+
+@pytest.mark.parametrize("base", ["''", "None", "null", "/root/models/Some-VL-3B"])
+def test_none_is_no_base_and_no_model_that_code_can_load(base):
+    from autocard.card.update import update
+    from autocard.record import RunRecord
+
+    out = Path("out")
+    out.mkdir()
+    (out / "README.md").write_text(NAMELESS.format(base=base))
+
+    update(out / "README.md", RunRecord())
+
+    text = (out / "README.md").read_text()
+    assert 'model="None"' not in text
+    assert "[None]" not in text
+    assert "base_model" not in {key: value for key, value in front(text).items() if value}
+    assert not [tag for tag in front(text)["tags"] if tag.startswith("base_model:")]

@@ -97,7 +97,7 @@ def _is_figure(text: str, around: Around) -> bool:
 
 def is_false(value: str) -> bool:
     """Return whether the generated text *value* says something of what its tool did not know: of "None"."""
-    return any(words in value for words in _NOTHING)
+    return any(words in value for words in (*_NOTHING, *_NAMELESS))
 
 
 def stands(paragraph: str) -> bool:
