@@ -148,6 +148,7 @@ class Session:
         self.running = False
         self.ended = False
         self._attempts = 1
+        self._attempt_after_s = 0.0
         self._carried_flops = 0.0
         self._earlier: Earlier | None = None
         self._told: dict[str, Any] = {}
@@ -191,6 +192,7 @@ class Session:
         if self.running and getattr(seen.args, "auto_find_batch_size", False):
             # The same training with smaller batches: its window began with the attempt that ran out of memory.
             self._attempts += 1
+            self._attempt_after_s = opened.at_s - self.book.open.at_s
             self._look(replace(seen, start=self._start), Budget(BEGIN_S, LEAST_S))
             return
         broken_off, budget = self.running, Budget(BEGIN_S, LEAST_S)
@@ -200,6 +202,7 @@ class Session:
             self._note_trial(self.left_trial())
         self._part("_search", partial(self._know_search, seen, hosts.calling_trainer(seen.args)), budget)
         self.running, self.ended, self._attempts, self._since_s = True, False, 1, time.time()
+        self._attempt_after_s = 0.0
         self.predictions, self.eval_sets = {}, {}  # what was evaluated before was of other weights
         if not self.crew.met:
             self._meet(seen, budget)
@@ -733,7 +736,10 @@ class Session:
 
     def _times(self, seen: Seen, missing: dict[str, str]) -> dict[str, Any]:
         speed = _module("speed")
-        own = speed.Own(self.book.own[-1].leg.wall_clock_s if self.book.own else None, self._clock_was_set)
+        leg_s = self.book.own[-1].leg.wall_clock_s if self.book.own else None
+        if leg_s is not None:
+            leg_s -= self._attempt_after_s  # the Trainer times the last attempt alone
+        own = speed.Own(leg_s, self._clock_was_set)
         parts: dict[str, Any] = speed.time_parts(
             seen, missing, self.book.open.step, own, carried_flops=self._carried_flops
         )
