@@ -25,6 +25,8 @@ help:
 	@echo "make matrix  train the set-ups and write docs/matrix.md again"
 	@echo "make card   run the demo and keep its card as examples/README.card.md"
 	@echo "make schema write the JSON Schema of autocard.json again"
+	@echo "make fuzz   fill 20,000 random cards and read 2,000 random records; SEED=… runs the same ones again"
+	@echo "make attacks  run the attacks on this tree; BEFORE=… runs them on another checkout, too"
 	@echo "make bench  measure what autocard costs"
 
 demo: $(VENV)/.wheel
@@ -56,6 +58,12 @@ card: demo
 
 schema: $(VENV)/.wheel
 	$(BIN)/autocard schema > autocard/schema/autocard-1.schema.json
+
+fuzz: $(VENV)/.test $(VENV)/.wheel
+	cd tests && ../$(BIN)/python fuzz_cards.py $(if $(SEED),--seed $(SEED))
+
+attacks: $(VENV)/.test $(VENV)/.wheel
+	$(BIN)/python tests/attacks.py $(if $(BEFORE),--before $(BEFORE))
 
 bench: $(VENV)/.test $(VENV)/.wheel
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
