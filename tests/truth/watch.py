@@ -19,13 +19,9 @@ from truth.judge import by_subject
 from truth.replay import replay
 
 PENDING: tuple[str, ...] = (
-    "adapters[].config.r (tensors)",
-    "adapters[].config.target_modules (tensors)",
-    "adapters[].method",
-    "card: AdaLoRA's r",
-    "model.dims.intermediate_size (tensors)",
-    "time.flops_estimate",
-    "training.objective (loss): causal language modelling (next-token cross-entropy): 2.68",
+    "model.saved_bytes (tensors): 40:",  # X-LoRA: its trained tensors lie in another file than PEFT's usual one
+    "time.flops_estimate",  # experts that a token does not use; a training step of one's own with two forward passes
+    "training.objective (loss): causal language modelling (next-token cross-entropy): 2.68",  # AdaLoRA adds a term
 )
 """Beginnings of what is known to be false and is being repaired; it is counted, and fails no test. Empty it soon."""
 
