@@ -453,3 +453,19 @@ def test_thinning_never_keeps_more_than_it_may(points):
     log = [{"loss": 1.0, "step": step} for step in range(50)]
 
     assert len(evaluation.history(log, points)) <= points
+
+
+def test_a_long_log_is_thinned_and_keeps_evaluations_summaries_and_its_last_step():
+    from autocard.capture.log import thinned
+
+    steps = [{"loss": 1.0, "learning_rate": 1e-4, "step": step} for step in range(50_000)]
+    evaluation = {"eval_loss": 2.0, "eval_runtime": 1.0, "eval_samples_per_second": 3.0, "step": 777}
+    summary = {"train_loss": 1.0, "total_flos": 5.0, "train_runtime": 9.0, "step": 49_999}
+
+    kept = thinned([*steps[:777], evaluation, *steps[777:], summary], most=1_000)
+
+    assert sum("learning_rate" in entry for entry in kept) <= 1_000
+    assert evaluation in kept
+    assert kept[-2:] == [steps[-1], summary]
+    assert [entry["step"] for entry in kept] == sorted(entry["step"] for entry in kept)
+    assert thinned(steps[:1_000], most=1_000) == steps[:1_000]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocard.capture import Seen, divergence, rewards
-from autocard.capture.log import is_evaluation, is_summary, number, prefix_of, summary_of
+from autocard.capture.log import is_evaluation, is_summary, number, prefix_of, summary_of, thinned
 from autocard.capture.results import counters, not_figures, predicted, results
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -36,7 +36,7 @@ def capture(
         renamed: beginning of a key of the log → what it begins with here.
     """
     facts: dict[str, Any] = {"results": []}
-    log = [_with_names(entry, renamed or {}) for entry in seen.state.log_history or ()]
+    log = [_with_names(entry, renamed or {}) for entry in thinned(seen.state.log_history)]
     filtered = bool(getattr(seen.args, "logging_nan_inf_filter", False))
     diverged_at: int | None = None
     with guard("evaluation.diverged", missing):

@@ -6,6 +6,24 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+MOST_STEPS = 20_000
+"""Entries of training steps that are looked at."""
+
+
+def thinned(log: Sequence[Mapping[str, Any]] | None, most: int = MOST_STEPS) -> list[Mapping[str, Any]]:
+    """Return the trainer's *log* with at most *most* entries of training steps, evenly chosen, the last among them.
+
+    A run that logs each of a million steps would hold up its end for seconds. Evaluations, summaries and everything
+    else that is no entry of a training step are kept.
+    """
+    entries = list(log or ())
+    if len(entries) <= most:
+        return entries
+    steps = [index for index, entry in enumerate(entries) if "learning_rate" in entry]
+    every = -(-len(steps) // most)
+    dropped = set(steps).difference(steps[::-1][::every] if every else ())
+    return [entry for index, entry in enumerate(entries) if index not in dropped]
+
 
 def number(value: Any) -> float | int | None:
     """Return *value* as a plain finite number (numpy's and torch's scalars too), or None."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocard.capture import Seen, flops, steps
-from autocard.capture.log import is_summary, number, prefix_of, summary_of
+from autocard.capture.log import is_summary, number, prefix_of, summary_of, thinned
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 
@@ -57,7 +57,7 @@ def time_parts(
     of an attempt that was broken off, when this leg began. Where the Trainer's clock was set, *own* stands.
     """
     facts: dict[str, Any] = {}
-    log = list(seen.state.log_history or ())
+    log = thinned(seen.state.log_history)
     with guard("time.eval_s", missing):
         facts["eval_s"] = _eval_s(log, step_begin, own)
     with guard("time.steps_per_s", missing):
