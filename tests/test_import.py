@@ -24,9 +24,11 @@ def test_the_callback_brings_nothing_but_its_own_light_modules(tmp_path):
         "autocard._version",
         "autocard.callback",
         "autocard.errors",
+        "autocard.files",
         "autocard.guard",
         "autocard.hub",
         "autocard.hub.hosts",
+        "autocard.process_mark",
         "autocard.settings",
     }
 
