@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from autocard import completion, trials
 from autocard.book import Book, Opened, now
-from autocard.capture import Seen, Start
+from autocard.capture import OwnLoss, Seen, Start
 from autocard.clock import WallClock
 from autocard.crew import Crew
 from autocard.errors import SettingsError, UnavailableError
@@ -158,6 +158,8 @@ class Session:
         self.rates: LearningRates = _module("schedule").LearningRates()
         self.stop_reason = ""
         self._renamed: dict[str, str] = {}
+        self._own_loss: OwnLoss | None = None
+        self._operations: tuple[dict[str, Any], dict[str, Any]] | None = None
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
@@ -202,6 +204,7 @@ class Session:
             self._note_trial(self.left_trial())
         self._part("_search", partial(self._know_search, seen, hosts.calling_trainer(seen.args)), budget)
         self.running, self.ended, self._attempts, self._since_s = True, False, 1, time.time()
+        self._operations = None
         self._attempt_after_s = 0.0
         self.predictions, self.eval_sets = {}, {}  # what was evaluated before was of other weights
         if not self.crew.met:
@@ -551,6 +554,8 @@ class Session:
         """Return *seen* with the trainer; to be called by the thread that has the trainer among its calls."""
         trainer = hosts.calling_trainer(seen.args)
         own_loss = self._part("_own loss", lambda _: _module("loss").own_loss(trainer), budget)
+        if trainer is not None:
+            self._own_loss = own_loss
         return replace(seen, own_loss=own_loss, trainer=trainer)
 
     def _look_again(self, seen: Seen, budget: Budget) -> None:
@@ -740,9 +745,15 @@ class Session:
         if leg_s is not None:
             leg_s -= self._attempt_after_s  # the Trainer times the last attempt alone
         own = speed.Own(leg_s, self._clock_was_set)
+        seen = replace(seen, own_loss=self._own_loss)  # also where the trainer is not found any more
         parts: dict[str, Any] = speed.time_parts(
             seen, missing, self.book.open.step, own, carried_flops=self._carried_flops
         )
+        # Those of the model as it was trained: an adapter may have been merged or taken off since.
+        if self._operations is None and seen.model is not None:
+            self._operations = speed.operations_of(parts), speed.operations_of(missing, "time.")
+        if self._operations is not None:
+            speed.replace_operations(parts, missing, *self._operations)
         return parts
 
     def record(self, seen: Seen) -> RunRecord:

@@ -95,7 +95,7 @@ def test_x_lora_is_told_as_such_with_the_adapters_that_it_mixes(tmp_path):
     parts = {name: str(tmp_path / name) for name in ("0", "1")}
     mixer = XLoraConfig(task_type="CAUSAL_LM", hidden_size=16, xlora_depth=2, xlora_size=8, adapters=parts)
 
-    train(with_peft(mixer, base), tmp_path / "out")
+    trainer = train(with_peft(mixer, base), tmp_path / "out")
 
     (told,) = record(tmp_path / "out")["adapters"]
     assert told["method"] == "X-LoRA"
@@ -104,6 +104,15 @@ def test_x_lora_is_told_as_such_with_the_adapters_that_it_mixes(tmp_path):
     assert "An X-LoRA adapter" in card(tmp_path / "out")
     assert "A LoRA adapter" not in card(tmp_path / "out")
     assert str(tmp_path) not in card(tmp_path / "out") + json.dumps(record(tmp_path / "out"))
+
+    trainer.save_model()
+    trainer.evaluate(models.language(4))
+
+    files = sorted((tmp_path / "out").rglob("adapter_model.safetensors"))
+    sizes = [file.stat().st_size for file in files]
+    assert len(files) == 3
+    assert max(sizes) > 1000
+    assert record(tmp_path / "out")["model"]["saved_bytes"] == sum(sizes)
 
 
 # -- settings that took effect --------------------------------------------------------------------------------------

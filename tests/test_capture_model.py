@@ -367,6 +367,24 @@ def test_dimensions_are_named_alike_in_all_families(make, expected):
     assert part.dims == expected
 
 
+@pytest.mark.skipif(not hasattr(transformers, "DeepseekV3Config"), reason="this transformers has no DeepSeek")
+def test_the_head_sizes_of_latent_attention_are_those_of_its_queries_keys_and_values():
+    config = transformers.DeepseekV3Config(
+        vocab_size=14, hidden_size=16, intermediate_size=32, moe_intermediate_size=8, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, n_routed_experts=4, num_experts_per_tok=2, kv_lora_rank=8,
+        q_lora_rank=8, qk_rope_head_dim=4, qk_nope_head_dim=8, v_head_dim=6, n_group=1, topk_group=1,
+        first_k_dense_replace=1, max_position_embeddings=64,
+    )  # fmt: skip
+    made = transformers.DeepseekV3ForCausalLM(config)
+
+    dims = look(made)[0].dims
+
+    attention = made.model.layers[0].self_attn
+    assert dims["query_key_head_size"] == attention.q_b_proj.out_features // 2 == 12
+    assert dims["value_head_size"] == attention.o_proj.in_features // 2 == 6
+    assert "head_size" not in dims
+
+
 def test_gpt_2_s_own_names_of_dimensions_are_understood():
     config = transformers.GPT2Config(n_embd=16, n_layer=3, n_head=2, n_positions=32, vocab_size=40)
 

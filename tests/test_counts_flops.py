@@ -248,3 +248,50 @@ def test_the_method_says_what_is_counted(tmp_path):
     assert "after the first trained one" in parts["flops_estimate_method"]
     assert "attention products and recomputation are not" in parts["flops_estimate_method"]
     assert parts["flops_estimate"] < 0.5 * parts["flops"]
+
+
+class TwoPasses(transformers.Trainer):
+    """Two forward passes for each batch, in a training step of its own."""
+
+    def training_step(self, model, inputs, *_):
+        loss = self.compute_loss(model, inputs) + self.compute_loss(model, inputs)
+        self.accelerator.backward(loss)
+        return loss.detach()
+
+
+class TwoPassesForTheLoss(transformers.Trainer):
+    """The same in a loss of its own."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, **_):
+        outputs = model(**inputs)
+        loss = outputs.loss + model(**inputs).loss
+        return (loss, outputs) if return_outputs else loss
+
+
+@pytest.mark.parametrize(("cls", "where"), [(TwoPasses, "training_step"), (TwoPassesForTheLoss, "compute_loss")])
+def test_a_step_that_runs_the_model_twice_has_no_estimate_of_one_pass(tmp_path, cls, where):
+    trainer = models.train(
+        models.llama(),
+        models.language(),
+        tmp_path,
+        AutoCardCallback(emissions=False),
+        cls=cls,
+        trainer={"eval_dataset": models.language()},
+    )
+    assert load(tmp_path).time.flops_estimate is None
+    trainer.evaluate()
+
+    known = load(tmp_path)
+    assert known.time.flops_estimate is None
+    assert where in known.missing["time.flops_estimate"]
+    assert known.time.flops is not None
+
+
+def test_a_loss_of_outputs_alone_keeps_the_estimate(tmp_path):
+    def mine(outputs, labels, **_):
+        return torch.nn.functional.cross_entropy(outputs.logits.flatten(0, 1), labels.flatten())
+
+    ours = AutoCardCallback(emissions=False)
+    models.train(models.llama(), models.language(), tmp_path, ours, trainer={"compute_loss_func": mine})
+
+    assert load(tmp_path).time.flops_estimate > 0

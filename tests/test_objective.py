@@ -276,3 +276,36 @@ def test_label_smoothing_takes_the_place_of_a_loss_in_forward(tmp_path):
     record, _, _ = trained(tmp_path, made, training.dataset(8), label_smoothing_factor=0.2)
 
     assert record.training.objective == "sequence classification (cross-entropy), label smoothing 0.2"
+
+
+def adalora(**settings):
+    from peft import AdaLoraConfig, get_peft_model
+
+    config = {"init_r": 6, "target_r": 3, "total_step": 10, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"}
+    return get_peft_model(models.llama(), AdaLoraConfig(**config, **settings))
+
+
+def language_batch():
+    return {name: torch.tensor(models.language(4)[name]) for name in ("input_ids", "labels")}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("weight", [0.5, 0.2, 0.0])
+def test_the_regularization_that_adalora_adds_to_the_loss_is_part_of_the_objective(tmp_path, weight):
+    made = adalora(orth_reg_weight=weight)
+    with torch.no_grad():
+        returned = float(made(**language_batch()).loss)
+        alone = float(made.get_base_model()(**language_batch()).loss)
+
+    record, _, _ = trained(tmp_path, made, models.language(), max_steps=1)
+
+    term = f" + {weight:g} × orthogonality regularization of AdaLoRA"
+    assert (returned > alone + 0.01) is bool(weight)
+    assert record.training.objective == f"causal language modelling (next-token cross-entropy{term if weight else ''})"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_smoothed_loss_of_the_trainer_has_no_term_of_adalora(tmp_path):
+    record, _, _ = trained(tmp_path, adalora(), models.language(), max_steps=1, label_smoothing_factor=0.1)
+
+    assert "AdaLoRA" not in record.training.objective

@@ -214,6 +214,7 @@ def test_a_folder_with_an_adapter_and_merged_weights_of_one_run_is_an_adapter_of
     assert (known["adapters_merged"], known["base_model_relation"], known["library_name"]) == (False, "adapter", "peft")
     assert known["saved_bytes"] == (tmp_path / "adapter_model.safetensors").stat().st_size
     assert "PeftModel.from_pretrained(base" in shown(tmp_path / "README.md")
+    assert "(the adapter; `model.safetensors` beside it holds whole weights)" in (tmp_path / "README.md").read_text()
 
 
 def test_one_callback_in_two_trainers_keeps_their_runs_apart(tmp_path):

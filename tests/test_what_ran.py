@@ -59,6 +59,16 @@ def test_a_warmup_is_told_where_the_learning_rate_rose(tmp_path, name, asked, wa
     assert ("warmup_steps" in record.training.non_default) is bool(warmup)
 
 
+def test_a_warmup_longer_than_the_run_is_not_said_to_be_a_part_of_its_steps(tmp_path):
+    settings = {"warmup_steps": 10, "learning_rate": 1e-3, "max_steps": 3}
+
+    record, card, host = trained(tmp_path, training.bert(), training.dataset(16), cls=Rates, **settings)
+
+    assert max(host.used) < 1e-3
+    assert record.training.scheduler == "linear, 10 warm-up steps, longer than the run (3 steps)"
+    assert "steps of 3" not in card
+
+
 def test_learning_rates_are_those_that_the_optimizer_stepped_with(tmp_path):
     record, _, host = trained(
         tmp_path, training.bert(), training.dataset(32), cls=Rates, max_steps=8, warmup_steps=2, learning_rate=1e-3

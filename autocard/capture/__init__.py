@@ -21,6 +21,8 @@ class OwnLoss:
     """Where it is computed, in words: compute_loss_func, training_step overridden, forward of MyModel."""
     calls_library: bool
     """Whether that code names the library's own loss too, which then may be a part of it."""
+    runs_model: bool = False
+    """Whether code of the run's own calls the model, and so decides how many passes a batch takes."""
 
 
 @dataclass(frozen=True)

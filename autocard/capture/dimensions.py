@@ -62,6 +62,10 @@ def dims(config: Any, model: Any = None) -> dict[str, int]:
     padding = getattr(text, "pad_token_id", None)
     if text.model_type in _POSITIONS_FROM_PADDING and "context_length" in found and _is_count(padding):
         found["context_length"] -= padding + 1
+    if _has_latent_attention(text):
+        found.pop("head_size", None)  # `head_dim` is then the part of queries and keys that is rotated
+        found["query_key_head_size"] = text.qk_nope_head_dim + text.qk_rope_head_dim
+        found.update(_named({"value_head_size": ("v_head_dim",)}, text))
     if model is not None and "expert_intermediate_size" in found and not _has_dense_layers(model, found):
         found.pop("intermediate_size", None)
     return found
@@ -107,6 +111,11 @@ def _named(names: dict[str, tuple[str, ...]], *sources: Any) -> dict[str, int]:
         if counts:
             found[ours] = counts[0]
     return found
+
+
+def _has_latent_attention(config: Any) -> bool:
+    """Return whether heads have two parts, with and without positions, as in multi-head latent attention (DeepSeek)."""
+    return all(_is_count(getattr(config, name, None)) for name in ("qk_nope_head_dim", "qk_rope_head_dim"))
 
 
 def _has_dense_layers(model: Any, sizes: dict[str, int]) -> bool:

@@ -20,16 +20,18 @@ _METHODS = ("compute_loss", "training_step")
 
 def own_loss(trainer: Any) -> OwnLoss | None:
     """Return the code that computes *trainer*'s loss in place of a library; None: there is none, or no trainer."""
+    overridden = (getattr(trainer, name, None) for name in _METHODS)
+    runs_model = any(method is not None and not of_library(method) for method in overridden)
     given = getattr(trainer, "compute_loss_func", None)
     if callable(given) and not of_library(given):  # older versions of TRL set it to a text
-        return OwnLoss("compute_loss_func", calls_library=False)
+        return OwnLoss("compute_loss_func", calls_library=False, runs_model=runs_model)
     for name in [*_METHODS, *_own_loss_methods(type(trainer))]:
         method = getattr(trainer, name, None)
         if method is None or of_library(method):
             continue
         code = getattr(getattr(method, "__func__", method), "__code__", None)
         calls = code is None or not {name, "compute_loss"}.isdisjoint(code.co_names)
-        return OwnLoss(f"{name} overridden", calls_library=calls)
+        return OwnLoss(f"{name} overridden", calls_library=calls, runs_model=runs_model)
     return None
 
 

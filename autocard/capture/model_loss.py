@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType
 from typing import Any
 
 from autocard.capture import OwnLoss
 from autocard.capture.loss import of_library
-from autocard.capture.unwrap import class_of, config_of, core
+from autocard.capture.unwrap import adapted, class_of, config_of, core
 
 BY_PROBLEM_TYPE = "by problem type"
 """The loss of a classification head, which `config.problem_type` chooses."""
@@ -115,6 +115,13 @@ class ModelLoss:
 
 
 def loss_of(model: Any) -> ModelLoss:
+    """Return the loss that *model* computes."""
+    found = _of_core(model)
+    extra = " + ".join(filter(None, [found.extra, adapter_loss(model)]))
+    return replace(found, extra=extra or None)
+
+
+def _of_core(model: Any) -> ModelLoss:
     """Return the loss that *model*'s core computes."""
     inner = core(model)
     if inner is None or not hasattr(inner, "forward"):
@@ -133,6 +140,17 @@ def loss_of(model: Any) -> ModelLoss:
             return ModelLoss(own=OwnLoss(f"loss_function: {name}", calls_library=False), extra=extra)
         return ModelLoss(words=_FUNCTIONS.get(getattr(function, "__name__", "")), extra=extra)
     return ModelLoss(words=_inline(inner, forward, used), extra=extra)
+
+
+def adapter_loss(model: Any) -> str | None:
+    """Return what PEFT's tuner adds to the loss that the model returns, in words: AdaLoRA's regularization."""
+    holder = adapted(model)
+    tuner = getattr(holder, "base_model", None)
+    if not any(cls.__name__ == "AdaLoraModel" for cls in type(tuner).__mro__):
+        return None
+    settings = getattr(holder, "peft_config", {}).get(getattr(tuner, "trainable_adapter_name", None))
+    weight = getattr(settings, "orth_reg_weight", None)
+    return f"{weight:g} × orthogonality regularization of AdaLoRA" if weight else None
 
 
 def router_loss(coefficient: float | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Collection
@@ -18,6 +19,8 @@ ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 """An adapter's weights (peft, utils/constants.py)."""
 DEFAULT = "default"
 """The adapter that PEFT saves in the model's own folder; every other one has a folder of its name in it."""
+_CONFIG_BYTES = 1_000_000
+"""Size that an adapter's configuration stays under."""
 _POINTER_BYTES = 1024
 """Size that a pointer of Git LFS stays under (its specification)."""
 _OF_ADAPTERS = (*ADAPTERS, ADAPTER_CONFIG)
@@ -44,7 +47,8 @@ def saved_bytes(
         folder: where the model was saved.
         since_s: when the run began.
         adapters: names of the trained adapters. PEFT saves each but "default" in a folder of its own inside *folder*;
-            where such folders are there, those of the trained adapters count and no other's.
+            where such folders are there, those of the trained adapters count and no other's. Of X-LoRA the folders of
+            the adapters that it mixes count too.
     """
     places = _places(folder, adapters)
     sizes = [_bytes_in(place, since_s) for place in places.values()]
@@ -54,10 +58,23 @@ def saved_bytes(
 def _places(folder: str | os.PathLike[str], adapters: Collection[str]) -> dict[str, Path]:
     """Return where the weights lie, by what stands before the file names: "" or "name/"."""
     root = Path(folder)
-    own = {f"{name}/": root / name for name in adapters if name != DEFAULT}
+    own = {f"{name}/": root / name for name in (*adapters, *_mixed(root, adapters)) if name != DEFAULT}
     if not any((place / ADAPTER_CONFIG).is_file() for place in own.values()):
         return {"": root}
     return {**({"": root} if DEFAULT in adapters else {}), **own}
+
+
+def _mixed(root: Path, adapters: Collection[str]) -> list[str]:
+    """Return the adapters that an X-LoRA adapter in *root* mixes: PEFT saves its trained tensors in their folders."""
+    file = root / ADAPTER_CONFIG
+    if DEFAULT not in adapters or not file.is_file():
+        return []
+    try:
+        settings = json.loads(files.read_bytes(file, _CONFIG_BYTES))
+    except ValueError:
+        return []
+    mixed = settings.get("adapters") if isinstance(settings, dict) and settings.get("peft_type") == "XLORA" else None
+    return [name for name in mixed if Path(name).name == name] if isinstance(mixed, dict) else []
 
 
 def _bytes_in(place: Path, since_s: float | None) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from autocard import units
 from autocard.capture import Seen
 from autocard.capture.overruled import inside, kind_of_schedule, own_schedule, warms_up
 from autocard.errors import UnavailableError
@@ -52,7 +53,16 @@ def in_words(seen: Seen, rates: Mapping[str, float] | None = None) -> str:
     # transformers makes its schedules as LambdaLR; any other class was named by the argument.
     name = kind_of_schedule(seen.args) if made in _MADE_BY_TRANSFORMERS else made
     warmup = _warmup_steps(seen) if warms_up(seen) else 0
-    return f"{name or made}, {warmup} warm-up steps of {int(seen.state.max_steps)}" if warmup else name or made
+    return ", ".join(filter(None, [name or made, _warmup_in_words(warmup, int(seen.state.max_steps))]))
+
+
+def _warmup_in_words(warmup: int, planned: int) -> str:
+    """Return how many of the *planned* steps are warmup, in words; empty: none."""
+    if not warmup:
+        return ""
+    if warmup > planned:  # the peak learning rate is never reached
+        return f"{warmup} warm-up steps, longer than the run ({units.plural(planned, 'step')})"
+    return f"{warmup} warm-up steps of {planned}"
 
 
 def _warmup_steps(seen: Seen) -> int:

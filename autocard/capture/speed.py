@@ -80,12 +80,30 @@ def time_parts(
     with guard("time.flops_estimate", missing):
         if "flops" not in facts:
             raise UnavailableError(missing.get("time.flops", "the trainer counted no operations"))
+        if seen.own_loss is not None and seen.own_loss.runs_model:
+            msg = f"the run's own code ({seen.own_loss.where}) may run the model more than once for each batch"
+            raise UnavailableError(msg)
         facts["flops_estimate"] = flops.estimate(seen.model, facts["flops"])
         facts["flops_estimate_method"] = flops.estimate_method(seen.model)
         del missing["time.flops_estimate_method"]
     with guard("time.tokens_per_s", missing):
         facts["tokens_per_s"] = _tokens_per_s(log, step_begin, facts.get("tokens"), own)
     return facts
+
+
+def operations_of(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return what *facts* (leaf of `record.Time` → value or reason) hold of operations."""
+    return {name: facts[name] for name in facts if name.startswith(f"{prefix}flops")}
+
+
+def replace_operations(
+    facts: dict[str, Any], missing: dict[str, str], earlier: Mapping[str, Any], reasons: Mapping[str, str]
+) -> None:
+    """Put what was known of operations *earlier*, with its *reasons*, in the place of what *facts* hold of them."""
+    for found, prefix, before in ((facts, "", earlier), (missing, "time.", reasons)):
+        for name in operations_of(found, prefix):
+            del found[name]
+        found.update(before)
 
 
 def _without_a_crashed_attempt(seen: Seen, carried_flops: float) -> float:

@@ -69,20 +69,37 @@ MORE_THAN_THAT = r"label smoothing|own code|custom|auxiliary|load-balancing|\+|C
 
 
 def loss_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
-    said, one = known["training"]["objective"] or "", true.replay
+    whole, one = known["training"]["objective"] or "", true.replay
+    said, added = _without_adapters_term(whole, true)
     if one is None or one.logits is None or not math.isfinite(one.loss) or re.search(MORE_THAN_THAT, said):
         return
     named = next((loss for pattern, loss in LOSSES if re.search(pattern, said)), None)
     if named is None:
         return
     try:
-        worked_out = named(one)
+        worked_out = named(one) + added
     except (RuntimeError, ValueError, IndexError) as exc:
-        yield "training.objective (loss)", f"{said}: {exc}", False
+        yield "training.objective (loss)", f"{whole}: {exc}", False
         return
     close = CLOSE if str(one.logits.dtype) == "torch.float32" else COARSE
     fits = abs(worked_out - one.loss) <= close * abs(one.loss) + 1e-5
-    yield "training.objective (loss)", f"{said}: {worked_out:.5f}, trained: {one.loss:.5f}", fits
+    yield "training.objective (loss)", f"{whole}: {worked_out:.5f}, trained: {one.loss:.5f}", fits
+
+
+def _without_adapters_term(said: str, true: Truth) -> tuple[str, float]:
+    """Return an objective without AdaLoRA's term, and the term: weight × mean of ‖PPᵀ − 1‖ over its A and B."""
+    found = re.search(r" \+ ([\d.]+) × orthogonality regularization of AdaLoRA", said)
+    if found is None:
+        return said, 0.0
+    import torch
+
+    norms = []
+    with torch.no_grad():
+        for name, one in true.whole.named_parameters():
+            if one.requires_grad and ("lora_A" in name or "lora_B" in name):
+                short = one if "lora_A" in name else one.T
+                norms.append(float(torch.linalg.norm(short @ short.T - torch.eye(len(short)))))
+    return said.replace(found[0], ""), float(found[1]) * sum(norms) / max(len(norms), 1)
 
 
 def names_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:

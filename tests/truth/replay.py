@@ -73,6 +73,9 @@ def _replay(trainer: Any, batch: Mapping[str, Any]) -> Replay:
 
     model = copy.deepcopy(getattr(trainer.model, "_orig_mod", None) or trainer.model)
     trainer.current_gradient_accumulation_steps = 1
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if hasattr(inner, "set_experts_implementation"):  # torch's counter does not know grouped products
+        inner.set_experts_implementation("eager")
     torch.manual_seed(SEED)
     with FlopCounterMode(display=False) as counter:
         loss = float(trainer.training_step(model, _alone(batch)))
@@ -83,7 +86,6 @@ def _replay(trainer: Any, batch: Mapping[str, Any]) -> Replay:
     with torch.no_grad():
         outputs = model(**inputs)
     logits = outputs.get("logits") if isinstance(outputs, Mapping) else None
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     ids = batch.get("input_ids")
     return Replay(
         loss=loss,

@@ -23,6 +23,8 @@ _DIMENSIONS = {
     "attention_heads": "attention heads",
     "key_value_heads": "key-value heads",
     "head_size": "head size",
+    "query_key_head_size": "head size of queries and keys",
+    "value_head_size": "head size of values",
     "intermediate_size": "intermediate size",
     "vocabulary": "vocabulary",
     "context_length": "context length",

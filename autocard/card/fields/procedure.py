@@ -14,6 +14,9 @@ from autocard.record import Dataset, Model, Preprocessing, RunRecord, Scalar, Tr
 _ENTITIES = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"})
 """What the Hub's formulas and templates would look at, beyond what `html.escape` does."""
 
+_WHOLE_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""How the names of files with whole weights begin (transformers, utils/__init__.py)."""
+
 _SAME = 0.01
 """Two figures of operations that differ by less say the same."""
 
@@ -275,10 +278,17 @@ def _peak(record: RunRecord) -> str | None:
 
 
 def _saved_size(model: Model) -> str | None:
-    """Return the size, and the folder of an adapter that PEFT saved in one of its own."""
+    """Return the size, the folder of an adapter that PEFT saved in one of its own, and whole weights beside it."""
     size = _size(model.saved_bytes)
+    if size is None:
+        return None
     configs = [name for name in model.saved_files if name.endswith("/adapter_config.json")]
-    return f"{size}, in {code(configs[0].rpartition('/')[0] + '/')}" if size and len(configs) == 1 else size
+    if len(configs) == 1:
+        return f"{size}, in {code(configs[0].rpartition('/')[0] + '/')}"
+    whole = [name for name in model.saved_files if name.startswith(_WHOLE_WEIGHTS)]
+    if whole and any(name.startswith("adapter_model.") for name in model.saved_files):
+        return f"{size} (the adapter; {code(whole[0])} beside it holds whole weights)"
+    return size
 
 
 def _size(saved_bytes: int | None) -> str | None:
