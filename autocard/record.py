@@ -351,6 +351,8 @@ class Training(Frozen):
     """What batch size and `time.samples_per_s` count."""
     batch_detail: str = ""
     """How the completions of an optimizer step were generated, in words; empty: they were not."""
+    losses_summed: int | None = None
+    """Batches whose mean losses the trainer adds up in each training loss that it logs; None: they are means."""
     seed: int | None = None
     """`TrainingArguments.seed`."""
     gradient_checkpointing: bool | None = None

@@ -43,6 +43,7 @@ def _proof(source: str, *tests: str) -> Proof:
         "software": "test_capture_software",
         "strange": "test_strange_runs",
         "training": "test_capture_training",
+        "losses": "test_accumulated_losses",
         "fields": "test_fields",
         "precision1": "test_capture_precision",
         "pictures": "test_pictures",
@@ -139,6 +140,10 @@ PROOFS: dict[str, Proof] = {
         "rewards:the_losses_of_preference_optimization_are_told_with_their_weights",
         "rewards:the_tokens_that_carry_the_loss_are_those_of_the_labels",
         "rewards:the_loss_of_a_sentence_transformers_trainer_is_named_with_its_settings",
+    ),
+    "training.losses_summed": _proof(
+        "the code of head, loss and Trainer",
+        "losses:a_loss_that_is_a_sum_over_accumulated_batches_is_said_to_be_one",
     ),
     "training.purpose": _proof(
         "class of TRL's arguments", "rewards:a_summary_names_the_alignment_and_not_language_modeling"

@@ -224,6 +224,66 @@ def test_a_full_fine_tune_names_no_modules(tmp_path):
     assert record(tmp_path / "out")["model"]["trained_modules"] == []
 
 
+# -- adapters that are not trained -------------------------------------------------------------------------------------
+
+
+def only_the_base(made):
+    for name, weight in made.named_parameters():
+        weight.requires_grad_("lora_" not in name)
+    return made
+
+
+def disabled_by_transformers():
+    made = models.llama()
+    made.add_adapter(lora())
+    made.disable_adapters()
+    return only_the_base(made)
+
+
+def disabled_with_gradients():
+    made = disabled_by_transformers()
+    return made.requires_grad_(True)
+
+
+def disabled_by_peft():
+    made = with_peft(lora())
+    made.base_model.disable_adapter_layers()
+    return only_the_base(made)
+
+
+def frozen():
+    return only_the_base(with_peft(lora()))
+
+
+@pytest.mark.parametrize("make", [disabled_by_transformers, disabled_with_gradients, disabled_by_peft, frozen])
+def test_weights_that_are_trained_under_an_adapter_that_is_not_are_no_adapter(make, tmp_path):
+    made, out = make(), tmp_path / "out"
+    before = {name: one.clone() for name, one in made.named_parameters()}
+
+    trainer = train(made, out)
+
+    changed = {name for name, one in trainer.model.named_parameters() if not torch.equal(one, before[name])}
+    assert changed
+    assert not any("lora_" in name for name in changed)
+    told = record(out)
+    assert told["adapters"] == []
+    assert told["model"]["base_model_relation"] == "finetune"
+    assert "A fine-tuned version of" in card(out)
+    assert "LoRA adapter" not in card(out)
+    assert not line(out, "Also trained, not in the saved adapter")
+    assert "`q_proj`" in line(out, "Trained, not in the saved adapter")
+
+
+def test_an_adapter_that_is_disabled_for_the_reference_alone_stays_one(tmp_path):
+    made = with_peft(lora())
+    with made.disable_adapter():
+        pass
+
+    train(made, tmp_path / "out")
+
+    assert [one["method"] for one in record(tmp_path / "out")["adapters"]] == ["LoRA"]
+
+
 # -- continued adapters ---------------------------------------------------------------------------------------------
 
 

@@ -320,3 +320,19 @@ def test_an_evaluator_s_metrics_are_its_own_and_told_once(encoder, tmp_path):
         assert found == [*own, ("nli", "loss"), ("sts", "loss")]
     values = {one.name: one.value for one in after if one.dataset == "evaluator"}
     assert values["dev_pearson_cosine"] == pytest.approx(told["eval_nli_dev_pearson_cosine"])
+
+
+def test_one_figure_of_two_reward_functions_with_one_name_is_that_of_neither(base, tmp_path):
+    def other(completions, **_):
+        return [3.0 * len(completion) for completion in completions]
+
+    other.__name__ = longer.__name__
+    rewarded = {"reward_funcs": [longer, other], "reward_weights": [1.0, 0.5]}
+
+    record, card, host = trained(base, tmp_path, trl.GRPOTrainer, trl.GRPOConfig, PROMPTS, **rewarded, **GENERATED)
+
+    last = [entry for entry in host.state.log_history if "reward" in entry][-1]
+    name = "longer and longer (2), averaged"
+    assert record.evaluation.rewards[f"rewards/{name}/mean"] == pytest.approx(last["rewards/longer/mean"])
+    assert [one for one in record.evaluation.rewards if one.startswith("rewards/")] == [f"rewards/{name}/mean"]
+    assert f"(of `{name}` " in card

@@ -123,9 +123,9 @@ _MODULES = ("target_modules", "exclude_modules", "modules_to_save", "feedforward
 
 
 def capture(seen: Seen, missing: dict[str, str]) -> list[Adapter]:
-    """Return the active adapters; an empty list for a full fine-tune."""
+    """Return the active adapters; an empty list where none is trained, as in a full fine-tune."""
     holder = adapted(seen.model)
-    if holder is None:
+    if holder is None or not adapter_layers.is_trained(holder):
         return []
     found: list[Adapter] = []
     for name in _active(holder):

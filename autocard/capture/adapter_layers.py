@@ -62,13 +62,34 @@ def trained_beside(holder: Any, model: Any, bias: str) -> list[str]:
     for name, weight in model.named_parameters():
         is_bias = name.endswith(".bias") and bias in ("all", "lora_only")
         if weight.requires_grad and not is_bias and not any(mark in f".{name}" for mark in marks):
-            found.append(name.rpartition(".")[0])
+            found.append(name.rpartition(".")[0].removesuffix(".base_layer"))
     return _short_names(found)
+
+
+def is_trained(holder: Any) -> bool:
+    """Return whether an adapter of *holder* takes part in training, and not the weights under it alone.
+
+    An adapter that is disabled gets no gradient, even where its weights ask for one. Where nothing asks for a gradient,
+    or the adapter's own weights are not known, it is taken for trained.
+    """
+    names = [name for name, weight in holder.named_parameters() if weight.requires_grad]
+    layers = [module for module in holder.modules() if _disabled(module) is not None]
+    if layers and all(_disabled(module) for module in layers):
+        return not names
+    marks = _marks_of_saved(holder, holder)
+    own = {name for name, _ in holder.named_parameters() if any(mark in f".{name}" for mark in marks)}
+    return not names or not own or not own.isdisjoint(names)
+
+
+def _disabled(layer: Any) -> bool | None:
+    """Return whether PEFT's *layer* leaves its adapters out; None: it is no such layer."""
+    found = getattr(layer, "disable_adapters", None) if hasattr(layer, "adapter_layer_names") else None
+    return found if isinstance(found, bool) else None
 
 
 def _marks_of_saved(holder: Any, model: Any) -> set[str]:
     """Return what the names of the parameters contain that PEFT saves with an adapter."""
-    marks = {".modules_to_save.", "trainable_tokens_", "prompt_encoder", "internal_xlora"}
+    marks = {".modules_to_save.", "trainable_tokens_", "prompt_encoder", "internal_xlora", ".adaption_"}
     prefix = getattr(getattr(holder, "base_model", None), "prefix", None)
     if isinstance(prefix, str) and prefix:
         marks.add(prefix)

@@ -135,7 +135,9 @@ def _counts(model: Any, missing: dict[str, str]) -> dict[str, Any]:
 def _base(origin: Origin, model: Any, missing: dict[str, str]) -> dict[str, Any]:
     relation = None
     if origin.exists:
-        relation = "adapter" if adapted(model) is not None else "finetune"
+        holder = adapted(model)
+        is_adapter = holder is not None and adapter_layers.is_trained(holder)
+        relation = "adapter" if is_adapter else "finetune"
     else:
         missing["model.base_model_relation"] = origin.why_no_id
     if origin.hub_id is None:

@@ -114,6 +114,16 @@ class ModelLoss:
         return self.words if self.words in _PAIRS or self.words == "contrastive audio-text loss" else None
 
 
+def names_used(function: Any) -> frozenset[str]:
+    """Return the names that the code of *function* uses."""
+    return frozenset(_names(getattr(function, "__code__", None)))
+
+
+def uses_a_loss(used: frozenset[str]) -> bool:
+    """Return whether a loss function of torch or transformers is among the names that a `forward` uses."""
+    return not used.isdisjoint(_KINDS)
+
+
 def loss_of(model: Any) -> ModelLoss:
     """Return the loss that *model* computes."""
     found = _of_core(model)
@@ -126,11 +136,11 @@ def _of_core(model: Any) -> ModelLoss:
     inner = core(model)
     if inner is None or not hasattr(inner, "forward"):
         return ModelLoss()
-    forward = _forward_of(inner)
+    forward = forward_of(inner)
     if not of_library(forward):
-        used = frozenset(_names(getattr(forward, "__code__", None)))
+        used = names_used(forward)
         return ModelLoss(own=OwnLoss(f"forward of {class_of(inner).__name__}", calls_library="forward" in used))
-    used = frozenset(_names(getattr(forward, "__code__", None)))
+    used = names_used(forward)
     routes = _ROUTER in used and _routes(inner) and _follows_config(forward)
     extra = router_loss(_coefficient(inner)) if routes else None
     if "loss_function" in used:
@@ -160,7 +170,7 @@ def router_loss(coefficient: float | None) -> str | None:
     return f"{coefficient:g} × load-balancing loss of the router" if coefficient else None
 
 
-def _forward_of(model: Any) -> Any:
+def forward_of(model: Any) -> Any:
     """Return the function behind *model*'s `forward`, without decorators and accelerate's autocast."""
     own = vars(model).get("forward")
     function = _unwrapped(own) if own is not None else None

@@ -36,11 +36,17 @@ def shown_names(trainer: Any) -> list[str]:
 
 
 def renamed(trainer: Any) -> dict[str, str]:
-    """Return key of TRL's log → key under which it is kept, where the name of a reward function is not TRL's."""
+    """Return key of TRL's log → key under which it is kept, where the name of a reward function is not TRL's.
+
+    Of functions with one name TRL logs one figure, their average.
+    """
     if not isinstance(getattr(trainer, "reward_funcs", None), list):
         return {}
-    pairs = zip(getattr(trainer, "reward_func_names", ()), shown_names(trainer), strict=False)
-    return {f"rewards/{name}/": f"rewards/{shown}/" for name, shown in pairs if name != shown}
+    shown: dict[str, list[str]] = {}
+    for name, own in zip(getattr(trainer, "reward_func_names", ()), shown_names(trainer), strict=False):
+        shown.setdefault(name, []).append(own)
+    kept = {name: own[0] if len(own) == 1 else f"{' and '.join(own)}, averaged" for name, own in shown.items()}
+    return {f"rewards/{name}/": f"rewards/{own}/" for name, own in kept.items() if name != own}
 
 
 def last_logged(log: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autocard import units
-from autocard.capture import Seen, execution, objective, optimizer, rewards, schedule, steps
+from autocard.capture import Seen, accumulation, execution, objective, optimizer, rewards, schedule, steps
 from autocard.capture.overruled import overruled
 from autocard.guard import guard
 from autocard.record import BatchUnit, Scalar, Training
@@ -59,6 +59,8 @@ def capture(seen: Seen, missing: dict[str, str]) -> Training:
         facts["seed"] = int(seen.args.seed)
     with guard("training.objective", missing):
         facts["objective"] = objective.objective(seen)
+    with guard("training.losses_summed", missing):
+        facts["losses_summed"] = accumulation.batches_summed(seen)
     with guard("training.purpose", missing):
         facts["purpose"] = objective.purpose(seen)
     with guard("training.reward_functions", missing):
@@ -72,6 +74,9 @@ def at_end(begun: Training, seen: Seen, rates: Mapping[str, float], missing: dic
     facts: dict[str, Any] = {"learning_rates": dict(rates)}
     with guard("training.objective", missing):
         facts["objective"] = objective.objective(seen)
+    if seen.trainer is not None:
+        with guard("training.losses_summed", missing):
+            facts["losses_summed"] = accumulation.batches_summed(seen)
     if seen.lr_scheduler is not None:
         with guard("training.scheduler", missing):
             facts["scheduler"] = schedule.in_words(seen, rates)

@@ -213,13 +213,14 @@ def _specs(record: RunRecord) -> Fact | None:
     name = code(model.architecture) if model.architecture else None
     kind = f" ({code(model.model_type)})" if name and model.model_type else ""
     unmerged = not model.adapters_merged
+    unsaved = f"{'Also trained' if record.adapters else 'Trained'}, not in the saved adapter"
     entries = {
         "Architecture": f"{name}{kind}" if name else None,
         "Dimensions": _dimensions(model),
         "Labels": _labels(model.labels),
         "Parameters": parameters(model),
         "Trained modules": _modules(model.trained_modules),
-        "Also trained, not in the saved adapter": _modules(model.trained_unsaved if unmerged else []),
+        unsaved: _modules(model.trained_unsaved if unmerged else []),
         "Objective": escape(record.training.objective) if record.training.objective else None,
         "Number formats": _formats(record.precision),
         "Quantization of the base": quantization(record.precision.quantization),

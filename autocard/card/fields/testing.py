@@ -78,7 +78,7 @@ def _results(record: RunRecord, results: list[Metric]) -> Fact | None:
     named = any(metric.dataset for metric in results)
     line = "; ".join(f"{_where(one, named=named)}{escape(one.name)} {shown(one.value)}" for one in results)
     line = "; ".join(filter(None, [diverged(record), line]))
-    other = _not_finite(record) or _best(record) or _rewards(record) or f"training loss {_loss(record)}"
+    other = _not_finite(record) or _best(record) or _rewards(record) or _training_loss(record)
     return Fact(line or other, block)
 
 
@@ -175,13 +175,23 @@ def _loss(record: RunRecord) -> str:
     return "" if loss is None else shown(loss)
 
 
+def _training_loss(record: RunRecord) -> str:
+    return f"training loss {_loss(record)}{_summed(record)}"
+
+
+def _summed(record: RunRecord) -> str:
+    """Return what the training losses are, where they are no means of their batches."""
+    count = record.training.losses_summed
+    return "" if count is None else f" (the sum over the {units.count(count)} batches of each step)"
+
+
 def _course(record: RunRecord) -> str | None:
     """Return the evaluations during training, the best one in bold; the training loss alone where there were none."""
     loss = record.evaluation.train_loss
     mean = (
         None
         if loss is None
-        else f"Training loss, mean over the {_span(record)}, as the Trainer logged it: {shown(loss)}."
+        else f"Training loss, mean over the {_span(record)}, as the Trainer logged it: {shown(loss)}{_summed(record)}."
     )
     points = _by_step(record.evaluation.history)
     if len(points) <= 1:
@@ -203,7 +213,7 @@ def _course(record: RunRecord) -> str | None:
         ]
         marked = best is not None and best.step is not None and point.get("step") == best.step
         rows.append([f"**{cell}**" if marked and cell else cell for cell in cells])
-    training = ["training loss"] if losses else []
+    training = [f"training loss{_summed(record)}"] if losses else []
     head = ["Epoch", "Step", *training, *(escape(name.removeprefix("eval_")) for name in names)]
     few = len(points) > _POINTS
     which = f"{_POINTS} of {units.count(len(points))} evaluations, evenly chosen," if few else "Evaluations"
