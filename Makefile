@@ -25,7 +25,7 @@ help:
 	@echo "make matrix  train the set-ups and write docs/matrix.md again"
 	@echo "make card   run the demo and keep its card as examples/README.card.md"
 	@echo "make schema write the JSON Schema of autocard.json again"
-	@echo "make fuzz   fill 20,000 random cards and read 2,000 random records; SEED=… runs the same ones again"
+	@echo "make fuzz   fill 20,000 random cards and read 2,000 random records, search for input that holds up other threads; SEED=… runs the same ones again"
 	@echo "make attacks  run the attacks on this tree; BEFORE=… runs them on another checkout, too"
 	@echo "make bench  measure what autocard costs"
 
@@ -61,6 +61,7 @@ schema: $(VENV)/.wheel
 
 fuzz: $(VENV)/.test $(VENV)/.wheel
 	cd tests && ../$(BIN)/python fuzz_cards.py $(if $(SEED),--seed $(SEED))
+	cd tests && ../$(BIN)/python heartbeat.py $(if $(SEED),--seed $(SEED))
 
 attacks: $(VENV)/.test $(VENV)/.wheel
 	$(BIN)/python tests/attacks.py $(if $(BEFORE),--before $(BEFORE))

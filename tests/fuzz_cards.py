@@ -66,6 +66,8 @@ ODD = [
     "\x00 \u2028 \u202e",
     "[" * 50,
     "> " * 40 + "deep",
+    "".join("  " * level + "- deep\n" for level in range(14)),
+    "".join("  " * level + "- deeper\n" for level in range(60)),
     "<div><b>",
     "$$x$$ \\(y\\) &amp;",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import time
@@ -313,3 +314,16 @@ def test_water_is_energy_at_the_devices_times_the_given_effectiveness(tmp_path):
     assert emissions["water_l"] == pytest.approx(1.8 * energy["total_kwh"])
     assert energy["facility_kwh"] == pytest.approx(1.5 * energy["total_kwh"])
     assert emissions["co2eq_g"] == pytest.approx(1.5 * energy["total_kwh"] * emissions["intensity_g_per_kwh"])
+
+
+def test_a_pipe_in_the_place_of_the_card_is_left_alone_with_one_warning(tmp_path, caplog):
+    os.mkfifo(tmp_path / "README.md")
+
+    training.trainer(tmp_path, callbacks=[AutoCardCallback()]).train()
+
+    assert (tmp_path / "README.md").is_fifo()
+    assert "# " in (tmp_path / "README.autocard.md").read_text()
+    told = [one.getMessage() for one in caplog.records if one.name == "autocard" and one.levelno >= logging.WARNING]
+    (warning,) = [text for text in told if "README.md" in text]
+    assert "not a regular file" in warning
+    assert not [text for text in told if "Traceback" in text or "failed" in text]

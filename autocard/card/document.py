@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import Any
 
 from markdown_it.token import Token
 
@@ -106,6 +107,7 @@ class Document:
         body: offset where the Markdown begins.
         sections: in order; the first one has no heading.
         references: names of the link references that are defined, upper case.
+        too_deep: lists or quotes are nested so deep that what follows them was not read.
     """
 
     def __init__(self, text: str, *, part: bool = False) -> None:
@@ -120,10 +122,11 @@ class Document:
         while at >= 0:
             self._starts.append(at + 1)
             at = text.find("\n", at + 1)
-        env: dict[str, dict[str, object]] = {}
+        env: dict[str, Any] = {}
         # A lone carriage return is a line ending for the parser, but not for us; a NUL is replaced one for one.
         tokens = parser().parse(text[self.body :].replace("\r", " "), env)
         self.references = frozenset(env.get("references", {}))
+        self.too_deep = "too deep" in env
         self.sections = tuple(self._sections(tokens))
         self._section_starts = [section.start for section in self.sections]
 

@@ -14,11 +14,13 @@ from autocard.card.fact import Fact
 from autocard.card.labelfile import load
 from autocard.card.labels import Labels
 from autocard.card.landing import Landing
+from autocard.card.markdown import DEEPEST
 from autocard.card.memory import YAML
 from autocard.card.merge import Merge
 from autocard.card.report import Filled, Report
 from autocard.card.work import Work
 from autocard.card.writing import Edit, apart
+from autocard.errors import CardError
 
 __all__ = ["Filled", "Report", "fill"]
 
@@ -57,8 +59,12 @@ def fill(
         CardError: the card is too strange to be sure of. Nothing was written.
     """
     work = Work(text, facts, remembered, overwrite, pending or {}, labels or load(), other_run)
-    Merge(work).run()
     document = work.document
+    if document.too_deep:
+        limits = f"its lists are nested more than {DEEPEST // 2} deep, or its quotes more than {DEEPEST}"
+        msg = f"{limits}; the card was left alone"
+        raise CardError(msg)
+    Merge(work).run()
     start, end = document.front or (document.top, document.top)
     patched = frontmatter.patch(
         text[start:end],

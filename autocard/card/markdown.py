@@ -13,6 +13,9 @@ from markdown_it.parser_block import ParserBlock
 from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
+DEEPEST = 100
+"""Lists, items and quotes inside each other that are read. The parser leaves out all that follows a deeper one."""
+
 _CELLS = frozenset({"td_open", "td_close", "th_open", "th_close"})
 
 
@@ -58,6 +61,8 @@ class _State(StateBlock):
         token = cast("Token", _Light(ttype, tag, nesting, self.level))
         if nesting > 0:
             self.level += 1
+            if self.level >= DEEPEST:
+                self.env["too deep"] = True
         self.tokens.append(token)
         return token
 
@@ -79,6 +84,7 @@ def parser() -> MarkdownIt:
     md.block = _Blocks()
     # The commonmark preset, and tables.
     md.configure("commonmark").enable("table")
+    md.options["maxNesting"] = DEEPEST  # the preset's 20 is a list of ten levels
     md.core.ruler.disable(["inline", "text_join"])
     return md
 

@@ -17,7 +17,7 @@ from autocard import files
 from autocard import record as records
 from autocard.card import author, beside, fields, foreign, forms, hide
 from autocard.card import suggest as suggesting
-from autocard.card.document import Document
+from autocard.card.document import Document, find_front_matter
 from autocard.card.fact import Fact, escape
 from autocard.card.fill import Filled, Report, fill
 from autocard.card.labelfile import load
@@ -225,9 +225,10 @@ def _remembered_slots(job: _Job) -> dict[str, dict[str, str]]:
 
 def _from_front_matter(job: _Job, text: str, slots: Mapping[str, Mapping[str, str]]) -> Filled | None:
     """Return a new card below the front matter that stands there alone (as in a new repository of the Hub)."""
-    document = Document(text)
-    if text[document.body :].strip():
+    top = 1 if text.startswith("\ufeff") else 0
+    if text[find_front_matter(text, top)[1] :].strip():
         return None
+    document = Document(text)
     blank = _blank(job)
     body = blank[Document(blank).body :].lstrip("\n")
     head = text if document.front else text[: document.top]

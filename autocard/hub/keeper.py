@@ -159,6 +159,8 @@ class Keeper:
         from autocard.card.update import Standing  # noqa: PLC0415
 
         before = texts.read(card)
+        if before.special:
+            return None
         by_host = before.text is not None and before.text == self._files.host.get(card)
         if self._form:
             if before.data is None:

@@ -24,6 +24,8 @@ class Before:
     text: str | None = None
     data: bytes | None = None
     """What stood there; not None and *text* None: it is not UTF-8, or too large for a card."""
+    special: bool = False
+    """Whether it is a pipe, a device or a folder, which nothing is read from or written to."""
 
 
 KEPT_BYTES = 200_000_000
@@ -34,8 +36,10 @@ def read(card: Path) -> Before:
     """Return what stands at *card*.
 
     Raises:
-        OSError: it cannot be read, or is no regular file.
+        OSError: it cannot be read.
     """
+    if card.exists() and not card.is_file():
+        return Before(card, special=True)
     try:
         data = files.read_bytes(card, KEPT_BYTES)
     except (FileNotFoundError, NotADirectoryError):
