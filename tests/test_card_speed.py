@@ -41,6 +41,9 @@ PIECES = {
     "references": "[a]: b\n",
     "underlines": "a\n=\n",
     "versions": "- Transformers 5.0\n",
+    "nested lists": "".join("  " * level + "- item\n" for level in range(9)),
+    "deep lists": "".join("  " * level + "- item\n" for level in range(40)),
+    "bullets": "- item\n",
 }
 FRONT = {
     "keys": ("a{n}: b\n", 500),
