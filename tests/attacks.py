@@ -2,7 +2,8 @@
 
 `python tests/attacks.py` runs them on the autocard that is installed; `--before FOLDER` runs them on another checkout,
 too, for the column "before". An attack succeeds where the process hangs for 30 seconds, ends in an exception that is
-not a documented one, or leaves something in the card that must not be there.
+not a documented one, leaves something in the card that must not be there, takes a file that is wrong, or refuses a
+card that is harmless.
 
 To add attacks, write a function that returns {name of the try: code} and put it into KINDS. The code runs with a
 temporary folder as its working folder, and says `bad("why")` where the attack has succeeded.
@@ -69,6 +70,7 @@ autocard.card.author = getattr(autocard.card, "author", None)  # the test import
 from test_hostile_facts import shape
 plain = go(facts=dict.fromkeys({names!r}, "QQword"), dry_run=True)
 made = go(facts=dict.fromkeys({names!r}, {payload!r}))
+if made is None: sys.exit()  # refused with a documented error
 a, b = shape(plain.text), shape(made.text)
 if len(a[1]) != len(b[1]) or a[2:5] != b[2:5] or a[0] != b[0]: bad("reached out")
 """
