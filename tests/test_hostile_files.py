@@ -190,7 +190,7 @@ def test_a_template_and_a_file_of_words_that_are_pipes_are_refused(tmp_path):
         load_words([tmp_path / "form.md"])
 
 
-KERNEL = {"files.py", "energy/share.py", "process_mark.py"}
+KERNEL = {"files.py", "energy/load.py", "energy/share.py", "process_mark.py"}
 INSTALLED = {"record.py", "card/forms.py", "card/labelfile.py", "card/hubcheck.py", "hub/library_text.py"}
 """Files of this package and of the installed libraries."""
 
