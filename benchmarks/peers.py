@@ -297,7 +297,7 @@ def _cards(name: str, trainer: Any, out: Path) -> dict[str, str]:
     card = out / "README.md"
     if card.is_file():
         found[{"sentences": "sentence-transformers"}.get(name, "PEFT")] = card.read_text(encoding="utf-8")
-    if name != "sentences":
+    if name != "sentences" and hasattr(trainer.model, "config"):  # of a plain module the Trainer writes no card
         trainer.create_model_card()
         found["TRL" if name == "chat" else "Trainer"] = card.read_text(encoding="utf-8")
     return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import json
 import re
 
 import pytest
+import snippet_runs
 import training
 import truth
 
@@ -292,3 +295,63 @@ def test_the_watch_changes_nothing_of_a_training(watched, tmp_path):
 
     assert seen.keys() == alone.keys()
     assert all(bool((seen[name] == alone[name]).all()) for name in seen)
+
+
+# -- falsehoods about the set-ups ------------------------------------------------------------
+
+
+def setup_of(name, watched, folder, monkeypatch):
+    """Train one of the set-ups; return its record, its card, and what is known of it."""
+    from setups import SETUPS
+
+    bases = folder / "bases"
+    bases.mkdir()
+    snippet_runs.lay_bases(bases)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(bases / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # read before the suite says so
+    watched.install()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        trainer = SETUPS[name].run(folder / "out", [AutoCardCallback(emissions=False)])
+    out = folder / "out"
+    known = json.loads((out / "autocard.json").read_text())
+    return known, (out / "README.md").read_text(), watched.seen(trainer.args)
+
+
+OF_SETUPS = [
+    ("DPO, IPO", "training.objective", "direct preference optimization (DPO)", "training.objective (loss type)"),
+    (
+        "Sentence embeddings, ranking loss",
+        "training.objective",
+        "sentence similarity (CosineSimilarityLoss)",
+        "training.objective (loss's class)",
+    ),
+    ("X-LoRA over two adapters", "adapters.0.method", "LoRA", "adapters[].method (X-LoRA)"),
+    ("X-LoRA over two adapters", "model.saved_bytes", 40, "model.saved_bytes (tensors)"),
+    (
+        "AdaLoRA on a base of the Hub's cache",
+        "training.objective",
+        "causal language modelling (next-token cross-entropy)",
+        "training.objective (loss)",
+    ),
+    ("Qwen3-MoE, every layer sparse", "time.flops_estimate", 1e7, "time.flops_estimate"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(("name", "path", "value", "oracle"), OF_SETUPS)
+def test_an_oracle_of_a_setup_finds_its_falsehood(name, path, value, oracle, watched, tmp_path, monkeypatch):
+    run = setup_of(name, watched, tmp_path, monkeypatch)
+    assert [one for one in truth.judged(run[0], run[1], "README.md", run[2]) if not one[2]] == []
+
+    assert oracle in found(changed(run, path, value), run)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_the_rank_that_adalora_ignores_is_found_in_its_card(watched, tmp_path, monkeypatch):
+    known, card, true = setup_of("AdaLoRA on a base of the Hub's cache", watched, tmp_path, monkeypatch)
+    slots = known["slots"]["README.md"]
+
+    slots["model_specs"] = slots["model_specs"].replace("`init_r` = 6", "r = 8")
+
+    told = truth.judged(known, card, "README.md", true)
+    assert "card: AdaLoRA's r" in {path for path, _, is_so in told if not is_so}

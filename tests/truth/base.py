@@ -82,6 +82,21 @@ def digests_of_folder(folder: Path) -> set[str]:
     return {one for file in files for one in digests_of_file(file)}
 
 
+def rounded_digests_of_folder(folder: Path) -> list[set[str]]:
+    """Return, for each tensor of the files, its digests as it lies there and as loading in half precision rounds it."""
+    import torch
+    from safetensors.torch import load_file
+
+    found = []
+    for file in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin")):
+        tensors = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+        for one in tensors.values():
+            rounded = [one.to(torch.bfloat16), one.to(torch.float16)] if one.is_floating_point() else []
+            wide = [half.to(torch.float32) for half in (one, *rounded)] if one.is_floating_point() else []
+            found.append({digest(form) for form in (one, *rounded, *wide)})
+    return found
+
+
 def folders_of(hub_id: str) -> list[Path]:
     """Return where the Hub's cache holds a model."""
     from huggingface_hub import constants
@@ -96,10 +111,11 @@ def weights_of_base(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         return
     given = said["base_model"] is not None and said["base_model"] == true.given.get("base_model")
     if said["base_model"] and not given:
-        there = [found for folder in folders_of(said["base_model"]) if (found := digests_of_folder(folder))]
+        there = [found for folder in folders_of(said["base_model"]) if (found := rounded_digests_of_folder(folder))]
         if there:
             enough = MOST_OF_THEM if true.adapters else SOME_OF_THEM
-            fits = any(len(one & begun) >= enough * len(one) for one in there) or _starts_from_the_weights(true)
+            shares = [sum(not one.isdisjoint(begun) for one in tensors) / len(tensors) for tensors in there]
+            fits = max(shares) >= enough or _starts_from_the_weights(true)
             if fits or not _were_cast(known):
                 yield "model.base_model (weights)", said["base_model"], fits or bool(said["adapters_merged"])
         elif said["base_model_relation"] == "adapter" and _stands_on_a_folder(true, begun):
