@@ -10,20 +10,23 @@ from pathlib import Path
 WATCHED = "autocard.callback"
 
 
-def watch_from_the_first_training_on(cls):
-    """Let the first training that begins bring the oracles: a process without one imports nothing of theirs."""
-    theirs = cls.on_train_begin
+def watch_from_the_first_callback_on(cls):
+    """Let the first callback that is made bring the oracles: a process without one imports nothing of theirs.
+
+    Not the first training that begins: what their import takes would be missing in the energy of that training.
+    """
+    theirs = cls.__init__
 
     @functools.wraps(theirs)
-    def on_train_begin(callback, *arguments, **named):
-        cls.on_train_begin = theirs
+    def init(callback, *arguments, **named):
+        cls.__init__ = theirs
         sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind all that the program itself imports
         from truth import children
 
         children.watch()
-        return cls.on_train_begin(callback, *arguments, **named)
+        theirs(callback, *arguments, **named)
 
-    cls.on_train_begin = on_train_begin
+    cls.__init__ = init
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -38,7 +41,7 @@ class Finder(importlib.abc.MetaPathFinder):
 
         def exec_module(module):
             load(module)
-            watch_from_the_first_training_on(module.AutoCardCallback)
+            watch_from_the_first_callback_on(module.AutoCardCallback)
 
         spec.loader.exec_module = exec_module
         return spec
