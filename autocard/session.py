@@ -763,7 +763,8 @@ class Session:
 
         legs, self.reasons["legs"] = self.book.legs()
         first, last = legs[0], legs[-1]
-        epochs = self._epochs(seen, legs)
+        count = lambda missing: self._epochs(seen, legs, missing)  # noqa: E731
+        epochs = self._part("run.epochs", count, Budget(EVENT_S, LEAST_S))
         run = Run(
             id=self.book.run_id,
             started_at=first.started_at,
@@ -798,7 +799,7 @@ class Session:
         self.reasons["search"] = reasons = dict[str, str]()
         return trials.part(self._searches, reasons)
 
-    def _epochs(self, seen: Seen, legs: list[Leg]) -> float | None:
+    def _epochs(self, seen: Seen, legs: list[Leg], missing: dict[str, str]) -> float | None:
         """Return the epochs done; None, with the reason, where the Trainer's count is not what the weights have seen.
 
         The Trainer divides all steps by those of an epoch with the present batch size.
@@ -815,7 +816,7 @@ class Session:
             reason = "training was resumed with another batch size, and what the steps before consumed is not known"
         else:
             return None if seen.state.epoch is None else float(seen.state.epoch)
-        self.reasons["run"] = {"run.epochs": reason}
+        missing["run.epochs"] = reason
         return None
 
     def _before(self) -> dict[str, Any]:

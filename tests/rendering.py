@@ -134,8 +134,12 @@ class Watch:
             card = folder / name
             if " (being written)" in record or not card.is_file():
                 continue
+            try:
+                text = card.read_text(encoding="utf-8")
+            except UnicodeDecodeError:  # a person's, which is left alone
+                continue
             self.looks += 1
-            self.broken += [f"{name}: {problem}" for problem in problems(card.read_text(encoding="utf-8"), slots)]
+            self.broken += [f"{name}: {problem}" for problem in problems(text, slots)]
 
 
 # -- a real browser ---------------------------------------------------------------------------------------------------

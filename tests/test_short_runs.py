@@ -309,7 +309,8 @@ tell(time.monotonic() - began)
     assert record(tmp_path)["energy"]["total_kwh"] > 0
 
 
-def test_a_trainer_that_is_gone_is_not_kept_alive_for_its_figures(tmp_path):
+def test_a_trainer_that_is_gone_is_not_kept_alive_for_its_figures(tmp_path, monkeypatch):
+    monkeypatch.delenv("TRUTH_FINDINGS", raising=False)  # the oracles keep what they look at
     script = """
 import gc, weakref
 def main():

@@ -50,10 +50,11 @@ begun = time.monotonic()
 meter.begin(0)
 while meter._intensity is None and time.monotonic() < begun + 30:
     meter._take(0.2)
+ready = meter._intensity is not None
 time.sleep(0.6)
 (leg,) = meter.end(1, 1, {})
 meter.close()
-print(json.dumps([meter._intensity is not None, leg.hosts[0].ram_j / leg.wall_clock_s / leg.hosts[0].cpu_share]))
+print(json.dumps([ready, leg.hosts[0].ram_j / leg.wall_clock_s / leg.hosts[0].cpu_share]))
 """
     env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "4711", "SLURM_JOBID": "4711"}
 

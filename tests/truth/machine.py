@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +12,6 @@ from truth.common import Said, Truth, installed, near
 
 
 def machine_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
-    import torch
-
     for name, version in known["software"].items():
         there = installed(name.replace("_", "-"))
         if there is None:
@@ -23,13 +22,25 @@ def machine_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     if "python" in known["software"]:
         here = ".".join(map(str, sys.version_info[:3]))
         yield "software.python", known["software"]["python"], known["software"]["python"].startswith(here)
-    # The suite's own NVML has boards where there are none; their tests know what the record must say of them.
-    gpus = [one for one in known["hardware"]["gpus"] if "Stand-in" not in one["name"]]
-    if gpus and not torch.cuda.is_available():
-        yield "hardware.gpus", gpus, False
+    if known["hardware"]["gpus"] and not _has_boards():
+        yield "hardware.gpus", known["hardware"]["gpus"], False
     world = known["job"]["world_size"]
     if world is not None:
-        yield "job.world_size", world, world == true.args.world_size
+        # Arguments that are read after the process group was taken down know of one process only.
+        started = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or ""
+        here = (true.args.world_size, int(started) if started.isdigit() else None)
+        yield "job.world_size", f"{world} of {here}", world in here
+
+
+def _has_boards() -> bool:
+    """Return whether NVML shows a board: the suite's own NVML does where there is none."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return bool(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return False
 
 
 def sums_of(known: dict[str, Any], _: Truth) -> Iterator[Said]:
