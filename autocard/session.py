@@ -764,7 +764,7 @@ class Session:
         legs, self.reasons["legs"] = self.book.legs()
         first, last = legs[0], legs[-1]
         count = lambda missing: self._epochs(seen, legs, missing)  # noqa: E731
-        epochs = self._part("run.epochs", count, Budget(EVENT_S, LEAST_S))
+        epochs = self._part("run.epochs", count, Budget(LEAST_S))
         run = Run(
             id=self.book.run_id,
             started_at=first.started_at,

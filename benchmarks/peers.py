@@ -64,6 +64,14 @@ def _version(package: str) -> Callable[[str, Truth], bool]:
     return lambda said, _: importlib.metadata.version(package).split("+")[0] == said.split("+")[0].rstrip(".")
 
 
+NO_NAME = "no base that has a name"
+
+
+def _names_none(said: str) -> bool:
+    """Return whether a card says that there is no base, or none with a name. The oracles of the matrix judge that."""
+    return any(word in said for word in ("from scratch", "local checkpoint", "not recorded", "not known"))
+
+
 _ROUNDED_S = 0.2
 """Seconds by which a time may be off: some tell one digit behind the point, and each has a clock of its own."""
 
@@ -71,7 +79,7 @@ FIELDS: dict[str, tuple[str, Callable[[str, Truth], bool]]] = {
     "base (front matter)": (r"^base_model: (.+)$", lambda said, true: said.strip() == true.base),
     "base (text)": (
         r"fine-tuned version of (.*?)[.\n]|\*\*Finetuned from model[^:]*:\*\* (.*)$",
-        lambda said, true: true.base in said,
+        lambda said, true: true.base in said or (true.base == NO_NAME and _names_none(said)),
     ),
     "library": (r"^library_name: (.+)$", lambda said, true: said.strip() == true.library),
     "pipeline tag": (r"^pipeline_tag: (.+)$", lambda said, true: said.strip() == true.tag),
@@ -87,7 +95,7 @@ FIELDS: dict[str, tuple[str, Callable[[str, Truth], bool]]] = {
         lambda said, true: _number(said) == true.rows,
     ),
     "architecture": (
-        r"(\w+For\w+Classification|\w+ForCausalLM|BertModel)",
+        r"\b(?!Auto)(\w+For\w+Classification|\w+ForCausalLM|BertModel)",
         lambda said, true: said.removeprefix("PeftModel") == true.architecture,
     ),
     "parameters": (r"([\d,]+)(?: in total|, all of them trained)", lambda said, true: _number(said) == true.total),
@@ -178,7 +186,8 @@ def truth_of_setup(trainer: Any) -> Truth:
     ranks = {getattr(one, "r", None) for one in true.adapters.values()} - {None}
     sentences = type(trainer).__module__.startswith("sentence_transformers")
     weights = true.parameters or []
-    unknown |= {"LoRA's rank"} if len(ranks) != 1 else set()
+    lora_only = {str(getattr(one.peft_type, "value", one.peft_type)) for one in true.adapters.values()} <= {"LORA"}
+    unknown |= {"LoRA's rank"} if len(ranks) != 1 or not lora_only else set()
     unknown |= {"loss of the evaluation"} if len(losses) != 1 else set()
     unknown |= {"rows of training data"} if not isinstance(rows, int) else set()
     unknown |= {"parameters", "trained parameters"} if not weights else set()
@@ -187,7 +196,7 @@ def truth_of_setup(trainer: Any) -> Truth:
     rates = {group.get("initial_lr") for group in trainer.optimizer.param_groups}
     unknown |= {"learning rate"} if rates != {trainer.args.learning_rate} else set()
     return Truth(
-        base=base or "no base that has a name",
+        base=base or NO_NAME,
         library="sentence-transformers" if sentences else "peft" if true.adapters else "transformers",
         tag=None,
         architecture=type(true.inner).__name__,
