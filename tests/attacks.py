@@ -1,4 +1,4 @@
-"""Attacks on cards, records, files and templates, each in a process of its own: the table of docs/dev/attacks.md.
+"""Attacks on cards, records, files, templates and trainings, each in a process of its own: docs/dev/attacks.md.
 
 `python tests/attacks.py` runs them on the autocard that is installed; `--before FOLDER` runs them on another checkout,
 too, for the column "before". An attack succeeds where the process hangs for 30 seconds, ends in an exception that is
@@ -18,6 +18,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+import attacks_running
 
 LIMIT_S = 30.0
 MEMORY = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
@@ -138,6 +140,7 @@ KINDS: dict[str, Callable[[], dict[str, str]]] = {
     "files of words": labels,
     "templates": templates,
     "records": broken_records,
+    **attacks_running.KINDS,
 }
 
 
