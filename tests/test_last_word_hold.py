@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import os
 import pickle
 import subprocess
 import sys
@@ -405,3 +406,35 @@ def test_what_a_person_wrote_goes_along_when_the_adapter_is_saved_elsewhere(tmp_
 
     assert "My own words." in card(tmp_path / "final")
     assert OURS in card(tmp_path / "final")
+
+
+NAMELESS = """
+import gc, sys, weakref
+import training
+from autocard import AutoCardCallback
+
+made, callback = [], AutoCardCallback(emissions=False)
+
+def trained():
+    trainer = training.trainer(sys.argv[1], callbacks=[callback], max_steps=1)
+    trainer.train()
+    made.append(weakref.ref(trainer))
+    return trainer
+
+trained().save_model()
+trained().create_model_card()
+gc.collect()
+print([ref() is None for ref in made])
+"""
+
+
+def test_a_trainer_that_is_used_without_a_name_saves_and_is_freed(tmp_path, monkeypatch):
+    monkeypatch.delenv("TRUTH_FINDINGS", raising=False)  # the oracles keep what they look at
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    command = [sys.executable, "-c", NAMELESS, str(tmp_path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("[True, True]")
+    assert (tmp_path / "adapter_model.safetensors").is_file()

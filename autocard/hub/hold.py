@@ -1,7 +1,7 @@
 """Around one method of one instance: what was there before is called as it was, and the keeper looks before and after.
 
 One rule: for everybody else nothing has changed. What the method returns or raises, the caller gets; a copy or a
-pickle of the instance has the plain method; the instance is not kept alive.
+pickle of the instance has the plain method; the keeper does not keep the instance alive.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ class Held:
 
     def __init__(self, owner: Any, method: Method, keeper: Keeper) -> None:
         self._owner = weakref.ref(owner)
+        # `make_trainer().save_model()`: the trainer has no other reference while its method is called. The cycle is the
+        # garbage collector's; a model's memory is not left to it.
+        self._trainer = owner if hosts.is_trainer(owner) else None
         self._method = method
         self._keeper = keeper
         self._before = vars(owner).get(method.name, _ABSENT)

@@ -76,7 +76,7 @@ class Keeper:
         self._record = record
         self._cut_off = cut_off
         self._files = _Files()
-        self._held: list[Held] = []
+        self._held_refs: list[weakref.ref[Held]] = []
         self._wanted: Callable[[], bool] = lambda: True
         self._trainer: Callable[[], Any] = lambda: None
         self._output: Path | None = None
@@ -96,6 +96,15 @@ class Keeper:
         self._pen = Pen(settings)
 
     # -- hold and let go ----------------------------------------------------------------------------------------
+
+    @property
+    def _held(self) -> list[Held]:
+        """The methods that are held; each lives in its owner, which the keeper does not keep alive."""
+        return [held for ref in self._held_refs if (held := ref()) is not None]
+
+    @_held.setter
+    def _held(self, held: list[Held]) -> None:
+        self._held_refs = [weakref.ref(one) for one in held]
 
     @property
     def holds(self) -> bool:
