@@ -59,8 +59,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Training:
         facts["seed"] = int(seen.args.seed)
     with guard("training.objective", missing):
         facts["objective"] = objective.objective(seen)
-    with guard("training.losses_summed", missing):
-        facts["losses_summed"] = accumulation.batches_summed(seen)
+    facts["losses_summed"] = _losses_summed(seen, missing)
     with guard("training.purpose", missing):
         facts["purpose"] = objective.purpose(seen)
     with guard("training.reward_functions", missing):
@@ -69,14 +68,23 @@ def capture(seen: Seen, missing: dict[str, str]) -> Training:
     return Training(**facts)
 
 
+def _losses_summed(seen: Seen, missing: dict[str, str]) -> int | None:
+    """Return over how many batches each logged loss is a sum; None, with the reason, where it is none."""
+    with guard("training.losses_summed", missing):
+        count = accumulation.batches_summed(seen)
+        if count is not None:
+            return count
+        missing["training.losses_summed"] = "the logged losses are means, or not known to be sums"
+    return None
+
+
 def at_end(begun: Training, seen: Seen, rates: Mapping[str, float], missing: dict[str, str]) -> Training:
     """Return *begun* with what the steps have shown: the learning rates, and the loss that the first batch chose."""
     facts: dict[str, Any] = {"learning_rates": dict(rates)}
     with guard("training.objective", missing):
         facts["objective"] = objective.objective(seen)
     if seen.trainer is not None:
-        with guard("training.losses_summed", missing):
-            facts["losses_summed"] = accumulation.batches_summed(seen)
+        facts["losses_summed"] = _losses_summed(seen, missing)
     if seen.lr_scheduler is not None:
         with guard("training.scheduler", missing):
             facts["scheduler"] = schedule.in_words(seen, rates)

@@ -449,6 +449,8 @@ class Keeper:
         outcome = self._pen.write(card, record, standing, form)
         self._files.left[outcome.card] = outcome.text
         self._saved[card] = _saved_in(record)
+        if outcome.left_alone is not None and getattr(getattr(self._trainer(), "args", None), "push_to_hub", False):
+            self._keep_out_of_upload(card)  # at once: an upload may be under way in the background
         return outcome.left_alone is None
 
     def _with_hub(self, card: Path, record: RunRecord, pushing: Mapping[str, Any]) -> None:

@@ -25,6 +25,8 @@ CONNECT_S = 15.0
 ANSWER_S = 10.0
 """Seconds that the store may take for one answer; it needs less than a millisecond when all is well."""
 _CHUNK_BYTES = 1 << 16
+_END_S = 0.5
+"""Seconds that the relay's own thread gets to end."""
 _LOOPBACK = "127.0.0.1"
 
 
@@ -48,7 +50,8 @@ class Relay:
         self._overdue_s: float | None = None
         self._closed = False
         self._pid = os.getpid()
-        threading.Thread(target=self._run, name="autocard-store", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="autocard-store", daemon=True)
+        self._thread.start()
 
     def expect_answer(self, within_s: float) -> None:
         """Close the connection if the exchange that begins now is not over in *within_s* seconds."""
@@ -69,6 +72,8 @@ class Relay:
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
                 one.close()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_END_S)
 
     def _run(self) -> None:
         try:

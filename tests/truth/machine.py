@@ -50,7 +50,9 @@ def sums_of(known: dict[str, Any], _: Truth) -> Iterator[Said]:
         yield "energy.total_kwh", energy["total_kwh"], bool(near(energy["total_kwh"], sum(parts)))
     if energy["total_kwh"] is not None and None in parts:
         yield "energy.total_kwh", energy["total_kwh"], False
-    if emissions["co2eq_g"] is not None and energy["total_kwh"] and emissions["intensity_g_per_kwh"]:
+    # Legs with factors of their own are not one product; their tests add them up.
+    one_place = len({(leg["pue"], leg["intensity_g_per_kwh"]) for leg in known["legs"]}) <= 1
+    if one_place and emissions["co2eq_g"] is not None and energy["total_kwh"] and emissions["intensity_g_per_kwh"]:
         grams = energy["total_kwh"] * (emissions["pue"] or 1.0) * emissions["intensity_g_per_kwh"]
         yield "emissions.co2eq_g", emissions["co2eq_g"], bool(near(emissions["co2eq_g"], grams, share=1e-3))
     for path in known["missing"]:
