@@ -39,6 +39,8 @@ def speed_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     whole = len(known["legs"]) == 1 and not true.step_begin and not known["run"]["earlier_run"]
     # The trainer's clock begins again with each attempt at a smaller batch, and the speeds are those of the last one.
     whole = whole and not true.args.auto_find_batch_size
+    # Of several processes one waits in the events of another, inside one clock's window and outside of the other's.
+    whole = whole and int(true.args.world_size) == 1
     if not whole or true.at_least_s <= 0 or not true.observed.steps:
         return
     if time["steps_per_s"]:
