@@ -141,7 +141,8 @@ class Ends(Trainer):
 card.write_text("# Mine\\n\\nZZfirst words.\\n")
 process = os.fork()
 if process == 0:
-    trained(Ends).create_model_card()
+    trainer = trained(Ends)
+    trainer.create_model_card()
 os.waitpid(process, 0)
 card.write_text("# Mine\\n\\nZZfirst words.\\n\\nZZlater words.\\n")
 trained()
