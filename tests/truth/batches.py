@@ -39,9 +39,9 @@ def speed_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     whole = len(known["legs"]) == 1 and not true.step_begin and not known["run"]["earlier_run"]
     # The trainer's clock begins again with each attempt at a smaller batch, and the speeds are those of the last one.
     whole = whole and not true.args.auto_find_batch_size
-    # Of several processes one waits in the events of another, inside one clock's window and outside of the other's.
+    # Processes of a group wait for each other in events, inside one clock's window and outside the other's.
     whole = whole and int(true.args.world_size) == 1
-    if not whole or true.at_least_s <= 0 or not true.observed.steps:
+    if not whole or true.steps_s <= 0 or not true.observed.steps:
         return
     if time["steps_per_s"]:
         seconds = len(true.observed.steps) / time["steps_per_s"]
@@ -50,13 +50,13 @@ def speed_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         seconds = samples * int(true.args.world_size) / time["samples_per_s"]
         yield (
             "time.samples_per_s",
-            f"{time['samples_per_s']}: {samples} in {true.at_least_s:.3f} s",
+            f"{time['samples_per_s']}: {samples} in {true.steps_s:.3f} s at least",
             _within(seconds, true),
         )
 
 
 def _within(seconds: float, true: Truth) -> bool:
-    return 0.9 * true.at_least_s - 0.02 <= seconds <= 1.1 * true.at_most_s + SLACK_S
+    return 0.9 * true.steps_s - 0.02 <= seconds <= 1.1 * true.at_most_s + SLACK_S
 
 
 def tokens_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:

@@ -41,6 +41,8 @@ class Truth:
     at_least_s: float = 0.0
     at_most_s: float = math.inf
     """Bounds of the training's time: from after our begin to before our end, and with both."""
+    steps_s: float = 0.0
+    """From after our begin to the end of the last step. The trainer computes its speeds between that and our end."""
     metrics: dict[str, float] = field(default_factory=dict)
     """What `evaluate` gave to its callbacks after training."""
     given: Mapping[str, Any] = field(default_factory=dict)

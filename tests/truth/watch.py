@@ -109,8 +109,10 @@ class Watch:
         true.observed.last_batch = batches[-1]
         self.spent_s += time.perf_counter() - begun_s
 
-    def on_step_end(self, _: Any, args: Any, state: Any, __: float, objects: Any) -> None:
+    def on_step_end(self, _: Any, args: Any, state: Any, before_s: float, objects: Any) -> None:
         true, model = self._under_way.get(id(args)), objects.get("model")
+        if true is not None and id(args) in self._clocks:
+            true.steps_s = before_s - self._clocks[id(args)][1]
         if true is None or not true.observed.tensors_at_begin or len(true.observed.steps) > observe.MOST_STEPS:
             return
         begun_s = time.perf_counter()
