@@ -15,13 +15,16 @@ OLDEST_TESTS := $(addprefix tests/test_,first_card.py strange_runs.py conformanc
 NEWEST := $(VENV)/newest
 NEWEST_TESTS := $(addprefix tests/test_,matrix.py first_card.py)
 
-.PHONY: help demo test test-oldest test-newest card schema bench matrix clean
+.PHONY: help demo test test-oldest test-newest gpu coverage dist card schema bench matrix fuzz attacks clean
 
 help:
 	@echo "make demo   fine-tune a small model with LoRA and show the card that it gets (about three minutes)"
 	@echo "make test   ruff, mypy and the whole test suite, against the installed wheel"
 	@echo "make test-oldest  what depends on the hosts' versions, with the oldest ones that are supported, in a .venv of its own"
 	@echo "make test-newest  the matrix of set-ups with the newest transformers, laid over the .venv"
+	@echo "make gpu    the tests that need a real NVIDIA GPU; the other suites leave them out"
+	@echo "make coverage  the whole test suite, with the share of the code that it runs; fails below the gate in pyproject.toml"
+	@echo "make dist   build the source distribution and the wheel, and check both"
 	@echo "make matrix  train the set-ups and write docs/matrix.md again"
 	@echo "make card   run the demo and keep its card as examples/README.card.md"
 	@echo "make schema write the JSON Schema of autocard.json again"
@@ -39,7 +42,7 @@ test: $(VENV)/.test $(VENV)/.wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	EXPECT_WHEEL=1 $(BIN)/pytest -n 2 --dist loadfile
+	EXPECT_WHEEL=1 $(BIN)/pytest -n 2 --dist loadfile -m "not gpu"
 
 # transformers 4 and huggingface_hub below 1 beside it. PEFT 0.18 warns of a base without a name: theirs, not ours.
 test-oldest: $(OLDEST)/.wheel
@@ -48,6 +51,16 @@ test-oldest: $(OLDEST)/.wheel
 
 test-newest: $(NEWEST)/.made $(VENV)/.wheel
 	PYTHONPATH=$(CURDIR)/$(NEWEST) EXPECT_WHEEL=1 $(BIN)/pytest -n 2 --dist loadfile $(NEWEST_TESTS)
+
+# Without `-n`: two trainings at a time on one board would count each other's energy.
+gpu: $(VENV)/.test $(VENV)/.wheel
+	EXPECT_WHEEL=1 $(BIN)/pytest -m gpu
+
+dist: $(VENV)/.test
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 matrix: $(VENV)/.test $(VENV)/.wheel
 	$(BIN)/python docs/make_matrix.py

@@ -11,6 +11,7 @@ import records
 from autocard.card import fields
 from autocard.card.check import check
 from autocard.card.counts import differences
+from autocard.card.forms import SHIPPED
 from autocard.card.update import update
 
 RECORDS = {"lora": records.lora_on_cpu, "gpus": records.three_legs_on_gpus, "nothing": records.nothing_measured}
@@ -77,7 +78,7 @@ def test_no_text_of_ours_denies_another_of_the_same_record(name):
             assert differences(fact, a, b) == []
 
 
-@pytest.mark.parametrize("template", [None, "compact", "imageomics", "annotated", "czi", "peft"])
+@pytest.mark.parametrize("template", [None, *SHIPPED])
 @pytest.mark.parametrize("name", RECORDS)
 def test_a_card_of_ours_that_nobody_remembers_denies_nothing(tmp_path, name, template):
     record = RECORDS[name]()

@@ -45,8 +45,14 @@ def test_only_what_a_person_gave_is_set_in_a_blank():
 
 @pytest.mark.parametrize("name", ["huggingfase", "no/such/file.md"])
 def test_an_unknown_template_is_refused_and_the_names_are_listed(name):
-    with pytest.raises(SettingsError, match="huggingface, compact, imageomics, annotated, czi, peft"):
+    with pytest.raises(SettingsError, match="huggingface, annotated, compact, czi, imageomics, peft"):
         forms.check_template(name)
+
+
+def test_the_shipped_forms_are_the_default_and_the_markdown_files_of_the_folder():
+    folder = Path(__file__).resolve().parents[1] / "templates"
+
+    assert set(forms.SHIPPED) == {"huggingface", *(file.stem for file in folder.glob("*.md"))}
 
 
 def test_unreadable_templates_are_refused(tmp_path):

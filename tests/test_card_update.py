@@ -10,6 +10,7 @@ import records
 from huggingface_hub import ModelCard
 
 from autocard import files
+from autocard.card.forms import SHIPPED
 from autocard.card.update import update
 from autocard.errors import NotWrittenError, SettingsError
 from autocard.record import load
@@ -30,7 +31,7 @@ def later(record, **run):
     )
 
 
-@pytest.mark.parametrize("template", [None, "compact", "imageomics", "annotated", "czi", "peft"])
+@pytest.mark.parametrize("template", [None, *SHIPPED])
 @pytest.mark.parametrize("empty", ["comment", "placeholder"])
 def test_a_new_card_loads_and_a_second_update_changes_nothing(tmp_path, record, template, empty):
     card = tmp_path / "README.md"

@@ -22,7 +22,16 @@ from autocard.errors import CardError, SettingsError
 from autocard.files import read_text
 
 DEFAULT = "huggingface"
-SHIPPED = ("huggingface", "compact", "imageomics", "annotated", "czi", "peft")
+
+
+def _shipped() -> tuple[str, ...]:
+    """Return the default's name, then those of the Markdown files in the folder of templates."""
+    folder = files("autocard") / "templates"
+    names = {Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".md")}
+    return (DEFAULT, *sorted(names - {DEFAULT}))
+
+
+SHIPPED = _shipped()
 """Names of the shipped forms. The first one is taken from the installed huggingface_hub."""
 
 CARD_DATA = "{{ card_data }}"
