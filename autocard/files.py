@@ -76,6 +76,14 @@ def absolute(path: Path) -> Path | None:
         return None
 
 
+def expanded(path: Path) -> Path:
+    """Return *path* with the user's home folder for `~`; as it is where the user has none, as in many containers."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
 def read_text(path: Path, limit: int = CARD_BYTES) -> str:
     """Return the text of *path* exactly as it stands (no newline translation; a BOM stays in the text).
 
@@ -141,6 +149,49 @@ def write_bytes(path: Path, data: bytes) -> bool:
     except OSError as exc:
         msg = f"{path.name}: could not be written ({exc.strerror or exc}). What was there before is still there."
         raise NotWrittenError(msg) from exc
+    return True
+
+
+def write_over(path: Path, data: bytes) -> None:
+    """Put *data* into *path* as `write_bytes` does, and in place where the file can be written but not replaced.
+
+    That is a file in a folder that may not be written, one that is a mount of its own, or one on a full disk.
+
+    Raises:
+        NotWrittenError: it could not be written either way. What was there before is still there.
+        AbandonedError: it took too long and the caller has gone on.
+    """
+    try:
+        write_bytes(path, data)
+    except NotWrittenError:
+        with not_abandoned():
+            if not _written_in_place(Path(os.path.realpath(path)), data):
+                raise
+
+
+def _written_in_place(target: Path, data: bytes) -> bool:
+    """Write *data* over what the regular file *target* holds; return False, with nothing changed, where that fails."""
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return False
+    with os.fdopen(descriptor, "wb", buffering=0) as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return False
+        try:
+            # All of the space before the first byte: a disk that is full in between would leave half a file.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(descriptor, 0, max(len(data), 1))
+        except OSError as exc:
+            if exc.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:  # as some file systems say
+                os.ftruncate(descriptor, found.st_size)
+                return False
+        left = memoryview(data)
+        while left:
+            left = left[stream.write(left) :]
+        os.ftruncate(descriptor, len(data))
+        os.fsync(descriptor)
     return True
 
 

@@ -5,6 +5,7 @@ Libraries, processes, kills and the Hub are real; what is looked for are words t
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -315,6 +316,125 @@ def test_while_training_runs_a_failure_of_ours_leaves_the_persons_card_too(tmp_p
         trainer.create_model_card()
 
     assert card(out) == MINE
+
+
+# -- places that fail -------------------------------------------------------------------------------------------------
+
+
+def written_by_the_library(trainer, out, meanwhile=lambda: None):
+    """Let the trainer's library write its card, do *meanwhile* in the middle of it, and return what stands after it."""
+    kind = type(trainer)
+
+    class Writes(kind):
+        def create_model_card(self, *args, **kwargs):
+            super().create_model_card(*args, **kwargs)
+            assert "ZZfirst" not in card(out)
+            meanwhile()
+
+    trainer.__class__ = Writes
+    with quiet():
+        trainer.create_model_card()
+    trainer.__class__ = kind
+    return card(out)
+
+
+def test_a_user_without_a_home_folder_keeps_the_card(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "~")  # what `expanduser` finds for a user id that has no entry
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out)
+
+    stands = written_by_the_library(trainer, out)
+
+    assert "ZZfirst words of mine." in stands
+    assert OURS in stands
+    assert not list(out.rglob("writing-*"))
+
+
+def test_a_user_without_a_home_folder_gets_a_copy_beside_the_card_and_it_comes_back_after_a_kill(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "~")
+    out = tmp_path / "out"
+    write(out)
+    killed(trained(out))
+    assert "ZZfirst" not in card(out)
+
+    trained(out)
+
+    assert "ZZfirst words of mine." in card(out)
+
+
+@pytest.mark.expects_failure
+@pytest.mark.parametrize("what", ["gone", "a file", "a link to itself"])
+def test_a_folder_of_copies_that_breaks_while_a_library_writes_keeps_no_card_from_being_put_back(
+    what, tmp_path, own_cache
+):
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out)
+
+    def breaks():
+        folder = own_cache / "autocard"
+        folder.rename(own_cache / "elsewhere")
+        if what == "a file":
+            folder.write_text("")
+        elif what == "a link to itself":
+            folder.symlink_to(folder)
+
+    assert "ZZfirst words of mine." in written_by_the_library(trainer, out, breaks)
+
+
+def test_a_folder_of_copies_that_takes_no_file_is_not_used(tmp_path):
+    """As one whose quota is used up: the folder is there and takes nothing."""
+    write(tmp_path)
+    copies = CardCopies(tmp_path / "README.md")
+    folder = copies._folders()[0]
+    (folder / f"writing-{process_mark.own()}.md").mkdir(parents=True)
+
+    copies.begin(MINE.encode(), [])
+
+    assert (tmp_path / "_autocard" / f"writing-{process_mark.own()}.md").read_text() == MINE
+    assert not list(folder.glob("*.json"))
+
+
+@pytest.mark.expects_failure  # our facts are not written into it
+def test_a_card_that_cannot_be_replaced_is_written_in_place(tmp_path, monkeypatch):
+    """A README.md that is mounted into a container by itself, for instance: the kernel replaces no mount point."""
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out)
+    replace = os.replace
+
+    def busy(source, target):
+        if Path(target).name == "README.md":
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", busy)
+    written_by_the_library(trainer, out)
+
+    assert "ZZfirst words of mine." in card(out)
+
+
+@pytest.mark.expects_failure
+def test_a_model_that_takes_no_name_keeps_no_card_from_being_put_back(tmp_path):
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out, "sentence-transformers", hub_model_id="me/out")
+    data = trainer.model.model_card_data
+
+    class Fixed(type(data)):
+        def __setattr__(self, name, value):
+            if name == "model_id":
+                raise AttributeError(name)
+            super().__setattr__(name, value)
+
+    data.__class__ = Fixed
+    with quiet():
+        trainer.create_model_card()
+
+    assert "ZZfirst words of mine." in card(out)
 
 
 # -- files of labels --------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from autocard.capture.unwrap import (
     without_wrappers,
 )
 from autocard.errors import UnavailableError
+from autocard.files import expanded
 from autocard.guard import guard
 from autocard.record import Model
 
@@ -247,7 +248,7 @@ def _folder_name(args: Any) -> str:
 
 def _is_private(name: str) -> bool:
     """Return whether *name* tells the user's or the machine's name."""
-    with_user = {os.environ.get("USER"), os.environ.get("LOGNAME"), Path.home().name}
+    with_user = {os.environ.get("USER"), os.environ.get("LOGNAME"), expanded(Path("~")).name}
     with_user.add(_account())
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
     host = platform.node().lower()

@@ -19,7 +19,7 @@ from autocard.card.fill import fill
 from autocard.card.labelfile import USER_FILE
 from autocard.card.rendering import RenderError
 from autocard.errors import CardError, SettingsError
-from autocard.files import read_text
+from autocard.files import expanded, read_text
 
 DEFAULT = "huggingface"
 
@@ -99,7 +99,7 @@ def _source(name: str) -> tuple[str, bool]:
         return read_text(path).replace("\r\n", "\n"), True
     if name in SHIPPED:
         return (files("autocard") / "templates" / f"{name}.md").read_text(encoding="utf-8"), True
-    path = Path(name).expanduser()
+    path = expanded(Path(name))
     try:
         return read_text(path, _LARGEST), False
     except FileNotFoundError as exc:

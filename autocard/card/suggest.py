@@ -15,7 +15,7 @@ from pathlib import Path
 from autocard.card.fact import Fact, escape, plain
 from autocard.card.memory import fact_of, is_text
 from autocard.card.yamlkeys import front_values
-from autocard.files import read_text
+from autocard.files import expanded, read_text
 from autocard.record import RunRecord
 
 MARK = "suggested, please check"
@@ -83,7 +83,7 @@ def _cache() -> Path:
     """Return where huggingface_hub keeps what it downloaded (its constants.py), without importing it."""
     environ = os.environ
     home = Path(environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    return Path(environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    return expanded(Path(environ.get("HF_HUB_CACHE") or home / "hub"))
 
 
 def _git_author(folder: Path) -> str | None:

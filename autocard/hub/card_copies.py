@@ -3,18 +3,20 @@
 One rule: a copy is put back only over text that a library wrote, and whatever a copy replaces is kept as well.
 
 Copies lie outside of the output folder, which people upload as a whole, in a folder of the user's own
-($XDG_CACHE_HOME/autocard, by default ~/.cache/autocard, mode 0700). Where that cannot be written they lie in
-`_autocard/` beside the card.
+($XDG_CACHE_HOME/autocard, by default ~/.cache/autocard, mode 0700). Where that cannot be written, is full, or the user
+has no home folder, they lie in `_autocard/` beside the card.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import hashlib
 import json
 import logging
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from autocard import files, process_mark
@@ -49,38 +51,45 @@ class CardCopies:
             data: the card as it is.
             library: hashes (`digest`) of what libraries wrote there before: they may write the same again.
         """
-        folder = self._folder()
         self._library = list(library)
-        self._write_note(folder)
-        files.write_bytes(folder / _COPY.format(mark=process_mark.own()), data)
+        self._write({_note_name(): self._note(), _copy_name(): data})
 
     def note_library(self, data: bytes) -> None:
         """Remember that the library has written *data*."""
-        folder = self._folder()
-        if (folder / _NOTE.format(mark=process_mark.own())).exists():
-            self._library.append(digest(data))
-            self._write_note(folder)
+        for folder in self._folders():
+            path = folder / _note_name()
+            if files.exists(path):
+                self._library = [*_library_of(path), digest(data)]
+                files.write_bytes(path, self._note())
 
     def end(self) -> None:
         """Remove the copy: the card is a person's or ours again."""
         for folder in self._folders():
-            for name in (_COPY, _NOTE):
-                (folder / name.format(mark=process_mark.own())).unlink(missing_ok=True)
+            _remove(folder / _copy_name())
+            _remove(folder / _note_name())
 
-    def _write_note(self, folder: Path) -> None:
+    def _note(self) -> bytes:
         note = {"card": str(self._card), "library_sha256": self._library}
-        files.write_text(folder / _NOTE.format(mark=process_mark.own()), json.dumps(note))
+        return json.dumps(note).encode("utf-8")
 
     # -- after a process was killed -----------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Put back the card that a killed process left in a library's hands; keep what cannot be told apart."""
+        unreadable: OSError | None = None
         for copy in self._left_behind():
             note = copy.with_suffix(".json")
-            self._settle(files.read_bytes(copy, KEPT_BYTES), _library_of(note))
-            copy.unlink(missing_ok=True)
+            try:
+                copied = files.read_bytes(copy, KEPT_BYTES)
+            except OSError as exc:  # another user's, in a folder that they share: the others are still settled
+                unreadable = exc
+                continue
+            self._settle(copied, _library_of(note))
+            _remove(copy)
             if note.name.startswith("writing-"):
-                note.unlink(missing_ok=True)
+                _remove(note)
+        if unreadable is not None:
+            raise unreadable
 
     def _settle(self, copied: bytes, library: list[str]) -> None:
         try:
@@ -90,14 +99,14 @@ class CardCopies:
         if standing == copied:
             return
         if digest(standing) in library or not standing.strip():
-            files.write_bytes(self._card, copied)
+            files.write_over(self._card, copied)
             logger.warning(
                 "autocard: %s: put back as it stood before a library wrote over it and the process was killed",
                 self._card.name,
             )
         elif library_text.is_all_generated(standing, copied):
             kept = self.keep(standing)
-            files.write_bytes(self._card, copied)
+            files.write_over(self._card, copied)
             logger.warning(
                 "autocard: %s: put back as it stood before a process was killed while a library wrote the card. What "
                 "stood there since is kept in %s",
@@ -117,33 +126,75 @@ class CardCopies:
         """Return the copies of processes that do not run any more, the oldest first."""
         found = [self._card.parent / files.PRIVATE / _OLD_COPY]
         for folder in self._folders():
-            found += folder.glob(_COPY.format(mark="*"))
-        ended = [path for path in found if path.is_file() and not process_mark.may_run(_mark(path))]
+            found += [path for path in _inside(folder) if fnmatch.fnmatchcase(path.name, _COPY.format(mark="*"))]
+        ended = [path for path in found if files.exists(path) and not process_mark.may_run(_mark(path))]
         return sorted(ended, key=lambda path: path.stat().st_mtime)
 
     # -- for good -----------------------------------------------------------------------------------------------
 
     def keep(self, data: bytes) -> Path:
         """Keep *data*, a version of the card that gives way to another, and return where it lies."""
-        path = self._folder() / f"kept-{digest(data)[:12]}.md"
-        files.write_bytes(path, data)
-        return path
+        name = f"kept-{digest(data)[:12]}.md"
+        return self._write({name: data}) / name
 
     # -- places -------------------------------------------------------------------------------------------------
 
-    def _folder(self) -> Path:
-        """Return the folder to write into, made where it is missing."""
-        private, beside = self._folders()
-        with contextlib.suppress(OSError, NotWrittenError):
-            _make_private(private)
-            return private
-        beside.mkdir(parents=True, exist_ok=True)
+    def _write(self, contents: Mapping[str, bytes]) -> Path:
+        """Write *contents*, by file name, into the first folder that takes all of them; return that folder.
+
+        Raises:
+            NotWrittenError: no folder takes them.
+        """
+        private, beside = self._private(), self._card.parent / files.PRIVATE
+        if private is not None:
+            with contextlib.suppress(OSError, NotWrittenError):
+                _make_private(private)
+                _write_all(private, contents)
+                return private
+            with contextlib.suppress(OSError):  # what was written of them
+                for name in contents:
+                    _remove(private / name)
+        _write_all(beside, contents)
         return beside
 
-    def _folders(self) -> tuple[Path, Path]:
-        """Return the card's own folder in the user's cache, and the one beside the card."""
+    def _folders(self) -> list[Path]:
+        """Return the folders that may hold copies."""
+        return [folder for folder in (self._private(), self._card.parent / files.PRIVATE) if folder is not None]
+
+    def _private(self) -> Path | None:
+        """Return the card's own folder in the user's cache; None: there can be none."""
+        cache = _cache()
+        if cache is None:
+            return None
         where = hashlib.sha256(os.fsencode(os.path.realpath(self._card))).hexdigest()[:16]
-        return _cache() / "cards" / where, self._card.parent / files.PRIVATE
+        return cache / "cards" / where
+
+
+def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    for name, data in contents.items():
+        files.write_bytes(folder / name, data)
+
+
+def _copy_name() -> str:
+    return _COPY.format(mark=process_mark.own())
+
+
+def _note_name() -> str:
+    return _NOTE.format(mark=process_mark.own())
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return what lies in *folder*; nothing where it is not there or may not be read."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _remove(path: Path) -> None:
+    """Remove *path*, where there is one that this user can see."""
+    if files.exists(path):
+        path.unlink(missing_ok=True)
 
 
 def digest(data: bytes) -> str:
@@ -151,11 +202,12 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _cache() -> Path:
+def _cache() -> Path | None:
+    """Return our folder in the user's cache; None: the user has no home folder, as in many containers."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification ignores a path that is not absolute.
-    root = Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()  # noqa: PTH117 - "" is no path
-    return root / "autocard"
+    root = Path(base) if os.path.isabs(base) else files.expanded(Path("~/.cache"))  # noqa: PTH117 - "" is no path
+    return root / "autocard" if root.is_absolute() else None
 
 
 def _make_private(folder: Path) -> None:

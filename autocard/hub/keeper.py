@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autocard.errors import UnavailableError
+from autocard.errors import NotWrittenError, UnavailableError
 from autocard.guard import Budget, guarded
 from autocard.hub import hosts, texts, weights
 from autocard.hub.card_copies import CardCopies, digest
@@ -243,7 +243,8 @@ class Keeper:
         if method.pushes:
             guarded("_given", {}, lambda: self._note_given(call), Budget(LOOK_S, LEAST_S))
         guarded("_card left behind", {}, CardCopies(card).settle, Budget(LOOK_S, LEAST_S))  # by a killed process
-        before = guarded("_card before", {}, lambda: self._look_before(card), Budget(LOOK_S, LEAST_S))
+        before = guarded("_card before", {}, lambda: texts.read(card), Budget(LOOK_S, LEAST_S))
+        guarded("_form", {}, lambda: self._prepare_form(card), Budget(LOOK_S, LEAST_S))
         if before is not None:
             guarded("_card copied", {}, lambda: self._copy(before), Budget(LOOK_S, LEAST_S))
         self._within = True
@@ -306,13 +307,12 @@ class Keeper:
             return None, ended
         return self._pen.given.completed(record, self._repository_name()), ended
 
-    def _look_before(self, card: Path) -> texts.Before:
-        """Return the card as it is before a library writes it."""
+    def _prepare_form(self, card: Path) -> None:
+        """Tell a sentence-transformers model where it will be, before it writes *card*."""
         self._name_form()
         if self._output is not None and card != self._output:
             # sentence-transformers copies a checkpoint's card over this one before it uploads.
             self._snapshot = texts.read(self._output).text
-        return texts.read(card)
 
     def _copy(self, before: texts.Before) -> None:
         """Keep a copy on disk while the library writes: the process may be killed in it."""
@@ -334,24 +334,38 @@ class Keeper:
         theirs = guarded("_card put back", {}, lambda: self._put_back(before), budget)
         if theirs is None:
             return  # the copy stays: the next run puts it back
+        guarded("_copy removed", {}, CardCopies(before.card).end, budget)
         after = lambda: self._after(method, before, theirs.text, call, pushing)  # noqa: E731
         guarded("_last word", {}, after, Budget(WRITE_S, LEAST_S))
         if pushing is not None:
             guarded("_card beside", {}, lambda: self._keep_out_of_upload(before.card), budget)
 
     def _put_back(self, before: texts.Before) -> texts.Before:
-        """Put what a person had in the place of what the library wrote, and return the library's text."""
-        from autocard import files  # noqa: PLC0415
+        """Put what a person had in the place of what the library wrote, and return the library's text.
 
-        theirs, copies = texts.read(before.card), CardCopies(before.card)
+        First of all, from memory: neither the library's text nor a folder of copies is needed for it.
+        """
+        theirs = None
+        try:
+            theirs = texts.read(before.card)
+        finally:
+            if before.data is not None and not self._is_library_text(before):
+                self._put_over(before.card, before.data, None if theirs is None else theirs.data)
         if theirs.data is not None and theirs.data != before.data:
             self._files.written.setdefault(before.card, []).append(digest(theirs.data))
-        if before.data is not None and not self._is_library_text(before):
-            if theirs.data is not None and theirs.data != before.data:
-                copies.note_library(theirs.data)
-            files.write_bytes(before.card, before.data)
-        copies.end()
         return theirs
+
+    @staticmethod
+    def _put_over(card: Path, mine: bytes, theirs: bytes | None) -> None:
+        """Put *mine* into *card*; where that fails, note that the library wrote *theirs*: the next run puts it back."""
+        from autocard import files  # noqa: PLC0415
+
+        try:
+            files.write_over(card, mine)
+        except NotWrittenError:
+            if theirs is not None and theirs != mine:
+                CardCopies(card).note_library(theirs)
+            raise
 
     def _after(
         self,
