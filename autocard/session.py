@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from autocard import completion, trials
 from autocard.book import Book, Opened, now
 from autocard.capture import OwnLoss, Seen, Start
+from autocard.capture.effect import Evaluated
 from autocard.clock import WallClock
 from autocard.crew import Crew
 from autocard.errors import SettingsError, UnavailableError
@@ -160,6 +161,7 @@ class Session:
         self._renamed: dict[str, str] = {}
         self._own_loss: OwnLoss | None = None
         self._operations: tuple[dict[str, Any], dict[str, Any]] | None = None
+        self._evaluated = Evaluated()
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
@@ -267,7 +269,10 @@ class Session:
     def evaluated(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
         budget = Budget(EVENT_S, LEAST_S)
-        self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
+        shown = replace(seen, trainer=hosts.calling_trainer(seen.args))
+        of_others = self._part("_weights evaluated", lambda _: self._evaluated.look(shown, metrics), budget)
+        if not of_others:
+            self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
         if self.running:
             self.book.open.last_s = time.monotonic()
         if self.ended:
@@ -279,8 +284,10 @@ class Session:
         if not self.ended:
             return
         budget = Budget(EVENT_S, LEAST_S)
-        self._part("data.predict", lambda missing: self._eval_set(seen, metrics, missing, "predict"), budget)
-        self.predictions |= {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+        shown = replace(seen, trainer=hosts.calling_trainer(seen.args))
+        if not self._part("_weights evaluated", lambda _: self._evaluated.look_at_prediction(shown), budget):
+            self._part("data.predict", lambda missing: self._eval_set(seen, metrics, missing, "predict"), budget)
+            self.predictions |= {key: value for key, value in metrics.items() if isinstance(value, int | float)}
         self._apart(seen, metrics, budget)
         self._finish_again(seen)
 
@@ -306,6 +313,7 @@ class Session:
                 f"training began {self._attempts} times, with smaller batches each time; what was lost is not known"
             )
         self._look_again(self._with_trainer(seen, budget), budget)
+        self._part("_weights trained", lambda _: self._evaluated.trained(seen.model), budget)
         folder = Path(seen.args.output_dir)
         completion.note_late()  # a leg before this one may have its figures by now
         if self.crew.writes(seen):
@@ -544,6 +552,8 @@ class Session:
             self.parts.pop(key, None)
             self._part(key, partial(self._capture, module, seen), budget, self._keeper(key))
         self._part("_batch", lambda _: self._know_batch(seen), budget)
+        self._evaluated = Evaluated()
+        self._part("_weights to train", lambda _: self._evaluated.begun(seen.model), budget)
 
     def _know_batch(self, seen: Seen) -> None:
         """Note what the optimizer steps of this leg consume; batches of no fixed size are a gap of `training`."""
@@ -734,7 +744,8 @@ class Session:
         self._part("model.checkpoint_bytes", newest, budget, self._keeper("checkpoint"))
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
-        found = _module("evaluation").capture(seen, missing, predictions=self.predictions, renamed=self._renamed)
+        told = {"predictions": self.predictions, "renamed": self._renamed, "of_others": self._evaluated.of_others}
+        found = _module("evaluation").capture(seen, missing, **told)
         if not self._clock_was_set:
             return found
         return found.model_copy(update={"history": _module("speed").without_times(found.history)})

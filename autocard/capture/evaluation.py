@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocard.capture import Seen, divergence, rewards
+from autocard.capture.effect import OfOthers
 from autocard.capture.log import is_evaluation, is_summary, number, prefix_of, summary_of, thinned
 from autocard.capture.results import counters, not_figures, predicted, results
 from autocard.errors import UnavailableError
@@ -26,6 +27,7 @@ def capture(
     missing: dict[str, str],
     predictions: Mapping[str, Any] | None = None,
     renamed: Mapping[str, str] | None = None,
+    of_others: OfOthers | None = None,
 ) -> Evaluation:
     """Return results and log.
 
@@ -34,9 +36,11 @@ def capture(
         missing: path → reason of what could not be had.
         predictions: metrics of a later `predict()`, which no log holds.
         renamed: beginning of a key of the log → what it begins with here.
+        of_others: evaluations of other weights than those that were trained; they are left out.
     """
     facts: dict[str, Any] = {"results": []}
-    log = [_with_names(entry, renamed or {}) for entry in thinned(seen.state.log_history)]
+    of_others = of_others or OfOthers()
+    log = [_with_names(entry, renamed or {}) for entry in thinned(of_others.without(seen.state.log_history))]
     filtered = bool(getattr(seen.args, "logging_nan_inf_filter", False))
     diverged_at: int | None = None
     with guard("evaluation.diverged", missing):
@@ -49,6 +53,7 @@ def capture(
         facts["results"] = found
         facts["not_finite"] = _not_finite(log)
         missing.update(_why(found, facts["not_finite"]))
+        missing.update(of_others.reasons(left=bool(found)))
         missing.update(not_figures(log))
     with guard("evaluation.counters", missing):
         facts["counters"] = counters(seen, log)

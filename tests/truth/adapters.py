@@ -109,9 +109,7 @@ def weights_saved(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     files = [file for file in folder.rglob("*.safetensors") if "checkpoint-" not in str(file.relative_to(folder))]
     if len(files) < 2:
         return
-    trained = {
-        true.at_end[name] for name, one in true.whole.named_parameters() if one.requires_grad and name in true.at_end
-    }
+    trained = {true.at_end[name] for name in true.asking_for_gradients if name in true.at_end}
     having = [file for file in files if digests_of_file(file) & trained]
     if having:
         sizes = sorted(file.stat().st_size for file in having)

@@ -34,27 +34,13 @@ def base_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "model.base_model", base, there or local or base == true.given.get("base_model")
         if said["base_model_relation"] and not said["adapters_merged"]:
             is_adapter = said["base_model_relation"] == "adapter"
-            yield "model.base_model_relation", said["base_model_relation"], is_adapter is _adapters_are_trained(true)
+            yield "model.base_model_relation", said["base_model_relation"], is_adapter is true.adapters_are_trained
     if said["library_name"]:
         sentences = any(cls.__module__.startswith("sentence_transformers") for cls in type(true.whole).__mro__)
         is_peft = any(cls.__name__ in ("PeftModel", "PeftMixedModel") for cls in type(true.whole).__mro__)
         is_peft = is_peft or bool(true.adapters)  # transformers' own add_adapter saves PEFT's files
         right = "sentence-transformers" if sentences else "peft" if is_peft else "transformers"
         yield "model.library_name", said["library_name"], said["library_name"] == right or said["adapters_merged"]
-
-
-def _adapters_are_trained(true: Truth) -> bool:
-    """Return whether there are adapters, and not only the weights under them were trained."""
-    named = getattr(true.whole, "named_parameters", None)
-    if not true.adapters or named is None:
-        return bool(true.adapters)
-    flags = [getattr(module, "disable_adapters", None) for module in true.whole.modules()]
-    if True in flags:
-        return False
-    trained = [name for name, one in named() if one.requires_grad]
-    kinds = ("lora_", "ia3_", "hada_", "lokr_", "oft_", "boft_", "vera_", "ln_tuning_")
-    own = [name for name, _ in named() if any(kind in name for kind in kinds)]
-    return not own or not trained or not set(own).isdisjoint(trained)
 
 
 def names_of_base(true: Truth) -> list[str]:

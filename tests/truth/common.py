@@ -53,6 +53,12 @@ class Truth:
     """What the last `evaluate` after training gave."""
     weights_evaluated: str | None = None
     """Fingerprint of the trained tensors that it evaluated."""
+    batch: Any = None
+    """A batch that the trained model has answered."""
+    answer: float | None = None
+    """The loss of the trained model for it, when training had ended."""
+    answer_now: float | None = None
+    """The loss of the model that was just evaluated, for the same batch."""
     at_end: Mapping[str, str] = field(default_factory=dict)
     """Name of a tensor → digest, when training had ended."""
     replay: Replay | None = None
@@ -102,9 +108,36 @@ class Truth:
         all_of_them = [Weights(one.numel(), str(one.dtype).removeprefix("torch."), one.requires_grad) for one in found]
         return all_of_them if all(one.count for one in all_of_them) else None
 
+    @functools.cached_property
+    def adapters_are_trained(self) -> bool:
+        """Whether there are adapters, and not only the weights under them were trained."""
+        named = getattr(self.whole, "named_parameters", None)
+        if not self.adapters or named is None:
+            return bool(self.adapters)
+        flags = [getattr(module, "disable_adapters", None) for module in self.whole.modules()]
+        if True in flags:
+            return False
+        trained = [name for name, one in named() if one.requires_grad]
+        kinds = ("lora_", "ia3_", "hada_", "lokr_", "oft_", "boft_", "vera_", "ln_tuning_")
+        own = [name for name, _ in named() if any(kind in name for kind in kinds)]
+        return not own or not trained or not set(own).isdisjoint(trained)
+
+    @functools.cached_property
+    def asking_for_gradients(self) -> frozenset[str]:
+        """Names of the parameters that ask for gradients when training has ended."""
+        named = getattr(self.whole, "named_parameters", None)
+        return frozenset() if named is None else frozenset(name for name, one in named() if one.requires_grad)
+
     def keep(self) -> None:
         """Look at the model now: later it may be merged, cast or unloaded, and the record tells of training."""
-        _ = self.inner, self.config, self.adapters, self.parameters
+        _ = (
+            self.inner,
+            self.config,
+            self.adapters,
+            self.parameters,
+            self.adapters_are_trained,
+            self.asking_for_gradients,
+        )
 
     @property
     def log(self) -> list[dict[str, Any]]:

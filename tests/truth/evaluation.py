@@ -45,6 +45,21 @@ def weights_evaluated(known: dict[str, Any], true: Truth) -> Iterator[Said]:
             yield "evaluation.results[].step", f"{one['name']}: {one['step']} of {sorted(steps)}", one["step"] in steps
 
 
+ROUNDING = 0.03
+"""Share by which the loss of rounded weights may differ (`bf16_full_eval`)."""
+
+
+def model_evaluated(known: dict[str, Any], true: Truth) -> Iterator[Said]:
+    """Hold what was just evaluated against the answer of the trained model: another's figures are no results of it."""
+    if true.answer is None or true.answer_now is None or near(true.answer_now, true.answer, share=ROUNDING):
+        return
+    earlier = {float(value) for entry in true.log[:-1] for value in entry.values() if isinstance(value, int | float)}
+    for one in known["evaluation"]["results"]:
+        theirs = [value for name, value in true.evaluated.items() if name.endswith(one["name"])]
+        if one["split"] != "prediction" and one["value"] in theirs and one["value"] not in earlier:
+            yield "evaluation.results[] (of another model)", f"{one['name']} {one['value']}", False
+
+
 def losses_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     said = known["evaluation"]
     if said["train_loss"] is not None and not said["diverged"]:

@@ -11,7 +11,7 @@ from truth.batches import batch_of, epochs_of, padding_of, speed_of, tokens_of
 from truth.card import of_card
 from truth.common import Said, Truth
 from truth.data import data_of
-from truth.evaluation import evaluation_of, losses_of, weights_evaluated
+from truth.evaluation import evaluation_of, losses_of, model_evaluated, weights_evaluated
 from truth.machine import machine_of, sums_of
 from truth.model import dims_of, model_of, saved_of, sizes_of
 from truth.objective import loss_of, names_of
@@ -31,7 +31,7 @@ OF_RECORD: dict[str, tuple[Callable[[dict[str, Any], Truth], Iterator[Said]], ..
     "batch, speed, tokens": (batch_of, speed_of, tokens_of, epochs_of),
     "operations": (operations_of, meaning_of),
     "data": (data_of,),
-    "evaluation": (evaluation_of, losses_of, weights_evaluated),
+    "evaluation": (evaluation_of, losses_of, weights_evaluated, model_evaluated),
     "machine and sums": (machine_of, sums_of),
 }
 """Subject → its oracles."""

@@ -67,6 +67,23 @@ def replay(trainer: Any, batch: Any) -> Replay | None:
         trainer.current_gradient_accumulation_steps = kept[1]
 
 
+def answer(trainer: Any, batch: Any) -> float | None:
+    """Return the loss of the model as it is now for *batch*, without dropout; None: it cannot be had."""
+    import torch
+
+    if not isinstance(batch, Mapping) or "labels" not in batch or not hasattr(trainer.model, "eval"):
+        return None
+    was_training = trainer.model.training
+    try:
+        with random_numbers_kept(), torch.no_grad():
+            outputs = trainer.model.eval()(**_alone(batch))
+            return float(outputs["loss"])
+    except (RuntimeError, TypeError, ValueError, NotImplementedError, KeyError, AttributeError):
+        return None
+    finally:
+        trainer.model.train(was_training)
+
+
 def _replay(trainer: Any, batch: Mapping[str, Any]) -> Replay:
     import torch
     from torch.utils.flop_counter import FlopCounterMode

@@ -16,7 +16,7 @@ from typing import Any
 from truth import observe
 from truth.common import Said, Truth
 from truth.judge import by_subject
-from truth.replay import replay
+from truth.replay import answer, replay
 
 PENDING: tuple[str, ...] = ()
 """Beginnings of what is known to be false and is being repaired; it is counted, and fails no test. Keep it empty."""
@@ -136,6 +136,8 @@ class Watch:
             self._ended.add(observe.fingerprint(trainer.model))
             with quiet():  # a second look warns of what the training warned of
                 true.replay = replay(trainer, true.observed.last_batch)
+                true.batch = true.observed.last_batch
+                true.answer = answer(trainer, true.batch)
         true.observed.last_batch = None
         self.spent_s += time.perf_counter() - looked_s
         self._look(true)
@@ -148,6 +150,8 @@ class Watch:
         true.state, true.metrics = state, {**true.metrics, **true.evaluated}
         if true.observed.weights_after:
             true.weights_evaluated = observe.fingerprint(true.trainer.model)
+            with quiet():
+                true.answer_now = answer(true.trainer, true.batch)
         self._look(true)
 
     def seen(self, args: Any) -> Truth:
