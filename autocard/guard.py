@@ -1,5 +1,6 @@
 """The one place in the training process that catches everything: a failure becomes a reason, and training goes on.
 
+What the program raises itself (a signal handler of its own) is not ours to catch, and leaves.
 Whatever autocard does inside somebody's training run passes through `guarded` (with a deadline) or `guard` (without).
 What it cannot stop is one long call of C code that keeps the interpreter lock (comparing or copying a huge value, a
 regular expression that backtracks): no thread runs then, the one that waits for the deadline included. So whatever is
@@ -11,6 +12,7 @@ Imports the standard library only.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import threading
 import time
@@ -20,6 +22,7 @@ from autocard.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
+    from types import FrameType
 
 T = TypeVar("T")
 
@@ -44,14 +47,63 @@ class AbandonedError(Exception):
     """Raised inside work whose caller has stopped waiting, so that it leaves nothing behind."""
 
 
+def raised_by_program(exc: BaseException) -> bool:
+    """Return whether *exc* is the program's: raised in this thread by a signal handler of its own or by another thread.
+
+    Such an exception is how the program stops its training (preemption notices, time limits). It is no failure of
+    autocard, even where it comes up inside our code.
+    """
+    interrupted: FrameType | None = None
+    trace = exc.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code is threading.Event.wait.__code__ or _handles_signal(frame, interrupted):
+            return True
+        interrupted, trace = frame, trace.tb_next
+    # Neither waiting nor `guarded` itself raises anything: the failures of our work are in another thread.
+    return interrupted is not None and interrupted.f_code is guarded.__code__
+
+
+def _handles_signal(frame: FrameType, interrupted: FrameType | None) -> bool:
+    """Return whether *frame* is a signal handler's: Python calls it with the frame that it has interrupted."""
+    if interrupted is None or str(frame.f_globals.get("__name__", "")).partition(".")[0] == "autocard":
+        return False  # ours look at frames, too, and handle no signal
+    code = frame.f_code
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+    for name in code.co_varnames[:count]:
+        value = frame.f_locals.get(name)
+        if any(one is interrupted for one in (value if type(value) is tuple else (value,))):
+            return True
+    return False
+
+
+def log_warning(message: str, *arguments: object, exc_info: bool = False) -> None:
+    """Log *message* as a warning; whatever the program's log handlers do, nothing is raised."""
+    _log(logging.WARNING, message, arguments, exc_info=exc_info)
+
+
+def log_info(message: str, *arguments: object) -> None:
+    """Log *message* as information, in the same way."""
+    _log(logging.INFO, message, arguments)
+
+
+def _log(level: int, message: str, arguments: tuple[object, ...], *, exc_info: bool = False) -> None:
+    """Log *message*. The program's handlers and filters may raise or exit, and neither may reach its training."""
+    try:
+        logger.log(level, message, *arguments, exc_info=exc_info, stacklevel=3)
+    except (Exception, SystemExit) as exc:
+        if raised_by_program(exc):
+            raise
+
+
 def report(fact: str, exc: BaseException) -> None:
     """Tell the log, once for each *fact* and kind of failure, that *exc* kept us from *fact*."""
     key = f"{fact}:{type(exc).__name__}"
     if key in _reported:
-        logger.debug("autocard: %s again: %s", fact, exc)
+        _log(logging.DEBUG, "autocard: %s again: %s", (fact, exc))
         return
     _reported.add(key)
-    logger.warning(
+    log_warning(
         "autocard: %s failed (%s: %s). Training is not affected.",
         fact,
         type(exc).__name__,
@@ -81,7 +133,9 @@ def guard(fact: str, missing: MutableMapping[str, str]) -> Iterator[None]:
     """Run the body; if it cannot get *fact*, note why in *missing* and go on."""
     try:
         yield
-    except Exception as exc:  # noqa: BLE001 - the one place
+    except Exception as exc:
+        if raised_by_program(exc):
+            raise
         _note(fact, exc, missing)
 
 
@@ -135,6 +189,8 @@ def guarded(
     try:
         threading.Thread(target=body, name=f"autocard {fact}", daemon=True).start()
     except RuntimeError as exc:  # no more threads can be had, or the interpreter is going down
+        if raised_by_program(exc):
+            raise
         if not _exiting:
             _note(fact, exc, missing)
             return None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
-import logging
 import os
 import tempfile
 import time
@@ -28,7 +27,7 @@ from autocard.capture.effect import Evaluated
 from autocard.clock import WallClock
 from autocard.crew import Crew
 from autocard.errors import SettingsError, UnavailableError
-from autocard.guard import Budget, guarded
+from autocard.guard import Budget, guarded, log_warning
 from autocard.hub import hosts
 from autocard.hub.keeper import Keeper
 from autocard.settings import Settings
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from autocard.trials import Trials
 
 T = TypeVar("T")
-
-logger = logging.getLogger("autocard")
 
 AT_BEGIN = {
     "model": "model",
@@ -231,7 +228,7 @@ class Session:
         self._look(replace(seen, start=self._start), budget)
         self._part("_base", lambda _: _module("base_weights").remember(seen.model), budget)
         if self.settings.last_word and not self.keeper.holds and self.crew.writes(seen):
-            logger.warning(
+            log_warning(
                 "autocard: the trainer was not found, so a card that it writes after training stands as it writes it. "
                 "Name the trainer: autocard.attach(trainer). Or repair the card later: autocard fill README.md"
             )
@@ -481,7 +478,7 @@ class Session:
         try:
             load(label_files(self.settings.template, card))
         except SettingsError as exc:
-            logger.warning("autocard: %s The card is left as it is until this is put right.", exc)
+            log_warning("autocard: %s The card is left as it is until this is put right.", exc)
 
     def _meet(self, seen: Seen, budget: Budget) -> None:
         """Find the training's other processes; one that cannot be asked in time is as good as none."""
@@ -893,7 +890,7 @@ class Session:
             self._elsewhere = Path(tempfile.mkdtemp(prefix="autocard-"))
         path = self._elsewhere / RECORD_NAME
         write_text(path, to_json(record))
-        logger.warning(
+        log_warning(
             "autocard: the card was not written. The record is kept in %s; later: autocard fill CARD --record %s",
             path,
             path,

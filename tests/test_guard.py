@@ -1,13 +1,20 @@
 """The guard: whatever fails, hangs or exits becomes a reason."""
 
+import ctypes
+import functools
 import importlib.util
 import logging
+import os
+import re
+import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
+import training
 
-from autocard import files, guard
+from autocard import AutoCardCallback, files, guard
 from autocard.errors import UnavailableError
 
 
@@ -119,11 +126,16 @@ def test_abandoned_work_that_wakes_up_later_writes_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
 
 
-def test_the_real_report_warns_once_for_each_fact(caplog):
-    # The suite's fixture stands in for `report`: take it from a fresh copy of the module.
+def fresh_guard():
+    """Return a fresh copy of the module: the suite's fixture stands in for `report`."""
     spec = importlib.util.find_spec("autocard.guard")
     fresh = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fresh)
+    return fresh
+
+
+def test_the_real_report_warns_once_for_each_fact(caplog):
+    fresh = fresh_guard()
 
     with caplog.at_level(logging.WARNING, logger="autocard"):
         fresh.report("model", ValueError("no"))
@@ -131,3 +143,203 @@ def test_the_real_report_warns_once_for_each_fact(caplog):
 
     assert len(caplog.records) == 1
     assert "Training is not affected" in caplog.text
+
+
+# -- exceptions of the program ----------------------------------------------------------------------------------------
+
+
+class Preempted(Exception):  # noqa: N818 - as people name theirs
+    """What a program raises to stop its training."""
+
+
+def raises(*_):
+    raise Preempted
+
+
+class Notice:
+    """A handler that is an object, as schedulers' libraries have them."""
+
+    def __call__(self, number, frame):
+        self.seen = frame
+        raise_it()
+
+
+def raise_it():
+    raise Preempted
+
+
+HANDLERS = {
+    "function": raises,
+    "lambda": lambda number, frame: raise_it(),  # noqa: ARG005
+    "object": Notice(),
+    "partial": functools.partial(lambda why, number, frame: raise_it(), "why"),  # noqa: ARG005
+    "method": Notice().__call__,
+}
+
+
+@pytest.fixture(params=HANDLERS)
+def handled(request):
+    """A signal handler of the program's that raises."""
+    before = signal.signal(signal.SIGUSR1, HANDLERS[request.param])
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("handled")
+def test_what_a_signal_handler_of_the_program_raises_while_it_waits_for_us_leaves():
+    def work():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.5)
+
+    with pytest.raises(Preempted), guard.guard("model", {}):
+        guard.guarded("model", {}, work, budget())
+
+
+@pytest.mark.usefixtures("handled")
+def test_what_a_signal_handler_of_the_program_raises_in_our_own_code_leaves():
+    missing = {}
+
+    with pytest.raises(Preempted), guard.guard("model", missing):
+        signal.raise_signal(signal.SIGUSR1)
+
+    assert missing == {}
+
+
+def test_what_another_thread_of_the_program_raises_in_the_one_that_waits_leaves():
+    waiting, over = threading.get_ident(), threading.Event()
+
+    def work():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(waiting), ctypes.py_object(Preempted))
+        over.wait(0.2)
+
+    with pytest.raises(Preempted), guard.guard("model", {}):
+        guard.guarded("model", {}, work, budget())
+
+
+@pytest.mark.expects_failure
+def test_the_same_exception_is_a_failure_where_no_signal_raised_it():
+    missing = {}
+
+    with guard.guard("model", missing):
+        raise_it()
+
+    assert "Preempted" in missing["model"]
+
+
+@pytest.mark.parametrize("event", ["begin", "step", "end"])
+def test_a_training_is_left_by_what_a_signal_handler_of_the_program_raises(event, tmp_path, monkeypatch):
+    """The signal comes while autocard works: at the first look at the data, at a step, at the end."""
+    before = signal.signal(signal.SIGUSR1, raises)
+    sent = []
+
+    def send(*_):
+        if not sent:
+            sent.append(event)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.3)
+
+    class Rows(list):
+        def __len__(self):
+            if event == "begin" and threading.current_thread().name.startswith("autocard"):
+                send()
+            return super().__len__()
+
+    callback = AutoCardCallback(emissions=False)
+    trainer = training.trainer(tmp_path, callbacks=[callback], train=Rows(training.rows(16)), max_steps=3)
+    session = next(iter(callback._sessions._all.values()))[1]
+    if event == "step":
+        monkeypatch.setattr(type(session), "stepped", lambda *_: send())
+    elif event == "end":
+        monkeypatch.setattr(type(session.keeper), "write", lambda *_: send())
+
+    try:
+        with pytest.raises(Preempted):
+            trainer.train()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert sent == [event]
+
+
+# -- log handlers of the program --------------------------------------------------------------------------------------
+
+
+MINE = "---\nlicense: mit\n---\n\n# Mine\n\nA fence that is never closed:\n\n```python\nprint(1)\n"
+"""A card that autocard leaves alone, with a warning."""
+
+
+class Strict(logging.Handler):
+    """Takes no warnings, as people have it in continuous integration."""
+
+    def __init__(self, failure):
+        super().__init__()
+        self.failure = failure
+
+    def emit(self, record):
+        if record.levelno >= logging.WARNING:
+            raise self.failure
+
+
+class Picky(logging.Filter):
+    """Fails at each record."""
+
+    def filter(self, record):
+        raise RuntimeError(record.msg)
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("no warnings"), SystemExit(3)])
+@pytest.mark.parametrize("logger", ["", "autocard"])
+def test_a_log_handler_of_the_program_that_raises_leaves_training_and_saving_as_they_are(
+    logger, failure, tmp_path, monkeypatch
+):
+    class Rows(list):
+        def __len__(self):
+            if threading.current_thread().name.startswith("autocard"):
+                raise KeyError
+            return super().__len__()
+
+    monkeypatch.setattr(guard, "report", fresh_guard().report)
+    (tmp_path / "README.md").write_text(MINE)
+    handler = Strict(failure)
+    logging.getLogger(logger).addHandler(handler)
+    try:
+        trainer = training.trainer(
+            tmp_path,
+            model=training.bert(),
+            callbacks=[AutoCardCallback(emissions=False)],
+            train=Rows(training.rows(16)),
+            max_steps=2,
+        )
+        trainer.train()
+        trainer.save_model()
+        trainer.evaluate(training.dataset(8))
+        trainer.create_model_card(finetuned_from="/no/id", tasks="no-task")
+    finally:
+        logging.getLogger(logger).removeHandler(handler)
+
+    assert trainer.state.global_step == 2
+    assert (tmp_path / "model.safetensors").exists()
+    assert (tmp_path / "README.md").read_text() == MINE
+
+
+def test_a_filter_of_the_program_that_raises_keeps_no_reason_from_being_noted(monkeypatch):
+    monkeypatch.setattr(guard, "report", fresh_guard().report)
+    missing, logger, picky = {}, logging.getLogger("autocard"), Picky()
+    logger.addFilter(picky)
+    try:
+        guard.guarded("model", missing, lambda: 1 / 0, budget())
+        guard.guarded("model", missing, lambda: 1 / 0, budget())
+    finally:
+        logger.removeFilter(picky)
+
+    assert "ZeroDivisionError" in missing["model"]
+
+
+def test_only_the_guard_talks_to_the_log():
+    """Each other call could raise into the training: the program's handlers and filters may."""
+    package = Path(guard.__file__).parent
+    calls = re.compile(r"\b(?:logger|logging)\.(?:debug|info|warning|error|exception|log)\(")
+
+    found = [path.name for path in package.rglob("*.py") if calls.search(path.read_text())]
+
+    assert found == ["guard.py"]

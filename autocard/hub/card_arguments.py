@@ -8,19 +8,17 @@ TRL 1.16 (trainer/base_trainer.py: model_name, dataset_name, tags).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autocard.guard import log_warning
 from autocard.hub import texts
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
     from autocard.record import Dataset, Model, RunRecord
-
-logger = logging.getLogger("autocard")
 
 _FACTS = {"license": "license", "language": "language", "model_id": "title"}
 """Template variables that arguments fill, and what the log calls them."""
@@ -85,7 +83,7 @@ class CardArguments:
         if not isinstance(given, str) or not given.strip():
             return
         if not _is_hub_id(given):
-            logger.warning("autocard: finetuned_from is no id of a model on the Hub, so the card does not name it")
+            log_warning("autocard: finetuned_from is no id of a model on the Hub, so the card does not name it")
             return
         self._warn("base model", self.base_model or self.settings.base_model, given)
         self.base_model = given
@@ -96,9 +94,7 @@ class CardArguments:
         ids = ids or [one for one in named if _is_hub_id(one)]
         known = tuple(one for one in ids if _is_hub_id(one))
         if len(known) < len(ids):
-            logger.warning(
-                "autocard: dataset_tags has names that are no ids of data sets on the Hub; they are left out"
-            )
+            log_warning("autocard: dataset_tags has names that are no ids of data sets on the Hub; they are left out")
         if known:
             before = self.dataset_ids or tuple(self.settings.datasets or ())
             self._warn("data sets", ", ".join(before), ", ".join(known))
@@ -118,11 +114,11 @@ class CardArguments:
             self._warn("task", self.pipeline_tag, found)
             self.pipeline_tag = found
         elif tasks:
-            logger.warning("autocard: tasks names none of the Hub's pipeline tags, so the card does not name it")
+            log_warning("autocard: tasks names none of the Hub's pipeline tags, so the card does not name it")
 
     def _warn(self, what: str, before: str | None, now: str) -> None:
         if before and before != now:
-            logger.warning("autocard: %s: %s was given before; %s, given now, stands", what, before, now)
+            log_warning("autocard: %s: %s was given before; %s, given now, stands", what, before, now)
 
     # -- into the record ----------------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ import contextlib
 import fnmatch
 import hashlib
 import json
-import logging
 import os
 import stat
 from collections.abc import Mapping
@@ -21,10 +20,9 @@ from pathlib import Path
 
 from autocard import files, process_mark
 from autocard.errors import NotWrittenError
+from autocard.guard import log_warning
 from autocard.hub import library_text
 from autocard.hub.texts import KEPT_BYTES
-
-logger = logging.getLogger("autocard")
 
 _OLD_COPY = "card-before.md"
 """What 0.1.0 called its copy, in `_autocard/`."""
@@ -100,14 +98,14 @@ class CardCopies:
             return
         if digest(standing) in library or not standing.strip():
             files.write_over(self._card, copied)
-            logger.warning(
+            log_warning(
                 "autocard: %s: put back as it stood before a library wrote over it and the process was killed",
                 self._card.name,
             )
         elif library_text.is_all_generated(standing, copied):
             kept = self.keep(standing)
             files.write_over(self._card, copied)
-            logger.warning(
+            log_warning(
                 "autocard: %s: put back as it stood before a process was killed while a library wrote the card. What "
                 "stood there since is kept in %s",
                 self._card.name,
@@ -115,7 +113,7 @@ class CardCopies:
             )
         else:
             kept = self.keep(copied)
-            logger.warning(
+            log_warning(
                 "autocard: %s was changed after a process was killed while a library wrote it, so it was left as it "
                 "is. The card from before is kept in %s",
                 self._card.name,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import logging
 import os
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocard.errors import NotWrittenError, UnavailableError
-from autocard.guard import Budget, guarded
+from autocard.guard import Budget, guarded, log_warning
 from autocard.hub import hosts, texts, weights
 from autocard.hub.card_copies import CardCopies, digest
 from autocard.hub.hold import Held, hold
@@ -27,8 +26,6 @@ from autocard.settings import Settings
 if TYPE_CHECKING:
     from autocard.card.update import Standing
     from autocard.record import RunRecord
-
-logger = logging.getLogger("autocard")
 
 CARD = "README.md"
 LOOK_S = 5.0
@@ -378,7 +375,7 @@ class Keeper:
         """Fill the card with the run's facts, where they are those of the model that was saved."""
         record, ended = self._known()
         if self._weights is not None and self._weights.changed():
-            logger.warning(
+            log_warning(
                 "autocard: %s: the model was trained on after the run that is recorded, so autocard leaves the card to "
                 "you: its figures are not those of these weights",
                 before.card.name,
@@ -417,7 +414,7 @@ class Keeper:
         place = stray.parent / files.PRIVATE / stray.name
         place.parent.mkdir(exist_ok=True)
         stray.replace(place)
-        logger.warning("autocard: %s is not uploaded; it was moved to %s", stray.name, place)
+        log_warning("autocard: %s is not uploaded; it was moved to %s", stray.name, place)
 
     def _base(self, card: Path, before: str | None, theirs: str | None, *, form: bool) -> Standing:
         """Return the text that is to be filled."""
@@ -483,7 +480,7 @@ class Keeper:
             merged = uploads.take_in(card, repo, past, generated=by_host, mine=mine)
         except UnavailableError as exc:
             self._hub_is_silent = True
-            logger.warning(
+            log_warning(
                 "autocard: %s. An edit made there since the last upload would be replaced by this one; it stays in "
                 "the repository's history.",
                 exc,
@@ -494,7 +491,7 @@ class Keeper:
             if not self._put(card, record, Standing(merged.text, merged.ours, merged.ours if merged.whole else None)):
                 files.write_text(card, merged.text)  # the Hub's card cannot be filled: it stands as it is
             if merged.warning is not None:
-                logger.warning("autocard: %s", merged.warning)
+                log_warning("autocard: %s", merged.warning)
         past.add(card)
 
     def _repository(self, pushing: Mapping[str, Any]) -> Any:

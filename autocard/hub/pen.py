@@ -5,10 +5,10 @@ One rule: every card of a run goes through here, so that the last one written is
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autocard.guard import log_info, log_warning
 from autocard.hub import texts
 from autocard.hub.card_arguments import CardArguments
 from autocard.settings import Settings
@@ -16,8 +16,6 @@ from autocard.settings import Settings
 if TYPE_CHECKING:
     from autocard.card.update import Outcome, Standing
     from autocard.record import RunRecord
-
-logger = logging.getLogger("autocard")
 
 
 class Pen:
@@ -49,19 +47,19 @@ class Pen:
             withheld=self.withheld,
         )
         for message in outcome.warnings:
-            logger.warning("autocard: %s", message)
+            log_warning("autocard: %s", message)
         kept = _kept_words(outcome, form)
         if kept and kept != self._told.get(outcome.card):
             # Not a failure: people's words win. But a card that was copied must not pass in silence.
             self._told[outcome.card] = kept
-            logger.warning(
+            log_warning(
                 "autocard: %s: text that autocard did not write, or that was edited since, was kept in: %s. "
                 "Where it is this run's facts that should stand there: autocard fill %s --overwrite SLOT",
                 outcome.card.name,
                 ", ".join(kept),
                 outcome.card.name,
             )
-        logger.info("autocard: wrote %s", outcome.card)
+        log_info("autocard: wrote %s", outcome.card)
         return outcome
 
     def warn_of_override(self, card: Path) -> None:
@@ -69,7 +67,7 @@ class Pen:
         if self._told.setdefault(card.with_suffix(".override"), []):
             return
         self._told[card.with_suffix(".override")] = ["told"]
-        logger.warning(
+        log_warning(
             "autocard: %s: the trainer's class writes a card of its own over one that a person wrote into. The "
             "person's stands; what the class adds is not in it. last_word=False leaves the card to the class",
             card.name,
