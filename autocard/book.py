@@ -17,7 +17,8 @@ from typing import Any
 from autocard.clock import STEP_S, later, running_s
 from autocard.settings import Settings
 
-NOT_YET = "not measured: training had not come to its end when this was written"
+NOT_YET = "not measured: nothing had been read when the checkpoint was written"
+BROKEN_OFF = "not measured: training was broken off, so its last readings are missing"
 UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
 OWN_CLOCK = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
 """Leaves of a leg that our own clock tells; it was read before the meter's, and stands even where the meter failed."""
@@ -101,11 +102,11 @@ class Book:
 
     def broken_off(self, step: int) -> None:
         """The leg that was open has ended at *step* without our being told."""
-        self._memory.append(self._entry(self.clock(step, "interrupted", self.open.last_s), {"": NOT_YET}))
+        self._memory.append(self._entry(self.clock(step, "interrupted", self.open.last_s), {"": BROKEN_OFF}))
 
     def cut_off(self, step: int) -> None:
         """The open leg was broken off at *step*, and is told by the clock, up to its last sign of life."""
-        self.own = [self._entry(self.clock(step, "interrupted", self.open.last_s), {"": NOT_YET})]
+        self.own = [self._entry(self.clock(step, "interrupted", self.open.last_s), {"": BROKEN_OFF})]
 
     def find(self, folder: Path, state: Any, step: int, checkpoint: Any = None) -> bool:
         """Find out which run this leg goes on with, and after which legs; return whether it is another than before.
@@ -182,18 +183,24 @@ class Book:
         return Leg(
             id=self.open.id,
             started_at=self.open.at,
-            ended_at=self._ended_at(),
+            ended_at=self._ended_at(at_s),
             wall_clock_s=at_s - self.open.at_s,
             step_begin=self.open.step,
             step_end=step,
             status=status,
         )
 
-    def _ended_at(self) -> str:
-        """Return the present moment; where the machine's clock was set in between, by the time that has passed."""
+    def _ended_at(self, at_s: float) -> str:
+        """Return the moment *at_s* (monotonic seconds) of the open leg.
+
+        That is the present moment, but for a leg that was broken off a while ago. Where the machine's clock was set in
+        between, the time that has passed says it.
+        """
         told = now()
         if not self.open.at:
             return told
+        if time.monotonic() - at_s > STEP_S:
+            return later(self.open.at, at_s - self.open.at_s)
         expected = later(self.open.at, running_s() - self.open.running_s)
         apart_s = abs((dt.datetime.fromisoformat(told[:-1]) - dt.datetime.fromisoformat(expected[:-1])).total_seconds())
         return expected if apart_s > STEP_S else told

@@ -159,6 +159,7 @@ class Session:
         self._own_loss: OwnLoss | None = None
         self._operations: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._evaluated = Evaluated()
+        self._logged_in_training = 0
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
@@ -244,6 +245,7 @@ class Session:
 
     def progress(self, seen: Seen) -> None:
         """Tell the meter how far training is; the callback calls this once a second."""
+        self._notice_break(seen)
         self._part("_progress", lambda _: self._tell(seen), Budget(EVENT_S, LEAST_S))
 
     def saving(self, seen: Seen) -> None:
@@ -265,19 +267,22 @@ class Session:
 
     def evaluated(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
+        self._notice_break(seen)
         budget = Budget(EVENT_S, LEAST_S)
         shown = replace(seen, trainer=hosts.calling_trainer(seen.args))
         of_others = self._part("_weights evaluated", lambda _: self._evaluated.look(shown, metrics), budget)
         if not of_others:
             self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
-        if self.running:
+        if self.running and not self.ended:
             self.book.open.last_s = time.monotonic()
+            self._logged_in_training = len(seen.state.log_history)
         if self.ended:
             self._apart(seen, metrics, budget)
             self._finish_again(seen)
 
     def predicted(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
         """A prediction ended; its figures are not in the trainer's log. One before the end is of other weights."""
+        self._notice_break(seen)
         if not self.ended:
             return
         budget = Budget(EVENT_S, LEAST_S)
@@ -428,6 +433,11 @@ class Session:
         step, budget = int(seen.state.global_step), Budget(END_S, LEAST_S)
         self._part("_cut off", lambda _: self.book.cut_off(step), budget)
         self._finish(seen, budget)
+
+    def _notice_break(self, seen: Seen) -> None:
+        """Close the open leg if `train` has raised: an event of an evaluation afterwards is the first sign of it."""
+        if self.running and not self.ended and not hosts.training(seen.args):
+            self.cut_off()
 
     # -- the pieces ---------------------------------------------------------------------------------------------
 
@@ -595,7 +605,7 @@ class Session:
     def _go_on(self, seen: Seen, budget: Budget) -> None:
         """Find out which run this training goes on with; where that is another than before, forget the one before."""
         folder, state, book = Path(seen.args.output_dir), seen.state, self.book
-        came_from = getattr(seen.args, "resume_from_checkpoint", None)
+        came_from = hosts.resumed_from(seen.args) or getattr(seen.args, "resume_from_checkpoint", None)
         if self._part("_past", lambda _: book.find(folder, state, book.open.step, came_from), budget):
             kept = {LEG: self.reasons.get(LEG, {})}
             self._reset()
@@ -643,7 +653,7 @@ class Session:
         self._name_late()
         if meter is not None:
             meter.progress(step, **what)
-        if self.running:
+        if self.running and not self.ended:
             self.book.so_far(step, None if meter is None else meter.so_far, saving=what.get("saving", False))
 
     def _name_late(self) -> None:
@@ -755,7 +765,13 @@ class Session:
         own = speed.Own(leg_s, self._clock_was_set)
         seen = replace(seen, own_loss=self._own_loss)  # also where the trainer is not found any more
         parts: dict[str, Any] = speed.time_parts(
-            seen, missing, self.book.open.step, own, carried_flops=self._carried_flops
+            seen,
+            missing,
+            self.book.open.step,
+            own,
+            carried_flops=self._carried_flops,
+            # A leg that was broken off has no summary in the log, behind which evaluations are not of the training.
+            logged_in_training=self._logged_in_training if self.running else None,
         )
         # Those of the model as it was trained: an adapter may have been merged or taken off since.
         if self._operations is None and seen.model is not None:

@@ -48,18 +48,27 @@ NOT_TIMED = Own()
 
 
 def time_parts(
-    seen: Seen, missing: dict[str, str], step_begin: int, own: Own = NOT_TIMED, *, carried_flops: float = 0.0
+    seen: Seen,
+    missing: dict[str, str],
+    step_begin: int,
+    own: Own = NOT_TIMED,
+    *,
+    carried_flops: float = 0.0,
+    logged_in_training: int | None = None,
 ) -> dict[str, Any]:
     """Return `eval_s`, `samples_per_s`, `steps_per_s`, `tokens`, `flops` and `flops_method` of `record.Time`.
 
     Speeds and evaluation are those of the leg that began at the global step *step_begin*; tokens and operations are
     the whole run's, as the trainer carries them over a resume. *carried_flops* are those that the trainer had counted
     of an attempt that was broken off, when this leg began. Where the Trainer's clock was set, *own* stands.
+    *logged_in_training* is how many entries the trainer's log had after the last evaluation during training; None:
+    training came to its end, which the log shows.
     """
     facts: dict[str, Any] = {}
     log = thinned(seen.state.log_history)
     with guard("time.eval_s", missing):
-        facts["eval_s"] = _eval_s(log, step_begin, own)
+        in_training = log if logged_in_training is None else thinned(seen.state.log_history[:logged_in_training])
+        facts["eval_s"] = _eval_s(in_training, step_begin, own)
     with guard("time.steps_per_s", missing):
         facts.update(_speeds(seen, log, step_begin, missing, own))
     with guard("time.tokens", missing):

@@ -57,10 +57,30 @@ def calling_trainer(args: Any) -> Any:
     return None
 
 
-def training() -> bool:
-    """Return whether a trainer's `train` is on its way, in any thread: another one may save the model meanwhile."""
-    frames = [frame for start in sys._current_frames().values() for frame in _up(start)]  # noqa: SLF001
-    return any(frame.f_code.co_name == "train" and is_trainer(frame.f_locals.get("self")) for frame in frames)
+def training(args: Any = None) -> bool:
+    """Return whether a trainer's `train` is running, in any thread: another one may save the model meanwhile.
+
+    Args:
+        args: of the trainer that is meant; None: any trainer.
+    """
+    return any(True for _ in _train_calls(args))
+
+
+def resumed_from(args: Any) -> Any:
+    """Return what was passed to the running `train` of the trainer with *args* as `resume_from_checkpoint`."""
+    passed = (frame.f_locals.get("resume_from_checkpoint") for frame in _train_calls(args))
+    return next((found for found in passed if found is not None), None)
+
+
+def _train_calls(args: Any) -> Iterator[FrameType]:
+    """Yield the running calls of `train`; of the trainer with *args*, if these are given."""
+    for start in sys._current_frames().values():  # noqa: SLF001
+        for frame in _up(start):
+            if frame.f_code.co_name != "train":
+                continue
+            trainer = frame.f_locals.get("self")
+            if is_trainer(trainer) and (args is None or getattr(trainer, "args", None) is args):
+                yield frame
 
 
 def pushing() -> dict[str, Any] | None:
