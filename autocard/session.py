@@ -180,7 +180,7 @@ class Session:
         budget = Budget(EVENT_S, LEAST_S)
         self._check_labels(seen, budget)
         count = "model.parameters_total"
-        self._part(count, lambda _: _module("model").count(seen.model), budget, self._keep_count)
+        self._part(count, lambda _: _module("model").count(seen.model, seen.args), budget, self._keep_count)
         self._fresh = self._part("_fresh", lambda _: _module("fresh").is_fresh(seen.model), budget)
         self._part("_withheld", lambda _: self._withhold(seen), budget)
         self._meet(seen, budget)

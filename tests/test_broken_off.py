@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import training
 
-from autocard import AutoCardCallback, record as records
+from autocard import AutoCardCallback
+from autocard import record as records
 
 
 def _broken(folder: Path, raises: type[BaseException], **changes: Any) -> tuple[Any, Any]:
@@ -33,7 +34,7 @@ def _broken(folder: Path, raises: type[BaseException], **changes: Any) -> tuple[
 def test_evaluating_after_training_broke_off_is_not_evaluation_during_training(
     tmp_path: Path, raises: type[BaseException], first: str
 ) -> None:
-    trainer, ours = _broken(tmp_path, raises)
+    trainer, _ = _broken(tmp_path, raises)
 
     time.sleep(1.2)  # so that an event of the evaluation is due to be reported
     if first == "save":

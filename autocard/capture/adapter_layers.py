@@ -32,6 +32,17 @@ def _keys(held: Any) -> list[str]:
     return list(held.keys()) if hasattr(held, "keys") else []
 
 
+def parameters_of(model: Any, adapter: str) -> Iterator[Any]:
+    """Yield the parameters of *adapter* in *model*."""
+    for _, layer in carriers(model, adapter):
+        for name in layer.adapter_layer_names:
+            held: Any = getattr(layer, name, None)
+            if adapter not in _keys(held):
+                continue
+            weights = held[adapter]
+            yield from weights.parameters() if hasattr(weights, "parameters") else [weights]
+
+
 def derived(model: Any, adapter: str, name: str) -> int | list[int] | None:
     """Return what PEFT made of the setting *name* in the layers of *adapter*: one value, or the different ones."""
     found = set()

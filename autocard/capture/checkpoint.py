@@ -35,12 +35,18 @@ def run_of(folder: Path) -> str | None:
 
 
 def own_bases(folder: Path) -> Iterator[str]:
-    """Yield what the files of a checkpoint's *folder* say of its base: card, adapter configuration, configuration."""
+    """Yield what the files of a checkpoint's *folder* say of its base: card, adapter configuration."""
     yield from _card_bases(folder / "README.md")
-    for file, key in (("adapter_config.json", "base_model_name_or_path"), ("config.json", "_name_or_path")):
-        found = _json(folder / file).get(key)
-        if isinstance(found, str):
-            yield found
+    found = _json(folder / "adapter_config.json").get("base_model_name_or_path")
+    if isinstance(found, str):
+        yield found
+
+
+def name_in_configuration(folder: Path) -> Iterator[str]:
+    """Yield what the model in *folder* was loaded by before it was saved there, if its configuration says it."""
+    found = _json(folder / "config.json").get("_name_or_path")
+    if isinstance(found, str):
+        yield found
 
 
 def _card_bases(card: Path) -> list[str]:

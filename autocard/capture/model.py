@@ -37,6 +37,8 @@ NOT_TRANSFORMERS = "the model is not one of transformers: it has no configuratio
 _NO_NAMES = frozenset({"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"})
 _MADE_UP = re.compile(r"tmp[\w-]{6,10}|checkpoint-\d+")
 
+TRL_REFERENCE = "ref"
+"""Name that TRL's trainers give the frozen copy of an adapter that was loaded (trl, trainer/dpo_trainer.py)."""
 _COUNTABLE = frozenset({"bitsandbytes", "torchao", "quanto", "gguf", "fp8"})
 """Quantizations whose parameters still say how many weights they hold; the others pack them into whole numbers."""
 
@@ -60,7 +62,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Model:
     with guard("model.auto_class", missing):
         facts["auto_class"] = _auto_class(seen.model, whole)
     with guard("model.parameters_total", missing):
-        facts.update(_counts(seen.model, missing))
+        facts.update(_counts(seen.model, seen.args, missing))
     with guard("model.trained_modules", missing):
         facts.update(_trained(seen.model))
     with guard("model.dims", missing):
@@ -75,12 +77,17 @@ def capture(seen: Seen, missing: dict[str, str]) -> Model:
     return Model(**facts)
 
 
-def count(model: Any) -> tuple[int | None, int | None]:
+def count(model: Any, args: Any = None) -> tuple[int | None, int | None]:
     """Return how many parameters *model* has and how many of them ask for gradients (adapters included).
 
     Tied weights count once. Of parameters that DeepSpeed's ZeRO-3 has taken apart the whole size is counted
     (`ds_numel`), of bitsandbytes' 4-bit parameters each packed weight. None for the total: the weights are packed into
     whole numbers. To be called before FSDP1 shards the model; after that nobody can tell.
+
+    Args:
+        model: wrapped or not.
+        args: the trainer's arguments. TRL's trainers add a frozen copy of the adapter to *model*, as the reference of
+            their loss; it is saved nowhere and is not counted.
 
     Raises:
         UnavailableError: there is nothing to count, or FSDP1 has sharded it already.
@@ -92,13 +99,24 @@ def count(model: Any) -> tuple[int | None, int | None]:
         msg = "FSDP had sharded the parameters before they could be counted"
         raise UnavailableError(msg)
     total = trainable = 0
+    reference = {id(parameter) for parameter in _reference_copy(model, args)}
     for parameter in model.parameters():
+        if id(parameter) in reference:
+            continue
         size = _size(parameter)
         total += size
         if parameter.requires_grad:
             trainable += size
     method = _quantization_method(model)
     return (None if method is not None and method not in _COUNTABLE else total), trainable
+
+
+def _reference_copy(model: Any, args: Any) -> list[Any]:
+    """Return the parameters of the frozen adapter that a trainer of TRL keeps beside the one that it trains."""
+    if adapted(model) is None or method_of(args) is None:
+        return []
+    found = list(adapter_layers.parameters_of(model, TRL_REFERENCE))
+    return [] if any(parameter.requires_grad for parameter in found) else found
 
 
 def _size(parameter: Any) -> int:
@@ -122,9 +140,9 @@ def _quantization_method(model: Any) -> str | None:
     return str(getattr(method, "value", method))
 
 
-def _counts(model: Any, missing: dict[str, str]) -> dict[str, Any]:
+def _counts(model: Any, args: Any, missing: dict[str, str]) -> dict[str, Any]:
     try:
-        total, trainable = count(model)
+        total, trainable = count(model, args)
     except UnavailableError as exc:
         missing["model.parameters_trainable"] = str(exc)
         raise

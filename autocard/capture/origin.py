@@ -158,8 +158,24 @@ def _local(folder: Path, model: Any, start: Start) -> Origin:
     ancestor = _ancestor(folder)
     if ancestor is not None:
         return _derived(Origin(hub_id=ancestor), f"{LOCAL}, itself fine-tuned from {ancestor}", model)
+    named = _named_in_configuration(folder)
+    if named is not None:
+        return _named(named, model)
     why = "the base was loaded from a local folder that names no Hub id; base_model=… can name it"
     return Origin(description=LOCAL, why_no_id=why, why_no_revision=why)
+
+
+def _named(hub_id: str, model: Any) -> Origin:
+    """Return the origin of a local checkpoint whose configuration alone names *hub_id*: a copy of it, or made from it.
+
+    transformers 4 writes that name whenever it saves a model, whether or not the model was trained.
+    """
+    words = f"{LOCAL} whose configuration names {hub_id}"
+    why = f"{words}; whether it is a copy of that or was made from it is not recorded"
+    if adapted(model) is None:
+        return Origin(hub_id=hub_id, description=words, why_no_revision=why)
+    why_no_id = f"the adapter fits {why}; base_model=… can name it"
+    return Origin(description=words, why_no_id=why_no_id, why_no_revision=why_no_id)
 
 
 def _ancestor(folder: Path) -> str | None:
@@ -168,8 +184,17 @@ def _ancestor(folder: Path) -> str | None:
     if record:
         base = record["model"].get("base_model")
         return base if isinstance(base, str) and base else None
+    return _hub_id(checkpoint.own_bases(folder), folder)
+
+
+def _named_in_configuration(folder: Path) -> str | None:
+    """Return the Hub id that the configuration in *folder* names, where no record of ours is beside it."""
+    return None if checkpoint.record_of(folder) else _hub_id(checkpoint.name_in_configuration(folder), folder)
+
+
+def _hub_id(names: Iterator[str], folder: Path) -> str | None:
     near = (folder.resolve(), *list(folder.resolve().parents)[:3])
-    return next((found for name in checkpoint.own_bases(folder) if (found := read_name(name, *near)[0])), None)
+    return next((found for name in names if (found := read_name(name, *near)[0])), None)
 
 
 def _names(model: Any) -> Iterator[str]:

@@ -43,9 +43,23 @@ def local_bases(folder: Path, record: RunRecord) -> frozenset[str]:
 
 def untrue_tags(record: RunRecord) -> frozenset[str]:
     """Return the tags that an earlier card of the run may have and that no longer hold: those of merged adapters."""
-    from autocard.card.fields.front import method_tags  # noqa: PLC0415 - imports most of the package
+    return method_tags(record) if record.model.adapters_merged else frozenset()
 
-    return frozenset({"lora", *method_tags(record)}) if record.model.adapters_merged else frozenset()
+
+def method_tags(record: RunRecord) -> frozenset[str]:
+    """Return the tags that a card of *record* has for the adapters' methods, PEFT's own included."""
+    from autocard.card.fields import front  # noqa: PLC0415 - imports most of the package
+
+    return frozenset({"lora", *front.method_tags(record)}) if record.adapters else frozenset()
+
+
+def remembered_tags(remembered: Mapping[str, str]) -> frozenset[str]:
+    """Return the tags among the texts that we *remembered* to have written."""
+    try:
+        found = json.loads(remembered.get(f"{YAML}tags", "[]"))
+    except (ValueError, RecursionError):
+        return frozenset()
+    return frozenset(tag for tag in found if isinstance(tag, str)) if isinstance(found, list) else frozenset()
 
 
 def names_other_base(text: str, record: RunRecord, remembered: Mapping[str, str], refused: AbstractSet[str]) -> bool:

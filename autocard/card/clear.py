@@ -6,10 +6,12 @@ in a card of ours that hides what nobody has filled, it is hidden like the rest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from autocard.card.document import Document, Section
 from autocard.card.fact import plain
 from autocard.card.form import Asked
-from autocard.card.memory import HIDDEN, Ours
+from autocard.card.memory import HIDDEN, SECTION, Ours
 from autocard.card.slots import Slot, after_label
 from autocard.card.work import Work
 from autocard.card.writing import Edit
@@ -24,6 +26,8 @@ class Clearing:
     def __init__(self, work: Work) -> None:
         """*work* takes the changes."""
         self.work = work
+        self._hidden: set[int] = set()
+        """Numbers of the sections whose headings are hidden now with what was below them."""
 
     def slot(self, one: Asked) -> None:
         """Take our value out of a labelled line, a cell or the title."""
@@ -63,6 +67,7 @@ class Clearing:
                 mark = "#" * section.heading.level
                 chunk = f"<!--\n{mark} {section.heading.title}\n\n{UNKNOWN}\n-->"
                 start = section.heading.start
+                self._hidden.add(number)
         else:
             chunk, start, name = UNKNOWN, mine.start, mine.fact
         same = work.text[start : mine.end].replace("\r\n", "\n") == chunk
@@ -81,9 +86,31 @@ class Clearing:
         work.remember(HIDDEN + one.fact if hidden else one.fact, chunk, start, edit)
         work.report(one, "empty" if same else "cleared")
 
+    def _hide_parents(self) -> None:
+        """Hide the headings below which nothing is shown any more, because all of their subsections are hidden."""
+        work, sections = self.work, self.work.document.sections
+        written = [edit.start for edit in work.edits]
+        for number in range(len(sections) - 1, -1, -1):
+            section = sections[number]
+            below = subsections(sections, number)
+            if section.heading is None or not below or not self._hidden.issuperset(below):
+                continue
+            own = [block for block in section.blocks if not work.text.startswith("<!--", block.start)]
+            filled = any(section.start <= at < section.end for at in written)
+            keeps = number in work.found.added or number in work.parents or section.level == 1
+            if own or filled or keeps or "--" in section.heading.title:
+                continue
+            self._hidden.add(number)
+            chunk = f"<!--\n{'#' * section.level} {section.heading.title}\n-->"
+            start = section.heading.start
+            end = start + len(work.text[start : section.heading.end].rstrip("\r\n"))
+            edit = work.change(work.writer.replace(start, end, chunk))
+            work.remember(HIDDEN + SECTION + section.heading.title, chunk, start, edit)
+
     def finish(self) -> set[int]:
         """Turn what goes as a whole into edits; return the numbers of the sections whose headings go with it."""
         work = self.work
+        self._hide_parents()
         taken = sorted(edit.start for edit in work.edits)
         removals = _together(work.text, work.removals, taken)
         bare = _bare_sections(work, removals)
@@ -141,15 +168,21 @@ def _bare_sections(work: Work, removals: list[tuple[int, int]]) -> set[int]:
     bare: set[int] = set()
     for number in sorted(work.found.added, reverse=True):
         section = sections[number]
-        below = []
-        for inner in range(number + 1, len(sections)):
-            if sections[inner].start > section.extent or sections[inner].level <= section.level:
-                break
-            below.append(inner)
+        below = subsections(sections, number)
         gone = all(any(a <= block.start and block.end <= b for a, b in removals) for block in section.blocks)
         if gone and number not in work.parents and all(inner in bare for inner in below):
             bare.add(number)
     return bare
+
+
+def subsections(sections: Sequence[Section], number: int) -> list[int]:
+    """Return the numbers of the sections below the section *number*, of all levels."""
+    section, below = sections[number], []
+    for inner in range(number + 1, len(sections)):
+        if sections[inner].start > section.extent or sections[inner].level <= section.level:
+            break
+        below.append(inner)
+    return below
 
 
 def _with_gap(text: str, start: int, end: int, body: int, taken: list[int]) -> tuple[int, int]:

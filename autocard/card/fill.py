@@ -79,8 +79,9 @@ def fill(
     )
     slots = {YAML + key: json.dumps(value, ensure_ascii=False) for key, value in patched.written.items()}
     for key, state in patched.states.items():
-        if state in ("kept", "removed") and YAML + key in remembered:
-            slots[YAML + key] = remembered[YAML + key]
+        if state in ("kept", "removed"):
+            names = (YAML + key, YAML + key + frontmatter.BY_OTHERS)
+            slots.update({name: remembered[name] for name in names if name in remembered})
     planned = sorted([*_front_edits(work, patched), *work.edits], key=lambda edit: edit.key)
     edits = apart(planned, document.newline)
     after = proof.apply(text, edits)
@@ -133,7 +134,9 @@ def _front_memory(work: Work, start: int, end: int) -> Mapping[str, str]:
         return {}
     keys = {line.partition(":")[0].strip("\"' ") for line in work.text[start:end].split("\n")}
     ours = {name: text for name, text in work.remembered.items() if name.startswith(YAML)}
-    left = {name: text for name, text in ours.items() if name.removeprefix(YAML) in keys}
+    left = {
+        name: text for name, text in ours.items() if name.removeprefix(YAML).removesuffix(frontmatter.BY_OTHERS) in keys
+    }
     # A trainer has just written the whole card, or a person has put another one in its place.
     anew = not left and generated.wrote(work.text)
     return left if anew or work.found.restored else ours

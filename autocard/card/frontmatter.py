@@ -28,6 +28,8 @@ from autocard.card.yamlkeys import (
 )
 from autocard.errors import CardError
 
+BY_OTHERS = " (by others)"
+"""What the name of a key has behind it in the memory, for those of its list's items that stood there before ours."""
 _FIRST_ITEM = re.compile(r"\n( *)-\s")
 """Where the items of `tags: &mine` stand: on the lines below."""
 
@@ -223,21 +225,36 @@ class _Patcher:
         if place.data is UNREADABLE:
             self._keep(key, place.data)
             return
-        current = self._current(place)
         known = _recall(self.remembered, key) or []
+        others = _recall(self.remembered, key + BY_OTHERS) or []
         theirs = place.data if isinstance(place.data, list) else [] if place.data is None else [place.data]
         # One of ours that is there no longer was taken out by somebody.
         missing = [item for item in value if item not in theirs and item not in known]
-        bad = [item for item in theirs if self._is_refused(key, item) or (item in known and item in self.untrue)]
+        bad = [item for item in theirs if self._is_refused(key, item) or self._is_untrue(item, known, others)]
         self.patched.written[key] = [item for item in value if item in theirs or item in missing or item in known]
         if value or bad:
             self.patched.states[key] = "filled" if missing or bad else "same"
         if not self.patched.written[key]:
             del self.patched.written[key]
         kept = [item for item in theirs if item not in bad]
-        rewritable = "#" not in current and (place.alias or bad) and (kept or missing)
+        stood = [item for item in self.patched.written.get(key, []) if item in theirs]
+        found = [item for item in stood if item in others or item not in known]
+        if found:
+            self.patched.written[key + BY_OTHERS] = found
         if not missing and not bad:
             return
+        if bad and not kept and not missing and not place.shared:
+            del self.patched.states[key]
+            self._take_out(key, place)
+        else:
+            self._write_list(key, place, value, missing, bad)
+
+    def _write_list(self, key: str, place: Key, value: list[Any], missing: list[Any], bad: list[Any]) -> None:
+        """Put the values *missing* into a list, and take the values *bad* out of it, where that can be done."""
+        current = self._current(place)
+        theirs = place.data if isinstance(place.data, list) else [] if place.data is None else [place.data]
+        kept = [item for item in theirs if item not in bad]
+        rewritable = "#" not in current and (place.alias or bad) and (kept or missing)
         if place.shared:
             # Another key refers to this list: what is added here would be added there.
             self._keep_list(key, value, theirs)
@@ -245,12 +262,41 @@ class _Patcher:
             self._replace(place, yamltext.entry(key, missing, 0))
         elif rewritable and all(isinstance(item, str | int | float) for item in kept):
             self._replace(place, yamltext.entry(key, kept + missing, 0))
+        elif bad and self._remove_lines(place, bad, appends=bool(missing)):
+            if missing:
+                self._append(key, place, missing)
         elif bad or place.alias:
             self._keep_list(key, value, theirs)
         else:
             self._append(key, place, missing)
         if self.patched.states[key] == "filled":
             self.patched.merged[key] = kept + missing if kept != [""] else missing
+
+    def _is_untrue(self, item: Any, known: list[Any], others: list[Any]) -> bool:
+        """Return whether *item* of a list does not hold for this run, and was written by us and by nobody else."""
+        return item in self.untrue and item in known and item not in others
+
+    def _remove_lines(self, place: Key, bad: list[Any], *, appends: bool) -> bool:
+        """Take the items *bad* out of a list with comments; return whether that can be done line by line.
+
+        *appends*: something is added behind the last item, which then has to stay.
+        """
+        node = place.value
+        if place.alias or not isinstance(node, yaml.SequenceNode) or node.flow_style:
+            return False
+        places = []
+        for item, data in zip(node.value, place.data, strict=True):
+            if data not in bad:
+                continue
+            start = self.text.rfind("\n", 0, item.start_mark.index) + 1
+            end = self.text.find("\n", item.start_mark.index) + 1
+            line = self.text[start:end].strip()
+            if not line.startswith("- ") or "#" in line or (appends and item is node.value[-1]):
+                return False
+            places.append((start, end))
+        for start, end in places:
+            self._edit(start, end, "")
+        return True
 
     def _append(self, key: str, place: Key, missing: list[Any]) -> None:
         """Put the values *missing* behind those that stand in a list."""
@@ -286,8 +332,11 @@ class _Patcher:
         refused = key == "base_model" and place.data not in (None, "") and self._is_refused(key, place.data)
         if place.shared or place.data is UNREADABLE:
             return
-        if not refused and not self._is_ours(key, place):
-            return
+        if refused or self._is_ours(key, place):
+            self._take_out(key, place)
+
+    def _take_out(self, key: str, place: Key) -> None:
+        """Take out a key with its value; it stays where something else stands on its last line."""
         after = self.text.find("\n", place.end)
         after = len(self.text) if after < 0 else after + 1
         if self.text[place.end : after].strip():
@@ -334,7 +383,7 @@ def _prove(before: str, patched: Patched) -> None:
         if key not in new or new[key].data != items:
             msg = f"the list {key!r} of the front matter would not read back as it was written"
             raise CardError(msg)
-    for key in touched - {"tags"}:
+    for key in touched - patched.merged.keys():
         if patched.states[key] == "cleared":
             if key in new and new[key].data is not None:
                 msg = f"the key {key!r} of the front matter would not go"

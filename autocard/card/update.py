@@ -95,10 +95,12 @@ class _Job:
     empty: str
     overwrite: Collection[str]
     labels: Labels
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] | None = None
     ours: Mapping[str, str] = field(default_factory=dict)
     other_run: bool = False
     """The record beside the card, whose `slots` are remembered, is another run's."""
+    there: RunRecord | None = None
+    """That record; None: there is none."""
     proposed: Mapping[str, Fact] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     withheld: frozenset[str] = frozenset()
@@ -107,13 +109,13 @@ class _Job:
     @property
     def front(self) -> dict[str, Any]:
         """What belongs into the front matter: the record's values, then what others bring that it does not say."""
-        known = fields.front_matter(self.record)
+        known, extra = fields.front_matter(self.record), self.extra or {}
         lists = {
             key: [*known[key], *(item for item in value if item not in known[key])]
-            for key, value in self.extra.items()
+            for key, value in extra.items()
             if key in MERGED and isinstance(value, list) and isinstance(known.get(key), list)
         }
-        return {**self.extra, **known, **lists}
+        return {**extra, **known, **lists}
 
 
 def update(
@@ -149,7 +151,7 @@ def update(
         AbandonedError: it took too long and the caller has gone on.
     """
     ours = standing.ours if standing else {}
-    job = _Job(card, record, template, empty, overwrite, load(forms.label_files(template, card)), extra or {}, ours)
+    job = _Job(card, record, template, empty, overwrite, load(forms.label_files(template, card)), extra, ours)
     job.withheld = frozenset(withheld) - {record.model.base_model} | beside.local_bases(card.parent, record)
     slots = _remembered_slots(job)
     before, problem = _read(card)
@@ -219,6 +221,7 @@ def _remembered_slots(job: _Job) -> dict[str, dict[str, str]]:
             f"{exc} So what autocard wrote into {job.card.name} before counts as a person's text and is kept."
         )
         return {}
+    job.there = there
     job.other_run = there.run.id != job.record.run.id
     return {name: dict(texts) for name, texts in there.slots.items()}
 
@@ -265,10 +268,25 @@ def _fill_existing(job: _Job, name: str, text: str, slots: Mapping[str, Mapping[
         labels=job.labels,
         other_run=job.other_run,
         withheld=job.withheld,
-        untrue=beside.untrue_tags(job.record),
+        untrue=_untrue_tags(job, {**remembered, **pending}),
     )
     job.warnings += foreign.warnings(job.card.name, text, filled.reports, job.record.run.id, job.labels)
     return _honest(filled, facts, job)
+
+
+def _untrue_tags(job: _Job, remembered: Mapping[str, str]) -> frozenset[str]:
+    """Return the tags that an earlier write may have left and that do not hold for the run that is shown now.
+
+    Of another run's tags, those of its adapters are known by its record. Its library's tags go only where those of
+    this run's library are known (`extra`).
+    """
+    untrue = set(beside.untrue_tags(job.record))
+    if not job.other_run or job.there is None:
+        return frozenset(untrue)
+    untrue |= beside.method_tags(job.there)
+    if job.extra is not None:
+        untrue |= beside.remembered_tags(remembered)
+    return frozenset(untrue - set(job.front.get("tags", ())))
 
 
 def _new(job: _Job) -> Filled:

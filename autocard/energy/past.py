@@ -37,7 +37,7 @@ LOST = (
     "what this leg did after the checkpoint at step {step} is lost: its ledger was not in reach of the training that "
     "went on from there"
 )
-LATER = "modelled: at the mean power of another leg on the same machine; this one was killed before a second reading"
+LATER = "modelled: at the mean power of another leg on the same machine; this one has no second reading of its own"
 
 
 @dataclass

@@ -81,7 +81,7 @@ def is_true_tag(tag: str, record: RunRecord) -> bool:
     model = record.model
     if tag.startswith("base_model:"):
         return model.base_model is not None and tag == f"base_model:{model.base_model_relation}:{model.base_model}"
-    return not (model.adapters_merged and tag == "lora")
+    return tag != "lora" or bool(record.adapters and not model.adapters_merged)
 
 
 def repaired(text: str, record: RunRecord | None, withheld: Collection[str] = ()) -> str:
