@@ -555,7 +555,7 @@ class Code(Frozen):
     remote: str | None = None
     """URL of the remote without user name, password or token."""
     script: str | None = None
-    """Path of the script inside the repository, or its file name."""
+    """Path of the script inside the repository if `remote` is given and git tracks it; else its file name."""
     note: str | None = None
     """What commit and state do not say: submodules, …"""
 

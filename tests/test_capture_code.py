@@ -48,15 +48,50 @@ def run(script, **environment):
 
 
 def test_the_commit_and_the_script_s_place_in_the_repository_are_told(repository):
+    git(repository, "remote", "add", "origin", "https://github.com/org/project")
+
     part, missing = run(repository / "src" / "train.py")
 
     assert part["commit"] == git(repository, "rev-parse", "HEAD")
     assert part["dirty"] is False
     assert part["script"] == "src/train.py"
-    assert missing == {
-        "code.remote": "the repository has no remote",
-        "code.note": "there is nothing to add: no submodules",
-    }
+    assert missing == {"code.note": "there is nothing to add: no submodules"}
+
+
+@pytest.mark.parametrize("remote", [None, "git@git.secret-company.example:org/project.git", "/srv/git/project.git"])
+def test_folders_of_a_repository_without_a_public_remote_are_not_published(repository, remote):
+    if remote is not None:
+        git(repository, "remote", "add", "origin", remote)
+    script = repository / "clients" / "SECRETclient" / "train.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(ASK)
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "x")
+
+    part, missing = run(script)
+
+    assert part["script"] == "train.py"
+    assert "SECRETclient" not in json.dumps([part, missing])
+
+
+@pytest.mark.parametrize("folder", ["SECRETclient", "[s]rc"])
+def test_folders_of_a_script_that_git_does_not_track_are_not_published(repository, folder):
+    git(repository, "remote", "add", "origin", "https://github.com/org/project")
+    script = repository / folder / "train.py"
+    script.parent.mkdir()
+    script.write_text(ASK)
+
+    part, _ = run(script)
+
+    assert (part["script"], part["dirty"]) == ("train.py", True)
+
+
+def test_folders_are_published_with_a_host_that_the_user_allows(repository):
+    git(repository, "remote", "add", "origin", "git@git.lab.example:group/project.git")
+
+    part, _ = run(repository / "src" / "train.py", AUTOCARD_REMOTE_HOSTS="git.lab.example")
+
+    assert part["script"] == "src/train.py"
 
 
 def test_submodules_are_told_by_their_number(repository):

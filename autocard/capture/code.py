@@ -1,7 +1,9 @@
 """Which code ran: the git commit of the main script's folder.
 
 Git is asked by its own program, briefly, without locks, hooks or helpers. A remote is told without user name, password
-or token, and only where its host is one that the public knows, or one that the user allows (`remote_hosts`).
+or token, and only where its host is one that the public knows, or one that the user allows (`remote_hosts`). Folder
+names are published only with such a remote, and only if git tracks the script: elsewhere they may name a client or a
+person.
 """
 
 from __future__ import annotations
@@ -55,13 +57,15 @@ def capture(seen: Seen, missing: dict[str, str]) -> Code:
     if top is None:
         missing.update(dict.fromkeys(reasons, why or "git could not be asked"))
         return Code(**facts)
-    facts["script"] = script.relative_to(top).as_posix()
     with guard("code.commit", missing):
         facts["commit"] = _commit(top)
     with guard("code.dirty", missing):
         facts["dirty"] = _dirty(top, script)
     with guard("code.remote", missing):
         facts["remote"] = _remote(top, seen.settings.remote_hosts)
+    with guard("code.script", missing):
+        if facts.get("remote") is not None and _is_tracked(top, script):
+            facts["script"] = script.relative_to(top).as_posix()
     with guard("code.note", missing):
         facts["note"] = _submodules(top)
     return Code(**facts)
@@ -114,7 +118,11 @@ def _dirty(top: Path, script: Path) -> bool:
     """Return whether a tracked file was changed, or the script itself is not tracked."""
     if _git(top, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all"):
         return True
-    return not _git(top, "ls-files", "--", str(script.relative_to(top)))
+    return not _is_tracked(top, script)
+
+
+def _is_tracked(top: Path, script: Path) -> bool:
+    return bool(_git(top, "--literal-pathspecs", "ls-files", "--", str(script.relative_to(top))))
 
 
 def _submodules(top: Path) -> str:
