@@ -22,6 +22,7 @@ from autocard import AutoCardCallback, files, process_mark
 from autocard.errors import SettingsError
 from autocard.hub import library_text
 from autocard.hub.card_copies import CardCopies
+from autocard.hub.hold import held_method, original
 
 pytest_plugins = ["hub_fixtures"]
 
@@ -151,14 +152,14 @@ def test_what_a_library_has_written_before_is_known_to_the_byte(name, tmp_path, 
         assert card(out) == MINE
         # The library's own writing, as it is without autocard around it.
         if name == "sentence-transformers":
-            type(trainer.model)._create_model_card(trainer.model, str(out))
+            original(trainer.model, "_create_model_card")(str(out))
         else:
-            type(trainer).create_model_card(trainer)
+            original(trainer, "create_model_card")()
     theirs = card(out)
     assert "ZZfirst" not in theirs
     copies = CardCopies(out / "README.md")
 
-    copies.begin(MINE.encode(), next(iter(vars(trainer)["create_model_card"].keeper._files.written.values())))
+    copies.begin(MINE.encode(), next(iter(held_method(trainer, "create_model_card").keeper._files.written.values())))
     for path in own_cache.rglob("writing-*"):  # as a process leaves it that has ended since
         path.rename(path.with_name(re.sub(r"-\d+-", "-4194305-", path.name)))
     copies.settle()

@@ -6,7 +6,6 @@ and sentence-transformers 5.1 and 6.2 (base/model.py). Nothing is changed here.
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from autocard.errors import UnavailableError
+from autocard.hub.hold import original
 
 _FRAMES = 40
 """Calls between an event's handler and the trainer's method that raised it; it is three or four today."""
@@ -92,8 +92,8 @@ def pushing() -> dict[str, Any] | None:
 
 
 def _frames() -> Iterator[FrameType]:
-    # `inspect.currentframe` is the same, and may be absent.
-    return _up(sys._getframe(1))  # noqa: SLF001
+    # Not the caller's own: a frame that has itself among its variables keeps the trainer alive.
+    return _up(sys._getframe(2))  # noqa: SLF001
 
 
 def _up(frame: FrameType | None) -> Iterator[FrameType]:
@@ -169,7 +169,7 @@ def write_form(model: Any, folder: Path) -> None:
     """Let a sentence-transformers model write its own card: its widget, its data statistics, its usage code."""
     for layer in layers(model):
         if sentence_transformer(layer):
-            type(layer)._create_model_card(layer, str(folder))  # noqa: SLF001 - what its own save_pretrained calls
+            original(layer, "_create_model_card")(str(folder))  # what its own save_pretrained calls
             return
 
 
@@ -218,12 +218,3 @@ def _set_base(data: Any, base_model: str | None, revision: str | None) -> None:
     data.base_model, data.base_model_revision = base_model, revision
     if base_model is None:
         data.first_save = False  # before its first save it looks for a base by parts of the folder's path
-
-
-def arguments(owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return name → value of what a method of *owner* is called with, by position or by name."""
-    method = getattr(type(owner), name)
-    try:
-        return dict(inspect.signature(method).bind_partial(owner, *args, **kwargs).arguments)
-    except (TypeError, ValueError):
-        return dict(kwargs)

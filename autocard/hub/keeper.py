@@ -74,6 +74,8 @@ class Keeper:
         self._cut_off = cut_off
         self._files = _Files()
         self._held_refs: list[weakref.ref[Held]] = []
+        self._unwrapped: set[str] = set()
+        """Methods that could not be wrapped; a warning has said so."""
         self._wanted: Callable[[], bool] = lambda: True
         self._trainer: Callable[[], Any] = lambda: None
         self._output: Path | None = None
@@ -96,7 +98,7 @@ class Keeper:
 
     @property
     def _held(self) -> list[Held]:
-        """The methods that are held; each lives in its owner, which the keeper does not keep alive."""
+        """The methods that are wrapped; each goes with its owner, which the keeper does not keep alive."""
         return [held for ref in self._held_refs if (held := ref()) is not None]
 
     @_held.setter
@@ -113,8 +115,20 @@ class Keeper:
         if trainer is not None:
             self._trainer, wanted = weakref.ref(trainer), weakref.ref(callback)
             self._wanted = lambda: _has(self._trainer(), wanted())
-        self._held = [hold(owner, method, self) for owner, method in hosts.writers(self._trainer(), model)]
+        wrapped = [self._wrap(owner, method) for owner, method in hosts.writers(self._trainer(), model)]
+        self._held = [held for held in wrapped if held is not None]
         self._form = any(hosts.sentence_transformer(layer) for layer in hosts.layers(model))
+
+    def _wrap(self, owner: Any, method: hosts.Method) -> Held | None:
+        try:
+            return hold(owner, method, self)
+        except UnavailableError as exc:
+            if method.name not in self._unwrapped:
+                logger.warning(
+                    "autocard: %s, so a card that it writes stands as written. Later: autocard fill README.md", exc
+                )
+            self._unwrapped.add(method.name)
+            return None
 
     def detached(self, record: Callable[[], tuple[RunRecord | None, bool]], cut_off: Callable[[], None]) -> Keeper:
         """Return a keeper that knows the same cards and is put around nothing: it keeps no trainer alive."""
