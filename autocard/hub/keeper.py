@@ -124,7 +124,7 @@ class Keeper:
             return hold(owner, method, self)
         except UnavailableError as exc:
             if method.name not in self._unwrapped:
-                logger.warning(
+                log_warning(
                     "autocard: %s, so a card that it writes stands as written. Later: autocard fill README.md", exc
                 )
             self._unwrapped.add(method.name)
