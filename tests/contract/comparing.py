@@ -1,0 +1,48 @@
+"""Hold the record of a training of today against the frozen one of the same training: all but measured figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+MEASURED = re.compile(
+    r"autocard_version|run\.(id|started_at|ended_at|earlier_run)|legs\.\d+\.(id|started_at|ended_at|\w+_s|\w+_j)"
+    r"|legs\.\d+\.(hosts|checkpoints|intensity)|time\.|energy\.|emissions\.\w*(g|l)$|search\.(wall_clock_s|total_kwh)"
+    r"|hardware\.|software\.|slots|evaluation\.(results\.\d+\.value|train_loss|history|best\.value|rewards|counters)"
+    r"|adapters\.\d+\.earlier_run|data\.preprocessing\.chat_template_sha256|model\.(saved|checkpoint)_bytes"
+    r"|code\.|legs\.\d+\.co2eq_g|training\.learning_rates"
+)
+"""Leaves whose value differs from one training to the next, or from one machine to the next: here they need only to be
+there in both, or in neither."""
+OF_THE_MACHINE = re.compile(r"hardware|missing\.hardware|software|missing\.(emissions|legs\.\d+\.place)\.cloud")
+"""Not compared at all."""
+CHOSEN = "training.hyperparameters.learning_rate"
+"""What the search of `trainings` chooses at random."""
+
+
+def differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Yield what *now* says otherwise than *then*, a line for each leaf."""
+    before, after = dict(_leaves(then)), dict(_leaves(now))
+    for path in sorted({*before, *after}):
+        if OF_THE_MACHINE.match(path) or path.startswith("slots.") or (path == CHOSEN and now["search"]):
+            continue
+        one, other = before.get(path, "(no such leaf)"), after.get(path, "(no such leaf)")
+        if MEASURED.match(path):
+            one, other = one is None, other is None
+        if _plain(one) != _plain(other):
+            yield f"{path}: {one!r}, now {other!r}"
+
+
+def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
+    if inner is None or not node:
+        yield path.rstrip("."), node
+        return
+    for name, value in inner:
+        yield from _leaves(value, f"{path}{name}.")
+
+
+def _plain(value: Any) -> Any:
+    """Return a text without the figures and names that each training makes up."""
+    return re.sub(r"\d[\d.,]*(e[+-]?\d+)?|\b[0-9a-f]{12}\b", "N", value) if isinstance(value, str) else value
