@@ -86,6 +86,7 @@ class Book:
         self._where: Any = None
         self._travels: dict[str, Any] | None = None
         self._batches: dict[str, Any] = {}
+        self._hyperparameters: dict[str, dict[str, Any]] = {}
         self._checkpoint: str | None = None
 
     def know_job(self, told: str | None) -> None:
@@ -154,6 +155,17 @@ class Book:
         """Take from the checkpoint what the steps of the earlier legs consumed: id of the leg → leaves of `Batch`."""
         if isinstance(travelled, Mapping):
             self._batches |= {str(leg_id): batch for leg_id, batch in travelled.items() if isinstance(batch, Mapping)}
+
+    def know_settings(self, travelled: Any) -> None:
+        """Take from the checkpoint what the earlier legs were trained with: id of the leg → hyperparameters."""
+        if isinstance(travelled, Mapping):
+            found = {str(leg_id): dict(one) for leg_id, one in travelled.items() if isinstance(one, Mapping)}
+            self._hyperparameters |= found
+
+    def trains_with(self, hyperparameters: Mapping[str, Any]) -> None:
+        """Note the allow-listed settings of the open leg; checkpoints take them along."""
+        self._hyperparameters[self.open.id] = dict(hyperparameters)
+        self.take_along("settings", self._hyperparameters)
 
     def consumes(self, batch: dict[str, int | None]) -> None:
         """Note what the optimizer steps of the open leg consume; checkpoints take it along."""
@@ -231,6 +243,19 @@ class Book:
         from autocard.energy.ledger import folders_of  # noqa: PLC0415
 
         return folders_of(folder, self._settings.ledger_dir)
+
+    @property
+    def waits(self) -> bool:
+        """Whether figures of an earlier leg of this process are still to come."""
+        before = [] if self.past is None else self.past.legs
+        return any(_is_pending(entry) and self._is_own(entry) for entry in before)
+
+    @staticmethod
+    def _is_own(entry: Any) -> bool:
+        """Return whether this process measured what *entry* holds."""
+        from autocard.energy import ledger  # noqa: PLC0415
+
+        return bool(entry.process_id == ledger.process_id())
 
     def holds(self, leg_id: str) -> bool:
         """Return whether a leg is one of the run that is recorded now."""
@@ -330,13 +355,14 @@ class Book:
         from autocard.energy.past import completed  # noqa: PLC0415
 
         before = [] if self.past is None else self.past.legs
+        before = [entry if self._is_own(entry) else _never_completed(entry) for entry in before]
         entries = completed([*before, *self.own, *self.heard])
         missing = {
             f"legs.{number}.{path}".rstrip("."): reason
             for number, entry in enumerate(entries)
             for path, reason in entry.missing.items()
         }
-        legs = [self._with_batch(entry.leg) for entry in entries]
+        legs = [self._with_settings(self._with_batch(entry.leg)) for entry in entries]
         for number, leg in enumerate(legs):
             missing.update(_why_no_batch(leg, f"legs.{number}.batch"))
         earlier = None if self.past is None else self.past.reason
@@ -361,6 +387,20 @@ class Book:
         try:
             return leg if told is None else leg.model_copy(update={"batch": Batch.model_validate(told)})
         except ValidationError:  # a checkpoint's, which somebody else may have written
+            return leg
+
+    def _with_settings(self, leg: Any) -> Any:
+        """Return *leg* with those of its settings that differ from the ones of the leg that began last."""
+        from pydantic import ValidationError  # noqa: PLC0415 - loaded with the first leg
+
+        last, told = self._hyperparameters.get(self.open.id), self._hyperparameters.get(leg.id)
+        if last is None or told is None:
+            return leg
+        names = [*told, *(name for name in last if name not in told)]
+        other = {name: told.get(name) for name in names if told.get(name) != last.get(name)}
+        try:
+            return type(leg).model_validate({**leg.model_dump(), "other_hyperparameters": other})
+        except ValidationError:  # a checkpoint's, which another program may have written
             return leg
 
     def _folders(self, folder: Path) -> Any:
@@ -396,6 +436,28 @@ def _why_no_batch(leg: Any, path: str) -> dict[str, str]:
         return {path: "what its optimizer steps consumed was not recorded with it, or batches have no fixed size"}
     reason = "the data loader does not tell how long an epoch is"
     return {f"{path}.{leaf}": reason for leaf in ("epoch_samples", "epoch_steps") if getattr(leg.batch, leaf) is None}
+
+
+def _is_pending(entry: Any) -> bool:
+    from autocard.energy.legs import PENDING  # noqa: PLC0415
+
+    return PENDING in entry.missing.values()
+
+
+def _never_completed(entry: Any) -> Any:
+    """Return *entry* of another process with reasons that promise nothing: that process has not completed it."""
+    from autocard.energy.legs import NEVER_CAME, PENDING  # noqa: PLC0415
+
+    if not _is_pending(entry):
+        return entry
+    missing = {path: NEVER_CAME if why == PENDING else why for path, why in entry.missing.items()}
+    hosts = [
+        host.model_copy(
+            update={"sources": {part: NEVER_CAME if how == PENDING else how for part, how in host.sources.items()}}
+        )
+        for host in entry.leg.hosts
+    ]
+    return entry.model_copy(update={"missing": missing, "leg": entry.leg.model_copy(update={"hosts": hosts})})
 
 
 def _with_figures(entry: Any, measured: Any, missing: Mapping[str, str]) -> Any:

@@ -194,6 +194,8 @@ class Leg(Frozen):
     """Global step at the end."""
     batch: Batch = Field(default_factory=Batch)
     """What its optimizer steps consumed: a resumed training may go on with another batch size."""
+    other_hyperparameters: dict[str, Scalar] = Field(default_factory=dict)
+    """Settings that differ from `training.hyperparameters`, which are the last leg's; None: not set or not known."""
     wall_clock_s: float | None = None
     """By a monotonic clock, from `on_train_begin` to `on_train_end`."""
     hosts: list[HostUse] = Field(default_factory=list)
@@ -336,7 +338,7 @@ class Training(Frozen):
     reward_functions: dict[str, float] = Field(default_factory=dict)
     """Reward function of a policy's training (GRPO, RLOO) to its weight."""
     hyperparameters: dict[str, Scalar] = Field(default_factory=dict)
-    """Allow-listed training arguments, with the values really used."""
+    """Allow-listed training arguments, with the values really used; of a resumed training, the last leg's."""
     non_default: list[str] = Field(default_factory=list)
     """Names in `hyperparameters` whose value is not the library's default."""
     optimizer: str | None = None
@@ -354,7 +356,7 @@ class Training(Frozen):
     losses_summed: int | None = None
     """Batches whose mean losses the trainer adds up in each training loss that it logs; None: they are means."""
     seed: int | None = None
-    """`TrainingArguments.seed`."""
+    """`TrainingArguments.seed`; of a resumed training, the last leg's."""
     gradient_checkpointing: bool | None = None
     """Whether activations were worked out a second time in the backward pass, to save memory."""
     compiled: bool | None = None

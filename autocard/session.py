@@ -362,7 +362,7 @@ class Session:
     @property
     def incomplete(self) -> bool:
         """Whether figures of a leg that has ended are still to come."""
-        return self._news or (self.meter is not None and self.meter.unfinished)
+        return self._news or self.book.waits or (self.meter is not None and self.meter.unfinished)
 
     def without_trainer(self) -> Session:
         """Return a session with the same facts that keeps no trainer and no model alive."""
@@ -381,6 +381,7 @@ class Session:
         if trials.is_trial(seen.state) or not self._part("_newest", lambda _: self._is_newest(seen), budget):
             return False
         self._part("_earlier", lambda _: self.book.look_again(Path(seen.args.output_dir)), budget)
+        self._note_saved(seen, budget)
         with self._turn(budget):
             self._write_record(seen, budget)
         return True
@@ -398,9 +399,9 @@ class Session:
         return not legs or legs[-1].id == self.book.open.id
 
     def hear_of(self, leg_id: str) -> None:
-        """Note that another session's leg has its figures now, if it is a trial that this run's card tells of."""
+        """Note that another session's leg has its figures now, if this run's card tells of it: a trial, or a leg."""
         told = [trial.leg_id for search in self._searches for trial in search.done]
-        self._news = self._news or leg_id in told
+        self._news = self._news or leg_id in told or self.book.holds(leg_id)
 
     def take_late(self, wait_s: float = 0.0, *, last: bool = False) -> None:
         """Note the figures that have come since a leg ended.
@@ -563,7 +564,13 @@ class Session:
         self._part("_weights to train", lambda _: self._evaluated.begun(seen.model), budget)
 
     def _know_batch(self, seen: Seen) -> None:
-        """Note what the optimizer steps of this leg consume; batches of no fixed size are a gap of `training`."""
+        """Note what the optimizer steps of this leg consume, and its settings, for the legs that go on with it.
+
+        Batches of no fixed size are a gap of `training`.
+        """
+        training = self.parts.get("training")
+        if training is not None:
+            self.book.trains_with(training.hyperparameters)
         with contextlib.suppress(UnavailableError):
             self.book.consumes(_module("steps").plan(seen).leaves())
 
@@ -614,6 +621,7 @@ class Session:
         told = lambda _: {key: book.travelled(state, key) for key in ("earlier", "fresh")}  # noqa: E731
         self._told = self._part("_told", told, budget) or {}
         self._part("_batches", lambda _: book.know_batches(book.travelled(state, "batches")), budget)
+        self._part("_settings", lambda _: book.know_settings(book.travelled(state, "settings")), budget)
         if isinstance(callbacks, dict):
             self._part("_travel", lambda _: book.pack(callbacks), budget)
 

@@ -27,6 +27,8 @@ PENDING = (
     "evaluation or save, or when the process exits, unless the process is killed"
 )
 """Reason of what a measuring process that is still starting has not said yet."""
+NEVER_CAME = "not measured: training ended before CodeCarbon had started, and its process did not complete the figures"
+"""Reason of the same where that process has ended without it."""
 OWN_START = "; the first {seconds:.1f} s from autocard's own readings, while CodeCarbon was starting"
 OWN_WHOLE = "; from autocard's own readings: training was over before CodeCarbon had read twice"
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from autocard.energy import hosts, ledger
 from autocard.energy.ledger import Folders, LedgerEntry
-from autocard.energy.legs import PENDING
+from autocard.energy.legs import NEVER_CAME, PENDING
 
 STATE_KEY = "autocard"
 """Of `TrainerState.stateful_callbacks`: what travels in a checkpoint."""
@@ -278,7 +278,7 @@ def _filled(entry: LedgerEntry, legs: Sequence[LedgerEntry]) -> LedgerEntry:
         legs: all entries of the same host.
     """
     leg, missing = entry.leg, dict(entry.missing)
-    cut_off = leg.status == "interrupted" or PENDING in missing.values()
+    cut_off = leg.status == "interrupted" or not {PENDING, NEVER_CAME}.isdisjoint(missing.values())
     if not cut_off or not leg.hosts or not leg.wall_clock_s or leg.wall_clock_s > SHORT_S:
         return entry
     for other in legs:

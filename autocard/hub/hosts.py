@@ -128,6 +128,9 @@ def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, Method]]:
     for layer in layers(model):
         if hasattr(type(layer), "create_or_update_model_card"):
             yield layer, Method("create_or_update_model_card", lambda call: Path(call["output_dir"]))
+            base = layer.get_base_model()  # what `merge_and_unload` returns
+            if hasattr(type(base), "save_pretrained"):
+                yield base, Method("save_pretrained", lambda call: _saved_to(call, None), saves=True)
         if sentence_transformer(layer):
             yield layer, Method("_create_model_card", lambda call: Path(call["path"]), form=True)
             yield layer, Method("save", lambda call: _saved_to(call, None), saves=True)

@@ -82,7 +82,11 @@ OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
         lambda said, true: number(said) == true.state.global_step,
     ),
     "seed": ("training_hyperparameters", r"(?m)^- Seed: (\d+)", _setting("seed")),
-    "learning rate": ("training_hyperparameters", r"`learning_rate` ([\d.e+-]+)", _setting("learning_rate")),
+    "learning rate": (
+        "training_hyperparameters",
+        r"Settings that differ[^\n]*?`learning_rate` ([\d.e+-]+)",
+        _setting("learning_rate"),
+    ),
     "rows": (
         "training_data",
         r"\A[^;\n]*?, ([\d,]+) rows",

@@ -8,6 +8,7 @@ from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.batch import effective_batch_size
 from autocard.card.fields.machines import peaks
+from autocard.card.fields.resumed import resumed_settings, setting
 from autocard.card.fields.words import bullets, count_of, data_sentence, holes, listed, quantization, since
 from autocard.record import Dataset, Model, Preprocessing, RunRecord, Scalar, Training
 
@@ -142,6 +143,7 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
     entries = {
         "Length": _length(record),
         "Effective batch size": effective_batch_size(record),
+        "Resumed with other settings": resumed_settings(record),
         "Optimizer": escape(training.optimizer) if training.optimizer else None,
         "Learning-rate schedule": escape(training.scheduler) if training.scheduler else None,
         "Seed": str(seed) if seed is not None else None,
@@ -151,7 +153,7 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
     }
     changed = [name for name in training.non_default if name in training.hyperparameters]
     values = {name: value for name, value in training.hyperparameters.items() if name not in changed}
-    differing = ", ".join(f"{code(name)} {_value(training.hyperparameters[name])}" for name in changed)
+    differing = ", ".join(f"{code(name)} {setting(training.hyperparameters[name])}" for name in changed)
     entries["Settings that differ from the library's defaults"] = differing or None
     block = bullets(entries)
     if block is None and not values:
@@ -189,13 +191,8 @@ def _length(record: RunRecord) -> str | None:
     return f"{units.plural(run.global_step, 'optimizer step')}{planned}{epochs}"
 
 
-def _value(value: Scalar) -> str:
-    """Return a setting as it was given: a float in the notation that Python shows."""
-    return escape(value) if isinstance(value, str) else str(value)
-
-
 def _plainly(values: dict[str, Scalar]) -> str:
-    return ", ".join(f"{code(name)} {_value(value)}" for name, value in values.items())
+    return ", ".join(f"{code(name)} {setting(value)}" for name, value in values.items())
 
 
 def _folded(values: dict[str, Scalar]) -> str | None:
