@@ -184,6 +184,74 @@ def test_weights_that_another_checkpoint_replaced_are_not_those_of_the_name(cach
     assert base_of(tmp_path / "out") == (None, "not recorded by the model")
 
 
+@pytest.fixture
+def other_llama():
+    """A model of other weights than the cached one."""
+    made = models.llama()
+    torch.manual_seed(11)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.normal_(std=0.02)
+    return made
+
+
+def test_a_model_most_of_whose_weights_are_another_s_does_not_name_the_one_it_was_loaded_from(
+    cached, other_llama, tmp_path
+):
+    loaded = load(cached)
+    loaded.model.load_state_dict(other_llama.model.state_dict())
+    before = load(cached).state_dict()
+    kept = [name for name, weight in loaded.state_dict().items() if torch.equal(weight, before[name])]
+    assert kept == ["lm_head.weight"]
+
+    train(loaded, tmp_path / "out").save_model()
+
+    assert base_of(tmp_path / "out") == (None, "not recorded by the model")
+    assert "base_model" not in front(tmp_path / "out")
+    assert "some-org/base-7b" not in card(tmp_path / "out")
+
+
+def test_a_model_with_a_body_of_another_size_does_not_name_the_one_it_was_loaded_from(cached, tmp_path):
+    loaded = load(cached)
+    loaded.config.intermediate_size = 256
+    loaded.model.layers = type(loaded)(loaded.config).model.layers
+
+    train(loaded, tmp_path / "out").save_model()
+
+    assert base_of(tmp_path / "out") == (None, "not recorded by the model")
+
+
+def test_a_model_with_a_few_other_weights_still_names_its_base(cached, other_llama, tmp_path):
+    loaded = load(cached)
+    loaded.model.layers[0].self_attn.load_state_dict(other_llama.model.layers[0].self_attn.state_dict())
+
+    train(loaded, tmp_path / "out")
+
+    assert base_of(tmp_path / "out")[0] == "some-org/base-7b"
+
+
+def test_linear_layers_that_were_all_moved_a_little_are_not_taken_for_another_model_s(cached):
+    from autocard.capture import base_weights
+
+    loaded = load(cached)
+    torch.manual_seed(12)
+    with torch.no_grad():
+        for weight in loaded.model.layers.parameters():
+            if weight.dim() > 1:
+                weight.add_(0.1 * weight.abs().mean() * torch.randn_like(weight))
+
+    assert base_weights.compare(loaded, cached) == "changed"
+
+
+def test_a_resized_vocabulary_leaves_the_base_as_it_was(cached, tmp_path):
+    loaded = load(cached)
+    loaded.resize_token_embeddings(200)
+
+    train(loaded, tmp_path / "out")
+
+    assert base_of(tmp_path / "out") == ("some-org/base-7b", None)
+
+
 def test_a_second_training_of_the_same_weights_keeps_their_base(cached, tmp_path):
     loaded = load(cached)
     train(loaded, tmp_path / "first", learning_rate=0.1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 import weakref
 from collections.abc import Iterator, Mapping
@@ -20,11 +21,16 @@ from autocard import files
 from autocard.capture.unwrap import adapted, backbone, original_name, quantization_of
 
 State = Literal["same", "changed", "replaced"]
-"""changed: some of the weights are still the checkpoint's; replaced: none of those that were compared."""
+"""replaced: none of the weights that were compared are the checkpoint's, or most are another model's; else changed."""
 
 _TENSORS = 200
 _VALUES = 64
 _INDEX_BYTES = 20_000_000
+_ALIKE = 0.5
+"""Correlation with the checkpoint's values from which on a tensor may be made from them, as by a merged adapter.
+
+Of tensors of two models that were trained apart it is near 0.
+"""
 _CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga")
 """Initializations of LoRA that take what the adapter starts with out of the base's weights (peft, lora/layer.py)."""
 
@@ -55,7 +61,7 @@ def compare(model: Any, folder: Path | None) -> State | None:
     if found is not None:
         return found
     before = _begun.get(inner, {})
-    return _state([now[name] == weight for name, weight in before.items() if name in now])
+    return _state([_compared(now[name], weight) for name, weight in before.items() if name in now])
 
 
 def remember(model: Any) -> None:
@@ -65,12 +71,43 @@ def remember(model: Any) -> None:
         _begun[inner] = _weights_of(inner, model)
 
 
-def _state(same: list[bool]) -> State | None:
+@dataclass(frozen=True)
+class _Comparison:
+    """How one tensor of a model relates to the checkpoint's of the same name."""
+
+    numel: int
+    same: bool
+    alike: bool
+    """Whether it is the same, or may be made from the checkpoint's."""
+    same_shape: bool = True
+
+
+def _compared(now: Weight, before: Weight) -> _Comparison:
+    same = now == before
+    alike = same or (now.shape == before.shape and _correlation(now.values, before.values) >= _ALIKE)
+    return _Comparison(math.prod(now.shape), same, alike)
+
+
+def _correlation(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Return the correlation of two lists of values; 0 where one of them has only one value."""
+    mean_one, mean_other = sum(one) / len(one), sum(other) / len(other)
+    product = variance_one = variance_other = 0.0
+    for left, right in zip(one, other, strict=True):
+        product += (left - mean_one) * (right - mean_other)
+        variance_one += (left - mean_one) ** 2
+        variance_other += (right - mean_other) ** 2
+    spread = math.sqrt(variance_one) * math.sqrt(variance_other)
+    return product / spread if spread > 0 else 0.0
+
+
+def _state(compared: list[_Comparison]) -> State | None:
+    same = [one.same for one in compared if one.same_shape]
     if not same:
         return None
-    if all(same):
-        return "same"
-    return "changed" if any(same) else "replaced"
+    alike = sum(one.numel for one in compared if one.alike)
+    if not any(same) or 2 * alike < sum(one.numel for one in compared):
+        return "replaced"
+    return "same" if all(same) else "changed"
 
 
 def _weights_of(inner: Any, model: Any) -> dict[str, Weight]:
@@ -105,21 +142,35 @@ def _first(weight: Any) -> tuple[float, ...]:
     return tuple(row.detach().flatten()[:_VALUES].float().cpu().tolist())
 
 
-def _compared_with_files(folder: Path, now: Mapping[str, Weight], prefix: str) -> list[bool]:
-    """Return of each weight that the safetensors files in *folder* hold whether it is the same there."""
+def _compared_with_files(folder: Path, now: Mapping[str, Weight], prefix: str) -> list[_Comparison]:
+    """Compare each weight that the safetensors files in *folder* hold.
+
+    A weight with another number of rows is left out unless its first row is the same: it is a new head.
+    """
     if "safetensors" not in sys.modules:
         return []
     safe_open = importlib.import_module("safetensors").safe_open
     wanted = {name.removeprefix(f"{prefix}."): weight for name, weight in now.items()}
-    same = []
+    compared = []
     for file in _weight_files(folder):
         with safe_open(str(file), framework="pt") as tensors:
             for key in tensors.keys():  # noqa: SIM118 - it is no mapping
                 weight = wanted.get(key.removeprefix(f"{prefix}."))
                 saved = tensors.get_slice(key)
-                if weight is not None and tuple(saved.get_shape()) == weight.shape:
-                    same.append(_is_same(weight, saved[0:1] if len(weight.shape) > 1 else saved[0:_VALUES]))
-    return same
+                shape = tuple(saved.get_shape())
+                if weight is None:
+                    continue
+                if shape[1:] != weight.shape[1:] or len(shape) != len(weight.shape):
+                    compared.append(_Comparison(math.prod(weight.shape), same=False, alike=False, same_shape=False))
+                    continue
+                rows = saved[0:1] if len(shape) > 1 else saved[0:_VALUES]
+                same = _is_same(weight, rows)
+                if shape == weight.shape:
+                    alike = same or _correlation(weight.values, _first(rows)) >= _ALIKE
+                    compared.append(_Comparison(math.prod(shape), same, alike))
+                elif same:
+                    compared.append(_Comparison(math.prod(weight.shape), same, alike=True, same_shape=False))
+    return compared
 
 
 def _is_same(weight: Weight, saved: Any) -> bool:

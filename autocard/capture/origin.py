@@ -135,7 +135,7 @@ def _checked(origin: Origin, model: Any, start: Start) -> Origin:
     if state in (None, "same") or (start.trained_before and adapted(model) is None):
         return origin
     if state == "replaced":
-        why = f"the weights are not those of {origin.hub_id}, which the model was loaded from: they were replaced"
+        why = f"all or most weights of {origin.hub_id}, which the model was loaded from, were replaced"
         return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
     words = f"weights of {origin.hub_id}, changed after they were loaded (as by a merged adapter)"
     return _derived(origin, words, model)
@@ -153,7 +153,7 @@ def _derived(origin: Origin, words: str, model: Any) -> Origin:
 def _local(folder: Path, model: Any, start: Start) -> Origin:
     """Follow a local folder's own record, card or configuration, one level."""
     if not start.resumed and not start.trained_before and base_weights.compare(model, folder) == "replaced":
-        why = "the weights are not those of the local checkpoint that the model was loaded from: they were replaced"
+        why = "all or most weights of the local checkpoint that the model was loaded from were replaced"
         return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
     ancestor = _ancestor(folder)
     if ancestor is not None:
