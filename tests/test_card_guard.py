@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -438,6 +439,79 @@ def test_a_model_that_takes_no_name_keeps_no_card_from_being_put_back(tmp_path):
         trainer.create_model_card()
 
     assert "ZZfirst words of mine." in card(out)
+
+
+# -- several threads --------------------------------------------------------------------------------------------------
+
+
+def in_turn(trainer):
+    """Let two threads write the trainer's card: the second begins in the first one's writing, and ends after it."""
+    kind, inside, first_is_over = type(trainer), threading.Event(), threading.Event()
+
+    class Writes(kind):
+        def create_model_card(self, *args, **kwargs):
+            if inside.is_set():
+                first_is_over.wait(30)
+                super().create_model_card(*args, **kwargs)
+                return
+            super().create_model_card(*args, **kwargs)
+            inside.set()
+            time.sleep(0.5)
+
+    trainer.__class__ = Writes
+    first = threading.Thread(target=trainer.create_model_card)
+    second = threading.Thread(target=trainer.create_model_card)
+    with quiet():
+        first.start()
+        assert inside.wait(30)
+        second.start()
+        first.join()
+        first_is_over.set()
+        second.join()
+    trainer.__class__ = kind
+
+
+@pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "TRL SFT"])
+def test_a_card_that_two_threads_write_at_once_is_put_back(name, tmp_path, own_cache):
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out, name)
+
+    in_turn(trainer)
+
+    assert "ZZfirst words of mine." in card(out)
+    assert OURS in card(out)
+    assert not list(own_cache.rglob("writing-*"))
+
+
+def test_a_card_that_one_thread_writes_is_put_back_while_another_writes_one_elsewhere(tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    write(out)
+    write(other)
+    trainer = trained(out, "Trainer + PEFT")
+
+    stands = written_by_the_library(trainer, out, lambda: in_thread(trainer.model.save_pretrained, str(other)))
+
+    assert "ZZfirst words of mine." in stands
+    assert "ZZfirst words of mine." in card(other)
+
+
+def in_thread(work, *arguments):
+    thread = threading.Thread(target=work, args=arguments)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_no_empty_folder_of_copies_is_left(tmp_path, own_cache):
+    out = tmp_path / "out"
+    write(out)
+    trainer = trained(out)
+
+    with quiet():
+        trainer.create_model_card()
+
+    assert [path.name for path in (own_cache / "autocard" / "cards").iterdir()] == []
 
 
 # -- files of labels --------------------------------------------------------------------------------------------------

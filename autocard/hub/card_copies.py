@@ -65,6 +65,10 @@ class CardCopies:
         for folder in self._folders():
             _remove(folder / _copy_name())
             _remove(folder / _note_name())
+        private = self._private()
+        if private is not None:
+            with contextlib.suppress(OSError):
+                private.rmdir()  # only while it is empty
 
     def _note(self) -> bytes:
         note = {"card": str(self._card), "library_sha256": self._library}

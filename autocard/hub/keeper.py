@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
+import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,25 @@ class _Files:
         self.seen.add(hash(text))
 
 
+class _Own(threading.local):
+    """What one thread does: others may write cards at the same time."""
+
+    within = False
+    """Whether it writes a card: one writer calls another."""
+    saves = 0
+    """Saves of the model that are on their way: one calls another."""
+
+
+@dataclass
+class _Writing:
+    """One card that libraries write."""
+
+    before: texts.Before
+    """The card as it was before the first of them."""
+    writers: int = 0
+    """Threads in which they do."""
+
+
 class Keeper:
     """Keeps the cards of one trainer's run.
 
@@ -82,9 +102,11 @@ class Keeper:
         self._touched = False
         self._form = False
         """Whether the host's card is the form that ours is filled into."""
-        self._within = False
-        self._saves = 0
-        """Saves of the model that are on their way: one calls another."""
+        self._own = _Own()
+        self._writing: dict[str, _Writing] = {}
+        """Cards that are being written, by real path."""
+        self._entry = threading.Lock()
+        self._turn = threading.Lock()
         self._written: Path | None = None
         """The card that was written at the end of training."""
         self._saved: dict[Path, tuple[int | None, tuple[str, ...]]] = {}
@@ -238,7 +260,7 @@ class Keeper:
             with self._around_save(method, call):
                 yield
             return
-        if self._within or not self._held:
+        if self._own.within or not self._held:
             yield
             return
         if method.uploads:
@@ -253,29 +275,54 @@ class Keeper:
         card = method.folder(call) / CARD
         if method.pushes:
             guarded("_given", {}, lambda: self._note_given(call), Budget(LOOK_S, LEAST_S))
-        guarded("_card left behind", {}, CardCopies(card).settle, Budget(LOOK_S, LEAST_S))  # by a killed process
-        before = guarded("_card before", {}, lambda: texts.read(card), Budget(LOOK_S, LEAST_S))
-        guarded("_form", {}, lambda: self._prepare_form(card), Budget(LOOK_S, LEAST_S))
-        if before is not None:
-            guarded("_card copied", {}, lambda: self._copy(before), Budget(LOOK_S, LEAST_S))
-        self._within = True
+        writing = self._enter(card)
+        self._own.within = True
         try:
             yield
         finally:
-            self._within = False
-            if before is not None:
-                self._put_right(method, before, call, pushing)
+            self._own.within = False
+            if writing is not None:
+                self._put_right(method, writing, call, pushing)
+
+    def _enter(self, card: Path) -> _Writing | None:
+        """Look at *card* before a library writes it; None: it could not be read.
+
+        Of several threads that write it at once the first looks: what the others would see may be a library's text.
+        """
+        place = os.path.realpath(card)
+        with _held_for(self._entry, WRITE_S):
+            writing = self._writing.get(place)
+            if writing is None:
+                guarded(
+                    "_card left behind", {}, CardCopies(card).settle, Budget(LOOK_S, LEAST_S)
+                )  # by a killed process
+                before = guarded("_card before", {}, lambda: texts.read(card), Budget(LOOK_S, LEAST_S))
+                if before is None:
+                    return None
+                guarded("_card copied", {}, lambda: self._copy(before), Budget(LOOK_S, LEAST_S))
+                writing = self._writing[place] = _Writing(before)
+            writing.writers += 1
+        guarded("_form", {}, lambda: self._prepare_form(card), Budget(LOOK_S, LEAST_S))
+        return writing
+
+    def _leave(self, writing: _Writing) -> bool:
+        """Note that one thread has written; return whether no other one writes the same card."""
+        with _held_for(self._entry, WRITE_S):
+            writing.writers -= 1
+            if writing.writers == 0:
+                self._writing.pop(os.path.realpath(writing.before.card), None)
+            return writing.writers == 0
 
     @contextlib.contextmanager
     def _around_save(self, method: hosts.Method, call: Mapping[str, Any]) -> Iterator[None]:
         """Look at the folder again when the outermost save has returned: cards are written before the weights."""
-        self._saves += 1
+        self._own.saves += 1
         try:
             yield
         finally:
-            self._saves -= 1
+            self._own.saves -= 1
         # While training runs nothing is known yet; at a push a card is written after this anyway.
-        if self._saves == 0 and not self._within and not hosts.training() and hosts.pushing() is None:
+        if self._own.saves == 0 and not self._own.within and not hosts.training() and hosts.pushing() is None:
             guarded("_saved", {}, lambda: self._look_at_saved(method.folder(call)), Budget(WRITE_S, LEAST_S))
 
     def _look_at_saved(self, folder: Path) -> None:
@@ -335,21 +382,31 @@ class Keeper:
         return before.text is not None and before.text == self._files.host.get(before.card)
 
     def _put_right(
-        self, method: hosts.Method, before: texts.Before, call: Mapping[str, Any], pushing: Mapping[str, Any] | None
+        self, method: hosts.Method, writing: _Writing, call: Mapping[str, Any], pushing: Mapping[str, Any] | None
     ) -> None:
         """Put a person's card back behind the library, then our facts into it: each under a guard of its own.
 
         In this order, whatever fails in the second leaves the person's card on disk and in the upload.
         """
-        budget = Budget(LOOK_S, LEAST_S)
-        theirs = guarded("_card put back", {}, lambda: self._put_back(before), budget)
-        if theirs is None:
-            return  # the copy stays: the next run puts it back
-        guarded("_copy removed", {}, CardCopies(before.card).end, budget)
-        after = lambda: self._after(method, before, theirs.text, call, pushing)  # noqa: E731
-        guarded("_last word", {}, after, Budget(WRITE_S, LEAST_S))
-        if pushing is not None:
-            guarded("_card beside", {}, lambda: self._keep_out_of_upload(before.card), budget)
+        with _held_for(self._turn, WRITE_S):
+            before, budget = writing.before, Budget(LOOK_S, LEAST_S)
+            is_last, theirs = False, None
+            try:
+                theirs = guarded("_card put back", {}, lambda: self._put_back(before), budget)
+            finally:
+                is_last = self._leave(writing)
+            if theirs is None:
+                return  # the copy stays: the next run puts it back
+            if is_last:
+                guarded("_copy removed", {}, CardCopies(before.card).end, budget)
+            left = self._files.left.get(before.card)
+            after = lambda: self._after(method, before, theirs.text, call, pushing)  # noqa: E731
+            guarded("_last word", {}, after, Budget(WRITE_S, LEAST_S))
+            if pushing is not None:
+                guarded("_card beside", {}, lambda: self._keep_out_of_upload(before.card), budget)
+            now = self._files.left.get(before.card)
+            if now is not None and now is not left:
+                writing.before = texts.Before(before.card, now, now.encode("utf-8"))  # for those that still write it
 
     def _put_back(self, before: texts.Before) -> texts.Before:
         """Put what a person had in the place of what the library wrote, and return the library's text.
@@ -528,6 +585,17 @@ class Keeper:
 
     def _model(self) -> Any:
         return getattr(self._trainer(), "model", None)
+
+
+@contextlib.contextmanager
+def _held_for(lock: threading.Lock, most_s: float) -> Iterator[None]:
+    """Hold *lock* in the body, or go on without it after *most_s* seconds: the copy of a forked process may be held."""
+    has_it = lock.acquire(timeout=most_s)
+    try:
+        yield
+    finally:
+        if has_it:
+            lock.release()
 
 
 def _saved_in(record: RunRecord) -> tuple[int | None, tuple[str, ...]]:
