@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,6 +33,7 @@ from autocard.draft import as_saved, look_again
 from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
 from autocard.job import J_PER_KWH
+from autocard.limits import LARGEST
 from autocard.reconcile import reconcile as reconciling
 from autocard.reconcile.sacct import JOB, MAX_CHARACTERS
 from autocard.record import RunRecord
@@ -305,7 +305,7 @@ def _number(joules: float | None, kwh: float | None, source: str) -> float | Non
         if source:
             _fail("--source says whose figure it is: give it too, with --kwh or --joules.", USAGE)
         return None
-    if not math.isfinite(figure) or figure < 0:
+    if not 0 <= figure <= LARGEST:  # what no record can be read with
         _fail(f"{figure:g} kWh is no meter's figure.", USAGE)
     if not plain(source):
         _fail('whose figure is it? Say so, as in --source "the rack\'s meter". It stands in the card.', USAGE)

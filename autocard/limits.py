@@ -26,7 +26,7 @@ _COUNTS_BY_NAME = frozenset({"dims", "peak_memory_bytes", "parallelism", "image_
 """Mappings and lists of counts."""
 _SHARES = frozenset({"cpu_share", "probability", "peak_share"})
 
-_LARGEST = 1e100
+LARGEST = 1e100
 """Sums and products of such figures are finite."""
 _ROUNDING = 1.001
 """Factor by which a part may be larger than its whole."""
@@ -100,8 +100,8 @@ def _fault(name: str, value: Any) -> str | None:
 def _figure_fault(name: str, value: float) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return f"the figure was {value}, which is no finite number"
-    if abs(value) > _LARGEST:
-        return f"the figure was above {_LARGEST:g}, which is no figure of a training"
+    if abs(value) > LARGEST:
+        return f"the figure was above {LARGEST:g}, which is no figure of a training"
     if value < 0 and name not in _SIGNED:
         return f"the figure was {value:g}, and this cannot be below zero"
     if value > 1 and name in _SHARES:

@@ -1,7 +1,8 @@
-"""Names that people give, without what is not for the public: user info, query strings, e-mail addresses, paths.
+"""Names that people give, without what is not for the public: user info, query strings, addresses, paths, tokens.
 
 One rule: what is left is the harmless part of the name: of a path its last part, of an address its host. A name without
-such parts stays as it is. The names of evaluation sets, metrics, labels, adapters, columns and runs are published.
+such parts stays as it is. The names of evaluation sets, metrics, labels, adapters, columns, runs and classes are
+published, and what a file of settings from the Hub says of an adapter.
 """
 
 from __future__ import annotations
@@ -19,8 +20,18 @@ _MAIL = re.compile(
 )
 """`jane@example.org`, `jane:secret@example.org`; not `recall@10`."""
 _QUERY = re.compile(r"\?[\w.%-]+=[^\s\"'<>]*")
-_PATH = re.compile(r"(?<![A-Za-z0-9/:.~])(?:~[\w.-]*)?/+(?:[^\s/]+/+)*[^\s/]*")
-_WINDOWS = re.compile(r"(?:(?<![A-Za-z])[A-Za-z]:[\\/]|\\\\)[^\s\"<>|]*")
+_PATH = re.compile(
+    r"(?:(?<![A-Za-z0-9/:.~])(?:~[\w.-]*)?/+|/+(?=(?:home|Users|root|mnt|media|scratch|srv|tmp)/))(?:[^\s/]+/+)*[^\s/]*"
+)
+"""`/net/jane/x`; directly behind a word only what begins as a home folder does: `m/home/jane/x`."""
+_WINDOWS = re.compile(r"(?:(?<![A-Za-z])[A-Za-z]:[\\/]|[A-Za-z]:\\(?=[^\\\s]+\\)|\\\\)[^\s\"<>|]*")
+_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{20,}|api_org_[A-Za-z0-9]{20,}|gh[oprsu]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
+    r"|glpat-[\w-]{16,}|sk-[\w-]{20,}|xox[abeprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|npm_[A-Za-z0-9]{30,}"
+    r"|pypi-[\w-]{30,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]*)"
+)
+"""Access tokens of the Hub, GitHub, GitLab, OpenAI and others, Slack, AWS, Google, npm, PyPI; JSON Web Tokens."""
+_TOKEN_STARTS = ("hf_", "api_org_", "gh", "glpat-", "sk-", "xox", "AKIA", "AIza", "npm_", "pypi-", "eyJ")
 _WITH_BLANKS = re.compile(
     r"(?:/(?:home|Users|root|mnt|media|data|scratch|tmp|srv|opt|var|work)/|[A-Za-z]:[\\/]|~/).*", re.DOTALL
 )
@@ -28,7 +39,7 @@ _WITH_BLANKS = re.compile(
 
 
 def public(name: str) -> str:
-    """Return *name* without user info, query strings, e-mail addresses and the folders of absolute paths.
+    """Return *name* without user info, query strings, e-mail addresses, tokens and the folders of absolute paths.
 
     >>> public("https://jane:secret@data.example.org/a/b?token=1"), public("/home/jane/score"), public("recall@10")
     ('data.example.org/b', 'score', 'recall@10')
@@ -37,7 +48,8 @@ def public(name: str) -> str:
         return name
     if _WITH_BLANKS.fullmatch(name):
         return _last(name)
-    cleaned = _URL.sub(lambda found: _of_url(found[0]), name)
+    cleaned = _TOKEN.sub("(token)", name)
+    cleaned = _URL.sub(lambda found: _of_url(found[0]), cleaned)
     cleaned = _MAIL.sub(r"\1\2", cleaned)
     cleaned = _QUERY.sub("", cleaned)
     cleaned = _WINDOWS.sub(lambda found: _last(found[0]), cleaned)
@@ -45,7 +57,7 @@ def public(name: str) -> str:
 
 
 def _may_hold(name: str) -> bool:
-    return any(mark in name for mark in "/\\@?")
+    return any(mark in name for mark in ("/", "\\", "@", "?", *_TOKEN_STARTS))
 
 
 def _of_url(url: str) -> str:
@@ -84,13 +96,24 @@ def with_public_names(record: RunRecord) -> RunRecord:
     settings = {name: _cleaned(value) for name, value in training.hyperparameters.items()}
     return record.model_copy(
         update={
-            "data": data.model_copy(update=sets),
+            "data": data.model_copy(update={**sets, "preprocessing": _all_texts(data.preprocessing)}),
             "evaluation": evaluation.model_copy(update=found),
-            "model": model.model_copy(update=_texts(model, "name", "labels")),
-            "adapters": [one.model_copy(update=_texts(one, "name")) for one in record.adapters],
-            "training": training.model_copy(update={"hyperparameters": settings}),
+            "model": model.model_copy(update=_texts(model, *_OF_MODEL)),
+            "adapters": [one.model_copy(update=_texts(one, "name", "method", "config")) for one in record.adapters],
+            "training": training.model_copy(update={"hyperparameters": settings, **_texts(training, *_OF_TRAINING)}),
         }
     )
+
+
+_OF_MODEL = (
+    *("name", "labels", "architecture", "model_type", "task", "library_name", "auto_class"),
+    *("trained_modules", "trained_unsaved", "saved_files"),
+)
+_OF_TRAINING = ("optimizer", "scheduler", "attention_implementation", "kernels", "reward_functions", "learning_rates")
+
+
+def _all_texts(part: Any) -> Any:
+    return part.model_copy(update=_texts(part, *type(part).model_fields))
 
 
 def _texts(part: Any, *names: str) -> dict[str, Any]:
@@ -102,6 +125,8 @@ def _cleaned(value: Any) -> Any:
         return public(value)
     if isinstance(value, list):
         return [_cleaned(item) for item in value]
+    if isinstance(value, dict):
+        return {_cleaned(name): _cleaned(item) for name, item in value.items()}
     return value
 
 

@@ -33,6 +33,13 @@ CLEANED = {
     "eval_jane.doe+x@corp.example_loss": "eval_corp.example_loss",
     "jane:secret@corp.example/x": "corp.example/x",
     "set?token=abc&x=1": "set",
+    "m/home/NAME/x": "mx",
+    "eval_m/Users/NAME/x": "eval_mx",
+    "xC:\\Users\\NAME\\x": "xx",
+    "hf_PASSabcdefghijklmnopqrstuvwxyz0123": "(token)",
+    "eval_hf_PASSabcdefghijklmnopqrstuvwxyz0123": "eval_(token)",
+    "ghp_PASSabcdefghijklmnopqrstuvwxyz01234567": "(token)",
+    "a=sk-proj-PASSabcdefghijklmnopqrst,b=1": "a=(token),b=1",
 }
 KEPT = [
     "recall@10",
@@ -48,6 +55,11 @@ KEPT = [
     "~5",
     "eval_loss",
     "/x",
+    "glue/home",
+    "hf_hub",
+    "sk-learn",
+    "loss:\\beta",
+    "ghost",
 ]
 
 
@@ -89,12 +101,16 @@ def test_no_part_of_the_record_that_people_name_holds_an_address_or_a_path():
         "diverged": [hostile],
     }
     raw["model"]["labels"] = [hostile, "NAME@corp.example"]
-    raw["adapters"] = [{"name": hostile, "config": {}}]
+    settings = {"task_type": hostile, "target_modules": [hostile], "rank_pattern": {hostile: 4}}
+    raw["adapters"] = [{"name": hostile, "method": hostile, "config": settings}]
+    raw["training"] |= {"optimizer": hostile, "scheduler": hostile, "reward_functions": {hostile: 1.0}}
+    raw["model"] |= {"architecture": hostile, "model_type": hostile, "task": hostile, "trained_modules": [hostile]}
+    raw["data"]["preprocessing"] = {"collator": hostile, "tokenizer": hostile}
     raw["training"]["hyperparameters"]["metric_for_best_model"] = hostile
 
     text = to_json(with_public_names(from_json(json.dumps(raw))))
 
-    assert text.count("h.example/x") >= 12
+    assert text.count("h.example/x") >= 24
     assert not [word for word in SECRET if word in text]
 
 

@@ -702,6 +702,8 @@ def test_a_meter_of_the_house_is_compared_in_kwh_or_joules_and_named(out, reconc
         ["--kwh", "5", "--source", " "],
         ["--kwh", "-5", "--source", "x"],
         ["--kwh", "nan", "--source", "x"],
+        ["--kwh", "1e308", "--source", "x"],
+        ["--joules", "1e200", "--source", "x"],
         ["--kwh", "5", "--joules", "5", "--source", "x"],
         ["--kwh", "5", "--source", "x", "--sacct", "-"],
         ["--source", "x"],
