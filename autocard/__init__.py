@@ -24,11 +24,13 @@ __all__ = ["AutoCardCallback", "RunRecord", "__version__", "attach"]
 _HOME = {"AutoCardCallback": "autocard.callback", "RunRecord": "autocard.record", "attach": "autocard.callback"}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        msg = f"module 'autocard' has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(_HOME[name]), name)
+if not TYPE_CHECKING:  # type checkers would believe that any name is here
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            msg = f"module 'autocard' has no attribute {name!r}"
+            raise AttributeError(msg)
+        return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
