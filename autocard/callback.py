@@ -118,6 +118,16 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         """Training begins."""
         self._tell("begin", args, state, objects)
 
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        """An optimizer step comes next: the parameters have the gradients that it uses."""
+        if self._sessions is None:
+            return
+        try:
+            self._sessions.of(args, starts=False).stepping(state, objects.get("optimizer"))
+        except Exception:
+            with guard("step", {}):
+                raise
+
     def on_step_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """A step was done: it is counted. A look at the clock; once a second, and before a checkpoint, it is told."""
         if self._sessions is None:

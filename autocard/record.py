@@ -268,7 +268,7 @@ class Model(Frozen):
     parameters_total: int | None = None
     """Adapters included; tied weights once."""
     parameters_trainable: int | None = None
-    """Those that asked for gradients when training began."""
+    """Those that the optimizer's steps changed; where no step shows it, those that asked for gradients at the start."""
     dims: dict[str, int] = Field(default_factory=dict)
     """layers, hidden_size, attention_heads, key_value_heads, intermediate_size, vocabulary, context, …"""
     parts: dict[str, dict[str, int]] = Field(default_factory=dict)
@@ -277,6 +277,8 @@ class Model(Frozen):
     """Label names of a classifier, where they are more than LABEL_0."""
     trained_modules: list[str] = Field(default_factory=list)
     """Modules that were trained, where a part of the model was frozen and there is no adapter."""
+    trained_in_some_steps: list[str] = Field(default_factory=list)
+    """Modules that were trained in some of the steps and frozen, or not in the optimizer, in others."""
     trained_unsaved: list[str] = Field(default_factory=list)
     """Modules that were trained beside an adapter and are not saved with it."""
     saved_bytes: int | None = None

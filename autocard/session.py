@@ -24,6 +24,7 @@ from autocard import completion, trials
 from autocard.book import Book, Opened, now
 from autocard.capture import OwnLoss, Seen, Start
 from autocard.capture.effect import Evaluated
+from autocard.capture.trained import Steps
 from autocard.clock import WallClock
 from autocard.crew import Crew
 from autocard.errors import SettingsError, UnavailableError
@@ -160,6 +161,7 @@ class Session:
         self._operations: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._evaluated = Evaluated()
         self._logged_in_training = 0
+        self._steps = Steps()
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
@@ -235,6 +237,11 @@ class Session:
             )
         self._shown = self.seen(seen.args, seen.state, {})  # without the model, which is not ours to keep alive
         self._part("_card before", lambda _: self.keeper.look(Path(seen.args.output_dir)), budget)
+
+    def stepping(self, state: Any, optimizer: Any) -> None:
+        """Look at which parameters the optimizer step changes that comes next."""
+        if self.running:
+            self._steps.look(optimizer, is_last=int(state.global_step) + 1 >= int(state.max_steps))
 
     def stepped(self, step: int, optimizer: Any = None) -> None:
         """Note that *step* is done: some stores into memory, at each step."""
@@ -560,7 +567,7 @@ class Session:
             self.parts.pop(key, None)
             self._part(key, partial(self._capture, module, seen), budget, self._keeper(key))
         self._part("_batch", lambda _: self._know_batch(seen), budget)
-        self._evaluated = Evaluated()
+        self._evaluated, self._steps = Evaluated(), Steps()
         self._part("_weights to train", lambda _: self._evaluated.begun(seen.model), budget)
 
     def _know_batch(self, seen: Seen) -> None:
@@ -590,7 +597,17 @@ class Session:
             reasons = dict(self.reasons.get("training", {}))
             self._part("training", again, budget, self._keeper("training"))
             self.reasons["training"] = {**reasons, **self.reasons["training"]}
+        self._part("_trained", lambda _: self._know_trained(seen), budget)
         self.stop_reason = self._part("_stopped", lambda _: _module("ending").stop_reason(seen.trainer), budget) or ""
+
+    def _know_trained(self, seen: Seen) -> None:
+        """Note which parameters the steps have changed, whatever asked for gradients at the start."""
+        begun, changed = self.parts.get("model"), self._steps.changed(seen.model)
+        if begun is None or changed is None:
+            return
+        self.parts["model"] = _module("model").as_trained(begun, seen.model, changed)
+        total = begun.parameters_total if self.counted is None else self.counted[0]
+        self.counted = total, changed.parameters
 
     def _keeper(self, key: str) -> Callable[[Any], None]:
         def keep(part: Any) -> None:

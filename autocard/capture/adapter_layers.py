@@ -5,7 +5,7 @@ A configuration says what was asked for; PEFT works some of it out only when it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 DERIVED = ("r", "oft_block_size", "boft_block_size", "boft_block_num")
@@ -63,7 +63,12 @@ def reached(names: list[str], model: Any, adapter: str) -> list[str]:
     return [name for name in names if any(one == name or one.endswith(f".{name}") for one in there)]
 
 
-def trained_beside(holder: Any, model: Any, bias: str) -> list[str]:
+def is_among(weight: Any, trained: Collection[int] | None) -> bool:
+    """Return whether *weight* is among the *trained* ones, known by their ids; None: those that ask for gradients."""
+    return bool(weight.requires_grad) if trained is None else id(weight) in trained
+
+
+def trained_beside(holder: Any, model: Any, bias: str, trained: Collection[int] | None = None) -> list[str]:
     """Return the modules of *model* that are trained but are not saved with the adapters of *holder*.
 
     PEFT saves its own layers and the modules that `modules_to_save` names; *bias* says which biases go along.
@@ -72,7 +77,7 @@ def trained_beside(holder: Any, model: Any, bias: str) -> list[str]:
     found = []
     for name, weight in model.named_parameters():
         is_bias = name.endswith(".bias") and bias in ("all", "lora_only")
-        if weight.requires_grad and not is_bias and not any(mark in f".{name}" for mark in marks):
+        if is_among(weight, trained) and not is_bias and not any(mark in f".{name}" for mark in marks):
             found.append(name.rpartition(".")[0].removesuffix(".base_layer"))
     return _short_names(found)
 
@@ -111,23 +116,23 @@ def _marks_of_saved(holder: Any, model: Any) -> set[str]:
     return marks
 
 
-def trained_parts(model: Any) -> list[str]:
+def trained_parts(model: Any, trained: Collection[int] | None = None) -> list[str]:
     """Return the modules of a partly frozen *model* that are trained, the largest that are trained whole."""
-    return _short_names(list(_whole(model, "")))
+    return _short_names(list(_whole(model, "", trained)))
 
 
-def _whole(module: Any, name: str) -> Iterator[str]:
-    flags = [weight.requires_grad for weight in module.parameters()]
+def _whole(module: Any, name: str, trained: Collection[int] | None) -> Iterator[str]:
+    flags = [is_among(weight, trained) for weight in module.parameters()]
     if not any(flags):
         return
     if all(flags) or not list(module.children()):
         yield name
         return
-    own = [weight.requires_grad for weight in module.parameters(recurse=False)]
+    own = [is_among(weight, trained) for weight in module.parameters(recurse=False)]
     if any(own):
         yield name
     for child_name, child in module.named_children():
-        yield from _whole(child, f"{name}.{child_name}" if name else child_name)
+        yield from _whole(child, f"{name}.{child_name}" if name else child_name, trained)
 
 
 def _short_names(names: list[str]) -> list[str]:

@@ -10,13 +10,15 @@ import getpass
 import os
 import platform
 import re
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autocard.capture import Seen, adapter_layers
 from autocard.capture.dimensions import dims, parts
 from autocard.capture.heads import auto_class_of, head_of
 from autocard.capture.origin import NOT_RECORDED, Origin, find
+from autocard.capture.sizes import size_of
 from autocard.capture.trl_objective import method_of
 from autocard.capture.unwrap import (
     adapted,
@@ -32,6 +34,9 @@ from autocard.errors import UnavailableError
 from autocard.files import expanded
 from autocard.guard import guard
 from autocard.record import Model
+
+if TYPE_CHECKING:
+    from autocard.capture.trained import Changed
 
 NOT_TRANSFORMERS = "the model is not one of transformers: it has no configuration that says so"
 _NO_NAMES = frozenset({"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"})
@@ -103,7 +108,7 @@ def count(model: Any, args: Any = None) -> tuple[int | None, int | None]:
     for parameter in model.parameters():
         if id(parameter) in reference:
             continue
-        size = _size(parameter)
+        size = size_of(parameter)
         total += size
         if parameter.requires_grad:
             trainable += size
@@ -117,19 +122,6 @@ def _reference_copy(model: Any, args: Any) -> list[Any]:
         return []
     found = list(adapter_layers.parameters_of(model, TRL_REFERENCE))
     return [] if any(parameter.requires_grad for parameter in found) else found
-
-
-def _size(parameter: Any) -> int:
-    whole = getattr(parameter, "ds_numel", None)
-    if whole is not None:
-        return int(whole)
-    if type(parameter).__name__ == "Params4bit":
-        # Two weights in each byte of what the packed tensor is stored in.
-        return int(parameter.numel()) * 2 * int(parameter.element_size())
-    if type(parameter).__name__ in {"UninitializedParameter", "UninitializedBuffer"}:
-        msg = "some layers get their size only at the first batch"
-        raise UnavailableError(msg)
-    return int(parameter.numel())
 
 
 def _quantization_method(model: Any) -> str | None:
@@ -223,17 +215,30 @@ def _auto_class(model: Any, whole: Any) -> str:
     return found
 
 
-def _trained(model: Any) -> dict[str, list[str]]:
-    """Return the names of what was trained, where that is a part of the model or goes beyond its adapters."""
+def as_trained(begun: Model, model: Any, changed: Changed) -> Model:
+    """Return *begun* with what the optimizer steps of *model* have changed, whatever was planned."""
+    inner = core(model)
+    facts: dict[str, Any] = {"parameters_trainable": changed.parameters, **_trained(model, changed.every)}
+    facts["trained_in_some_steps"] = adapter_layers.trained_parts(inner, changed.in_some_steps)
+    return begun.model_copy(update=facts)
+
+
+def _trained(model: Any, trained: Collection[int] | None = None) -> dict[str, list[str]]:
+    """Return the names of what was trained, where that is a part of the model or goes beyond its adapters.
+
+    Args:
+        model: the whole model.
+        trained: ids of the tensors that were; None: those that ask for gradients.
+    """
     inner, holder = core(model), adapted(model)
     if not hasattr(inner, "named_parameters"):
         return {}
     if holder is None:
-        frozen = any(not weight.requires_grad for weight in inner.parameters())
-        return {"trained_modules": adapter_layers.trained_parts(inner) if frozen else []}
+        frozen = not all(adapter_layers.is_among(weight, trained) for weight in inner.parameters())
+        return {"trained_modules": adapter_layers.trained_parts(inner, trained) if frozen else []}
     biases = [getattr(settings, "bias", None) for settings in holder.peft_config.values()]
     bias = next((name for name in biases if name not in (None, "none")), "none")
-    return {"trained_unsaved": adapter_layers.trained_beside(holder, inner, str(bias))}
+    return {"trained_unsaved": adapter_layers.trained_beside(holder, inner, str(bias), trained)}
 
 
 def _labels(config: Any) -> list[str]:

@@ -28,7 +28,9 @@ def _lora(name: str) -> Callable[[str, Truth], bool | None]:
 def _parameters(said: str, true: Truth, *, trained: bool) -> bool | None:
     if true.parameters is None:
         return UNSURE
-    return number(said) == sum(one.count for one in true.parameters if one.trained or not trained)
+    if trained:
+        return true.fits_trained(int(number(said)))
+    return number(said) == sum(one.count for one in true.parameters)
 
 
 def _setting(name: str) -> Callable[[str, Truth], bool | None]:

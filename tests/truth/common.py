@@ -128,6 +128,27 @@ class Truth:
         named = getattr(self.whole, "named_parameters", None)
         return frozenset() if named is None else frozenset(name for name, one in named() if one.requires_grad)
 
+    @functools.cached_property
+    def trained_at_least(self) -> tuple[int, int] | None:
+        """Numbers of the tensors whose bytes training changed, and the same with all that ask for gradients.
+
+        A tensor with a gradient of 0 stays as it was. None: the tensors could not be compared.
+        """
+        begun = self.observed.tensors_at_begin
+        named = dict(self.whole.named_parameters()) if hasattr(self.whole, "named_parameters") else {}
+        if not self.at_end or not named or not named.keys() <= begun.keys() & self.at_end.keys():
+            return None
+        changed = {name for name in named if begun[name] != self.at_end[name]}
+        either = changed | self.asking_for_gradients
+        return sum(named[name].numel() for name in changed), sum(named[name].numel() for name in either)
+
+    def fits_trained(self, said: int) -> bool | None:
+        """Return whether *said* parameters can be those that were trained."""
+        bounds = self.trained_at_least
+        if bounds is not None:
+            return bounds[0] <= said <= bounds[1]
+        return None if self.parameters is None else said == sum(one.count for one in self.parameters if one.trained)
+
     def keep(self) -> None:
         """Look at the model now: later it may be merged, cast or unloaded, and the record tells of training."""
         _ = (

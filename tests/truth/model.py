@@ -14,10 +14,13 @@ def model_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     if true.inner is not None and said["architecture"]:
         classes = [cls.__name__ for cls in type(true.inner).__mro__]
         yield "model.architecture", said["architecture"], said["architecture"] in classes[:2]
-    for name, chosen in (("parameters_total", False), ("parameters_trainable", True)):
-        if said[name] is not None and true.parameters is not None:
-            count = sum(one.count for one in true.parameters if one.trained or not chosen)
-            yield f"model.{name}", f"{said[name]} of {count}", said[name] == count
+    if said["parameters_total"] is not None and true.parameters is not None:
+        count = sum(one.count for one in true.parameters)
+        yield "model.parameters_total", f"{said['parameters_total']} of {count}", said["parameters_total"] == count
+    trained = said["parameters_trainable"]
+    fits = None if trained is None else true.fits_trained(trained)
+    if fits is not None:
+        yield "model.parameters_trainable", f"{trained} in {true.trained_at_least}", fits
 
 
 def dims_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:

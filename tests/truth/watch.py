@@ -133,6 +133,7 @@ class Watch:
         looked_s = time.perf_counter()
         if true.observed.tensors_at_begin:
             true.at_end = observe.digests(trainer.model)
+            _ = true.trained_at_least
             self._ended.add(observe.fingerprint(trainer.model))
             with quiet():  # a second look warns of what the training warned of
                 true.replay = replay(trainer, true.observed.last_batch)

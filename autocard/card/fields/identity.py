@@ -220,6 +220,7 @@ def _specs(record: RunRecord) -> Fact | None:
         "Labels": _labels(model.labels),
         "Parameters": parameters(model),
         "Trained modules": _modules(model.trained_modules),
+        "Trained in some of the steps only": _modules(model.trained_in_some_steps),
         unsaved: _modules(model.trained_unsaved if unmerged else []),
         "Objective": escape(record.training.objective) if record.training.objective else None,
         "Number formats": _formats(record.precision),
