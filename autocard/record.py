@@ -362,7 +362,7 @@ class Training(Frozen):
     gradient_checkpointing: bool | None = None
     """Whether activations were worked out a second time in the backward pass, to save memory."""
     compiled: bool | None = None
-    """Whether the model ran through torch.compile."""
+    """Whether the model, or a module of it, ran through torch.compile."""
     attention_implementation: str | None = None
     """Name of transformers' attention function: sdpa, eager, flash_attention_2, …"""
     kernels: list[str] = Field(default_factory=list)

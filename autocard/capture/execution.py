@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autocard.capture import Seen
-from autocard.capture.unwrap import config_of, without_wrappers
+from autocard.capture.unwrap import config_of
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 
@@ -37,7 +37,7 @@ def facts(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os.e
     with guard("training.gradient_checkpointing", missing):
         found["gradient_checkpointing"] = _checkpoints(seen, modules)
     with guard("training.compiled", missing):
-        found["compiled"] = _is_compiled(seen, environ)
+        found["compiled"] = _is_compiled(seen, modules, environ)
     with guard("training.attention_implementation", missing):
         found["attention_implementation"] = _attention(seen.model, modules)
     with guard("training.kernels", missing):
@@ -56,14 +56,27 @@ def _checkpoints(seen: Seen, modules: list[Any]) -> bool:
     return False
 
 
-def _is_compiled(seen: Seen, environ: Mapping[str, str]) -> bool:
-    """Return whether torch.compile wraps the model, or accelerate will wrap it (its dynamo plugin, state.py)."""
-    for model in (seen.model, without_wrappers(seen.model)):
-        if type(model).__name__ == "OptimizedModule" or getattr(model, "_compiled_call_impl", None) is not None:
-            return True
+def _is_compiled(seen: Seen, modules: list[Any], environ: Mapping[str, str]) -> bool:
+    """Return whether torch.compile wraps the model or a module of it, or accelerate will wrap it (its dynamo plugin).
+
+    It wraps a module (`torch.compile(model)`), its call (`model.compile()`), or its `forward`.
+    """
+    if any(_compiles(module) for module in (seen.model, *modules)):
+        return True
     return bool(getattr(seen.args, "torch_compile", False)) or environ.get(
         "ACCELERATE_DYNAMO_BACKEND", "no"
     ).lower() not in {"", "no"}
+
+
+def _compiles(module: Any) -> bool:
+    """Return whether torch.compile wraps *module*, its call or its `forward`."""
+    if type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None:
+        return True
+    forward = getattr(module, "forward", None)
+    forward = getattr(forward, "__func__", forward)
+    # torch.compiler.disable marks what it wraps in the same way, and says so.
+    compiled = getattr(forward, "_torchdynamo_orig_callable", None) is not None
+    return compiled and not getattr(forward, "_torchdynamo_disable", False)
 
 
 def _attention(model: Any, modules: list[Any]) -> str:

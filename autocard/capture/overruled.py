@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from autocard.capture import Seen
+from autocard.capture import Seen, steps
+from autocard.capture.loss import of_library
 
 _GROUP = {"learning_rate": "lr", "weight_decay": "weight_decay", "adam_epsilon": "eps"}
 _BETAS = ("adam_beta1", "adam_beta2")
@@ -14,6 +15,8 @@ _SCHEDULE = frozenset({"lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps
 _WARMUP = frozenset({"warmup_steps", "warmup_ratio"})
 _WITHOUT_WARMUP = frozenset({"constant", "reduce_lr_on_plateau", "greedy"})
 """Schedules of transformers that `warmup_steps` is not given to (optimization.py, get_scheduler)."""
+_LOADER = frozenset({"dataloader_drop_last", "dataloader_num_workers", "remove_unused_columns"})
+_SAMPLING = frozenset({"train_sampling_strategy", "group_by_length", "data_seed"})
 _OWN_LOSS = frozenset({"label_smoothing_factor"})
 _WRAPPERS = frozenset({"accelerate", "deepspeed", "transformers"})
 """Packages whose optimizers and schedules stand for others, whose class they do not show."""
@@ -25,7 +28,30 @@ def overruled(name: str, seen: Seen) -> bool:
         return seen.own_loss is not None and not seen.own_loss.calls_library
     if name in _SCHEDULE:
         return own_schedule(seen) or _has_no_part(name, seen)
+    if name in _LOADER | _SAMPLING or name.startswith("per_device_"):
+        return _is_other_loader(name, seen)
     return name in _OPTIMIZER and _is_other_optimizer(name, seen)
+
+
+def _is_other_loader(name: str, seen: Seen) -> bool:
+    """Return whether a data loader or sampler of the run's own decides what argument *name* says."""
+    if name == "per_device_eval_batch_size":
+        return _is_own(seen.trainer, "get_eval_dataloader")
+    if name in _SAMPLING and _is_own(seen.trainer, "_get_train_sampler"):
+        return True
+    if not any(_is_own(seen.trainer, method) for method in ("get_train_dataloader", "_get_dataloader")):
+        return False
+    if name == "per_device_train_batch_size":
+        return steps.batch_size_of_loader(seen) != int(seen.args.train_batch_size)
+    if name == "dataloader_num_workers":
+        return bool(getattr(seen.train_dataloader, "num_workers", None) != seen.args.dataloader_num_workers)
+    return True
+
+
+def _is_own(trainer: Any, name: str) -> bool:
+    """Return whether *trainer*'s method *name* is code of the run's own."""
+    method = getattr(trainer, name, None)
+    return method is not None and not of_library(method)
 
 
 def _has_no_part(name: str, seen: Seen) -> bool:
@@ -105,9 +131,26 @@ def own_schedule(seen: Seen) -> bool:
         return False
     if type(made).__name__ == "LambdaLR":  # what transformers makes most of its schedules of
         rules = [getattr(rule, "func", rule) for rule in getattr(made, "lr_lambdas", ())]
-        return any(_package(rule) != "transformers" for rule in rules)
+        return any(_package(rule) != "transformers" for rule in rules) or _is_other_rule(made, seen)
     words = kind_of_schedule(seen.args).replace("_", "")
     return not type(made).__name__.lower().startswith(words)
+
+
+def _is_other_rule(made: Any, seen: Seen) -> bool:
+    """Return whether a schedule that transformers *made* is another one, or has another warmup, than was asked for."""
+    module = sys.modules.get("transformers.optimization")
+    makers = getattr(module, "TYPE_TO_SCHEDULER_FUNCTION", {})
+    by_kind = {getattr(kind, "value", kind): maker for kind, maker in makers.items()}
+    asked = getattr(by_kind.get(kind_of_schedule(seen.args)), "__code__", None)
+    rule = next(iter(made.lr_lambdas), None)
+    if asked is None or rule is None:
+        return False
+    if getattr(rule, "func", rule).__name__ not in asked.co_names:
+        return True
+    warmup = getattr(rule, "keywords", {}).get("num_warmup_steps")
+    if warmup is None or not hasattr(seen.args, "get_warmup_steps"):
+        return False
+    return int(warmup) != int(seen.args.get_warmup_steps(int(seen.state.max_steps)))
 
 
 def _package(made: Any) -> str:

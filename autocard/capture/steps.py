@@ -141,15 +141,21 @@ def batch_size(seen: Seen) -> int | None:
 
     None: a batch sampler of the run's own decides, and does not tell.
     """
-    if is_online(seen.args):  # the loader draws prompts for several steps at once
-        return _by_arguments(seen)
-    loader = seen.train_dataloader
-    sampler = _batch_sampler(loader)
-    drawn = getattr(sampler, "batch_size", None) or getattr(loader, "batch_size", None)
-    if isinstance(drawn, int) and drawn > 0:
-        return drawn
+    drawn = batch_size_of_loader(seen)
+    if drawn is not None or is_online(seen.args):
+        return drawn or _by_arguments(seen)
+    sampler = _batch_sampler(seen.train_dataloader)
     own = sampler is not None and type(sampler).__name__ != "BatchRebalanceSampler"
     return None if own else _by_arguments(seen)
+
+
+def batch_size_of_loader(seen: Seen) -> int | None:
+    """Return the samples that the loader draws at once, as it was made; None: it does not tell, or draws more."""
+    if is_online(seen.args):  # the loader draws prompts for several steps at once
+        return None
+    loader = seen.train_dataloader
+    drawn = getattr(_batch_sampler(loader), "batch_size", None) or getattr(loader, "batch_size", None)
+    return drawn if isinstance(drawn, int) and drawn > 0 else None
 
 
 def _by_arguments(seen: Seen) -> int | None:

@@ -6,14 +6,13 @@ optimizer has it, with a learning rate that is not 0, and it has a gradient. Kee
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 from autocard.capture.sizes import size_of
 
-EACH_STEP = 100
+EACH_STEP = 50
 """Steps that are looked at one by one; after them a step is looked at once a second."""
 LOOK_S = 1.0
 
@@ -52,15 +51,24 @@ class Steps:
     def _look(self, optimizer: Any) -> None:
         self._looks += 1
         self._next_s = monotonic() + LOOK_S
-        asking = [(one, rate) for one, rate in _held(optimizer) if one.requires_grad]
-        ids = {id(one) for one, _ in asking}
-        self._asking = ids if self._asking is None else self._asking & ids
-        self._all_asking |= ids
-        moving = [one for one, rate in asking if not _is_zero(rate)]
-        with_gradient = [one for one in moving if one.grad is not None]
+        asking, with_gradient, without = set(), set(), []
+        for group in getattr(optimizer, "param_groups", None) or ():
+            stands_still = _is_zero(group.get("lr"))
+            for one in group["params"]:
+                if not one.requires_grad:
+                    continue
+                asking.add(id(one))
+                if stands_still:
+                    continue
+                if one.grad is None:
+                    without.append(one)
+                else:
+                    with_gradient.add(id(one))
+        self._asking = asking if self._asking is None else self._asking & asking
+        self._all_asking |= asking
         # Without any gradient they are kept elsewhere (DeepSpeed), or used up in the backward pass already.
-        self._trained.update(id(one) for one in with_gradient or moving)
-        self._open = [one for one in moving if id(one) not in self._trained]
+        self._trained |= with_gradient or {id(one) for one in without}
+        self._open = [one for one in without if id(one) not in self._trained]
 
     def changed(self, model: Any) -> Changed | None:
         """Return what was trained of *model*; None: no step showed it."""
@@ -75,13 +83,6 @@ class Steps:
         trained = frozenset(self._trained & own.keys())
         part_time = trained - (self._asking or set())
         return Changed(sum(size_of(own[one]) for one in trained), trained, frozenset(part_time))
-
-
-def _held(optimizer: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each parameter of *optimizer* with its learning rate."""
-    for group in getattr(optimizer, "param_groups", None) or ():
-        for parameter in group["params"]:
-            yield parameter, group.get("lr")
 
 
 def _is_zero(rate: Any) -> bool:

@@ -12,7 +12,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from autocard import units
-from autocard.capture import Seen, accumulation, execution, objective, optimizer, rewards, schedule, steps
+from autocard.capture import (
+    Seen,
+    accumulation,
+    execution,
+    library_defaults,
+    objective,
+    optimizer,
+    rewards,
+    schedule,
+    steps,
+)
 from autocard.capture.overruled import overruled
 from autocard.guard import guard
 from autocard.record import BatchUnit, Scalar, Training
@@ -40,6 +50,15 @@ predict_with_generate generation_max_length generation_num_beams
 """
 ALLOWED = tuple(_ALLOWED.split())
 """Arguments that may be told: numbers, flags and words out of a library's own choice."""
+
+
+_SWITCHES = {
+    "generation_max_length": "predict_with_generate",
+    "generation_num_beams": "predict_with_generate",
+    "ref_model_mixup_alpha": "sync_ref_model",
+    "packing_strategy": "packing",
+}
+"""Argument → the one that has to be on for it to have an effect."""
 
 
 def capture(seen: Seen, missing: dict[str, str]) -> Training:
@@ -150,9 +169,12 @@ def _hyperparameters(seen: Seen) -> tuple[dict[str, Scalar], list[str]]:
             value = steps.device_batch_size(seen)
         if value is None or value == "" or _has_no_effect(name, seen.args) or overruled(name, seen):
             continue
-        values[name] = value
-        if name in defaults and not _same(value, defaults[name]):
+        default = library_defaults.derived(name, seen.args)
+        if name in defaults and not _same(value, defaults[name] if default is None else _plain(default)):
+            if not getattr(seen.args, _SWITCHES.get(name, ""), True):
+                continue
             changed.append(name)
+        values[name] = value
     return values, changed
 
 
