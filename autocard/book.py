@@ -245,6 +245,53 @@ class Book:
         return folders_of(folder, self._settings.ledger_dir)
 
     @property
+    def awaited(self) -> list[Any]:
+        """Return the entries of other processes whose figures are still to come."""
+        return [entry for entry in self.heard if _is_pending(entry)]
+
+    @property
+    def awaited_here(self) -> bool:
+        """Whether a process whose figures are still to come writes them where this one can read them."""
+        from autocard.energy import ledger  # noqa: PLC0415
+
+        written = {ledger.key_of(entry) for entry in self._written()} if self.awaited else set()
+        return any(ledger.key_of(entry) in written for entry in self.awaited)
+
+    def _written(self) -> list[Any]:
+        """Return what the ledger holds of the leg that ended last."""
+        from autocard.energy import ledger  # noqa: PLC0415
+
+        return [] if self._where is None else ledger.of_leg(self._where.reads, self.open.id)
+
+    def look_for_awaited(self) -> bool:
+        """Take the figures that other processes have written since they reported; return whether there were any."""
+        from autocard.energy import ledger  # noqa: PLC0415
+
+        awaited = {ledger.key_of(entry) for entry in self.awaited}
+        written = self._written() if awaited else []
+        found = {ledger.key_of(entry): entry for entry in written if not _is_pending(entry)}
+        self.heard = [
+            self._completed_by(found[ledger.key_of(entry)], entry) if ledger.key_of(entry) in found else entry
+            for entry in self.heard
+        ]
+        return bool(awaited & found.keys())
+
+    @staticmethod
+    def _completed_by(written: Any, heard: Any) -> Any:
+        """Return the entry that was *heard* with the figures that were *written* later; evaluations stay as heard."""
+        leg = written.leg.model_copy(update={"evaluation_j": heard.leg.evaluation_j})
+        reasons = {path: why for path, why in written.missing.items() if path != "evaluation_j"}
+        if "evaluation_j" in heard.missing:
+            reasons["evaluation_j"] = heard.missing["evaluation_j"]
+        return heard.model_copy(update={"leg": leg, "missing": reasons})
+
+    def give_up_awaited(self) -> bool:
+        """Note that figures of other processes will not come; return whether there were any to wait for."""
+        waited = bool(self.awaited)
+        self.heard = [_never_completed(entry) for entry in self.heard]
+        return waited
+
+    @property
     def waits(self) -> bool:
         """Whether figures of an earlier leg of this process are still to come."""
         before = [] if self.past is None else self.past.legs

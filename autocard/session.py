@@ -67,6 +67,8 @@ HEAR_S = 9.5
 """The same at its end: the silence of one costs no more than 10 s."""
 PUSH_S = 3.0
 """Seconds that an upload waits for figures of a training that was over before CodeCarbon had started."""
+OTHERS_S = 0.1
+"""Seconds between two looks for figures of other processes, when this one exits."""
 LEAST_S = 0.5
 """Seconds that each piece of work gets after a hanging one has used up the event's time."""
 
@@ -369,7 +371,8 @@ class Session:
     @property
     def incomplete(self) -> bool:
         """Whether figures of a leg that has ended are still to come."""
-        return self._news or self.book.waits or (self.meter is not None and self.meter.unfinished)
+        own = self.meter is not None and self.meter.unfinished
+        return self._news or self.book.waits or own or bool(self.book.awaited)
 
     def without_trainer(self) -> Session:
         """Return a session with the same facts that keeps no trainer and no model alive."""
@@ -417,6 +420,25 @@ class Session:
             wait_s: seconds to wait for them.
             last: what is not known by then will not be known, and gets its reason.
         """
+        until_s = time.monotonic() + wait_s
+        self._take_own_late(wait_s, last=last)
+        if self.book.awaited:
+            left_s = max(until_s - time.monotonic(), 0.0)
+            budget = Budget(left_s + EVENT_S, LEAST_S)
+            news = self._part("_late figures of others", lambda _: self._take_late_of_others(left_s, last=last), budget)
+            self._news = self._news or bool(news)
+
+    def _take_late_of_others(self, wait_s: float, *, last: bool) -> bool:
+        """Return whether figures of other processes have come, which those write into the ledger."""
+        until_s = time.monotonic() + wait_s
+        news = self.book.look_for_awaited()
+        while self.book.awaited_here and time.monotonic() < until_s:
+            time.sleep(OTHERS_S)
+            news = self.book.look_for_awaited() or news
+        return (last and self.book.give_up_awaited()) or news
+
+    def _take_own_late(self, wait_s: float, *, last: bool) -> None:
+        """Note the figures of this process that have come since a leg ended."""
         meter, seen = self.meter, self._shown
         if meter is None or seen is None or not meter.unfinished:
             return
