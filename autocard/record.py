@@ -357,6 +357,8 @@ class Training(Frozen):
     """How the completions of an optimizer step were generated, in words; empty: they were not."""
     losses_summed: int | None = None
     """Batches whose mean losses the trainer adds up in each training loss that it logs; None: they are means."""
+    losses_summed_last: int | None = None
+    """The same of the last optimizer step of an epoch, where it has fewer batches than the others."""
     seed: int | None = None
     """`TrainingArguments.seed`; of a resumed training, the last leg's."""
     gradient_checkpointing: bool | None = None

@@ -145,6 +145,9 @@ PROOFS: dict[str, Proof] = {
         "the code of head, loss and Trainer",
         "losses:a_loss_that_is_a_sum_over_accumulated_batches_is_said_to_be_one",
     ),
+    "training.losses_summed_last": _proof(
+        "length of the data loader", "losses:the_batches_of_a_sum_are_those_that_the_steps_took"
+    ),
     "training.purpose": _proof(
         "class of TRL's arguments", "rewards:a_summary_names_the_alignment_and_not_language_modeling"
     ),

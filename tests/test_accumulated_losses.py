@@ -168,3 +168,41 @@ def test_a_loss_of_single_batches_is_a_mean(tmp_path):
 
     assert load(tmp_path).training.losses_summed is None
     assert "the sum over" not in (tmp_path / "README.md").read_text()
+
+
+class CountedBatches(transformers.Trainer):
+    """Count the batches of each optimizer step."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.batches = []
+
+    def get_batch_samples(self, *args, **kwargs):
+        batches, items = super().get_batch_samples(*args, **kwargs)
+        self.batches.append(len(batches))
+        return batches, items
+
+
+@pytest.mark.parametrize(
+    ("rows_per_batch", "settings", "words"),
+    [
+        (4, {"max_steps": 2}, "the sum over the 2 batches of each step"),
+        (3, {"max_steps": 2, "dataloader_drop_last": True}, "the sum over the 2 batches of each step"),
+        (2, {"num_train_epochs": 1, "gradient_accumulation_steps": 3}, "3 batches of each step, 1 in the last step"),
+        (2, {"max_steps": 1, "gradient_accumulation_steps": 3}, "the sum over the 3 batches of each step)"),
+        (8, {"max_steps": 2}, None),
+    ],
+)
+def test_the_batches_of_a_sum_are_those_that_the_steps_took(rows_per_batch, settings, words, tmp_path):
+    with contextlib.redirect_stderr(io.StringIO()):
+        host = models.train(
+            bert(transformers.BertForSequenceClassification), classes(), tmp_path, AutoCardCallback(emissions=False),
+            cls=CountedBatches, per_device_train_batch_size=rows_per_batch,
+            **{"gradient_accumulation_steps": 4, "max_steps": -1, **settings},
+        )  # fmt: skip
+
+    training, card = load(tmp_path).training, (tmp_path / "README.md").read_text()
+    usual, last = max(host.batches), min(host.batches)
+    assert training.losses_summed == (usual if usual > 1 else None)
+    assert training.losses_summed_last == (last if last < usual else None)
+    assert (words in card) if words else ("the sum over" not in card)

@@ -167,7 +167,16 @@ COUNTS = {
     *("longest_input", "count", "nodes", "gpus_allocated", "cpu_count", "cpu_count_node", "world_size"),
     *("nodes_allocated", "tasks", "restarts", "launcher_restarts"),
     *("processes", "processes_reporting", "trials", "trials_unfinished"),
-    *("losses_summed", "nodes_expected", "nodes_reporting", "seed", "schema_version", "flops_estimate", "parallelism"),
+    *(
+        "losses_summed",
+        "losses_summed_last",
+        "nodes_expected",
+        "nodes_reporting",
+        "seed",
+        "schema_version",
+        "flops_estimate",
+        "parallelism",
+    ),
 }
 RATIOS = {"cpu_share", "pue", "value", "train_loss", "probability", "peak_share", "ratio"}
 """Without a unit by their nature; what a metric's value counts, the metric says."""

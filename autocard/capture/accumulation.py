@@ -12,10 +12,11 @@ import ast
 import dis
 import inspect
 import textwrap
+from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from autocard.capture import Seen
+from autocard.capture import Seen, steps
 from autocard.capture.loss import of_library
 from autocard.capture.model_loss import forward_of, names_used, uses_a_loss
 from autocard.capture.unwrap import config_of, core
@@ -27,7 +28,16 @@ _BY_PROBLEM_TYPE = "ForSequenceClassificationLoss"
 """One that does so for classes, and not for numbers or several labels."""
 
 
-def batches_summed(seen: Seen) -> int | None:
+@dataclass(frozen=True)
+class StepBatches:
+    """The batches of an optimizer step, over all processes whose losses are added up."""
+
+    usual: int
+    last: int | None = None
+    """Those of the last step of an epoch, where it has fewer; None: all steps have the same number."""
+
+
+def batches_summed(seen: Seen) -> StepBatches | None:
     """Return over how many batches each logged loss is a sum; None: it is a mean, or it is not known."""
     trainer, args = seen.trainer, seen.args
     if trainer is None or not _by_the_trainer(trainer, "training_step"):
@@ -38,10 +48,9 @@ def batches_summed(seen: Seen) -> int | None:
     if not getattr(trainer, "model_accepts_loss_kwargs", False) and function is None:
         return None
     whole = _by_the_trainer(trainer, "compute_loss")
-    count = int(args.gradient_accumulation_steps)
-    if whole and getattr(args, "average_tokens_across_devices", False):
-        count *= max(int(args.world_size), 1)
-    if count < 2 or not _counts_labels(seen):  # noqa: PLR2004 - a sum of one is a mean
+    across_processes = whole and getattr(args, "average_tokens_across_devices", False)
+    batches = _batches_of_steps(seen, max(int(args.world_size), 1) if across_processes else 1)
+    if batches.usual < 2 or not _counts_labels(seen):  # noqa: PLR2004 - a sum of one is a mean
         return None
     if not whole:
         ignored = not of_library(trainer.compute_loss) and _ignores_items(trainer.compute_loss)
@@ -49,7 +58,21 @@ def batches_summed(seen: Seen) -> int | None:
         ignored = _ignores_items(function)
     else:
         ignored = not getattr(args, "label_smoothing_factor", 0) and _model_ignores_items(seen.model)
-    return count if ignored else None
+    return batches if ignored else None
+
+
+def _batches_of_steps(seen: Seen, processes: int) -> StepBatches:
+    """Return the batches of the steps that were taken, or that are planned: an epoch's last step takes what is left."""
+    accumulation = int(seen.args.gradient_accumulation_steps)
+    in_epoch = steps.length_of(seen.train_dataloader)
+    if not in_epoch:
+        return StepBatches(accumulation * processes)
+    usual, left = min(accumulation, in_epoch), in_epoch % accumulation
+    epoch_steps = -(-in_epoch // accumulation)
+    taken = int(seen.state.global_step or seen.state.max_steps or 0)
+    if not left or usual == left or taken < epoch_steps:
+        return StepBatches(usual * processes)
+    return StepBatches(usual * processes, left * processes)
 
 
 def _by_the_trainer(trainer: Any, name: str) -> bool:

@@ -220,7 +220,7 @@ def processes_with_the_same_data(seen: Seen) -> int:
 def _epoch(seen: Seen, total: int, processes: int, accumulation: int) -> Epoch | None:
     """Return a pass of the loader, of which each process draws a part; *total* samples are drawn at once by all."""
     loader = seen.train_dataloader
-    batches = _length(loader)
+    batches = length_of(loader)
     if not batches:
         return None
     # Generated completions always come in full batches.
@@ -237,7 +237,7 @@ def _samples(loader: Any, batches: int, total: int, processes: int) -> int | Non
     if kind == "BatchRebalanceSampler":
         tail = max(sampler.remainder, sampler.dp_size * sampler.grad_accum) if sampler.has_tail else 0
         return int(sampler.num_full_batches * sampler.effective_batch_size + tail)
-    rows = _length(getattr(sampler, "sampler", None))
+    rows = length_of(getattr(sampler, "sampler", None))
     if kind not in _PLAIN_BATCH_SAMPLERS or rows is None:
         return None
     drop_last = bool(getattr(sampler, "drop_last", False))
@@ -255,7 +255,8 @@ def _sharded(shard: Any, rows: int, full: int, *, drop_last: bool) -> int | None
     return full if drop_last or getattr(shard, "even_batches", True) else rows
 
 
-def _length(of: Any) -> int | None:
+def length_of(of: Any) -> int | None:
+    """Return the length of a loader, sampler or data set; None: it has none."""
     try:
         return len(of)
     except (TypeError, AttributeError, NotImplementedError):

@@ -78,7 +78,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Training:
         facts["seed"] = int(seen.args.seed)
     with guard("training.objective", missing):
         facts["objective"] = objective.objective(seen)
-    facts["losses_summed"] = _losses_summed(seen, missing)
+    facts.update(_losses_summed(seen, missing))
     with guard("training.purpose", missing):
         facts["purpose"] = objective.purpose(seen)
     with guard("training.reward_functions", missing):
@@ -87,14 +87,22 @@ def capture(seen: Seen, missing: dict[str, str]) -> Training:
     return Training(**facts)
 
 
-def _losses_summed(seen: Seen, missing: dict[str, str]) -> int | None:
+def _losses_summed(seen: Seen, missing: dict[str, str]) -> dict[str, int | None]:
     """Return over how many batches each logged loss is a sum; None, with the reason, where it is none."""
+    found = None
     with guard("training.losses_summed", missing):
-        count = accumulation.batches_summed(seen)
-        if count is not None:
-            return count
-        missing["training.losses_summed"] = "the logged losses are means, or not known to be sums"
-    return None
+        found = accumulation.batches_summed(seen)
+        if found is None:
+            missing["training.losses_summed"] = "the logged losses are means, or not known to be sums"
+        else:
+            missing.pop("training.losses_summed", None)
+    if found is None or found.last is None:
+        missing["training.losses_summed_last"] = "losses are not sums, or each is one over the same number of batches"
+    else:
+        missing.pop("training.losses_summed_last", None)
+    if found is None:
+        return {"losses_summed": None, "losses_summed_last": None}
+    return {"losses_summed": found.usual, "losses_summed_last": found.last}
 
 
 def at_end(begun: Training, seen: Seen, rates: Mapping[str, float], missing: dict[str, str]) -> Training:
@@ -103,7 +111,7 @@ def at_end(begun: Training, seen: Seen, rates: Mapping[str, float], missing: dic
     with guard("training.objective", missing):
         facts["objective"] = objective.objective(seen)
     if seen.trainer is not None:
-        facts["losses_summed"] = _losses_summed(seen, missing)
+        facts.update(_losses_summed(seen, missing))
     if seen.lr_scheduler is not None:
         with guard("training.scheduler", missing):
             facts["scheduler"] = schedule.in_words(seen, rates)

@@ -181,8 +181,11 @@ def _training_loss(record: RunRecord) -> str:
 
 def _summed(record: RunRecord) -> str:
     """Return what the training losses are, where they are no means of their batches."""
-    count = record.training.losses_summed
-    return "" if count is None else f" (the sum over the {units.count(count)} batches of each step)"
+    count, last = record.training.losses_summed, record.training.losses_summed_last
+    if count is None:
+        return ""
+    fewer = "" if last is None else f", {units.count(last)} in the last step of an epoch"
+    return f" (the sum over the {units.count(count)} batches of each step{fewer})"
 
 
 def _course(record: RunRecord) -> str | None:
