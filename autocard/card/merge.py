@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from autocard.card import generated, memory
+from autocard.card import generated, memory, partly
 from autocard.card.candidates import occurrences, same
 from autocard.card.form import Asked
 from autocard.card.labels import words
@@ -31,6 +31,8 @@ class Merge:
         """*work* takes the changes."""
         self.work = work
         self.refresh = Refresh(work)
+        self._edited: list[tuple[Asked, str]] = []
+        """Slots of ours that a person has edited, and what we would write there."""
         self._there = {one.fact for one in work.asked} | {one.fact for one in work.found.ours}
 
     def run(self) -> None:
@@ -46,6 +48,7 @@ class Merge:
                 self.refresh.slot(one)
             elif id(one) in asked_for and not self._has_ours(one):
                 self._decide(one)
+        self._refresh_edited()
         self._add_missing()
         self._remember_added(self.refresh.clearing.finish())
 
@@ -103,7 +106,29 @@ class Merge:
             self._remember_chunk(one.fact, new, extra, edit)
             work.report(one, "filled")
         elif one.slot.kind != "title" and not one.fallback:
+            if had and one.slot.kind == "body":
+                self._edited.append((one, new))
             work.report(one, "kept", ours_before=had, wanted=new)
+
+    def _refresh_edited(self) -> None:
+        """Bring those lines up to date that a person left as we wrote them in a text that they edited."""
+        work = self.work
+        for one, new in self._edited:
+            before = [text for name, text in work.remembered.items() if memory.fact_of(name) == one.fact]
+            section = work.document.sections[one.slot.section]
+            span = partly.span(before[0], work.text[section.start : section.end]) if len(before) == 1 else None
+            if span is None:
+                continue
+            start, end = section.start + span[0], section.start + span[1]
+            there = work.text[start:end].replace("\r\n", "\n")
+            if any(edit.start <= end and start <= edit.end for edit in work.edits):
+                continue
+            after = partly.refreshed(before[0], there, new)
+            if after is None:
+                continue
+            edit = work.change(work.writer.swap(start, end, after)) if after != there else None
+            # Our own lines are those of the new text from now on.
+            work.remember(one.fact, new, start, edit)
 
     def _leave(self, one: Asked) -> None:
         """Leave a slot whose fact is not known, unless a tool's falsehood stands there."""
