@@ -102,7 +102,11 @@ class Truth:
 
         if not isinstance(self.whole, nn.Module):
             return None
-        found = {(one.device, one.data_ptr(), one.shape): one for one in self.whole.parameters()}.values()
+        named = dict(self.whole.named_parameters())
+        if type(self.args).__module__.startswith("trl."):
+            # A copy of a loaded adapter that TRL keeps as the reference of its loss is no part of the model.
+            named = {name: one for name, one in named.items() if ".ref" not in name or one.requires_grad}
+        found = {(one.device, one.data_ptr(), one.shape): one for one in named.values()}.values()
         if any(one.is_meta or not one.dtype.is_floating_point or type(one) is not nn.Parameter for one in found):
             return None
         all_of_them = [Weights(one.numel(), str(one.dtype).removeprefix("torch."), one.requires_grad) for one in found]

@@ -154,8 +154,17 @@ def _sums(record: RunRecord) -> Iterator[list[str]]:
     yield ["**At the devices**", f"**{said}**", "the sum of these"]
     if energy.facility_kwh is not None:
         with_building = units.fixed(energy.facility_kwh, total_places(record) or 0)
-        how = f"× PUE {units.shortest(pue, _GIVEN)}, as given" if pue is not None else "× the PUE given for each leg"
+        how = f"× PUE {units.shortest(pue, _GIVEN)}, as given" if pue is not None else _several_pue(record)
         yield ["With the building", with_building, how]
+
+
+def _several_pue(record: RunRecord) -> str:
+    """Return how the building's energy was worked out where the legs have not all the same PUE."""
+    return "× the PUE of each leg that has one" if _legs_without_pue(record) else "× the PUE given for each leg"
+
+
+def _legs_without_pue(record: RunRecord) -> int:
+    return sum(leg.pue is None for leg in record.legs)
 
 
 def _paragraphs(record: RunRecord) -> Iterator[str]:
@@ -192,6 +201,9 @@ def _carbon(record: RunRecord) -> Iterator[str]:
             )
         if energy.facility_kwh is None:
             yield "No PUE was given, so the building's cooling and losses are not in it (PUE 1.0)."
+        elif _legs_without_pue(record):
+            legs = f"{units.count(_legs_without_pue(record))} of {units.count(len(record.legs))} legs"
+            yield f"No PUE was given for {legs}, so the building's cooling and losses are not in theirs (PUE 1.0)."
     if emissions.market_based_co2eq_g is not None:
         given = units.co2eq(emissions.market_based_co2eq_g, units.MEASURED)
         yield f"Market-based (by contracts), as given by the author: {given}."

@@ -112,10 +112,21 @@ def hours_used(record: RunRecord) -> str | None:
 
 
 def place(record: RunRecord) -> str | None:
-    """Return country and region, or None where the country is not known."""
+    """Return country and region, the countries of a run whose legs ran in several, or None where one is not known."""
     emissions = record.emissions
-    country = emissions.country_name or emissions.country_iso_code
+    country = emissions.country_name or emissions.country_iso_code or _countries(record)
     return ", ".join(filter(None, [emissions.region, country])) if country else None
+
+
+def _countries(record: RunRecord) -> str | None:
+    """Return the countries of legs that ran in different ones, in the order of the legs."""
+    codes = list(dict.fromkeys(leg.place.country_iso_code for leg in record.legs))
+    if len(codes) < 2 or None in codes:  # noqa: PLR2004 - one country is told by the sums
+        return None
+    import pycountry  # noqa: PLC0415 - only where there are several countries
+
+    found = {code: pycountry.countries.get(alpha_3=code) for code in codes}
+    return ", then ".join(str(one.name if one is not None else code) for code, one in found.items())
 
 
 def _provider(record: RunRecord) -> str | None:
