@@ -336,6 +336,7 @@ def written_by_the_library(trainer, out, meanwhile=lambda: None):
             meanwhile()
 
     trainer.__class__ = Writes
+    autocard.attach(trainer)
     with quiet():
         trainer.create_model_card()
     trainer.__class__ = kind
@@ -459,6 +460,7 @@ def in_turn(trainer):
             time.sleep(0.5)
 
     trainer.__class__ = Writes
+    autocard.attach(trainer)
     first = threading.Thread(target=trainer.create_model_card)
     second = threading.Thread(target=trainer.create_model_card)
     with quiet():
