@@ -94,6 +94,8 @@ class Draft:
     """Weights in the output folder."""
     checkpoint_bytes: int | None = None
     """Of the newest checkpoint."""
+    checkpoint_has_optimizer: bool | None = None
+    """Whether it holds the optimizer's state."""
     saved_files: Sequence[str] = ()
     """Names of what lies beside them."""
     pictures: Mapping[str, str] = field(default_factory=dict)
@@ -161,6 +163,7 @@ def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:
     else:
         missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
     found["checkpoint_bytes"] = draft.checkpoint_bytes
+    found["checkpoint_has_optimizer"] = draft.checkpoint_has_optimizer
     run, said = draft.run, model.base_model_description
     if run.earlier_run and said and not model.base_model:
         words = f"an earlier training of the same process (run {run.earlier_run}) had done the first"

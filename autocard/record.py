@@ -284,7 +284,9 @@ class Model(Frozen):
     saved_bytes: int | None = None
     """Size of the weights in the output folder, once they were saved there."""
     checkpoint_bytes: int | None = None
-    """Size of the newest checkpoint of this run, the optimizer's state included."""
+    """Size of the newest checkpoint of this run, with the optimizer's state if it holds that."""
+    checkpoint_has_optimizer: bool | None = None
+    """Whether that checkpoint holds the optimizer's state; with `save_only_model` it does not."""
     saved_files: list[str] = Field(default_factory=list)
     """Names of the files that loading reads, weights in one piece included, by allow-list; empty: none were saved.
 

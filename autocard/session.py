@@ -796,6 +796,8 @@ class Session:
         self._part("model.saved_files", saved_files, budget, self._keeper("files"))
         newest = lambda _: _module("saved").checkpoint_bytes(folder, self._since_s)  # noqa: E731
         self._part("model.checkpoint_bytes", newest, budget, self._keeper("checkpoint"))
+        has_state = lambda _: _module("saved").checkpoint_has_optimizer(folder, self._since_s)  # noqa: E731
+        self._part("model.checkpoint_has_optimizer", has_state, budget, self._keeper("checkpoint state"))
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
         told = {"predictions": self.predictions, "renamed": self._renamed, "of_others": self._evaluated.of_others}
@@ -859,6 +861,7 @@ class Session:
                 saved_bytes=self.parts.get("saved"),
                 saved_files=self.parts.get("files") or (),
                 checkpoint_bytes=self.parts.get("checkpoint"),
+                checkpoint_has_optimizer=self.parts.get("checkpoint state"),
                 pictures=self.parts.get("pictures") or {},
                 peaks=self.parts.get("peaks"),
                 search=self._search_part(),

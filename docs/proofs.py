@@ -116,6 +116,9 @@ PROOFS: dict[str, Proof] = {
     "model.checkpoint_bytes": _proof(
         "files of the newest checkpoint", "model:the_size_of_a_checkpoint_is_that_of_its_files_on_disk"
     ),
+    "model.checkpoint_has_optimizer": _proof(
+        "files of the newest checkpoint", "model:a_checkpoint_without_the_optimizer_s_state_is_not_said_to_hold_it"
+    ),
     "model.saved_files": _proof("files in the output folder", "model:saved_files_are_those_of_this_run"),
     "adapters[]": _proof("model.peft_config (active adapters only)", _KINDS),
     "adapters[].name": _proof(

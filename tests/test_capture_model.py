@@ -549,6 +549,21 @@ def test_the_size_of_a_checkpoint_is_that_of_its_files_on_disk(tmp_path):
         saved.checkpoint_bytes(tmp_path, since_s=time.time() + 10)
 
 
+@pytest.mark.parametrize("only_model", [True, False])
+def test_a_checkpoint_without_the_optimizer_s_state_is_not_said_to_hold_it(only_model, tmp_path):
+    import training
+
+    from autocard import AutoCardCallback
+
+    settings = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2, "save_only_model": only_model}
+    training.trainer(tmp_path, callbacks=[AutoCardCallback(emissions=False)], **settings).train()
+
+    card = (tmp_path / "README.md").read_text()
+    assert (tmp_path / "checkpoint-2" / "optimizer.pt").exists() is not only_model
+    assert ("Size of a checkpoint, without the optimizer's state" in card) is only_model
+    assert ("Size of a checkpoint, with the optimizer's state" in card) is not only_model
+
+
 def test_saved_files_are_those_of_this_run(tmp_path):
     for name, seconds in {"config.json": 3000, "tokenizer.json": 1000, "secret-notes.json": 3000}.items():
         (tmp_path / name).write_text("{}")

@@ -53,6 +53,7 @@ PIECES = [
     "autocard.capture.saved:saved_bytes",
     "autocard.capture.saved:saved_files",
     "autocard.capture.saved:checkpoint_bytes",
+    "autocard.capture.saved:checkpoint_has_optimizer",
     "autocard.energy.meter:Meter.start",
     "autocard.energy.meter:Meter.use",
     "autocard.energy.meter:Meter.begin",

@@ -23,6 +23,8 @@ _CONFIG_BYTES = 1_000_000
 """Size that an adapter's configuration stays under."""
 _POINTER_BYTES = 1024
 """Size that a pointer of Git LFS stays under (its specification)."""
+_OPTIMIZER_STATE = ("optimizer", "global_step")
+"""Beginnings of what holds it: optimizer.pt, FSDP's optimizer_0/, DeepSpeed's global_step<N>/."""
 _OF_ADAPTERS = (*ADAPTERS, ADAPTER_CONFIG)
 _FILES = (
     *WHOLE,
@@ -98,14 +100,28 @@ def checkpoint_bytes(folder: str | os.PathLike[str], since_s: float | None = Non
     Raises:
         UnavailableError: there is none.
     """
+    newest = _newest_checkpoint(folder, since_s)
+    return sum(file.stat().st_size for file in newest.rglob("*") if file.is_file())
+
+
+def checkpoint_has_optimizer(folder: str | os.PathLike[str], since_s: float | None = None) -> bool:
+    """Return whether the newest checkpoint holds the optimizer's state: with `save_only_model` it does not.
+
+    Raises:
+        UnavailableError: there is no checkpoint.
+    """
+    newest = _newest_checkpoint(folder, since_s)
+    return any(file.name.startswith(_OPTIMIZER_STATE) for file in newest.iterdir())
+
+
+def _newest_checkpoint(folder: str | os.PathLike[str], since_s: float | None) -> Path:
     place = Path(folder)
     found = [one for one in place.glob("checkpoint-*") if one.name.removeprefix("checkpoint-").isdigit()]
     ours = [one for one in found if one.is_dir() and (since_s is None or one.stat().st_mtime >= since_s)]
     if not ours:
         msg = "the run kept no checkpoint"
         raise UnavailableError(msg)
-    newest = max(ours, key=lambda one: int(one.name.removeprefix("checkpoint-")))
-    return sum(file.stat().st_size for file in newest.rglob("*") if file.is_file())
+    return max(ours, key=lambda one: int(one.name.removeprefix("checkpoint-")))
 
 
 def _is_pointer(file: Path, size: int) -> bool:

@@ -224,6 +224,7 @@ def _speeds(record: RunRecord) -> Fact | None:
     before = since(record)
     legs += f" ({before})" if before else ""
     last = " (of the last leg)" if len(record.legs) > 1 else ""
+    state = "without" if record.model.checkpoint_has_optimizer is False else "with"
     evaluation = f"{units.duration(time.eval_s)}{last}, within the wall-clock time" if time.eval_s else None
     return _lines(
         {
@@ -236,7 +237,7 @@ def _speeds(record: RunRecord) -> Fact | None:
             "Estimate of the operations that were needed": _estimate(record),
             "Share of the devices' peak": _peak(record),
             "Size of the saved weights": _saved_size(record.model),
-            "Size of a checkpoint, with the optimizer's state": _size(record.model.checkpoint_bytes),
+            f"Size of a checkpoint, {state} the optimizer's state": _size(record.model.checkpoint_bytes),
             "Peak GPU memory": peaks(record),
         }
     )
