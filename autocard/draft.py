@@ -161,7 +161,8 @@ def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:
     if draft.saved_bytes is not None:
         found.update(_saved(model, draft.parts.get("adapters") or (), draft.saved_bytes, draft.saved_files))
     else:
-        missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
+        why = draft.reasons.get("model.saved_bytes", {}).get("model.saved_bytes")
+        missing["model.saved_bytes"] = why or "the weights were not in the output folder when this was written"
     found["checkpoint_bytes"] = draft.checkpoint_bytes
     found["checkpoint_has_optimizer"] = draft.checkpoint_has_optimizer
     run, said = draft.run, model.base_model_description

@@ -232,6 +232,7 @@ class Session:
         self._start = start or Start()
         self._look(replace(seen, start=self._start), budget)
         self._part("_base", lambda _: _module("base_weights").remember(seen.model), budget)
+        self._under = self._part("_under", lambda _: _module("base_weights").UnderAdapters(seen.model), budget)
         if self.settings.last_word and not self.keeper.holds and self.crew.writes(seen):
             log_warning(
                 "autocard: the trainer was not found, so a card that it writes after training stands as it writes it. "
@@ -798,6 +799,17 @@ class Session:
         self._part("model.checkpoint_bytes", newest, budget, self._keeper("checkpoint"))
         has_state = lambda _: _module("saved").checkpoint_has_optimizer(folder, self._since_s)  # noqa: E731
         self._part("model.checkpoint_has_optimizer", has_state, budget, self._keeper("checkpoint state"))
+        self._part("_bare", lambda _: self._leave_out_bare_base(), budget)
+
+    def _leave_out_bare_base(self) -> None:
+        """Do not take the base for the trained model where it was saved after its adapters had been taken off."""
+        from autocard.draft import saved_whole  # noqa: PLC0415 - with pydantic
+
+        if self._under is None or not saved_whole(self.parts.get("files") or ()) or not self._under.bare():
+            return
+        self.parts.update(saved=None, files=())
+        why = "the weights in the output folder are those of the base, without the adapter that was trained"
+        self.reasons["model.saved_bytes"] = {"model.saved_bytes": why}
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
         told = {"predictions": self.predictions, "renamed": self._renamed, "of_others": self._evaluated.of_others}

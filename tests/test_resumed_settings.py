@@ -99,3 +99,16 @@ def test_a_merged_model_saved_after_training_makes_the_card_a_whole_models(tmp_p
     assert records.load(tmp_path / "autocard.json").model.adapters_merged
     assert front["library_name"] == "transformers"
     assert "lora" not in front.get("tags", [])
+
+
+def test_a_base_that_is_saved_after_its_adapter_was_taken_off_is_no_merged_model(tmp_path: Path) -> None:
+    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)])
+    trainer.train()
+
+    trainer.model.unload().save_pretrained(tmp_path)
+    trainer.create_model_card()
+
+    told = records.load(tmp_path / "autocard.json")
+    assert not told.model.adapters_merged
+    assert "without the adapter" in told.missing["model.saved_bytes"]
+    assert "merged" not in (tmp_path / "README.md").read_text()

@@ -25,6 +25,8 @@ State = Literal["same", "changed", "replaced"]
 
 _TENSORS = 200
 _VALUES = 64
+_UNDER = 8
+"""Weights under adapters that are looked at."""
 _INDEX_BYTES = 20_000_000
 _ALIKE = 0.5
 """Correlation with the checkpoint's values from which on a tensor may be made from them, as by a merged adapter.
@@ -190,3 +192,25 @@ def _weight_files(folder: Path) -> Iterator[Path]:
         yield from (folder / name for name in sorted(names) if "/" not in name and (folder / name).is_file())
     elif (folder / "model.safetensors").is_file():
         yield folder / "model.safetensors"
+
+
+class UnderAdapters:
+    """Some values of the weights under a model's adapters, as training began with them. Keeps no model alive."""
+
+    def __init__(self, model: Any) -> None:
+        """Look at the weights of *model*."""
+        inner = backbone(model)
+        self._inner = None if inner is None else weakref.ref(inner)
+        named = [] if inner is None else list(inner.named_parameters())
+        under = [(name, weight) for name, weight in named if ".base_layer." in name and not weight.is_meta]
+        self._before = {original_name(name): _first(weight) for name, weight in under[:_UNDER]}
+
+    def bare(self) -> bool:
+        """Return whether the adapters have been taken off, and not been merged into the weights under them."""
+        inner = None if self._inner is None else self._inner()
+        if inner is None or not self._before:
+            return False
+        now = dict(inner.named_parameters())
+        if any(".base_layer." in name for name in now):
+            return False
+        return all(name in now and _first(now[name]) == values for name, values in self._before.items())
