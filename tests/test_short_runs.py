@@ -294,6 +294,50 @@ def test_of_two_ranks_of_a_short_run_the_card_has_figures_whichever_of_them_meas
     assert known["energy"]["total_kwh"] > 0
 
 
+def test_a_program_that_ignores_the_end_of_its_children_has_figures_and_leaves_no_process(tmp_path):
+    script = """
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+train(seconds=0.3)
+"""
+    before = set(psutil.pids())
+
+    run(script, tmp_path / "out")
+
+    assert record(tmp_path / "out")["energy"]["total_kwh"] is not None
+    assert helpers_since(before) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_helper_program_that_hangs_ends_with_the_worker(tmp_path):
+    # CodeCarbon asks `cpuinfo` in a process of its own; here that one never answers.
+    package = tmp_path / "path" / "cpuinfo"
+    package.mkdir(parents=True)
+    command = "[sys.executable, '-c', 'import time; time.sleep(600)', 'cpuinfo.py']"
+    code = f"import subprocess, sys\n\ndef get_cpu_info():\n    subprocess.run({command})\n"
+    (package / "__init__.py").write_text(code)
+    script = "import autocard.completion\nautocard.completion.EXIT_S = 1.0\ntrain(seconds=8.0)\n"
+    before = set(psutil.pids())
+
+    run(script, tmp_path / "out", env={**os.environ, "PYTHONPATH": str(tmp_path / "path")})
+
+    until_s = time.monotonic() + 30
+    while helpers_since(before) and time.monotonic() < until_s:
+        time.sleep(0.2)
+    assert helpers_since(before) == []
+
+
+def helpers_since(before):
+    """Return the processes of py-cpuinfo that were not there before, and whose parent is gone."""
+    found = []
+    for process in psutil.process_iter(["pid", "ppid", "cmdline"]):
+        command = " ".join(process.info["cmdline"] or ())
+        own = sys.executable in command and "cpuinfo.py" in command
+        if own and process.info["pid"] not in before and process.info["ppid"] == 1:
+            found.append(command)
+    return found
+
+
 def test_a_fork_that_exits_as_a_program_does_neither_waits_nor_writes(tmp_path):
     script = """
 train()

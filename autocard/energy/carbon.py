@@ -29,6 +29,7 @@ from autocard.energy.scribe import Scribe
 from autocard.energy.steps import Steps
 from autocard.energy.watch import ANEW_S, IDLE_S, Around, Own, Watch
 from autocard.energy.window import Sample, Used
+from autocard.energy.worker_exit import leave, settle
 from autocard.errors import UnavailableError
 
 LOOK_S = 1.0
@@ -409,7 +410,7 @@ def _listen(commands: _Commands) -> None:
     commands.put(None)
     # A library that hangs (a driver, nvidia-smi) must not keep this process alive when nobody needs it any more.
     time.sleep(LINGER_S)
-    os._exit(1)
+    leave(1)
 
 
 def _start(work: Callable[[_Commands], None], commands: _Commands) -> None:
@@ -418,6 +419,7 @@ def _start(work: Callable[[_Commands], None], commands: _Commands) -> None:
 
 def main(order: Mapping[str, Any]) -> None:
     """Serve the process that gave *order* (the first line) until it closes the socket."""
+    settle()
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
         # Job managers send these to every process. The training decides what they mean; here the socket's end counts.
         signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -429,4 +431,4 @@ def main(order: Mapping[str, Any]) -> None:
     _start(_listen, commands)
     _start(service.prepare, commands)
     service.serve(commands)
-    os._exit(0)  # CodeCarbon's timers are daemons, its thread pools are not waited for
+    leave(0)

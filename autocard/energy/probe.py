@@ -16,6 +16,7 @@ from typing import Any
 
 from autocard.energy import where
 from autocard.energy.child import environment, search_path
+from autocard.energy.worker_exit import leave, settle
 from autocard.errors import UnavailableError
 
 APART_S = 1.0
@@ -57,6 +58,7 @@ def ask(order: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(order: Mapping[str, Any]) -> None:
     """Find out, and print it as JSON."""
+    settle()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print is not the answer
     looking = where.LookUp(order["place"])
@@ -70,7 +72,7 @@ def main(order: Mapping[str, Any]) -> None:
     found["intensity"] = looking.result()
     with out:
         json.dump(found, out)
-    os._exit(0)  # CodeCarbon's timers are not waited for
+    leave(0)
 
 
 def _engine(order: Mapping[str, Any]) -> dict[str, Any]:
