@@ -1,4 +1,8 @@
-"""Five real forms that lie outside the repository, filled in place exactly as they stand."""
+"""Five forms of five kinds, filled in place exactly as they stand.
+
+tests/forms/like_seeds has one of each kind in our own words, so that this is tested everywhere. Where the five real
+ones lie beside the repository (../shared/seeds), they are tested, too.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from autocard.card.fact import Fact
 from autocard.card.fill import fill
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "seeds"
+OWN = Path(__file__).parent / "forms" / "like_seeds"
 
 MACHINE = [
     "model_id",
@@ -56,11 +61,22 @@ PLACEHOLDER = {
     "004": r"\[More Information Needed\]",
 }
 LEFT = {"000": 10, "001": 15, "002": 23, "003": 8, "004": 19}
-"""Fields that only people can fill, or that a machine can merely suggest."""
+"""Fields of the real ones that only people can fill, or that a machine can merely suggest."""
+LEFT_OF_OWN = {"000": 9, "001": 13, "002": 16, "003": 7, "004": 10}
+"""The same of ours."""
+FORMS = [(folder, number) for folder in (OWN, FOLDER) if folder.is_dir() for number in PLACEHOLDER]
+each_form = pytest.mark.parametrize(
+    ("folder", "number"), FORMS, ids=[f"{'own' if folder == OWN else 'real'}-{number}" for folder, number in FORMS]
+)
 
 
-def seed(number):
-    (path,) = FOLDER.glob(f"{number}_*")
+def left_of(folder, number):
+    """Return how many placeholders only people can fill."""
+    return (LEFT_OF_OWN if folder == OWN else LEFT)[number]
+
+
+def seed(number, folder=FOLDER):
+    (path,) = folder.glob(f"{number}_*")
     text = path.read_bytes().decode("utf-8")
     if number != "004":
         return text
@@ -69,17 +85,14 @@ def seed(number):
     return "\n".join(lines) + "\n"
 
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the five seeds are not beside this repository")
-
-
-@pytest.mark.parametrize("number", PLACEHOLDER)
-def test_a_seed_is_filled_where_a_machine_can_and_nowhere_else(number):
-    before = seed(number)
+@each_form
+def test_a_seed_is_filled_where_a_machine_can_and_nowhere_else(folder, number):
+    before = seed(number, folder)
 
     after = fill(before, FACTS, FRONT, remembered={}).text
 
     left = re.findall(PLACEHOLDER[number], re.sub(r"(?s)<!--.*?-->", "", after), re.MULTILINE)
-    assert len(left) == LEFT[number]
+    assert len(left) == left_of(folder, number)
     shown = {name for name in MACHINE if f"FACT {name}." in after}
     assert set(MACHINE) - shown <= {"model_id", "model_type", "base_model", "get_started_code"}
     assert [name for name in MACHINE if after.count(f"FACT {name}.") > 1] in (
@@ -90,9 +103,9 @@ def test_a_seed_is_filled_where_a_machine_can_and_nowhere_else(number):
     )
 
 
-@pytest.mark.parametrize("number", PLACEHOLDER)
-def test_outside_the_slots_of_a_seed_every_line_is_there_in_the_same_order(number):
-    before = seed(number)
+@each_form
+def test_outside_the_slots_of_a_seed_every_line_is_there_in_the_same_order(folder, number):
+    before = seed(number, folder)
 
     after = fill(before, FACTS, FRONT, remembered={}).text
 
@@ -108,17 +121,17 @@ def test_outside_the_slots_of_a_seed_every_line_is_there_in_the_same_order(numbe
             at = found + len(piece)
 
 
-@pytest.mark.parametrize("number", PLACEHOLDER)
-def test_a_second_fill_of_a_seed_changes_nothing(number):
-    first = fill(seed(number), FACTS, FRONT, remembered={})
+@each_form
+def test_a_second_fill_of_a_seed_changes_nothing(folder, number):
+    first = fill(seed(number, folder), FACTS, FRONT, remembered={})
 
     assert fill(first.text, FACTS, FRONT, remembered=first.slots).text == first.text
 
 
-@pytest.mark.parametrize("number", PLACEHOLDER)
-def test_a_filled_seed_loads_on_the_hub(number):
-    after = fill(seed(number), FACTS, FRONT, remembered={}).text
+@each_form
+def test_a_filled_seed_loads_on_the_hub(folder, number):
+    after = fill(seed(number, folder), FACTS, FRONT, remembered={}).text
 
     assert ModelCard(after).data.library_name == "peft"
-    assert ("- PEFT 0.21.2" in after.splitlines()) == ("Framework versions" in seed(number))
+    assert ("- PEFT 0.21.2" in after.splitlines()) == ("Framework versions" in seed(number, folder))
     assert "- PEFT 0.7.1" not in after
