@@ -7,7 +7,6 @@ field shows in is found out, not written down: it is taken out of the sample rec
 from __future__ import annotations
 
 import ast
-import re
 import sys
 import typing
 from collections.abc import Iterator
@@ -121,24 +120,6 @@ def _made_up(annotation: Any) -> Any:
     return of[0]
 
 
-def test_names() -> set[str]:
-    """Return file::test of every test there is."""
-    return {
-        f"{file.name}::{found}"
-        for file in TESTS.glob("test_*.py")
-        for found in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-    }
-
-
-def proof_of(leaf: str) -> proofs.Proof | None:
-    """Return the proof under the longest beginning of *leaf* that has one."""
-    while leaf:
-        if leaf in proofs.PROOFS:
-            return proofs.PROOFS[leaf]
-        leaf = leaf.rpartition(".")[0] if "." in leaf else ""
-    return None
-
-
 def text() -> str:
     """Return the whole document."""
     shown = shown_in()
@@ -176,8 +157,8 @@ def _leaves(shown: dict[str, set[str]]) -> list[str]:
     head = ["Field of `autocard.json`", "What it is", "Slots", "Comes from", "Proved by"]
     lines = ["## Fields", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for leaf, what in leaves(parts.RunRecord):
-        proof = proof_of(leaf)
-        source, tests = (proof.source, ", ".join(f"`{name}`" for name in proof.tests)) if proof else ("", "")
+        proof = proofs.proof_of(leaf)
+        source, tests = (proof.source, ", ".join(f"`{name}`" for name in proof.tests)) if proof else ("", "unproved")
         where = ", ".join(sorted(shown.get(leaf, set())))
         lines.append(f"| `{leaf}` | {_cell(what)} | {where} | {_cell(source)} | {tests} |")
     return lines

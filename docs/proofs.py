@@ -1,11 +1,20 @@
 """Where each field of the record comes from, and the tests that prove it; make_fields.py makes docs/fields.md of it.
 
-A key is the path of a field, or of a part for all its fields; the longest that fits counts. A test is file::name.
+A key is the path of a field, or of a part. A part's entry gives its fields' source alone: each field has a proof of its
+own, here or in proofs_of_leaves.py. A test is file::name; an oracle that looks at each training is truth/file::name.
 """  # noqa: INP001 - read by a script
 
 from __future__ import annotations
 
+import ast
+import re
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from proofs_of_leaves import FIELDS_BY_TEST
+
+TESTS = Path(__file__).resolve().parent.parent / "tests"
 
 
 @dataclass(frozen=True)
@@ -436,3 +445,56 @@ PROOFS: dict[str, Proof] = {
 PROOFS["time.flops_method"] = PROOFS["time.flops"]
 PROOFS["time.flops_estimate_method"] = PROOFS["time.flops_estimate"]
 PROOFS["time.peak_share_method"] = PROOFS["time.peak_share"]
+
+
+def proof_of(leaf: str) -> Proof | None:
+    """Return where *leaf* comes from and its own tests; None: it has no test of its own."""
+    tests = tuple(test for test, leaves in FIELDS_BY_TEST.items() if leaf in leaves)
+    if leaf in PROOFS:
+        tests += PROOFS[leaf].tests
+    return Proof(_source(leaf), tests) if tests else None
+
+
+def _source(leaf: str) -> str:
+    """Return the source under the longest beginning of *leaf* that has one."""
+    part = leaf
+    while part and part not in PROOFS:
+        part = part.rpartition(".")[0]
+    return PROOFS[part].source if part else ""
+
+
+def names_it(test: str, leaf: str) -> bool:
+    """Return whether the text of *test*, or of what it uses in its file, has the last name of *leaf*."""
+    name = leaf.replace("[]", "").rpartition(".")[2]
+    return re.search(rf"(?<![A-Za-z]){name}\b", text_of(test)) is not None
+
+
+def text_of(test: str) -> str:
+    """Return the text of *test* with the functions, classes and constants of its file that it uses; empty: none."""
+    file, _, name = test.partition("::")
+    texts = _definitions(TESTS / file)
+    found, waiting = {name} & set(texts), [name]
+    while waiting:
+        used = set(re.findall(r"\b[A-Za-z_]\w*\b", texts.get(waiting.pop(), "")))
+        new = {one for one in used & set(texts) - found if not one.startswith("test_")}
+        found |= new
+        waiting += new
+    return "\n".join(texts[one] for one in sorted(found))
+
+
+@cache
+def _definitions(file: Path) -> dict[str, str]:
+    """Return the text of each function, class and constant of a module, decorators included."""
+    if not file.is_file():
+        return {}
+    lines, found = file.read_text(encoding="utf-8"), {}
+    for node in ast.parse(lines).body:
+        text = ast.get_source_segment(lines, node) or ""
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            decorators = [ast.get_source_segment(lines, one) or "" for one in node.decorator_list]
+            found[node.name] = "\n".join([*decorators, text])
+        elif isinstance(node, ast.Assign):
+            found |= {target.id: text for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found[node.target.id] = text
+    return found

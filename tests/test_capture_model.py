@@ -560,6 +560,8 @@ def test_a_checkpoint_without_the_optimizer_s_state_is_not_said_to_hold_it(only_
 
     card = (tmp_path / "README.md").read_text()
     assert (tmp_path / "checkpoint-2" / "optimizer.pt").exists() is not only_model
+    told = json.loads((tmp_path / "autocard.json").read_text())["model"]
+    assert told["checkpoint_has_optimizer"] is not only_model
     assert ("Size of a checkpoint, without the optimizer's state" in card) is only_model
     assert ("Size of a checkpoint, with the optimizer's state" in card) is not only_model
 

@@ -162,6 +162,7 @@ def test_tokens_seen_say_whether_padding_is_among_them(tmp_path, mode, place, wo
     record, card, host = train(tmp_path, padded(), cls=Hooked, include_num_input_tokens_seen=mode, max_steps=4)
 
     assert record.time.tokens == host.counted[place]
+    assert record.time.tokens_with_padding is ("without" not in words)
     assert f"- Input tokens seen: {record.time.tokens}, {words}\n" in card
 
 

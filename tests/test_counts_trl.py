@@ -101,6 +101,7 @@ def test_completions_are_counted_as_completions_and_prompts_as_prompts(tmp_path,
     runtime_s = host.state.log_history[-1]["train_runtime"]
     assert f"- Effective batch size: {words}\n" in card
     assert record.training.batch_unit == "completions"
+    assert record.training.batch_detail in words
     assert record.time.samples_per_s * runtime_s == pytest.approx(sum(counted))
     assert " completions/s" in card
     assert "samples/s" not in card

@@ -111,6 +111,7 @@ def test_a_run_that_has_two_gpus_of_eight_reports_two(nvml_machine, tmp_path):
     devices = record["legs"][0]["hosts"][0]["devices"]
     for number, device in zip((5, 3), devices, strict=True):
         assert spent_mj[0][number] <= device["energy_j"] * 1000 <= spent_mj[1][number]
+    assert {(device["name"], device["memory_bytes"]) for device in devices} == {("NVIDIA Kind 1", gpus[5].memory)}
     assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(sum(device["energy_j"] for device in devices))
     assert record["time"]["gpu_s"] == pytest.approx(2 * wall_clock_s)
     assert [(gpu["name"], gpu["count"]) for gpu in record["hardware"]["gpus"]] == [("NVIDIA Kind 1", 2)]

@@ -69,9 +69,8 @@ def test_the_losses_of_preference_optimization_are_told_with_their_weights(
 ):
     record, card, host = trained(base, tmp_path, trl.DPOTrainer, trl.DPOConfig, PAIRS, max_length=16, **settings)
 
-    assert host.loss_types == (settings.get("loss_type") if isinstance(settings.get("loss_type"), list) else None) or [
-        settings.get("loss_type", "sigmoid")
-    ]
+    asked = settings.get("loss_type", "sigmoid")
+    assert host.loss_types == (asked if isinstance(asked, list) else [asked])
     assert record.training.objective == objective
     assert f"fine-tuned version of a local checkpoint, {purpose} on" in card
     assert "trained for causal language" not in card
@@ -188,6 +187,7 @@ def test_counters_of_trl_are_no_results(base, tmp_path):
     logged = {name for entry in host.state.log_history for name in entry}
     assert {"eval_num_tokens", "eval_entropy"} <= logged
     assert {one.name for one in record.evaluation.results} == {"loss", "mean_token_accuracy"}
+    assert {"num_tokens", "entropy"} <= {name.removeprefix("eval_") for name in record.evaluation.counters}
     assert "num\\_tokens" not in card
     assert "entropy |" not in card
     front = card.split("---")[1]

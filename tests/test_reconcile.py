@@ -769,7 +769,14 @@ def test_two_sources_stand_side_by_side(out, reconcile):
     reconcile("out", "--sacct", "-", text=CONTAINED)
     reconcile("out", "--kwh", "40", "--source", "the rack's meter")
 
-    assert [one.kind for one in record_in(out).reconciliations] == ["sacct", "meter"]
+    both = record_in(out).reconciliations
+    assert [one.kind for one in both] == ["sacct", "meter"]
+    assert "sacct" in both[0].source
+    assert both[1].source == "the rack's meter"
+    assert all(one.covers for one in both)
+    assert [one.legs for one in both] == [[leg.id for leg in record_in(out).legs]] * 2
+    assert {one.parts[0] for one in both} == {"training"}
+    assert {part for one in both for part in one.parts} <= {"training", "set-up", "evaluation after it"}
     assert "Slurm's job energy (sacct): 34.8 kWh" in card_in(out)
     assert "the rack's meter: 40.0 kWh" in card_in(out)
 

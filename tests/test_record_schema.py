@@ -11,6 +11,7 @@ import pytest
 import records
 
 from autocard import cli
+from autocard.errors import RecordError
 from autocard.record import RunRecord, from_json, to_json
 
 PUBLISHED = files("autocard") / "schema" / "autocard-1.schema.json"
@@ -41,7 +42,7 @@ def test_an_empty_record_is_valid():
 def test_what_the_code_refuses_the_schema_refuses_too(wrong):
     raw = {"schema_version": 1, **wrong}
 
-    with pytest.raises(Exception, match="not read"):
+    with pytest.raises(RecordError, match="not read"):
         from_json(json.dumps(raw))
     assert list(jsonschema.Draft202012Validator(schema()).iter_errors(raw))
 
