@@ -123,7 +123,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         if self._sessions is None:
             return
         try:
-            self._sessions.of(args, starts=False).stepping(state, objects.get("optimizer"))
+            self._sessions.of(args, starts=False).stepping(args, state, objects)
         except Exception:
             with guard("step", {}):
                 raise

@@ -14,7 +14,7 @@ from typing import Any
 
 from autocard import guard, job, units
 from autocard.capture.flops import peak_share
-from autocard.capture.saved import ADAPTER_CONFIG, ADAPTERS, WHOLE, saved_bytes, saved_files
+from autocard.capture.saved import ADAPTER_CONFIG, ADAPTERS, WHOLE, saved_bytes, saved_dtype, saved_files
 from autocard.errors import ImpossibleFigureError, UnavailableError
 from autocard.limits import without_impossible
 from autocard.public_names import with_public_names
@@ -55,6 +55,7 @@ PUBLISHED_SETTINGS = (
 """Settings that shape a figure; the others may hold paths of the machine."""
 
 UNSEEN = "the operations are those of all steps, and the time of the first of them is not recorded here"
+_FORMAT_NOT_SAID = "the weights are no safetensors of numbers, whose header says their format"
 NOT_LOOKED_FOR = "autocard did not look for this"
 """The reason of last resort. A test holds that no real run's record contains it."""
 
@@ -96,6 +97,8 @@ class Draft:
     """Of the newest checkpoint."""
     checkpoint_has_optimizer: bool | None = None
     """Whether it holds the optimizer's state."""
+    saved_dtype: str | None = None
+    """Number format of these weights."""
     saved_files: Sequence[str] = ()
     """Names of what lies beside them."""
     pictures: Mapping[str, str] = field(default_factory=dict)
@@ -160,9 +163,13 @@ def _model(draft: Draft, model: Model, missing: dict[str, str]) -> Model:
     found.update({name: count for name, count in zip(names, draft.counted or (), strict=False) if count is not None})
     if draft.saved_bytes is not None:
         found.update(_saved(model, draft.parts.get("adapters") or (), draft.saved_bytes, draft.saved_files))
+        found["saved_dtype"] = draft.saved_dtype
+        if draft.saved_dtype is None:
+            missing["model.saved_dtype"] = _FORMAT_NOT_SAID
     else:
         why = draft.reasons.get("model.saved_bytes", {}).get("model.saved_bytes")
         missing["model.saved_bytes"] = why or "the weights were not in the output folder when this was written"
+        missing["model.saved_dtype"] = missing["model.saved_bytes"]
     found["checkpoint_bytes"] = draft.checkpoint_bytes
     found["checkpoint_has_optimizer"] = draft.checkpoint_has_optimizer
     run, said = draft.run, model.base_model_description
@@ -191,11 +198,15 @@ def as_saved(record: RunRecord, folder: Path) -> RunRecord:
     if not record.adapters or record.model.adapters_merged or not whole:
         return record
     found = {**_merged(record.model), "saved_files": files, "saved_bytes": saved_bytes(folder)}
+    found["saved_dtype"] = saved_dtype(folder)
     return _with_saved(record, found)
 
 
 def _with_saved(record: RunRecord, found: Mapping[str, Any]) -> RunRecord:
-    missing = {path: reason for path, reason in record.missing.items() if path != "model.saved_bytes"}
+    known = ("model.saved_bytes", "model.saved_dtype")
+    missing = {path: reason for path, reason in record.missing.items() if path not in known}
+    if found["saved_dtype"] is None:
+        missing["model.saved_dtype"] = _FORMAT_NOT_SAID
     return record.model_copy(update={"model": record.model.model_copy(update=found), "missing": missing})
 
 
@@ -221,7 +232,8 @@ def look_again(record: RunRecord, folder: Path, *, elsewhere: bool = False) -> R
     size = saved_bytes(folder, began_s, names)
     if size is None or (not elsewhere and record.model.saved_bytes not in (None, size)):
         return record  # nothing, or other weights than those that the record tells of
-    return _with_saved(record, _saved(record.model, record.adapters, size, saved_files(folder, began_s, names)))
+    found = _saved(record.model, record.adapters, size, saved_files(folder, began_s, names))
+    return _with_saved(record, {**found, "saved_dtype": saved_dtype(folder, began_s, names)})
 
 
 def _seconds(started_at: str | None) -> float | None:

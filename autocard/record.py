@@ -283,6 +283,8 @@ class Model(Frozen):
     """Modules that were trained beside an adapter and are not saved with it."""
     saved_bytes: int | None = None
     """Size of the weights in the output folder, once they were saved there."""
+    saved_dtype: str | None = None
+    """Number format of most of the weights in the output folder, by torch's name; it may not be the trained one."""
     checkpoint_bytes: int | None = None
     """Size of the newest checkpoint of this run, with the optimizer's state if it holds that."""
     checkpoint_has_optimizer: bool | None = None
@@ -349,6 +351,8 @@ class Training(Frozen):
     """Name and its settings, in words."""
     scheduler: str | None = None
     """Name and its settings, in words."""
+    changed: list[str] = Field(default_factory=list)
+    """Settings that code of the run changed between optimizer steps, in words, with the step."""
     learning_rates: dict[str, float] = Field(default_factory=dict)
     """Step to the learning rate of the first parameter group before it: first steps of the last leg, last step."""
     effective_batch_size: int | None = None

@@ -34,6 +34,7 @@ from autocard.hub.keeper import Keeper
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
+    from autocard.capture.changes import Changes
     from autocard.capture.earlier import Earlier
     from autocard.capture.schedule import LearningRates
     from autocard.energy.meter import Meter
@@ -164,6 +165,7 @@ class Session:
         self._evaluated = Evaluated()
         self._logged_in_training = 0
         self._steps = Steps()
+        self._changes: Changes = _module("changes").Changes()
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
@@ -241,10 +243,14 @@ class Session:
         self._shown = self.seen(seen.args, seen.state, {})  # without the model, which is not ours to keep alive
         self._part("_card before", lambda _: self.keeper.look(Path(seen.args.output_dir)), budget)
 
-    def stepping(self, state: Any, optimizer: Any) -> None:
-        """Look at which parameters the optimizer step changes that comes next."""
-        if self.running:
-            self._steps.look(optimizer, is_last=int(state.global_step) + 1 >= int(state.max_steps))
+    def stepping(self, args: Any, state: Any, objects: Mapping[str, Any]) -> None:
+        """Look at what the optimizer step uses that comes next, and at which parameters it changes."""
+        if not self.running:
+            return
+        done, optimizer = int(state.global_step), objects.get("optimizer")
+        self.rates.look(done, optimizer)
+        self._changes.look(done, args, optimizer, objects.get("lr_scheduler"))
+        self._steps.look(optimizer, is_last=done + 1 >= int(state.max_steps))
 
     def stepped(self, step: int, optimizer: Any = None) -> None:
         """Note that *step* is done: some stores into memory, at each step."""
@@ -590,7 +596,7 @@ class Session:
             self.parts.pop(key, None)
             self._part(key, partial(self._capture, module, seen), budget, self._keeper(key))
         self._part("_batch", lambda _: self._know_batch(seen), budget)
-        self._evaluated, self._steps = Evaluated(), Steps()
+        self._evaluated, self._steps, self._changes = Evaluated(), Steps(), _module("changes").Changes()
         self._part("_weights to train", lambda _: self._evaluated.begun(seen.model), budget)
 
     def _know_batch(self, seen: Seen) -> None:
@@ -616,12 +622,19 @@ class Session:
         """Complete what only the steps have shown: the loss that the first batch chose, the learning rates."""
         begun = self.parts.get("training")
         if begun is not None:
-            again = lambda missing: _module("training").at_end(begun, seen, self.rates.by_step, missing)  # noqa: E731
+            again = lambda missing: _module("training").at_end(begun, seen, self._shown_by_steps(seen), missing)  # noqa: E731
             reasons = dict(self.reasons.get("training", {}))
             self._part("training", again, budget, self._keeper("training"))
             self.reasons["training"] = {**reasons, **self.reasons["training"]}
         self._part("_trained", lambda _: self._know_trained(seen), budget)
         self.stop_reason = self._part("_stopped", lambda _: _module("ending").stop_reason(seen.trainer), budget) or ""
+
+    def _shown_by_steps(self, seen: Seen) -> Any:
+        """Return what the steps have shown of the settings."""
+        rates = self.rates.until(int(seen.state.global_step))
+        rates_changed = self._changes.changed("learning rate")
+        batches_changed = self._changes.changed("gradient_accumulation_steps")
+        return _module("training").Shown(rates, self._changes.in_words(), rates_changed, batches_changed)
 
     def _know_trained(self, seen: Seen) -> None:
         """Note which parameters the steps have changed, whatever asked for gradients at the start."""
@@ -793,6 +806,8 @@ class Session:
         folder, names = seen.args.output_dir, [adapter.name for adapter in self.parts.get("adapters") or ()]
         saved_bytes = lambda _: _module("saved").saved_bytes(folder, self._since_s, names)  # noqa: E731
         self._part("model.saved_bytes", saved_bytes, budget, self._keeper("saved"))
+        saved_dtype = lambda _: _module("saved").saved_dtype(folder, self._since_s, names)  # noqa: E731
+        self._part("model.saved_dtype", saved_dtype, budget, self._keeper("dtype"))
         saved_files = lambda _: _module("saved").saved_files(folder, self._since_s, names)  # noqa: E731
         self._part("model.saved_files", saved_files, budget, self._keeper("files"))
         newest = lambda _: _module("saved").checkpoint_bytes(folder, self._since_s)  # noqa: E731
@@ -871,6 +886,7 @@ class Session:
                 eval_sets=list(self.eval_sets.values()),
                 counted=self.counted,
                 saved_bytes=self.parts.get("saved"),
+                saved_dtype=self.parts.get("dtype"),
                 saved_files=self.parts.get("files") or (),
                 checkpoint_bytes=self.parts.get("checkpoint"),
                 checkpoint_has_optimizer=self.parts.get("checkpoint state"),

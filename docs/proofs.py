@@ -30,6 +30,7 @@ class Proof:
 def _proof(source: str, *tests: str) -> Proof:
     files = {
         "adapter": "test_capture_adapter_matrix",
+        "changed": "test_changed_settings",
         "cluster": "test_capture_cluster",
         "code": "test_capture_code",
         "variables": "test_cluster_variables",
@@ -51,6 +52,7 @@ def _proof(source: str, *tests: str) -> Proof:
         "record": "test_record",
         "software": "test_capture_software",
         "strange": "test_strange_runs",
+        "trained": "test_parameters_trained",
         "training": "test_capture_training",
         "losses": "test_accumulated_losses",
         "fields": "test_fields",
@@ -121,6 +123,14 @@ PROOFS: dict[str, Proof] = {
     ),
     "model.dims": _proof("config (names of each family)", "model:dimensions_are_named_alike_in_all_families"),
     "model.labels": _proof("config.id2label", "model:labels_are_told_only_where_somebody_named_them"),
+    "model.trained_in_some_steps": _proof(
+        "gradients before each optimizer step",
+        "trained:a_body_that_was_trained_for_a_while_is_counted_and_said_to_be",
+    ),
+    "model.saved_dtype": _proof(
+        "headers of the saved safetensors",
+        "changed:weights_that_are_saved_in_another_format_than_the_trained_one_are_said_to_be",
+    ),
     "model.saved_bytes": _proof("files in the output folder", "model:saved_bytes_of_an_adapter_are_those_of_its_file"),
     "model.checkpoint_bytes": _proof(
         "files of the newest checkpoint", "model:the_size_of_a_checkpoint_is_that_of_its_files_on_disk"
@@ -167,6 +177,11 @@ PROOFS: dict[str, Proof] = {
         "trainer.reward_funcs, trainer.reward_weights",
         "rewards:a_policy_s_rewards_are_told_with_names_weights_and_last_values",
         "rewards:the_folder_of_a_reward_model_is_not_told",
+    ),
+    "training.changed": _proof(
+        "optimizer, schedule and arguments, before each step",
+        "changed:a_learning_rate_that_a_callback_sets_is_told_with_its_step",
+        "changed:weight_decay_and_accumulation_that_a_callback_sets_are_told",
     ),
     "training.learning_rates": _proof(
         "the optimizer's first parameter group", "ran:learning_rates_are_those_that_the_optimizer_stepped_with"

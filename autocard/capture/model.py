@@ -78,6 +78,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Model:
     with guard("model.name", missing):
         facts["name"] = _name(seen.args, facts)
     missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
+    missing["model.saved_dtype"] = missing["model.saved_bytes"]
     missing["model.checkpoint_bytes"] = "no checkpoint was looked for"
     missing["model.checkpoint_has_optimizer"] = "no checkpoint was looked for"
     return Model(**facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Collection
@@ -21,6 +22,10 @@ DEFAULT = "default"
 """The adapter that PEFT saves in the model's own folder; every other one has a folder of its name in it."""
 _CONFIG_BYTES = 1_000_000
 """Size that an adapter's configuration stays under."""
+_HEADER_BYTES = 100_000_000
+"""Size that the header of a safetensors file stays under (its specification)."""
+_FORMATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""Number format in a safetensors header → torch's name of it; whole numbers are packed weights."""
 _POINTER_BYTES = 1024
 """Size that a pointer of Git LFS stays under (its specification)."""
 _OPTIMIZER_STATE = ("optimizer", "global_step")
@@ -92,6 +97,41 @@ def _bytes_in(place: Path, since_s: float | None) -> int | None:
         if (since_s is None or status.st_mtime >= since_s) and not _is_pointer(file, status.st_size):
             sizes[kind["adapter"] is not None, kind["kind"]] += status.st_size
     return next((size for size in sizes.values() if size), None)
+
+
+def saved_dtype(
+    folder: str | os.PathLike[str], since_s: float | None = None, adapters: Collection[str] = ()
+) -> str | None:
+    """Return the number format of most of the weights that `saved_bytes` counts, in torch's words.
+
+    None: there are none, or they are not safetensors, whose headers say it.
+    """
+    numbers: dict[str, int] = {}
+    for place in _places(folder, adapters).values():
+        found = [one for one in place.iterdir() if _WEIGHTS.fullmatch(one.name)] if place.is_dir() else []
+        own = [one for one in found if one.suffix == ".safetensors" and _counts(one, since_s)]
+        only_adapters = [one for one in own if one.name.startswith("adapter_")]
+        for file in only_adapters or own:
+            for kind, count in _formats_in(file).items():
+                numbers[kind] = numbers.get(kind, 0) + count
+    return max(numbers, key=lambda kind: numbers[kind]) if numbers else None
+
+
+def _formats_in(file: Path) -> dict[str, int]:
+    """Return number format → how many numbers of *file*'s tensors have it, by its header (safetensors' format)."""
+    with file.open("rb") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+        header = opened.read(size) if 0 < size <= _HEADER_BYTES else b"{}"
+    found: dict[str, int] = {}
+    try:
+        tensors = json.loads(header)
+    except ValueError:
+        return {}
+    for name, tensor in tensors.items() if isinstance(tensors, dict) else ():
+        kind = _FORMATS.get(str(tensor.get("dtype"))) if name != "__metadata__" and isinstance(tensor, dict) else None
+        if kind is not None:
+            found[kind] = found.get(kind, 0) + math.prod(tensor.get("shape") or (1,))
+    return found
 
 
 def checkpoint_bytes(folder: str | os.PathLike[str], since_s: float | None = None) -> int:

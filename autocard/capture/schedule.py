@@ -35,6 +35,10 @@ class LearningRates:
             if rate is not None and done <= self._before_last:
                 self.by_step[str(done + 1)] = float(rate)
 
+    def until(self, done: int) -> dict[str, float]:
+        """Return the learning rates of the steps that were made, *done* in all."""
+        return {step: rate for step, rate in self.by_step.items() if int(step) <= done}
+
 
 def in_words(seen: Seen, rates: Mapping[str, float] | None = None) -> str:
     """Return the schedule's name and warmup; for one of the run's own, the learning rates *rates* that were read.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocard import units
@@ -105,9 +105,23 @@ def _losses_summed(seen: Seen, missing: dict[str, str]) -> dict[str, int | None]
     return {"losses_summed": found.usual, "losses_summed_last": found.last}
 
 
-def at_end(begun: Training, seen: Seen, rates: Mapping[str, float], missing: dict[str, str]) -> Training:
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What the optimizer steps have shown of the settings."""
+
+    learning_rates: Mapping[str, float]
+    changed: Sequence[str] = ()
+    """Settings that code of the run changed between steps, in words."""
+    rates_changed: bool = False
+    """Whether learning rates other than the schedule's are among them."""
+    batches_changed: bool = False
+    """Whether the number of batches of an optimizer step is among them."""
+
+
+def at_end(begun: Training, seen: Seen, shown: Shown, missing: dict[str, str]) -> Training:
     """Return *begun* with what the steps have shown: the learning rates, and the loss that the first batch chose."""
-    facts: dict[str, Any] = {"learning_rates": dict(rates)}
+    rates = shown.learning_rates
+    facts: dict[str, Any] = {"learning_rates": dict(rates), "changed": list(shown.changed)}
     with guard("training.objective", missing):
         facts["objective"] = objective.objective(seen)
     if seen.trainer is not None:
@@ -115,6 +129,15 @@ def at_end(begun: Training, seen: Seen, rates: Mapping[str, float], missing: dic
     if seen.lr_scheduler is not None:
         with guard("training.scheduler", missing):
             facts["scheduler"] = schedule.in_words(seen, rates)
+    if shown.rates_changed:
+        read = ", ".join(f"{rate:g} at step {step}" for step, rate in rates.items())
+        facts["scheduler"] = f"changed by code of the run's own (learning rate {read})"
+    if shown.batches_changed:
+        settings = begun.hyperparameters
+        facts["hyperparameters"] = {name: settings[name] for name in settings if name != "gradient_accumulation_steps"}
+        facts |= {"effective_batch_size": None, "losses_summed": None, "batch_detail": ""}
+        reason = "gradient_accumulation_steps was changed during training"
+        missing["training.effective_batch_size"] = missing["training.losses_summed"] = reason
     return begun.model_copy(update=facts)
 
 

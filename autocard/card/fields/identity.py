@@ -9,7 +9,7 @@ from typing import Any
 from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.words import bullets, commit, data_name, inline, link, listed, quantization
-from autocard.record import Adapter, Model, Precision, RunRecord
+from autocard.record import Adapter, Model, RunRecord
 
 _SCRATCH = "none"
 """How `base_model_description` begins where there was no base."""
@@ -223,7 +223,7 @@ def _specs(record: RunRecord) -> Fact | None:
         "Trained in some of the steps only": _modules(model.trained_in_some_steps),
         unsaved: _modules(model.trained_unsaved if unmerged else []),
         "Objective": escape(record.training.objective) if record.training.objective else None,
-        "Number formats": _formats(record.precision),
+        "Number formats": _formats(record),
         "Quantization of the base": quantization(record.precision.quantization),
         **{_adapter_label(record, adapter): _adapter(adapter) for adapter in record.adapters},
     }
@@ -242,12 +242,21 @@ def _modules(names: list[str]) -> str | None:
     return ", ".join(code(name) for name in names) or None
 
 
-def _formats(precision: Precision) -> str | None:
-    """Return what weights are kept, trained and multiplied in; one alone is the regime, which stands elsewhere."""
+def _formats(record: RunRecord) -> str | None:
+    """Return what weights are kept, trained and multiplied in; one alone is the regime, which stands elsewhere.
+
+    The format of the saved weights is named where it is not the one that they were trained in.
+    """
+    precision, model = record.precision, record.model
+    is_adapter = bool(record.adapters) and not model.adapters_merged
+    as_trained = precision.trainable_dtype if is_adapter else precision.weights_dtype
+    # A quantized base is not saved as it was kept.
+    cast = as_trained is not None and model.saved_dtype != as_trained and (is_adapter or not precision.quantization)
     kinds = {
         "weights that are not quantized" if precision.quantization else "weights": precision.weights_dtype,
         "trained parameters": precision.trainable_dtype,
         "matrix products": precision.compute_dtype,
+        "saved weights": model.saved_dtype if cast else None,
     }
     known = {name: code(kind) for name, kind in kinds.items() if kind}
     return ", ".join(f"{name} {kind}" for name, kind in known.items()) if len(known) > 1 else None

@@ -154,6 +154,7 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
     changed = [name for name in training.non_default if name in training.hyperparameters]
     values = {name: value for name, value in training.hyperparameters.items() if name not in changed}
     differing = ", ".join(f"{code(name)} {setting(training.hyperparameters[name])}" for name in changed)
+    entries["Changed during training"] = "; ".join(escape(words) for words in training.changed) or None
     entries["Settings that differ from the library's defaults"] = differing or None
     block = bullets(entries)
     if block is None and not values:
