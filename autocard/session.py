@@ -280,6 +280,7 @@ class Session:
         if self.settings.last_word and self.crew.writes(seen) and hosts.pushing() is None:
             folder = Path(seen.args.output_dir)
             self._part("_push", lambda _: self.keeper.push_begun(folder), Budget(END_S, LEAST_S))
+            self.keeper.keep_unmerged()
 
     def evaluated(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""

@@ -418,3 +418,35 @@ def test_a_hub_that_is_not_there_is_told_in_a_sentence():
     assert done.returncode == 3
     assert "could not be read from the Hub" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_600_000_blank_lines_on_the_hub_cost_no_edit(hub, tmp_path):
+    trainer = trained(tmp_path)
+    with quiet():
+        trainer.push_to_hub()
+    hub.edit(REPO, "README.md", hub.repo(REPO).text() + "\n" * 600_000 + "An edit on the Hub.\n")
+
+    with quiet():
+        trainer.push_to_hub()
+
+    assert hub.repo(REPO).text().endswith("\nAn edit on the Hub.\n")
+    assert "wall-clock" in hours(hub.repo(REPO).text())
+
+
+@pytest.mark.expects_failure
+def test_an_edit_on_the_hub_that_cannot_be_merged_is_kept_and_named(hub, tmp_path, caplog, monkeypatch):
+    trainer = trained(tmp_path)
+    with quiet():
+        trainer.push_to_hub()
+    edited = hub.repo(REPO).text() + "\nAn edit on the Hub.\n"
+    hub.edit(REPO, "README.md", edited)
+
+    def fails(*_):
+        raise RecursionError
+
+    monkeypatch.setattr("autocard.card.threeway.merge", fails)
+    with caplog.at_level(logging.WARNING), quiet():
+        trainer.push_to_hub()
+
+    assert kept(caplog) == edited
+    assert "wall-clock" in hours(hub.repo(REPO).text())

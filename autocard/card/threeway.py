@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
+from autocard.card.diff import matching_blocks
 from autocard.card.document import Document
 from autocard.card.yamlkeys import read_keys
 from autocard.errors import CardError
@@ -67,8 +67,8 @@ def with_keys_of(first: str, second: str) -> str:
 def _common(first: str, second: str) -> str:
     """Return the lines that both have, in order: without a common past, nobody is known to have taken a line out."""
     lines = first.splitlines(keepends=True)
-    matcher = SequenceMatcher(None, lines, second.splitlines(keepends=True), autojunk=False)
-    return "".join("".join(lines[block.a : block.a + block.size]) for block in matcher.get_matching_blocks())
+    blocks = matching_blocks(lines, second.splitlines(keepends=True))
+    return "".join("".join(lines[block.a : block.a + block.size]) for block in blocks)
 
 
 def _parts(text: str) -> tuple[str, str, str, str]:
@@ -141,8 +141,8 @@ def _merge_lines(base: Sequence[str], first: Sequence[str], second: Sequence[str
 
 def _stable(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
     """Yield runs of lines that all three have: where they begin in each, and how many; an empty one last."""
-    ours = SequenceMatcher(None, base, first, autojunk=False).get_matching_blocks()
-    theirs = SequenceMatcher(None, base, second, autojunk=False).get_matching_blocks()
+    ours = matching_blocks(base, first)
+    theirs = matching_blocks(base, second)
     i = j = 0
     while i < len(ours) and j < len(theirs):
         a, b = ours[i], theirs[j]
@@ -169,17 +169,20 @@ def _chunk(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> 
     if not base:
         # Both put something in at the same place: nobody's words give way. What both have, in this order, stands once.
         return Merged("".join(_union(first, second)))
-    changed = [line.strip() for line in second if line not in base and line not in first and line.strip()]
+    known = {*base, *first}
+    changed = [line.strip() for line in second if line not in known and line.strip()]
     return Merged("".join(first), tuple(changed))
 
 
 def _union(first: Sequence[str], second: Sequence[str]) -> Iterator[str]:
     """Yield the lines of *first*, and of *second* what it does not share with *first*."""
-    for kind, a, b, c, d in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
-        yield from first[a:b]
-        if kind == "equal":
-            continue
-        if kind == "replace" and a > 0 and not first[a - 1].strip():
+    a = c = 0
+    for block in matching_blocks(first, second):
+        replaced = a < block.a and c < block.b
+        yield from first[a : block.a]
+        if replaced and a > 0 and not first[a - 1].strip():
             # Two paragraphs below the same blank line stay two.
             yield first[a - 1]
-        yield from second[c:d]
+        yield from second[c : block.b]
+        yield from first[block.a : block.a + block.size]
+        a, c = block.a + block.size, block.b + block.size

@@ -112,6 +112,8 @@ class Keeper:
         self._saved: dict[Path, tuple[int | None, tuple[str, ...]]] = {}
         """What each card says of the files that were saved beside it."""
         self._hub_is_silent = False
+        self._unmerged: tuple[Path, str] | None = None
+        """A card whose text on the Hub was read and is not merged yet, and that text."""
         self._snapshot: str | None = None
         self._weights: weights.Noted | None = None
         self._pen = Pen(settings)
@@ -267,6 +269,7 @@ class Keeper:
             if getattr(getattr(self._trainer(), "args", None), "hub_strategy", "end") != "end":
                 folder = method.folder(call)
                 guarded("_push", {}, lambda: self.push_begun(folder), Budget(WRITE_S, LEAST_S))
+                self.keep_unmerged()
             yield
             return
         if not hosts.training():
@@ -402,6 +405,7 @@ class Keeper:
             left = self._files.left.get(before.card)
             after = lambda: self._after(method, before, theirs.text, call, pushing)  # noqa: E731
             guarded("_last word", {}, after, Budget(WRITE_S, LEAST_S))
+            self.keep_unmerged()
             if pushing is not None:
                 guarded("_card beside", {}, lambda: self._keep_out_of_upload(before.card), budget)
             now = self._files.left.get(before.card)
@@ -546,9 +550,13 @@ class Keeper:
             return
         past = uploads.Past(card.parent / files.PRIVATE, repo.name)
         by_host = lambda text: hash(text) in self._files.seen  # noqa: E731
+
+        def edited(text: str) -> None:
+            self._unmerged = card, text
+
         try:
             mine = (self._snapshot or "") if self._touched else None
-            merged = uploads.take_in(card, repo, past, generated=by_host, mine=mine)
+            merged = uploads.take_in(card, repo, past, generated=by_host, mine=mine, edited=edited)
         except UnavailableError as exc:
             self._hub_is_silent = True
             log_warning(
@@ -563,7 +571,21 @@ class Keeper:
                 files.write_text(card, merged.text)  # the Hub's card cannot be filled: it stands as it is
             if merged.warning is not None:
                 log_warning("autocard: %s", merged.warning)
+        self._unmerged = None
         past.add(card)
+
+    def keep_unmerged(self) -> None:
+        """Keep the Hub's text of a card where merging it failed or took too long: the upload goes over it."""
+        unmerged, self._unmerged = self._unmerged, None
+        if unmerged is None:
+            return
+
+        def keep() -> None:
+            from autocard.hub import uploads  # noqa: PLC0415
+
+            log_warning("autocard: %s", uploads.keep_unmerged(*unmerged))
+
+        guarded("_hub card kept", {}, keep, Budget(LOOK_S, LEAST_S))
 
     def _repository(self, pushing: Mapping[str, Any]) -> Any:
         from autocard.hub import remote  # noqa: PLC0415

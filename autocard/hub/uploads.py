@@ -9,13 +9,13 @@ written.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from pathlib import Path
 
 from autocard import files
 from autocard.card import threeway
+from autocard.card.diff import likeness
 from autocard.card.document import Document
 from autocard.card.generated import wrote
 from autocard.card.memory import PLACE, YAML
@@ -74,11 +74,8 @@ class Past:
     def closest(self, text: str) -> Upload | None:
         """Return the upload that *text* was most likely edited from."""
         lines = text.splitlines()
-
-        def likeness(upload: Upload) -> float:
-            return SequenceMatcher(None, upload.text.splitlines(), lines, autojunk=False).ratio()
-
-        return max(reversed(list(self)), key=likeness, default=None)
+        uploads = reversed(list(self))
+        return max(uploads, key=lambda upload: likeness(upload.text.splitlines(), lines), default=None)
 
     def add(self, card: Path) -> None:
         """Remember *card* as it is now: it is about to be uploaded."""
@@ -99,7 +96,13 @@ def _read(path: Path, repository: str) -> Upload | None:
 
 
 def take_in(
-    card: Path, repo: Repository, past: Past, *, generated: Callable[[str], bool], mine: str | None
+    card: Path,
+    repo: Repository,
+    past: Past,
+    *,
+    generated: Callable[[str], bool],
+    mine: str | None,
+    edited: Callable[[str], None] = lambda _: None,
 ) -> Taken | None:
     """Return the card with what was edited on the Hub; None: nothing was.
 
@@ -110,6 +113,7 @@ def take_in(
         generated: says whether the host alone wrote a text. An upload runs in the background, and may have read the
             file in the moment between the host's writing and ours: then the host's card is there, and nobody's edit.
         mine: the card on disk as a person left it; None: only autocard has written there.
+        edited: called with the Hub's text before it is compared and merged, if it may have been edited there.
 
     Raises:
         UnavailableError: the Hub could not be read.
@@ -118,6 +122,7 @@ def take_in(
     here = files.read_text(card)
     if there is None or not there.strip() or there == here or any(there == upload.text for upload in past):
         return None
+    edited(there)
     base = past.closest(there)
     if generated(there) or (base is not None and wrote(there) and not wrote(base.text)):
         return None
@@ -127,7 +132,8 @@ def take_in(
     if base is None:
         return _first(card, here, there, ours, known={*here.splitlines(), *(mine or "").splitlines()})
     merged = threeway.merge(base.text, there, here)
-    lost = [line for line in merged.conflicts if not _is_ours(line, card)]
+    ours_here = [text for name, text in texts.slots(card).items() if not name.startswith(PLACE)]
+    lost = [line for line in merged.conflicts if not _is_ours(line, ours_here)]
     warning = _keep_disk(card, here, lost) if lost else None
     return Taken(merged.text, ours, warning=warning)
 
@@ -149,9 +155,8 @@ def _first(card: Path, here: str, there: str, ours: Mapping[str, str], known: se
     return Taken(threeway.with_keys_of(here, there), keys, warning=warning)
 
 
-def _is_ours(line: str, card: Path) -> bool:
-    """Return whether *line* is our own text: it is written again anyway."""
-    ours = [text for name, text in texts.slots(card).items() if not name.startswith(PLACE)]
+def _is_ours(line: str, ours: Iterable[str]) -> bool:
+    """Return whether *line* is in one of *ours*, our own texts: it is written again anyway."""
     return any(line in text or (text.strip() and text.strip() in line) for text in ours)
 
 
@@ -172,4 +177,13 @@ def _keep_hub(card: Path, text: str) -> str:
     return (
         f"the Hub had another {card.name} before this first upload; the one on disk was taken. "
         f"The version that was on the Hub is kept in {aside}, and in the repository's history."
+    )
+
+
+def keep_unmerged(card: Path, text: str) -> str:
+    """Keep the version on the Hub that could not be merged with the one on disk; return the warning."""
+    aside = CardCopies(card).keep(text.encode("utf-8"))
+    return (
+        f"{card.name} on the Hub was edited since the last upload, and the edit could not be merged. This upload "
+        f"replaces it. The version that was on the Hub is kept in {aside}, and in the repository's history."
     )
