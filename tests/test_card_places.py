@@ -111,7 +111,7 @@ def changed(card, change, number):
     return "".join(parts)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, database=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_each_fact_ends_in_its_own_slot_whatever_else_has_the_same_text(data):
     form = data.draw(forms())

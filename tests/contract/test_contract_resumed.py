@@ -24,7 +24,7 @@ def test_the_earlier_legs_are_told_as_they_were_then_and_once(resumed):
     name, how, record = resumed
 
     expected = json.loads((HERE / "states" / f"{name}.{how}.json").read_text(encoding="utf-8"))
-    assert resuming.earlier(record) == expected
+    assert of_the_frozen_keys(resuming.earlier(record), expected) == expected
     assert len(expected["legs"]) == 2
 
 
@@ -57,6 +57,18 @@ def test_the_frozen_legs_have_the_energy_that_the_files_of_the_ledger_have(name)
 
     assert used(frozen) == pytest.approx(used([entry["leg"] for entry in ledger(name)]))
     assert sum(used(frozen).values()) > 0
+
+
+def of_the_frozen_keys(now, then):
+    """Return *now* without the fields of legs that were added since."""
+    legs = [
+        {key: leg[key] for key in frozen if key in leg} for leg, frozen in zip(now["legs"], then["legs"], strict=True)
+    ]
+    added = {
+        f"legs.{number}.{key}" for number, leg in enumerate(now["legs"]) for key in set(leg) - set(then["legs"][0])
+    }
+    reasons = {path: reason for path, reason in now["missing"].items() if path not in added}
+    return {**now, "legs": legs, "missing": reasons}
 
 
 def used(legs):
