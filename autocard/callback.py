@@ -133,7 +133,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         if self._sessions is None:
             return
         try:
-            self._sessions.of(args, starts=False).stepped(state.global_step, objects.get("optimizer"))
+            self._sessions.of(args, starts=False).stepped(state, objects.get("optimizer"), objects.get("model"))
         except Exception:
             # Only now: entering the guard would cost each step as much again as the rest of this.
             with guard("step", {}):

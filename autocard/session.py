@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from autocard.capture.earlier import Earlier
     from autocard.capture.schedule import LearningRates
     from autocard.energy.meter import Meter
-    from autocard.record import Leg, RunRecord, Search
+    from autocard.record import Evaluation, Leg, RunRecord, Search
     from autocard.trials import Trials
 
 T = TypeVar("T")
@@ -252,12 +252,15 @@ class Session:
         self._changes.look(done, args, optimizer, objects.get("lr_scheduler"))
         self._steps.look(optimizer, is_last=done + 1 >= int(state.max_steps))
 
-    def stepped(self, step: int, optimizer: Any = None) -> None:
-        """Note that *step* is done: some stores into memory, at each step."""
+    def stepped(self, state: Any, optimizer: Any = None, model: Any = None) -> None:
+        """Note that a step is done: some stores into memory, at each step."""
+        step = state.global_step
         self.book.open.reached = step
         self.rates.look(step, optimizer)
         if self.meter is not None:
             self.meter.reached(step)
+        if step >= state.max_steps and self.running:
+            self._part("_weights of the last step", lambda _: self._evaluated.last_step(model), Budget(EVENT_S))
 
     def progress(self, seen: Seen) -> None:
         """Tell the meter how far training is; the callback calls this once a second."""
@@ -332,7 +335,7 @@ class Session:
                 f"training began {self._attempts} times, with smaller batches each time; what was lost is not known"
             )
         self._look_again(self._with_trainer(seen, budget), budget)
-        self._part("_weights trained", lambda _: self._evaluated.trained(seen.model), budget)
+        self._part("_weights trained", lambda _: self._know_trained_weights(seen), budget)
         folder = Path(seen.args.output_dir)
         completion.note_late()  # a leg before this one may have its figures by now
         if self.crew.writes(seen):
@@ -646,6 +649,9 @@ class Session:
         total = begun.parameters_total if self.counted is None else self.counted[0]
         self.counted = total, changed.parameters
 
+    def _know_trained_weights(self, seen: Seen) -> None:
+        self._evaluated.trained(seen.model, loads_best=bool(getattr(seen.args, "load_best_model_at_end", False)))
+
     def _keeper(self, key: str) -> Callable[[Any], None]:
         def keep(part: Any) -> None:
             self.parts[key] = part
@@ -877,12 +883,13 @@ class Session:
             stop_reason=self.stop_reason if last.status == "stopped" else "",
             **self._before(),
         )
+        evaluation = self._part("evaluation.best.loaded", self._of_these_weights, Budget(EVENT_S))
         return freeze(
             Draft(
                 settings=self.settings,
                 run=run,
                 legs=legs,
-                parts=self.parts,
+                parts={**self.parts, **({"evaluation": evaluation} if evaluation is not None else {})},
                 reasons=self.reasons,
                 eval_sets=list(self.eval_sets.values()),
                 counted=self.counted,
@@ -897,6 +904,14 @@ class Session:
                 times=self.parts.get("times", {}),
             )
         )
+
+    def _of_these_weights(self, missing: dict[str, str]) -> Evaluation | None:
+        """Return the evaluation; do not say of which step the model's weights are if they were changed since."""
+        found: Evaluation | None = self.parts.get("evaluation")
+        if found is None or found.best is None or found.best.loaded is None or not self._evaluated.changed_since():
+            return found
+        missing["evaluation.best.loaded"] = "the weights were changed after the last step or the best one was loaded"
+        return found.model_copy(update={"best": found.best.model_copy(update={"loaded": None})})
 
     def _search_part(self) -> Search:
         self.reasons["search"] = reasons = dict[str, str]()

@@ -7,6 +7,7 @@ with them. Weights that are sharded, or not loaded, are not compared; the state 
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,7 +74,9 @@ class Evaluated:
 
     def __init__(self) -> None:
         self._begun: Effect | None = None
+        self._last_step: Effect | None = None
         self._trained: Effect | None = None
+        self._model: weakref.ref[Any] | None = None
         self.of_others = OfOthers()
 
     def begun(self, model: Any) -> None:
@@ -81,14 +84,33 @@ class Evaluated:
         if model is not None:
             self._begun = Effect(adapters_of(model))
 
-    def trained(self, model: Any) -> None:
-        """Note the weights that training ended with."""
+    def last_step(self, model: Any) -> None:
+        """Note the weights right after the last step: another callback may change them before training ends."""
+        if model is not None:
+            self._last_step = take(model)
+
+    def trained(self, model: Any, *, loads_best: bool = False) -> None:
+        """Note the weights that training ended with.
+
+        Args:
+            model: the model.
+            loads_best: they are those of the best checkpoint, not those of the last step.
+        """
         if model is None:
             return
-        self._trained = take(model)
+        self._trained, self._model = take(model), weakref.ref(model)
+        if loads_best:
+            self._last_step = None
         if self._begun is not None and self._begun.adapters != self._trained.adapters:
             # They changed in training: which of them an evaluation should have used is not known.
             self.of_others.entries.clear()
+
+    def changed_since(self) -> bool:
+        """Return whether weights of the model were changed after the last step, or after the best ones were loaded."""
+        model = None if self._model is None else self._model()
+        if model is None or self._trained is None:
+            return False
+        return any(weights_differ(one, model) for one in (self._last_step, self._trained) if one is not None)
 
     def look(self, seen: Seen, metrics: Mapping[str, Any]) -> bool:
         """Note an evaluation that has just ended; return whether it was of other weights."""
@@ -168,10 +190,15 @@ def difference(trained: Effect, model: Any, *, weights: bool = True) -> str | No
         return None
     if found.keys() != trained.samples.keys():
         return "the model had other parameters than at the end of training"
-    compared = found.keys() - trained.under_adapters
-    if all(_same(trained.samples[name], found[name]) for name in compared):
-        return None
-    return "the weights were not those at the end of training"
+    return "the weights were not those at the end of training" if weights_differ(trained, model) else None
+
+
+def weights_differ(before: Effect, model: Any) -> bool:
+    """Return whether *model* has the parameters of *before* with other values; what merging changes does not count."""
+    found = _samples(without_wrappers(model))
+    if found.keys() != before.samples.keys():
+        return False
+    return not all(_same(before.samples[name], found[name]) for name in found.keys() - before.under_adapters)
 
 
 def _other_adapters(trained: Adapters, now: Adapters) -> str | None:

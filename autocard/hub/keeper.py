@@ -341,7 +341,10 @@ class Keeper:
             return
         if not at_home:
             record = look_again(record, folder, elsewhere=True)
-        if self._saved.get(card) == _saved_in(record) or (self._weights is not None and self._weights.changed()):
+        # A card that says of which step the weights are must not say so any more where they have been changed.
+        says_less = "evaluation.best.loaded" in record.missing
+        changed = self._weights is not None and self._weights.changed()
+        if not says_less and (changed or self._saved.get(card) == _saved_in(record)):
             return
         self._put(card, record, None)
 

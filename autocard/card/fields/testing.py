@@ -166,6 +166,8 @@ def _best(record: RunRecord) -> str | None:
     step = f", at step {units.count(best.step)}" if best.step is not None else ""
     loaded = {True: "These are the weights of this model.", False: "This model's weights are those of the last step."}
     verdict = f" {loaded[best.loaded]}" if best.loaded is not None else ""
+    if "evaluation.best.loaded" in record.missing:
+        verdict = " The model's weights were changed after that evaluation, outside the optimizer's steps."
     name = escape(best.metric.removeprefix("eval_"))
     return f"Best {name} during training: {shown(best.value)}{step}.{verdict}"
 
