@@ -304,3 +304,33 @@ def test_a_record_elsewhere_can_be_named(tmp_path):
     assert status == 1
     assert "300 h" in out
     assert not (tmp_path / "autocard.json").exists()
+
+
+OTHER_BASE = """---
+base_model: {base}
+---
+
+# m
+
+- **Base model:** [More Information Needed]
+"""
+
+
+@pytest.mark.parametrize("base", ["someone/other", "[someone/other]"])
+def test_a_base_that_is_left_out_beside_another_one_is_not_called_unknown(tmp_path, base):
+    record = json.loads(to_json(RECORD))["model"]["base_model"]
+    found = findings(tmp_path, OTHER_BASE.format(base=base))
+
+    line = next(line for line in check_text.lines("README.md", found, strict=True, has_record=True) if "Base m" in line)
+    assert record
+    assert "does not know" not in line
+    assert "did not record" not in line
+    assert "another base" in line
+
+
+def test_a_base_that_the_record_does_not_have_is_called_unknown(tmp_path):
+    record = RECORD.model_copy(update={"model": RECORD.model.model_copy(update={"base_model": None})})
+    found = findings(tmp_path, OTHER_BASE.format(base="someone/other"), record)
+
+    line = next(line for line in check_text.lines("README.md", found, strict=True, has_record=True) if "Base m" in line)
+    assert "does not know it" in line

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from autocard import files
 from autocard.card import fields, foreign, forms, guidance, hubcheck
+from autocard.card.beside import OF_THE_BASE
 from autocard.card.contradictions import contradicts, front_contradicts
 from autocard.card.document import Document
 from autocard.card.edited import edited
@@ -24,6 +25,8 @@ from autocard.card.update import Outcome, update
 from autocard.errors import CardError
 from autocard.record import RunRecord
 
+WITHHELD = "the front matter names another base, so `fill` leaves it to you"
+"""Why a fact that the record has is not in the card."""
 _STALE = ("filled", "refreshed", "cleared")
 
 
@@ -221,9 +224,11 @@ def _who(labels: Labels, fact: str) -> str:
 
 
 def _why(labels: Labels, record: RunRecord | None, fact: str) -> str:
-    """Return why a machine's fact is not known."""
+    """Return why a machine's fact is not known, or is not in the card although it is."""
     if record is None:
         return "no record of the run is here"
+    if fact in OF_THE_BASE and fields.facts(record).get(fact) is not None:
+        return WITHHELD
     kind = labels.kinds.get(fact)
     reason = record.why_missing(kind.record) if kind and kind.record else None
     if reason is None and kind and kind.record == "emissions.country_iso_code":

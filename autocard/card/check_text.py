@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from autocard.card.check import Empty, Findings
+from autocard.card.check import WITHHELD, Empty, Findings
 from autocard.card.fact import plain
 from autocard.card.report import Report
 
@@ -49,6 +49,8 @@ def lines(card: str, findings: Findings, *, strict: bool, has_record: bool) -> I
 
 def _asks(empty: Empty) -> str:
     why = plain(empty.why)
+    if empty.why == WITHHELD:
+        return f"is empty, and the record knows it: {why}"
     if empty.who == "machine":
         return f"is empty, and the run does not know it: {why}"
     who = (
