@@ -7,7 +7,7 @@ import hub_data
 import models
 import pytest
 import torch
-from datasets import Dataset, IterableDataset, load_dataset
+from datasets import Dataset, IterableDataset, concatenate_datasets, load_dataset, load_from_disk
 from hub_data import SHA
 
 from autocard.capture import Seen, data, lengths
@@ -265,6 +265,38 @@ def test_a_local_folder_s_name_is_not_told(tmp_path):
 
     assert only(part).description == "local files"
     assert "secretfolder" not in part.model_dump_json()
+
+
+@pytest.mark.parametrize("how", ["map", "save_to_disk", "joined"])
+def test_rows_from_memory_that_a_cache_keeps_are_not_called_local_files(tmp_path, how):
+    rows = Dataset.from_dict({"text": ["a", "b"], "label": [0, 1]})
+    if how == "save_to_disk":
+        rows.save_to_disk(tmp_path / "kept")
+        rows = load_from_disk(tmp_path / "kept")
+    else:
+        rows = rows.map(lambda row: row, cache_file_name=str(tmp_path / "kept.arrow"))
+    if how == "joined":
+        rows = concatenate_datasets([rows, Dataset.from_dict({"text": ["c"], "label": [1]})])
+
+    part, _ = look(rows)
+
+    said = [entry.description for entry in part.train]
+    assert rows.cache_files
+    assert not [words for words in said if "local files" in words.lower()]
+    assert any("origin not recorded" in words for words in said)
+
+
+def test_local_files_that_were_joined_are_local_files(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("text,label\na,1\n")
+    files = [str(tmp_path / f"{name}.csv") for name in ("a", "b")]
+    joined = concatenate_datasets(
+        [load_dataset("csv", data_files=one, cache_dir=str(tmp_path / "c"))["train"] for one in files]
+    )
+
+    part, _ = look(joined)
+
+    assert {entry.description for entry in part.train} == {"local files"}
 
 
 def test_a_stream_has_no_rows_and_says_why():

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_UNKNOWN = "rows from Arrow files (origin not recorded)"
+"""Said of files that `datasets` writes for rows in memory just as for others: a cache, `save_to_disk`."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+"""Folder in the cache of `datasets` for rows that it read from local files."""
 _STREAMED = re.compile(r"hf://datasets/(?P<id>[^@\s]+?)@(?P<sha>[0-9a-f]{40})/")
 _DEPTH = 16
 _FILES = 8
@@ -59,7 +63,7 @@ def of_file(path: str) -> Source:
         return Source(hub_id, revision, split=_split_of(Path(path)))
     if revision is not None:
         return Source(description="a data set of the Hub, whose exact id the local cache does not tell")
-    return Source(description="local files")
+    return Source(description="local files" if _HASH.fullmatch(Path(path).parent.name) else _UNKNOWN)
 
 
 def of_stream(step: Any) -> Source:
@@ -87,9 +91,11 @@ def _without_id(data: Any, kind: str) -> str:
         return "rows made of data sets of the Hub that were joined; which ones is not recorded"
     if builder == "generator":
         return f"rows made by a generator function (datasets.{kind})"
-    if kind == "Dataset" or builder:
+    if kind == "Dataset" and builder is None:
+        return _UNKNOWN
+    if builder is not None:
         # The builder's name is the data set's where it was asked for by name: load_dataset("csv", …).
-        named = builder is not None and getattr(info, "dataset_name", None) == builder
+        named = getattr(info, "dataset_name", None) == builder
         return f"local files ({builder})" if named else "local files"
     return "a stream of rows (datasets.IterableDataset)"
 
