@@ -461,6 +461,28 @@ def test_a_board_reads_what_others_wrote_through_their_own_connection():
     assert other.notes("x", 2) == ["c"]
 
 
+MANY_FILES = """
+import resource
+from datetime import timedelta
+import torch.distributed as dist
+from autocard.meeting.board import StoreBoard
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
+store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=20))
+held = [open("/dev/null") for _ in range(1100)]
+board = StoreBoard(store, "autocard/0")
+board.put("x", "there")
+print(held[-1].fileno() > 1024, board.notes("x"), flush=True)
+board.let_go()
+"""
+
+
+def test_processes_meet_where_the_training_holds_more_than_1024_files_open():
+    done = subprocess.run([sys.executable, "-c", MANY_FILES], capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.stdout.split("\n")[0] == "True ['there']", done.stderr[-2000:]
+
+
 def test_a_store_whose_server_cannot_be_reached_is_said_to_be_so():
     class Gone:
         host, port = "127.0.0.1", 1

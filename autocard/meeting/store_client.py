@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
+import selectors
 import socket
 import threading
 import time
@@ -28,6 +28,8 @@ _CHUNK_BYTES = 1 << 16
 _END_S = 0.5
 """Seconds that the relay's own thread gets to end."""
 _LOOPBACK = "127.0.0.1"
+_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""`poll` where there is one: `select` takes no descriptor above 1,023, and a training may hold more files open."""
 
 
 class Relay:
@@ -83,25 +85,29 @@ class Relay:
             for one in (self._local, self._server):
                 one.settimeout(ANSWER_S)
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while self._pass_on(self._local, self._server):
-                pass
-        except (OSError, ValueError):  # ValueError: of `select`, where close() came between
+            with _Selector() as selector:
+                for one in (self._local, self._server):
+                    selector.register(one, selectors.EVENT_READ)
+                while self._pass_on(selector, self._local, self._server):
+                    pass
+        except (OSError, ValueError):  # ValueError: of the selector, where close() came between
             pass
         finally:
             self.close()
 
-    def _pass_on(self, local: socket.socket, server: socket.socket) -> bool:
+    def _pass_on(self, selector: selectors.BaseSelector, local: socket.socket, server: socket.socket) -> bool:
         """Pass on what has arrived; return False where one side has closed or an answer is overdue."""
         overdue_s = self._overdue_s  # read once: another thread changes it
         wait_s = None if overdue_s is None else max(0.0, overdue_s - time.monotonic())
-        ready, _, _ = select.select([local, server], [], [], wait_s)
+        ready = [key.fileobj for key, _ in selector.select(wait_s)]
         if not ready:
             return self._overdue_s != overdue_s  # another exchange has begun, or none is under way
-        for one in ready:
-            data = one.recv(_CHUNK_BYTES)
-            if not data:
-                return False
-            (server if one is local else local).sendall(data)
+        for one, other in ((local, server), (server, local)):
+            if one in ready:
+                data = one.recv(_CHUNK_BYTES)
+                if not data:
+                    return False
+                other.sendall(data)
         return True
 
 
