@@ -28,6 +28,12 @@ T = TypeVar("T")
 
 logger = logging.getLogger("autocard")
 
+_EXTRA = 10
+"""Pieces of work that get their least time after the event's own is used up."""
+_FIRST_LOOK_S = 0.005
+_LOOK_S = 0.2
+"""Seconds between two looks whether the thread that works still lives: the first is early, a later one not so soon."""
+
 _local = threading.local()
 _reported: set[str] = set()
 _exiting = False
@@ -41,6 +47,10 @@ def exiting() -> None:
 
 class DeadlineError(Exception):
     """Our own work took too long and was abandoned."""
+
+
+class ThreadEndedError(Exception):
+    """The thread that our work was to run in ended without it: no memory, or a trace function of the program raised."""
 
 
 class AbandonedError(Exception):
@@ -57,7 +67,7 @@ def raised_by_program(exc: BaseException) -> bool:
     trace = exc.__traceback__
     while trace is not None:
         frame = trace.tb_frame
-        if frame.f_code is threading.Event.wait.__code__ or _handles_signal(frame, interrupted):
+        if frame.f_code in _WAITING or _handles_signal(frame, interrupted):
             return True
         interrupted, trace = frame, trace.tb_next
     # Neither waiting nor `guarded` itself raises anything: the failures of our work are in another thread.
@@ -144,7 +154,8 @@ class Budget:
 
     Attributes:
         total_s: seconds for the whole event.
-        least_s: seconds that a piece of work gets even when others have used up the rest.
+        least_s: seconds that a piece of work gets even when others have used up the rest: ten of them in all. After
+            that a piece gets a tenth of it, which is enough where nothing hangs.
     """
 
     def __init__(self, total_s: float, least_s: float = 0.5) -> None:
@@ -155,7 +166,28 @@ class Budget:
 
     def left_s(self) -> float:
         """Seconds that the next piece of work may take."""
-        return max(self._end - time.monotonic(), self.least_s)
+        now_s = time.monotonic()
+        least_s = self.least_s if now_s < self._end + _EXTRA * self.least_s else self.least_s / _EXTRA
+        return max(self._end - now_s, least_s)
+
+
+def _wait(done: threading.Event, thread: threading.Thread, most_s: float) -> bool:
+    """Wait for *done*, at most *most_s* seconds and no longer than *thread* lives; return whether it is done."""
+    until_s, look_s = time.monotonic() + most_s, _FIRST_LOOK_S
+    while not done.wait(min(look_s, max(until_s - time.monotonic(), 0.0))):
+        if not thread.is_alive() or time.monotonic() >= until_s:
+            return done.is_set()
+        look_s = min(2.0 * look_s, _LOOK_S)
+    return True
+
+
+_WAITING = (threading.Event.wait.__code__, _wait.__code__)
+
+
+def _why_late(fact: str, thread: threading.Thread, left_s: float) -> Exception:
+    if thread.is_alive():
+        return DeadlineError(f"{fact} took longer than {left_s:.1f} s")
+    return ThreadEndedError("its thread ended before it began")
 
 
 def guarded(
@@ -186,8 +218,9 @@ def guarded(
             done.set()
 
     left_s = budget.left_s()
+    thread = threading.Thread(target=body, name=f"autocard {fact}", daemon=True)
     try:
-        threading.Thread(target=body, name=f"autocard {fact}", daemon=True).start()
+        thread.start()
     except RuntimeError as exc:  # no more threads can be had, or the interpreter is going down
         if raised_by_program(exc):
             raise
@@ -195,13 +228,13 @@ def guarded(
             _note(fact, exc, missing)
             return None
         body()
-    if not done.wait(left_s):
+    if not _wait(done, thread, left_s):
         with lock:
             late = not done.is_set()
             if late:
                 abandoned.set()
         if late:
-            _note(fact, DeadlineError(f"{fact} took longer than {left_s:.1f} s"), missing)
+            _note(fact, _why_late(fact, thread, left_s), missing)
             return None
     if failure:
         _note(fact, failure[0], missing)

@@ -102,6 +102,43 @@ def test_one_hanging_piece_leaves_the_others_little_time_but_some():
 
 
 @pytest.mark.expects_failure
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_work_whose_thread_dies_before_it_begins_is_not_waited_for(no_hidden_failures):
+    missing = {}
+
+    def trace(*_):
+        raise OSError
+
+    threading.settrace(trace)
+    begin = time.monotonic()
+    try:
+        for number in range(10):
+            guard.guarded(f"model.{number}", missing, lambda: 1, budget(20.0))
+    finally:
+        threading.settrace(None)
+
+    assert time.monotonic() - begin < 10
+    assert len(missing) == 10
+    assert {type(exc) for _, exc in no_hidden_failures} == {guard.ThreadEndedError}
+
+
+@pytest.mark.expects_failure
+def test_however_many_pieces_hang_an_event_costs_little_more_than_its_time():
+    shared = guard.Budget(0.2, least_s=0.1)
+    never = threading.Event()
+    begin = time.monotonic()
+
+    for number in range(100):
+        guard.guarded(f"model.{number}", {}, never.wait, shared)
+    took_s = time.monotonic() - begin
+    last = guard.guarded("data", {}, lambda: "had", guard.Budget(0.0, least_s=0.5))
+
+    assert took_s < 0.2 + 10 * 0.1 + 100 * 0.01 + 3.0
+    assert last == "had"
+    never.set()
+
+
+@pytest.mark.expects_failure
 def test_abandoned_work_that_wakes_up_later_writes_nothing(tmp_path):
     target = tmp_path / "README.md"
     target.write_text("a person's")
