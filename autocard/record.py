@@ -276,7 +276,7 @@ class Model(Frozen):
     labels: list[str] = Field(default_factory=list)
     """Label names of a classifier, where they are more than LABEL_0."""
     trained_modules: list[str] = Field(default_factory=list)
-    """Modules that were trained, where a part of the model was frozen and there is no adapter."""
+    """Modules that were trained whole, where a part of the model was frozen and there is no adapter; else tensors."""
     trained_in_some_steps: list[str] = Field(default_factory=list)
     """Modules that were trained in some of the steps and frozen, or not in the optimizer, in others."""
     trained_unsaved: list[str] = Field(default_factory=list)

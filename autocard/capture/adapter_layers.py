@@ -74,12 +74,14 @@ def trained_beside(holder: Any, model: Any, bias: str, trained: Collection[int] 
     PEFT saves its own layers and the modules that `modules_to_save` names; *bias* says which biases go along.
     """
     marks = _marks_of_saved(holder, model)
-    found = []
+    flags: dict[str, bool] = {}
     for name, weight in model.named_parameters():
-        is_bias = name.endswith(".bias") and bias in ("all", "lora_only")
-        if is_among(weight, trained) and not is_bias and not any(mark in f".{name}" for mark in marks):
-            found.append(name.rpartition(".")[0].removesuffix(".base_layer"))
-    return _short_names(found)
+        is_saved_bias = name.endswith(".bias") and bias in ("all", "lora_only")
+        if not is_saved_bias and not any(mark in f".{name}" for mark in marks):
+            flags[name.replace(".base_layer.", ".")] = is_among(weight, trained)
+    in_part = {_module_of(name) for name, is_trained_one in flags.items() if not is_trained_one}
+    names = [name for name, is_trained_one in flags.items() if is_trained_one]
+    return _short_names([name if _module_of(name) in in_part else _module_of(name) or name for name in names], flags)
 
 
 def is_trained(holder: Any) -> bool:
@@ -117,28 +119,79 @@ def _marks_of_saved(holder: Any, model: Any) -> set[str]:
 
 
 def trained_parts(model: Any, trained: Collection[int] | None = None) -> list[str]:
-    """Return the modules of a partly frozen *model* that are trained, the largest that are trained whole."""
-    return _short_names(list(_whole(model, "", trained)))
+    """Return the parts of a partly frozen *model* that are trained: the largest modules that are trained whole.
+
+    Of a module that is trained in part, and not in modules of its own, the tensors are named.
+    """
+    flags = {name: is_among(weight, trained) for name, weight in model.named_parameters()}
+    return _short_names(list(_whole(model, "", trained)), flags)
 
 
 def _whole(module: Any, name: str, trained: Collection[int] | None) -> Iterator[str]:
     flags = [is_among(weight, trained) for weight in module.parameters()]
     if not any(flags):
         return
-    if all(flags) or not list(module.children()):
+    if all(flags):
         yield name
         return
-    own = [is_among(weight, trained) for weight in module.parameters(recurse=False)]
-    if any(own):
-        yield name
+    prefix = f"{name}." if name else ""
+    for own_name, weight in module.named_parameters(recurse=False):
+        if is_among(weight, trained):
+            yield f"{prefix}{own_name}"
     for child_name, child in module.named_children():
-        yield from _whole(child, f"{name}.{child_name}" if name else child_name, trained)
+        yield from _whole(child, f"{prefix}{child_name}", trained)
 
 
-def _short_names(names: list[str]) -> list[str]:
-    """Return *names* once each; where they are many, by their last word that is no number."""
+def _module_of(tensor: str) -> str:
+    return tensor.rpartition(".")[0]
+
+
+def _short_names(names: list[str], flags: dict[str, bool]) -> list[str]:
+    """Return *names* once each; where they are many, by their last words, as many as no frozen tensor shares.
+
+    Args:
+        names: of modules and tensors that are trained.
+        flags: of each tensor of the model, by its name, whether it is trained.
+    """
     names = [name for name in dict.fromkeys(names) if name]
     if len(names) <= _NAMES // 3:
         return names
-    last = [next((word for word in reversed(name.split(".")) if not word.isdigit()), name) for name in names]
-    return sorted(set(last))[:_NAMES]
+    frozen = [f".{name}." for name, is_trained_one in flags.items() if not is_trained_one]
+    return _in_ranges({_last_words(name, frozen) for name in names})[:_NAMES]
+
+
+def _last_words(name: str, frozen: list[str]) -> str:
+    """Return the end of *name*, from a word that is no number, that is part of no *frozen* tensor's name."""
+    words = name.split(".")
+    for first in range(len(words) - 1, 0, -1):
+        end = ".".join(words[first:])
+        if not words[first].isdigit() and not any(f".{end}." in one for one in frozen):
+            return end
+    return name
+
+
+def _in_ranges(names: set[str]) -> list[str]:
+    """Return *names* in order, those that differ in one number alone as one name: `layers.2-5`."""
+    numbers: dict[tuple[str, str], list[int]] = {}
+    others = []
+    for name in names:
+        words = name.split(".")
+        places = [place for place, word in enumerate(words) if word.isdigit()]
+        if len(places) != 1:
+            others.append(name)
+            continue
+        ends = ".".join(words[: places[0]]), "".join(f".{word}" for word in words[places[0] + 1 :])
+        numbers.setdefault(ends, []).append(int(words[places[0]]))
+    ranges = [f"{start}.{run}{end}" for (start, end), found in numbers.items() for run in _runs(found)]
+    return sorted([*others, *ranges])
+
+
+def _runs(numbers: list[int]) -> list[str]:
+    """Return *numbers* as runs: 2-5, 7."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
