@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 MEASURED = re.compile(
@@ -20,18 +22,31 @@ OF_THE_MACHINE = re.compile(r"hardware|missing\.hardware|software|missing\.(emis
 CHOSEN = "training.hyperparameters.learning_rate"
 """What the search of `trainings` chooses at random."""
 
+FIELDS = Path(__file__).parent / "surface" / "fields.json"
+"""The fields that there were: one that was added since is no difference."""
+
 
 def differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     """Yield what *now* says otherwise than *then*, a line for each leaf."""
     before, after = dict(_leaves(then)), dict(_leaves(now))
+    fields = {line.partition(":")[0] for line in json.loads(FIELDS.read_text(encoding="utf-8"))}
     for path in sorted({*before, *after}):
         if OF_THE_MACHINE.match(path) or path.startswith("slots.") or (path == CHOSEN and now["search"]):
+            continue
+        if path not in before and _is_new(path, fields):
             continue
         one, other = before.get(path, "(no such leaf)"), after.get(path, "(no such leaf)")
         if MEASURED.match(path):
             one, other = one is None, other is None
         if _plain(one) != _plain(other):
             yield f"{path}: {one!r}, now {other!r}"
+
+
+def _is_new(path: str, fields: set[str]) -> bool:
+    """Return whether *path*, of a value or a reason, is of none of *fields*, nor of a part that holds some of them."""
+    name = re.sub(r"\.\d+(?=\.|$)", "[]", path.removeprefix("missing."))
+    beginnings = {name[: found.start()] for found in re.finditer(r"\.|\[\]|$", name)}
+    return not beginnings & fields and not any(field.startswith(name) for field in fields)
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

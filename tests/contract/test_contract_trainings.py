@@ -32,9 +32,13 @@ def test_another_fact_and_another_reason_are_differences():
     now["training"]["seed"] = 7
     now["missing"]["precision.tf32"] = "another reason"
     now["run"]["id"] = "0123456789ab"
+    now["run"]["weather"] = "a field that was added since"
+    now["missing"]["run.weather_at_the_end"] = "the same"
+    now["missing"]["legs.0.wall_clock_s"] = "a reason that is new"
     del now["missing"]["time.gpu_s"]
 
     assert [line.partition(":")[0] for line in comparing.differences(then, now)] == [
+        "missing.legs.0.wall_clock_s",
         "missing.precision.tf32",
         "missing.time.gpu_s",
         "training.seed",
