@@ -147,7 +147,16 @@ def test_without_a_co2_figure_there_is_no_such_key():
 
 
 @pytest.mark.parametrize(
-    ("method", "tag"), [("LoRA", "lora"), ("IA³", "ia3"), ("prompt tuning", "prompt-tuning")], ids=str
+    ("method", "tag"),
+    [
+        ("LoRA", "lora"),
+        ("IA³", "ia3"),
+        ("prompt tuning", "prompt-tuning"),
+        ("LoRA (PiSSA)", "lora"),
+        ("QLoRA (LoftQ)", "qlora"),
+        ("DoRA (rank-stabilised, PiSSA)", "dora"),
+    ],
+    ids=str,
 )
 def test_an_adapters_method_is_a_tag(method, tag):
     record = RunRecord(adapters=[parts.Adapter(name="default", method=method)])

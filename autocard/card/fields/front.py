@@ -50,8 +50,8 @@ def _tags(record: RunRecord) -> list[str]:
 
 
 def method_tags(record: RunRecord) -> list[str]:
-    """Return the names of the adapters' methods as tags."""
-    names = [adapter.method for adapter in record.adapters if adapter.method]
+    """Return the names of the adapters' methods as tags; a variant that stands in parentheses is no tag of the Hub."""
+    names = [adapter.method.partition(" (")[0] for adapter in record.adapters if adapter.method]
     tags = [_SLUG.sub("-", normalize("NFKC", name).lower()).strip("-") for name in names]
     return list(dict.fromkeys(filter(None, tags)))
 
