@@ -145,7 +145,7 @@ class Session:
     def _reset(self) -> None:
         self.parts: dict[str, Any] = {}
         self.reasons: dict[str, dict[str, str]] = {}
-        self.eval_sets: dict[tuple[str, str | None], Any] = {}
+        self.eval_sets: dict[tuple[str, str], Any] = {}
         self.predictions: dict[str, float] = {}
         self.running = False
         self.ended = False
@@ -664,7 +664,10 @@ class Session:
         data = _module("data")
         found = data.evaluation_set(seen, metrics, used_by)
         if found is not None:
-            self.eval_sets[used_by, found.name] = found
+            self.eval_sets[used_by, data.prefix(metrics)] = found
+            self.eval_sets = data.with_unique_names(
+                self.eval_sets, self._evaluated.of_others.without(seen.state.log_history)
+            )
             # What the start said of evaluation data was that there was none yet.
             self.reasons.get("data", {}).pop("data.eval", None)
             missing.update(data.explain(list(self.eval_sets.values()), "data.eval"))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from autocard.capture import Seen, lengths, mixture, preprocessing
 from autocard.capture.lengths import inside
+from autocard.capture.log import prefixes_of, set_names
 from autocard.capture.source import Source, find
 from autocard.capture.unwrap import config_of
 from autocard.errors import UnavailableError
@@ -51,8 +52,25 @@ def evaluation_set(
 
 def set_name(metrics: Mapping[str, Any]) -> str | None:
     """Return the name of the evaluation set that the keys of *metrics* carry (eval_<name>_runtime), or None."""
-    prefix = next((key.removesuffix("_runtime") for key in metrics if key.endswith("_runtime")), "eval")
-    return None if prefix == "eval" else prefix.removeprefix("eval_")
+    return set_names([prefix(metrics)])[prefix(metrics)]
+
+
+def prefix(metrics: Mapping[str, Any]) -> str:
+    """Return what stands before the keys of *metrics*."""
+    return next((key.removesuffix("_runtime") for key in metrics if key.endswith("_runtime")), "eval")
+
+
+def with_unique_names(
+    sets: Mapping[tuple[str, str], Dataset], log: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], Dataset]:
+    """Return the evaluation *sets*, by use and prefix, with the names that their results have beside those in *log*."""
+    names = set_names(prefixes_of(log))
+    return {
+        (used_by, one): found.model_copy(update={"name": names[one]})
+        if used_by == "evaluate" and one in names
+        else found
+        for (used_by, one), found in sets.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MOST_STEPS = 20_000
@@ -45,6 +45,24 @@ def prefix_of(entry: Mapping[str, Any]) -> str | None:
         if prefix != key and f"{prefix}_samples_per_second" in entry:
             return prefix
     return None
+
+
+def prefixes_of(log: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """Return the prefixes of the evaluations in *log*, each once."""
+    return list(dict.fromkeys(prefix for entry in log or () if (prefix := prefix_of(entry)) is not None))
+
+
+def set_names(prefixes: Iterable[str]) -> dict[str, str | None]:
+    """Return prefix of an evaluation's keys → name of its data set: what stands behind "eval_", where that is unique.
+
+    None: the data set without a name. `test` and `eval_test` keep their whole names beside each other.
+    """
+    every = set(prefixes)
+    found: dict[str, str | None] = {}
+    for prefix in every:
+        short = prefix.removeprefix("eval_")
+        found[prefix] = None if prefix == "eval" else prefix if short != prefix and short in every else short
+    return found
 
 
 def is_evaluation(entry: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from autocard.capture import Seen
-from autocard.capture.log import is_evaluation, is_summary, number, prefix_of
+from autocard.capture.log import is_evaluation, is_summary, number, prefix_of, prefixes_of, set_names
 from autocard.capture.loss import package_of
 from autocard.capture.trl_objective import is_trl
 from autocard.record import Metric
@@ -27,15 +27,18 @@ _COUNTED = ("clip_ratio/", "completions/", "sampling/", "tools/")
 def results(seen: Seen, log: Sequence[Mapping[str, Any]]) -> list[Metric]:
     """Return the figures of each evaluation set, of the weights that the model holds at the end."""
     summary = max((index for index, entry in enumerate(log) if is_summary(entry)), default=None)
-    last_of_set: dict[str | None, tuple[Mapping[str, Any], int | None]] = {}
+    last_of_set: dict[str, tuple[Mapping[str, Any], int | None]] = {}
     for index, entry in enumerate(log):
         after_training = summary is not None and index > summary
         # Without a summary training broke off: no best checkpoint was loaded.
         of_these = after_training or summary is None or _is_of_final_weights(seen, entry)
         if is_evaluation(entry) and of_these:
             step = step_of_weights(seen) if after_training else entry.get("step")
-            last_of_set[_set_name(entry)] = entry, step
-    every = [metric for name, (entry, step) in last_of_set.items() for metric in _metrics(seen, entry, name, step)]
+            last_of_set[str(prefix_of(entry))] = entry, step
+    names = set_names(prefixes_of(log))
+    every = [
+        metric for prefix, (entry, step) in last_of_set.items() for metric in _metrics(seen, entry, names[prefix], step)
+    ]
     once = {(metric.dataset, metric.name): metric for metric in every}
     return list(once.values())
 
@@ -112,11 +115,6 @@ def _is_of_final_weights(seen: Seen, entry: Mapping[str, Any]) -> bool:
     if _loads_best(seen) and best_step is not None:
         return bool(entry.get("step") == best_step)
     return True  # the last evaluation; its step says of which weights it is
-
-
-def _set_name(entry: Mapping[str, Any]) -> str | None:
-    prefix = prefix_of(entry)
-    return None if prefix in {None, "eval"} else str(prefix).removeprefix("eval_")
 
 
 def _metrics(seen: Seen, entry: Mapping[str, Any], name: str | None, step: int | None) -> Iterator[Metric]:
