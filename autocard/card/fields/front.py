@@ -13,7 +13,7 @@ from autocard import units
 from autocard.card.fact import plain
 from autocard.card.fields import accounts, impact
 from autocard.card.fields.hub import LICENSES, METRICS, PIPELINE_TAGS
-from autocard.card.fields.identity import from_scratch
+from autocard.card.fields.identity import from_scratch, is_untrained
 from autocard.card.fields.testing import METRIC_DIGITS, measures
 from autocard.card.fields.words import hub_id, since
 from autocard.record import RunRecord, finite
@@ -117,6 +117,8 @@ def _source(record: RunRecord) -> str:
 
 
 def _training_type(record: RunRecord) -> str | None:
+    if is_untrained(record):
+        return None
     if from_scratch(record.model):
         return "pre-training"
     return "fine-tuning" if record.model.base_model_relation or record.model.base_model or record.adapters else None

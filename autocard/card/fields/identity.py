@@ -68,6 +68,9 @@ _LABELS = 30
 _POLICY = ("aligned", "trained with", "distilled")
 """How the purposes begin that say more of a model than its task."""
 
+_UNTRAINED = "trained in this run (0 optimizer steps)"
+"""Said after a "not" or a "none of them" of a run that ended without a step."""
+
 _MANY = 10**6
 """From here on a count is said in words too."""
 
@@ -79,9 +82,9 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
         "model_id": Fact(escape(model.name)) if model.name else None,
         "model_summary": _summary(record),
         "model_type": _type(record),
-        "base_model": _base(model),
+        "base_model": _base(record),
         "repo": _repo(record),
-        "parameters": _as_fact(parameters(model)),
+        "parameters": _as_fact(parameters(record)),
         "model_specs": _specs(record),
     }
 
@@ -91,9 +94,16 @@ def from_scratch(model: Model) -> bool:
     return model.base_model is None and (model.base_model_description or "").startswith(_SCRATCH)
 
 
-def parameters(model: Model) -> str | None:
+def is_untrained(record: RunRecord) -> bool:
+    """Return whether the run ended without an optimizer step (`num_train_epochs=0`, an error in the first step)."""
+    return record.run.status is not None and record.run.global_step == 0
+
+
+def parameters(record: RunRecord) -> str | None:
     """Return the number of parameters, and how many of them were trained."""
-    total, trained = model.parameters_total, model.parameters_trainable
+    total, trained = record.model.parameters_total, record.model.parameters_trainable
+    if is_untrained(record):
+        return None if total is None else f"{_exactly(total)}, none of them {_UNTRAINED}"
     if total is None:
         return None if trained is None else f"{_exactly(trained)} were trained"
     if trained is None:
@@ -121,8 +131,9 @@ def _summary(record: RunRecord) -> Fact | None:
     if record.adapters and not model.adapters_merged:
         made = f"{_article(methods[0])} {listed(escape(name) for name in methods)} adapter" if methods else "An adapter"
         made += f" for {base}" if base else ""
-    elif from_scratch(model):
+    elif from_scratch(model) or (base and is_untrained(record)):
         made = f"{_article(model.architecture)} {code(model.architecture)} model" if model.architecture else "A model"
+        made += f" with weights of {base}" if base else ""
     elif base:
         made = f"A fine-tuned version of {base}"
     else:
@@ -130,6 +141,8 @@ def _summary(record: RunRecord) -> Fact | None:
     task = model.task or model.pipeline_tag
     labels = f" ({units.count(len(model.labels))} labels)" if model.labels else ""
     purpose = f" for {escape(task.replace('-', ' ') if task == model.pipeline_tag else task)}{labels}" if task else ""
+    if is_untrained(record):
+        return Fact(f"{made}{purpose}, not {_UNTRAINED}.")
     named = [data_name(data) for data in record.data.train if data.dataset_id or data.description]
     data = f" on {listed(named)}" if named else ""
     how = "trained from scratch" if from_scratch(model) and not record.run.earlier_run else "trained"
@@ -171,7 +184,7 @@ def _article(noun: str | None) -> str:
 
 def _type(record: RunRecord) -> Fact | None:
     """Return type, class and task; of a model that was aligned, that it was, and how."""
-    model, purpose = record.model, record.training.purpose
+    model, purpose = record.model, "" if is_untrained(record) else record.training.purpose
     if not (model.architecture or model.model_type):
         return None
     names = [code(name) for name in (model.model_type, model.architecture) if name]
@@ -182,8 +195,10 @@ def _type(record: RunRecord) -> Fact | None:
     return Fact(f"{names[0]}{' (' + names[1] + ')' if names[1:] else ''}{task}")
 
 
-def _base(model: Model) -> Fact | None:
-    said = model.base_model_description
+def _base(record: RunRecord) -> Fact | None:
+    model, said = record.model, record.model.base_model_description
+    if is_untrained(record) and from_scratch(model) and not record.run.earlier_run:
+        return Fact(f"{_SCRATCH}: freshly initialized weights, not {_UNTRAINED}")
     if model.base_model:
         where = link(model.base_model, revision=model.base_model_revision)
         return Fact(f"{where} ({escape(said)})" if said else where)
@@ -218,10 +233,10 @@ def _specs(record: RunRecord) -> Fact | None:
         "Architecture": f"{name}{kind}" if name else None,
         "Dimensions": _dimensions(model),
         "Labels": _labels(model.labels),
-        "Parameters": parameters(model),
-        "Trained modules": _modules(model.trained_modules),
+        "Parameters": parameters(record),
+        "Trained modules": _modules([] if is_untrained(record) else model.trained_modules),
         "Trained in some of the steps only": _modules(model.trained_in_some_steps),
-        unsaved: _modules(model.trained_unsaved if unmerged else []),
+        unsaved: _modules(model.trained_unsaved if unmerged and not is_untrained(record) else []),
         "Objective": escape(record.training.objective) if record.training.objective else None,
         "Number formats": _formats(record),
         "Quantization of the base": quantization(record.precision.quantization),
@@ -233,7 +248,7 @@ def _specs(record: RunRecord) -> Fact | None:
     line = [
         entries["Architecture"],
         entries["Dimensions"],
-        f"parameters: {parameters(model)}" if parameters(model) else None,
+        f"parameters: {entries['Parameters']}" if entries["Parameters"] else None,
     ]
     return Fact("; ".join(filter(None, line)) or " ".join(block.removeprefix("- ").split("\n- ")), block)
 
