@@ -1,13 +1,16 @@
 """The dimensions of a model: of a model of parts (text and vision, encoder and decoder) those of each part.
 
 Names come from transformers' configurations. Where one holds a size that no tensor has, as the dense layers' of a model
-whose layers are all experts, the tensors have the say.
+whose layers are all experts, the tensors have the say. So have the modules where layers were cut off, or where the
+configuration has a default that the model does not use (`built`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, TypeGuard
+
+from autocard.capture import built
 
 _DIMS = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -66,16 +69,18 @@ def dims(config: Any, model: Any = None) -> dict[str, int]:
         found.pop("head_size", None)  # `head_dim` is then the part of queries and keys that is rotated
         found["query_key_head_size"] = text.qk_nope_head_dim + text.qk_rope_head_dim
         found.update(_named({"value_head_size": ("v_head_dim",)}, text))
-    if model is not None and "expert_intermediate_size" in found and not _has_dense_layers(model, found):
+    if model is None:
+        return found
+    if "expert_intermediate_size" in found and not _has_dense_layers(model, found):
         found.pop("intermediate_size", None)
-    return found
+    return _as_built(found, text, model)
 
 
-def parts(config: Any) -> dict[str, dict[str, int]]:
+def parts(config: Any, model: Any = None) -> dict[str, dict[str, int]]:
     """Return the dimensions of each part of a model of several parts, by the part's name; empty: it is of one."""
     if config is None:
         return {}
-    inside = {name: _of_part(name, part) for name, part in _configurations(config)}
+    inside = {name: _of_part(name, part, model) for name, part in _configurations(config)}
     inside = {name: sizes for name, sizes in inside.items() if len(sizes) > 1}
     if len(inside) > 1:
         return {_PART_NAMES.get(name, name.removesuffix("_config")): sizes for name, sizes in inside.items()}
@@ -85,12 +90,37 @@ def parts(config: Any) -> dict[str, dict[str, int]]:
     if not encoder.get("layers") or not decoder.get("layers"):
         return {}
     told = {*encoder, *decoder, "decoder_layers"}
-    shared = {name: size for name, size in dims(config).items() if name not in told}
+    shared = {name: size for name, size in dims(config, model).items() if name not in told}
+    if model is not None:
+        encoder = _with_layers(encoder, "layers", built.layers(model, config, encoder["layers"], "encoder"))
+        decoder = _with_layers(decoder, "layers", built.layers(model, config, decoder["layers"], "decoder"))
     return {"encoder": encoder, "decoder": decoder, **({"both": shared} if shared else {})}
 
 
-def _of_part(name: str, part: Any) -> dict[str, int]:
-    sizes = dims(part)
+def _as_built(found: dict[str, int], config: Any, model: Any) -> dict[str, int]:
+    """Return the dimensions *found* in *config* without those that *model* does not have, its layers counted."""
+    sizes = dict(found)
+    if "vocabulary" in sizes and not built.has_vocabulary(model, sizes["vocabulary"]):
+        del sizes["vocabulary"]
+    if "image_size" in sizes and not built.reads_image_size(model, config):
+        del sizes["image_size"]
+    side = "encoder" if "decoder_layers" in sizes else None
+    if "layers" in sizes:
+        sizes = _with_layers(sizes, "layers", built.layers(model, config, sizes["layers"], side))
+    if "decoder_layers" in sizes:
+        count = built.layers(model, config, sizes["decoder_layers"], "decoder")
+        sizes = _with_layers(sizes, "decoder_layers", count)
+    return sizes
+
+
+def _with_layers(sizes: dict[str, int], name: str, count: int | None) -> dict[str, int]:
+    """Return *sizes* with *count* layers in the place of those of *name*; None: without them."""
+    changed = {key: count if key == name else size for key, size in sizes.items()}
+    return {key: size for key, size in changed.items() if size is not None}
+
+
+def _of_part(name: str, part: Any, model: Any) -> dict[str, int]:
+    sizes = dims(part, model)
     if name in ("vision_config", "audio_config"):  # what such a configuration says of words is left over from another
         sizes.pop("vocabulary", None)
     return sizes

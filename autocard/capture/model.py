@@ -72,7 +72,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Model:
         facts.update(_trained(seen.model))
     with guard("model.dims", missing):
         facts["dims"] = dims(config_of(seen.model), backbone(seen.model))
-        facts["parts"] = parts(config_of(seen.model))
+        facts["parts"] = parts(config_of(seen.model), backbone(seen.model))
     with guard("model.labels", missing):
         facts["labels"] = _labels(config_of(seen.model))
     with guard("model.name", missing):
