@@ -201,7 +201,7 @@ def _carbon(record: RunRecord) -> Iterator[str]:
             )
         if energy.facility_kwh is None:
             yield "No PUE was given, so the building's cooling and losses are not in it (PUE 1.0)."
-        elif _legs_without_pue(record):
+        elif emissions.pue is None and _legs_without_pue(record):
             legs = f"{units.count(_legs_without_pue(record))} of {units.count(len(record.legs))} legs"
             yield f"No PUE was given for {legs}, so the building's cooling and losses are not in theirs (PUE 1.0)."
     if emissions.market_based_co2eq_g is not None:
