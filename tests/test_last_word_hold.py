@@ -268,7 +268,7 @@ def exits(*_, **__):
 
 
 @pytest.mark.expects_failure
-@pytest.mark.parametrize("piece", ["_look_before", "_copy", "_put_back", "_after", "hold", "look"])
+@pytest.mark.parametrize("piece", ["_prepare_form", "_copy", "_put_back", "_after", "hold", "look"])
 @pytest.mark.parametrize("fails", [raises, exits, hangs])
 def test_whatever_fails_in_us_the_host_writes_its_card_and_goes_on(piece, fails, tmp_path, monkeypatch):
     monkeypatch.setattr(keeping, "LOOK_S", 0.2)
