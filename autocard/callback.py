@@ -6,13 +6,15 @@ clock.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from autocard import trainer_calls
 from autocard.errors import SettingsError
 from autocard.guard import guard
-from autocard.hub.hosts import calling_trainer, has_callback, is_trainer
+from autocard.hub import hosts
 from autocard.settings import disabled, resolve
 
 try:
@@ -23,6 +25,9 @@ except ImportError as exc:
 
 if TYPE_CHECKING:
     from autocard.session import Sessions
+
+if "transformers.trainer" in sys.modules and not disabled():
+    hosts.watch_trainers()  # for `callbacks=[AutoCardCallback]`, whose instance the trainer's constructor makes
 
 HAND_OVER_S = 1.0
 """Seconds between two steps that are told."""
@@ -100,11 +105,18 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             from autocard.session import Sessions  # noqa: PLC0415 - the import of this module stays cheap
 
             self._sessions = Sessions(settings)
+            hosts.watch_trainers()
         except SettingsError:
             raise
         except Exception:
             with guard("everything", {}):
                 raise
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a copy's state, in another process perhaps: trainers there become known, too."""
+        self.__dict__.update(state)
+        if self._sessions is not None:
+            hosts.watch_trainers()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy begins with: the settings. Trainers are copied and pickled, to other processes even."""
@@ -172,7 +184,17 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
 
     def _hold(self, trainer: Any) -> None:
         if self._sessions is not None:
+            hosts.watch(trainer)
             self._sessions.of(trainer.args, starts=True).hold(trainer, trainer.model, self)
+
+    def _trainer_of(self, args: Any, state: Any) -> Any:
+        """Return the trainer that has this callback, or None."""
+        trainer = trainer_calls.find(args, state)
+        if trainer is None or not hosts.carries(trainer, self):
+            return None
+        with guard("trainer", {}):
+            hosts.watch(trainer)
+        return trainer
 
     def _tell(self, event: str, args: Any, state: Any, objects: Mapping[str, Any], *extra: str) -> None:
         """Hand an event to the session; whatever goes wrong stays here."""
@@ -183,7 +205,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             session = self._sessions.of(args, starts=starts)
             seen = session.seen(args, state, objects)
             if starts or (event in _LATE and not session.keeper.holds):
-                session.hold(calling_trainer(args), seen.model, self)
+                session.hold(self._trainer_of(args, state), seen.model, self)
             handle: Callable[..., None] = getattr(session, event)
             handle(seen, *(objects.get(name) or {} for name in extra))
 
@@ -202,10 +224,12 @@ def attach(trainer: Any, **settings: Any) -> AutoCardCallback:
         SettingsError: it is no trainer; it has a callback of ours already and *settings* were given; or one of these
             cannot be meant as it stands.
     """
-    if not is_trainer(trainer):
+    if not hosts.is_trainer(trainer):
         msg = f"autocard.attach: {type(trainer).__name__} is no transformers.Trainer. Nothing was attached."
         raise SettingsError(msg)
-    callback = has_callback(trainer, AutoCardCallback)
+    with guard("trainer", {}):
+        hosts.watch(trainer)
+    callback = hosts.has_callback(trainer, AutoCardCallback)
     if callback is not None and settings:
         msg = "autocard.attach: the trainer has an AutoCardCallback already; give the settings to that one."
         raise SettingsError(msg)

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from autocard import completion, trials
+from autocard import completion, trainer_calls, trials
 from autocard.book import Book, Opened, now
 from autocard.capture import OwnLoss, Seen, Start
 from autocard.capture.effect import Evaluated
@@ -29,8 +29,8 @@ from autocard.clock import WallClock
 from autocard.crew import Crew
 from autocard.errors import SettingsError, UnavailableError
 from autocard.guard import Budget, guarded, log_warning
-from autocard.hub import hosts
 from autocard.hub.keeper import Keeper
+from autocard.hub.record_now import RecordNow
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class Session:
         self._made_s = made_s
         self._elsewhere: Path | None = None
         self._labels_checked = False
-        self.keeper = Keeper(settings, self.known, self.cut_off)
+        self.keeper = Keeper(settings, self)
+        self._train_call: trainer_calls.Call | None = None
         self.meter: Meter | None = None
         self.crew = Crew(self.book)
         self._fresh: bool | None = None
@@ -195,6 +196,8 @@ class Session:
     def begin(self, seen: Seen) -> None:
         """Training begins: read clock and counters, then look at everything once."""
         opened = Opened(int(seen.state.global_step), now(), time.monotonic())
+        trainer = _trainer_of(seen)
+        self._train_call = trainer_calls.outermost(trainer, trainer_calls.TRAIN)
         mark = self._part("_mark", lambda _: self._mark(seen, opened.at_s), Budget(EVENT_S, LEAST_S))
         self.take_late()
         if self.running and getattr(seen.args, "auto_find_batch_size", False):
@@ -208,7 +211,7 @@ class Session:
         if broken_off:
             self._part("_broken off", lambda _: self.book.broken_off(self.book.open.reached), budget)
             self._note_trial(self.left_trial())
-        self._part("_search", partial(self._know_search, seen, hosts.calling_trainer(seen.args)), budget)
+        self._part("_search", partial(self._know_search, seen, trainer), budget)
         self.running, self.ended, self._attempts, self._since_s = True, False, 1, time.time()
         self._operations = None
         self._attempt_after_s = 0.0
@@ -280,7 +283,7 @@ class Session:
         """An upload begins; `push_to_hub` still writes a card before its own, and the keeper stands around that."""
         self.take_late(PUSH_S if self.ended else 0.0)
         self.complete()
-        if self.settings.last_word and self.crew.writes(seen) and hosts.pushing() is None:
+        if self.settings.last_word and self.crew.writes(seen) and trainer_calls.push(_trainer_of(seen)) is None:
             folder = Path(seen.args.output_dir)
             self._part("_push", lambda _: self.keeper.push_begun(folder), Budget(END_S, LEAST_S))
             self.keeper.keep_unmerged()
@@ -289,7 +292,7 @@ class Session:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
         self._notice_break(seen)
         budget = Budget(EVENT_S, LEAST_S)
-        shown = replace(seen, trainer=hosts.calling_trainer(seen.args))
+        shown = replace(seen, trainer=_trainer_of(seen))
         of_others = self._part("_weights evaluated", lambda _: self._evaluated.look(shown, metrics), budget)
         if not of_others:
             self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
@@ -306,7 +309,7 @@ class Session:
         if not self.ended:
             return
         budget = Budget(EVENT_S, LEAST_S)
-        shown = replace(seen, trainer=hosts.calling_trainer(seen.args))
+        shown = replace(seen, trainer=_trainer_of(seen))
         if not self._part("_weights evaluated", lambda _: self._evaluated.look_at_prediction(shown), budget):
             self._part("data.predict", lambda missing: self._eval_set(seen, metrics, missing, "predict"), budget)
             self.predictions |= {key: value for key, value in metrics.items() if isinstance(value, int | float)}
@@ -388,7 +391,7 @@ class Session:
     def without_trainer(self) -> Session:
         """Return a session with the same facts that keeps no trainer and no model alive."""
         twin = copy.copy(self)
-        twin.keeper = self.keeper.detached(twin.known, twin.cut_off)
+        twin.keeper = self.keeper.detached(twin)
         return twin
 
     def complete(self) -> bool:
@@ -465,8 +468,7 @@ class Session:
             self._part("_ledger", lambda _, one=entry: self.book.keep(Path(seen.args.output_dir), one), budget)  # type: ignore[misc]
 
     def cut_off(self) -> None:
-        """Record what there is before a save or an upload: no event tells of an exception or Ctrl-C in training."""
-        self.take_late(PUSH_S if self.ended and hosts.pushing() is not None else 0.0)
+        """Record what there is of a training that has raised."""
         seen = self._shown
         if seen is None or not self.running or self.ended:
             return
@@ -475,9 +477,14 @@ class Session:
         self._part("_cut off", lambda _: self.book.cut_off(step), budget)
         self._finish(seen, budget)
 
+    def _raised(self) -> bool:
+        """Return whether `train` has raised: there is no event for that. False where its call was not seen."""
+        call = self._train_call
+        return self.running and not self.ended and call is not None and not call.running
+
     def _notice_break(self, seen: Seen) -> None:
         """Close the open leg if `train` has raised: an event of an evaluation afterwards is the first sign of it."""
-        if self.running and not self.ended and not hosts.training(seen.args):
+        if self._raised():
             self.cut_off()
 
     # -- the pieces ---------------------------------------------------------------------------------------------
@@ -615,8 +622,8 @@ class Session:
             self.book.consumes(_module("steps").plan(seen).leaves())
 
     def _with_trainer(self, seen: Seen, budget: Budget) -> Seen:
-        """Return *seen* with the trainer; to be called by the thread that has the trainer among its calls."""
-        trainer = hosts.calling_trainer(seen.args)
+        """Return *seen* with the trainer."""
+        trainer = _trainer_of(seen)
         own_loss = self._part("_own loss", lambda _: _module("loss").own_loss(trainer), budget)
         if trainer is not None:
             self._own_loss = own_loss
@@ -675,7 +682,8 @@ class Session:
     def _go_on(self, seen: Seen, budget: Budget) -> None:
         """Find out which run this training goes on with; where that is another than before, forget the one before."""
         folder, state, book = Path(seen.args.output_dir), seen.state, self.book
-        came_from = hosts.resumed_from(seen.args) or getattr(seen.args, "resume_from_checkpoint", None)
+        came_from = trainer_calls.resumed_from(_trainer_of(seen))
+        came_from = came_from or getattr(seen.args, "resume_from_checkpoint", None)
         if self._part("_past", lambda _: book.find(folder, state, book.open.step, came_from), budget):
             kept = {LEG: self.reasons.get(LEG, {})}
             self._reset()
@@ -945,17 +953,30 @@ class Session:
         earlier = self._earlier
         return {} if earlier is None else {"earlier_run": earlier.run_id, "earlier_steps": earlier.steps}
 
-    def known(self) -> tuple[RunRecord | None, bool]:
-        """Return the record as far as it is known, and whether training has ended."""
+    def record_now(self, saved_to: Path | None = None) -> RecordNow:
+        """Return the record as it stands now, as the card guard asks for it."""
+        seen = self._shown
+        if seen is not None:
+            pushes = self.ended and trainer_calls.push(_trainer_of(seen)) is not None
+            self.take_late(PUSH_S if pushes else 0.0)
+        if self._raised():
+            self.cut_off()
+        ended = self.ended
+        record = self._part("_record now", lambda _: self._known(saved_to), Budget(END_S, LEAST_S))
+        return RecordNow(record, ended and record is not None)
+
+    def _known(self, saved_to: Path | None) -> RunRecord | None:
+        from autocard.draft import look_again  # noqa: PLC0415
+
         seen = self._shown
         if seen is None or getattr(seen.state, "is_hyper_param_search", False):
-            return None, False
+            return None
         if not self.ended:
-            return self._so_far(seen), False
-        self.take_late()
-        self._news = False  # the keeper writes what is returned here
+            return self._so_far(seen)
+        self._news = False  # the card guard writes what is returned here
         self._note_saved(seen, Budget(EVENT_S, LEAST_S))
-        return self.record(seen), True
+        record = self.record(seen)
+        return record if saved_to is None else look_again(record, saved_to, elsewhere=True)
 
     def _so_far(self, seen: Seen) -> RunRecord:
         """Return the record of a run that is under way: what it is, not yet what it took."""
@@ -1008,6 +1029,10 @@ class Session:
             path,
             path,
         )
+
+
+def _trainer_of(seen: Seen) -> Any:
+    return trainer_calls.find(seen.args, seen.state)
 
 
 def _module(name: str) -> Any:

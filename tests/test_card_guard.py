@@ -24,7 +24,8 @@ from autocard import AutoCardCallback, files, process_mark
 from autocard.errors import SettingsError
 from autocard.hub import library_text
 from autocard.hub.card_copies import CardCopies
-from autocard.hub.hold import held_method, original
+from autocard.hub.class_wrapper import original
+from autocard.hub.hold import held_method
 
 pytest_plugins = ["hub_fixtures"]
 

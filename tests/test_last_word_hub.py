@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from autocard import AutoCardCallback
 from autocard.cli import app, main
-from autocard.hub.hold import original
+from autocard.hub.class_wrapper import original
 
 pytest_plugins = ["hub_fixtures"]
 

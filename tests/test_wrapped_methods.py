@@ -27,7 +27,8 @@ from transformers import Trainer
 
 from autocard import AutoCardCallback
 from autocard.errors import UnavailableError
-from autocard.hub.hold import held_method, hold, original
+from autocard.hub.class_wrapper import original
+from autocard.hub.hold import held_method, hold
 
 OURS = "wall-clock"
 
@@ -242,7 +243,10 @@ class Log:
     """Notes what is wrapped."""
 
     def __init__(self):
-        self.calls = []
+        self.calls, self.wants = [], True
+
+    def wanted(self):
+        return self.wants
 
     @contextmanager
     def around(self, method, call):
@@ -380,6 +384,27 @@ def test_the_latest_of_two_wraps_alone_and_the_earlier_one_cannot_take_it_off():
     assert held_method(one, "save") is None
 
 
+@pytest.mark.parametrize("leaves", ["released", "not wanted"])
+def test_the_one_before_acts_again_when_the_latest_leaves(leaves):
+    one, early, late, gone = Base(), Log(), Log(), Log()
+    hold(one, Method(), early)
+    hold(one, Method(), gone)
+    del gone
+    second = hold(one, Method(), late)
+
+    if leaves == "released":
+        second.release()
+    else:
+        late.wants = False
+    one.save("x")
+    one.save("x")
+
+    assert (early.count, late.count) == (2, 0)
+    assert held_method(one, "save").keeper is early
+    held_method(one, "save").release()
+    assert vars(Base)["save"].__code__.co_name == "save"
+
+
 def test_what_was_patched_into_the_class_since_stays_and_calls_are_passed_on_below_it():
     class Own(Base):
         def save(self, path):
@@ -406,7 +431,7 @@ def test_what_was_patched_into_the_class_since_stays_and_calls_are_passed_on_bel
     again.release()
     assert Own.save is patched
     Own.save = below
-    hold(one, Method(), log)
+    held = hold(one, Method(), log)
     assert Own.save is below  # not one more around it
     one.save("x")
     assert log.count == 3

@@ -7,351 +7,41 @@ instances weakly, and the class gets its own attribute back when its last wrappe
 
 from __future__ import annotations
 
-import functools
-import inspect
-import os
-import threading
-import types
 import weakref
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from autocard.errors import UnavailableError
-
-_ABSENT = object()
-
-
-class Named(Protocol):
-    """What describes a method; `name` is that of the attribute."""
-
-    @property
-    def name(self) -> str:
-        """Of the attribute."""
-
-
-class Surroundings(Protocol):
-    """What acts before and after a wrapped method."""
-
-    def around(self, method: Any, call: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """Return the context that the method runs in; *call*: its arguments by name."""
-
-
-class Held:
-    """One wrapped method of one instance."""
-
-    def __init__(self, owner: Any, method: Named, keeper: Any, wrapper: _Wrapper) -> None:
-        self.owner = weakref.ref(owner)
-        self.method = method
-        self.keeper = keeper
-        self.wrapper = wrapper
-
-    @property
-    def name(self) -> str:
-        """Of the method."""
-        return self.method.name
-
-    def run(self, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call *original*, which is bound to the instance, in the context that was chosen for it."""
-        call = arguments(self.owner(), self.name, args, kwargs)
-        with self.keeper.around(self.method, call):
-            return original(*args, **kwargs)
-
-    def release(self) -> None:
-        """Let the method be called directly again."""
-        with _lock.held:
-            owner = self.owner()
-            entry = None if owner is None else _entries.get(id(owner))
-            if entry is not None and entry.methods.get(self.name) is self:
-                del entry.methods[self.name]
-                self.wrapper.leave()
-                if not entry.methods:
-                    del _entries[id(owner)]
-
-
-class _Entry:
-    """The wrapped methods of one instance."""
-
-    def __init__(self, owner: Any) -> None:
-        key = id(owner)
-        self.owner = weakref.ref(owner, lambda _: _forget(key, self))
-        self.methods: dict[str, Held] = {}
-
-
-class _Lock:
-    """Reentrant, since the garbage collector may drop an instance anywhere; a forked process gets a new one."""
-
-    def __init__(self) -> None:
-        self.renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self) -> None:
-        self.held = threading.RLock()
-
-
-_lock = _Lock()
-_entries: dict[int, _Entry] = {}
-"""By the instance's id: an instance may be unhashable, or equal to others."""
-_wrappers: weakref.WeakValueDictionary[int, _Wrapper] = weakref.WeakValueDictionary()
-"""By the id of the function that stands in the class."""
-
-
-def _forget(key: int, entry: _Entry) -> None:
-    with _lock.held:
-        if _entries.get(key) is entry:
-            del _entries[key]
-        for held in entry.methods.values():
-            held.wrapper.leave()
-        entry.methods = {}
-
-
-class _Wrapper:
-    """What stands in a class in the place of one of its methods, as long as an instance needs it."""
-
-    def __init__(self, cls: type, name: str) -> None:
-        self._cls = cls
-        self._name = name
-        self._standing = vars(cls).get(name, _ABSENT)
-        self._users = 0
-        self._plain = _plain(cls, name)
-        self._function = self._as_function(getattr(cls, name))
-        self._installed: Any = None
-        _wrappers[id(self._function)] = self
-
-    @staticmethod
-    def of(owner: type, name: str) -> _Wrapper:
-        """Return the wrapper that stands in the class *owner*, or a new one around what stands there.
-
-        Raises:
-            UnavailableError: it is no method of instances.
-        """
-        standing = vars(owner).get(name)
-        function = standing.function if isinstance(standing, _Override) else standing
-        wrapper = _wrappers.get(id(function))
-        if wrapper is not None and wrapper.stands_as(function, owner):
-            return wrapper
-        return _Wrapper(owner, name)
-
-    def stands_as(self, function: Any, cls: type | None = None) -> bool:
-        """Return whether *function* is the wrapper's own; *cls*: the class that it must be made for, if any."""
-        return self._function is function and cls in (None, self._cls)
-
-    def stands_for(self, owner: Any) -> bool:
-        """Return whether it is what a call of the method on *owner* meets first."""
-        if self._cls is not type(owner) or vars(self._cls).get(self._name) is not self._installed:
-            return False
-        return self._name not in _attributes(owner) or isinstance(self._installed, _Override)
-
-    def __call__(self, owner: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call the original method of *owner*, inside its context if this method of it is wrapped here."""
-        original = self.original(owner)
-        held = held_method(owner, self._name)
-        if held is None or held.wrapper is not self:
-            return original(*args, **kwargs)
-        return held.run(original, args, kwargs)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the plain method: cloudpickle takes classes of `__main__` apart, this object included."""
-        return functools.partial, (self._plain,)
-
-    def original(self, owner: Any) -> Any:
-        """Return the method that would be called if there were no wrapper, bound to *owner*."""
-        if self._standing is not _ABSENT:
-            return self._standing.__get__(owner, type(owner))
-        if isinstance(owner, self._cls):
-            return getattr(super(self._cls, owner), self._name)
-        # Called on the class with something that is no instance of it, as Python allows.
-        return functools.partial(getattr(super(self._cls, self._cls), self._name), owner)
-
-    def enter(self, owner: Any) -> None:
-        """Take its place in the class for *owner*.
-
-        Raises:
-            UnavailableError: the class does not let its attributes be set.
-        """
-        standing = vars(self._cls).get(self._name)
-        wanted: Any = self._function
-        if self._name in _attributes(owner) or isinstance(standing, _Override):
-            wanted = standing if isinstance(standing, _Override) else _Override(self._name, self._function)
-        if standing is not wanted:
-            try:
-                setattr(self._cls, self._name, wanted)
-            except (TypeError, AttributeError) as exc:
-                msg = f"{self._cls.__name__} does not let {self._name} be replaced"
-                raise UnavailableError(msg) from exc
-            if vars(self._cls).get(self._name) is not wanted:
-                msg = f"{self._cls.__name__} ignores that {self._name} is replaced"
-                raise UnavailableError(msg)
-        self._installed = wanted
-        self._users += 1
-
-    def leave(self) -> None:
-        """Give the place in the class back when the last instance has gone.
-
-        Where something else has been put over it since, it stays below that and only passes calls on.
-        """
-        self._users -= 1
-        if self._users > 0 or vars(self._cls).get(self._name) is not self._installed:
-            return
-        try:
-            if self._standing is _ABSENT:
-                delattr(self._cls, self._name)
-            else:
-                setattr(self._cls, self._name, self._standing)
-        except (TypeError, AttributeError):  # the class has been closed since: the function passes calls on
-            return
-
-    def _as_function(self, plain: Callable[..., Any]) -> Callable[..., Any]:
-        call = self
-
-        @functools.wraps(plain)
-        def wrapped(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-            return call(self, *args, **kwargs)
-
-        return wrapped
-
-
-class _Override:
-    """Stands in a class where an instance has a function of its own under the method's name.
-
-    Python looks into the instance first, unless the class has a descriptor that can be set. Only so can the function be
-    wrapped for that instance and stay as it is in the instance's `__dict__`, which copies take over.
-    """
-
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
-        self._name = name
-        self.function = function
-
-    def __get__(self, instance: Any, cls: type) -> Any:
-        if instance is None:
-            return self.function
-        own = _attributes(instance).get(self._name, _ABSENT)
-        # `super()` looks here, too, and means the class's method.
-        if own is _ABSENT or inspect.getattr_static(type(instance), self._name) is not self:
-            return types.MethodType(self.function, instance)
-        held = held_method(instance, self._name)
-        if held is None or held.wrapper is not _wrappers.get(id(self.function)):
-            return own
-        return _wrapped_override(instance, own, held)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        vars(instance)[self._name] = value
-
-    def __delete__(self, instance: Any) -> None:
-        try:
-            del vars(instance)[self._name]
-        except KeyError:
-            raise AttributeError(self._name) from None
-
-
-def _wrapped_override(owner: Any, own: Callable[..., Any], held: Held) -> Callable[..., Any]:
-    """Return the instance's own function, wrapped; like a bound method, it keeps its owner alive."""
-
-    @functools.wraps(own)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        if held_method(owner, held.name) is not held:
-            return own(*args, **kwargs)
-        return held.run(own, args, kwargs)
-
-    return wrapped if inspect.isroutine(own) else _Callable(own, wrapped)
-
-
-class _Callable:
-    """An object that an instance has in the place of a method: called through *wrapped*, otherwise as it is."""
-
-    def __init__(self, own: Any, wrapped: Callable[..., Any]) -> None:
-        object.__setattr__(self, "_own", own)
-        object.__setattr__(self, "_wrapped", wrapped)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._wrapped(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._own, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._own, name, value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _same, (self._own,)
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _attributes(instance: Any) -> dict[str, Any]:
-    """Return the instance's own attributes; one with slots alone has none that stand over its class's."""
-    return getattr(instance, "__dict__", {})
-
-
-def _plain(cls: type, name: str) -> Any:
-    """Return the function that *cls* has or inherits as *name*.
-
-    Raises:
-        UnavailableError: there is none, or it is no method of instances.
-    """
-    for base in cls.__mro__:
-        if name in vars(base):
-            found = vars(base)[name]
-            found = found.function if isinstance(found, _Override) else found
-            break
-    else:
-        found = None
-    if not inspect.isroutine(found) or isinstance(found, staticmethod | classmethod):
-        msg = f"{cls.__name__}.{name} is no method"
-        raise UnavailableError(msg)
-    return found
+from autocard.hub import held as registry
+from autocard.hub.class_wrapper import ClassWrapper
+from autocard.hub.held import Held, Named, Surroundings
 
 
 def held_method(owner: Any, name: str) -> Held | None:
-    """Return what is known of the wrapped method *name* of *owner*; None: it is not wrapped."""
-    entry = _entries.get(id(owner))
-    return None if entry is None or entry.owner() is not owner else entry.methods.get(name)
-
-
-def original(owner: Any, name: str) -> Any:
-    """Return the method *name* of the class of *owner*, bound to it, without a wrapper."""
-    standing = inspect.getattr_static(type(owner), name)
-    function = standing.function if isinstance(standing, _Override) else standing
-    wrapper = _wrappers.get(id(function))
-    if wrapper is not None and wrapper.stands_as(function):
-        return wrapper.original(owner)
-    return getattr(type(owner), name).__get__(owner, type(owner))
-
-
-def arguments(owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return name → value of what a method of *owner* is called with, by position or by name."""
-    method = getattr(type(owner), name)
-    try:
-        bound = inspect.signature(method).bind_partial(None, *args, **kwargs)
-    except (TypeError, ValueError):
-        return dict(kwargs)
-    return dict(list(bound.arguments.items())[1:])
+    """Return the latest that wraps the method *name* of *owner*; None: it is not wrapped."""
+    stack = registry.stack_of(owner, name)
+    return stack[-1] if stack else None
 
 
 def hold(owner: Any, method: Named, keeper: Surroundings) -> Held:
-    """Run *method* of *owner* inside of `keeper.around`, in place of what it ran inside of before.
+    """Run *method* of *owner* inside of `keeper.around`; what it ran inside of before acts again when that lets go.
 
     Raises:
         UnavailableError: the class does not let its method be replaced, or the instance cannot be referred to weakly.
     """
-    with _lock.held:
-        standing = held_method(owner, method.name)
-        if standing is not None and standing.keeper is keeper and standing.wrapper.stands_for(owner):
-            return standing
-        try:
-            entry = _entries.get(id(owner))
-            if entry is None or entry.owner() is not owner:  # one that was of an instance which is gone
-                entry = _Entry(owner)
-        except TypeError as exc:
-            msg = f"{type(owner).__name__} cannot be referred to weakly"
-            raise UnavailableError(msg) from exc
-        wrapper = _Wrapper.of(type(owner), method.name)
-        wrapper.enter(owner)
-        held = entry.methods[method.name] = Held(owner, method, keeper, wrapper)
-        _entries[id(owner)] = entry
-        if standing is not None:
-            standing.wrapper.leave()
-        return held
+    try:
+        weakref.ref(owner)
+    except TypeError as exc:
+        msg = f"{type(owner).__name__} cannot be referred to weakly"
+        raise UnavailableError(msg) from exc
+    with registry.changing():
+        stack = registry.living(owner, method.name)
+        mine = next((held for held in stack if held.keeper is keeper), None)
+        wrapper = ClassWrapper.of(type(owner), method.name)
+        if mine is None or mine is not stack[-1] or mine.wrapper is not wrapper or not wrapper.stands_for(owner):
+            others = [held for held in stack if held is not mine]
+            wrapper.enter(owner)
+            stack = [*others, Held(owner, method, keeper, wrapper)]
+            if mine is not None:
+                mine.wrapper.leave()
+        registry.put(owner, method.name, stack)
+        return stack[-1]

@@ -1,24 +1,32 @@
 """Which methods of a trainer and its model write cards, and into which folder: all that depends on the hosts' versions.
 
 Read in transformers 4.57 and 5.23 (trainer.py), TRL 1.16 (trainer/base_trainer.py), PEFT 0.18 and 0.21 (peft_model.py)
-and sentence-transformers 5.1 and 6.2 (base/model.py). Nothing is changed here.
+and sentence-transformers 5.1 and 6.2 (base/model.py).
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
-import sys
+import threading
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from autocard import trainer_calls
 from autocard.errors import UnavailableError
-from autocard.hub.hold import original
+from autocard.hub.class_wrapper import original
+from autocard.hub.held import arguments
+from autocard.hub.hold import held_method, hold
 
-_FRAMES = 40
-"""Calls between an event's handler and the trainer's method that raised it; it is three or four today."""
+_CALLS = (trainer_calls.TRAIN, trainer_calls.PUSH)
+_watching = threading.Lock()
+_watchers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
+"""The wrappers that stand in `transformers.Trainer`."""
 _KNOWN = ("transformers", "trl", "sentence_transformers")
 _LAYERS = 8
 """Wrappers around a model."""
@@ -45,64 +53,76 @@ class Method:
     saves: bool = False
 
 
-def calling_trainer(args: Any) -> Any:
-    """Return the trainer that raised the event which is being handled, by its `TrainingArguments`; None: not found.
+def watch_trainers() -> None:
+    """Make trainers known, and their calls of `train` and `push_to_hub`, by wrapping methods of `transformers.Trainer`.
 
-    Callbacks are not given their trainer; it stands a few calls up, as `self`.
+    Callbacks are not given their trainer. Each method is wrapped once in a process and stays so; the wrapper notes the
+    trainer (by a weak reference) and calls the method. Where transformers' trainer cannot be imported there is none.
     """
-    for frame in _frames():
-        found = frame.f_locals.get("self")
-        if found is not None and is_trainer(found) and getattr(found, "args", None) is args:
-            return found
-    return None
+    try:
+        from transformers.trainer import Trainer  # noqa: PLC0415 - with torch and accelerate
+    except ImportError:
+        return
+    with _watching:
+        for name in ("__init__", "add_callback"):
+            _replace(Trainer, name, _noting)
+        for name in _CALLS:
+            _replace(Trainer, name, _running)
 
 
-def training(args: Any = None) -> bool:
-    """Return whether a trainer's `train` is running, in any thread: another one may save the model meanwhile.
+def _replace(cls: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    plain = vars(cls).get(name)
+    if inspect.isfunction(plain) and plain not in _watchers:
+        watcher = make(plain)
+        _watchers.add(watcher)
+        setattr(cls, name, watcher)
 
-    Args:
-        args: of the trainer that is meant; None: any trainer.
+
+def _noting(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def noted(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        trainer_calls.note(self)
+        return plain(self, *args, **kwargs)
+
+    return noted
+
+
+def _running(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        with trainer_calls.running(self, plain.__name__, arguments(plain, args, kwargs)):
+            return plain(self, *args, **kwargs)
+
+    return run
+
+
+class _OwnCalls:
+    """Notes the calls of one trainer's `train` and `push_to_hub`, where its class has methods of its own for that."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = weakref.ref(trainer)
+
+    def wanted(self) -> bool:
+        """Return True: calls are noted as long as there are any."""
+        return True
+
+    def around(self, method: Any, call: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Return the context in which the call is known."""
+        return trainer_calls.running(self._trainer(), method.name, call)
+
+
+def watch(trainer: Any) -> None:
+    """Make *trainer* known, and its calls of `train` and `push_to_hub` where those of its class are not known already.
+
+    Raises:
+        UnavailableError: its class does not let them be replaced.
     """
-    return any(True for _ in _train_calls(args))
-
-
-def resumed_from(args: Any) -> Any:
-    """Return what was passed to the running `train` of the trainer with *args* as `resume_from_checkpoint`."""
-    passed = (frame.f_locals.get("resume_from_checkpoint") for frame in _train_calls(args))
-    return next((found for found in passed if found is not None), None)
-
-
-def _train_calls(args: Any) -> Iterator[FrameType]:
-    """Yield the running calls of `train`; of the trainer with *args*, if these are given."""
-    for start in sys._current_frames().values():  # noqa: SLF001
-        for frame in _up(start):
-            if frame.f_code.co_name != "train":
-                continue
-            trainer = frame.f_locals.get("self")
-            if is_trainer(trainer) and (args is None or getattr(trainer, "args", None) is args):
-                yield frame
-
-
-def pushing() -> dict[str, Any] | None:
-    """Return what was passed to the trainer's `push_to_hub` that is on its way; None: none is."""
-    for frame in _frames():
-        if frame.f_code.co_name == "push_to_hub" and is_trainer(frame.f_locals.get("self")):
-            return {name: frame.f_locals.get(name) for name in ("token", "revision")}
-    return None
-
-
-def _frames() -> Iterator[FrameType]:
-    # Not the caller's own: a frame that has itself among its variables keeps the trainer alive.
-    return _up(sys._getframe(2))  # noqa: SLF001
-
-
-def _up(frame: FrameType | None) -> Iterator[FrameType]:
-    """Yield *frame* and those that called it."""
-    for _ in range(_FRAMES):
-        if frame is None:
-            return
-        yield frame
-        frame = frame.f_back
+    trainer_calls.note(trainer)
+    for name in _CALLS:
+        if inspect.getattr_static(type(trainer), name, None) not in _watchers or name in vars(trainer):
+            standing = held_method(trainer, name)
+            calls = _OwnCalls(trainer) if standing is None else standing.keeper
+            hold(trainer, Method(name, lambda _: Path()), calls)
 
 
 def is_trainer(found: Any) -> bool:
@@ -112,8 +132,17 @@ def is_trainer(found: Any) -> bool:
 
 def has_callback(trainer: Any, kind: type) -> Any:
     """Return the trainer's first callback of *kind*, or None."""
+    return next((one for one in _callbacks(trainer) if isinstance(one, kind)), None)
+
+
+def carries(trainer: Any, callback: Any) -> bool:
+    """Return whether *callback* is one of the trainer's."""
+    return any(one is callback for one in _callbacks(trainer))
+
+
+def _callbacks(trainer: Any) -> list[Any]:
     handler = getattr(trainer, "callback_handler", None)
-    return next((one for one in getattr(handler, "callbacks", ()) if isinstance(one, kind)), None)
+    return list(getattr(handler, "callbacks", ()))
 
 
 def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, Method]]:

@@ -12,16 +12,19 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autocard import trainer_calls
 from autocard.errors import NotWrittenError, UnavailableError
 from autocard.guard import Budget, guarded, log_warning
 from autocard.hub import hosts, texts, weights
 from autocard.hub.card_copies import CardCopies, digest
-from autocard.hub.hold import Held, hold
+from autocard.hub.held import Held
+from autocard.hub.hold import hold
 from autocard.hub.pen import Pen
+from autocard.hub.record_now import RecordNow, RecordSource
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,19 +82,12 @@ class Keeper:
 
     Args:
         settings: the user's; `last_word` False: nothing is put around anything, cards are only written.
-        record: returns the record as far as it is known, and whether training has ended.
-        cut_off: called where somebody saves or uploads, and no training is on its way: it may have been broken off.
+        run: has the record.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        record: Callable[[], tuple[RunRecord | None, bool]],
-        cut_off: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, settings: Settings, run: RecordSource) -> None:
         self._settings = settings
-        self._record = record
-        self._cut_off = cut_off
+        self._run = run
         self._files = _Files()
         self._held_refs: list[weakref.ref[Held]] = []
         self._unwrapped: set[str] = set()
@@ -154,14 +150,21 @@ class Keeper:
             self._unwrapped.add(method.name)
             return None
 
-    def detached(self, record: Callable[[], tuple[RunRecord | None, bool]], cut_off: Callable[[], None]) -> Keeper:
+    def detached(self, run: RecordSource) -> Keeper:
         """Return a keeper that knows the same cards and is put around nothing: it keeps no trainer alive."""
         twin = copy.copy(self)
-        vars(twin).update(_held=[], _record=record, _cut_off=cut_off)
+        vars(twin).update(_held_refs=[], _run=run)
         return twin
 
+    def wanted(self) -> bool:
+        """Return whether the callback is still the trainer's; if not, let every method go."""
+        wanted = self._wanted()
+        if not wanted:
+            self.release()
+        return wanted
+
     def release(self) -> None:
-        """Put back every method that we stand around."""
+        """Let every method go."""
         for held in self._held:
             held.release()
         self._held = []
@@ -227,7 +230,7 @@ class Keeper:
 
     def push_begun(self, folder: Path) -> None:
         """*folder* is uploaded in the middle of training: nobody writes a card any more before it is."""
-        record, _ = self._known()
+        record = self._known().record
         if record is None:
             return
         card = folder / CARD
@@ -256,8 +259,6 @@ class Keeper:
             method: what the host does.
             call: the arguments by their names.
         """
-        if not self._wanted():
-            self.release()
         if method.saves and self._held:
             with self._around_save(method, call):
                 yield
@@ -272,9 +273,10 @@ class Keeper:
                 self.keep_unmerged()
             yield
             return
-        if not hosts.training():
-            self._cut_off()
-        pushing = hosts.pushing() if method.pushes else None  # here, where the call stack is the trainer's
+        trainer = self._trainer()
+        if not trainer_calls.trains(trainer):
+            self._run.record_now()  # a training that has raised writes its card before the library does
+        pushing = trainer_calls.push(trainer) if method.pushes else None
         card = method.folder(call) / CARD
         if method.pushes:
             guarded("_given", {}, lambda: self._note_given(call), Budget(LOOK_S, LEAST_S))
@@ -325,22 +327,20 @@ class Keeper:
         finally:
             self._own.saves -= 1
         # While training runs nothing is known yet; at a push a card is written after this anyway.
-        if self._own.saves == 0 and not self._own.within and not hosts.training() and hosts.pushing() is None:
+        busy = trainer_calls.trains(self._trainer()) or trainer_calls.push(self._trainer()) is not None
+        if self._own.saves == 0 and not self._own.within and not busy:
             guarded("_saved", {}, lambda: self._look_at_saved(method.folder(call)), Budget(WRITE_S, LEAST_S))
 
     def _look_at_saved(self, folder: Path) -> None:
         """Bring the card in *folder* up to date with the files that were saved there."""
-        from autocard.draft import look_again  # noqa: PLC0415
-
         at_home = self._output is not None and _same(folder, self._output.parent)
         card = self._written if at_home and self._written is not None else folder / CARD
-        if at_home:
-            self._cut_off()
-        record, ended = self._known()
-        if record is None or not ended or not (at_home or card in self._files.left):
+        if not at_home and card not in self._files.left:
             return
-        if not at_home:
-            record = look_again(record, folder, elsewhere=True)
+        known = self._known(None if at_home else folder)
+        record = known.record
+        if record is None or not known.ended:
+            return
         # A card that says of which step the weights are must not say so any more where they have been changed.
         says_less = "evaluation.best.loaded" in record.missing
         changed = self._weights is not None and self._weights.changed()
@@ -357,19 +357,19 @@ class Keeper:
 
     def _inform(self) -> None:
         """Tell a sentence-transformers model's card data what they do not know."""
-        record, _ = self._known()
+        record = self._known().record
         if self._form and record is not None:
             from autocard.card.fields import front_matter  # noqa: PLC0415
 
             revision = record.model.base_model_revision
             hosts.inform(self._model(), front_matter(record), revision=revision, withheld=self._pen.withheld)
 
-    def _known(self) -> tuple[RunRecord | None, bool]:
-        """Return the record with what a person has passed in code, and whether training has ended."""
-        record, ended = self._record()
-        if record is None:
-            return None, ended
-        return self._pen.given.completed(record, self._repository_name()), ended
+    def _known(self, saved_to: Path | None = None) -> RecordNow:
+        """Return the record with what a person has passed in code."""
+        known = self._run.record_now(saved_to)
+        if known.record is None:
+            return known
+        return replace(known, record=self._pen.given.completed(known.record, self._repository_name()))
 
     def _prepare_form(self, card: Path) -> None:
         """Tell a sentence-transformers model where it will be, before it writes *card*."""
@@ -451,7 +451,8 @@ class Keeper:
         pushing: Mapping[str, Any] | None,
     ) -> None:
         """Fill the card with the run's facts, where they are those of the model that was saved."""
-        record, ended = self._known()
+        known = self._known()
+        record, ended = known.record, known.ended
         if self._weights is not None and self._weights.changed():
             log_warning(
                 "autocard: %s: the model was trained on after the run that is recorded, so autocard leaves the card to "

@@ -1,0 +1,102 @@
+"""Which trainers there are, and which of their calls are running.
+
+Trainers make themselves known when one of their wrapped methods is called (`hub.hosts` says which). They are referred
+to weakly, and nothing is read off the call stack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autocard.weak_identity import WeakIdentityMap
+
+TRAIN = "train"
+PUSH = "push_to_hub"
+_KEPT = ("token", "revision", "resume_from_checkpoint")
+"""Arguments of a call that are kept while it runs; none of them is a large object."""
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a trainer's method.
+
+    Attributes:
+        name: of the method.
+        given: what was passed, of those arguments that are asked for.
+        thread: the thread's identifier.
+        running: False once it has returned or raised.
+    """
+
+    name: str
+    given: dict[str, Any]
+    thread: int = field(default_factory=threading.get_ident)
+    running: bool = True
+
+
+_trainers: WeakIdentityMap[list[Call]] = WeakIdentityMap()
+
+
+def note(trainer: Any) -> list[Call]:
+    """Make *trainer* known, and return its running calls.
+
+    Raises:
+        TypeError: it cannot be referred to weakly.
+    """
+    with _trainers.lock():
+        calls = _trainers.get(trainer)
+        if calls is None:
+            calls = []
+            _trainers.set(trainer, calls)
+        return calls
+
+
+def find(args: Any, state: Any) -> Any:
+    """Return the trainer whose event shows *args* and *state*; None: it is not known.
+
+    Two trainers may have the same arguments, but each has a state of its own.
+    """
+    found = [trainer for trainer in _trainers.owners() if getattr(trainer, "args", None) is args]
+    exact = [trainer for trainer in found if getattr(trainer, "state", None) is state]
+    return next(reversed(exact or found), None)
+
+
+@contextlib.contextmanager
+def running(trainer: Any, name: str, given: Mapping[str, Any]) -> Iterator[None]:
+    """Note that a method of *trainer* is running while the body does, whether it returns or raises."""
+    call = Call(name, {key: given.get(key) for key in _KEPT if key in given})
+    calls = note(trainer)
+    calls.append(call)
+    try:
+        yield
+    finally:
+        call.running = False
+        calls.remove(call)
+
+
+def outermost(trainer: Any, name: str) -> Call | None:
+    """Return the running call of *trainer*'s method *name* that began first, in any thread."""
+    calls = None if trainer is None else _trainers.get(trainer)
+    return next((call for call in calls or () if call.name == name), None)
+
+
+def resumed_from(trainer: Any) -> Any:
+    """Return the checkpoint that was passed to the running `train` of *trainer*; None: none was named."""
+    calls = None if trainer is None else _trainers.get(trainer)
+    given = [call.given.get("resume_from_checkpoint") for call in calls or () if call.name == TRAIN]
+    return next((one for one in given if one is not None and not isinstance(one, bool)), None)
+
+
+def trains(trainer: Any) -> bool:
+    """Return whether *trainer*'s `train` is running, in any thread: another one may save the model meanwhile."""
+    return outermost(trainer, TRAIN) is not None
+
+
+def push(trainer: Any) -> dict[str, Any] | None:
+    """Return what was passed to the `push_to_hub` of *trainer* that this thread is in; None: it is in none."""
+    calls = None if trainer is None else _trainers.get(trainer)
+    mine = [call for call in calls or () if call.name == PUSH and call.thread == threading.get_ident()]
+    return mine[0].given if mine else None
