@@ -32,10 +32,12 @@ FLOORS = {
         "limits",
         "clock",
         "public_names",
+        "weak_identity",
     ],
     2: ["energy", "card", "schema"],
     3: [
         "capture",
+        "trainer_calls",
         "job",
         "draft",
         "hub",
