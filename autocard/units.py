@@ -1,8 +1,8 @@
 """Numbers → words for people: the only place where a figure is rounded.
 
-Rule: a figure shows as many significant digits as are known, in plain decimals; a value that is not zero is never
-rounded to zero, and zero is said as 0. Ours go in (joules as kWh, grams, seconds, bytes), words come out. Imports the
-standard library only.
+Rule: a figure shows as many significant digits as are known, in plain decimals (a metric of extreme size with a power
+of ten); a value that is not zero is never rounded to zero, and zero is said as 0. Ours go in (joules as kWh, grams,
+seconds, bytes), words come out. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _MINUTE_S = 60
 _HOUR_S = 3600
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
+_PLAIN_POWERS = range(-9, 15)
+"""Powers of ten that are read in plain decimals."""
 _CONTEXT = Context(prec=800)
 """Ours, because the host may have changed the process's own; with room for any float to any number of decimals."""
 
@@ -61,6 +63,18 @@ def number(value: float | Decimal, digits: int = MEASURED) -> str:
     ('0.000212', '1,400', '56.0')
     """
     return f"{rounded(value, digits):,f}"
+
+
+def figure(value: float, digits: int = MEASURED) -> str:
+    """Return *value* like `number`; one that is very large or very small with a power of ten.
+
+    >>> figure(0.00021234), figure(1e-300), figure(-2.5e20)
+    ('0.000212', '1.00 × 10^-300', '-2.50 × 10^20')
+    """
+    kept = rounded(value, digits)
+    if not kept or kept.adjusted() in _PLAIN_POWERS:
+        return number(value, digits)
+    return f"{number(kept.scaleb(-kept.adjusted(), _CONTEXT), digits)} × 10^{kept.adjusted()}"
 
 
 def shortest(value: float | Decimal, digits: int = MEASURED) -> str:

@@ -400,7 +400,7 @@ def test_a_line_never_brings_a_newline_or_a_template_expression():
 def test_names_are_escaped_for_people_who_make_texts():
     assert escape("PEFT 0.21.2") == "PEFT 0.21.2"
     assert escape("1. a") == "1\\. a"
-    assert code("a`|b") == "``a`\\|b``"
+    assert code("a`|b") == "``a`|b``"
 
 
 @pytest.mark.parametrize(

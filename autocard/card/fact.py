@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 _MARKDOWN = re.compile(r"[`*_\[\]<>{}|~#&$\\]")
 _ENTITIES = {"&": "&amp;", "\\": "&#92;", "$": "&#36;"}
+_PIPE_OR_CODE = re.compile(r"\\.|(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)|\|")
+"""What may hold a pipe: an escaped character, a code span, or a pipe as it is."""
 _LEADING = re.compile(r"(?:[-+](?=[\s-]|$)|=(?==|$)|\d{1,9}[.)](?=\s|$))")
 """What would make the line an item of a list, or the line above it a heading."""
 
@@ -54,13 +56,24 @@ def escape(name: str) -> str:
 
 
 def code(name: str) -> str:
-    """Return *name* as a code span on one line that nothing in it can end; pipes are escaped for table cells.
+    """Return *name* as a code span on one line that nothing in it can end; `cell` makes it ready for a table.
 
     >>> code("a`b")
     '``a`b``'
     """
-    text = plain(name).replace("|", "\\|") or " "
+    text = plain(name) or " "
     runs = {len(run) for run in re.findall("`+", text)}
     fence = "`" * next(n for n in range(1, len(text) + 2) if n not in runs)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def cell(text: str) -> str:
+    r"""Return a line of Markdown as the cell of a table: each pipe is escaped, in code spans too.
+
+    A table takes those backslashes away before it reads the cell; anywhere else a code span would show them.
+
+    >>> print(cell("`a|b` c|d"), cell(escape("a|b")))
+    `a\|b` c\|d a\|b
+    """
+    return _PIPE_OR_CODE.sub(lambda found: found[0] if found[0][0] == "\\" else found[0].replace("|", "\\|"), text)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 
 from autocard.card import slots
+from autocard.card.fact import cell as table_cell
 from autocard.card.fact import escape, plain
 from autocard.card.markdown import inline_parser, parser
 
-_PIPE = re.compile(r"(?<!\\)\|")
 _TEMPLATE = re.compile(r"\{(?=[{%#])")
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]{0,30})[\s/>]")
 _VOID_ELEMENTS = frozenset(
@@ -26,7 +26,7 @@ def line(text: str, *, cell: bool = False) -> str:
     """Return *text* as one line of Markdown that ends where it ends, for a labelled line or (*cell*) a table cell."""
     one = _outside_code(plain(text))
     if cell:
-        one = _PIPE.sub(r"\\|", one)
+        one = table_cell(one)
     return one if _line_is_safe(one) else escape(text)
 
 

@@ -46,7 +46,7 @@ def measures(record: RunRecord) -> list[Metric]:
 
 def shown(value: float) -> str:
     """Return a metric's value for people; counts exactly."""
-    return units.count(value) if isinstance(value, int) else units.number(value, METRIC_DIGITS)
+    return units.count(value) if isinstance(value, int) else units.figure(value, METRIC_DIGITS)
 
 
 def _metrics(results: list[Metric]) -> Fact | None:

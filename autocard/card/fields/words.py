@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from autocard import units
-from autocard.card.fact import code, escape, plain
+from autocard.card.fact import cell, code, escape, plain
 from autocard.record import Dataset, RunRecord, Scalar
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
@@ -69,15 +69,15 @@ def bullets(entries: Mapping[str, str | None]) -> str | None:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
-    """Return a Markdown table; the cells are Markdown in which pipes are escaped.
+    """Return a Markdown table; pipes in the cells are escaped here.
 
     Args:
         head: titles of the columns.
-        rows: cells.
+        rows: cells, a line of Markdown each.
         right: columns that are set to the right.
     """
     ruler = ["---:" if number in right else "---" for number in range(len(head))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ruler, *rows])
+    return "\n".join(f"| {' | '.join(map(cell, row))} |" for row in [head, ruler, *rows])
 
 
 def data_name(data: Dataset) -> str:
