@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from autocard import commands
 from autocard.capture import Seen
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -203,19 +204,14 @@ def _git(folder: Path, *question: str) -> str:
         environment.pop(name, None)
     command = [program, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *question]
     try:
-        answer = subprocess.run(  # noqa: S603 - a fixed program, our own arguments
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=True,
-        )
+        answer = commands.run(command, TIMEOUT_S, cwd=folder, env=environment)
     except subprocess.TimeoutExpired as exc:
         msg = f"git did not answer within {TIMEOUT_S:g} s"
         raise SlowGitError(msg) from exc
-    except (subprocess.CalledProcessError, OSError) as exc:
+    except OSError as exc:
         msg = "git could not answer"
         raise UnavailableError(msg) from exc
-    return answer.stdout.decode("utf-8", errors="replace").strip()
+    if answer.status != 0:
+        msg = "git could not answer"
+        raise UnavailableError(msg)
+    return answer.out.decode("utf-8", errors="replace").strip()

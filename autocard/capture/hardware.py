@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autocard import files
+from autocard import commands, files
 from autocard.capture import Seen, cluster, granted
 from autocard.energy import nvml, share, visible
 from autocard.errors import UnavailableError
@@ -26,6 +26,9 @@ from autocard.record import Gpu, Hardware
 KIB = 1024
 
 NO_GPU = "no GPU was used"
+
+_OUTPUT_S = 2.0
+"""Seconds that a command of the system may take."""
 
 
 @dataclass(frozen=True)
@@ -238,11 +241,10 @@ def ram_bytes(group: Path = Path("/sys/fs/cgroup")) -> int:
 def _output(*command: str) -> str:
     """Return what a command of the system prints; empty where it is not there or fails."""
     try:
-        return subprocess.run(  # noqa: S603 - fixed commands
-            command, capture_output=True, text=True, timeout=2, check=True, env={**os.environ, "LC_ALL": "C"}
-        ).stdout
+        done = commands.run(command, _OUTPUT_S, env={**os.environ, "LC_ALL": "C"})
     except (OSError, subprocess.SubprocessError):
         return ""
+    return done.out.decode("utf-8", "replace") if done.status == 0 else ""
 
 
 def _cuda_runtime() -> str:

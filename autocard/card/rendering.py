@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autocard import files
+from autocard import commands, files
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -75,7 +75,7 @@ def _own(text: str, variables: tuple[tuple[str, str], ...]) -> str:
     order = json.dumps({"path": path, "text": text, "variables": dict(variables)})
     command = [sys.executable, "-I", "-c", _CHILD]
     try:
-        done = subprocess.run(command, input=order.encode(), capture_output=True, timeout=WALL_S, check=False)  # noqa: S603
+        done = commands.run(command, WALL_S, data=order.encode())
     except subprocess.TimeoutExpired as exc:
         problem = f"it takes longer than {WALL_S:g} s"
         raise RenderError(problem) from exc
@@ -83,7 +83,7 @@ def _own(text: str, variables: tuple[tuple[str, str], ...]) -> str:
         problem = f"no process can be started for it ({exc.strerror})"
         raise RenderError(problem) from exc
     try:
-        found = json.loads(done.stdout)
+        found = json.loads(done.out)
     except ValueError as exc:
         problem = f"it takes longer than {CPU_S} s or more memory than {MEMORY_BYTES >> 20} MiB"
         raise RenderError(problem) from exc

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from autocard import commands
 from autocard.card.fact import Fact, escape, plain
 from autocard.card.memory import fact_of, is_text
 from autocard.card.yamlkeys import front_values
@@ -92,11 +93,11 @@ def _git_author(folder: Path) -> str | None:
         return None
     command = ["git", "-C", str(folder), "config", "user.name"]
     try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=_GIT_S)  # noqa: S603
+        done = commands.run(command, _GIT_S)
     except (OSError, subprocess.SubprocessError):
         return None
-    name = plain(done.stdout.decode("utf-8", errors="replace"))
-    return name if done.returncode == 0 and name else None
+    name = plain(done.out.decode("utf-8", errors="replace"))
+    return name if done.status == 0 and name else None
 
 
 def _citation(record: RunRecord, author: str | None) -> Fact | None:

@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from autocard import commands
 from autocard.energy import where
 from autocard.energy.child import environment, search_path
 from autocard.energy.worker_exit import leave, settle
@@ -39,17 +41,14 @@ def ask(order: Mapping[str, Any]) -> dict[str, Any]:
     """
     path = search_path()
     try:
-        done = subprocess.run(  # noqa: S603 - this package's own module
+        done = commands.run(
             [sys.executable, "-I", "-c", _BOOT],
-            input=json.dumps({**order, "path": path}).encode() + b"\n",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
+            MOST_S,
+            data=json.dumps({**order, "path": path}).encode() + b"\n",
+            cwd=Path("/"),
             env=environment(),
-            timeout=MOST_S,
-            check=True,
         )
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(done.out)  # a process that failed has printed nothing
     except (OSError, ValueError, subprocess.SubprocessError) as exc:
         why = f"the measuring process fails here ({type(exc).__name__})"
         found = {"about": None, "reason": why, "watts": {}, "intensity": {"reason": why}}

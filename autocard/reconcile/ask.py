@@ -5,22 +5,18 @@ Rule: one command, with nothing in it but numbers of jobs and names of columns, 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterable
 
+from autocard import commands
 from autocard.card.fact import plain
 from autocard.errors import MeterError
 from autocard.reconcile import sacct
 
 _SHOWN = 200
 """Characters of sacct's own complaint."""
-
-_GRACE_S = 5.0
-"""For what was killed to go."""
 
 
 def is_there() -> bool:
@@ -50,37 +46,14 @@ def ask(jobs: Iterable[str], timeout_s: float) -> str:
     ]
     # Times without a zone are those of TZ; a format of the user's own could not be read.
     environ = {**os.environ, "TZ": "UTC", "SLURM_TIME_FORMAT": "standard"}
-    with subprocess.Popen(  # noqa: S603 - the program that Slurm names so, and what JOB and COLUMNS allow
-        words,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        try:
-            out, err = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired as exc:
-            _end(process)
-            way = "Wait longer: --timeout SECONDS. Or paste what it prints later: --sacct FILE"
-            msg = f"sacct did not answer within {timeout_s:g} s and was stopped. {way}"
-            raise MeterError(msg) from exc
-        except BaseException:
-            _end(process)
-            raise
-    if process.returncode != 0:
-        said = plain(err.decode("utf-8", "replace"))[:_SHOWN]
-        msg = f"sacct failed (status {process.returncode}){': ' if said else ''}{said}"
+    try:
+        done = commands.run(words, timeout_s, env=environ)
+    except subprocess.TimeoutExpired as exc:
+        way = "Wait longer: --timeout SECONDS. Or paste what it prints later: --sacct FILE"
+        msg = f"sacct did not answer within {timeout_s:g} s and was stopped. {way}"
+        raise MeterError(msg) from exc
+    if done.status != 0:
+        said = plain(done.err.decode("utf-8", "replace"))[:_SHOWN]
+        msg = f"sacct failed (status {done.status}){': ' if said else ''}{said}"
         raise MeterError(msg)
-    return out.decode("utf-8", "replace")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill *process* and what it has started: children that hold the pipe would be waited for."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=_GRACE_S)
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
+    return done.out.decode("utf-8", "replace")
