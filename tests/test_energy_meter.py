@@ -615,3 +615,28 @@ def test_ending_what_was_not_begun_is_an_ordinary_answer():
 
     with pytest.raises(UnavailableError, match="without having begun"):
         Meter(Settings()).end(1, 1, {})
+
+
+CLOSES = """
+import os, socket
+from autocard.energy.child import Child
+child = Child({})
+os.closerange(3, 200)
+pairs = [socket.socketpair() for _ in range(40)]
+child.tell({"do": "x"})
+for one, other in pairs:
+    other.sendall(b"theirs")
+child.hear(0.1)
+child.end()
+for one, other in pairs:
+    assert one.recv(100) == b"theirs"
+    one.sendall(b"back")
+    assert other.recv(100) == b"back"
+print("whole")
+"""
+
+
+def test_a_program_that_closes_all_descriptors_keeps_those_that_it_opens_then():
+    done = subprocess.run([sys.executable, "-c", CLOSES], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stdout == "whole\n", done.stderr

@@ -24,6 +24,8 @@ FLOORS = {
         "errors",
         "guard",
         "process_mark",
+        "commands",
+        "output",
         "files",
         "settings",
         "units",

@@ -55,6 +55,7 @@ class Child:
         """Whether it watches a leg."""
         ours, theirs = self._pair()
         self._socket = ours
+        self._identity = _identity(ours.fileno())
         self.steps: Steps | None = None
         """The count of steps that it sees; None: this system has no memory for one."""
         with contextlib.suppress(OSError):
@@ -115,6 +116,8 @@ class Child:
     def tell(self, message: Mapping[str, Any]) -> None:
         """Send *message*; what the socket cannot take now goes with the next one. Never waits."""
         self._out += json.dumps(message).encode() + b"\n"
+        if not self._is_ours():
+            return
         with contextlib.suppress(OSError):
             while self._out:
                 sent = self._socket.send(self._out, _NO_SIGNAL)
@@ -135,6 +138,8 @@ class Child:
 
     def _take(self) -> bool:
         """Move what the socket holds into the buffer; return whether its other end is closed."""
+        if not self._is_ours():
+            return True
         try:
             while data := self._socket.recv(65536):
                 self._in += data
@@ -158,12 +163,33 @@ class Child:
 
     def drop(self) -> None:
         """Close our end of the line; the child ends when no process holds it any more."""
-        self._socket.close()
+        if self._is_ours():
+            self._socket.close()
+
+    def _is_ours(self) -> bool:
+        """Return whether the descriptor is still our socket's.
+
+        A program that closes all of its descriptors gives the number to the next file that it opens. That one is
+        neither written to nor read nor closed.
+        """
+        if _identity(self._socket.fileno()) == self._identity:
+            return True
+        self._socket.detach()
+        return False
 
     def disown(self) -> None:
         """Forget the child, in a fork of the process that started it: it is not ours to end or to wait for."""
         self.drop()
         self._process.returncode = 0  # or subprocess warns that it still runs
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Return what tells an open file from all others; None: it is closed."""
+    try:
+        status = os.fstat(descriptor)
+    except (OSError, OverflowError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def search_path() -> list[str]:
