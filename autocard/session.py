@@ -11,6 +11,7 @@ import contextlib
 import copy
 import importlib
 import os
+import shutil
 import tempfile
 import time
 import uuid
@@ -27,7 +28,7 @@ from autocard.capture.effect import Evaluated
 from autocard.capture.trained import Steps
 from autocard.clock import WallClock
 from autocard.crew import Crew
-from autocard.errors import SettingsError, UnavailableError
+from autocard.errors import NotWrittenError, SettingsError, UnavailableError
 from autocard.guard import Budget, guarded, log_warning
 from autocard.hub.keeper import Keeper
 from autocard.hub.record_now import RecordNow
@@ -1019,11 +1020,18 @@ class Session:
         from autocard.files import write_text  # noqa: PLC0415
         from autocard.record import RECORD_NAME, to_json  # noqa: PLC0415
 
-        if self._elsewhere is None:
+        folder = self._elsewhere
+        if folder is None:
             # A folder of a new name, for this user alone: others can neither foresee nor read what is in it.
-            self._elsewhere = Path(tempfile.mkdtemp(prefix="autocard-"))
-        path = self._elsewhere / RECORD_NAME
-        write_text(path, to_json(record))
+            folder = Path(tempfile.mkdtemp(prefix="autocard-"))
+        path = folder / RECORD_NAME
+        try:
+            write_text(path, to_json(record))
+        except NotWrittenError:
+            if self._elsewhere is None:
+                shutil.rmtree(folder, ignore_errors=True)  # made a moment ago, and there is nothing to find in it
+            raise
+        self._elsewhere = folder
         log_warning(
             "autocard: the card was not written. The record is kept in %s; later: autocard fill CARD --record %s",
             path,

@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import re
+import resource
 import signal
 import stat
 import threading
@@ -16,16 +17,19 @@ import time
 from pathlib import Path
 
 import pytest
+import records
 import training
 from last_word_hosts import HOSTS, quiet
 
 import autocard
 from autocard import AutoCardCallback, files, process_mark
-from autocard.errors import SettingsError
+from autocard.errors import NotWrittenError, SettingsError
 from autocard.hub import library_text
 from autocard.hub.card_copies import CardCopies
 from autocard.hub.class_wrapper import original
 from autocard.hub.hold import held_method
+from autocard.session import Session
+from autocard.settings import resolve
 
 pytest_plugins = ["hub_fixtures"]
 
@@ -719,3 +723,17 @@ def test_a_model_saved_by_another_thread_while_training_runs_is_no_broken_off_ru
 
     assert json.loads((tmp_path / "autocard.json").read_text())["run"]["status"] == "finished"
     assert "interrupted" not in card(tmp_path)
+
+
+def test_no_empty_folder_stays_where_the_record_cannot_be_kept_elsewhere_either(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    session = Session(resolve({}), 0.0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(NotWrittenError):
+            session._keep_elsewhere(records.lora_on_cpu())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert list(tmp_path.iterdir()) == []
