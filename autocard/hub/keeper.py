@@ -52,6 +52,12 @@ class _Files:
     seen: set[int] = field(default_factory=set)
     """Hashes of all that the host ever wrote."""
 
+    def forget_deleted(self, kept: Collection[Path | None]) -> None:
+        """Forget the cards of folders that are gone, but for *kept*: a training deletes its old checkpoints."""
+        for known in (self.host, self.left, self.written):
+            for card in [card for card in known if card not in kept and not card.parent.exists()]:
+                del known[card]
+
     def note(self, card: Path, text: str) -> None:
         """Remember what the host wrote."""
         self.host[card] = text
@@ -280,6 +286,7 @@ class Keeper:
         card = method.folder(call) / CARD
         if method.pushes:
             guarded("_given", {}, lambda: self._note_given(call), Budget(LOOK_S, LEAST_S))
+        guarded("_deleted", {}, lambda: self._files.forget_deleted((card, self._output, self._written)), Budget(LOOK_S))
         writing = self._enter(card)
         self._own.within = True
         try:
