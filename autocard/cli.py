@@ -1,7 +1,8 @@
 """The command line: parse, call one function, print, exit status. Holds no logic of its own.
 
-Exit status: 0 done or nothing to do; 1 a machine's slot is out of date or missing (--check, check); 2 wrong usage;
-3 refused, nothing was written. Imports none of torch, transformers, peft, codecarbon.
+Exit status: 0 done or nothing to do; 1 a machine's slot is out of date or missing (--check, check); 2 wrong usage,
+or standard output cannot be written; 3 refused, nothing was written.
+Imports none of torch, transformers, peft, codecarbon.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
 from autocard.job import J_PER_KWH
 from autocard.limits import LARGEST
+from autocard.output import Output, OutputError
 from autocard.reconcile import reconcile as reconciling
 from autocard.reconcile.sacct import JOB, MAX_CHARACTERS
 from autocard.record import RunRecord
@@ -66,8 +68,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main() -> None:
     """Run the command line; the entry point `autocard`."""
+    sys.stdout = output = Output(sys.stdout)
     try:
-        app()
+        try:
+            app()
+        finally:
+            output.flush()
+    except OutputError as exc:
+        output.discard()
+        if exc.quiet:
+            raise SystemExit(USAGE) from exc
+        _fail(f"standard output cannot be written ({exc}).", USAGE)
     except SettingsError as exc:
         _fail(str(exc), USAGE)
     except AutocardError as exc:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import records
@@ -348,3 +349,24 @@ def test_the_command_line_imports_nothing_heavy(out, tmp_path, arguments):
     )
 
     assert done.stderr.splitlines()[-1] == "HEAVY []"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("target", ["full", "closed", "unread"])
+@pytest.mark.parametrize(
+    "words", [["show", "out"], ["check", "out"], ["schema"], ["--version"], ["--help"], ["fill", "out", "--diff"]]
+)
+def test_a_standard_output_that_cannot_be_written_is_a_status_and_at_most_one_line(tmp_path, out, words, target):
+    (out / "README.md").write_text("# T\n\n## Environmental Impact\n\n- **Hours used:** [More Information Needed]\n")
+    redirect = {"full": ">/dev/full", "closed": ">&-", "unread": "| true"}[target]
+    command = f'set -o pipefail; exec 2>err; "$0" -m autocard "$@" {redirect}'
+    done = subprocess.run(["bash", "-c", command, sys.executable, *words], cwd=tmp_path, check=False, timeout=120)
+
+    said = (tmp_path / "err").read_text()
+    if target == "unread":
+        assert "Traceback" not in said
+        assert "Exception" not in said
+        return
+    assert done.returncode == 2
+    assert said.startswith("autocard: standard output cannot be written (")
+    assert said.count("\n") == 1
