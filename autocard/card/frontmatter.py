@@ -231,7 +231,10 @@ class _Patcher:
         # One of ours that is there no longer was taken out by somebody.
         missing = [item for item in value if item not in theirs and item not in known]
         bad = [item for item in theirs if self._is_refused(key, item) or self._is_untrue(item, known, others)]
-        self.patched.written[key] = [item for item in value if item in theirs or item in missing or item in known]
+        # What we wrote before and do not know this time (tags of the library, where no trainer is at hand) stays ours.
+        before = [item for item in known if item in theirs and item not in value and item not in bad]
+        ours = [item for item in value if item in theirs or item in missing or item in known]
+        self.patched.written[key] = ours + before
         if value or bad:
             self.patched.states[key] = "filled" if missing or bad else "same"
         if not self.patched.written[key]:
