@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 import records
@@ -158,3 +159,37 @@ def test_a_model_called_like_a_section_keeps_its_title():
     assert "\n### Results\n" in filled.text
     assert "\n# " not in filled.text
     assert filled.text.startswith("# results\n\nA LoRA adapter for")
+
+
+FOLDED = "<details><summary>Specifications</summary>\n\n## Model Architecture and Objective\n\nWords.\n\n</details>\n"
+BOXED = '<div align="center">\n\n## News\n\nWords.\n\n</div>\n'
+NESTED = "<div>\n\n<details open>\n\n## Evaluation\n\nNone yet.\n\n</details>\n\n</div>\n"
+HTML_CARDS = {
+    "folded below the impact": f"# M\n\n## Environmental Impact\n\nLittle.\n\n{FOLDED}",
+    "folded, then a section": f"# M\n\n## Environmental Impact\n\nLittle.\n\n{FOLDED}\n## Contact\n\nMe.\n",
+    "folded at the top": f"# M\n\n{FOLDED}\n## Training Details\n\nWords.\n",
+    "boxed": f"# M\n\n## Training Data\n\nWords.\n\n{BOXED}",
+    "one in the other": f"# M\n\n## Training Details\n\nWords.\n\n{NESTED}",
+    "below labelled lines": f"# M\n\n### Environmental impact\n\nHours used: [More Information Needed]\n\n{FOLDED}",
+    "below a quote": f"# M\n\n## Training\n\n* Rate:\n\n### Environmental impact\n\nLittle.\n\n> Words.\n\n{FOLDED}",
+}
+
+
+@pytest.mark.parametrize("name", HTML_CARDS)
+def test_no_section_of_ours_stands_in_an_html_element_of_a_person(name):
+    card = HTML_CARDS[name]
+
+    text = fill(card, FACTS, {}, remembered={}).text
+
+    theirs = card.split("\n")
+    opened, inside, added = [], [], 0
+    for line in text.split("\n"):  # each tag of these cards begins a line
+        if re.match("<(div|details)", line):
+            opened.append(line in theirs)
+        elif re.match("</(div|details)>", line):
+            opened.pop()
+        elif line.strip() and line not in theirs:
+            added += line.startswith("#")
+            inside += [line] if any(opened) else []
+    assert added > 3
+    assert inside == []

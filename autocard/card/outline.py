@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from autocard.card import slots
 from autocard.card.document import Document, Section
+from autocard.card.html_spans import outside_html
 from autocard.card.labels import Labels, Part
 from autocard.card.slots import Slot
 from autocard.card.writing import Edit, Writer, end_of_text
@@ -88,7 +89,8 @@ class Outline:
             elif (elsewhere := self._elsewhere(part)) is not None:
                 yield from self._under(self._above(elsewhere), part.parts, missing, elsewhere.level)
             else:
-                yield self._add(part, wanted, part.level or level, self._place(parent, parts, number), parent)
+                place = outside_html(self.document, self._place(parent, parts, number))
+                yield self._add(part, wanted, part.level or level, place, parent)
 
     def _section(self, part: Part, parent: Section | None) -> Section | None:
         """Return the section of the document that *part* is, below *parent* if it can be."""

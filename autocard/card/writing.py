@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from autocard.card.document import Block, Document, Section
+from autocard.card.html_spans import outside_html
 from autocard.card.slots import Slot
 from autocard.errors import CardError
 
@@ -223,14 +224,12 @@ def leads_over(document: Document, block: Block) -> bool:
 
 
 def end_of_text(document: Document, section: Section) -> int:
-    """Return where *section*'s own text ends, before comments that lead over to the next heading."""
+    """Return where *section*'s own text ends, before comments or an open HTML element that lead over to a heading."""
     blocks = list(section.blocks)
     while len(blocks) > 1 and leads_over(document, blocks[-1]) and any(one.kind != "comment" for one in blocks):
         blocks.pop()
-    if len(blocks) == len(section.blocks):
-        return section.end
-    after = document.text.find("\n", blocks[-1].end)
-    return section.end if after < 0 else after + 1
+    after = -1 if len(blocks) == len(section.blocks) else document.text.find("\n", blocks[-1].end)
+    return outside_html(document, section.end if after < 0 else after + 1)
 
 
 def apart(edits: list[Edit], newline: str) -> list[Edit]:
