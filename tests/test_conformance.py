@@ -19,7 +19,9 @@ PIECES = [
     "autocard.capture.model:count",
     "autocard.capture.model:capture",
     "autocard.capture.adapter:capture",
+    "autocard.capture.model:as_trained",
     "autocard.capture.base_weights:remember",
+    "autocard.capture.base_weights:UnderAdapters",
     "autocard.capture.fresh:is_fresh",
     "autocard.capture.origin:withheld",
     "autocard.capture.precision:capture",
@@ -52,6 +54,7 @@ PIECES = [
     "autocard.capture.speed:time_parts",
     "autocard.capture.saved:saved_bytes",
     "autocard.capture.saved:saved_files",
+    "autocard.capture.saved:saved_dtype",
     "autocard.capture.saved:checkpoint_bytes",
     "autocard.capture.saved:checkpoint_has_optimizer",
     "autocard.energy.meter:Meter.start",
@@ -199,6 +202,7 @@ def test_the_list_of_pieces_names_all_that_a_session_calls():
 
     # Inside other pieces, or values that are made without a look at the trainer.
     looks = {"hardware:accelerators", "hardware:own_accelerators", "schedule:LearningRates", "speed:without_times"}
+    looks |= {"changes:Changes", "training:Shown"}
     assert {f"{module}:{name}" for module, name in captures} - listed == looks
     crew = set(re.findall(r"self\.crew\.(\w+)\(", source))
     assert crew - {piece.rpartition(".")[2] for piece in PIECES if "Crew" in piece} == {"writes", "give_up"}

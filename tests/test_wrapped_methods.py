@@ -165,7 +165,7 @@ def without_collector():
 
 
 FREED = """
-import gc, sys, weakref
+import copy, gc, pickle, sys, weakref
 import training
 from autocard import AutoCardCallback
 
@@ -179,13 +179,16 @@ for steps in (0, 1):
             trainer.save_model()
             trainer.evaluate(training.dataset(8))
             trainer.create_model_card()
-        refs = weakref.ref(trainer), weakref.ref(trainer.model)
+        twins = copy.deepcopy(trainer.model), pickle.loads(pickle.dumps(trainer.model))
+        refs = [weakref.ref(one) for one in (trainer, trainer.model, *twins)]
+        del twins
+        print("copies", steps, len(callbacks), [ref() is None for ref in refs[2:]])
         del trainer
         print("freed", steps, len(callbacks), [ref() is None for ref in refs])
 """
 
 
-def test_a_trainer_and_its_model_are_freed_with_their_last_reference(tmp_path, monkeypatch):
+def test_a_trainer_its_model_and_copies_of_it_are_freed_with_their_last_reference(tmp_path, monkeypatch):
     monkeypatch.delenv("TRUTH_FINDINGS", raising=False)  # the oracles keep what they look at
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
 
@@ -193,8 +196,12 @@ def test_a_trainer_and_its_model_are_freed_with_their_last_reference(tmp_path, m
     done = subprocess.run(run, check=False, timeout=240, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
-    freed = [line for line in done.stdout.splitlines() if line.startswith("freed")]
-    assert freed == [f"freed {steps} {ours} [True, True]" for steps in (0, 1) for ours in (0, 1)]
+    lines = done.stdout.splitlines()
+    runs = [f"{steps} {ours}" for steps in (0, 1) for ours in (0, 1)]
+    assert [line for line in lines if line.startswith("copies")] == [f"copies {run} [True, True]" for run in runs]
+    assert [line for line in lines if line.startswith("freed")] == [
+        f"freed {run} [True, True, True, True]" for run in runs
+    ]
 
 
 def test_a_class_has_its_own_methods_again_when_its_last_wrapped_instance_is_gone(tmp_path):

@@ -63,7 +63,11 @@ def parts_of(config: Any) -> dict[str, Any]:
 
 
 OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
-    "parameters": ("model_specs", r"Parameters: ([\d,]+)", functools.partial(_parameters, trained=False)),
+    "parameters": (
+        "model_specs",
+        r"Parameters: ([\d,]+)(?![\d,]| were trained)",
+        functools.partial(_parameters, trained=False),
+    ),
     "trained parameters": (
         "model_specs",
         r"([\d,]+) of them trained",
