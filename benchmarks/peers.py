@@ -101,7 +101,11 @@ FIELDS: dict[str, tuple[str, Callable[[str, Truth], bool]]] = {
     "parameters": (r"([\d,]+)(?: in total|, all of them trained)", lambda said, true: _number(said) == true.total),
     "trained parameters": (
         r"([\d,]+)(?: of them trained|, all of them trained)",
-        lambda said, true: _number(said) == true.trained,
+        # A sentence encoder's pooler asks for gradients and gets none, so fewer may have been trained.
+        lambda said, true: (
+            _number(said) == true.trained
+            or (true.library == "sentence-transformers" and 0 < _number(said) < true.trained)
+        ),
     ),
     "LoRA's rank": (r"\br = (\d+)", lambda said, true: int(said) == true.rank),
     "LoRA's modules": (r"target modules: (.+?);?$", lambda said, _: "query" in said or "q_proj" in said),

