@@ -246,12 +246,12 @@ class Book:
 
     @property
     def awaited(self) -> list[Any]:
-        """Return the entries of other processes whose figures are still to come."""
+        """Entries reported by other processes, whose figures are still to come."""
         return [entry for entry in self.heard if _is_pending(entry)]
 
     @property
     def awaited_here(self) -> bool:
-        """Whether a process whose figures are still to come writes them where this one can read them."""
+        """Whether figures that are still to come are written where this process can read them."""
         from autocard.energy import ledger  # noqa: PLC0415
 
         written = {ledger.key_of(entry) for entry in self._written()} if self.awaited else set()
@@ -270,20 +270,23 @@ class Book:
         awaited = {ledger.key_of(entry) for entry in self.awaited}
         written = self._written() if awaited else []
         found = {ledger.key_of(entry): entry for entry in written if not _is_pending(entry)}
-        self.heard = [
-            self._completed_by(found[ledger.key_of(entry)], entry) if ledger.key_of(entry) in found else entry
-            for entry in self.heard
-        ]
+        for number, reported in enumerate(self.heard):
+            later = found.get(ledger.key_of(reported))
+            if later is not None:
+                self.heard[number] = self._with_later_figures(reported, later)
         return bool(awaited & found.keys())
 
     @staticmethod
-    def _completed_by(written: Any, heard: Any) -> Any:
-        """Return the entry that was *heard* with the figures that were *written* later; evaluations stay as heard."""
-        leg = written.leg.model_copy(update={"evaluation_j": heard.leg.evaluation_j})
-        reasons = {path: why for path, why in written.missing.items() if path != "evaluation_j"}
-        if "evaluation_j" in heard.missing:
-            reasons["evaluation_j"] = heard.missing["evaluation_j"]
-        return heard.model_copy(update={"leg": leg, "missing": reasons})
+    def _with_later_figures(reported: Any, later: Any) -> Any:
+        """Return the *reported* entry with the figures of the *later* one, its evaluation energy excepted.
+
+        Evaluations after training come through `evaluated_elsewhere`.
+        """
+        leg = later.leg.model_copy(update={"evaluation_j": reported.leg.evaluation_j})
+        reasons = {path: why for path, why in later.missing.items() if path != "evaluation_j"}
+        if "evaluation_j" in reported.missing:
+            reasons["evaluation_j"] = reported.missing["evaluation_j"]
+        return reported.model_copy(update={"leg": leg, "missing": reasons})
 
     def give_up_awaited(self) -> bool:
         """Note that figures of other processes will not come; return whether there were any to wait for."""
@@ -440,11 +443,11 @@ class Book:
         """Return *leg* with those of its settings that differ from the ones of the leg that began last."""
         from pydantic import ValidationError  # noqa: PLC0415 - loaded with the first leg
 
-        last, told = self._hyperparameters.get(self.open.id), self._hyperparameters.get(leg.id)
-        if last is None or told is None:
+        latest, own = self._hyperparameters.get(self.open.id), self._hyperparameters.get(leg.id)
+        if latest is None or own is None:
             return leg
-        names = [*told, *(name for name in last if name not in told)]
-        other = {name: told.get(name) for name in names if told.get(name) != last.get(name)}
+        names = [*own, *(name for name in latest if name not in own)]
+        other = {name: own.get(name) for name in names if own.get(name) != latest.get(name)}
         try:
             return type(leg).model_validate({**leg.model_dump(), "other_hyperparameters": other})
         except ValidationError:  # a checkpoint's, which another program may have written
@@ -492,7 +495,7 @@ def _is_pending(entry: Any) -> bool:
 
 
 def _never_completed(entry: Any) -> Any:
-    """Return *entry* of another process with reasons that promise nothing: that process has not completed it."""
+    """Return *entry* of another process without the promise that its figures will be added."""
     from autocard.energy.legs import NEVER_CAME, PENDING  # noqa: PLC0415
 
     if not _is_pending(entry):

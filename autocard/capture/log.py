@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 MOST_STEPS = 20_000
@@ -58,11 +58,16 @@ def set_names(prefixes: Iterable[str]) -> dict[str, str | None]:
     None: the data set without a name. `test` and `eval_test` keep their whole names beside each other.
     """
     every = set(prefixes)
-    found: dict[str, str | None] = {}
-    for prefix in every:
-        short = prefix.removeprefix("eval_")
-        found[prefix] = None if prefix == "eval" else prefix if short != prefix and short in every else short
-    return found
+    return {prefix: _set_name(prefix, every) for prefix in every}
+
+
+def _set_name(prefix: str, every: Collection[str]) -> str | None:
+    """Return the name of the data set whose figures have the keys *prefix*, one of *every* in the log."""
+    if prefix == "eval":
+        return None
+    short = prefix.removeprefix("eval_")
+    is_taken = short != prefix and short in every
+    return prefix if is_taken else short
 
 
 def is_evaluation(entry: Mapping[str, Any]) -> bool:

@@ -108,8 +108,10 @@ def saved_dtype(
     """
     numbers: dict[str, int] = {}
     for place in _places(folder, adapters).values():
-        found = [one for one in place.iterdir() if _WEIGHTS.fullmatch(one.name)] if place.is_dir() else []
-        own = [one for one in found if one.suffix == ".safetensors" and _counts(one, since_s)]
+        if not place.is_dir():
+            continue
+        found = [one for one in place.iterdir() if _WEIGHTS.fullmatch(one.name) and one.suffix == ".safetensors"]
+        own = [one for one in found if _counts(one, since_s)]
         only_adapters = [one for one in own if one.name.startswith("adapter_")]
         for file in only_adapters or own:
             for kind, count in _formats_in(file).items():

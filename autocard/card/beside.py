@@ -59,7 +59,9 @@ def remembered_tags(remembered: Mapping[str, str]) -> frozenset[str]:
         found = json.loads(remembered.get(f"{YAML}tags", "[]"))
     except (ValueError, RecursionError):
         return frozenset()
-    return frozenset(tag for tag in found if isinstance(tag, str)) if isinstance(found, list) else frozenset()
+    if not isinstance(found, list):
+        return frozenset()
+    return frozenset(tag for tag in found if isinstance(tag, str))
 
 
 def names_other_base(text: str, record: RunRecord, remembered: Mapping[str, str], refused: AbstractSet[str]) -> bool:

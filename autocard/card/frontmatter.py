@@ -92,6 +92,13 @@ def patch(
     return patcher.patched
 
 
+def _as_list(data: Any) -> list[Any]:
+    """Return the values of a key that may hold a list, one value alone or nothing."""
+    if data is None:
+        return []
+    return data if isinstance(data, list) else [data]
+
+
 def _recall(remembered: Mapping[str, str], key: str) -> Any:
     try:
         return json.loads(remembered[YAML + key])
@@ -227,7 +234,7 @@ class _Patcher:
             return
         known = _recall(self.remembered, key) or []
         others = _recall(self.remembered, key + BY_OTHERS) or []
-        theirs = place.data if isinstance(place.data, list) else [] if place.data is None else [place.data]
+        theirs = _as_list(place.data)
         # One of ours that is there no longer was taken out by somebody.
         missing = [item for item in value if item not in theirs and item not in known]
         bad = [item for item in theirs if self._is_refused(key, item) or self._is_untrue(item, known, others)]
@@ -255,7 +262,7 @@ class _Patcher:
     def _write_list(self, key: str, place: Key, value: list[Any], missing: list[Any], bad: list[Any]) -> None:
         """Put the values *missing* into a list, and take the values *bad* out of it, where that can be done."""
         current = self._current(place)
-        theirs = place.data if isinstance(place.data, list) else [] if place.data is None else [place.data]
+        theirs = _as_list(place.data)
         kept = [item for item in theirs if item not in bad]
         rewritable = "#" not in current and (place.alias or bad) and (kept or missing)
         if place.shared:

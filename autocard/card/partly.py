@@ -76,7 +76,11 @@ def _same_line(line: str, wanted: Sequence[str]) -> str | None:
 def _key(line: str) -> str:
     """Return what *line* is about; a line without a label is about what it says."""
     found = _KEY.match(line)
-    return found[0].strip() if found and found.lastgroup != "cell" else f"| {found['cell']}" if found else line
+    if found is None:
+        return line
+    if found.lastgroup == "cell":
+        return f"| {found['cell']}"
+    return found[0].strip()
 
 
 def _without_double_gaps(lines: Sequence[str]) -> list[str]:
