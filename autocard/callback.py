@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from autocard import trainer_calls
+from autocard.card_guard import card_writers
 from autocard.errors import SettingsError
 from autocard.guard import guard
-from autocard.hub import hosts
 from autocard.settings import disabled, resolve
+from autocard.trainers import trainer_calls
 
 try:
     from transformers.trainer_callback import TrainerCallback
@@ -24,10 +24,10 @@ except ImportError as exc:
     raise ImportError(_MESSAGE) from exc
 
 if TYPE_CHECKING:
-    from autocard.session import Sessions
+    from autocard.runtime.session import Sessions
 
 if "transformers.trainer" in sys.modules and not disabled():
-    hosts.watch_trainers()  # for `callbacks=[AutoCardCallback]`, whose instance the trainer's constructor makes
+    card_writers.watch_trainers()  # for `callbacks=[AutoCardCallback]`, whose instance the trainer's constructor makes
 
 HAND_OVER_S = 1.0
 """Seconds between two steps that are told."""
@@ -102,10 +102,10 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             return
         settings = resolve(arguments)
         try:
-            from autocard.session import Sessions  # noqa: PLC0415 - the import of this module stays cheap
+            from autocard.runtime.session import Sessions  # noqa: PLC0415 - the import of this module stays cheap
 
             self._sessions = Sessions(settings)
-            hosts.watch_trainers()
+            card_writers.watch_trainers()
         except SettingsError:
             raise
         except Exception:
@@ -116,7 +116,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         """Take a copy's state, in another process perhaps: trainers there become known, too."""
         self.__dict__.update(state)
         if self._sessions is not None:
-            hosts.watch_trainers()
+            card_writers.watch_trainers()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy begins with: the settings. Trainers are copied and pickled, to other processes even."""
@@ -184,16 +184,16 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
 
     def _hold(self, trainer: Any) -> None:
         if self._sessions is not None:
-            hosts.watch(trainer)
+            card_writers.watch(trainer)
             self._sessions.of(trainer.args, starts=True).hold(trainer, trainer.model, self)
 
     def _trainer_of(self, args: Any, state: Any) -> Any:
         """Return the trainer that has this callback, or None."""
         trainer = trainer_calls.find(args, state)
-        if trainer is None or not hosts.carries(trainer, self):
+        if trainer is None or not card_writers.carries(trainer, self):
             return None
         with guard("trainer", {}):
-            hosts.watch(trainer)
+            card_writers.watch(trainer)
         return trainer
 
     def _tell(self, event: str, args: Any, state: Any, objects: Mapping[str, Any], *extra: str) -> None:
@@ -224,12 +224,12 @@ def attach(trainer: Any, **settings: Any) -> AutoCardCallback:
         SettingsError: it is no trainer; it has a callback of ours already and *settings* were given; or one of these
             cannot be meant as it stands.
     """
-    if not hosts.is_trainer(trainer):
+    if not card_writers.is_trainer(trainer):
         msg = f"autocard.attach: {type(trainer).__name__} is no transformers.Trainer. Nothing was attached."
         raise SettingsError(msg)
     with guard("trainer", {}):
-        hosts.watch(trainer)
-    callback = hosts.has_callback(trainer, AutoCardCallback)
+        card_writers.watch(trainer)
+    callback = card_writers.has_callback(trainer, AutoCardCallback)
     if callback is not None and settings:
         msg = "autocard.attach: the trainer has an AutoCardCallback already; give the settings to that one."
         raise SettingsError(msg)

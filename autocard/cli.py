@@ -23,23 +23,23 @@ from rich.text import Text
 from autocard import files, units
 from autocard import record as records
 from autocard._version import __version__
-from autocard.card import check as checking
-from autocard.card import check_text
+from autocard.card.check import check as checking
+from autocard.card.check import check_text
 from autocard.card.fact import plain
 from autocard.card.fields.summary import summary
-from autocard.card.fill import Report
-from autocard.card.labels import words
+from autocard.card.fill.fill import Report
+from autocard.card.form.labels import words
 from autocard.card.update import Outcome, update
-from autocard.draft import as_saved, look_again
 from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
-from autocard.job import J_PER_KWH
-from autocard.limits import LARGEST
 from autocard.output import Output, OutputError
 from autocard.reconcile import reconcile as reconciling
 from autocard.reconcile.sacct import JOB, MAX_CHARACTERS
 from autocard.record import RunRecord
+from autocard.record.limits import LARGEST
+from autocard.runtime.assemble import as_saved, look_again
 from autocard.settings import resolve
+from autocard.totals.totals import J_PER_KWH
 
 OUT_OF_DATE, USAGE, REFUSED = 1, 2, 3
 
@@ -260,7 +260,7 @@ def reconcile(
         if not JOB.fullmatch(one):
             _fail(f"--job {plain(one)}: a job is a number, as in 812345, 812345_3 or 812345+0.", USAGE)
     _record(record)
-    asked = reconciling.Asked(_pasted(sacct), figure, plain(source), tuple(job or ()), timeout)
+    asked = reconciling.ReconcileRequest(_pasted(sacct), figure, plain(source), tuple(job or ()), timeout)
     done = reconciling.reconcile(record, asked, dry_run=diff)
     if as_json:
         found = {"reconciliation": done.one.model_dump(mode="json"), "missing": done.why, "changed": done.changed}
@@ -337,7 +337,7 @@ def _pasted(file: str | None) -> str | None:
     return data.decode("utf-8", "replace")
 
 
-def _print_comparison(done: reconciling.Done) -> None:
+def _print_comparison(done: reconciling.ReconcileOutcome) -> None:
     one, console = done.one, Console()
     lines = {
         "Metered": f"{units.kwh(one.metered_kwh)}: {one.source}"

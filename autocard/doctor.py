@@ -18,9 +18,13 @@ from typing import Any
 from autocard import files, units
 from autocard import settings as settings_
 from autocard._version import __version__
-from autocard.capture import cluster, hardware
-from autocard.energy import legs, node, nvml, place, probe, share, visible, where
-from autocard.energy.engine import CPU, RAM, About
+from autocard.capture.environment import hardware, launcher
+from autocard.energy.gpu import gpu_selection, nvml
+from autocard.energy.host import cpu_share, node_meter
+from autocard.energy.host.codecarbon_reader import CPU, RAM, CodeCarbonInfo
+from autocard.energy.ledger import leg_parts
+from autocard.energy.location import geolocation, place
+from autocard.energy.worker import probe
 from autocard.errors import UnavailableError
 from autocard.settings import Settings
 
@@ -38,7 +42,7 @@ def examine(settings: Settings, powercap: Path = POWERCAP) -> dict[str, Any]:
             "gpu_ids": [one["index"] for one in gpus["used"]],
             "cpu_power_w": settings.cpu_power_w,
             "ram_power_w": settings.ram_power_w,
-            "place": where.order(known, geolocate=settings.geolocate),
+            "place": geolocation.order(known, geolocate=settings.geolocate),
         }
     )
     report = {
@@ -77,7 +81,7 @@ def _gpus() -> dict[str, Any]:
     }
     try:
         told["on_node"] = len(nvml.boards())
-        devices = visible.devices()
+        devices = gpu_selection.devices()
         counters = nvml.Counters(device.uuid for device in devices)
         readings, shared = counters.read(), counters.shared()
     except UnavailableError as exc:
@@ -123,9 +127,9 @@ def _cpu(found: Mapping[str, Any]) -> dict[str, Any]:
     about = found["about"] or {}
     return {
         "model": _or_none(hardware.cpu_model),
-        "usable": share.usable_cpus(),
+        "usable": cpu_share.usable_cpus(),
         "on_node": os.cpu_count(),
-        "share": share.of_node(),
+        "share": cpu_share.of_node(),
         "mode": about.get("cpu_mode"),
         "power_w": about.get("cpu_power_w"),
         "known": about.get("cpu_known"),
@@ -137,11 +141,11 @@ def _cpu(found: Mapping[str, Any]) -> dict[str, Any]:
 def _how(found: Mapping[str, Any], part: str) -> str:
     if found["about"] is None:
         return f"not measured: {found['reason']}"
-    return legs.how(About(**found["about"]), part)
+    return leg_parts.how(CodeCarbonInfo(**found["about"]), part)
 
 
 def _node_meter(settings: Settings) -> dict[str, Any] | None:
-    meter = node.of(settings)
+    meter = node_meter.of(settings)
     if meter is None:
         return None
     told: dict[str, Any] = {"path": str(meter.path), "joules": None, "reason": None}
@@ -160,7 +164,7 @@ def _intensity(found: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 
 
 def _manager() -> dict[str, Any] | None:
-    name, number = cluster.manager()
+    name, number = launcher.manager()
     return None if name is None else {"name": name, "job_id": number}
 
 
@@ -190,8 +194,8 @@ def _advice(report: Mapping[str, Any]) -> Iterator[str]:
             "CodeCarbon does not know this CPU and guesses its power. Give that of all packages at full load, from the "
             "maker's data sheet: cpu_power_w=…, AUTOCARD_CPU_POWER_W=…, or a line in the site file."
         )
-    if any(visible.ORDER_NOTE in one["note"] for one in report["gpus"]["used"]):
-        yield f"{visible.SETTLES_ORDER}. In a training torch settles it."
+    if any(gpu_selection.ORDER_NOTE in one["note"] for one in report["gpus"]["used"]):
+        yield f"{gpu_selection.SETTLES_ORDER}. In a training torch settles it."
     if report["node_meter"] is not None and report["node_meter"]["reason"]:
         yield f"{report['node_meter']['reason']}: {report['node_meter']['path']}"
 
@@ -259,12 +263,12 @@ def _board(one: Mapping[str, Any]) -> str:
         how = "no energy counter; its power, sampled"
     else:
         how = f"not measured: {one['reason']}"
-    notes = [one["note"], legs.SHARED_NOTE if one["shared"] else ""]
+    notes = [one["note"], leg_parts.SHARED_NOTE if one["shared"] else ""]
     return "; ".join(filter(None, [f"{one['name']}{memory}: {how}", *notes]))
 
 
 def _cpu_lines(cpu: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    whole = "" if cpu["share"] > legs.WHOLE else f": {cpu['share']:.0%} of the node's energy is booked"
+    whole = "" if cpu["share"] > leg_parts.WHOLE else f": {cpu['share']:.0%} of the node's energy is booked"
     yield "CPU", f"{cpu['model'] or 'not named'}, {cpu['usable']} of {cpu['on_node']} logical CPUs{whole}"
     states = {
         "readable": "RAPL counters can be read",

@@ -122,7 +122,7 @@ elif kind == "callback":
 elif kind == "thread":
     os.environ["CODECARBON_LOG_LEVEL"] = "critical"
     def measure():
-        from autocard.energy.engine import Engine
+        from autocard.energy.host.codecarbon_reader import CodeCarbonReader as Engine
         engine = Engine([], None, None)
         while True:
             time.sleep(15)
@@ -142,7 +142,7 @@ print(json.dumps([Clock.marks, callbacks[0].half, *End.found, before]))
 ALONE = """
 import json, os, sys, time
 os.environ["CODECARBON_LOG_LEVEL"] = "critical"
-from autocard.energy.engine import Engine
+from autocard.energy.host.codecarbon_reader import CodeCarbonReader as Engine
 engine = Engine([], None, None)
 time.sleep(6)
 begun, used = time.monotonic(), time.process_time()

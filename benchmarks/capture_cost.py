@@ -41,7 +41,7 @@ def seen(model: Any, folder: str) -> Any:
     from datasets import Dataset
     from transformers import TrainerState, TrainingArguments
 
-    from autocard.capture import Seen
+    from autocard.capture.observed import Seen
     from autocard.settings import Settings
 
     rows = Dataset.from_dict({"input_ids": [[1, 2, 3, 4]] * 20_000, "attention_mask": [[1] * 4] * 20_000})

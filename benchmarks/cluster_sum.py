@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from autocard.energy import ledger, past
-from autocard.energy.ledger import LedgerEntry, pseudonym
+from autocard.energy.ledger import earlier_legs, ledger_files
+from autocard.energy.ledger.ledger_files import LedgerEntry, pseudonym
 from autocard.record import DeviceUse, HostUse, Leg, Place
 from autocard.settings import resolve
 
@@ -119,7 +119,7 @@ def peak_mb() -> float:
 
 def from_notes(hosts: int) -> Callable[[], list[LedgerEntry]]:
     """Return what reads the notes of all ranks of a job; the first rank of a host has measured for all of them."""
-    from autocard.meeting import reports
+    from autocard.distributed import reports
 
     told = [
         reports.note(entry(number, hosts, LEGS[1]) if not rank else None, earlier(number, hosts, rank), None, {})
@@ -142,26 +142,26 @@ def earlier(number: int, hosts: int, rank: int) -> list[LedgerEntry]:
 
 def measure(hosts: int, folder: Path, *, noted: bool) -> dict[str, float]:
     """Add up the ledgers in *folder*; return seconds and megabytes by what they were spent on."""
-    from autocard import job
     from autocard.card.update import update
-    from autocard.draft import Draft, freeze
     from autocard.record import Run, from_json, to_json
+    from autocard.runtime.assemble import RecordDraft, build_record
+    from autocard.totals import totals
 
     settings = resolve({})
     spent = {"begin_mb": peak_mb()}
-    entries, spent["read_s"] = timed(from_notes(hosts) if noted else lambda: ledger.of_run([folder], "a" * 12))
+    entries, spent["read_s"] = timed(from_notes(hosts) if noted else lambda: ledger_files.of_run([folder], "a" * 12))
     spent["begin_mb"] = peak_mb() if noted else spent["begin_mb"]
-    whole, spent["join_s"] = timed(lambda: past.completed(entries))
+    whole, spent["join_s"] = timed(lambda: earlier_legs.completed(entries))
     missing = {f"legs.{number}.{path}": why for number, one in enumerate(whole) for path, why in one.missing.items()}
     legs = [one.leg for one in whole]
-    sums, spent["sums_s"] = timed(lambda: job.sums(legs, settings=settings, missing=dict(missing)))
+    sums, spent["sums_s"] = timed(lambda: totals.sums(legs, settings=settings, missing=dict(missing)))
     spent["added_mb"] = peak_mb()
     truth_kwh = hosts * (GPUS * WATTS + 320.0) * sum(leg[2] for leg in LEGS) / 3.6e6
     if sums[1].total_kwh is None or abs(sums[1].total_kwh / truth_kwh - 1) > 1e-9:  # noqa: PLR2004 - rounding
         message = f"{sums[1].total_kwh} kWh were added up, of {truth_kwh}: {missing}"
         raise ValueError(message)
-    draft = Draft(settings, Run(id="a" * 12), legs, {}, {"legs": missing})
-    record, spent["record_s"] = timed(lambda: freeze(draft))
+    draft = RecordDraft(settings, Run(id="a" * 12), legs, {}, {"legs": missing})
+    record, spent["record_s"] = timed(lambda: build_record(draft))
     _, spent["card_s"] = timed(lambda: update(folder / "README.md", record, dry_run=True))
     text, spent["json_s"] = timed(lambda: to_json(record))
     spent["json_mb"] = len(text) / 1e6
@@ -188,7 +188,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as name:
                 for number in range(0 if noted else hosts):
                     for leg in LEGS:
-                        ledger.write(Path(name), entry(number, hosts, leg))
+                        ledger_files.write(Path(name), entry(number, hosts, leg))
                 command = [sys.executable, __file__, str(hosts), name, *(["noted"] if noted else [])]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             one = found[hosts, noted] = json.loads(done.stdout)

@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import test_card_speed as shapes
 
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
-from autocard.card.forms import blank
-from autocard.card.generated import is_generated
-from autocard.card.labelfile import load
-from autocard.card.placeholders import find, is_guidance
+from autocard.card.fill.fill import fill
+from autocard.card.fill.new_card import blank
+from autocard.card.form.boilerplate import is_generated
+from autocard.card.form.label_files import load
+from autocard.card.form.placeholders import find, is_guidance
 
 FACTS = {
     name: Fact(f"{name} line", f"{name} block\n\n- of two") for name in ("hours_used", "results", "energy", "software")

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import records
 
-from autocard.card.document import Document
+from autocard.card.markdown.document import Document
 from autocard.card.update import update
 
 LINES = 50_000

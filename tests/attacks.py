@@ -68,7 +68,7 @@ def facts() -> dict[str, str]:
 
     code = """
 import autocard.card
-autocard.card.author = getattr(autocard.card, "author", None)  # the test imports it; 0.1.0 has none
+autocard.card.fill.author_text = getattr(autocard.card, "author", None)  # the test imports it; 0.1.0 has none
 from test_hostile_facts import shape
 plain = go(facts=dict.fromkeys({names!r}, "QQword"), dry_run=True)
 made = go(facts=dict.fromkeys({names!r}, {payload!r}))

@@ -47,7 +47,7 @@ import socket
 from datetime import timedelta
 import torch.distributed as dist
 from autocard.errors import UnavailableError
-from autocard.meeting.board import StoreBoard
+from autocard.distributed.rendezvous import StoreRendezvous as StoreBoard
 server = socket.create_server(("127.0.0.1", 0), backlog=4096)
 pairs, over = [], threading.Event()
 def program():

@@ -528,7 +528,7 @@ def main(boot: str) -> None:
     import training  # noqa: F401
     from transformers import Trainer, TrainingArguments  # noqa: F401
 
-    import autocard.session  # noqa: F401
+    import autocard.runtime.session  # noqa: F401
     from autocard import AutoCardCallback  # noqa: F401
 
     print("ready" if cluster_space.permitted(Path(boot)) else "ready: a mount namespace is not permitted", flush=True)

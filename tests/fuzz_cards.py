@@ -19,7 +19,7 @@ import records
 
 from autocard.card import fields
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 from autocard.errors import AutocardError, CardError
 from autocard.record import from_json, to_json
 

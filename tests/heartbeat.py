@@ -23,9 +23,9 @@ from pathlib import Path
 
 import fuzz_cards
 
-from autocard.card.fill import fill
-from autocard.card.forms import blank
-from autocard.card.labelfile import load
+from autocard.card.fill.fill import fill
+from autocard.card.fill.new_card import blank
+from autocard.card.form.label_files import load
 from autocard.errors import AutocardError
 from autocard.record import from_json
 

@@ -14,7 +14,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from autocard.capture import Seen
+from autocard.capture.observed import Seen
 from autocard.settings import Settings
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sat", "on", "a", "mat", "dog", "ran", "off"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from autocard import job
 from autocard.record import (
     Adapter,
     Best,
@@ -34,6 +33,7 @@ from autocard.record import (
     unexplained,
 )
 from autocard.settings import Settings
+from autocard.totals import totals
 
 NOT_MEASURED = "CodeCarbon did not start (no permission)"
 
@@ -503,8 +503,8 @@ def _record(
 ) -> RunRecord:
     """Return a record with the sums of *legs*, and a reason for each fact that is not there."""
     missing = dict(missing or {})
-    legs = job.with_emissions(legs, missing)
-    sums = job.sums(legs, settings=settings or Settings(), missing=missing, gpus_allocated=gpus_allocated)
+    legs = totals.with_emissions(legs, missing)
+    sums = totals.sums(legs, settings=settings or Settings(), missing=missing, gpus_allocated=gpus_allocated)
     last = legs[-1]
     record = RunRecord(
         run=Run(

@@ -22,7 +22,10 @@ def main(rank: int, folder: Path) -> dict:
     from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecision, MixedPrecisionPolicy, fully_shard
     from torch.nn.parallel import DistributedDataParallel
 
-    from autocard.capture import Seen, cluster, model, precision
+    from autocard.capture.environment import launcher
+    from autocard.capture.model import model
+    from autocard.capture.observed import Seen
+    from autocard.capture.training import precision
     from autocard.errors import UnavailableError
     from autocard.settings import Settings
 
@@ -62,7 +65,7 @@ def main(rank: int, folder: Path) -> dict:
             args = SimpleNamespace(world_size=2, output_dir="a/cats", hub_model_id=None)
             seen = Seen(Settings(), args, None, model=wrapped)
             optimizer = torch.optim.AdamW([one for one in wrapped.parameters() if one.requires_grad])
-            parts = [module.capture(seen, {}) for module in (model, precision, cluster)]
+            parts = [module.capture(seen, {}) for module in (model, precision, launcher)]
             ids = torch.ones(1, 4, dtype=torch.long)
             wrapped(input_ids=ids, labels=ids).loss.backward()
             optimizer.step()
@@ -87,9 +90,9 @@ def asked_for_fsdp(folder: Path) -> dict:
     """Train with the Trainer's own flag; tell what wrapped the model, and what the capture says of it."""
     import models
 
-    from autocard.capture import cluster
+    from autocard.capture.environment import launcher
 
-    watch = models.Watch(lambda seen: cluster.capture(seen, {}))
+    watch = models.Watch(lambda seen: launcher.capture(seen, {}))
     layers = {"version": 2, "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}
     trainer = models.train(
         models.llama(), models.language(), folder / "out", watch, fsdp=True, fsdp_config=layers, max_steps=1

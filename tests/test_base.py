@@ -231,7 +231,7 @@ def test_a_model_with_a_few_other_weights_still_names_its_base(cached, other_lla
 
 
 def test_linear_layers_that_were_all_moved_a_little_are_not_taken_for_another_model_s(cached):
-    from autocard.capture import base_weights
+    from autocard.capture.model import base_weights
 
     loaded = load(cached)
     torch.manual_seed(12)
@@ -382,7 +382,7 @@ def architectures():
 
 @pytest.mark.parametrize("name", ["Llama", "BERT", "T5", "GPT-2", "Gemma", "ViT", "Mamba"])
 def test_freshly_initialized_weights_are_known_as_such(name):
-    from autocard.capture.fresh import is_fresh
+    from autocard.capture.model.initial_weights import is_fresh
 
     made = architectures()[name]
     before = torch.get_rng_state()
@@ -392,7 +392,7 @@ def test_freshly_initialized_weights_are_known_as_such(name):
 
 
 def test_an_adapter_on_fresh_weights_leaves_them_fresh():
-    from autocard.capture.fresh import is_fresh
+    from autocard.capture.model.initial_weights import is_fresh
 
     assert is_fresh(adapter(models.llama(), modules_to_save=["lm_head"])) is True
 

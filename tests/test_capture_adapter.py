@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import models
 import pytest
 
-from autocard.capture import Seen, adapter
+from autocard.capture.model import adapter
+from autocard.capture.observed import Seen
 from autocard.record import empty_leaves
 from autocard.settings import Settings
 

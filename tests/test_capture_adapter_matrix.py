@@ -18,7 +18,8 @@ import models
 import pytest
 import torch
 
-from autocard.capture import Seen, adapter, model
+from autocard.capture.model import adapter, model
+from autocard.capture.observed import Seen
 from autocard.card.fields import facts
 from autocard.record import Model, RunRecord, empty_leaves
 from autocard.settings import Settings

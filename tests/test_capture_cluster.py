@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from autocard.capture import Seen, cluster, software
+from autocard.capture.environment import launcher, software
+from autocard.capture.observed import Seen
 from autocard.record import empty_leaves
 from autocard.settings import Settings
 
@@ -15,7 +16,7 @@ from autocard.settings import Settings
 def look(environ, world_size=1, model=None, **arguments):
     missing = {}
     args = SimpleNamespace(world_size=world_size, **arguments)
-    part = cluster.capture(Seen(Settings(), args, None, model=model), missing, environ)
+    part = launcher.capture(Seen(Settings(), args, None, model=model), missing, environ)
     assert [path for path in empty_leaves(part, "job") if path not in missing] == []
     return part
 
@@ -24,7 +25,7 @@ def test_one_process_at_home_is_no_job(tmp_path):
     missing = {}
     args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
 
-    part = cluster.capture(Seen(Settings(), args, None, model=models.bert()), missing, {})
+    part = launcher.capture(Seen(Settings(), args, None, model=models.bert()), missing, {})
 
     assert (part.world_size, part.distributed, part.nodes_expected, part.nodes_reporting) == (1, "none", 1, 1)
     assert part.workload_manager is None

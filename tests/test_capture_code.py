@@ -8,11 +8,12 @@ import textwrap
 
 import pytest
 
-from autocard.capture.code import public_url
+from autocard.capture.environment.code import public_url
 
 ASK = textwrap.dedent("""
     import json
-    from autocard.capture import Seen, code
+    from autocard.capture.observed import Seen
+    from autocard.capture.environment import code
     from autocard.settings import resolve
     missing = {}
     part = code.capture(Seen(resolve({}), None, None), missing)
@@ -262,7 +263,8 @@ def test_code_from_the_command_line_has_no_script():
 
 
 def test_an_installed_program_is_not_taken_for_the_run_s_code(monkeypatch):
-    from autocard.capture import Seen, code
+    from autocard.capture.environment import code
+    from autocard.capture.observed import Seen
 
     monkeypatch.setattr(sys.modules["__main__"], "__file__", pytest.__file__, raising=False)
 

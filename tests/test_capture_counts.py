@@ -14,7 +14,7 @@ import models
 import pytest
 import torch
 
-from autocard.capture import model
+from autocard.capture.model import model
 from autocard.errors import UnavailableError
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")

@@ -10,7 +10,8 @@ import torch
 from datasets import Dataset, IterableDataset, concatenate_datasets, load_dataset, load_from_disk
 from hub_data import SHA
 
-from autocard.capture import Seen, data, lengths
+from autocard.capture.data import data, token_lengths
+from autocard.capture.observed import Seen
 from autocard.record import empty_leaves
 from autocard.settings import Settings
 
@@ -382,7 +383,7 @@ def test_lengths_of_shuffled_rows_are_those_of_the_chosen_rows():
 
 
 def test_only_the_first_rows_are_looked_at():
-    rows = Dataset.from_dict({"input_ids": [[1]] * lengths.LOOKED_AT_ROWS + [[1] * 50]})
+    rows = Dataset.from_dict({"input_ids": [[1]] * token_lengths.LOOKED_AT_ROWS + [[1] * 50]})
 
     assert look(rows)[0].preprocessing.longest_input == 1
 

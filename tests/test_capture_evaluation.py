@@ -12,7 +12,9 @@ import torch
 import transformers
 from transformers import EarlyStoppingCallback, Trainer
 
-from autocard.capture import Seen, evaluation, flops, speed
+from autocard.capture.evaluation import evaluation
+from autocard.capture.observed import Seen
+from autocard.capture.training import flops, throughput
 from autocard.errors import UnavailableError
 from autocard.record import Gpu, empty_leaves
 from autocard.settings import Settings
@@ -185,7 +187,7 @@ def test_speeds_of_a_run_that_stopped_early_count_the_steps_that_were_done(best)
     watch, host = best
     runtime = next(entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry)
 
-    parts = speed.time_parts(watch.seen, {}, 0)
+    parts = throughput.time_parts(watch.seen, {}, 0)
 
     assert parts["steps_per_s"] == pytest.approx(host.state.global_step / runtime)
     assert parts["samples_per_s"] == pytest.approx(4 * host.state.global_step / runtime, rel=0.01)
@@ -203,7 +205,7 @@ def test_speeds_are_right_whichever_way_the_trainer_divides(told_by):
     }
     state = SimpleNamespace(log_history=[entry], global_step=100, max_steps=100, total_flos=1.0)
 
-    parts = speed.time_parts(Seen(Settings(), SimpleNamespace(), state), {}, 75)
+    parts = throughput.time_parts(Seen(Settings(), SimpleNamespace(), state), {}, 75)
 
     assert parts["steps_per_s"] == 2.5
     assert parts["samples_per_s"] == 20
@@ -258,7 +260,7 @@ def test_evaluation_time_is_what_evaluating_took(tmp_path):
     )
     host.evaluate()  # after training: not in the window
 
-    parts = speed.time_parts(watch.seen, {}, 0)
+    parts = throughput.time_parts(watch.seen, {}, 0)
 
     # The trainer's clock stops before its callbacks do, and rounds to a tenth of a millisecond.
     assert len(told) == 3
@@ -272,7 +274,7 @@ def test_a_resumed_leg_tells_its_own_speeds_and_evaluations_only(tmp_path):
 
     watch, host = run(tmp_path, max_steps=4, resume=str(tmp_path / "checkpoint-2"), **common)
 
-    parts = speed.time_parts(watch.seen, {}, 2)
+    parts = throughput.time_parts(watch.seen, {}, 2)
     log = [entry for entry in host.state.log_history if entry.get("step", 0) > 2]
     runtime = next(entry["train_runtime"] for entry in log if "train_loss" in entry)
     assert parts["steps_per_s"] == pytest.approx(2 / runtime)
@@ -284,7 +286,7 @@ def test_tokens_are_told_where_they_were_counted(tmp_path):
     batch = models.tokenizer().pad({"input_ids": models.tokens(16)["input_ids"]})
     longest = max(len(row) for row in batch["input_ids"])
 
-    tokens = speed.time_parts(watch.seen, {}, 0)["tokens"]
+    tokens = throughput.time_parts(watch.seen, {}, 0)["tokens"]
 
     assert 4 * min(len(row) for row in models.tokens(16)["input_ids"]) <= tokens <= 4 * longest
 
@@ -292,7 +294,7 @@ def test_tokens_are_told_where_they_were_counted(tmp_path):
 def test_tokens_that_nobody_counted_are_a_reason(ordinary):
     missing = {}
 
-    parts = speed.time_parts(ordinary[0].seen, missing, 0)
+    parts = throughput.time_parts(ordinary[0].seen, missing, 0)
 
     assert "tokens" not in parts
     assert "include_num_input_tokens_seen" in missing["time.tokens"]
@@ -305,9 +307,9 @@ def test_operations_count_what_the_method_says(tmp_path):
     models.train(made, models.language(length=8), tmp_path, watch, max_steps=3)
 
     without_embeddings = sum(tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name)
-    parts = speed.time_parts(watch.seen, {}, 0)
+    parts = throughput.time_parts(watch.seen, {}, 0)
     assert parts["flops"] == 6 * without_embeddings * (4 * 8) * 3
-    assert parts["flops_method"] == speed.FLOPS_METHOD
+    assert parts["flops_method"] == throughput.FLOPS_METHOD
 
 
 def test_an_adapter_is_counted_like_full_training(tmp_path):
@@ -317,7 +319,7 @@ def test_an_adapter_is_counted_like_full_training(tmp_path):
     models.train(made, models.language(length=8), tmp_path, watch, max_steps=1)
 
     without_embeddings = sum(tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name)
-    assert speed.time_parts(watch.seen, {}, 0)["flops"] == 6 * without_embeddings * (4 * 8)
+    assert throughput.time_parts(watch.seen, {}, 0)["flops"] == 6 * without_embeddings * (4 * 8)
 
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["full", "LoRA"])
@@ -335,7 +337,7 @@ def test_the_estimate_of_operations_is_what_torch_counts_in_a_real_step(tmp_path
     with FlopCounterMode(display=False) as counter:
         made(input_ids=ids, labels=ids).loss.backward()
 
-    parts = speed.time_parts(watch.seen, {}, 0)
+    parts = throughput.time_parts(watch.seen, {}, 0)
     # Attention's own products are few at eight tokens; the Trainer's figure is half as much again for an adapter.
     assert parts["flops_estimate"] / 3 == pytest.approx(counter.get_total_flops(), rel=0.05)
     assert (parts["flops"] > 1.4 * parts["flops_estimate"]) == adapter
@@ -389,10 +391,10 @@ def test_tokens_per_second_are_those_of_a_run_in_one_leg(tmp_path):
     watch, host = run(tmp_path, include_num_input_tokens_seen="all", max_steps=2)
     runtime = next(entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry)
 
-    whole, missing = speed.time_parts(watch.seen, {}, 0), {}
+    whole, missing = throughput.time_parts(watch.seen, {}, 0), {}
 
     assert whole["tokens_per_s"] == pytest.approx(host.state.num_input_tokens_seen / runtime)
-    assert "tokens_per_s" not in speed.time_parts(watch.seen, missing, 1)
+    assert "tokens_per_s" not in throughput.time_parts(watch.seen, missing, 1)
     assert "time.tokens_per_s" in missing
 
 
@@ -400,7 +402,7 @@ def test_no_operations_counted_is_none_and_not_zero():
     state = SimpleNamespace(log_history=[], global_step=1, max_steps=1, total_flos=0, num_input_tokens_seen=0)
     missing = {}
 
-    parts = speed.time_parts(Seen(Settings(), SimpleNamespace(), state), missing, 0)
+    parts = throughput.time_parts(Seen(Settings(), SimpleNamespace(), state), missing, 0)
 
     assert "flops" not in parts
     assert {"time.flops", "time.flops_method", "time.steps_per_s", "time.samples_per_s"} <= set(missing)
@@ -456,7 +458,7 @@ def test_thinning_never_keeps_more_than_it_may(points):
 
 
 def test_a_long_log_is_thinned_and_keeps_evaluations_summaries_and_its_last_step():
-    from autocard.capture.log import thinned
+    from autocard.capture.evaluation.training_log import thinned
 
     steps = [{"loss": 1.0, "learning_rate": 1e-4, "step": step} for step in range(50_000)]
     evaluation = {"eval_loss": 2.0, "eval_runtime": 1.0, "eval_samples_per_second": 3.0, "step": 777}

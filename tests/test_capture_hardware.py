@@ -12,8 +12,9 @@ import psutil
 import pytest
 from nvml_stand_in import Gpu, python, uuid_of
 
-from autocard.capture import Seen, hardware
-from autocard.capture.hardware import accelerators
+from autocard.capture.environment import hardware
+from autocard.capture.environment.hardware import accelerators
+from autocard.capture.observed import Seen
 from autocard.errors import UnavailableError
 from autocard.record import RunRecord, unexplained
 from autocard.settings import Settings
@@ -60,7 +61,8 @@ def test_every_leaf_that_is_not_there_has_a_reason():
 CAPTURE = """
 import json, os, sys
 from types import SimpleNamespace
-from autocard.capture import Seen, hardware
+from autocard.capture.observed import Seen
+from autocard.capture.environment import hardware
 from autocard.settings import Settings
 kind, index, n_gpu = json.loads(sys.argv[1])
 args = SimpleNamespace(device=SimpleNamespace(type=kind, index=index), n_gpu=n_gpu)

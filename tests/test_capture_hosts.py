@@ -9,21 +9,23 @@ import transformers
 from counting import steps
 from transformers import Trainer
 
-from autocard.capture import Seen, evaluation, speed
+from autocard.capture.evaluation import evaluation
+from autocard.capture.observed import Seen
+from autocard.capture.training import throughput
 from autocard.record import RunRecord, to_json, unexplained
 from autocard.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
 
 PARTS = {
-    "model": "model",
-    "adapter": "adapters",
-    "precision": "precision",
-    "training": "training",
-    "data": "data",
-    "software": "software",
-    "code": "code",
-    "cluster": "job",
+    "model.model": "model",
+    "model.adapter": "adapters",
+    "training.precision": "precision",
+    "training.training": "training",
+    "data.data": "data",
+    "environment.software": "software",
+    "environment.code": "code",
+    "environment.launcher": "job",
 }
 
 
@@ -36,7 +38,7 @@ def everything(seen, missing):
 
 def record_of(watch, missing, step_begin=0):
     part = evaluation.capture(watch.seen, missing)
-    speed.time_parts(watch.seen, missing, step_begin)
+    throughput.time_parts(watch.seen, missing, step_begin)
     record = RunRecord(**watch.result, evaluation=part, missing=missing)
     ours = (*PARTS.values(), "evaluation")
     assert [path for path in unexplained(record) if path.split(".")[0] in ours] == []

@@ -13,7 +13,8 @@ import torch
 import transformers
 from counting import steps
 
-from autocard.capture import Seen, model, saved
+from autocard.capture.model import artifacts, model
+from autocard.capture.observed import Seen
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves
 from autocard.settings import Settings
@@ -311,13 +312,13 @@ def test_the_head_decides_tag_and_auto_class(make, tag, auto):
 
 
 def test_every_tag_that_can_be_told_is_one_of_the_hub_s():
-    from autocard.capture import heads
+    from autocard.capture.model import tasks
 
     known = set(HUB_TAGS.split())
 
     told = {
         head.tag
-        for table in (heads._BY_SUFFIX, heads._BY_AUTO_CLASS, heads._SENTENCE_TRANSFORMERS)
+        for table in (tasks._BY_SUFFIX, tasks._BY_AUTO_CLASS, tasks._SENTENCE_TRANSFORMERS)
         for head in table.values()
     }
 
@@ -326,9 +327,9 @@ def test_every_tag_that_can_be_told_is_one_of_the_hub_s():
 
 
 def test_every_auto_class_that_can_be_told_exists():
-    from autocard.capture import heads
+    from autocard.capture.model import tasks
 
-    assert [name for name in heads._MAPPINGS.values() if not hasattr(transformers, name)] == []
+    assert [name for name in tasks._MAPPINGS.values() if not hasattr(transformers, name)] == []
 
 
 @pytest.mark.parametrize(
@@ -527,13 +528,13 @@ def test_saved_bytes_are_those_of_the_weights_alone(tmp_path):
     (tmp_path / "checkpoint-1").mkdir()
     (tmp_path / "checkpoint-1" / "model.safetensors").write_bytes(b"x" * 11)
 
-    assert saved.saved_bytes(tmp_path) == 150
+    assert artifacts.saved_bytes(tmp_path) == 150
 
 
 def test_saved_bytes_of_an_adapter_are_those_of_its_file(base, tmp_path):
     models.save(models.lora(models.load("AutoModelForSequenceClassification", base)), tmp_path)
 
-    assert saved.saved_bytes(tmp_path) == (tmp_path / "adapter_model.safetensors").stat().st_size
+    assert artifacts.saved_bytes(tmp_path) == (tmp_path / "adapter_model.safetensors").stat().st_size
 
 
 def test_the_size_of_a_checkpoint_is_that_of_its_files_on_disk(tmp_path):
@@ -544,9 +545,9 @@ def test_the_size_of_a_checkpoint_is_that_of_its_files_on_disk(tmp_path):
     told = subprocess.run(
         ["find", str(tmp_path / "checkpoint-4"), "-type", "f", "-printf", "%s\n"], capture_output=True, check=True
     ).stdout
-    assert saved.checkpoint_bytes(tmp_path) == sum(map(int, told.split()))
+    assert artifacts.checkpoint_bytes(tmp_path) == sum(map(int, told.split()))
     with pytest.raises(UnavailableError, match="no checkpoint"):
-        saved.checkpoint_bytes(tmp_path, since_s=time.time() + 10)
+        artifacts.checkpoint_bytes(tmp_path, since_s=time.time() + 10)
 
 
 @pytest.mark.parametrize("only_model", [True, False])
@@ -571,9 +572,9 @@ def test_saved_files_are_those_of_this_run(tmp_path):
         (tmp_path / name).write_text("{}")
         os.utime(tmp_path / name, (seconds, seconds))
 
-    assert saved.saved_files(tmp_path) == ["config.json", "tokenizer.json"]
-    assert saved.saved_files(tmp_path, since_s=2000) == ["config.json"]
-    assert saved.saved_files(tmp_path / "nowhere") == []
+    assert artifacts.saved_files(tmp_path) == ["config.json", "tokenizer.json"]
+    assert artifacts.saved_files(tmp_path, since_s=2000) == ["config.json"]
+    assert artifacts.saved_files(tmp_path / "nowhere") == []
 
 
 def test_an_adapters_configuration_that_was_left_behind_is_among_the_files_that_loading_reads(tmp_path):
@@ -581,17 +582,17 @@ def test_an_adapters_configuration_that_was_left_behind_is_among_the_files_that_
         (tmp_path / name).write_bytes(b"x" * seconds)
         os.utime(tmp_path / name, (seconds, seconds))
 
-    assert saved.saved_files(tmp_path, since_s=2000) == ["adapter_config.json", "model.safetensors"]
-    assert saved.saved_bytes(tmp_path, since_s=2000) == 3000
-    assert saved.saved_bytes(tmp_path) == 1000
+    assert artifacts.saved_files(tmp_path, since_s=2000) == ["adapter_config.json", "model.safetensors"]
+    assert artifacts.saved_bytes(tmp_path, since_s=2000) == 3000
+    assert artifacts.saved_bytes(tmp_path) == 1000
 
 
 def test_weights_of_an_earlier_run_are_not_this_run_s(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"x" * 100)
     os.utime(tmp_path / "model.safetensors", (1000, 1000))
 
-    assert saved.saved_bytes(tmp_path, since_s=2000) is None
-    assert saved.saved_bytes(tmp_path / "nowhere") is None
+    assert artifacts.saved_bytes(tmp_path, since_s=2000) is None
+    assert artifacts.saved_bytes(tmp_path / "nowhere") is None
 
 
 HUB_TAGS = """

@@ -7,7 +7,8 @@ import pytest
 import torch
 from formats import Oracle
 
-from autocard.capture import Seen, precision
+from autocard.capture.observed import Seen
+from autocard.capture.training import precision
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves
 from autocard.settings import Settings

@@ -20,7 +20,8 @@ import torch
 import transformers
 from formats import Oracle, most
 
-from autocard.capture import Seen, precision
+from autocard.capture.observed import Seen
+from autocard.capture.training import precision
 from autocard.record import empty_leaves
 from autocard.settings import Settings
 

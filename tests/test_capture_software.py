@@ -15,7 +15,8 @@ ASK = textwrap.dedent("""
     sys.path.insert(0, sys.argv[1])
     import peft, trl, sentence_transformers  # imported by the script, whether it uses them or not
     import models
-    from autocard.capture import Seen, software
+    from autocard.capture.observed import Seen
+    from autocard.capture.environment import software
     from autocard.settings import Settings
 
     def told(made, cls=None, **how):

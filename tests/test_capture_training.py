@@ -10,7 +10,8 @@ import transformers
 from transformers import Trainer, TrainingArguments
 
 from autocard import AutoCardCallback
-from autocard.capture import Seen, execution, loss, objective, training
+from autocard.capture.observed import Seen
+from autocard.capture.training import execution, loss_source, objective, training
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves, load
 from autocard.settings import Settings
@@ -300,10 +301,10 @@ def test_the_losses_of_libraries_trainers_are_theirs():
     trainers = [trl.SFTTrainer, trl.DPOTrainer, trl.GRPOTrainer, trl.RewardTrainer]
     trainers += [sentence_transformers.SentenceTransformerTrainer, sentence_transformers.CrossEncoderTrainer]
     for cls in (*trainers, transformers.Seq2SeqTrainer):
-        assert loss.own_loss(object.__new__(cls)) is None, cls
+        assert loss_source.own_loss(object.__new__(cls)) is None, cls
     marked = object.__new__(trl.SFTTrainer)
     marked.compute_loss_func = "a text, as TRL's trainers set it"
-    assert loss.own_loss(marked) is None
+    assert loss_source.own_loss(marked) is None
 
 
 def test_arguments_that_an_optimizer_of_one_s_own_overrules_are_not_told(tmp_path):

@@ -8,10 +8,10 @@ import pytest
 import records
 from huggingface_hub import ModelCard
 
-from autocard.card import check_text
-from autocard.card.check import check
-from autocard.card.contradictions import contradicts, figures
-from autocard.card.hubcheck import lists, problems
+from autocard.card.check import check_text
+from autocard.card.check.check import check
+from autocard.card.check.contradictions import contradicts, figures
+from autocard.card.check.hub_rules import lists, problems
 from autocard.card.update import update
 from autocard.record import to_json
 

@@ -9,9 +9,9 @@ import pytest
 import records
 
 from autocard.card import fields
-from autocard.card.check import check
-from autocard.card.counts import differences
-from autocard.card.forms import SHIPPED
+from autocard.card.check.check import check
+from autocard.card.check.figure_diff import differences
+from autocard.card.fill.new_card import SHIPPED
 from autocard.card.update import update
 
 RECORDS = {"lora": records.lora_on_cpu, "gpus": records.three_legs_on_gpus, "nothing": records.nothing_measured}

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from autocard.card.diff import likeness, matching_blocks
-from autocard.card.threeway import merge
+from autocard.card.three_way_merge import merge
 
 BASE = [f"line {i}\n" if i % 3 else "\n" for i in range(600)]
 

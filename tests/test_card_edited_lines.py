@@ -9,7 +9,7 @@ import training
 
 from autocard import AutoCardCallback
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 
 HEAD = "# M\n\n## Training Hyperparameters\n\n"
 OLD = "- Length: 6 steps\n- Optimizer: AdamW (learning rate 0.001)\n- Seed: 42\n- Layers: eager\n\n<p>a 1, b 2</p>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autocard.card.fact import Fact, code, escape
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 from autocard.errors import CardError
 
 HOURS = {"hours_used": Fact("12 h")}
@@ -307,7 +307,7 @@ def test_framework_versions_stand_where_a_form_asks_for_them_and_are_not_added()
 
 
 def test_a_form_in_other_words_needs_a_small_file_and_no_code(tmp_path):
-    from autocard.card.labelfile import load
+    from autocard.card.form.label_files import load
 
     words = tmp_path / "autocard.labels.yaml"
     words.write_text(

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from autocard.card import forms
-from autocard.card.document import Document
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
-from autocard.card.hide import hide
-from autocard.card.labelfile import load
+from autocard.card.fill import new_card
+from autocard.card.fill.fill import fill
+from autocard.card.fill.hidden_slots import hide
+from autocard.card.form.label_files import load
+from autocard.card.markdown.document import Document
 from autocard.errors import SettingsError
 
 
-@pytest.mark.parametrize("name", [None, *forms.SHIPPED])
+@pytest.mark.parametrize("name", [None, *new_card.SHIPPED])
 def test_each_shipped_template_can_be_used(name):
-    forms.check_template(name)
+    new_card.check_template(name)
 
-    assert "\n# " in "\n" + forms.blank(name, {})
+    assert "\n# " in "\n" + new_card.blank(name, {})
 
 
 def test_the_default_is_the_template_of_the_installed_huggingface_hub():
@@ -30,13 +30,13 @@ def test_the_default_is_the_template_of_the_installed_huggingface_hub():
         line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#") and "{" not in line
     ]
 
-    ours = forms.blank(None, {}).splitlines()
+    ours = new_card.blank(None, {}).splitlines()
 
     assert [line for line in theirs if line not in ours] == []
 
 
 def test_only_what_a_person_gave_is_set_in_a_blank():
-    text = forms.blank(None, {"license": "mit", "developers": "  "})
+    text = new_card.blank(None, {"license": "mit", "developers": "  "})
 
     assert "- **License:** mit\n" in text
     assert "- **Developed by:** [More Information Needed]\n" in text
@@ -46,13 +46,13 @@ def test_only_what_a_person_gave_is_set_in_a_blank():
 @pytest.mark.parametrize("name", ["huggingfase", "no/such/file.md"])
 def test_an_unknown_template_is_refused_and_the_names_are_listed(name):
     with pytest.raises(SettingsError, match="huggingface, annotated, compact, czi, imageomics, peft"):
-        forms.check_template(name)
+        new_card.check_template(name)
 
 
 def test_the_shipped_forms_are_the_default_and_the_markdown_files_of_the_folder():
     folder = Path(__file__).resolve().parents[1] / "templates"
 
-    assert set(forms.SHIPPED) == {"huggingface", *(file.stem for file in folder.glob("*.md"))}
+    assert set(new_card.SHIPPED) == {"huggingface", *(file.stem for file in folder.glob("*.md"))}
 
 
 def test_unreadable_templates_are_refused(tmp_path):
@@ -60,9 +60,9 @@ def test_unreadable_templates_are_refused(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(SettingsError, match="not UTF-8"):
-        forms.check_template(str(binary))
+        new_card.check_template(str(binary))
     with pytest.raises(SettingsError, match="cannot be read"):
-        forms.check_template(str(tmp_path))
+        new_card.check_template(str(tmp_path))
 
 
 def test_a_template_that_no_card_can_be_made_from_is_refused_before_training(tmp_path):
@@ -70,14 +70,14 @@ def test_a_template_that_no_card_can_be_made_from_is_refused_before_training(tmp
     form.write_text("---\nlicense: [\n---\n# A\n")
 
     with pytest.raises(SettingsError, match="No card can be made"):
-        forms.check_template(str(form))
+        new_card.check_template(str(form))
 
 
 def test_a_markdown_file_is_a_template_as_it_stands(tmp_path):
     form = tmp_path / "form.md"
     form.write_bytes(b"# A\r\n\r\n- **Hours used:** ...\r\n")
 
-    assert forms.blank(str(form), {}) == "# A\r\n\r\n- **Hours used:** ...\r\n"
+    assert new_card.blank(str(form), {}) == "# A\r\n\r\n- **Hours used:** ...\r\n"
 
 
 def test_a_jinja_file_asks_with_placeholders_where_nobody_gave_anything(tmp_path):
@@ -86,7 +86,7 @@ def test_a_jinja_file_asks_with_placeholders_where_nobody_gave_anything(tmp_path
         "# {{ model_id }}\n{% if paper %}P: {{ paper }}\n{% endif %}- **License:** {{ a.b.c }} {{ license }}\n"
     )
 
-    text = forms.blank(str(form), {"license": "mit"})
+    text = new_card.blank(str(form), {"license": "mit"})
 
     assert text == "# [More Information Needed]\n- **License:** [More Information Needed] mit\n"
 
@@ -107,7 +107,7 @@ def test_a_template_that_reaches_out_is_refused_or_gives_nothing(tmp_path, hosti
     form.write_text(f"# A\n\n{hostile}\n")
 
     with contextlib.suppress(SettingsError):
-        text = forms.blank(str(form), {})
+        text = new_card.blank(str(form), {})
         assert text == "# A\n\n[More Information Needed]\n"
 
 
@@ -115,15 +115,15 @@ def test_double_braces_that_are_no_jinja_stay(tmp_path):
     form = tmp_path / "form.md"
     form.write_text("# A\n\n$$\\frac{{a b}{c}}$$\n")
 
-    assert forms.blank(str(form), {}) == "# A\n\n$$\\frac{{a b}{c}}$$\n"
+    assert new_card.blank(str(form), {}) == "# A\n\n$$\\frac{{a b}{c}}$$\n"
 
 
 FACTS = {"hours_used": Fact("12 h"), "training_data": Fact("2,000 rows"), "software": Fact("s", "- torch 2")}
 
 
-@pytest.mark.parametrize("name", forms.SHIPPED)
+@pytest.mark.parametrize("name", new_card.SHIPPED)
 def test_a_hidden_blank_shows_no_placeholder_and_fills_again_to_the_same(name):
-    filled = fill(forms.blank(name, {}), FACTS, {"library_name": "peft"}, remembered={})
+    filled = fill(new_card.blank(name, {}), FACTS, {"library_name": "peft"}, remembered={})
 
     text, slots = hide(filled.text, load(), filled.slots)
     again = fill(text, FACTS, {"library_name": "peft"}, remembered=slots)

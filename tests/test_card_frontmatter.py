@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocard.card import yamltext
-from autocard.card.frontmatter import patch
-from autocard.card.yamlkeys import valid_hub_id
+from autocard.card.front import yaml_text
+from autocard.card.front.front_matter import patch
+from autocard.card.front.yaml_keys import valid_hub_id
 from autocard.errors import CardError
 
 
@@ -209,10 +209,10 @@ values = st.recursive(
 
 @given(values)
 def test_any_value_reads_back_as_it_was(value):
-    cleaned = yamltext.clean({"k": value})
+    cleaned = yaml_text.clean({"k": value})
 
     if cleaned is not None:
-        assert yaml.safe_load("\n".join(yamltext.lines(cleaned, 0)) + "\n") == cleaned
+        assert yaml.safe_load("\n".join(yaml_text.lines(cleaned, 0)) + "\n") == cleaned
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import training
 from huggingface_hub import ModelCard
 
 from autocard.card import fields
-from autocard.card.document import Document
-from autocard.card.fill import fill
-from autocard.card.generated import is_generated
-from autocard.card.labels import words
+from autocard.card.fill.fill import fill
+from autocard.card.form.boilerplate import is_generated
+from autocard.card.form.labels import words
+from autocard.card.markdown.document import Document
 from autocard.card.update import update
 
 FOLDER = Path(__file__).parent / "cards"

@@ -23,12 +23,12 @@ from last_word_hosts import HOSTS, quiet
 
 import autocard
 from autocard import AutoCardCallback, files, process_mark
+from autocard.card.libraries import library_text
+from autocard.card.libraries.card_copies import CardCopies
+from autocard.card_guard.class_wrapper import original
+from autocard.card_guard.method_wrapper import held_method
 from autocard.errors import NotWrittenError, SettingsError
-from autocard.hub import library_text
-from autocard.hub.card_copies import CardCopies
-from autocard.hub.class_wrapper import original
-from autocard.hub.hold import held_method
-from autocard.session import Session
+from autocard.runtime.session import Session
 from autocard.settings import resolve
 
 pytest_plugins = ["hub_fixtures"]
@@ -242,8 +242,8 @@ def failing(request, monkeypatch):
         elif request.param == "exception":
             monkeypatch.setattr("autocard.card.update.fill", lambda *_, **__: 1 / 0)
         else:
-            monkeypatch.setattr("autocard.hub.keeper.WRITE_S", 0.3)
-            monkeypatch.setattr("autocard.hub.keeper.LEAST_S", 0.3)
+            monkeypatch.setattr("autocard.card_guard.card_guard.WRITE_S", 0.3)
+            monkeypatch.setattr("autocard.card_guard.card_guard.LEAST_S", 0.3)
             monkeypatch.setattr("autocard.card.update.fill", lambda *_, **__: time.sleep(5))
 
     def heal(out):
@@ -298,7 +298,7 @@ def test_an_edit_after_a_failure_of_ours_stands_after_the_next_training(failing,
 
 @pytest.mark.expects_failure
 def test_an_edit_after_a_push_to_a_slow_hub_stands_after_the_next_training(hub, tmp_path, monkeypatch):
-    monkeypatch.setattr("autocard.hub.keeper.WRITE_S", 1.5)
+    monkeypatch.setattr("autocard.card_guard.card_guard.WRITE_S", 1.5)
     out = tmp_path / "out"
     write(out)
     trainer = trained(out, hub_model_id="me/out")
@@ -319,7 +319,7 @@ def test_while_training_runs_a_failure_of_ours_leaves_the_persons_card_too(tmp_p
     out = tmp_path / "out"
     write(out)
     trainer = made(out, "TRL SFT")
-    monkeypatch.setattr("autocard.hub.keeper.Keeper._after", lambda *_: 1 / 0)
+    monkeypatch.setattr("autocard.card_guard.card_guard.CardGuard._after", lambda *_: 1 / 0)
 
     with quiet():
         trainer.create_model_card()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from autocard.card.generated import Around, is_false, is_generated, stands
-from autocard.card.labelfile import load
-from autocard.card.placeholders import find, is_guidance
+from autocard.card.form.boilerplate import Surroundings, is_false, is_generated, stands
+from autocard.card.form.label_files import load
+from autocard.card.form.placeholders import find, is_guidance
 
 VARIABLES = load().names
 
@@ -176,7 +176,7 @@ def test_a_tools_true_words_about_itself_stay_and_are_no_answer(text, tools):
 def test_figures_of_sentence_transformers_are_known_where_its_sentence_stands():
     section = "Carbon emissions were measured using [CodeCarbon](https://github.com/mlco2/codecarbon).\n"
 
-    assert is_generated("0.045 kg of CO2", Around(section))
+    assert is_generated("0.045 kg of CO2", Surroundings(section))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autocard import AutoCardCallback
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 
 LONG = "A data set of a class of its own (DS), 12 rows"
 VALUES = [LONG, "12 h", "1", "not known, because nobody measured it"]

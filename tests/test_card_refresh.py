@@ -7,11 +7,12 @@ import itertools
 import pytest
 import records
 
-from autocard.card import fields, forms
+from autocard.card import fields
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
-from autocard.card.hide import hide
-from autocard.card.labelfile import load
+from autocard.card.fill import new_card
+from autocard.card.fill.fill import fill
+from autocard.card.fill.hidden_slots import hide
+from autocard.card.form.label_files import load
 from autocard.card.update import update
 
 IMPACT = {
@@ -119,7 +120,7 @@ def test_a_slot_of_a_persons_form_says_that_its_fact_is_not_known_and_takes_it_a
 
 
 def test_in_a_card_of_ours_what_is_not_known_any_more_is_hidden_like_the_rest():
-    blank = fill(forms.blank(None, {}), EVERYTHING, {}, remembered={})
+    blank = fill(new_card.blank(None, {}), EVERYTHING, {}, remembered={})
     text, slots = hide(blank.text, load(), blank.slots)
     fewer = {name: fact for name, fact in EVERYTHING.items() if name not in ("cloud_region", "software", "results")}
 

@@ -11,7 +11,7 @@ import training
 
 from autocard import AutoCardCallback
 from autocard.card import fields
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 
 FACTS = fields.facts(records.lora_on_cpu())
 HEADINGS = [
@@ -141,7 +141,7 @@ def test_one_fill_is_enough_where_the_first_heading_is_a_sections(card):
 
 @pytest.mark.parametrize("card", SECTIONS_FIRST)
 def test_the_summary_never_stands_below_the_heading_of_a_section(card):
-    from autocard.card.document import Document
+    from autocard.card.markdown.document import Document
 
     filled = fill(card, FACTS, {}, remembered={})
 

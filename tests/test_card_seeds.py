@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "seeds"
 OWN = Path(__file__).parent / "forms" / "like_seeds"

@@ -11,7 +11,7 @@ import pytest
 from counting import steps
 
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 from autocard.errors import CardError
 
 FACTS = {name: Fact(f"{name} line", f"{name}\n\n- block") for name in ("hours_used", "results", "energy", "software")}

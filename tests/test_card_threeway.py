@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocard.card.threeway import merge
+from autocard.card.three_way_merge import merge
 
 BASE = """---
 license: mit

@@ -10,7 +10,7 @@ import records
 from huggingface_hub import ModelCard
 
 from autocard import files
-from autocard.card.forms import SHIPPED
+from autocard.card.fill.new_card import SHIPPED
 from autocard.card.update import update
 from autocard.errors import NotWrittenError, SettingsError
 from autocard.record import load

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 from cluster_rig import OURS, Job, Node, gpus
 
-from autocard.energy import share
+from autocard.energy.host import cpu_share
 
 pytest_plugins = ["nvml_fixtures", "cluster_fixtures"]
 
@@ -211,7 +211,7 @@ def test_cpu_and_memory_count_once_for_each_host(run):
 
 
 def test_the_share_of_a_host_is_that_of_all_its_ranks_together(done):
-    whole = share.of_node()
+    whole = cpu_share.of_node()
     expected = [min(len(set(cpus)) / (os.cpu_count() or 1), whole) for cpus in ([CPUS[0], CPUS[-1]], [CPUS[0]])]
 
     assert [host["cpu_share"] for host in hosts_of(done["shared folder"])] == pytest.approx(expected)

@@ -15,7 +15,8 @@ import pytest
 import records
 from nvml_stand_in import python
 
-from autocard.capture import Seen, allocation, cluster, granted, hardware
+from autocard.capture.environment import gpu_allocation, hardware, launcher, scheduler
+from autocard.capture.observed import Seen
 from autocard.card.fields import facts, machines
 from autocard.errors import UnavailableError
 from autocard.record import Job, empty_leaves
@@ -423,7 +424,7 @@ HERE = (*CASES,)
 def look(environ: dict[str, str], world_size: int) -> tuple[Job, dict[str, str]]:
     missing: dict[str, str] = {}
     seen = Seen(Settings(), SimpleNamespace(world_size=world_size), None, model=None)
-    return cluster.capture(seen, missing, environ), missing
+    return launcher.capture(seen, missing, environ), missing
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -484,13 +485,14 @@ def test_hosts_in_pbs_own_file_are_counted_and_not_named(tmp_path):
     ],
 )
 def test_jobs_are_told_apart_and_a_requeued_one_is_the_same(first, second, same):
-    assert (cluster.identity(first) == cluster.identity(second)) is same
+    assert (launcher.identity(first) == launcher.identity(second)) is same
 
 
 SHOW = """
 import json, os, sys
 from types import SimpleNamespace
-from autocard.capture import Seen, cluster
+from autocard.capture.observed import Seen
+from autocard.capture.environment import launcher as cluster
 from autocard.settings import Settings
 args = SimpleNamespace(world_size=int(os.environ.get("WORLD_SIZE", "1")))
 job = cluster.capture(Seen(Settings(), args, None, model=None), {})
@@ -557,8 +559,8 @@ def test_gpus_of_the_nodes_that_were_heard_are_not_said_to_be_all(nodes, said):
 
 
 def test_managers_have_the_same_names_wherever_they_are_told():
-    assert allocation.TITLES == machines._MANAGERS
-    assert list(allocation.TITLES) == [manager.name for manager in allocation.MANAGERS]
+    assert scheduler.TITLES == machines._MANAGERS
+    assert list(scheduler.TITLES) == [manager.name for manager in scheduler.MANAGERS]
 
 
 WHOLE_JOB = """
@@ -601,6 +603,6 @@ def test_the_processors_and_memory_of_a_whole_job_are_not_booked_on_one_of_its_n
 
 
 def test_a_question_to_a_manager_that_is_not_there_has_a_reason():
-    for question in (allocation.job_id, allocation.nodes, allocation.tasks, allocation.restarts, granted.count):
+    for question in (scheduler.job_id, scheduler.nodes, scheduler.tasks, scheduler.restarts, gpu_allocation.count):
         with pytest.raises(UnavailableError, match="no workload manager"):
             question({})

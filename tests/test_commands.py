@@ -97,7 +97,8 @@ def test_a_program_that_runs_when_python_exits_is_ended(wrapped):
 QUESTIONS = """
 import sys
 from pathlib import Path
-from autocard.capture import Seen, code, hardware
+from autocard.capture.observed import Seen
+from autocard.capture.environment import code, hardware
 from autocard.card import suggest
 from autocard.settings import resolve
 code.capture(Seen(resolve({}), None, None), {})

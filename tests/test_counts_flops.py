@@ -13,7 +13,7 @@ import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
 from autocard import AutoCardCallback
-from autocard.capture import flops, speed
+from autocard.capture.training import flops, throughput
 from autocard.record import load
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -243,7 +243,7 @@ def test_the_method_says_what_is_counted(tmp_path):
     watch = models.Watch()
     models.train(only(models.llama(), "lm_head"), models.language(), tmp_path, watch)
 
-    parts = speed.time_parts(watch.seen, {}, 0)
+    parts = throughput.time_parts(watch.seen, {}, 0)
 
     assert "after the first trained one" in parts["flops_estimate_method"]
     assert "attention products and recomputation are not" in parts["flops_estimate_method"]

@@ -11,7 +11,7 @@ import transformers
 from transformers import Trainer
 
 from autocard import AutoCardCallback
-from autocard.capture import lengths
+from autocard.capture.data import token_lengths
 from autocard.errors import UnavailableError
 from autocard.record import load
 
@@ -116,8 +116,8 @@ def test_tokens_of_several_sequences_in_a_row_are_all_counted(way):
         rows = datasets.Dataset.from_dict({"input_ids": [[[1]], [], []]})
     counted = [len(one) for row in rows["input_ids"] for one in row]
 
-    assert lengths.tokens(rows) == sum(counted)
-    assert lengths.longest(rows).tokens == max(counted)
+    assert token_lengths.tokens(rows) == sum(counted)
+    assert token_lengths.longest(rows).tokens == max(counted)
 
 
 def test_a_multiple_choice_card_counts_every_choice(tmp_path):
@@ -181,7 +181,7 @@ def test_an_encoder_s_tokens_are_called_input_tokens(tmp_path):
 
 def test_rows_that_are_no_token_lists_have_no_lengths():
     for rows in (models.texts(), [1, 2], datasets.Dataset.from_dict({"input_ids": [1, 2]})):
-        assert lengths.tokens(rows) is None
-        assert lengths.tokens_without_padding(rows, 0) is None
+        assert token_lengths.tokens(rows) is None
+        assert token_lengths.tokens_without_padding(rows, 0) is None
         with pytest.raises(UnavailableError):
-            lengths.longest(rows)
+            token_lengths.longest(rows)

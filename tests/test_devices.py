@@ -216,8 +216,9 @@ devices = types.SimpleNamespace(
     max_memory_allocated=lambda ordinal: 5,
 )
 sys.modules["torch"] = types.SimpleNamespace(version=types.SimpleNamespace(hip=hip, cuda=None), **{kind: devices})
-from autocard import job
-from autocard.capture import Seen, hardware
+from autocard.totals import totals as job
+from autocard.capture.observed import Seen
+from autocard.capture.environment import hardware
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord
 from autocard.settings import Settings

@@ -6,7 +6,7 @@ import pytest
 import transformers
 from torch import nn
 
-from autocard.capture.dimensions import dims, parts
+from autocard.capture.model.dimensions import dims, parts
 
 SMALL = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
 WORDS = {**SMALL, "vocab_size": 50}

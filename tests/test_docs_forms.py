@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import records
 
-from autocard.card.labelfile import _KEYS, load
-from autocard.card.placeholders import find
+from autocard.card.form.label_files import _KEYS, load
+from autocard.card.form.placeholders import find
 from autocard.card.update import update
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "forms.md"

@@ -18,7 +18,7 @@ from counting import waits
 from nvml_stand_in import Gpu, python, uuid_of
 
 import autocard.energy.meter
-from autocard.energy import ledger
+from autocard.energy.ledger import ledger_files
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord, unexplained
 from autocard.settings import Settings
@@ -152,7 +152,7 @@ def test_nothing_is_left_running(run):
 def test_the_ledger_holds_each_leg_and_no_name_of_the_machine(run):
     folder, legs, _, _, _, _ = run
 
-    entries = ledger.read(folder / ledger.FOLDER)
+    entries = ledger_files.read(folder / ledger_files.FOLDER)
 
     assert [entry.leg.id for entry in entries] == [leg.id for leg in legs]
     assert [entry.status for entry in entries] == ["finished", "interrupted", "stopped"]
@@ -161,7 +161,7 @@ def test_the_ledger_holds_each_leg_and_no_name_of_the_machine(run):
         assert entry.leg.hosts[0].ram_j == pytest.approx(leg.hosts[0].ram_j, rel=0.01)
     import socket
 
-    text = "".join(file.read_text(encoding="utf-8") for file in (folder / ledger.FOLDER).iterdir())
+    text = "".join(file.read_text(encoding="utf-8") for file in (folder / ledger_files.FOLDER).iterdir())
     assert socket.gethostname() not in text
     assert str(folder) not in text
 
@@ -332,7 +332,7 @@ def impatient(monkeypatch):
     [("mps", "Apple GPUs"), ("xpu", "xpu accelerators"), ("cuda", "no NVIDIA driver")],
 )
 def test_an_accelerator_that_cannot_be_measured_has_a_reason_and_is_not_zero(device_type, reason):
-    from autocard import job
+    from autocard.totals import totals
 
     meter = Meter(Settings(), uses_gpu=True, device_type=device_type)
     missing: dict[str, str] = {}
@@ -340,7 +340,7 @@ def test_an_accelerator_that_cannot_be_measured_has_a_reason_and_is_not_zero(dev
     meter.begin(0)
     legs = meter.end(1, 1, missing)
     meter.close()
-    _, energy, _ = job.sums(legs, settings=Settings(), missing=missing)
+    _, energy, _ = totals.sums(legs, settings=Settings(), missing=missing)
 
     assert reason in missing["legs.0.hosts.0.devices"]
     assert legs[0].hosts[0].sources["gpu"].startswith("not measured: ")
@@ -414,7 +414,7 @@ after = counters()
         assert (
             "the measuring process ended during training (killed by signal 9), and was started" in host["sources"][part]
         )
-    assert len(ledger.read(tmp_path / ledger.FOLDER)) == 1
+    assert len(ledger_files.read(tmp_path / ledger_files.FOLDER)) == 1
 
 
 def test_what_the_ledger_holds_stands_in_for_a_child_that_died_near_the_end(nvml_machine, tmp_path):
@@ -463,7 +463,7 @@ def test_a_killed_training_leaves_its_leg_and_no_process(nvml_machine, tmp_path)
             time.sleep(0.05)
 
         assert not psutil.pid_exists(child)
-        (entry,) = ledger.read(tmp_path / how.name / ledger.FOLDER)
+        (entry,) = ledger_files.read(tmp_path / how.name / ledger_files.FOLDER)
         assert entry.status == "interrupted"
         assert entry.leg.step_end == 7
         assert entry.leg.wall_clock_s > 1.5
@@ -619,7 +619,7 @@ def test_ending_what_was_not_begun_is_an_ordinary_answer():
 
 CLOSES = """
 import os, socket
-from autocard.energy.child import Child
+from autocard.energy.worker.worker_process import WorkerProcess as Child
 child = Child({})
 os.closerange(3, 200)
 pairs = [socket.socketpair() for _ in range(40)]

@@ -11,7 +11,7 @@ pytest_plugins = ["nvml_fixtures"]
 
 CHOOSE = """
 import json, sys
-from autocard.energy import visible
+from autocard.energy.gpu import gpu_selection as visible
 cases = json.loads(sys.argv[1])
 chosen = [visible.devices(environ, ordinals) for environ, ordinals in cases]
 print(json.dumps([[[device.index, device.note, device.memory_bytes] for device in devices] for devices in chosen]))
@@ -72,7 +72,7 @@ def test_torch_reads_the_variable_the_same_way(nvml_machine):
     script = """
 import json, os, random
 import torch
-from autocard.energy import nvml, visible
+from autocard.energy.gpu import nvml, gpu_selection as visible
 draw = random.Random(4)
 uuids = [board.uuid for board in nvml.boards()]
 pieces = [*"0123 x", "", "1", "+2", "-1", "12", " 3", "0x1", "none", "GPU-", *uuids, *(uuid[:6] for uuid in uuids)]
@@ -152,7 +152,7 @@ def test_ordinals_count_among_the_visible_boards(nvml_machine):
 def test_boards_of_the_run_that_this_process_does_not_see_are_a_reason_and_not_left_out(nvml_machine):
     script = """
 import json
-from autocard import job
+from autocard.totals import totals as job
 from autocard.energy.meter import Meter
 from autocard.settings import Settings
 meter = Meter(Settings(), uses_gpu=True, device_type="cuda", ordinals=[0, 1, 2, 3])
@@ -191,7 +191,7 @@ cuda = types.SimpleNamespace(
     get_device_properties=lambda ordinal: types.SimpleNamespace(uuid=sys.argv[1 + ordinal]),
 )
 sys.modules["torch"] = types.SimpleNamespace(cuda=cuda)
-from autocard.energy import visible
+from autocard.energy.gpu import gpu_selection as visible
 print(json.dumps([[device.index, device.note] for device in visible.devices({"CUDA_VISIBLE_DEVICES": "0,1"})]))
 """
     gpus = [Gpu(uuid_of(number), name=f"Kind {number}") for number in range(3)]
@@ -204,7 +204,7 @@ print(json.dumps([[device.index, device.note] for device in visible.devices({"CU
 def test_versions_and_names_are_the_drivers(nvml_machine):
     script = """
 import json
-from autocard.energy import nvml
+from autocard.energy.gpu import nvml
 board = nvml.boards()[0]
 print(json.dumps([nvml.driver_version(), nvml.cuda_driver_version(), board.name, board.memory_bytes, board.uuid]))
 """
@@ -220,7 +220,7 @@ print(json.dumps([nvml.driver_version(), nvml.cuda_driver_version(), board.name,
 
 REASON = """
 import json
-from autocard.energy import nvml
+from autocard.energy.gpu import nvml
 from autocard.errors import UnavailableError
 try:
     nvml.boards()
@@ -240,7 +240,7 @@ def test_without_a_driver_there_is_a_reason_and_no_failure(nvml_machine):
 def test_without_the_library_there_is_a_reason_and_no_failure():
     import pynvml
 
-    from autocard.energy import nvml
+    from autocard.energy.gpu import nvml
     from autocard.errors import UnavailableError
 
     try:
@@ -259,8 +259,8 @@ import json, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from nvml_stand_in import Gpu, Machine, uuid_of
-from autocard.energy import nvml
-from autocard.energy.boards import Boards
+from autocard.energy.gpu import nvml
+from autocard.energy.gpu.gpu_sampler import GpuSampler as Boards
 gpus = [Gpu(uuid_of(0)), Gpu(uuid_of(1), counter=0), Gpu(uuid_of(2)), Gpu(uuid_of(3))]
 machine = Machine(Path(sys.argv[2]), gpus)
 nvml.boards()  # loads the library: not to be counted

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nvml_stand_in import python
 
-from autocard.energy import ledger, place, share
-from autocard.energy.window import Sample, Track
+from autocard.energy.host import cpu_share
+from autocard.energy.ledger import ledger_files
+from autocard.energy.location import place
+from autocard.energy.readings import Sample, Track
 from autocard.record import Leg
 from autocard.settings import Settings
 
@@ -73,7 +75,7 @@ def groups(folder: Path, files: dict[str, str]) -> Path:
 def test_the_share_is_that_of_the_cpus_that_the_process_may_use():
     script = """
 import json, os
-from autocard.energy import share
+from autocard.energy.host import cpu_share as share
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 print(json.dumps([share.of_node(), os.cpu_count()]))
 """
@@ -87,7 +89,7 @@ print(json.dumps([share.of_node(), os.cpu_count()]))
 def test_a_thread_that_is_bound_to_one_cpu_does_not_hide_those_of_the_others():
     script = """
 import json, os, threading
-from autocard.energy import share
+from autocard.energy.host import cpu_share as share
 cpus = os.sched_getaffinity(0)
 ended = threading.Event()
 threading.Thread(target=ended.wait).start()
@@ -108,7 +110,7 @@ def test_a_quota_of_a_control_group_above_binds_too(tmp_path):
     quota = int(count * 100_000 / 4)
     sys_fs = groups(tmp_path / "fs", {"pod/cpu.max": f"{quota} 100000\n", "pod/job/cpu.max": "max 100000\n"})
 
-    assert share.of_node(process, sys_fs) == pytest.approx(0.25)
+    assert cpu_share.of_node(process, sys_fs) == pytest.approx(0.25)
 
 
 def test_a_quota_of_the_old_control_groups_binds_too(tmp_path):
@@ -117,7 +119,7 @@ def test_a_quota_of_the_old_control_groups_binds_too(tmp_path):
     files = {"cpu/job/cpu.cfs_quota_us": f"{quota}\n", "cpu/job/cpu.cfs_period_us": "100000\n"}
     files |= {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}
 
-    assert share.of_node(process, groups(tmp_path / "fs", files)) == pytest.approx(0.5)
+    assert cpu_share.of_node(process, groups(tmp_path / "fs", files)) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_the_cloud_is_named_only_by_a_mark_of_its_own(tmp_path, files, provider)
 
 INTENSITY = """
 import json, sys
-from autocard.energy import intensity
+from autocard.energy.location import intensity
 from autocard.errors import UnavailableError
 found = []
 for country, region in json.loads(sys.argv[1]):
@@ -203,8 +205,8 @@ def test_the_measuring_process_imports_neither_torch_nor_transformers():
     script = """
 import json, sys, warnings
 warnings.simplefilter("default")  # CodeCarbon's own are not ours
-import autocard.energy.carbon
-from autocard.energy.engine import Engine
+import autocard.energy.worker.service
+from autocard.energy.host.codecarbon_reader import CodeCarbonReader as Engine
 engine = Engine([], None, None)
 again = engine.read()  # at once: CodeCarbon would give the old totals out as new
 print(json.dumps([sorted({"torch", "transformers", "peft"} & set(sys.modules)), again == engine.first]))
@@ -215,15 +217,15 @@ print(json.dumps([sorted({"torch", "transformers", "peft"} & set(sys.modules)), 
 
 
 def test_an_entry_is_read_as_it_was_written_and_what_is_none_is_left_out(tmp_path):
-    entry = ledger.LedgerEntry(
-        run_id="0" * 12, host_id=ledger.host_id(), written_at="2026-01-01T00:00:00.000Z", leg=Leg(id="1" * 12)
+    entry = ledger_files.LedgerEntry(
+        run_id="0" * 12, host_id=ledger_files.host_id(), written_at="2026-01-01T00:00:00.000Z", leg=Leg(id="1" * 12)
     )
     (tmp_path / "leg-broken.json").write_text('{"leg": ', encoding="ascii")
     (tmp_path / "leg-other.json").write_text("[]", encoding="ascii")
 
-    ledger.write(tmp_path, entry)
+    ledger_files.write(tmp_path, entry)
 
-    assert ledger.read(tmp_path) == [entry]
-    assert ledger.find(ledger.read(tmp_path), "1" * 12, ledger.host_id()) == entry
-    assert ledger.find(ledger.read(tmp_path), "2" * 12, ledger.host_id()) is None
-    assert ledger.read(tmp_path / "nowhere") == []
+    assert ledger_files.read(tmp_path) == [entry]
+    assert ledger_files.find(ledger_files.read(tmp_path), "1" * 12, ledger_files.host_id()) == entry
+    assert ledger_files.find(ledger_files.read(tmp_path), "2" * 12, ledger_files.host_id()) is None
+    assert ledger_files.read(tmp_path / "nowhere") == []

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from autocard import record as parts
 from autocard.card.fields import facts, front_matter, impact
 from autocard.card.fields.summary import summary
-from autocard.card.labelfile import load
+from autocard.card.form.label_files import load
 from autocard.record import DeviceUse, Gpu, HostUse, Leg, RunRecord, from_json, to_json
 
 GOLDEN = Path(__file__).parent / "golden"

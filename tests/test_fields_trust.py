@@ -6,7 +6,8 @@ import pytest
 import records
 
 from autocard.card.fields import facts
-from autocard.energy import ending, legs, visible
+from autocard.energy.gpu import gpu_selection
+from autocard.energy.ledger import leg_builder, leg_parts
 from autocard.record import Place
 from autocard.settings import resolve
 
@@ -25,7 +26,7 @@ def with_notes(record, notes):
     return record.model_copy(update={"legs": [leg, *record.legs[1:]]})
 
 
-@pytest.mark.parametrize("note", [legs.SHARED_NOTE, visible.SLICE_NOTE, visible.ORDER_NOTE])
+@pytest.mark.parametrize("note", [leg_parts.SHARED_NOTE, gpu_selection.SLICE_NOTE, gpu_selection.ORDER_NOTE])
 def test_what_is_special_about_a_board_stands_on_the_card(note):
     plain = records.three_legs_on_gpus()
 
@@ -36,10 +37,10 @@ def test_what_is_special_about_a_board_stands_on_the_card(note):
 
 
 def test_boards_that_are_special_in_different_ways_are_told_apart():
-    told = body(with_notes(records.three_legs_on_gpus(), {0: legs.SHARED_NOTE, 1: visible.SLICE_NOTE}))
+    told = body(with_notes(records.three_legs_on_gpus(), {0: leg_parts.SHARED_NOTE, 1: gpu_selection.SLICE_NOTE}))
 
-    assert f"Note on 1 of 8 GPUs: {legs.SHARED_NOTE}." in told
-    assert f"Note on 1 of 8 GPUs: {visible.SLICE_NOTE}." in told
+    assert f"Note on 1 of 8 GPUs: {leg_parts.SHARED_NOTE}." in told
+    assert f"Note on 1 of 8 GPUs: {gpu_selection.SLICE_NOTE}." in told
 
 
 def test_each_kind_of_figure_says_how_sure_it_is():
@@ -113,7 +114,7 @@ def test_a_grid_intensity_that_was_given_says_by_whom(tmp_path, environ, who):
     site.write_text("carbon_intensity_g_per_kwh = 300\n", encoding="utf-8")
     settings = resolve({}, {"AUTOCARD_SITE": str(site), **environ}, tmp_path)
     record = records.lora_on_cpu()
-    emissions = record.emissions.model_copy(update={"intensity_source": ending.given_by(settings)})
+    emissions = record.emissions.model_copy(update={"intensity_source": leg_builder.given_by(settings)})
 
     found = facts(record.model_copy(update={"emissions": emissions}))
 

@@ -14,7 +14,7 @@ import training
 from transformers import TrainerCallback
 
 from autocard import AutoCardCallback
-from autocard.draft import NOT_LOOKED_FOR
+from autocard.runtime.assemble import NOT_LOOKED_FOR
 
 
 class Watch(TrainerCallback):

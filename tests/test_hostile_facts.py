@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from autocard.card import author, yamltext
 from autocard.card.fields import facts as texts_of
-from autocard.card.forms import SHIPPED
+from autocard.card.fill import author_text
+from autocard.card.fill.new_card import SHIPPED
+from autocard.card.front import yaml_text
 from autocard.card.update import update
 
 PAYLOADS = {
@@ -159,7 +160,7 @@ def test_what_people_reasonably_write_stays_as_it_is():
         "```bibtex\n@misc{x,\n  title = {# not a heading <b>}\n}\n```"
     )
 
-    assert author.block(text) == text
+    assert author_text.block(text) == text
     record = records.lora_on_cpu().model_copy(update={"facts": {"direct_use": text}})
     assert texts_of(record)["direct_use"].block == text
 
@@ -167,7 +168,7 @@ def test_what_people_reasonably_write_stays_as_it_is():
 @settings(max_examples=300, deadline=None, database=None)
 @given(st.text(alphabet="ab `*_|<>[]{}()#\\!/:&\n\t-=+~.1'\"%\u202e", max_size=60))
 def test_any_text_becomes_text_that_stays(text):
-    for cleaned in (author.block(text), author.variable(text), author.line(text)):
+    for cleaned in (author_text.block(text), author_text.variable(text), author_text.line(text)):
         tokens = MarkdownIt("commonmark").enable("table").parse(f"a\n\n{cleaned}\n\n# z\n")
         kinds = {token.type for token in tokens} | {child.type for token in tokens for child in token.children or ()}
         assert kinds.isdisjoint({"html_block", "html_inline", "image", "hr"})
@@ -178,14 +179,14 @@ def test_any_text_becomes_text_that_stays(text):
 @settings(max_examples=300, deadline=None, database=None)
 @given(st.text(alphabet="ab `*_|<>[]{}()#\\!/:&\n\t-=+~.1'\"%\u202e", max_size=60))
 def test_cleaning_twice_changes_nothing(text):
-    assert author.block(author.block(text)) == author.block(text)
+    assert author_text.block(author_text.block(text)) == author_text.block(text)
 
 
 @pytest.mark.parametrize(
     "value", ["{{ PWN }}", "{% x %}", "{# x #}", "a\u202eb", "a\u2028b", "\u200b", "\ud800", "\ufeff"]
 )
 def test_a_value_of_the_front_matter_holds_no_template_expression_and_nothing_invisible(value):
-    text = yamltext.scalar(value)
+    text = yaml_text.scalar(value)
 
     assert not re.search("[\u2028\u2029\u202a-\u202e\u2066-\u2069\u200b\ufeff\ud800-\udfff]|\\{[{%#]", text)
     assert yaml.safe_load(text) == value.replace("\ud800", "?")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import autocard
 from autocard import files
-from autocard.card.check import check
+from autocard.card.check.check import check
 from autocard.card.update import update
 from autocard.cli import app
 from autocard.errors import NotWrittenError, RecordError, SettingsError
@@ -179,8 +179,8 @@ def test_a_record_with_a_name_that_is_too_long_is_refused(tmp_path):
 
 
 def test_a_template_and_a_file_of_words_that_are_pipes_are_refused(tmp_path):
-    from autocard.card.forms import blank
-    from autocard.card.labelfile import load as load_words
+    from autocard.card.fill.new_card import blank
+    from autocard.card.form.label_files import load as load_words
 
     pipe(tmp_path / "form.md")
 

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from autocard.card import yamlread
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
-from autocard.card.frontmatter import patch
-from autocard.card.yamlread import YamlError
+from autocard.card.fill.fill import fill
+from autocard.card.front import yaml_reader
+from autocard.card.front.front_matter import patch
+from autocard.card.front.yaml_reader import YamlError
 from autocard.cli import app
 from autocard.errors import CardError
 
@@ -38,7 +38,7 @@ ENDLESS = {
 }
 FILL = """
 import sys
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 from autocard.errors import CardError
 text = sys.stdin.read()
 try:
@@ -214,7 +214,7 @@ def test_the_limits_are_those_of_no_real_card():
 @pytest.mark.parametrize("text", [LAUGHS, MERGES, "a: &x [*x]\n", "a: [" * 200, "a: x\n" * 500_000])
 def test_what_goes_beyond_the_limits_is_refused_with_the_place(text):
     with pytest.raises(YamlError):
-        yamlread.load(text)
+        yaml_reader.load(text)
     with pytest.raises(CardError, match="cannot be read"):
         patch(text, {"license": "mit"}, {})
 
@@ -238,7 +238,7 @@ def test_places_are_the_same_with_and_without_libyaml(text):
         import sys
         if sys.argv[-1] == "pure":
             sys.modules["yaml.cyaml"] = None
-        from autocard.card.yamlkeys import read_keys
+        from autocard.card.front.yaml_keys import read_keys
         text = open(0, newline="").read()
         for name, key in read_keys(text)[0].items():
             print(name, key.start, key.colon, key.at, key.end, key.shared, key.data)

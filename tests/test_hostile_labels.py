@@ -7,7 +7,7 @@ import re
 import pytest
 import records
 
-from autocard.card.labelfile import load
+from autocard.card.form.label_files import load
 from autocard.card.update import update
 from autocard.errors import SettingsError
 

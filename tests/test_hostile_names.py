@@ -10,9 +10,9 @@ import training
 from counting import steps
 
 from autocard import AutoCardCallback
-from autocard.draft import Draft, freeze
-from autocard.public_names import public, with_public_names
 from autocard.record import from_json, load, to_json
+from autocard.record.public_names import public, with_public_names
+from autocard.runtime.assemble import RecordDraft, build_record
 
 CLEANED = {
     "https://u:PASS@h.example/x": "h.example/x",
@@ -152,7 +152,9 @@ def test_freezing_a_draft_cleans_the_names():
     model = record.model.model_copy(update={"labels": ["/home/NAME/x"]})
     from autocard.settings import Settings
 
-    frozen = freeze(Draft(settings=Settings(), run=record.run, legs=record.legs, parts={"model": model}, reasons={}))
+    frozen = build_record(
+        RecordDraft(settings=Settings(), run=record.run, legs=record.legs, parts={"model": model}, reasons={})
+    )
 
     assert frozen.model.labels == ["x"]
     assert steps(lambda: with_public_names(frozen)) < 20_000

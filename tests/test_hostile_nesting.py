@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autocard.card.fact import Fact
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 from autocard.errors import CardError
 
 ASKED = "\n## Environmental Impact\n\n- **Hours used:** [More Information Needed]\n"

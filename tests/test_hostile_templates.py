@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autocard.card import rendering
-from autocard.card.forms import blank, check_template
+from autocard.card.fill.new_card import blank, check_template
+from autocard.card.form import rendering
 from autocard.errors import SettingsError
 
 ENDLESS = {

@@ -7,12 +7,12 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocard import job
-from autocard.energy import hosts
-from autocard.energy.ledger import LedgerEntry
-from autocard.energy.past import completed
+from autocard.energy.ledger import join_hosts
+from autocard.energy.ledger.earlier_legs import completed
+from autocard.energy.ledger.ledger_files import LedgerEntry
 from autocard.record import DeviceUse, HostUse, Leg
 from autocard.settings import Settings
+from autocard.totals import totals
 
 
 def entry(host, rank, boards, *, cpu_j=None, part="", size=1, nodes=1, ranks=None, expects=None, **leaves):
@@ -56,7 +56,7 @@ def entry(host, rank, boards, *, cpu_j=None, part="", size=1, nodes=1, ranks=Non
         ranks=[rank] if ranks is None else ranks,
         expects=list(boards) if expects is None else expects,
         leg=leg,
-        missing={} if cpu_j is not None else {"hosts.0.cpu_j": hosts.OTHER, "hosts.0.ram_j": hosts.OTHER},
+        missing={} if cpu_j is not None else {"hosts.0.cpu_j": join_hosts.OTHER, "hosts.0.ram_j": join_hosts.OTHER},
     )
 
 
@@ -123,7 +123,7 @@ def test_a_host_of_which_nothing_was_heard_leaves_no_total_and_what_was_heard_st
 
     (whole,) = completed(entries)
     missing = {f"legs.0.{path}": reason for path, reason in whole.missing.items()}
-    time, energy, emissions = job.sums([whole.leg], settings=Settings(), missing=missing)
+    time, energy, emissions = totals.sums([whole.leg], settings=Settings(), missing=missing)
 
     heard, count = len(cluster) - 1, len(cluster)
     assert whole.missing["hosts"].startswith(f"{heard} of {count} nodes reporting; what ")
@@ -140,11 +140,11 @@ def test_a_gpu_of_which_nothing_was_heard_is_counted_and_its_energy_is_not_made_
 
     (whole,) = completed([entry("a", 0, {"x": 10.0}, cpu_j=5.0, expects=["x", "y"], **about)])
     missing = {f"legs.0.{path}": reason for path, reason in whole.missing.items()}
-    time, energy, _ = job.sums([whole.leg], settings=Settings(), missing=missing)
+    time, energy, _ = totals.sums([whole.leg], settings=Settings(), missing=missing)
 
     assert [device.energy_j for device in whole.leg.hosts[0].devices] == [10.0, None]
     assert energy.gpu_kwh is None
-    assert missing["energy.gpu_kwh"] == hosts.SILENT
+    assert missing["energy.gpu_kwh"] == join_hosts.SILENT
     assert time.gpu_s == 20.0
     assert energy.cpu_kwh == 5.0 / 3.6e6
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from autocard import job
 from autocard.record import DeviceUse, HostUse, Leg, Place, RunRecord, unexplained
 from autocard.settings import Settings
+from autocard.totals import totals
 
 KWH = 3.6e6
 
@@ -27,7 +27,7 @@ def leg(*hosts, seconds=3600.0, **leaves):
 
 def sums(*legs, missing=None, settings=None, **options):
     missing = {} if missing is None else missing
-    return *job.sums(legs, settings=settings or Settings(), missing=missing, **options), missing
+    return *totals.sums(legs, settings=settings or Settings(), missing=missing, **options), missing
 
 
 def test_legs_and_hosts_are_added_up():
@@ -112,14 +112,14 @@ def test_each_leg_has_the_intensity_of_its_place():
     ]
 
     _, _, emissions, missing = sums(*legs)
-    with_grams = job.with_emissions(legs, {})
+    with_grams = totals.with_emissions(legs, {})
 
     assert [one.co2eq_g for one in with_grams] == pytest.approx([100, 1500])
     assert emissions.co2eq_g == pytest.approx(1600)
     assert emissions.intensity_g_per_kwh == pytest.approx(400)
     assert (emissions.country_iso_code, emissions.country_name, emissions.intensity_source) == (None, None, None)
     assert emissions.intensity_year == 2023
-    assert missing["emissions.country_iso_code"] == job.DIFFERS
+    assert missing["emissions.country_iso_code"] == totals.DIFFERS
 
 
 def test_without_a_place_there_is_energy_and_no_co2():
@@ -129,7 +129,7 @@ def test_without_a_place_there_is_energy_and_no_co2():
         f"legs.0.{leaf}": reason for leaf in ("intensity_g_per_kwh", "intensity_source", "intensity_year", "place")
     }
 
-    (with_grams,) = job.with_emissions([nowhere], missing)
+    (with_grams,) = totals.with_emissions([nowhere], missing)
     _, energy, emissions, missing = sums(nowhere, missing=missing)
 
     assert energy.total_kwh == pytest.approx(0.15)

@@ -20,9 +20,9 @@ from transformers import TrainerCallback
 
 import autocard
 from autocard import AutoCardCallback
+from autocard.card_guard import card_guard as keeping
+from autocard.card_guard.method_wrapper import held_method
 from autocard.errors import SettingsError
-from autocard.hub import keeper as keeping
-from autocard.hub.hold import held_method
 
 OURS = "wall-clock"
 
@@ -274,9 +274,9 @@ def test_whatever_fails_in_us_the_host_writes_its_card_and_goes_on(piece, fails,
     monkeypatch.setattr(keeping, "LOOK_S", 0.2)
     monkeypatch.setattr(keeping, "WRITE_S", 0.2)
     monkeypatch.setattr(keeping, "LEAST_S", 0.2)
-    monkeypatch.setattr("autocard.session.EVENT_S", 0.2)
-    monkeypatch.setattr("autocard.session.BEGIN_S", 1.0)
-    monkeypatch.setattr(keeping.Keeper, piece, fails)
+    monkeypatch.setattr("autocard.runtime.session.EVENT_S", 0.2)
+    monkeypatch.setattr("autocard.runtime.session.BEGIN_S", 1.0)
+    monkeypatch.setattr(keeping.CardGuard, piece, fails)
 
     trainer = trained(tmp_path, AutoCardCallback(emissions=False), max_steps=1)
     with quiet():

@@ -18,8 +18,8 @@ from last_word_hosts import BASE, HOSTS, quiet
 from typer.testing import CliRunner
 
 from autocard import AutoCardCallback
+from autocard.card_guard.class_wrapper import original
 from autocard.cli import app, main
-from autocard.hub.class_wrapper import original
 
 pytest_plugins = ["hub_fixtures"]
 
@@ -444,7 +444,7 @@ def test_an_edit_on_the_hub_that_cannot_be_merged_is_kept_and_named(hub, tmp_pat
     def fails(*_):
         raise RecursionError
 
-    monkeypatch.setattr("autocard.card.threeway.merge", fails)
+    monkeypatch.setattr("autocard.card.three_way_merge.merge", fails)
     with caplog.at_level(logging.WARNING), quiet():
         trainer.push_to_hub()
 

@@ -41,8 +41,10 @@ HOST = textwrap.dedent("""
 
     import models
     from datasets import load_dataset
-    from autocard.capture import Seen, evaluation, speed
-    from autocard.capture.data import evaluation_set, explain
+    from autocard.capture.observed import Seen
+    from autocard.capture.evaluation import evaluation
+    from autocard.capture.training import throughput as speed
+    from autocard.capture.data.data import evaluation_set, explain
     from autocard.record import RunRecord, to_json
 
     PARTS = {"model": "model", "adapter": "adapters", "precision": "precision", "training": "training",

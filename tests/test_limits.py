@@ -12,10 +12,10 @@ import records
 import training
 from pydantic import BaseModel
 
-from autocard import AutoCardCallback, limits, record
-from autocard.draft import Draft, freeze
+from autocard import AutoCardCallback, record
 from autocard.errors import RecordError
-from autocard.record import RunRecord, from_json, load, to_json, unexplained
+from autocard.record import RunRecord, from_json, limits, load, to_json, unexplained
+from autocard.runtime.assemble import RecordDraft, build_record
 from autocard.settings import Settings
 
 MAY_BE_NEGATIVE = {"value", "train_loss", "seed", "unmetered_kwh"}
@@ -105,8 +105,10 @@ def test_a_figure_that_cannot_be_becomes_a_gap_and_the_record_is_kept(path, swal
     value = {"time.eval_s": 1e9, "time.flops": math.inf}.get(path, -5.93)
     story = records.lora_on_cpu()
 
-    frozen = freeze(
-        Draft(Settings(), story.run, story.legs, {}, {}, times={path.removeprefix("time."): value, "steps_per_s": 2.0})
+    frozen = build_record(
+        RecordDraft(
+            Settings(), story.run, story.legs, {}, {}, times={path.removeprefix("time."): value, "steps_per_s": 2.0}
+        )
     )
 
     assert frozen.time.steps_per_s == 2.0
@@ -123,7 +125,7 @@ def test_a_leg_with_negative_energy_is_in_no_sum(swallowed):
     (leg,) = story.legs
     hosts = [leg.hosts[0].model_copy(update={"cpu_j": -3600.0})]
 
-    frozen = freeze(Draft(Settings(), story.run, [leg.model_copy(update={"hosts": hosts})], {}, {}))
+    frozen = build_record(RecordDraft(Settings(), story.run, [leg.model_copy(update={"hosts": hosts})], {}, {}))
 
     assert frozen.energy.total_kwh is None
     assert frozen.energy.cpu_kwh is None

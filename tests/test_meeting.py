@@ -14,17 +14,17 @@ from datetime import timedelta
 import pytest
 import torch.distributed as dist
 
-from autocard.energy import storage
+from autocard.distributed import store_client
+from autocard.distributed.rendezvous import FolderRendezvous, StoreRendezvous
+from autocard.distributed.store_client import StoreClient
+from autocard.distributed.team import Team, meet
+from autocard.energy.ledger import shared_storage
 from autocard.errors import UnavailableError
-from autocard.meeting import store_client
-from autocard.meeting.board import FolderBoard, StoreBoard
-from autocard.meeting.store_client import StoreClient
-from autocard.meeting.team import Team, meet
 
 MANY = """
 import sys
 from pathlib import Path
-from autocard.meeting.board import FolderBoard
+from autocard.distributed.rendezvous import FolderRendezvous as FolderBoard
 board = FolderBoard(Path(sys.argv[1]))
 for number in range(20):
     print(board.put("race", f"{sys.argv[2]} {number}"))
@@ -35,12 +35,12 @@ for number in range(20):
 def boards(request, tmp_path):
     """Return a function that gives another process's end of the same board."""
     if request.param == "folder":
-        return lambda: FolderBoard(tmp_path / "meet")
+        return lambda: FolderRendezvous(tmp_path / "meet")
     if request.param == "file":
         store = dist.FileStore(str(tmp_path / "store"), 1)
     else:
         store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=5))
-    return lambda: StoreBoard(store, "autocard/0")
+    return lambda: StoreRendezvous(store, "autocard/0")
 
 
 def test_notes_are_read_in_the_order_of_their_places_by_everybody(boards):
@@ -56,7 +56,7 @@ def test_notes_are_read_in_the_order_of_their_places_by_everybody(boards):
 
 def test_a_note_of_which_only_the_place_is_taken_is_not_waited_for(tmp_path):
     store = dist.FileStore(str(tmp_path / "store"), 1)
-    board = StoreBoard(store, "autocard/0")
+    board = StoreRendezvous(store, "autocard/0")
     board.put("end", "there")
     store.add("autocard/0/end", 1)  # as a process does that is killed between its two words
 
@@ -72,14 +72,14 @@ def test_each_of_many_processes_gets_places_of_its_own(tmp_path):
     places = [int(word) for process in started for word in process.communicate()[0].split()]
 
     assert sorted(places) == list(range(80))
-    assert len(set(FolderBoard(tmp_path / "meet").notes("race"))) == 80
+    assert len(set(FolderRendezvous(tmp_path / "meet").notes("race"))) == 80
     assert not list((tmp_path / "meet").glob("_note-*"))
 
 
 def test_a_store_that_is_gone_is_a_reason_and_not_a_failure():
     server = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=2))
     client = dist.TCPStore("127.0.0.1", server.port, is_master=False, timeout=timedelta(seconds=2))
-    board = StoreBoard(client, "autocard/0")
+    board = StoreRendezvous(client, "autocard/0")
     board.put("end", "there")
 
     del server
@@ -107,7 +107,7 @@ def test_a_store_that_has_not_answered_one_thread_is_not_asked_by_another():
             pass
 
     store = Hangs()
-    board = StoreBoard(store, "autocard/0")
+    board = StoreRendezvous(store, "autocard/0")
     thread = threading.Thread(target=board.put, args=("end", "x"), daemon=True)
     thread.start()
     store.asked.wait(30)
@@ -123,11 +123,11 @@ def test_a_folder_that_cannot_be_written_is_a_reason(tmp_path):
     (tmp_path / "meet").write_text("in the way")
 
     with pytest.raises(UnavailableError, match="cannot be written"):
-        FolderBoard(tmp_path / "meet").put("end", "x")
+        FolderRendezvous(tmp_path / "meet").put("end", "x")
 
 
 def test_the_first_to_arrive_measures_its_host_and_the_others_look_what_it_does(tmp_path):
-    board = FolderBoard(tmp_path / "meet")
+    board = FolderRendezvous(tmp_path / "meet")
     first, second = Team(3, 4, board), Team(0, 4, board)
 
     first.arrive([])
@@ -142,7 +142,7 @@ def test_the_first_to_arrive_measures_its_host_and_the_others_look_what_it_does(
 
 
 def test_a_leg_has_one_name_in_all_processes_and_a_late_one_is_told_it(tmp_path):
-    board = FolderBoard(tmp_path / "meet")
+    board = FolderRendezvous(tmp_path / "meet")
     zero, one = Team(0, 2, board), Team(1, 2, board)
 
     leg_id = zero.open(1, "a-run")
@@ -152,7 +152,7 @@ def test_a_leg_has_one_name_in_all_processes_and_a_late_one_is_told_it(tmp_path)
 
 
 def test_who_does_not_report_is_waited_for_and_not_for_ever(tmp_path):
-    board = FolderBoard(tmp_path / "meet")
+    board = FolderRendezvous(tmp_path / "meet")
     zero, one, two = (Team(rank, 4, board) for rank in range(3))
     for team in (zero, one, two):
         team.arrive([])
@@ -166,7 +166,7 @@ def test_who_does_not_report_is_waited_for_and_not_for_ever(tmp_path):
 
 
 def test_who_has_never_come_is_not_waited_for(tmp_path):
-    board = FolderBoard(tmp_path / "meet")
+    board = FolderRendezvous(tmp_path / "meet")
     zero, one = Team(0, 3, board), Team(1, 3, board)
     for team in (zero, one):
         team.arrive([])
@@ -252,17 +252,19 @@ def test_storage_is_shared_unless_its_file_system_is_known_to_be_of_one_machine(
     table = tmp_path / "mountinfo"
     table.write_text(MOUNTS)
 
-    assert storage.is_local(folder, table) is local
+    assert shared_storage.is_local(folder, table) is local
 
 
 def test_without_a_table_of_mounts_every_folder_is_local(tmp_path):
-    assert storage.is_local(tmp_path, tmp_path / "none")
+    assert shared_storage.is_local(tmp_path, tmp_path / "none")
 
 
 def test_the_folder_of_this_test_lies_where_the_system_says(tmp_path):
     told = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True).stdout
 
-    assert storage.is_local(tmp_path) == (told.strip() in {"ext2/ext3", "xfs", "tmpfs", "overlayfs", "btrfs", "zfs"})
+    assert shared_storage.is_local(tmp_path) == (
+        told.strip() in {"ext2/ext3", "xfs", "tmpfs", "overlayfs", "btrfs", "zfs"}
+    )
 
 
 def test_who_tells_twice_is_heard_as_he_spoke_last(tmp_path):
@@ -281,7 +283,7 @@ def test_who_tells_twice_is_heard_as_he_spoke_last(tmp_path):
 
 
 def test_only_one_task_at_a_time_has_its_turn_and_one_that_hangs_is_not_waited_for_long(tmp_path):
-    board = FolderBoard(tmp_path / "meet")
+    board = FolderRendezvous(tmp_path / "meet")
     board.put("x", "")
     first = board.take_turn(1.0)
 
@@ -318,7 +320,7 @@ import sys, types
 from datetime import timedelta
 from pathlib import Path
 import torch.distributed as dist
-from autocard.meeting.team import meet
+from autocard.distributed.team import meet
 store = dist.FileStore(sys.argv[1], 1)
 dist.init_process_group("gloo", store=store, rank=0, world_size=1)
 for attempt in ("0", "1"):
@@ -344,7 +346,7 @@ def test_processes_that_are_started_again_do_not_take_what_the_dead_ones_wrote_f
 STARTED = """
 import os, sys, types
 from pathlib import Path
-from autocard.meeting.team import meet
+from autocard.distributed.team import meet
 team = meet(types.SimpleNamespace(world_size=1, process_index=0, local_process_index=0), Path(sys.argv[1]), os.environ)
 team.arrive([])
 print(team.leads, team.opens, len(team.collect("1/end")))
@@ -378,7 +380,7 @@ import os, signal, sys, threading, time
 from datetime import timedelta
 import torch.distributed as dist
 from autocard.guard import Budget, guarded
-from autocard.meeting.board import StoreBoard
+from autocard.distributed.rendezvous import StoreRendezvous as StoreBoard
 port, server, hangs_up = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "now"
 store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=timedelta(seconds=60))
 board = StoreBoard(store, "autocard/0")
@@ -432,7 +434,7 @@ def test_hanging_up_on_a_silent_store_closes_no_connection_of_the_training_progr
     program = Program()
     program.start()
 
-    boards = [StoreBoard(store, f"p{number}") for number in range(12)]
+    boards = [StoreRendezvous(store, f"p{number}") for number in range(12)]
     for board in boards:
         board.put("x", "there")
         time.sleep(0.02)
@@ -452,7 +454,7 @@ def test_hanging_up_on_a_silent_store_closes_no_connection_of_the_training_progr
 
 def test_a_board_reads_what_others_wrote_through_their_own_connection():
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30))
-    one, other = (StoreBoard(dist.PrefixStore("default_pg", store), "autocard/0") for _ in range(2))
+    one, other = (StoreRendezvous(dist.PrefixStore("default_pg", store), "autocard/0") for _ in range(2))
 
     for text in ("a", "b" * 200_000, "c"):
         one.put("x", text)
@@ -465,7 +467,7 @@ MANY_FILES = """
 import resource
 from datetime import timedelta
 import torch.distributed as dist
-from autocard.meeting.board import StoreBoard
+from autocard.distributed.rendezvous import StoreRendezvous as StoreBoard
 most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
 store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=20))
@@ -496,7 +498,7 @@ def test_a_call_whose_answer_is_overdue_ends_by_itself(monkeypatch):
         try:
             port = int(server.stdout.readline())
             store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=timedelta(seconds=60))
-            board = StoreBoard(store, "autocard/0")
+            board = StoreRendezvous(store, "autocard/0")
             board.put("x", "there")
             monkeypatch.setattr(store_client, "ANSWER_S", 0.3)
             os.kill(server.pid, signal.SIGSTOP)

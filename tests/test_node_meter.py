@@ -9,10 +9,11 @@ import time
 
 import pytest
 
-from autocard import job, settings
+from autocard import settings
 from autocard.card.fields import accounts
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord
+from autocard.totals import totals
 
 COUNTING = """
 import os, sys, time
@@ -96,7 +97,7 @@ def test_a_node_meter_that_the_site_names_is_read_beside_and_the_card_states_the
     assert "could not be read" in gone[1]["legs.0.hosts.0.node_meter_j"]
     assert str(tmp_path) not in json.dumps(gone[1])
     missing = dict(cray[1])
-    _, energy, emissions = job.sums([cray[0]], settings=chosen[0], missing=missing)
+    _, energy, emissions = totals.sums([cray[0]], settings=chosen[0], missing=missing)
     card = accounts.energy(RunRecord(legs=[cray[0]], energy=energy, emissions=emissions, missing=missing)).body()
     assert energy.node_meter_kwh * 3.6e6 == pytest.approx(500 * cray[0].wall_clock_s, rel=0.02)
     assert "the nodes' own meters read" in card

@@ -12,8 +12,9 @@ import training
 
 from autocard import AutoCardCallback
 from autocard import record as parts
-from autocard.card import pictures, safe
+from autocard.card import plots
 from autocard.card.fields import facts
+from autocard.card.fill import sanitize
 
 pytest.importorskip("matplotlib")
 
@@ -42,8 +43,8 @@ def test_a_picture_shows_the_points_of_the_log(drawn):
     folder, trainer = drawn
     history = json.loads((folder / "autocard.json").read_text())["evaluation"]["history"]
 
-    (loss,) = pictures.of(history)
-    axes = pictures.figure(loss, {"back": "#fff", "front": "#000", "grid": "#888"}).axes[0]
+    (loss,) = plots.of(history)
+    axes = plots.figure(loss, {"back": "#fff", "front": "#000", "grid": "#888"}).axes[0]
 
     shown = {line.get_label(): line.get_xydata() for line in axes.lines}
     np.testing.assert_allclose(shown["training loss"], logged(trainer, "loss"))
@@ -89,8 +90,8 @@ def test_pictures_and_the_tables_beside_them_are_not_shown_as_code(drawn):
 def test_an_element_without_an_end_tag_is_no_open_element():
     void = ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
 
-    assert [name for name in void if safe.block(f"<p><{name}></p>") != f"<p><{name}></p>"] == []
-    assert safe.block("<p><b></p>").startswith("```")
+    assert [name for name in void if sanitize.block(f"<p><{name}></p>") != f"<p><{name}></p>"] == []
+    assert sanitize.block("<p><b></p>").startswith("```")
 
 
 def test_without_being_asked_nothing_is_drawn(tmp_path):
@@ -118,7 +119,7 @@ def test_power_is_energy_over_time_between_checkpoints():
         parts.Checkpoint(step=20, wall_clock_s=3600.0, energy_j=540_000.0),
     ]
 
-    (power,) = pictures.of([], [parts.Leg(id="0" * 12, checkpoints=readings)])
+    (power,) = plots.of([], [parts.Leg(id="0" * 12, checkpoints=readings)])
 
     assert power.curves == {"GPUs, CPUs and RAM": [(0.25, 100.0), (0.75, 200.0)]}
     assert power.alt() == (
@@ -127,7 +128,7 @@ def test_power_is_energy_over_time_between_checkpoints():
 
 
 def test_one_point_is_no_curve():
-    assert pictures.of([{"step": 1, "loss": 0.5}]) == []
+    assert plots.of([{"step": 1, "loss": 0.5}]) == []
 
 
 def test_names_of_metrics_cannot_open_anything_in_the_card():
@@ -145,7 +146,7 @@ def test_names_of_metrics_cannot_open_anything_in_the_card():
 def test_a_metric_with_dollars_is_no_formula_for_matplotlib(tmp_path):
     history = [{"step": step, "eval_$\\frac{1$": float(step), "eval__hidden": 1.0 / step} for step in (1, 2)]
 
-    told = pictures.draw(pictures.of(history), tmp_path)
+    told = plots.draw(plots.of(history), tmp_path)
 
     assert set(told) == {"autocard_metrics.png"}
     assert (tmp_path / "autocard_metrics_dark.png").is_file()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from nvml_stand_in import python
 
-from autocard.energy import where
+from autocard.energy.location import geolocation
 from autocard.energy.meter import Meter
 from autocard.settings import Settings
 
@@ -93,7 +93,7 @@ def azure(location):
 
 LOOK_UP = """
 import json, sys, time
-from autocard.energy import where
+from autocard.energy.location import geolocation as where
 found = []
 for asked in json.loads(sys.argv[1]):
     looking = where.LookUp(asked)
@@ -286,13 +286,13 @@ def test_a_leg_in_a_cloud_has_its_place_and_intensity(serve, monkeypatch):
 
 
 def test_a_look_up_that_fails_leaves_energy_without_co2_and_holds_up_no_end(serve, monkeypatch):
-    from autocard import job
+    from autocard.totals import totals
 
     service = serve({FIRST: SILENT})
-    monkeypatch.setattr(where, "GEOLOCATORS", (f"{service.url}/first",))
+    monkeypatch.setattr(geolocation, "GEOLOCATORS", (f"{service.url}/first",))
 
     leg, missing, ending_s = measured(Meter(Settings(geolocate=True)))
-    _, energy, emissions = job.sums([leg], settings=Settings(), missing=missing)
+    _, energy, emissions = totals.sums([leg], settings=Settings(), missing=missing)
 
     assert energy.total_kwh > 0
     assert emissions.co2eq_g is None

@@ -12,7 +12,7 @@ import training
 from last_word_hosts import HOSTS, quiet
 
 from autocard import AutoCardCallback
-from autocard.card import forms
+from autocard.card.fill import new_card
 from autocard.card.update import update
 
 TABLE = "| a | b |\n| --- | --- |\n| 1 | 2 |"
@@ -97,7 +97,7 @@ def trained_by(host):
 
 
 CARDS = {
-    **{name: (lambda tmp_path, name=name: filled(tmp_path, name, template=name)) for name in forms.SHIPPED},
+    **{name: (lambda tmp_path, name=name: filled(tmp_path, name, template=name)) for name in new_card.SHIPPED},
     "hand-written": lambda tmp_path: filled(tmp_path, "hand", text=HAND_WRITTEN),
     "pictures": trained_with_pictures,
     "TRL": trained_by("TRL SFT"),

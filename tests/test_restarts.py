@@ -19,7 +19,7 @@ import psutil
 import pytest
 import training
 
-from autocard.energy import ledger
+from autocard.energy.ledger import ledger_files
 
 SERVER = Path(__file__).parent / "legs_server.py"
 RAM_W = 10.0
@@ -153,7 +153,7 @@ def chain(folder, tick_s, seed, kills):
         everything = number % 2 == 1
         if everything:
             # The end of a job takes the measuring process along: what it has not written by then is lost.
-            wait_until(lambda number=number: len(ledger.read(folder / ledger.FOLDER)) > number)
+            wait_until(lambda number=number: len(ledger_files.read(folder / ledger_files.FOLDER)) > number)
         time.sleep(draw.uniform(0.05, 1.5))
         legs.append(leg.kill(everything=everything))
     legs.append(forge.start(folder, name="last", resume=whole(folder), patient=True, **options).finish())
@@ -385,7 +385,7 @@ def test_what_travels_in_a_checkpoint_names_no_machine_and_no_folder(moved):
 
     assert socket.gethostname() not in told
     assert str(moved[0]) not in told
-    assert ledger.folders_of(moved[0] / "one", None).output_id not in told
+    assert ledger_files.folders_of(moved[0] / "one", None).output_id not in told
     assert state["stateful_callbacks"]["autocard"]["attributes"]["run_id"]
 
 
@@ -415,7 +415,7 @@ def test_ticks_may_stay_on_the_node_and_what_was_saved_is_in_the_output_folder_w
     ours = {**OURS, "ledger_dir": str(node)}
     first = forge.start(folder, name="first", ours=ours, args={"max_steps": 60, "save_steps": 20})
     wait_until(lambda: first.last_step and first.last_step >= 28)
-    ticks, saved = ledger.read(node), ledger.read(folder / ledger.FOLDER)
+    ticks, saved = ledger_files.read(node), ledger_files.read(folder / ledger_files.FOLDER)
     first.kill(everything=True)
     for file in node.iterdir():
         file.unlink()
@@ -429,8 +429,8 @@ def test_ticks_may_stay_on_the_node_and_what_was_saved_is_in_the_output_folder_w
     assert one["wall_clock_s"] == pytest.approx(at_20_s - first.began[1], abs=1.5)
     assert (one["step_end"], two["step_begin"]) == (20, 20)
     assert two["wall_clock_s"] == pytest.approx(last.seconds, abs=1.5)
-    assert len(ledger.read(node)) == 1
-    assert len(ledger.read(folder / ledger.FOLDER)) == 2
+    assert len(ledger_files.read(node)) == 1
+    assert len(ledger_files.read(folder / ledger_files.FOLDER)) == 2
 
 
 # -- weights that were trained before ----------------------------------------------------------------------------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from autocard.energy import scribe
-from autocard.energy.legs import Window
-from autocard.energy.scribe import REST_S, Scribe
+from autocard.energy.ledger.leg_parts import Window
+from autocard.energy.worker import ledger_writer
+from autocard.energy.worker.ledger_writer import REST_S, LedgerWriter
 from autocard.record import HostUse, Leg
 
 
@@ -23,15 +23,15 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr(scribe, "time", made)
+    monkeypatch.setattr(ledger_writer, "time", made)
     return made
 
 
 def writer(monkeypatch, ticks, shared, *, local):
     """Return a scribe, and a function that makes one entry and says into which folders it went."""
-    monkeypatch.setattr(scribe.storage, "is_local", lambda folder: folder.name in local)
+    monkeypatch.setattr(ledger_writer.storage, "is_local", lambda folder: folder.name in local)
     order = {"run_id": "r", "process_id": "p", "output_id": "o", "job_id": None, "tick_s": 15.0}
-    made = Scribe({**order, "ledger": str(ticks), "shared": str(shared)})
+    made = LedgerWriter({**order, "ledger": str(ticks), "shared": str(shared)})
     made.open("leg")
     number = iter(range(10**6))
 

@@ -26,8 +26,8 @@ import optuna
 import training
 from pathlib import Path
 from transformers import Trainer, TrainerCallback
-import autocard.completion
-autocard.completion.EXIT_S = 60.0  # a busy machine starts CodeCarbon late
+import autocard.runtime.completion
+autocard.runtime.completion.EXIT_S = 60.0  # a busy machine starts CodeCarbon late
 from autocard import AutoCardCallback
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -14,7 +14,7 @@ import test_card_seeds as seeds
 import yaml
 
 from autocard.card.fields import facts, front_matter
-from autocard.card.fill import fill
+from autocard.card.fill.fill import fill
 from autocard.record import load
 
 FIELDS = seeds.FOLDER.parent / "research" / "seed_fields.json"

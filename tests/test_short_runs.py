@@ -29,8 +29,8 @@ sys.path.insert(0, {str(HERE)!r})
 import training
 from pathlib import Path
 from transformers import TrainerCallback
-import autocard.completion
-autocard.completion.EXIT_S = float(os.environ.get("TEST_EXIT_S", "60"))  # a busy machine starts CodeCarbon late
+import autocard.runtime.completion
+autocard.runtime.completion.EXIT_S = float(os.environ.get("TEST_EXIT_S", "60"))  # a busy machine starts CodeCarbon late
 from autocard import AutoCardCallback
 
 OURS = dict(country_iso_code="FRA", cpu_power_w={CPU_W}, ram_power_w={RAM_W}, last_word=True)
@@ -259,7 +259,7 @@ class Strike(TrainerCallback):
         self.child = child
 strike = Strike()
 training.trainer(folder, callbacks=[AutoCardCallback(**OURS), strike], max_steps=1).train()
-autocard.completion.EXIT_S = 4.0
+autocard.runtime.completion.EXIT_S = 4.0
 began = time.monotonic()
 atexit.register(lambda: tell(strike.child.pid, began))  # registered last, called first
 """
@@ -316,7 +316,7 @@ def test_a_helper_program_that_hangs_ends_with_the_worker(tmp_path):
     command = "[sys.executable, '-c', 'import time; time.sleep(600)', 'cpuinfo.py']"
     code = f"import subprocess, sys\n\ndef get_cpu_info():\n    subprocess.run({command})\n"
     (package / "__init__.py").write_text(code)
-    script = "import autocard.completion\nautocard.completion.EXIT_S = 1.0\ntrain(seconds=8.0)\n"
+    script = "import autocard.runtime.completion\nautocard.completion.EXIT_S = 1.0\ntrain(seconds=8.0)\n"
     before = set(psutil.pids())
 
     run(script, tmp_path / "out", env={**os.environ, "PYTHONPATH": str(tmp_path / "path")})
@@ -403,9 +403,9 @@ def test_our_model_is_codecarbons_for_every_load():
     script = """
 import json
 from codecarbon.external.hardware import CPU
-from autocard.energy.engine import About
-from autocard.energy.load import Stretch
-from autocard.energy.power_model import joules
+from autocard.energy.host.codecarbon_reader import CodeCarbonInfo as About
+from autocard.energy.host.host_counters import HostInterval as Stretch
+from autocard.energy.host.power_model import joules
 found = []
 for load in (0, 3, 10, 37.5, 80, 100):
     cpu = CPU(output_dir=".", mode="cpu_load", model="any", tdp=123)

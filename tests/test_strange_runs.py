@@ -120,7 +120,8 @@ def test_a_training_that_diverges_says_so_and_shows_no_loss_that_a_filter_made(t
 
 
 def test_a_norm_that_is_infinite_once_is_no_divergence(tmp_path):
-    from autocard.capture import Seen, divergence
+    from autocard.capture.observed import Seen
+    from autocard.capture.training import divergence
     from autocard.settings import Settings
 
     model = training.bert()

@@ -18,8 +18,9 @@ from last_word_hosts import quiet
 from transformers import Trainer, TrainerCallback
 
 import autocard
-from autocard import AutoCardCallback, trainer_calls
-from autocard.hub.hold import held_method
+from autocard import AutoCardCallback
+from autocard.card_guard.method_wrapper import held_method
+from autocard.trainers import trainer_calls
 
 OURS = "wall-clock"
 STACK = {"_getframe", "_current_frames", "currentframe", "stack", "trace", "getouterframes", "walk_stack", "f_back"}

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from nvml_stand_in import python
 
-from autocard.energy import legs
-from autocard.energy.engine import About
+from autocard.energy.host.codecarbon_reader import CodeCarbonInfo
+from autocard.energy.ledger import leg_parts
 
 DOCS = Path(__file__).parent.parent / "docs" / "energy.md"
 TESTS = Path(__file__).parent
@@ -106,16 +106,16 @@ print(json.dumps([before, during, state(), ram_w, host.cpu_share, os.cpu_count()
 
 
 def test_a_cpu_that_codecarbon_does_not_know_is_said_to_be_a_guess():
-    unknown = About(cpu_mode="cpu_load", cpu_power_w=1792.0, cpu_known=False)
-    known = About(cpu_mode="cpu_load", cpu_power_w=280.0, cpu_known=True)
-    given = About(cpu_mode="cpu_load", cpu_power_w=700.0, cpu_given=True)
-    counted = About(cpu_mode="intel_rapl")
+    unknown = CodeCarbonInfo(cpu_mode="cpu_load", cpu_power_w=1792.0, cpu_known=False)
+    known = CodeCarbonInfo(cpu_mode="cpu_load", cpu_power_w=280.0, cpu_known=True)
+    given = CodeCarbonInfo(cpu_mode="cpu_load", cpu_power_w=700.0, cpu_given=True)
+    counted = CodeCarbonInfo(cpu_mode="intel_rapl")
 
-    assert legs.how(unknown, "cpu").startswith("modelled: ")
-    assert "a guess: CodeCarbon does not know this CPU" in legs.how(unknown, "cpu")
-    assert "guess" not in legs.how(known, "cpu")
-    assert "700 W (as given)" in legs.how(given, "cpu")
-    assert legs.how(counted, "cpu").startswith("measured: RAPL")
+    assert leg_parts.how(unknown, "cpu").startswith("modelled: ")
+    assert "a guess: CodeCarbon does not know this CPU" in leg_parts.how(unknown, "cpu")
+    assert "guess" not in leg_parts.how(known, "cpu")
+    assert "700 W (as given)" in leg_parts.how(given, "cpu")
+    assert leg_parts.how(counted, "cpu").startswith("measured: RAPL")
 
 
 RANKS = """

@@ -157,7 +157,7 @@ def test_the_suite_looks_at_each_training_by_itself(watched, tmp_path):
 
 @pytest.mark.expects_falsehood
 def test_the_suite_fails_a_test_whose_record_is_false(watched, tmp_path, monkeypatch):
-    from autocard.capture import training as capture
+    from autocard.capture.training import training as capture
 
     monkeypatch.setattr(capture, "effective_batch_size", lambda _: 7)
 

@@ -141,7 +141,7 @@ def test_low_rank_optimizers_are_named_with_rank_and_targets(tmp_path):
 
 def test_paged_and_8_bit_optimizers_are_named():
     bitsandbytes = pytest.importorskip("bitsandbytes")
-    from autocard.capture.optimizer import name_of
+    from autocard.capture.training.optimizer import name_of
 
     weights = [torch.nn.Parameter(torch.zeros(2))]
     made = {

@@ -26,9 +26,9 @@ from safetensors.torch import load_file
 from transformers import Trainer
 
 from autocard import AutoCardCallback
+from autocard.card_guard.class_wrapper import original
+from autocard.card_guard.method_wrapper import held_method, hold
 from autocard.errors import UnavailableError
-from autocard.hub.class_wrapper import original
-from autocard.hub.hold import held_method, hold
 
 OURS = "wall-clock"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from autocard import commands
 from autocard.card.fact import Fact, escape, plain
-from autocard.card.memory import fact_of, is_text
-from autocard.card.yamlkeys import front_values
+from autocard.card.fill.written_text import fact_of, is_text
+from autocard.card.front.yaml_keys import front_values
 from autocard.files import expanded, read_text
 from autocard.record import RunRecord
 

@@ -15,15 +15,16 @@ from typing import Any
 
 from autocard import files
 from autocard import record as records
-from autocard.card import author, beside, fields, foreign, forms, hide
+from autocard.card import fields
 from autocard.card import suggest as suggesting
-from autocard.card.document import Document, find_front_matter
 from autocard.card.fact import Fact, escape
-from autocard.card.fill import Filled, Report, fill
-from autocard.card.labelfile import load
-from autocard.card.labels import Labels
-from autocard.card.memory import YAML
-from autocard.card.yamlkeys import MERGED
+from autocard.card.fill import author_text, base_statements, hidden_slots, new_card, other_runs
+from autocard.card.fill.fill import Filled, Report, fill
+from autocard.card.fill.written_text import YAML
+from autocard.card.form.label_files import load
+from autocard.card.form.labels import Labels
+from autocard.card.front.yaml_keys import MERGED
+from autocard.card.markdown.document import Document, find_front_matter
 from autocard.errors import CardError, RecordError
 from autocard.record import RECORD_NAME, RunRecord
 
@@ -151,8 +152,8 @@ def update(
         AbandonedError: it took too long and the caller has gone on.
     """
     ours = standing.ours if standing else {}
-    job = _Job(card, record, template, empty, overwrite, load(forms.label_files(template, card)), extra, ours)
-    job.withheld = frozenset(withheld) - {record.model.base_model} | beside.local_bases(card.parent, record)
+    job = _Job(card, record, template, empty, overwrite, load(new_card.label_files(template, card)), extra, ours)
+    job.withheld = frozenset(withheld) - {record.model.base_model} | base_statements.local_bases(card.parent, record)
     slots = _remembered_slots(job)
     before, problem = _read(card)
     target, in_file = card, before
@@ -254,9 +255,9 @@ def _fill_existing(job: _Job, name: str, text: str, slots: Mapping[str, Mapping[
     pending = {**job.ours, **slots.get(name + PENDING, {})}
     facts = {**job.proposed, **fields.facts(job.record), **_reasons(job, {*remembered, *pending})}
     front = job.front
-    if beside.names_other_base(text, job.record, {**remembered, **pending}, {*job.withheld, *job.overwrite}):
+    if base_statements.names_other_base(text, job.record, {**remembered, **pending}, {*job.withheld, *job.overwrite}):
         # What we know of the base is not what this card is about.
-        facts = {name: fact for name, fact in facts.items() if name not in beside.OF_THE_BASE}
+        facts = {name: fact for name, fact in facts.items() if name not in base_statements.OF_THE_BASE}
         front.pop("base_model_relation", None)
     filled = fill(
         text,
@@ -270,7 +271,7 @@ def _fill_existing(job: _Job, name: str, text: str, slots: Mapping[str, Mapping[
         withheld=job.withheld,
         untrue=_untrue_tags(job, {**remembered, **pending}),
     )
-    job.warnings += foreign.warnings(job.card.name, text, filled.reports, job.record.run.id, job.labels)
+    job.warnings += other_runs.warnings(job.card.name, text, filled.reports, job.record.run.id, job.labels)
     return _honest(filled, facts, job)
 
 
@@ -280,12 +281,12 @@ def _untrue_tags(job: _Job, remembered: Mapping[str, str]) -> frozenset[str]:
     Of another run's tags, those of its adapters are known by its record. Its library's tags go only where those of
     this run's library are known (`extra`).
     """
-    untrue = set(beside.untrue_tags(job.record))
+    untrue = set(base_statements.untrue_tags(job.record))
     if not job.other_run or job.there is None:
         return frozenset(untrue)
-    untrue |= beside.method_tags(job.there)
+    untrue |= base_statements.method_tags(job.there)
     if job.extra is not None:
-        untrue |= beside.remembered_tags(remembered)
+        untrue |= base_statements.remembered_tags(remembered)
     return frozenset(untrue - set(job.front.get("tags", ())))
 
 
@@ -300,9 +301,9 @@ def _new(job: _Job) -> Filled:
 
 
 def _blank(job: _Job) -> str:
-    return forms.blank(
+    return new_card.blank(
         job.template,
-        {name: author.variable(str(value)) for name, value in job.record.facts.items() if value is not None},
+        {name: author_text.variable(str(value)) for name, value in job.record.facts.items() if value is not None},
     )
 
 
@@ -312,9 +313,9 @@ def _fill_blank(job: _Job, blank: str, remembered: Mapping[str, str]) -> Filled:
     facts.update({name: fact for name, fact in _reasons(job, None).items() if name not in facts})
     yaml_only = {name: text for name, text in remembered.items() if name.startswith(YAML)}
     filled = fill(blank, facts, job.front, remembered=yaml_only, labels=job.labels, withheld=job.withheld)
-    text, slots = filled.text.replace(forms.CARD_DATA + "\n", ""), filled.slots
+    text, slots = filled.text.replace(new_card.CARD_DATA + "\n", ""), filled.slots
     if job.empty == "comment":
-        text, slots = hide.hide(text, job.labels, slots)
+        text, slots = hidden_slots.hide(text, job.labels, slots)
     return _honest(Filled(text, slots, filled.reports), facts, job)
 
 

@@ -23,10 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autocard.energy import ending, intensity, ledger, legs, load, node, nvml, place, share, visible, where
-from autocard.energy.child import Child
-from autocard.energy.ending import Open
-from autocard.energy.worker import Worker
+from autocard.energy.gpu import gpu_selection, nvml
+from autocard.energy.host import cpu_share, host_counters, node_meter
+from autocard.energy.ledger import ledger_files, leg_builder, leg_parts
+from autocard.energy.ledger.leg_builder import OpenLeg
+from autocard.energy.location import geolocation, intensity, place
+from autocard.energy.worker.worker_client import WorkerClient
+from autocard.energy.worker.worker_process import WorkerProcess
 from autocard.errors import UnavailableError
 from autocard.record import DeviceUse, HostUse, Leg
 from autocard.settings import Settings
@@ -50,9 +53,9 @@ class Mark:
 
     at_s: float
     """Monotonic seconds."""
-    boards: dict[str, nvml.Reading]
+    boards: dict[str, nvml.CounterReading]
     """UUID → what the board counted."""
-    host: load.Reading
+    host: host_counters.HostReading
 
 
 class Meter:
@@ -92,7 +95,7 @@ class Meter:
         self._uses_gpu = uses_gpu if uses_gpu is not None or device_type is None else device_type != "cpu"
         self._device_type = device_type
         self._ordinals = None if ordinals is None else list(ordinals)
-        self.folders = ledger.folders_of(folder, settings.ledger_dir)
+        self.folders = ledger_files.folders_of(folder, settings.ledger_dir)
         self._job_id = job_id
         self._start_s: float | None = time.monotonic() if start_s is None else start_s
         self._whole = whole
@@ -103,11 +106,11 @@ class Meter:
         self._unknown: dict[str, str] = {}
         self._pid = os.getpid()
         Leg(id="")  # pydantic builds its models when they are first used, in 20 ms: not when training begins
-        self._worker: Worker | None = None
+        self._worker: WorkerClient | None = None
         self._worker_reason: str | None = None
-        self._open: Open | None = None
-        self._cut_short: list[Open] = []
-        self._unfinished: list[Open] = []
+        self._open: OpenLeg | None = None
+        self._cut_short: list[OpenLeg] = []
+        self._unfinished: list[OpenLeg] = []
         self._gave_up = False
         self._last_id: str | None = None
         self._stopped: Mark | None = None
@@ -125,7 +128,7 @@ class Meter:
     @property
     def board_ids(self) -> list[str]:
         """Pseudonyms of the boards of the open leg."""
-        return [] if self._open is None else [ledger.pseudonym(uuid) for uuid in self._open.uuids]
+        return [] if self._open is None else [ledger_files.pseudonym(uuid) for uuid in self._open.uuids]
 
     @property
     def unfinished(self) -> bool:
@@ -133,7 +136,7 @@ class Meter:
         return bool(self._unfinished)
 
     @property
-    def _child(self) -> Child | None:
+    def _child(self) -> WorkerProcess | None:
         return None if self._worker is None else self._worker.child
 
     @property
@@ -167,14 +170,14 @@ class Meter:
             other.rest(self)
         if self._worker is None:
             try:
-                self._worker = Worker(order, self)
+                self._worker = WorkerClient(order, self)
             except UnavailableError as exc:
                 self._worker_reason = str(exc)
 
     def _order(self) -> dict[str, Any]:
         """Return what the child has to know."""
         devices, _ = self._devices()
-        meter = node.of(self.settings) if self._whole else None
+        meter = node_meter.of(self.settings) if self._whole else None
         return {
             "whole": self._whole,
             "parent": self._pid,
@@ -182,21 +185,21 @@ class Meter:
             "ledger": None if self.folders.ticks is None else str(self.folders.ticks),
             "shared": None if self.folders.shared is None else str(self.folders.shared),
             "run_id": self.run_id,
-            "process_id": ledger.process_id(),
+            "process_id": ledger_files.process_id(),
             "output_id": self.folders.output_id,
             "job_id": self._job_id,
             "start_s": self._start_s,
-            "reading": load.read().to_json(),
+            "reading": host_counters.read().to_json(),
             "uuids": [device.uuid for device in devices],
             "gpu_ids": [device.index for device in devices],
             "cpu_power_w": self.settings.cpu_power_w,
             "ram_power_w": self.settings.ram_power_w,
-            "place": where.order(place.of(self.settings), geolocate=self._geolocate),
+            "place": geolocation.order(place.of(self.settings), geolocate=self._geolocate),
             "node_meter": None if meter is None else [str(meter.path.absolute()), meter.unit, meter.name],
-            "given": [self.settings.carbon_intensity_g_per_kwh, ending.given_by(self.settings)],
+            "given": [self.settings.carbon_intensity_g_per_kwh, leg_builder.given_by(self.settings)],
         }
 
-    def _idle_worker(self, order: Mapping[str, Any]) -> Worker | None:
+    def _idle_worker(self, order: Mapping[str, Any]) -> WorkerClient | None:
         """Return the child of another meter that has trained and can serve this one; None: there is none."""
         for other in list(_METERS):
             worker = other._worker  # noqa: SLF001 - another of this class
@@ -267,9 +270,9 @@ class Meter:
         devices, reasons = self._devices()
         counters = _counters(devices)
         if mark is None or not all(device.uuid in mark.boards for device in devices):
-            mark = Mark(time.monotonic(), {} if counters is None else counters.read(), load.read())
+            mark = Mark(time.monotonic(), {} if counters is None else counters.read(), host_counters.read())
         self._step = step
-        self._open = Open(
+        self._open = OpenLeg(
             head=self._head(step, devices, mark.boards, leg_id or new_id()),
             uuids=[device.uuid for device in devices],
             begin_s=mark.at_s,
@@ -282,7 +285,7 @@ class Meter:
         self._tell_begin(self._open, left_at=left_at)
         self._start_s = None  # set-up is over: another child process would have none
 
-    def _tell_begin(self, leg: Open, before: Mapping[str, Any] | None = None, *, left_at: int | None = None) -> None:
+    def _tell_begin(self, leg: OpenLeg, before: Mapping[str, Any] | None = None, *, left_at: int | None = None) -> None:
         """Give the child the leg to watch.
 
         Args:
@@ -321,11 +324,11 @@ class Meter:
         if leg is None or child is None or child.alive or self._deaths >= DEATHS:
             return
         self._deaths += 1
-        written = ledger.of_leg(self.folders.all, leg.head.id)
-        entry = ledger.find(written, leg.head.id, ledger.host_id(), self._team.get("part", ""))
+        written = ledger_files.of_leg(self.folders.all, leg.head.id)
+        entry = ledger_files.find(written, leg.head.id, ledger_files.host_id(), self._team.get("part", ""))
         death = f"the measuring process ended during training ({child.end_in_words})"
         self.start()
-        self._tell_begin(leg, ledger.handed_on(entry, leg.uuids, death))
+        self._tell_begin(leg, ledger_files.handed_on(entry, leg.uuids, death))
 
     def reached(self, step: int) -> None:
         """Note that *step* is done, where the child sees it: a store into memory. Call it at each step."""
@@ -362,7 +365,7 @@ class Meter:
         """Read the counters of the open leg, which ends at *at_s* (monotonic seconds); `end` follows."""
         leg = self._open
         if leg is not None and os.getpid() == self._pid:
-            self._stopped = Mark(at_s, {} if leg.counters is None else leg.counters.read(), load.read())
+            self._stopped = Mark(at_s, {} if leg.counters is None else leg.counters.read(), host_counters.read())
 
     def end(self, step: int, max_steps: int | None, missing: MutableMapping[str, str], first: int = 0) -> list[Leg]:
         """End the leg at *step*: read the counters first, then wait up to two seconds for the child's last reading.
@@ -384,7 +387,7 @@ class Meter:
             msg = "energy and time were not measured: training ended without having begun"
             raise UnavailableError(msg)
         leg, self._open = self._open, None
-        self._finish(leg, step, max_steps, legs.status_of(step, max_steps))
+        self._finish(leg, step, max_steps, leg_parts.status_of(step, max_steps))
         self._hear(leg)
         if self._child is not None:
             self._child.busy = False
@@ -416,14 +419,14 @@ class Meter:
         return [self._complete_late(leg) for leg in done]
 
     @staticmethod
-    def _is_awaited(leg: Open) -> bool:
+    def _is_awaited(leg: OpenLeg) -> bool:
         """Return whether the child will still say something of *leg*."""
-        worker: Worker | None = leg.worker
+        worker: WorkerClient | None = leg.worker
         if worker is None or not worker.child.alive:
             return False
         return not worker.final(leg.head.id) or any(one not in worker.evaluations for one in leg.evaluations)
 
-    def _complete_late(self, leg: Open) -> tuple[Leg, dict[str, str]]:
+    def _complete_late(self, leg: OpenLeg) -> tuple[Leg, dict[str, str]]:
         full, reasons = self._complete(leg)
         told = {} if leg.worker is None else leg.worker.evaluations
         joules = [told.pop(number, None) for number in leg.evaluations]
@@ -473,7 +476,7 @@ class Meter:
         if self._uses_gpu is False:
             return [], {}
         try:
-            found = visible.devices(ordinals=self._ordinals, device_type=self._device_type)
+            found = gpu_selection.devices(ordinals=self._ordinals, device_type=self._device_type)
         except UnavailableError as exc:
             why = str(exc)
             if self._uses_gpu is None and why == nvml.NO_DRIVER:
@@ -483,11 +486,13 @@ class Meter:
             return [], {"hosts.0.devices": "not measured: NVML shows none of the GPUs that the training uses"}
         return found, {}
 
-    def _head(self, step: int, devices: list[nvml.Device], readings: dict[str, nvml.Reading], leg_id: str) -> Leg:
+    def _head(
+        self, step: int, devices: list[nvml.Device], readings: dict[str, nvml.CounterReading], leg_id: str
+    ) -> Leg:
         settings = self.settings
         return Leg(
             id=leg_id,
-            started_at=legs.now(),
+            started_at=leg_parts.now(),
             step_begin=step,
             hosts=[
                 HostUse(
@@ -497,12 +502,12 @@ class Meter:
                             device=f"h1.g{number}",
                             name=device.name,
                             memory_bytes=device.memory_bytes,
-                            counter_begin_j=readings.get(device.uuid, nvml.Reading()).energy_j,
+                            counter_begin_j=readings.get(device.uuid, nvml.CounterReading()).energy_j,
                             note=device.note,
                         )
                         for number, device in enumerate(devices)
                     ],
-                    cpu_share=share.of_node() if self._share is None else self._share,
+                    cpu_share=cpu_share.of_node() if self._share is None else self._share,
                 )
             ],
             place=place.of(settings),
@@ -514,17 +519,17 @@ class Meter:
             nodes_expected=self._team.get("nodes_expected", 1),
         )
 
-    def _finish(self, leg: Open, step: int | None, max_steps: int | None, status: str) -> None:
+    def _finish(self, leg: OpenLeg, step: int | None, max_steps: int | None, status: str) -> None:
         """Stop the clock of *leg*, read its counters and ask the child for its last reading."""
         global _last_end_s  # noqa: PLW0603 - of this process, whichever meter it was
         stopped, self._stopped = self._stopped, None
         if stopped is None:
             boards = {} if leg.counters is None else leg.counters.read()
-            stopped = Mark(time.monotonic(), boards, load.read())
+            stopped = Mark(time.monotonic(), boards, host_counters.read())
         leg.readings, leg.end_s, self._last_id = stopped.boards, stopped.at_s, leg.head.id
         _last_end_s = time.monotonic()
         leg.ending = {
-            "ended_at": legs.now(),
+            "ended_at": leg_parts.now(),
             "status": status,
             "step_end": step,
             "wall_clock_s": leg.end_s - leg.begin_s,
@@ -544,9 +549,9 @@ class Meter:
             leg.shared |= leg.counters.shared()
 
     @staticmethod
-    def _hear(leg: Open) -> None:
+    def _hear(leg: OpenLeg) -> None:
         """Take what the child says until it has answered for *leg*, or time is up."""
-        worker: Worker | None = leg.worker
+        worker: WorkerClient | None = leg.worker
         if worker is None:
             return
         until_s = time.monotonic() + LAST_WORD_S
@@ -558,9 +563,9 @@ class Meter:
         """Take what the child says, waiting for the first of it; return whether it said anything."""
         return self._worker is not None and self._worker.take(wait_s)
 
-    def _complete(self, leg: Open) -> tuple[Leg, dict[str, str]]:
+    def _complete(self, leg: OpenLeg) -> tuple[Leg, dict[str, str]]:
         """Return a leg that has ended, and path inside it → reason; where more will be known later, that is noted."""
-        worker: Worker | None = leg.worker
+        worker: WorkerClient | None = leg.worker
         window = None if worker is None else worker.windows.get(leg.head.id)
         if self._is_awaited(leg) and not self._gave_up:
             self._unfinished.append(leg)
@@ -569,23 +574,23 @@ class Meter:
             window = window if window is not None and window.final else None
         why = self._why_silent(worker)
         if window is None:
-            window = ending.from_ledger(leg, self.folders.ticks, why)
+            window = leg_builder.from_ledger(leg, self.folders.ticks, why)
         found = None if worker is None else worker.intensity
-        return ending.complete(leg, window, found or {"reason": self._why_no_intensity(why)}, self.settings)
+        return leg_builder.complete(leg, window, found or {"reason": self._why_no_intensity(why)}, self.settings)
 
-    def _why_silent(self, worker: Worker | None) -> str:
+    def _why_silent(self, worker: WorkerClient | None) -> str:
         """Return why the child has said nothing."""
         if worker is None:
             return self._worker_reason or "no process for the measurement was started"
         if worker.child.alive:
-            return "the measuring process did not answer in time" if self._gave_up else legs.PENDING
+            return "the measuring process did not answer in time" if self._gave_up else leg_parts.PENDING
         return f"the measuring process ended during training ({worker.child.end_in_words})"
 
     def _why_no_intensity(self, why: str) -> str:
         """Return why there is no carbon intensity where the child has not told one, because of *why*."""
-        if where.knows_nothing(place.of(self.settings), geolocate=self._geolocate):
+        if geolocation.knows_nothing(place.of(self.settings), geolocate=self._geolocate):
             return intensity.NO_PLACE
-        return why if why == legs.PENDING else f"not looked up: {why}"
+        return why if why == leg_parts.PENDING else f"not looked up: {why}"
 
 
 _METERS: weakref.WeakSet[Meter] = weakref.WeakSet()
@@ -601,8 +606,8 @@ def new_id() -> str:
 
 def mark(at_s: float, *, boards: bool) -> Mark:
     """Return what the host and, where *boards*, all GPUs in sight count now, as that of the moment *at_s*."""
-    host = load.read()
-    readings: dict[str, nvml.Reading] = {}
+    host = host_counters.read()
+    readings: dict[str, nvml.CounterReading] = {}
     if boards:
         with contextlib.suppress(UnavailableError):  # the leg says why its GPUs are not measured
             readings = nvml.Counters(board.uuid for board in nvml.boards()).read()

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autocard import files
-from autocard.card import threeway
+from autocard.card import three_way_merge
 from autocard.card.diff import likeness
-from autocard.card.document import Document
-from autocard.card.generated import wrote
-from autocard.card.memory import PLACE, YAML
-from autocard.hub import texts
-from autocard.hub.card_copies import CardCopies
+from autocard.card.fill.written_text import PLACE, YAML
+from autocard.card.form.boilerplate import wrote
+from autocard.card.libraries import library_cards
+from autocard.card.libraries.card_copies import CardCopies
+from autocard.card.markdown.document import Document
 from autocard.hub.remote import CARD, Repository
 
 _REMEMBERED = 3
@@ -56,7 +56,7 @@ class Taken:
     warning: str | None = None
 
 
-class Past:
+class UploadHistory:
     """The last uploads to one repository from one folder."""
 
     def __init__(self, private: Path, repository: str) -> None:
@@ -79,7 +79,7 @@ class Past:
 
     def add(self, card: Path) -> None:
         """Remember *card* as it is now: it is about to be uploaded."""
-        data = {"repository": self._repository, "text": files.read_text(card), "slots": texts.slots(card)}
+        data = {"repository": self._repository, "text": files.read_text(card), "slots": library_cards.slots(card)}
         paths = self._paths()
         number = int(paths[-1].stem.partition("-")[2]) + 1 if paths else 1
         files.write_text(self._private / f"uploaded-{number:06}.json", json.dumps(data, ensure_ascii=False))
@@ -98,7 +98,7 @@ def _read(path: Path, repository: str) -> Upload | None:
 def take_in(
     card: Path,
     repo: Repository,
-    past: Past,
+    past: UploadHistory,
     *,
     generated: Callable[[str], bool],
     mine: str | None,
@@ -131,8 +131,8 @@ def take_in(
         return Taken(there, ours, whole=True)
     if base is None:
         return _first(card, here, there, ours, known={*here.splitlines(), *(mine or "").splitlines()})
-    merged = threeway.merge(base.text, there, here)
-    ours_here = [text for name, text in texts.slots(card).items() if not name.startswith(PLACE)]
+    merged = three_way_merge.merge(base.text, there, here)
+    ours_here = [text for name, text in library_cards.slots(card).items() if not name.startswith(PLACE)]
     lost = [line for line in merged.conflicts if not _is_ours(line, ours_here)]
     warning = _keep_disk(card, here, lost) if lost else None
     return Taken(merged.text, ours, warning=warning)
@@ -152,7 +152,7 @@ def _first(card: Path, here: str, there: str, ours: Mapping[str, str], known: se
     replaced = [line for line in body.splitlines() if line.strip() and line not in known]
     warning = _keep_hub(card, there) if replaced else None
     keys = {name: text for name, text in ours.items() if name.startswith(YAML)}
-    return Taken(threeway.with_keys_of(here, there), keys, warning=warning)
+    return Taken(three_way_merge.with_keys_of(here, there), keys, warning=warning)
 
 
 def _is_ours(line: str, ours: Iterable[str]) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autocard import job, units
+from autocard import units
 from autocard.reconcile import meters
 from autocard.record import Reconciliation, RunRecord
+from autocard.totals import totals
 
 SURE = 0.95
 """Counters of boards are good to 5 % (NVIDIA, for older ones): no meter around them reads less than this share."""
@@ -75,7 +76,7 @@ def compare(record: RunRecord, metered: meters.Metered) -> tuple[Reconciliation,
 
 def _components(record: RunRecord, metered: meters.Metered) -> tuple[float | None, list[str], str]:
     """Return what the components took that the meter saw, which parts that is, and why it is not known."""
-    energy, reasons = job.of_legs(record.legs, metered.legs, record.missing)
+    energy, reasons = totals.of_legs(record.legs, metered.legs, record.missing)
     if energy.total_kwh is None or record.energy.total_kwh is None:
         return None, [], record.why_missing("energy.total_kwh") or reasons.get("total_kwh") or "not measured"
     kwh, parts = energy.total_kwh, ["training"]
@@ -106,7 +107,7 @@ def _shared(record: RunRecord, metered: meters.Metered) -> bool:
 
 def _faults(record: RunRecord, metered: meters.Metered, kwh: float) -> Iterator[str]:
     """Yield why the figure cannot be what the run took."""
-    counted_kwh = job.counted_kwh(record.legs, metered.legs)
+    counted_kwh = totals.counted_kwh(record.legs, metered.legs)
     if kwh < SURE * counted_kwh:
         hint = " (Slurm's RAPL plugin, for one, reads processors and memory alone)" if metered.kind == "sacct" else ""
         yield f"it is less than the {units.kwh(counted_kwh)} that counters inside of it read{hint}"
@@ -127,7 +128,7 @@ def _doubts(record: RunRecord, metered: meters.Metered, kwh: float, components_k
     if components_kwh is not None and components_kwh > HIGH * kwh:
         yield f"the components come to {units.number(components_kwh / kwh, units.MODELLED)} times as much"
     training_s = sum(record.legs[number].wall_clock_s or 0.0 for number in metered.legs)
-    training_kwh = job.of_legs(record.legs, metered.legs, record.missing)[0].total_kwh
+    training_kwh = totals.of_legs(record.legs, metered.legs, record.missing)[0].total_kwh
     if components_kwh is not None and not metered.window_s and components_kwh < SEEN * kwh:
         yield (
             f"the components come to {units.number(components_kwh / kwh, units.MODELLED)} of it, more than what such "
@@ -135,7 +136,9 @@ def _doubts(record: RunRecord, metered: meters.Metered, kwh: float, components_k
         )
     if components_kwh is None or not training_kwh or not training_s or not metered.window_s:
         return
-    ours_w, theirs_w = (used * job.J_PER_KWH / s for used, s in ((training_kwh, training_s), (kwh, metered.window_s)))
+    ours_w, theirs_w = (
+        used * totals.J_PER_KWH / s for used, s in ((training_kwh, training_s), (kwh, metered.window_s))
+    )
     if ours_w < SEEN * theirs_w:
         yield (
             f"its mean is {units.number(theirs_w)} W, the components' in training {units.number(ours_w)} W: more "

@@ -23,7 +23,7 @@ _SUM = 0.99
 
 
 @dataclass(frozen=True)
-class Used:
+class JobUse:
     """What one start of a job used."""
 
     energy_j: float | None
@@ -87,7 +87,7 @@ def _some(jobs: Sequence[str]) -> str:
     return ", ".join(jobs[:5]) + (" …" if len(jobs) > 5 else "")  # noqa: PLR2004 - more are no help
 
 
-def used(start: Start) -> Used:
+def used(start: Start) -> JobUse:
     """Return what *start* used, without counting the same joules twice."""
     job_j, why = (start.line.energy_j, start.line.why) if start.whole else (None, BLANK)
     known = [step for step in start.steps if step.energy_j and step.step not in ("?", "extern")]
@@ -95,20 +95,20 @@ def used(start: Start) -> Used:
     extern_j = next((step.energy_j for step in start.steps if step.step == "extern"), None)
     if extern_j and extern_j >= least_j:
         # It lasts as long as the job, on all its nodes: what other steps say is in it.
-        return Used(extern_j)
+        return JobUse(extern_j)
     remark = OF_STEPS
     if (job_j or extern_j) and (job_j or 0.0) < least_j:
         job_j, why, remark = None, TOO_LITTLE, OF_STEPS_STILL
     if not known:
-        return Used(job_j, "" if job_j is not None else why)
+        return JobUse(job_j, "" if job_j is not None else why)
     if job_j is not None and (_fits(known, start) or job_j < _SUM * sum(step.energy_j or 0.0 for step in known)):
-        return Used(job_j)
+        return JobUse(job_j)
     numbered = [step for step in known if step.step != "batch"]
     sets = [steps for steps in (known, numbered, [step for step in known if step.step == "batch"]) if steps]
     sums = [sum(step.energy_j or 0.0 for step in steps) for steps in sets if _fits(steps, start)]
     if not sums:
-        return Used(job_j, why, "steps that ran at the same time are in it more than once", doubled=job_j is not None)
-    return Used(max(sums), remark=ONCE if job_j is not None else remark)
+        return JobUse(job_j, why, "steps that ran at the same time are in it more than once", doubled=job_j is not None)
+    return JobUse(max(sums), remark=ONCE if job_j is not None else remark)
 
 
 def _fits(steps: Sequence[Line], start: Start) -> bool:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
-from autocard import job, units
+from autocard import units
 from autocard.errors import MeterError
 from autocard.reconcile import jobs
 from autocard.reconcile.jobs import whole_id
 from autocard.reconcile.sacct import Moment, Start
 from autocard.record import Leg, RunRecord
+from autocard.totals import totals
 
 SLURM = "Slurm's job energy (sacct)"
 
@@ -26,7 +27,7 @@ GPU_W = 2000.0
 SLACK_S = 120.0
 """Clocks of nodes and of Slurm's controller may differ so much."""
 
-_J_PER_KWH = job.J_PER_KWH
+_J_PER_KWH = totals.J_PER_KWH
 _QUARTERS = range(-14 * 4, 14 * 4 + 1)
 """Zones on Earth, in quarters of an hour from UTC; 12 hours west to 14 hours east, and the other way round."""
 
@@ -192,7 +193,7 @@ def _idle(starts: Sequence[Start], fit: _Fit) -> tuple[list[Start], int]:
 
 
 def _covers(
-    record: RunRecord, starts: Sequence[Start], figures: Sequence[jobs.Used], fit: _Fit, found: Metered
+    record: RunRecord, starts: Sequence[Start], figures: Sequence[jobs.JobUse], fit: _Fit, found: Metered
 ) -> Iterator[str]:
     """Yield what Slurm's figure holds, in words."""
     text = _names(starts)

@@ -21,7 +21,7 @@ TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReconcileRequest:
     """What a person wants compared; of the sources, one at most.
 
     Attributes:
@@ -40,7 +40,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Done:
+class ReconcileOutcome:
     """What came of it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Done:
     changed: bool
 
 
-def reconcile(path: Path, asked: Asked, *, dry_run: bool = False) -> Done:
+def reconcile(path: Path, asked: ReconcileRequest, *, dry_run: bool = False) -> ReconcileOutcome:
     """Compare, and put the outcome into the record at *path* (a file, or a folder that holds one) and its cards.
 
     Raises:
@@ -78,10 +78,10 @@ def reconcile(path: Path, asked: Asked, *, dry_run: bool = False) -> Done:
         trials = [(card, update(card, after) if card in free else trial) for card, trial in trials]
         if not free:
             files.write_text(file, records.to_json(after))
-    return Done(one, why, after, tuple(trials), changed)
+    return ReconcileOutcome(one, why, after, tuple(trials), changed)
 
 
-def metered(record: RunRecord, asked: Asked) -> meters.Metered:
+def metered(record: RunRecord, asked: ReconcileRequest) -> meters.Metered:
     """Return the figure that is asked for; of nobody in particular: Slurm's of the record's job, else the nodes' own.
 
     Raises:

@@ -260,7 +260,7 @@ def _words(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def forms() -> list[str]:
     """Return the names that the command line gives for the shipped forms."""
-    from autocard.card.forms import SHIPPED
+    from autocard.card.fill.new_card import SHIPPED
 
     return sorted(SHIPPED)
 

@@ -7,10 +7,10 @@ card; names of models, data sets and settings pass through `escape`.
 
 from __future__ import annotations
 
-from autocard.card import author
 from autocard.card.fact import Fact
 from autocard.card.fields import identity, impact, machines, procedure, snippet, testing
 from autocard.card.fields.front import front_matter
+from autocard.card.fill import author_text
 from autocard.record import RunRecord, finite
 
 __all__ = ["facts", "front_matter"]
@@ -30,5 +30,5 @@ def facts(record: RunRecord) -> dict[str, Fact]:
     for name, given in record.facts.items():
         text = "" if given is None else str(given).strip()
         if text:
-            found[name] = Fact(author.line(text), author.block(text) if "\n" in text else None)
+            found[name] = Fact(author_text.line(text), author_text.block(text) if "\n" in text else None)
     return found

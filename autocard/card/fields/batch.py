@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from autocard import batches, units
+from autocard import units
 from autocard.card.fact import escape
 from autocard.record import RunRecord
+from autocard.totals import batches
 
 _ONE = {"samples": "sample", "completions": "completion", "packed sequences": "packed sequence"}
 

@@ -1,0 +1,1 @@
+"""The data sets of the run, and what stood between rows and tensors."""

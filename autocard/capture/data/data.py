@@ -1,0 +1,242 @@
+"""The data sets of the run and what stood between rows and tensors.
+
+Rows are never read: their number, their columns' names and the lengths of token lists are (training text is private).
+A data set's id is told where a person gave it, or where the Hub's cache proves it; then it is marked as inferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from autocard.capture.data import dataset_mixture, preprocessing, token_lengths
+from autocard.capture.data.dataset_source import Source, find
+from autocard.capture.data.token_lengths import inside
+from autocard.capture.evaluation.training_log import prefixes_of, set_names
+from autocard.capture.observed import Seen
+from autocard.capture.unwrap import config_of
+from autocard.errors import UnavailableError
+from autocard.guard import guard
+from autocard.record import Data, Dataset, Preprocessing
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> Data:
+    """Return the training data and the preprocessing; evaluation data are seen at evaluations (`evaluation_set`)."""
+    train: list[Dataset] = []
+    with guard("data.train", missing):
+        train = _train(seen)
+        missing.update(explain(train, "data.train"))
+    missing["data.eval"] = "no evaluation was seen"
+    made = Preprocessing()
+    with guard("data.preprocessing", missing):
+        made = preprocessing.capture(seen, missing)
+    return Data(train=train, preprocessing=made)
+
+
+def evaluation_set(
+    seen: Seen, metrics: Mapping[str, Any], used_by: Literal["evaluate", "predict"] = "evaluate"
+) -> Dataset | None:
+    """Return the data set of the evaluation or prediction that gave *metrics*, or None where there is no trace of it.
+
+    `explain([...], "data.eval")` gives the reasons of what it leaves open.
+    """
+    data = getattr(seen.eval_dataloader, "dataset", None)
+    if data is None:
+        return None
+    parts = _described(data, reading_of(seen, trained_on=False))
+    first = parts[0]
+    if len(parts) > 1:
+        first = Dataset(description=f"{len(parts)} data sets, joined", rows=_rows(data), streaming=first.streaming)
+    return first.model_copy(update={"name": set_name(metrics), "used_by": used_by})
+
+
+def set_name(metrics: Mapping[str, Any]) -> str | None:
+    """Return the name of the evaluation set that the keys of *metrics* carry (eval_<name>_runtime), or None."""
+    return set_names([prefix(metrics)])[prefix(metrics)]
+
+
+def prefix(metrics: Mapping[str, Any]) -> str:
+    """Return what stands before the keys of *metrics*."""
+    return next((key.removesuffix("_runtime") for key in metrics if key.endswith("_runtime")), "eval")
+
+
+def with_unique_names(
+    sets: Mapping[tuple[str, str], Dataset], log: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], Dataset]:
+    """Return the evaluation *sets*, by use and prefix, with the names that their results have beside those in *log*."""
+    names = set_names(prefixes_of(log))
+    return {
+        (used_by, one): found.model_copy(update={"name": names[one]})
+        if used_by == "evaluate" and one in names
+        else found
+        for (used_by, one), found in sets.items()
+    }
+
+
+@dataclass(frozen=True)
+class DatasetReading:
+    """What has to be known to count the tokens of rows."""
+
+    pad_id: int | None = None
+    """Token that pads and does nothing else; None: there is none."""
+    packing: str | None = None
+    """TRL's strategy by which it packed the rows; None: it did not."""
+    encoder_inputs: bool = False
+    """Whether the rows' token ids are those of an encoder, with a decoder's beside them."""
+
+
+def reading_of(seen: Seen, *, trained_on: bool = True) -> DatasetReading:
+    """Return what has to be known to count the rows that are *trained_on*, or evaluated."""
+    args = seen.args
+    packs = getattr(args, "packing", None) is True
+    for_evaluation = getattr(args, "eval_packing", None)
+    if not trained_on and for_evaluation is not None:
+        packs = bool(for_evaluation)
+    if (getattr(args, "dataset_kwargs", None) or {}).get("skip_prepare_dataset"):
+        packs = False  # the rows are as they were given
+    strategy = str(getattr(args, "packing_strategy", "")) if packs else None
+    config = config_of(seen.model)
+    return DatasetReading(_pad_id(seen), strategy, bool(getattr(config, "is_encoder_decoder", False)))
+
+
+def _pad_id(seen: Seen) -> int | None:
+    """Return the id of the token that pads, where it is not also the end of a text."""
+    processor = seen.processing_class
+    tokenizer = getattr(processor, "tokenizer", processor)
+    pad_id = getattr(tokenizer, "pad_token_id", None)
+    others = [getattr(tokenizer, f"{name}_token_id", None) for name in ("eos", "bos", "unk", "sep", "cls", "mask")]
+    return pad_id if isinstance(pad_id, int) and pad_id not in others else None
+
+
+def explain(sets: Sequence[Dataset], path: str) -> dict[str, str]:
+    """Return the reason of each fact that is None in *sets*, which stand at *path* in the record."""
+    reasons = {}
+    for index, data in enumerate(sets):
+        from_hub = data.dataset_id is not None
+        words = {
+            "dataset_id": "the data set carries no trace of a Hub id; datasets=… can name it",
+            "description": "dataset_id says it",
+            "name": "there is one such set, and it has no name",
+            "revision": "neither given nor found in the local cache" if from_hub else "not known to be from the Hub",
+            "config": "not recorded by the data set" if from_hub else "not known to be from the Hub",
+            "split": "the data set does not say; splitting, joining and building in memory lose it",
+            "rows": "it has no length: it is read as a stream, or joined with others whose rows are told together",
+            "inferred": "there is no id that could have been inferred",
+            "tokens": "the rows are not a table of token lists, or there are too many of them to count",
+            "tokens_without_padding": "no attention mask tells padding from others, or there are too many tokens",
+            "packed_texts": "the rows are not packed, or do not tell of how many texts",
+            "streaming": "a person named it; how it was read is told of the rows that it is part of",
+            "probability": "no rows are drawn at random from several parts",
+        }
+        reasons.update({f"{path}.{index}.{key}": why for key, why in words.items() if getattr(data, key) is None})
+    return reasons
+
+
+def _train(seen: Seen) -> list[Dataset]:
+    data = getattr(seen.train_dataloader, "dataset", None)
+    if data is None:
+        msg = "the trainer showed no training data"
+        raise UnavailableError(msg)
+    found = [part.model_copy(update={"used_by": "train"}) for part in _described(data, reading_of(seen))]
+    return with_ids(found, seen.settings.datasets, _rows(data))
+
+
+def with_ids(found: list[Dataset], given: Sequence[str], rows: int | None) -> list[Dataset]:
+    """Return the data sets that were *found* under the Hub ids that a person gave.
+
+    Args:
+        found: what was seen of the training data.
+        given: Hub ids; none: they stay as they are.
+        rows: rows of all of them together.
+    """
+    if not given:
+        return found
+    if len(given) == 1 and len(found) == 1:
+        return [_named(found[0], given[0])]
+    if len(given) == len(found) and {part.dataset_id for part in found} == set(given):
+        return [part.model_copy(update={"inferred": False}) for part in found]
+    named = [Dataset(dataset_id=hub_id, inferred=False, used_by="train") for hub_id in given]
+    if len(given) == 1 or not found:
+        return named
+    joined = Dataset(
+        description=f"{len(given)} data sets, joined",
+        rows=rows,
+        columns=list(dict.fromkeys(column for part in found for column in part.columns)),
+        tokens=sum_of([part.tokens for part in found]),
+        streaming=found[0].streaming,
+        used_by="train",
+    )
+    return [joined, *named]
+
+
+def sum_of(counts: Sequence[int | None]) -> int | None:
+    """Return the sum of *counts*; None where one of them is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _named(found: Dataset, given: str) -> Dataset:
+    """Return *found* under the id that a person gave; what was found out about another id is dropped."""
+    if found.dataset_id == given:
+        return found.model_copy(update={"inferred": False})
+    update: dict[str, Any] = {"dataset_id": given, "inferred": False}
+    if found.dataset_id is not None:
+        update |= {"revision": None, "config": None, "split": None}
+    return found.model_copy(update=update)
+
+
+def _described(data: Any, reading: DatasetReading) -> list[Dataset]:
+    """Return a description of *data*, or of each of its parts where it joins several."""
+    data = inside(data)
+    if type(data).__name__ == "ConcatDataset":
+        parts = list(data.datasets)
+        return [entry for part in parts for entry in _described(part, reading)] or [_one(data, reading)]
+    if isinstance(data, Mapping) and data and all(hasattr(part, "__len__") for part in data.values()):
+        named = [(str(key), entry) for key, part in data.items() for entry in _described(part, reading)]
+        return [entry.model_copy(update={"name": name}) for name, entry in named]
+    several = dataset_mixture.parts(data)
+    if several:
+        return [_part(one, data, reading) for one in several]
+    return [_one(data, reading)]
+
+
+def _part(one: dataset_mixture.MixturePart, data: Any, reading: DatasetReading) -> Dataset:
+    """Return a part of the mixture *data*; columns are those of the whole."""
+    of_the_whole = dict.fromkeys(("tokens", "tokens_without_padding", "packed_texts"))
+    return _dataset(one.source, data, reading).model_copy(
+        update={**of_the_whole, "rows": one.rows, "probability": one.probability}
+    )
+
+
+def _one(data: Any, reading: DatasetReading) -> Dataset:
+    return _dataset(find(data), data, reading)
+
+
+def _dataset(source: Source, data: Any, reading: DatasetReading) -> Dataset:
+    counts: dict[str, Any] = {}
+    with guard("tokens", {}):
+        counts["tokens"] = token_lengths.tokens(data)
+        counts["tokens_without_padding"] = token_lengths.tokens_without_padding(data, reading.pad_id)
+        counts["packed_texts"] = token_lengths.packed_texts(data) if reading.packing == "bfd" else None
+    return Dataset(
+        dataset_id=source.hub_id,
+        description=source.description,
+        revision=source.revision,
+        config=source.config,
+        split=source.split,
+        rows=_rows(data),
+        columns=[str(name) for name in getattr(data, "column_names", None) or ()],
+        **counts,
+        encoder_inputs=reading.encoder_inputs and counts.get("tokens") is not None,
+        packed=reading.packing is not None,
+        streaming=any(cls.__name__ == "IterableDataset" for cls in type(data).__mro__),
+        inferred=True if source.hub_id is not None else None,
+    )
+
+
+def _rows(data: Any) -> int | None:
+    try:
+        return len(inside(data))
+    except (TypeError, NotImplementedError, AttributeError):
+        return None

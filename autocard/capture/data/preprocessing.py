@@ -1,0 +1,221 @@
+"""What stands between rows and tensors: tokenizer or processor, lengths, padding, packing, the collator.
+
+Settings only, of the objects that the Trainer holds; a chat template is told by its hash, for it is text of the user's.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from autocard.capture.data.token_lengths import inside, longest
+from autocard.capture.observed import Seen
+from autocard.capture.unwrap import is_sentence_transformer, without_wrappers
+from autocard.errors import UnavailableError
+from autocard.guard import guard
+from autocard.record import Preprocessing, Scalar
+
+_ABSURD_TOKENS = 10**9
+"""transformers' tokenizers without a limit say 10^30 (tokenization_utils_base.py, VERY_LARGE_INTEGER)."""
+
+_DEPTH = 8
+"""Wrappers of collators that are taken off one after the other."""
+
+_ROWS_AS_THEY_ARE = frozenset({"default_data_collator", "DefaultDataCollator", "DataCollatorWithFlattening"})
+"""transformers' collators that stack rows or lay them end to end."""
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> Preprocessing:
+    """Return tokenizer or processor, lengths, collator."""
+    facts: dict[str, Any] = {}
+    path = "data.preprocessing"
+    collator = None
+    with guard(f"{path}.collator", missing):
+        collator = _collator(seen)
+        facts["collator"] = _collator_name(collator)
+    processor = seen.processing_class or getattr(collator, "tokenizer", None)
+    tokenizer = getattr(processor, "tokenizer", processor)
+    with guard(f"{path}.tokenizer", missing):
+        if processor is None:
+            msg = "the trainer was given no tokenizer or processor"
+            raise UnavailableError(msg)
+        facts["tokenizer"] = type(processor).__name__
+    with guard(f"{path}.vocabulary_count", missing):
+        facts["vocabulary_count"] = _vocabulary(tokenizer)
+    found = None
+    with guard(f"{path}.longest_input", missing):
+        missing[f"{path}.longest_input_rows"] = "no rows were looked at"
+        found = longest(inside(getattr(seen.train_dataloader, "dataset", None)))
+        facts["longest_input"], facts["longest_input_rows"] = found.tokens, found.rows
+        del missing[f"{path}.longest_input_rows"]
+    with guard(f"{path}.max_length", missing):
+        longest_row = None if found is None else found.with_padding
+        facts["max_length"], facts["max_length_applied"] = _max_length(seen, tokenizer, longest_row)
+    with guard(f"{path}.padding_side", missing):
+        facts["padding_side"] = _side_of(tokenizer, "padding_side", "pads")
+    with guard(f"{path}.truncation_side", missing):
+        facts["truncation_side"] = _side_of(tokenizer, "truncation_side", "cuts")
+    with guard(f"{path}.packing", missing):
+        facts["packing"] = _packing(seen, facts.get("collator"))
+    with guard(f"{path}.padding", missing):
+        facts["padding"] = _padding(collator)
+    with guard(f"{path}.masking", missing):
+        facts["masking"] = _masking(collator)
+    with guard(f"{path}.chat_template_sha256", missing):
+        facts["chat_template_sha256"] = _chat_template(processor, tokenizer)
+    with guard(f"{path}.image_size_px", missing):
+        facts["image_size_px"] = _image_size(processor)
+    with guard(f"{path}.image_mean", missing):
+        facts["image_mean"], facts["image_std"] = _normalization(processor)
+    with guard(f"{path}.sampling_rate_hz", missing):
+        facts["sampling_rate_hz"] = _sampling_rate(processor)
+    return Preprocessing(**facts)
+
+
+def _collator(seen: Seen) -> Any:
+    """Return what makes the batches, without transformers' wrapper that drops columns."""
+    collator: Any = getattr(seen.train_dataloader, "collate_fn", None)
+    for _ in range(_DEPTH):
+        if type(collator).__name__ == "RemoveColumnsCollator":
+            collator = collator.data_collator
+        elif isinstance(collator, functools.partial):
+            collator = collator.func
+        else:
+            break
+    return collator
+
+
+def _collator_name(collator: Any) -> str:
+    if collator is None:
+        msg = "the trainer showed no collator"
+        raise UnavailableError(msg)
+    name = getattr(collator, "__name__", None) or type(collator).__name__
+    return "a function without a name" if name == "<lambda>" else str(name)
+
+
+def _vocabulary(tokenizer: Any) -> int:
+    if tokenizer is None or not hasattr(tokenizer, "__len__"):
+        msg = "there is no tokenizer"
+        raise UnavailableError(msg)
+    return len(tokenizer)
+
+
+def _side_of(tokenizer: Any, setting: str, does: str) -> str:
+    side = getattr(tokenizer, setting, None)
+    if side not in {"left", "right"}:
+        msg = f"there is no tokenizer that {does}"
+        raise UnavailableError(msg)
+    return str(side)
+
+
+def _max_length(seen: Seen, tokenizer: Any, longest_tokens: int | None) -> tuple[int, bool]:
+    """Return the tokens at which inputs are cut, and whether rows are known to be cut there.
+
+    They are by TRL's arguments, where its trainer prepares the rows, and by a sentence-transformers model. A
+    tokenizer's state is its limit of the moment; it cut rows if the longest of them is as long as that.
+    """
+    whole = without_wrappers(seen.model)
+    prepares = not (getattr(seen.args, "dataset_kwargs", None) or {}).get("skip_prepare_dataset", False)
+    told = [getattr(seen.args, name, None) for name in ("max_length", "max_seq_length") if prepares]
+    if is_sentence_transformer(whole):
+        told.append(getattr(whole, "max_seq_length", None))
+    cut = getattr(getattr(tokenizer, "backend_tokenizer", None), "truncation", None) or {}
+    limits = [(tokens, True) for tokens in told]
+    if longest_tokens is not None and isinstance(cut.get("max_length"), int) and longest_tokens <= cut["max_length"]:
+        limits.append((cut["max_length"], longest_tokens == cut["max_length"]))
+    limits.append((getattr(tokenizer, "model_max_length", None), False))
+    for tokens, applied in limits:
+        if isinstance(tokens, int) and 0 < tokens < _ABSURD_TOKENS:
+            return tokens, applied
+    msg = "the tokenizer has no limit" if tokenizer is not None else "there is no tokenizer"
+    raise UnavailableError(msg)
+
+
+def _masking(collator: Any) -> dict[str, Scalar]:
+    """Return how transformers' collator masks tokens, if it does."""
+    probability = getattr(collator, "mlm_probability", None)
+    if not getattr(collator, "mlm", False) or not isinstance(probability, int | float):
+        return {}
+    named = any(cls.__name__ == "DataCollatorForWholeWordMask" for cls in type(collator).__mro__)
+    return {
+        "probability": float(probability),
+        "whole_words": named or bool(getattr(collator, "whole_word_mask", False)),
+    }
+
+
+def _normalization(processor: Any) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation by which images are normalized; empty lists: they are not."""
+    images = getattr(processor, "image_processor", processor)
+    if not getattr(images, "do_normalize", False):
+        return [], []
+    mean, std = getattr(images, "image_mean", None), getattr(images, "image_std", None)
+    if not isinstance(mean, list | tuple) or not isinstance(std, list | tuple):
+        return [], []
+    return [float(one) for one in mean], [float(one) for one in std]
+
+
+def _packing(seen: Seen, collator: str | None) -> bool:
+    packing = getattr(seen.args, "packing", None)
+    if isinstance(packing, bool):
+        return packing
+    if collator == "DataCollatorWithFlattening":
+        return True
+    msg = "only TRL's arguments say so; the rows may have been packed before"
+    raise UnavailableError(msg)
+
+
+def _padding(collator: Any) -> str:
+    """Return up to which length batches are filled, of the collators that say so (transformers, data_collator.py)."""
+    setting = getattr(collator, "padding", None)
+    setting = getattr(setting, "value", setting)
+    if isinstance(setting, bool):
+        return "longest" if setting else "none"
+    if setting in {"longest", "max_length", "do_not_pad"}:
+        return "none" if setting == "do_not_pad" else str(setting)
+    kinds = {getattr(collator, "__name__", "")} | {cls.__name__ for cls in type(collator).__mro__}
+    if kinds & _ROWS_AS_THEY_ARE:
+        return "none"
+    if any(cls.__name__ == "DataCollatorForLanguageModeling" for cls in type(collator).__mro__):
+        return "none" if getattr(collator, "padding_free", False) else "longest"
+    msg = "the collator does not say how it pads"
+    raise UnavailableError(msg)
+
+
+def _chat_template(processor: Any, tokenizer: Any) -> str:
+    """Return the SHA-256 of the chat template; of several, that of the one named default."""
+    template = getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)
+    if isinstance(template, Mapping):
+        template = template.get("default")
+    if not isinstance(template, str) or not template:
+        msg = "the tokenizer has no chat template"
+        raise UnavailableError(msg)
+    return hashlib.sha256(template.encode("utf-8")).hexdigest()
+
+
+def _image_size(processor: Any) -> list[int]:
+    """Return height and width of what the model is shown: the crop's where images are cropped, else the size's."""
+    images = getattr(processor, "image_processor", processor)
+    crops = getattr(images, "do_center_crop", False) and getattr(images, "crop_size", None)
+    size = crops or (getattr(images, "size", None) if getattr(images, "do_resize", True) else None)
+    found = {name: _side(size, name) for name in ("height", "width", "shortest_edge")} if size else {}
+    if found.get("height") and found.get("width"):
+        return [found["height"], found["width"]]
+    if found.get("shortest_edge"):
+        return [found["shortest_edge"]]
+    msg = "there is no image processor that names a size"
+    raise UnavailableError(msg)
+
+
+def _side(size: Any, name: str) -> int:
+    value = size.get(name) if isinstance(size, Mapping) else getattr(size, name, None)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _sampling_rate(processor: Any) -> int:
+    rate = getattr(getattr(processor, "feature_extractor", processor), "sampling_rate", None)
+    if not isinstance(rate, int) or isinstance(rate, bool) or rate <= 0:
+        msg = "there is no feature extractor that names a sampling rate"
+        raise UnavailableError(msg)
+    return rate

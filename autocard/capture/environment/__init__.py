@@ -1,0 +1,1 @@
+"""The machine, its software, the code, the launcher and the scheduler."""

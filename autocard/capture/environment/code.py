@@ -1,0 +1,217 @@
+"""Which code ran: the git commit of the main script's folder.
+
+Git is asked by its own program, briefly, without locks, hooks or helpers. A remote is told without user name, password
+or token, and only where its host is one that the public knows, or one that the user allows (`remote_hosts`). Folder
+names are published only with such a remote, and only if git tracks the script: elsewhere they may name a client or a
+person.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from autocard import commands
+from autocard.capture.observed import Seen
+from autocard.errors import UnavailableError
+from autocard.guard import guard
+from autocard.record import Code
+
+TIMEOUT_S = 2.0
+"""Seconds that one question to git may take."""
+
+PUBLIC_HOSTS = frozenset({"github.com", "gitlab.com", "huggingface.co", "codeberg.org", "bitbucket.org"})
+"""Hosts whose names tell nothing about where the run's author works."""
+
+_SCP = re.compile(r"(?:[^@/\s]+@)?(?P<host>[\w.-]+):(?P<path>(?!/)[^\s]+)")
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
+_REPOSITORY = re.compile(r"[\w.-]+(?:/[\w.-]+)+")
+
+
+class SlowGitError(UnavailableError):
+    """Git took too long; the file system may be slow, or the repository huge."""
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> Code:
+    """Return commit, state, remote and script of the code that runs."""
+    script, why = _script()
+    if script is None:
+        missing.update(dict.fromkeys([f"code.{leaf}" for leaf in Code.model_fields], why))
+        return Code()
+    facts: dict[str, Any] = {"script": script.name}
+    reasons = ("code.commit", "code.dirty", "code.remote", "code.note")
+    if _is_installed(script):
+        why = "the main script is an installed program, not code of its own; software says which version"
+        missing.update(dict.fromkeys(reasons, why))
+        return Code(**facts)
+    top = None
+    with guard("code", missing):
+        top, why = _repository(script.parent)
+    if top is None:
+        missing.update(dict.fromkeys(reasons, why or "git could not be asked"))
+        return Code(**facts)
+    with guard("code.commit", missing):
+        facts["commit"] = _commit(top)
+    with guard("code.dirty", missing):
+        facts["dirty"] = _dirty(top, script)
+    with guard("code.remote", missing):
+        facts["remote"] = _remote(top, seen.settings.remote_hosts)
+    with guard("code.script", missing):
+        if facts.get("remote") is not None and _is_tracked(top, script):
+            facts["script"] = script.relative_to(top).as_posix()
+    with guard("code.note", missing):
+        facts["note"] = _submodules(top)
+    return Code(**facts)
+
+
+def _script() -> tuple[Path | None, str]:
+    """Return the main script, or (None, why there is none)."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not file:
+        return None, "there is no script: training ran interactively, in a notebook or from a command line"
+    path = Path(file)
+    if not path.is_file():
+        return None, "the main script is not on this machine's disk any more"
+    return Path(os.path.realpath(path)), ""
+
+
+def _is_installed(script: Path) -> bool:
+    """Return whether *script* lies where Python's packages and programs are installed."""
+    places = {sysconfig.get_path(name) for name in ("purelib", "platlib", "scripts", "stdlib")}
+    return any(place and script.is_relative_to(os.path.realpath(place)) for place in places)
+
+
+def _repository(folder: Path) -> tuple[Path | None, str]:
+    if shutil.which("git") is None:
+        return None, "git is not installed"
+    try:
+        top = _git(folder, "rev-parse", "--show-toplevel")
+    except SlowGitError as exc:
+        return None, str(exc)
+    except UnavailableError:
+        return None, "the main script is not in a git repository that can be read"
+    return Path(os.path.realpath(top)), ""
+
+
+def _commit(top: Path) -> str:
+    try:
+        commit = _git(top, "rev-parse", "--verify", "HEAD")
+    except SlowGitError:
+        raise
+    except UnavailableError as exc:
+        msg = "the repository has no commit yet"
+        raise UnavailableError(msg) from exc
+    if not _COMMIT.fullmatch(commit):
+        msg = "git did not name a commit"
+        raise UnavailableError(msg)
+    return commit
+
+
+def _dirty(top: Path, script: Path) -> bool:
+    """Return whether a tracked file was changed, or the script itself is not tracked."""
+    if _git(top, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all"):
+        return True
+    return not _is_tracked(top, script)
+
+
+def _is_tracked(top: Path, script: Path) -> bool:
+    return bool(_git(top, "--literal-pathspecs", "ls-files", "--", str(script.relative_to(top))))
+
+
+def _submodules(top: Path) -> str:
+    """Return how many submodules there are; their own changes are not looked for."""
+    try:
+        names = _git(top, "config", "--file", ".gitmodules", "--name-only", "--get-regexp", r"^submodule\..*\.path$")
+    except SlowGitError:
+        raise
+    except UnavailableError as exc:
+        msg = "there is nothing to add: no submodules"
+        raise UnavailableError(msg) from exc
+    count = len(names.splitlines())
+    return f"{count} submodule{'s' if count > 1 else ''}, whose own changes were not looked for"
+
+
+def _remote(top: Path, allowed: Collection[str]) -> str:
+    try:
+        # Not `remote get-url`: that applies insteadOf, where people keep tokens.
+        names = _git(top, "config", "--local", "--get-regexp", r"^remote\..*\.url$")
+    except SlowGitError:
+        raise
+    except UnavailableError as exc:
+        msg = "the repository has no remote"
+        raise UnavailableError(msg) from exc
+    urls = dict(line.split(" ", 1) for line in names.splitlines() if " " in line)
+    found = public_url(urls.get("remote.origin.url") or next(iter(urls.values()), ""), allowed)
+    if found is None:
+        msg = "the remote is not at one of the public hosts, nor at one of remote_hosts, so it is not told"
+        raise UnavailableError(msg)
+    return found
+
+
+def public_url(remote: str, allowed: Collection[str] = ()) -> str | None:
+    """Return *remote* as an https address without credentials or port; None: its host is not to be named.
+
+    Args:
+        remote: as git has it.
+        allowed: hosts that may be named besides the public ones, in lower case.
+
+    >>> public_url("https://user:secret@github.com/owner/name.git?token=x")
+    'https://github.com/owner/name'
+    >>> public_url("git@github.com:owner/name.git")
+    'https://github.com/owner/name'
+    >>> public_url("/home/user/name.git") is None
+    True
+    >>> public_url("ssh://git@git.example.org:2222/group/name.git", ["git.example.org"])
+    'https://git.example.org/group/name'
+    """
+    remote = remote.strip()
+    if "://" in remote:
+        try:
+            parts = urlsplit(remote)
+            host, path = parts.hostname or "", parts.path
+        except ValueError:
+            return None
+        if parts.scheme not in {"https", "http", "ssh", "git", "git+ssh"}:
+            return None
+    else:
+        short = _SCP.fullmatch(remote)
+        if short is None:
+            return None
+        host, path = short["host"].lower(), short["path"]
+    path = path.strip("/").removesuffix(".git")
+    if host not in {*PUBLIC_HOSTS, *allowed} or not _REPOSITORY.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        return None
+    return f"https://{host}/{path}"
+
+
+def _git(folder: Path, *question: str) -> str:
+    """Return what git answers.
+
+    Raises:
+        UnavailableError: it refused, or took too long.
+    """
+    program = shutil.which("git") or "git"
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        environment.pop(name, None)
+    command = [program, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *question]
+    try:
+        answer = commands.run(command, TIMEOUT_S, cwd=folder, env=environment)
+    except subprocess.TimeoutExpired as exc:
+        msg = f"git did not answer within {TIMEOUT_S:g} s"
+        raise SlowGitError(msg) from exc
+    except OSError as exc:
+        msg = "git could not answer"
+        raise UnavailableError(msg) from exc
+    if answer.status != 0:
+        msg = "git could not answer"
+        raise UnavailableError(msg)
+    return answer.out.decode("utf-8", errors="replace").strip()

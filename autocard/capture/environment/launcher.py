@@ -1,0 +1,258 @@
+"""Processes and who started them: workload manager, launcher, kind of parallelism.
+
+From a few environment variables, by name, and from what the trainer says of itself. Of a job's id only its number is
+told: the rest of it names machines.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autocard import files
+from autocard.capture.environment import scheduler
+from autocard.capture.observed import Seen
+from autocard.capture.unwrap import config_of, without_wrappers
+from autocard.errors import UnavailableError
+from autocard.guard import guard
+from autocard.record import Job
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """What starts processes, and the variables that it gives to each."""
+
+    name: str
+    marks: tuple[str, ...]
+    """All of them are set in its processes, and nothing else sets them all."""
+    nodes: tuple[str, ...] = ()
+    """Count its nodes; the first that is there holds."""
+    of_a_node: tuple[str, ...] = ()
+    """Count its processes on this node."""
+
+
+_ELASTIC = {"nodes": ("GROUP_WORLD_SIZE",), "of_a_node": ("LOCAL_WORLD_SIZE",)}
+"""accelerate and torchrun start processes with the same agent."""
+
+LAUNCHERS = (
+    # transformers sets some variables of accelerate's, and these not.
+    Launcher("accelerate launch", ("ACCELERATE_DYNAMO_USE_FULLGRAPH",), **_ELASTIC),
+    Launcher("accelerate launch", ("ACCELERATE_CONFIG_DS_FIELDS",), **_ELASTIC),
+    Launcher("deepspeed", ("CROSS_RANK", "CROSS_SIZE", "LOCAL_SIZE"), ("CROSS_SIZE",), ("LOCAL_SIZE",)),
+    Launcher("torchrun", ("TORCHELASTIC_RUN_ID",), **_ELASTIC),
+    Launcher("jsrun", ("JSM_NAMESPACE_SIZE",), of_a_node=("JSM_NAMESPACE_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")),
+    Launcher("mpirun (Open MPI)", ("OMPI_COMM_WORLD_SIZE",), of_a_node=("OMPI_COMM_WORLD_LOCAL_SIZE",)),
+    Launcher("mpirun (MVAPICH)", ("MV2_COMM_WORLD_SIZE",), of_a_node=("MV2_COMM_WORLD_LOCAL_SIZE",)),
+    Launcher("mpiexec (PALS)", ("PALS_RANKID",), of_a_node=("PALS_LOCAL_SIZE", "PMI_LOCAL_SIZE")),
+    # Not by PMI_SIZE: srun sets that too.
+    Launcher("mpiexec (MPICH or Intel MPI)", ("MPI_LOCALNRANKS",), of_a_node=("MPI_LOCALNRANKS",)),
+    Launcher("flux run", ("FLUX_TASK_RANK",), ("FLUX_JOB_NNODES",)),
+)
+"""The nearest to the process first: mpirun and torchrun may be started by srun themselves, and leave its variables."""
+
+_SRUN = Launcher("srun", ("SLURM_STEP_ID", "SLURM_PROCID"), ("SLURM_STEP_NUM_NODES", "SLURM_NNODES"))
+"""Under all others; inside of a step SLURM_NNODES is the step's, too."""
+
+
+def capture(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os.environ) -> Job:
+    """Return what is known of the job when training begins."""
+    facts: dict[str, Any] = {"nodes_reporting": 1, "processes_reporting": 1}  # who else is heard, the end says
+    with guard("job.workload_manager", missing):
+        facts |= scheduler.facts(environ, missing)
+    with guard("job.world_size", missing):
+        facts["world_size"] = int(seen.args.world_size)
+    with guard("job.distributed", missing):
+        facts["distributed"] = _distributed(seen)
+    with guard("job.parallelism", missing):
+        facts["parallelism"] = _parallelism(seen, facts.get("distributed") or "none")
+    with guard("job.nodes_expected", missing):
+        facts["nodes_expected"] = nodes(environ, int(seen.args.world_size))
+    with guard("job.launcher", missing):
+        facts["launcher"] = launcher(environ, int(seen.args.world_size))
+    with guard("job.launcher_restarts", missing):
+        facts["launcher_restarts"] = _launcher_restarts(environ)
+    return Job(**facts)
+
+
+def identity(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return what tells this job from all others, to compare and not to be told; None: nothing says it.
+
+    A job that is requeued keeps it, and so do processes that torchrun's agent starts again. A pod of Kubernetes has no
+    such thing in its environment.
+    """
+    manager = scheduler.manager(environ)
+    if manager is None or manager.name == "kubernetes":
+        return _agent() if environ.get("TORCHELASTIC_RESTART_COUNT") else None
+    said = [manager.name, environ.get("SLURM_CLUSTER_NAME", ""), environ[manager.job]]
+    if manager.one_number_for_all:
+        said += [environ.get(variable, "") for variable in manager.array_task]
+    return " ".join(said)
+
+
+def _agent() -> str | None:
+    """Return what tells the process that has started this one from all others; None: the system does not."""
+    parent = os.getppid()
+    try:
+        stat = files.read_loosely(Path(f"/proc/{parent}/stat"))
+        boot = files.read_loosely(Path("/proc/sys/kernel/random/boot_id")).strip()
+    except OSError:
+        return None
+    started = stat.rpartition(")")[2].split()[19]  # the 22nd field: clock ticks after boot, see proc_pid_stat(5)
+    return f"torchrun {boot} {parent} {started}"
+
+
+def manager(environ: Mapping[str, str] = os.environ) -> tuple[str | None, str | None]:
+    """Return the workload manager that the environment shows, and the number of its job."""
+    found = scheduler.manager(environ)
+    if found is None:
+        return None, None
+    try:
+        return found.name, scheduler.job_id(environ)
+    except UnavailableError:
+        return found.name, None
+
+
+def launcher(environ: Mapping[str, str], world_size: int) -> str:
+    """Return what started the training processes.
+
+    Raises:
+        UnavailableError: their variables do not say that for certain.
+    """
+    found = next(iter(_launchers(environ)), None)
+    # A shell that srun gave to a person looks like a program that srun started, and so do the programs in it.
+    if found is None or (found is _SRUN and (scheduler.number(environ, "SLURM_STEP_NUM_TASKS") or world_size) <= 1):
+        msg = "the environment does not show for certain what started the training"
+        raise UnavailableError(msg)
+    return found.name
+
+
+def _launchers(environ: Mapping[str, str]) -> list[Launcher]:
+    """Return those whose variables are there, the nearest to the process first."""
+    found = [one for one in LAUNCHERS if all(environ.get(mark) for mark in one.marks)]
+    return [*found, _SRUN] if scheduler.in_step(environ) and environ.get("SLURM_PROCID") else found
+
+
+def _launcher_restarts(environ: Mapping[str, str]) -> int:
+    value = environ.get("TORCHELASTIC_RESTART_COUNT", "")
+    if not (value.isascii() and value.isdigit()):
+        msg = "the environment shows no launcher that counts this"
+        raise UnavailableError(msg)
+    return int(value)
+
+
+def nodes(environ: Mapping[str, str], world_size: int) -> int:
+    """Return the nodes that the training's processes are spread over, by the launcher's plan.
+
+    That is the launcher's own figure, or *world_size* over the processes of a node. The nodes of the job are not asked
+    unless it has only one: torchrun that was started without srun trains on one node of however many there are.
+
+    Raises:
+        UnavailableError: the launcher does not say.
+    """
+    if world_size <= 1:
+        return 1
+    # At last by torch's own name for the processes of a node, which Ray and others set, too.
+    for one in (*_launchers(environ), Launcher("", (), of_a_node=("LOCAL_WORLD_SIZE",))):
+        planned, of_a_node = scheduler.first(environ, one.nodes), scheduler.first(environ, one.of_a_node)
+        if planned:
+            return min(planned, world_size)
+        if of_a_node:
+            return -(-world_size // of_a_node)
+    pods = scheduler.number(environ, "PET_NNODES") if environ.get("KUBERNETES_SERVICE_HOST") else None
+    if pods:
+        return min(pods, world_size)  # Kubeflow's, in pods that start Python without torchrun
+    if scheduler.first(environ, ("SLURM_JOB_NUM_NODES", "SLURM_NNODES")) == 1:
+        return 1
+    msg = "the launcher does not say how many nodes there are"
+    raise UnavailableError(msg)
+
+
+def _distributed(seen: Seen) -> str:
+    stage = _zero_stage(seen.args)
+    if stage is not None:
+        return f"DeepSpeed ZeRO-{stage}"
+    model = seen.model
+    sharded = _sharded(model)
+    if sharded is not None:
+        return sharded
+    parts = [words for name, words in _SIZES.items() if _size(seen.args, name) > 1]
+    if int(seen.args.world_size) > 1:
+        return " + ".join(parts) or "DDP"
+    devices = int(getattr(seen.args, "n_gpu", 0) or 0)
+    if devices > 1 and not getattr(without_wrappers(model), "is_parallelizable", False):
+        return f"DataParallel ({devices} GPUs in one process)"
+    return "none"
+
+
+def _sharded(model: Any) -> str | None:
+    """Return which FSDP shards *model* or a part of it; None: none does.
+
+    The flag of the arguments says nothing: on CPUs the Trainer takes it, and trains by DDP (accelerate, state.py).
+    """
+    kinds = {type(module) for module in (model.modules() if hasattr(model, "modules") else [model])}
+    names = {cls.__name__ for kind in kinds for cls in kind.__mro__}
+    if "FSDPModule" in names:
+        return "FSDP2"
+    return "FSDP" if "FullyShardedDataParallel" in names else None
+
+
+_SIZES = {"tp_size": "tensor parallelism", "cp_size": "context parallelism", "sp_size": "sequence parallelism"}
+_KINDS = {
+    "dp_replicate_size": "data",
+    "dp_shard_size": "shard",
+    "tp_size": "tensor",
+    "cp_size": "context",
+    "sp_size": "sequence",
+}
+"""Sizes of accelerate's ParallelismConfig → our names."""
+_LOADED = {
+    "dp_replicate_size": "data",
+    "fsdp_size": "shard",
+    "tp_size": "tensor",
+    "pp_size": "pipeline",
+    "ep_size": "expert",
+}
+"""Sizes of transformers' DistributedConfig (distributed/configuration_utils.py) → our names."""
+
+
+def _parallelism(seen: Seen, distributed: str) -> dict[str, int]:
+    """Return kind → processes in each group, where there is more than one.
+
+    As accelerate's own configuration has them; else as the model was loaded with, and without that the processes by
+    what holds them together.
+    """
+    config = getattr(seen.args, "parallelism_config", None)
+    if config is not None:
+        return {ours: _size(seen.args, theirs) for theirs, ours in _KINDS.items() if _size(seen.args, theirs) > 1}
+    loaded = getattr(config_of(seen.model), "distributed_config", None)
+    if loaded is not None:
+        sizes = {ours: int(getattr(loaded, theirs, None) or 1) for theirs, ours in _LOADED.items()}
+        return {kind: size for kind, size in sizes.items() if size > 1}
+    world = int(seen.args.world_size)
+    tensor = int(getattr(without_wrappers(seen.model), "tp_size", None) or 1)
+    found = {"tensor": tensor} if tensor > 1 else {}
+    rest = world // tensor
+    if rest > 1:
+        shards = distributed.startswith("FSDP") or distributed == "DeepSpeed ZeRO-3"
+        found["shard" if shards else "data"] = rest
+    devices = {str(place) for place in (getattr(without_wrappers(seen.model), "hf_device_map", None) or {}).values()}
+    if world == 1 and len(devices) > 1:
+        found["layers spread over devices"] = len(devices)
+    return found
+
+
+def _size(args: Any, name: str) -> int:
+    return int(getattr(getattr(args, "parallelism_config", None), name, 1) or 1)
+
+
+def _zero_stage(args: Any) -> int | None:
+    """Return the ZeRO stage of DeepSpeed's configuration, or None without DeepSpeed."""
+    config = getattr(getattr(args, "hf_deepspeed_config", None), "config", None)
+    if config is None:
+        config = getattr(getattr(args, "deepspeed_plugin", None), "deepspeed_config", None)
+    if not isinstance(config, Mapping):
+        return None
+    return int((config.get("zero_optimization") or {}).get("stage", 0))

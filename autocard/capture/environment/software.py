@@ -1,0 +1,134 @@
+"""Versions of what ran.
+
+Only libraries that the run imported, by allow-list; of the system only its kind and release, nothing of the machine.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from typing import Any
+
+from autocard._version import __version__
+from autocard.capture.observed import Seen
+from autocard.capture.unwrap import adapted, config_of, quantization_of, without_wrappers
+from autocard.guard import guard
+
+LIBRARIES = {
+    "torch": "torch",
+    "transformers": "transformers",
+    "peft": "peft",
+    "accelerate": "accelerate",
+    "datasets": "datasets",
+    "tokenizers": "tokenizers",
+    "safetensors": "safetensors",
+    "huggingface_hub": "huggingface_hub",
+    "trl": "trl",
+    "sentence-transformers": "sentence_transformers",
+    "bitsandbytes": "bitsandbytes",
+    "deepspeed": "deepspeed",
+    "flash-attn": "flash_attn",
+    "xformers": "xformers",
+    "liger-kernel": "liger_kernel",
+    "unsloth": "unsloth",
+    "axolotl": "axolotl",
+    "torchao": "torchao",
+    "transformer_engine": "transformer_engine",
+    "triton": "triton",
+    "vllm": "vllm",
+    "optimum": "optimum",
+    "setfit": "setfit",
+    "evaluate": "evaluate",
+    "scikit-learn": "sklearn",
+    "numpy": "numpy",
+}
+"""Name for people (and of the distribution) → module whose import shows that the run used it."""
+
+
+_ONLY_WHERE_USED = frozenset({"peft", "trl", "sentence-transformers", "bitsandbytes", "deepspeed", "flash-attn"})
+"""Libraries that others import in passing: their versions are told only where this run shows that it used them."""
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> dict[str, str]:
+    """Return name → version."""
+    found = {"python": platform.python_version(), "autocard": __version__}
+    with guard("software", missing):
+        used = _used(seen)
+        for name, module in LIBRARIES.items():
+            if module in sys.modules and (name not in _ONLY_WHERE_USED or name in used):
+                version = _version(name, sys.modules[module])
+                if version:
+                    found[name] = version
+    with guard("software.codecarbon", missing):
+        # In a process of its own where it measures, so it is not among the modules; its version counts all the same.
+        version = _installed("codecarbon") if seen.settings.emissions else None
+        if version:
+            found["codecarbon"] = version
+    with guard("software.cuda", missing):
+        found.update(_cuda())
+    with guard("software.os", missing):
+        found["os"] = _system()
+    return found
+
+
+def _used(seen: Seen) -> set[str]:
+    """Return those of `_ONLY_WHERE_USED` that the run's own objects come from, or are configured with."""
+    whole = None if seen.model is None else without_wrappers(seen.model)
+    bases = [cls.__module__ for thing in (seen.args, whole, seen.optimizer) for cls in type(thing).__mro__]
+    packages = {name.partition(".")[0] for name in bases}
+    packages.add(type(getattr(seen.optimizer, "optimizer", None)).__module__.partition(".")[0])
+    found = {name for name, module in LIBRARIES.items() if module in packages}
+    if seen.model is None:
+        return found
+    if adapted(seen.model) is not None:
+        found.add("peft")
+    method = (quantization_of(seen.model) or {}).get("quant_method")
+    if str(getattr(method, "value", method)) == "bitsandbytes":
+        found.add("bitsandbytes")
+    if "flash_attention" in str(getattr(config_of(seen.model), "_attn_implementation", "")):
+        found.add("flash-attn")
+    if getattr(seen.args, "deepspeed", None) or getattr(seen.args, "deepspeed_plugin", None):
+        found.add("deepspeed")
+    return found
+
+
+def _version(name: str, module: Any) -> str | None:
+    version = getattr(module, "__version__", None)
+    return str(version) if isinstance(version, str) and version else _installed(name)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cuda() -> dict[str, str]:
+    """Return the versions of CUDA, cuDNN and NCCL that torch was built with, where it uses a GPU."""
+    torch = sys.modules.get("torch")
+    if torch is None or not getattr(torch.version, "cuda", None) or not torch.cuda.is_initialized():
+        return {}
+    found = {"cuda": str(torch.version.cuda)}
+    number = torch.backends.cudnn.version()
+    if number:
+        # 90100 is 9.1.0; up to 8.x it was 8902 for 8.9.2 (cudnn.h).
+        thousand = 10000 if number >= 10000 else 1000  # noqa: PLR2004
+        found["cudnn"] = f"{number // thousand}.{number % thousand // 100}.{number % 100}"
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        found["nccl"] = ".".join(str(part) for part in torch.cuda.nccl.version())
+    return found
+
+
+def _system() -> str:
+    """Return the kind of system and its release family: "Linux (Ubuntu 22.04)", "Darwin 23"."""
+    kind = platform.system() or "unknown"
+    if kind == "Linux":
+        try:
+            release = platform.freedesktop_os_release()
+        except OSError:
+            return kind
+        words = " ".join(filter(None, (release.get("NAME"), release.get("VERSION_ID"))))
+        return f"{kind} ({words})" if words else kind
+    return f"{kind} {platform.release().split('.')[0]}".strip()

@@ -1,0 +1,1 @@
+"""What the trainer reported: its log and its results."""

@@ -1,0 +1,1 @@
+"""What the model is and where its weights came from."""

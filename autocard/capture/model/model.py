@@ -1,0 +1,292 @@
+"""The model: its name, its base, its architecture, its size.
+
+Counts come from the parameters themselves, names from the configuration; the model is never run. Needs no torch of its
+own: what it asks of tensors they answer themselves.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autocard.capture.model import adapter_layers
+from autocard.capture.model.base_model import NOT_RECORDED, Origin, find
+from autocard.capture.model.dimensions import dims, parts
+from autocard.capture.model.sizes import size_of
+from autocard.capture.model.tasks import auto_class_of, head_of
+from autocard.capture.observed import Seen
+from autocard.capture.training.trl_objective import method_of
+from autocard.capture.unwrap import (
+    adapted,
+    backbone,
+    class_of,
+    config_of,
+    core,
+    is_sentence_transformer,
+    quantization_of,
+    without_wrappers,
+)
+from autocard.errors import UnavailableError
+from autocard.files import expanded
+from autocard.guard import guard
+from autocard.record import Model
+
+if TYPE_CHECKING:
+    from autocard.capture.model.trained_parameters import Changed
+
+NOT_TRANSFORMERS = "the model is not one of transformers: it has no configuration that says so"
+_NO_NAMES = frozenset({"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"})
+_MADE_UP = re.compile(r"tmp[\w-]{6,10}|checkpoint-\d+")
+
+TRL_REFERENCE = "ref"
+"""Name that TRL's trainers give the frozen copy of an adapter that was loaded (trl, trainer/dpo_trainer.py)."""
+_COUNTABLE = frozenset({"bitsandbytes", "torchao", "quanto", "gguf", "fp8"})
+"""Quantizations whose parameters still say how many weights they hold; the others pack them into whole numbers."""
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> Model:
+    """Return what is known of the model when training begins."""
+    facts: dict[str, Any] = {}
+    whole = without_wrappers(seen.model)
+    origin = Origin()
+    with guard("model.base_model", missing):
+        origin = find(seen.model, seen.settings.base_model, seen.start)
+        facts.update(_base(origin, seen.model, missing))
+    with guard("model.architecture", missing):
+        facts["architecture"] = class_of(core(seen.model)).__name__
+    with guard("model.model_type", missing):
+        facts["model_type"] = _model_type(seen.model)
+    with guard("model.task", missing):
+        facts.update(_task(seen, whole, missing))
+    with guard("model.library_name", missing):
+        facts["library_name"] = _library(seen.model, whole)
+    with guard("model.auto_class", missing):
+        facts["auto_class"] = _auto_class(seen.model, whole)
+    with guard("model.parameters_total", missing):
+        facts.update(_counts(seen.model, seen.args, missing))
+    with guard("model.trained_modules", missing):
+        facts.update(_trained(seen.model))
+    with guard("model.dims", missing):
+        facts["dims"] = dims(config_of(seen.model), backbone(seen.model))
+        facts["parts"] = parts(config_of(seen.model), backbone(seen.model))
+    with guard("model.labels", missing):
+        facts["labels"] = _labels(config_of(seen.model))
+    with guard("model.name", missing):
+        facts["name"] = _name(seen.args, facts)
+    missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
+    missing["model.saved_dtype"] = missing["model.saved_bytes"]
+    missing["model.checkpoint_bytes"] = "no checkpoint was looked for"
+    missing["model.checkpoint_has_optimizer"] = "no checkpoint was looked for"
+    return Model(**facts)
+
+
+def count(model: Any, args: Any = None) -> tuple[int | None, int | None]:
+    """Return how many parameters *model* has and how many of them ask for gradients (adapters included).
+
+    Tied weights count once. Of parameters that DeepSpeed's ZeRO-3 has taken apart the whole size is counted
+    (`ds_numel`), of bitsandbytes' 4-bit parameters each packed weight. None for the total: the weights are packed into
+    whole numbers. To be called before FSDP1 shards the model; after that nobody can tell.
+
+    Args:
+        model: wrapped or not.
+        args: the trainer's arguments. TRL's trainers add a frozen copy of the adapter to *model*, as the reference of
+            their loss; it is saved nowhere and is not counted.
+
+    Raises:
+        UnavailableError: there is nothing to count, or FSDP1 has sharded it already.
+    """
+    if model is None:
+        msg = "the trainer has no model yet"
+        raise UnavailableError(msg)
+    if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
+        msg = "FSDP had sharded the parameters before they could be counted"
+        raise UnavailableError(msg)
+    total = trainable = 0
+    reference = {id(parameter) for parameter in _reference_copy(model, args)}
+    for parameter in model.parameters():
+        if id(parameter) in reference:
+            continue
+        size = size_of(parameter)
+        total += size
+        if parameter.requires_grad:
+            trainable += size
+    method = _quantization_method(model)
+    return (None if method is not None and method not in _COUNTABLE else total), trainable
+
+
+def _reference_copy(model: Any, args: Any) -> list[Any]:
+    """Return the parameters of the frozen adapter that a trainer of TRL keeps beside the one that it trains."""
+    if adapted(model) is None or method_of(args) is None:
+        return []
+    found = list(adapter_layers.parameters_of(model, TRL_REFERENCE))
+    return [] if any(parameter.requires_grad for parameter in found) else found
+
+
+def _quantization_method(model: Any) -> str | None:
+    settings = quantization_of(model)
+    if settings is None:
+        return None
+    method = settings.get("quant_method")
+    return str(getattr(method, "value", method))
+
+
+def _counts(model: Any, args: Any, missing: dict[str, str]) -> dict[str, Any]:
+    try:
+        total, trainable = count(model, args)
+    except UnavailableError as exc:
+        missing["model.parameters_trainable"] = str(exc)
+        raise
+    if total is None:
+        missing["model.parameters_total"] = f"{_quantization_method(model)} packs several weights into one number"
+    return {"parameters_total": total, "parameters_trainable": trainable}
+
+
+def _base(origin: Origin, model: Any, missing: dict[str, str]) -> dict[str, Any]:
+    relation = None
+    if origin.exists:
+        holder = adapted(model)
+        is_adapter = holder is not None and adapter_layers.is_trained(holder)
+        relation = "adapter" if is_adapter else "finetune"
+    else:
+        missing["model.base_model_relation"] = origin.why_no_id
+    if origin.hub_id is None:
+        missing["model.base_model"] = origin.why_no_id
+        if relation is not None and origin.description == NOT_RECORDED:
+            missing["model.base_model_relation"] = origin.why_no_id
+            relation = None
+    if origin.description is None:
+        missing["model.base_model_description"] = "base_model says it"
+    if origin.revision is None:
+        missing["model.base_model_revision"] = origin.why_no_revision
+    return {
+        "base_model": origin.hub_id,
+        "base_model_description": origin.description,
+        "base_model_revision": origin.revision,
+        "base_model_relation": relation,
+    }
+
+
+def _model_type(model: Any) -> str:
+    config = config_of(model)
+    if config is None or not config.model_type:
+        raise UnavailableError(NOT_TRANSFORMERS)
+    return str(config.model_type)
+
+
+def _task(seen: Seen, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
+    model = seen.model
+    head = head_of(model, whole)
+    if head is None:
+        missing["model.pipeline_tag"] = "the task is not known"
+        msg = "the model's class is not one whose head is known"
+        raise UnavailableError(msg)
+    config = config_of(model)
+    scores = getattr(config, "num_labels", None) if head.tag == "text-classification" else None
+    regression = scores == 1 or getattr(config, "problem_type", None) == "regression"
+    task = "sequence regression" if head.task == "sequence classification" and regression else head.task
+    method = method_of(seen.args)
+    if method is not None and method.task:
+        task = method.task
+    if head.tag is None:
+        missing["model.pipeline_tag"] = f"the Hub has no single tag for {head.task}"
+    return {"task": task, "pipeline_tag": head.tag}
+
+
+def _library(model: Any, whole: Any) -> str:
+    if is_sentence_transformer(whole):
+        return "sentence-transformers"
+    if adapted(model) is not None:
+        return "peft"
+    if any(cls.__name__ == "PreTrainedModel" for cls in type(whole).__mro__):
+        return "transformers"
+    raise UnavailableError(NOT_TRANSFORMERS)
+
+
+def _auto_class(model: Any, whole: Any) -> str:
+    if is_sentence_transformer(whole):
+        msg = "sentence-transformers loads it with a class of its own"
+        raise UnavailableError(msg)
+    found = auto_class_of(model)
+    if found is None:
+        msg = "none of transformers' Auto classes makes this class"
+        raise UnavailableError(msg)
+    return found
+
+
+def as_trained(begun: Model, model: Any, changed: Changed) -> Model:
+    """Return *begun* with what the optimizer steps of *model* have changed, whatever was planned."""
+    inner = core(model)
+    facts: dict[str, Any] = {"parameters_trainable": changed.parameters, **_trained(model, changed.every)}
+    facts["trained_in_some_steps"] = adapter_layers.trained_parts(inner, changed.in_some_steps)
+    return begun.model_copy(update=facts)
+
+
+def _trained(model: Any, trained: Collection[int] | None = None) -> dict[str, list[str]]:
+    """Return the names of what was trained, where that is a part of the model or goes beyond its adapters.
+
+    Args:
+        model: the whole model.
+        trained: ids of the tensors that were; None: those that ask for gradients.
+    """
+    inner, holder = core(model), adapted(model)
+    if not hasattr(inner, "named_parameters"):
+        return {}
+    if holder is None:
+        frozen = not all(adapter_layers.is_among(weight, trained) for weight in inner.parameters())
+        return {"trained_modules": adapter_layers.trained_parts(inner, trained) if frozen else []}
+    biases = [getattr(settings, "bias", None) for settings in holder.peft_config.values()]
+    bias = next((name for name in biases if name not in (None, "none")), "none")
+    return {"trained_unsaved": adapter_layers.trained_beside(holder, inner, str(bias), trained)}
+
+
+def _labels(config: Any) -> list[str]:
+    labels = getattr(config, "id2label", None) or {}
+    names = [str(labels[key]) for key in sorted(labels, key=int)]
+    return [] if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
+
+
+def _name(args: Any, facts: dict[str, Any]) -> str:
+    """Return the Hub id that the run pushes to, else its folder's name, else something made of base and task."""
+    hub_id = getattr(args, "hub_model_id", None)
+    if hub_id:
+        return str(hub_id)
+    folder = _folder_name(args)
+    if folder.lower() not in _NO_NAMES and not _MADE_UP.fullmatch(folder) and not _is_private(folder):
+        return folder
+    start = facts.get("base_model") or facts.get("architecture") or "model"
+    suffix = facts.get("pipeline_tag") or ("adapter" if facts.get("library_name") == "peft" else "finetuned")
+    return f"{start.rpartition('/')[2]}-{suffix}"
+
+
+def _folder_name(args: Any) -> str:
+    """Return the name of the output folder; links are not followed."""
+    output_dir = str(getattr(args, "output_dir", None) or "")
+    try:
+        return Path(os.path.abspath(output_dir)).name  # noqa: PTH100 - no links followed
+    except FileNotFoundError:  # the current folder has been removed
+        return Path(output_dir).name
+
+
+def _is_private(name: str) -> bool:
+    """Return whether *name* tells the user's or the machine's name."""
+    with_user = {os.environ.get("USER"), os.environ.get("LOGNAME"), expanded(Path("~")).name}
+    with_user.add(_account())
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    host = platform.node().lower()
+    return (
+        any(user and len(user) > 2 and user.lower() in words for user in with_user - {"root"})  # noqa: PLR2004
+        or any(user and user.lower() == name.lower() for user in with_user)
+        or (len(host) > 3 and host in name.lower())  # noqa: PLR2004
+    )
+
+
+def _account() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None

@@ -1,0 +1,72 @@
+"""Which weights an earlier training of this process has trained: those are no longer what was loaded or initialised.
+
+Rule: weights are known as objects, by weak references: what somebody copied or loaded anew is not recognised, and no
+model is kept alive. Weights that a checkpoint has replaced are not asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autocard.runtime.run_history import StartedLeg
+
+
+@dataclass(frozen=True)
+class PriorTraining:
+    """A training of this process."""
+
+    run_id: str
+    """`run.id`."""
+    opened: StartedLeg
+    """Its leg, which goes on being told of."""
+    before: PriorTraining | None = None
+    """What had trained the same weights before it."""
+    fresh: bool = False
+    """Whether the weights were freshly initialized when the first of these trainings began."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps that the weights have seen in it and before it."""
+        return self.opened.reached + (0 if self.before is None else self.before.steps)
+
+
+_ID = re.compile(r"[0-9a-f]{12}")
+
+_trained: dict[int, tuple[weakref.ref[Any], PriorTraining]] = {}
+
+
+def find(model: Any) -> PriorTraining | None:
+    """Return what has trained weights of *model* before; None: nothing that is known."""
+    for weights in model.parameters():
+        reference, earlier = _trained.get(id(weights), (None, None))
+        if reference is not None and earlier is not None and reference() is weights and earlier.steps:
+            return earlier
+    return None
+
+
+def packed(earlier: PriorTraining | None) -> dict[str, Any] | None:
+    """Return what a checkpoint takes along of it."""
+    return None if earlier is None else {"run_id": earlier.run_id, "steps": earlier.steps}
+
+
+def unpacked(raw: Any) -> PriorTraining | None:
+    """Return what a checkpoint took along (`packed`); None: nothing, or nothing of ours."""
+    if not isinstance(raw, Mapping):
+        return None
+    run_id, steps = raw.get("run_id"), raw.get("steps")
+    if not isinstance(run_id, str) or not _ID.fullmatch(run_id) or not isinstance(steps, int) or steps < 1:
+        return None
+    return PriorTraining(run_id, StartedLeg(reached=steps))
+
+
+def note(model: Any, training: PriorTraining) -> None:
+    """Note that *training* trains the weights of *model* from now on."""
+    for key in [key for key, (reference, _) in _trained.items() if reference() is None]:
+        del _trained[key]
+    for weights in model.parameters():
+        if weights.requires_grad:
+            _trained[id(weights)] = weakref.ref(weights), training

@@ -1,0 +1,1 @@
+"""How it was trained: arguments, optimizer, loss, number formats, speed."""

@@ -1,0 +1,290 @@
+"""How many samples the optimizer steps of a leg consume, worked out from the data loader that the Trainer made.
+
+Rule: a count is returned only where each batch's size is known, or where what is not known is too little to show in a
+figure of three digits. Sizes are those of all processes together. Rows that accelerate repeats, so that each process
+gets full batches, are processed and therefore counted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from autocard.capture.observed import Seen
+from autocard.capture.unwrap import config_of, without_wrappers
+from autocard.errors import UnavailableError
+
+_PLAIN_BATCH_SAMPLERS = frozenset({"BatchSampler", "DefaultBatchSampler"})
+"""torch's and sentence-transformers' batch samplers that put rows into batches in order and leave none out."""
+
+_TOO_LITTLE_TO_SHOW = 0.005
+"""Share of the samples whose batches may be of unknown size: the figure has three digits."""
+
+_SAME_EPOCH = 1e-3
+"""Epochs by which the Trainer's own count and the plan may differ."""
+
+_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training data."""
+
+    samples: int
+    """Samples that all processes get."""
+    batches: int
+    """Batches that one process gets."""
+    steps: int
+    """Optimizer steps; the last one consumes what is left."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an optimizer step consumes."""
+
+    step_samples: int
+    """Samples of a whole optimizer step."""
+    accumulation: int
+    """Batches of one process in a whole optimizer step."""
+    epoch: Epoch | None = None
+    """None: the loader does not tell how long a pass is."""
+
+    def samples_of(self, steps: int) -> int:
+        """Return the samples of the first *steps* optimizer steps, the last step of each epoch being shorter."""
+        if self.epoch is None:
+            return steps * self.step_samples
+        epochs, rest = divmod(steps, self.epoch.steps)
+        return epochs * self.epoch.samples + rest * self.step_samples
+
+    def epochs_of(self, steps: int) -> float | None:
+        """Return the epochs of the first *steps* optimizer steps as the Trainer counts them: by batches."""
+        if self.epoch is None:
+            return None
+        epochs, rest = divmod(steps, self.epoch.steps)
+        return epochs + rest * self.accumulation / self.epoch.batches
+
+    def leaves(self) -> dict[str, int | None]:
+        """Return the leaves of `record.Batch`."""
+        epoch = self.epoch
+        return {
+            "step_samples": self.step_samples,
+            "epoch_samples": None if epoch is None else epoch.samples,
+            "epoch_steps": None if epoch is None else epoch.steps,
+        }
+
+    @property
+    def effective_batch_size(self) -> int:
+        """The samples of one optimizer step: all of an epoch where it has fewer than a whole step."""
+        return self.step_samples if self.epoch is None else min(self.step_samples, self.epoch.samples)
+
+
+def plan(seen: Seen) -> Plan:
+    """Return what an optimizer step and an epoch consume.
+
+    Raises:
+        UnavailableError: batches are not of one size.
+    """
+    batch = batch_size(seen)
+    if batch is None:
+        msg = "the batches have no fixed size"
+        raise UnavailableError(msg)
+    processes = max(int(seen.args.world_size) // processes_with_the_same_data(seen), 1)
+    total = batch if _splits_batches(seen) else batch * processes
+    accumulation = int(seen.args.gradient_accumulation_steps)
+    return Plan(total * accumulation, accumulation, _epoch(seen, total, processes, accumulation))
+
+
+def samples_of_leg(seen: Seen, step_begin: int) -> int:
+    """Return the samples that the leg's optimizer steps consumed, from the global step *step_begin* on.
+
+    Raises:
+        UnavailableError: the sizes of too many batches are not known.
+    """
+    made, steps = plan(seen), int(seen.state.global_step)
+    if made.epoch is None:
+        return _samples_of_unknown_passes(seen, made, step_begin)
+    # The Trainer skips what the steps before a resume would have consumed by the present plan, or starts an epoch.
+    skipped = _steps_skipped(seen, made.epoch, step_begin)
+    done = skipped + steps - step_begin
+    expected = step_begin // made.epoch.steps + (made.epochs_of(done) or 0.0)
+    if seen.state.epoch is None or abs(seen.state.epoch - expected) > _SAME_EPOCH:
+        msg = "the Trainer's count of epochs is not that of its data loader, as where an epoch was ended early"
+        raise UnavailableError(msg)
+    return made.samples_of(done) - made.samples_of(skipped)
+
+
+def _steps_skipped(seen: Seen, epoch: Epoch, step_begin: int) -> int:
+    """Return the optimizer steps whose batches a resumed training skips: none of the current epoch if told so."""
+    if getattr(seen.args, "ignore_data_skip", False):
+        return 0
+    return step_begin % epoch.steps
+
+
+def _samples_of_unknown_passes(seen: Seen, made: Plan, step_begin: int) -> int:
+    """Return the samples where all batches are full but the last ones of each pass, whose number is not known."""
+    samples = (int(seen.state.global_step) - step_begin) * made.step_samples
+    passes_ended = math.ceil(seen.state.epoch or 1) - 1
+    if step_begin or getattr(seen.train_dataloader, "end_of_dataloader", True):
+        # The last batch may have been the last of its pass. (accelerate looks one batch ahead, and says so.)
+        passes_ended += 1
+    parts = getattr(getattr(seen.train_dataloader, "dataset", None), "datasets", None)
+    not_full = passes_ended * (len(parts) if isinstance(parts, list | dict) else 1)
+    if not_full * made.step_samples > _TOO_LITTLE_TO_SHOW * samples:
+        msg = "the data loader does not tell how many rows its last batches held"
+        raise UnavailableError(msg)
+    return samples
+
+
+def batch_size(seen: Seen) -> int | None:
+    """Return the samples that the loader draws at once: as it was made, else as the arguments say.
+
+    None: a batch sampler of the run's own decides, and does not tell.
+    """
+    drawn = batch_size_of_loader(seen)
+    if drawn is not None or is_online(seen.args):
+        return drawn or _by_arguments(seen)
+    sampler = _batch_sampler(seen.train_dataloader)
+    own = sampler is not None and type(sampler).__name__ != "BatchRebalanceSampler"
+    return None if own else _by_arguments(seen)
+
+
+def batch_size_of_loader(seen: Seen) -> int | None:
+    """Return the samples that the loader draws at once, as it was made; None: it does not tell, or draws more."""
+    if is_online(seen.args):  # the loader draws prompts for several steps at once
+        return None
+    loader = seen.train_dataloader
+    drawn = getattr(_batch_sampler(loader), "batch_size", None) or getattr(loader, "batch_size", None)
+    return drawn if isinstance(drawn, int) and drawn > 0 else None
+
+
+def _by_arguments(seen: Seen) -> int | None:
+    """Return the batch of one process by the arguments, or the one that `auto_find_batch_size` found.
+
+    A checkpoint brings back its own size in the state, which the Trainer uses for `auto_find_batch_size` alone.
+    """
+    asked = getattr(seen.args, "train_batch_size", None)
+    found = getattr(seen.state, "train_batch_size", None)
+    chosen = found or asked if getattr(seen.args, "auto_find_batch_size", False) else asked or found
+    return int(chosen) if chosen else None
+
+
+def device_batch_size(seen: Seen) -> int | None:
+    """Return the samples that one device takes at once, as `per_device_train_batch_size` counts them."""
+    asked = getattr(seen.args, "per_device_train_batch_size", None)
+    if not getattr(seen.args, "auto_find_batch_size", False):
+        return asked
+    batch = batch_size(seen)
+    devices = max(int(getattr(seen.args, "n_gpu", 1) or 1), 1)
+    return batch // devices if batch else asked
+
+
+def resumed_with_other_batches(seen: Seen) -> bool:
+    """Return whether the checkpoint that training was resumed from was made with another batch size of one process."""
+    asked = getattr(seen.args, "train_batch_size", None)
+    brought = getattr(seen.state, "train_batch_size", None)
+    if getattr(seen.args, "auto_find_batch_size", False):
+        return False
+    return bool(asked and brought and asked != brought)
+
+
+def is_online(args: Any) -> bool:
+    """Return whether *args* are those of a trainer that generates several completions of each prompt (TRL)."""
+    return isinstance(getattr(args, "num_generations", None), int)
+
+
+def processes_with_the_same_data(seen: Seen) -> int:
+    """Return how many processes work on the same samples (tensor, context, sequence parallelism).
+
+    As accelerate's configuration says, or where there is none, as the model was loaded: the Trainer tells accelerate of
+    the model's tensor parallelism, and of no other (transformers, trainer.py).
+
+    Raises:
+        UnavailableError: the model is split into pipeline stages.
+    """
+    parallel = getattr(seen.args, "parallelism_config", None)
+    if int(getattr(getattr(config_of(seen.model), "distributed_config", None), "pp_size", None) or 1) > 1:
+        msg = "the model is split into pipeline stages, and the Trainer does not say which samples a step takes"
+        raise UnavailableError(msg)
+    if parallel is None:
+        return int(getattr(without_wrappers(seen.model), "tp_size", None) or 1)
+    product = 1
+    for name in ("tp_size", "cp_size", "sp_size"):
+        product *= int(getattr(parallel, name, 1) or 1)
+    return product
+
+
+# -- the loader ---------------------------------------------------------------------------------------------------
+
+
+def _epoch(seen: Seen, total: int, processes: int, accumulation: int) -> Epoch | None:
+    """Return a pass of the loader, of which each process draws a part; *total* samples are drawn at once by all."""
+    loader = seen.train_dataloader
+    batches = length_of(loader)
+    if not batches:
+        return None
+    # Generated completions always come in full batches.
+    samples = batches * total if is_online(seen.args) else _samples(loader, batches, total, processes)
+    if not samples:
+        return None
+    return Epoch(samples, batches, -(-batches // accumulation))
+
+
+def _samples(loader: Any, batches: int, total: int, processes: int) -> int | None:
+    """Return the samples of a pass; None: the loader does not tell."""
+    sampler = _batch_sampler(loader)
+    kind = type(sampler).__name__
+    if kind == "BatchRebalanceSampler":
+        tail = max(sampler.remainder, sampler.dp_size * sampler.grad_accum) if sampler.has_tail else 0
+        return int(sampler.num_full_batches * sampler.effective_batch_size + tail)
+    rows = length_of(getattr(sampler, "sampler", None))
+    if kind not in _PLAIN_BATCH_SAMPLERS or rows is None:
+        return None
+    drop_last = bool(getattr(sampler, "drop_last", False))
+    if processes == 1:
+        return min(rows, batches * total) if drop_last else rows
+    if type(loader).__name__ == "DataLoaderDispatcher":
+        return _dispatched(rows, total, processes, drop_last=drop_last)
+    return _sharded(getattr(loader, "batch_sampler", None), rows, batches * total, drop_last=drop_last)
+
+
+def _sharded(shard: Any, rows: int, full: int, *, drop_last: bool) -> int | None:
+    """Return the samples of a pass of which each process draws its part: mostly *full* batches, with rows repeated."""
+    if type(shard).__name__ != "BatchSamplerShard":
+        return None
+    return full if drop_last or getattr(shard, "even_batches", True) else rows
+
+
+def length_of(of: Any) -> int | None:
+    """Return the length of a loader, sampler or data set; None: it has none."""
+    try:
+        return len(of)
+    except (TypeError, AttributeError, NotImplementedError):
+        return None
+
+
+def _dispatched(rows: int, total: int, processes: int, *, drop_last: bool) -> int | None:
+    """Return the samples of a pass of which one process draws all: the last batch is made to divide evenly."""
+    rest = rows % total
+    if drop_last:
+        return None if rest else rows
+    return rows - rest + -(-rest // processes) * processes
+
+
+def _splits_batches(seen: Seen) -> bool:
+    """Return whether a batch that is drawn is split over the processes, and not each process's own."""
+    loader = seen.train_dataloader
+    if type(loader).__name__ == "DataLoaderDispatcher":
+        return bool(getattr(loader, "split_batches", False))
+    return bool(getattr(getattr(loader, "batch_sampler", None), "split_batches", False))
+
+
+def _batch_sampler(loader: Any) -> Any:
+    """Return what puts rows into batches, below what gives batches to processes or skips them."""
+    batches = getattr(loader, "batch_sampler", None)
+    for _ in range(_DEPTH):
+        inner = getattr(batches, "batch_sampler", None)
+        if inner is None:
+            break
+        batches = inner
+    return batches

@@ -1,0 +1,158 @@
+"""Training arguments that an optimizer, schedule or loss of the run's own overrules: telling them would mislead."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from autocard.capture.observed import Seen
+from autocard.capture.training import consumed_samples
+from autocard.capture.training.loss_source import of_library
+
+_GROUP = {"learning_rate": "lr", "weight_decay": "weight_decay", "adam_epsilon": "eps"}
+_BETAS = ("adam_beta1", "adam_beta2")
+_OPTIMIZER = {*_GROUP, *_BETAS, "optim", "optim_args"}
+_SCHEDULE = frozenset({"lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"})
+_WARMUP = frozenset({"warmup_steps", "warmup_ratio"})
+_WITHOUT_WARMUP = frozenset({"constant", "reduce_lr_on_plateau", "greedy"})
+"""Schedules of transformers that `warmup_steps` is not given to (optimization.py, get_scheduler)."""
+_LOADER = frozenset({"dataloader_drop_last", "dataloader_num_workers", "remove_unused_columns"})
+_SAMPLING = frozenset({"train_sampling_strategy", "group_by_length", "data_seed"})
+_OWN_LOSS = frozenset({"label_smoothing_factor"})
+_WRAPPERS = frozenset({"accelerate", "deepspeed", "transformers"})
+"""Packages whose optimizers and schedules stand for others, whose class they do not show."""
+
+
+def overruled(name: str, seen: Seen) -> bool:
+    """Return whether argument *name* says something else than what the run trained with."""
+    if name in _OWN_LOSS:
+        return seen.own_loss is not None and not seen.own_loss.calls_library
+    if name in _SCHEDULE:
+        return own_schedule(seen) or _has_no_part(name, seen)
+    if name in _LOADER | _SAMPLING or name.startswith("per_device_"):
+        return _is_other_loader(name, seen)
+    return name in _OPTIMIZER and _is_other_optimizer(name, seen)
+
+
+def _is_other_loader(name: str, seen: Seen) -> bool:
+    """Return whether a data loader or sampler of the run's own decides what argument *name* says."""
+    if name == "per_device_eval_batch_size":
+        return _is_own(seen.trainer, "get_eval_dataloader")
+    if name in _SAMPLING and _is_own(seen.trainer, "_get_train_sampler"):
+        return True
+    if not any(_is_own(seen.trainer, method) for method in ("get_train_dataloader", "_get_dataloader")):
+        return False
+    if name == "per_device_train_batch_size":
+        return consumed_samples.batch_size_of_loader(seen) != int(seen.args.train_batch_size)
+    if name == "dataloader_num_workers":
+        return bool(getattr(seen.train_dataloader, "num_workers", None) != seen.args.dataloader_num_workers)
+    return True
+
+
+def _is_own(trainer: Any, name: str) -> bool:
+    """Return whether *trainer*'s method *name* is code of the run's own."""
+    method = getattr(trainer, name, None)
+    return method is not None and not of_library(method)
+
+
+def _has_no_part(name: str, seen: Seen) -> bool:
+    """Return whether the schedule that ran does not use argument *name* of the schedule."""
+    if name in _WARMUP:
+        return bool(getattr(seen.args, name, 0)) and seen.lr_scheduler is not None and not warms_up(seen)
+    return name == "lr_scheduler_kwargs" and kind_of_schedule(seen.args) == "constant"
+
+
+def kind_of_schedule(args: Any) -> str:
+    """Return the name of the schedule that *args* ask for; "": they do not."""
+    kind = getattr(args, "lr_scheduler_type", "") or ""
+    return str(getattr(kind, "value", kind))
+
+
+def warms_up(seen: Seen) -> bool:
+    """Return whether the schedule begins below its highest learning rate, as it does in a warmup.
+
+    transformers' schedules are factors of the highest rate, and pure functions of the step; other classes have no
+    warmup that `warmup_steps` would set.
+    """
+    made = inside(seen.lr_scheduler, "scheduler")
+    rules = [
+        rule for rule in getattr(made, "lr_lambdas", ()) if _package(getattr(rule, "func", rule)) == "transformers"
+    ]
+    if rules:
+        return float(rules[0](0)) < 1
+    # Made by DeepSpeed, or for each parameter apart: only the arguments tell.
+    return _package(type(made)) in _WRAPPERS and kind_of_schedule(seen.args) not in _WITHOUT_WARMUP
+
+
+def inside(wrapper: Any, attribute: str) -> Any:
+    """Return what accelerate wrapped (AcceleratedOptimizer, AcceleratedScheduler), or the object itself."""
+    if type(wrapper).__module__.startswith("accelerate"):
+        return getattr(wrapper, attribute, wrapper)
+    return wrapper
+
+
+def _is_other_optimizer(name: str, seen: Seen) -> bool:
+    made = inside(seen.optimizer, "optimizer")
+    groups = getattr(made, "param_groups", None)
+    if not groups or _package(type(made)) in _WRAPPERS - {"transformers"} or hasattr(made, "optimizer_dict"):
+        return False
+    asked = _asked_for(seen.args)
+    if asked is not None and type(made) is not asked:
+        return True
+    if name in _BETAS:
+        place = _BETAS.index(name)
+        used = [group["betas"][place] for group in groups if "betas" in group]
+    elif name in _GROUP:
+        key = _GROUP[name]
+        # A schedule has already changed `lr` to that of the first step.
+        used = [g.get("initial_lr", g[key]) if key == "lr" else g[key] for g in groups if key in g]
+    else:
+        return False
+    # Adafactor has two epsilons of its own, SGD has no betas: what the arguments say of them had no part in it.
+    numbers = [float(value) for value in used if not isinstance(value, list | tuple)]
+    return float(getattr(seen.args, name)) not in numbers
+
+
+def _asked_for(args: Any) -> type | None:
+    """Return the class of the optimizer that *args* ask for, where transformers can say."""
+    trainer = getattr(sys.modules.get("transformers"), "Trainer", None)
+    if trainer is None:
+        return None
+    try:
+        found = trainer.get_optimizer_cls_and_kwargs(args)[0]
+    except (ImportError, ValueError):  # of a package that is not installed, or that wants the model
+        return None
+    return found if isinstance(found, type) else None
+
+
+def own_schedule(seen: Seen) -> bool:
+    """Return whether the schedule is not the one that the arguments name."""
+    made = inside(seen.lr_scheduler, "scheduler")
+    if made is None or _package(type(made)) in _WRAPPERS:
+        return False
+    if type(made).__name__ == "LambdaLR":  # what transformers makes most of its schedules of
+        rules = [getattr(rule, "func", rule) for rule in getattr(made, "lr_lambdas", ())]
+        return any(_package(rule) != "transformers" for rule in rules) or _is_other_rule(made, seen)
+    words = kind_of_schedule(seen.args).replace("_", "")
+    return not type(made).__name__.lower().startswith(words)
+
+
+def _is_other_rule(made: Any, seen: Seen) -> bool:
+    """Return whether a schedule that transformers *made* is another one, or has another warmup, than was asked for."""
+    module = sys.modules.get("transformers.optimization")
+    makers = getattr(module, "TYPE_TO_SCHEDULER_FUNCTION", {})
+    by_kind = {getattr(kind, "value", kind): maker for kind, maker in makers.items()}
+    asked = getattr(by_kind.get(kind_of_schedule(seen.args)), "__code__", None)
+    rule = next(iter(made.lr_lambdas), None)
+    if asked is None or rule is None:
+        return False
+    if getattr(rule, "func", rule).__name__ not in asked.co_names:
+        return True
+    warmup = getattr(rule, "keywords", {}).get("num_warmup_steps")
+    if warmup is None or not hasattr(seen.args, "get_warmup_steps"):
+        return False
+    return int(warmup) != int(seen.args.get_warmup_steps(int(seen.state.max_steps)))
+
+
+def _package(made: Any) -> str:
+    return str(getattr(made, "__module__", "")).partition(".")[0]

@@ -1,0 +1,108 @@
+"""What runs the model's layers: attention function, kernels, torch.compile, gradient checkpointing.
+
+Read from the modules themselves where they show it; a flag of the arguments is believed only for what the Trainer does
+with it after its callbacks have seen the model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from autocard.capture.observed import Seen
+from autocard.capture.unwrap import config_of
+from autocard.errors import UnavailableError
+from autocard.guard import guard
+
+_KERNELS = {
+    "liger_kernel": "liger-kernel",
+    "transformer_engine": "Transformer Engine",
+    "unsloth": "Unsloth",
+    "unsloth_zoo": "Unsloth",
+    "flash_attn": "flash-attn",
+    "xformers": "xFormers",
+    "apex": "Apex",
+    "kernels": "kernels",
+    "fla": "flash-linear-attention",
+    "mamba_ssm": "mamba-ssm",
+}
+"""Package whose layers or forward functions stand in a model → its name for people."""
+
+
+def facts(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return `gradient_checkpointing`, `compiled`, `attention_implementation` and `kernels` of `record.Training`."""
+    found: dict[str, Any] = {}
+    modules = list(seen.model.modules()) if seen.model is not None else []
+    with guard("training.gradient_checkpointing", missing):
+        found["gradient_checkpointing"] = _checkpoints(seen, modules)
+    with guard("training.compiled", missing):
+        found["compiled"] = _is_compiled(seen, modules, environ)
+    with guard("training.attention_implementation", missing):
+        found["attention_implementation"] = _attention(seen.model, modules)
+    with guard("training.kernels", missing):
+        found["kernels"] = _kernels(seen, modules)
+    return found
+
+
+def _checkpoints(seen: Seen, modules: list[Any]) -> bool:
+    """Return whether a module of the model recomputes its activations (transformers sets the flag on each layer)."""
+    flags = [getattr(module, "gradient_checkpointing", None) for module in modules]
+    if any(flag is not None for flag in flags):
+        return any(flag is True for flag in flags)
+    if getattr(seen.args, "gradient_checkpointing", False):
+        msg = "it was asked for, and the model does not show whether it does it"
+        raise UnavailableError(msg)
+    return False
+
+
+def _is_compiled(seen: Seen, modules: list[Any], environ: Mapping[str, str]) -> bool:
+    """Return whether torch.compile wraps the model or a module of it, or accelerate will wrap it (its dynamo plugin).
+
+    It wraps a module (`torch.compile(model)`), its call (`model.compile()`), or its `forward`.
+    """
+    if any(_compiles(module) for module in (seen.model, *modules)):
+        return True
+    return bool(getattr(seen.args, "torch_compile", False)) or environ.get(
+        "ACCELERATE_DYNAMO_BACKEND", "no"
+    ).lower() not in {"", "no"}
+
+
+def _compiles(module: Any) -> bool:
+    """Return whether torch.compile wraps *module*, its call or its `forward`."""
+    if type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None:
+        return True
+    forward = getattr(module, "forward", None)
+    forward = getattr(forward, "__func__", forward)
+    # torch.compiler.disable marks what it wraps in the same way, and says so.
+    compiled = getattr(forward, "_torchdynamo_orig_callable", None) is not None
+    return compiled and not getattr(forward, "_torchdynamo_disable", False)
+
+
+def _attention(model: Any, modules: list[Any]) -> str:
+    config = config_of(model)
+    name = getattr(config, "_attn_implementation", None)
+    if not isinstance(name, str) or not name:
+        msg = "the model has no configuration of transformers that names its attention function"
+        raise UnavailableError(msg)
+    # Convolutional and state-space models have the setting too ("eager"), and nothing that it could be about.
+    kinds = {type(module).__name__.lower() for module in modules}
+    if not any("attention" in kind or "attn" in kind for kind in kinds):
+        msg = "the model has no attention layers"
+        raise UnavailableError(msg)
+    # A kernel of the Hub is named by its repository; a path would be the user's own.
+    return name if not name.startswith(("/", ".", "~")) else "a kernel from a local folder"
+
+
+def _kernels(seen: Seen, modules: list[Any]) -> list[str]:
+    """Return the packages whose layers, or whose forward functions, the model's modules have."""
+    packages = set()
+    for module in modules:
+        packages.add(type(module).__module__.partition(".")[0])
+        own = vars(module).get("forward")
+        if own is not None:
+            packages.add(str(getattr(own, "__module__", "")).partition(".")[0])
+    found = {_KERNELS[package] for package in packages if package in _KERNELS}
+    if getattr(seen.args, "use_liger_kernel", False):
+        found.add(_KERNELS["liger_kernel"])
+    return sorted(found)

@@ -1,0 +1,109 @@
+"""The optimizer that ran, in words: its class, what the class leaves out (GaLore, 8 bits, paged), its settings.
+
+Everything is read from the optimizer and its parameter groups; of groups that differ, every value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autocard.capture.observed import Seen
+from autocard.capture.training.effective_args import inside
+from autocard.errors import UnavailableError
+
+_SETTINGS = ("lr", "betas", "eps", "weight_decay", "momentum", "nesterov", "amsgrad", "alpha", "centered")
+_WORDS = {"lr": "learning rate", "eps": "epsilon", "weight_decay": "weight decay"}
+
+_FAMILIES = {"galore_torch": "GaLore", "apollo_torch": "APOLLO"}
+"""Package whose classes have the names of the optimizers that they change → the name of the method."""
+_LOW_RANK = {
+    "rank": "rank",
+    "update_proj_gap": "projection updated every {} steps",
+    "scale": "scale",
+    "proj_type": "projection type",
+    "proj": "projection",
+    "scale_type": "scale type",
+}
+"""Setting of a low-rank parameter group → its name for people; {} stands for the value."""
+_TARGETS = 8
+"""Target modules that are named."""
+
+
+def in_words(seen: Seen) -> str:
+    """Return the optimizer's name and settings.
+
+    Raises:
+        UnavailableError: there was no optimizer when training began.
+    """
+    inner, layerwise = _inside_layers(inside(seen.optimizer, "optimizer"))
+    groups = getattr(inner, "param_groups", None)
+    if inner is None or not groups:
+        msg = "the trainer showed no optimizer when training began"
+        raise UnavailableError(msg)
+    words = [*_low_rank(groups, seen.args), *_plain_settings(groups)]
+    name = f"{name_of(inner)}{', layer by layer' if layerwise else ''}"
+    return f"{name} ({', '.join(words)})" if words else name
+
+
+def name_of(optimizer: Any) -> str:
+    """Return the class of *optimizer*, with the method, the bits and the paging that its class leaves out."""
+    name = type(optimizer).__name__
+    package = type(optimizer).__module__.partition(".")[0]
+    family = _FAMILIES.get(package, "")
+    if family and family.lower() not in name.lower():
+        name = f"{family} {name}"
+    if package in _FAMILIES and "8bit" in type(optimizer).__module__ and "8bit" not in name:
+        name += " (8-bit)"
+    if package != "bitsandbytes":
+        return name
+    bits = getattr(getattr(optimizer, "args", None), "optim_bits", None)
+    marks = ["paged"] if getattr(optimizer, "is_paged", False) and "paged" not in name.lower() else []
+    marks += [f"{bits}-bit"] if isinstance(bits, int) and bits < 32 and "bit" not in name.lower() else []  # noqa: PLR2004
+    return " ".join([*marks, name])
+
+
+def _inside_layers(optimizer: Any) -> tuple[Any, bool]:
+    """Return the optimizer of one layer, where transformers has made one for each parameter, and whether it has."""
+    each = getattr(optimizer, "optimizer_dict", None)
+    if not isinstance(each, Mapping) or not each:
+        return optimizer, False
+    low_rank = [one for one in each.values() if any("rank" in group for group in one.param_groups)]
+    return (low_rank or list(each.values()))[0], True
+
+
+def _low_rank(groups: Sequence[Mapping[str, Any]], args: Any) -> list[str]:
+    """Return the settings of the groups whose gradients are projected, and the modules that they hold."""
+    group = next((one for one in groups if one.get("rank") is not None and "update_proj_gap" in one), None)
+    if group is None:
+        return []
+    found = []
+    for key, words in _LOW_RANK.items():
+        if group.get(key) is not None:
+            value = _number(group[key])
+            found.append(words.format(value) if "{}" in words else f"{words} {value}")
+    targets = getattr(args, "optim_target_modules", None)
+    named = [targets] if isinstance(targets, str) else list(targets) if isinstance(targets, list | tuple) else []
+    if named:
+        more = f" and {len(named) - _TARGETS} more" if len(named) > _TARGETS else ""
+        found.append(f"on {', '.join(map(str, named[:_TARGETS]))}{more}")
+    return found
+
+
+def _plain_settings(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    words = []
+    for name in _SETTINGS:
+        # A schedule has already changed `lr` to that of the first step; `initial_lr` is what was asked for.
+        values = [group.get("initial_lr", group.get(name)) if name == "lr" else group.get(name) for group in groups]
+        said = list(dict.fromkeys(_number(value) for value in values if value is not None and value is not False))
+        if said and not (name == "alpha" and said == ["0"]):  # bitsandbytes keeps one for all its optimizers
+            words.append(f"{_WORDS.get(name, name)} {' / '.join(said)}")
+    return words
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"({', '.join(_number(item) for item in value)})"
+    if hasattr(value, "item"):
+        value = value.item()
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,76 @@
+"""The learning-rate schedule that ran: its name, its warmup, and the learning rates before the first and last steps.
+
+Warmup is told from the schedule itself: `constant` and `reduce_lr_on_plateau` have none, whatever `warmup_steps` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autocard import units
+from autocard.capture.observed import Seen
+from autocard.capture.training.effective_args import inside, kind_of_schedule, own_schedule, warms_up
+from autocard.errors import UnavailableError
+
+FIRST_STEPS = 5
+"""Steps whose learning rate is read, from the first one on; and the last planned one."""
+_MADE_BY_TRANSFORMERS = frozenset({"LambdaLR", "LayerWiseDummyScheduler"})
+
+
+class LearningRates:
+    """The learning rates of the first parameter group before the first steps of a leg, and before the last one."""
+
+    def __init__(self, begin: int = 0, max_steps: int = 0) -> None:
+        self._until = begin + FIRST_STEPS
+        self._before_last = max_steps - 1
+        self.by_step: dict[str, float] = {}
+        """Step → learning rate; in the order of the steps."""
+
+    def look(self, done: int, optimizer: Any) -> None:
+        """Note the learning rate of the step that comes after *done* steps, if it is one of those that are noted."""
+        if done < self._until or done == self._before_last:
+            groups = getattr(optimizer, "param_groups", None)
+            rate = groups[0].get("lr") if groups else None
+            if rate is not None and done <= self._before_last:
+                self.by_step[str(done + 1)] = float(rate)
+
+    def until(self, done: int) -> dict[str, float]:
+        """Return the learning rates of the steps that were made, *done* in all."""
+        return {step: rate for step, rate in self.by_step.items() if int(step) <= done}
+
+
+def in_words(seen: Seen, rates: Mapping[str, float] | None = None) -> str:
+    """Return the schedule's name and warmup; for one of the run's own, the learning rates *rates* that were read.
+
+    Raises:
+        UnavailableError: there was no schedule when training began.
+    """
+    if seen.lr_scheduler is None:
+        msg = "the trainer showed no schedule when training began"
+        raise UnavailableError(msg)
+    made = type(inside(seen.lr_scheduler, "scheduler")).__name__
+    if own_schedule(seen):
+        name = f"{made} of the run's own" if made == "LambdaLR" else made
+        read = ", ".join(f"{rate:g} at step {step}" for step, rate in (rates or {}).items())
+        return f"{name} (learning rate {read})" if read else name
+    # transformers makes its schedules as LambdaLR; any other class was named by the argument.
+    name = kind_of_schedule(seen.args) if made in _MADE_BY_TRANSFORMERS else made
+    warmup = _warmup_steps(seen) if warms_up(seen) else 0
+    return ", ".join(filter(None, [name or made, _warmup_in_words(warmup, int(seen.state.max_steps))]))
+
+
+def _warmup_in_words(warmup: int, planned: int) -> str:
+    """Return how many of the *planned* steps are warmup, in words; empty: none."""
+    if not warmup:
+        return ""
+    if warmup > planned:  # the peak learning rate is never reached
+        return f"{warmup} warm-up steps, longer than the run ({units.plural(planned, 'step')})"
+    return f"{warmup} warm-up steps of {planned}"
+
+
+def _warmup_steps(seen: Seen) -> int:
+    planned = int(seen.state.max_steps)
+    if hasattr(seen.args, "get_warmup_steps"):
+        return int(seen.args.get_warmup_steps(planned))
+    return int(getattr(seen.args, "warmup_steps", 0) or 0)

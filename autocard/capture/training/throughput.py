@@ -1,0 +1,236 @@
+"""How fast training was, and how much it worked out: what the Trainer says of its own speed, tokens and operations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autocard.capture.evaluation.training_log import is_summary, number, prefix_of, summary_of, thinned
+from autocard.capture.observed import Seen
+from autocard.capture.training import consumed_samples, flops
+from autocard.errors import UnavailableError
+from autocard.guard import guard
+
+TIMES = ("_runtime", "_samples_per_second", "_steps_per_second", "_tokens_per_second", "_model_preparation_time")
+"""How the names of what the Trainer takes from its clock end."""
+FLOPS_METHOD = (
+    "6 × parameters without embeddings × input tokens (forward and backward pass); padding is counted, frozen "
+    "parameters like trained ones, attention products and evaluation not: the Trainer's own figure"
+)
+"""What `state.total_flos` counts (transformers, trainer.py, `floating_point_ops`)."""
+
+
+CLOCK_SET = "the machine's clock was set during training, and the Trainer takes its times from that clock"
+CLOSE = 0.2
+"""Part by which the Trainer's runtime may differ from ours: other callbacks work outside of our window."""
+CLOSE_S = 1.0
+"""Seconds by which it may, however short the leg."""
+
+
+@dataclass(frozen=True)
+class OwnSpeed:
+    """What our own clock, which is never set, says of the leg."""
+
+    leg_s: float | None = None
+    """How long the leg took; None: not known."""
+    clock_was_set: bool = False
+    """Whether the machine's clock was seen to have been set during the leg."""
+
+    def agrees(self, runtime_s: float | None) -> bool:
+        """Return whether the Trainer's *runtime_s* of the leg can be true."""
+        if runtime_s is None or runtime_s <= 0 or self.clock_was_set:
+            return False
+        return self.leg_s is None or abs(runtime_s - self.leg_s) <= max(CLOSE * self.leg_s, CLOSE_S)
+
+
+NOT_TIMED = OwnSpeed()
+
+
+def time_parts(
+    seen: Seen,
+    missing: dict[str, str],
+    step_begin: int,
+    own: OwnSpeed = NOT_TIMED,
+    *,
+    carried_flops: float = 0.0,
+    logged_in_training: int | None = None,
+) -> dict[str, Any]:
+    """Return `eval_s`, `samples_per_s`, `steps_per_s`, `tokens`, `flops` and `flops_method` of `record.Time`.
+
+    Speeds and evaluation are those of the leg that began at the global step *step_begin*; tokens and operations are
+    the whole run's, as the trainer carries them over a resume. *carried_flops* are those that the trainer had counted
+    of an attempt that was broken off, when this leg began. Where the Trainer's clock was set, *own* stands.
+    *logged_in_training* is how many entries the trainer's log had after the last evaluation during training; None:
+    training came to its end, which the log shows.
+    """
+    facts: dict[str, Any] = {}
+    log = thinned(seen.state.log_history)
+    with guard("time.eval_s", missing):
+        in_training = log if logged_in_training is None else thinned(seen.state.log_history[:logged_in_training])
+        facts["eval_s"] = _eval_s(in_training, step_begin, own)
+    with guard("time.steps_per_s", missing):
+        facts.update(_speeds(seen, log, step_begin, missing, own))
+    with guard("time.tokens", missing):
+        missing["time.tokens_with_padding"] = "it is not known how the tokens were counted"
+        facts["tokens"], facts["tokens_with_padding"] = _tokens(seen, log, step_begin)
+        if facts["tokens_with_padding"] is not None:
+            del missing["time.tokens_with_padding"]
+    with guard("time.flops", missing):
+        missing["time.flops_method"] = "the trainer counted no operations"
+        if not seen.state.total_flos:
+            msg = "the trainer counted no operations: it knows them only for models with its own interface"
+            raise UnavailableError(msg)
+        flops.check_counted(seen.model)
+        facts["flops"] = _without_a_crashed_attempt(seen, carried_flops)
+        facts["flops_method"] = FLOPS_METHOD
+        del missing["time.flops_method"]
+    missing["time.flops_estimate_method"] = "there is no estimate"
+    with guard("time.flops_estimate", missing):
+        if "flops" not in facts:
+            raise UnavailableError(missing.get("time.flops", "the trainer counted no operations"))
+        if seen.own_loss is not None and seen.own_loss.runs_model:
+            msg = f"the run's own code ({seen.own_loss.where}) may run the model more than once for each batch"
+            raise UnavailableError(msg)
+        facts["flops_estimate"] = flops.estimate(seen.model, facts["flops"])
+        facts["flops_estimate_method"] = flops.estimate_method(seen.model)
+        del missing["time.flops_estimate_method"]
+    with guard("time.tokens_per_s", missing):
+        facts["tokens_per_s"] = _tokens_per_s(log, step_begin, facts.get("tokens"), own)
+    return facts
+
+
+def operations_of(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return what *facts* (leaf of `record.Time` → value or reason) hold of operations."""
+    return {name: facts[name] for name in facts if name.startswith(f"{prefix}flops")}
+
+
+def replace_operations(
+    facts: dict[str, Any], missing: dict[str, str], earlier: Mapping[str, Any], reasons: Mapping[str, str]
+) -> None:
+    """Put what was known of operations *earlier*, with its *reasons*, in the place of what *facts* hold of them."""
+    for found, prefix, before in ((facts, "", earlier), (missing, "time.", reasons)):
+        for name in operations_of(found, prefix):
+            del found[name]
+        found.update(before)
+
+
+def _without_a_crashed_attempt(seen: Seen, carried_flops: float) -> float:
+    """Return the Trainer's count without what it still had of an attempt of the same trainer that was broken off."""
+    counted = float(seen.state.total_flos)
+    if carried_flops and int(getattr(seen.args, "world_size", 1)) > 1:
+        msg = "the trainer's figure holds operations of an attempt that was broken off, of each process"
+        raise UnavailableError(msg)
+    return counted - carried_flops
+
+
+def _runtime_s(entry: Mapping[str, Any] | None, own: OwnSpeed) -> float | None:
+    """Return the seconds of the leg: the Trainer's where they can be true, else ours; None: it logged no summary."""
+    if entry is None:
+        return None
+    told_s = number(entry.get("train_runtime"))
+    return told_s if own.agrees(told_s) else own.leg_s
+
+
+def without_times(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return *history* without what the Trainer took from its clock."""
+    return [{key: value for key, value in entry.items() if not key.endswith(TIMES)} for entry in history]
+
+
+def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int, own: OwnSpeed) -> float:
+    """Return the seconds of evaluations inside the leg: after its first step, before the trainer's summary.
+
+    Raises:
+        UnavailableError: the Trainer's clock was set.
+    """
+    found = []
+    for entry in log:
+        if is_summary(entry):
+            break
+        prefix = prefix_of(entry)
+        if prefix is not None and (entry.get("step", 0) > step_begin or step_begin == 0):
+            found.append(float(entry[f"{prefix}_runtime"]))
+    total_s = math.fsum(found)
+    longer = own.leg_s is not None and total_s > own.leg_s * (1 + CLOSE) + CLOSE_S
+    if found and (own.clock_was_set or longer or min(found) < 0):
+        raise UnavailableError(CLOCK_SET)
+    return total_s
+
+
+def _speeds(
+    seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int, missing: dict[str, str], own: OwnSpeed
+) -> dict[str, Any]:
+    """Return samples and optimizer steps per second of the leg, evaluations and saving included.
+
+    Steps are those done, not those planned: older trainers divide the whole plan by the time of a leg that was resumed
+    or stopped early.
+    """
+    entry = summary_of(log)
+    runtime_s = _runtime_s(entry, own)
+    done = int(seen.state.global_step) - step_begin
+    if entry is None or not runtime_s or done <= 0:
+        msg = "the trainer logged no summary: the leg did not come to its end"
+        missing["time.samples_per_s"] = msg
+        raise UnavailableError(msg)
+    speeds = {"steps_per_s": done / runtime_s}
+    with guard("time.samples_per_s", missing):
+        if seen.train_dataloader is None and not own.agrees(number(entry.get("train_runtime"))):
+            raise UnavailableError(CLOCK_SET)
+        if seen.train_dataloader is None:
+            speeds["samples_per_s"] = _trainer_samples_per_s(seen, entry, done, runtime_s)
+        else:
+            speeds["samples_per_s"] = consumed_samples.samples_of_leg(seen, step_begin) / runtime_s
+    return speeds
+
+
+def _trainer_samples_per_s(seen: Seen, entry: Mapping[str, Any], done: int, runtime_s: float) -> float:
+    """Return the Trainer's own figure, put right where it divided the whole plan by the time of a part of it."""
+    samples_per_s, told = number(entry.get("train_samples_per_second")), number(entry.get("train_steps_per_second"))
+    if not samples_per_s or samples_per_s < 0:
+        msg = "the trainer did not count its samples"
+        raise UnavailableError(msg)
+    planned = int(seen.state.max_steps) / runtime_s
+    if told and done != int(seen.state.max_steps) and math.isclose(told, planned, rel_tol=0.01, abs_tol=0.001):
+        return samples_per_s * done / runtime_s / planned
+    return samples_per_s
+
+
+def _tokens_per_s(log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int | None, own: OwnSpeed) -> float:
+    """Return tokens per second of a run in one leg: its tokens / the runtime that the trainer sums up."""
+    runtime_s = _runtime_s(summary_of(log), own)
+    if tokens is None or not runtime_s:
+        msg = "the trainer did not count tokens, or the leg did not come to its end"
+        raise UnavailableError(msg)
+    if step_begin:
+        msg = "the tokens are those of all legs, the time that of the last"
+        raise UnavailableError(msg)
+    return tokens / runtime_s
+
+
+def _tokens(seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int) -> tuple[int, bool | None]:
+    """Return the input tokens that the trainer counted, and whether padding is among them (None: not known)."""
+    asked = getattr(seen.args, "include_num_input_tokens_seen", "no")
+    if asked not in {"no", False, None} and seen.state.num_input_tokens_seen:
+        return int(seen.state.num_input_tokens_seen), _counts_padding(seen, asked)
+    counted = next((tokens for entry in reversed(log) if (tokens := number(entry.get("num_tokens")))), None)
+    if not counted:
+        msg = "the trainer did not count tokens; include_num_input_tokens_seen makes it"
+        raise UnavailableError(msg)
+    carried = int(seen.state.num_input_tokens_seen or 0)
+    if step_begin and not carried:
+        msg = "TRL counts the tokens of the last leg only, after a resume"
+        raise UnavailableError(msg)
+    return int(carried or counted), False  # TRL sums attention masks
+
+
+def _counts_padding(seen: Seen, asked: Any) -> bool | None:
+    """Return whether the Trainer's count has padding in it (transformers, trainer.py, `_track_num_input_tokens`).
+
+    Without padding it sums the attention mask, else looks for the token that pads; with neither it counts everything.
+    """
+    if asked != "non_padding":
+        return True
+    columns = getattr(getattr(seen.train_dataloader, "dataset", None), "column_names", None) or ()
+    known = "attention_mask" in columns or getattr(seen.processing_class, "pad_token_id", None) is not None
+    return False if known else None

@@ -1,0 +1,241 @@
+"""How it was trained: the arguments that shape the weights, optimizer, schedule, objective.
+
+An allow-list: paths, names, addresses and tokens in the arguments are not looked at. Values are those that were really
+used, where they differ from those that were asked for (`auto_find_batch_size`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autocard import units
+from autocard.capture.observed import Seen
+from autocard.capture.training import (
+    consumed_samples,
+    execution,
+    library_defaults,
+    loss_accumulation,
+    objective,
+    optimizer,
+    rewards,
+    schedule,
+)
+from autocard.capture.training.effective_args import overruled
+from autocard.guard import guard
+from autocard.record import BatchUnit, Scalar, Training
+
+_ALLOWED = """
+per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps auto_find_batch_size
+num_train_epochs max_steps learning_rate lr_scheduler_type lr_scheduler_kwargs warmup_steps warmup_ratio
+optim optim_args weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm label_smoothing_factor
+neftune_noise_alpha average_tokens_across_devices bf16 fp16 tf32 gradient_checkpointing torch_compile
+torch_compile_backend torch_compile_mode use_liger_kernel eval_strategy eval_steps eval_on_start
+save_strategy save_steps load_best_model_at_end metric_for_best_model greater_is_better seed data_seed
+full_determinism dataloader_drop_last dataloader_num_workers train_sampling_strategy group_by_length
+remove_unused_columns ddp_backend fsdp
+max_length max_prompt_length max_completion_length max_seq_length packing packing_strategy padding_free
+completion_only_loss assistant_only_loss loss_type beta label_smoothing precompute_ref_log_probs
+sync_ref_model ref_model_mixup_alpha num_generations temperature top_p top_k epsilon epsilon_high
+num_iterations steps_per_generation generation_batch_size
+scale_rewards use_vllm desirable_weight undesirable_weight center_rewards_coefficient
+disable_dropout
+loss_weights f_divergence_type ld_alpha use_weighting cpo_alpha simpo_gamma rpo_alpha discopop_tau
+reward_weights importance_sampling_level mask_truncated_completions delta entropy_coef top_entropy_quantile
+router_aux_loss_coef optim_target_modules
+batch_sampler multi_dataset_batch_sampler
+predict_with_generate generation_max_length generation_num_beams
+"""
+ALLOWED = tuple(_ALLOWED.split())
+"""Arguments that may be told: numbers, flags and words out of a library's own choice."""
+
+
+_SWITCHES = {
+    "generation_max_length": "predict_with_generate",
+    "generation_num_beams": "predict_with_generate",
+    "ref_model_mixup_alpha": "sync_ref_model",
+    "packing_strategy": "packing",
+}
+"""Argument → the one that has to be on for it to have an effect."""
+
+
+def capture(seen: Seen, missing: dict[str, str]) -> Training:
+    """Return how training was set up when it begins."""
+    facts: dict[str, Any] = {}
+    with guard("training.hyperparameters", missing):
+        facts["hyperparameters"], facts["non_default"] = _hyperparameters(seen)
+    with guard("training.optimizer", missing):
+        facts["optimizer"] = optimizer.in_words(seen)
+    with guard("training.scheduler", missing):
+        facts["scheduler"] = schedule.in_words(seen)
+    with guard("training.effective_batch_size", missing):
+        facts["effective_batch_size"] = effective_batch_size(seen)
+    facts["batch_unit"] = batch_unit(seen)
+    facts["batch_detail"] = generation(seen, facts.get("effective_batch_size"))
+    with guard("training.seed", missing):
+        facts["seed"] = int(seen.args.seed)
+    with guard("training.objective", missing):
+        facts["objective"] = objective.objective(seen)
+    facts.update(_losses_summed(seen, missing))
+    with guard("training.purpose", missing):
+        facts["purpose"] = objective.purpose(seen)
+    with guard("training.reward_functions", missing):
+        facts["reward_functions"] = rewards.functions(seen.trainer)
+    facts.update(execution.facts(seen, missing))
+    return Training(**facts)
+
+
+def _losses_summed(seen: Seen, missing: dict[str, str]) -> dict[str, int | None]:
+    """Return over how many batches each logged loss is a sum; None, with the reason, where it is none."""
+    found = None
+    with guard("training.losses_summed", missing):
+        found = loss_accumulation.batches_summed(seen)
+        if found is None:
+            missing["training.losses_summed"] = "the logged losses are means, or not known to be sums"
+        else:
+            missing.pop("training.losses_summed", None)
+    if found is None or found.last is None:
+        missing["training.losses_summed_last"] = "losses are not sums, or each is one over the same number of batches"
+    else:
+        missing.pop("training.losses_summed_last", None)
+    if found is None:
+        return {"losses_summed": None, "losses_summed_last": None}
+    return {"losses_summed": found.usual, "losses_summed_last": found.last}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What the optimizer steps have shown of the settings."""
+
+    learning_rates: Mapping[str, float]
+    changed: Sequence[str] = ()
+    """Settings that code of the run changed between steps, in words."""
+    rates_changed: bool = False
+    """Whether learning rates other than the schedule's are among them."""
+    batches_changed: bool = False
+    """Whether the number of batches of an optimizer step is among them."""
+
+
+def at_end(begun: Training, seen: Seen, shown: Shown, missing: dict[str, str]) -> Training:
+    """Return *begun* with what the steps have shown: the learning rates, and the loss that the first batch chose."""
+    rates = shown.learning_rates
+    facts: dict[str, Any] = {"learning_rates": dict(rates), "changed": list(shown.changed)}
+    with guard("training.objective", missing):
+        facts["objective"] = objective.objective(seen)
+    if seen.trainer is not None:
+        facts.update(_losses_summed(seen, missing))
+    if seen.lr_scheduler is not None:
+        with guard("training.scheduler", missing):
+            facts["scheduler"] = schedule.in_words(seen, rates)
+    if shown.rates_changed:
+        read = ", ".join(f"{rate:g} at step {step}" for step, rate in rates.items())
+        facts["scheduler"] = f"changed by code of the run's own (learning rate {read})"
+    if shown.batches_changed:
+        settings = begun.hyperparameters
+        facts["hyperparameters"] = {name: settings[name] for name in settings if name != "gradient_accumulation_steps"}
+        facts |= {"effective_batch_size": None, "losses_summed": None, "batch_detail": ""}
+        reason = "gradient_accumulation_steps was changed during training"
+        missing["training.effective_batch_size"] = missing["training.losses_summed"] = reason
+    return begun.model_copy(update=facts)
+
+
+def effective_batch_size(seen: Seen) -> int:
+    """Return the samples of one optimizer step: of a process × processes that see different data × accumulation.
+
+    Where an epoch has fewer samples, each step takes all of them.
+
+    Raises:
+        UnavailableError: batches are not of one size.
+    """
+    return consumed_samples.plan(seen).effective_batch_size
+
+
+def batch_unit(seen: Seen) -> BatchUnit:
+    """Return what the batch size counts."""
+    if consumed_samples.is_online(seen.args):
+        return "completions"
+    return "packed sequences" if getattr(seen.args, "packing", None) is True else "samples"
+
+
+def generation(seen: Seen, completions: int | None) -> str:
+    """Return how the *completions* of an optimizer step were generated, in words; empty: they were not.
+
+    TRL generates a batch of completions for several steps at once, and may use each of them several times.
+    """
+    args = seen.args
+    per_prompt, at_once = getattr(args, "num_generations", None), getattr(args, "generation_batch_size", None)
+    if not consumed_samples.is_online(args) or not isinstance(at_once, int) or not per_prompt or not completions:
+        return ""
+    whole_batches = completions % at_once == 0
+    generated = completions if whole_batches else at_once
+    words = f"{units.plural(generated // per_prompt, 'prompt')} × {units.plural(per_prompt, 'generation')}"
+    if not whole_batches:
+        words = f"from generation batches of {units.count(at_once)}: {words}"
+    uses = int(getattr(args, "num_iterations", 1) or 1)
+    return f"{words}, each used in {units.plural(uses, 'iteration')}" if uses > 1 else words
+
+
+def _plain(value: Any) -> Scalar:
+    """Return *value* as a plain one; enums become their values, empty containers None."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, Mapping):
+        pairs = [f"{key}={value[key]}" for key in value if isinstance(value[key], str | int | float | bool)]
+        return ", ".join(pairs) or None
+    if isinstance(value, list | tuple | set):
+        return " ".join(str(_plain(item)) for item in value) or None
+    return value if isinstance(value, str | int | float | bool) else None
+
+
+def _hyperparameters(seen: Seen) -> tuple[dict[str, Scalar], list[str]]:
+    """Return (argument → value, those that are not at their default)."""
+    values: dict[str, Scalar] = {}
+    changed = []
+    defaults = _defaults(seen.args)
+    for name in ALLOWED:
+        value = _plain(getattr(seen.args, name, None))
+        if name == "per_device_train_batch_size":
+            value = consumed_samples.device_batch_size(seen)
+        if value is None or value == "" or _has_no_effect(name, seen.args) or overruled(name, seen):
+            continue
+        default = library_defaults.derived(name, seen.args)
+        if name in defaults and not _same(value, defaults[name] if default is None else _plain(default)):
+            if not getattr(seen.args, _SWITCHES.get(name, ""), True):
+                continue
+            changed.append(name)
+        values[name] = value
+    return values, changed
+
+
+def _has_no_effect(name: str, args: Any) -> bool:
+    """Return whether another argument overrules *name*, so that telling it would mislead."""
+    if name in {"num_train_epochs", "max_steps"}:
+        steps_rule = int(getattr(args, "max_steps", -1) or -1) > 0
+        return steps_rule if name == "num_train_epochs" else not steps_rule
+    strategy = {"eval_steps": "eval_strategy", "save_steps": "save_strategy"}.get(name)
+    if strategy is not None:
+        return _plain(getattr(args, strategy, None)) != "steps"
+    if name.startswith("torch_compile_"):
+        return not getattr(args, "torch_compile", False)
+    return name == "greater_is_better" and getattr(args, "metric_for_best_model", None) is None
+
+
+def _defaults(args: Any) -> dict[str, Scalar]:
+    """Return the default of every field of the arguments' class, as a plain value."""
+    if not dataclasses.is_dataclass(args):
+        return {}
+    found = {}
+    for entry in dataclasses.fields(args):
+        default = entry.default
+        if default is dataclasses.MISSING:
+            default = entry.default_factory() if entry.default_factory is not dataclasses.MISSING else None
+        found[entry.name] = _plain(default)
+    return found
+
+
+def _same(value: Scalar, default: Scalar) -> bool:
+    if isinstance(value, bool) or isinstance(default, bool):
+        return bool(value) == bool(default)
+    return value == default

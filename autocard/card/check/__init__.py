@@ -1,0 +1,1 @@
+"""What is out of date, empty, wrong or contradictory in a card."""

@@ -1,0 +1,133 @@
+"""The blank of a new card: the Hub's own template, one of the shipped forms, or a user's file.
+
+One rule: a blank holds what a person gave and the form's own placeholders; the run's facts come later, slot by slot.
+Users' templates run in Jinja's sandbox.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+from autocard.card.fact import Fact
+from autocard.card.fill.fill import fill
+from autocard.card.form import rendering
+from autocard.card.form.label_files import USER_FILE
+from autocard.card.form.rendering import RenderError
+from autocard.errors import CardError, SettingsError
+from autocard.files import expanded, read_text
+
+DEFAULT = "huggingface"
+
+
+def _shipped() -> tuple[str, ...]:
+    """Return the default's name, then those of the Markdown files in the folder of templates."""
+    folder = files("autocard") / "templates"
+    names = {Path(file.name).stem for file in folder.iterdir() if file.name.endswith(".md")}
+    return (DEFAULT, *sorted(names - {DEFAULT}))
+
+
+SHIPPED = _shipped()
+"""Names of the shipped forms. The first one is taken from the installed huggingface_hub."""
+
+CARD_DATA = "{{ card_data }}"
+"""Stands in the front matter of a blank until the front matter is known."""
+
+_JINJA_SUFFIXES = (".j2", ".jinja", ".jinja2")
+_LARGEST = 4 * 1024 * 1024
+"""Bytes of a form."""
+
+
+def check_template(name: str | None) -> None:
+    """Make sure before training that *name* (a shipped name, a path, or None) can be made a card from.
+
+    Raises:
+        SettingsError: there is no such template, or it cannot be read or rendered.
+    """
+    text = blank(name, {})
+    try:
+        fill(text, {"hours_used": Fact("0")}, {"library_name": "none"}, remembered={})
+    except CardError as exc:
+        msg = f"template: {name}: {exc}. No card can be made from it."
+        raise SettingsError(msg) from exc
+
+
+def label_files(name: str | None, card: Path | None = None) -> tuple[Path, ...]:
+    """Return the users' files of words that belong to the template *name* and to the *card*."""
+    folders = [] if name is None or name in SHIPPED else [Path(name).parent]
+    folders += [card.parent] if card is not None else []
+    found = [folder / USER_FILE for folder in folders]
+    return tuple(dict.fromkeys(path for path in found if path.is_file()))
+
+
+def blank(name: str | None, human: Mapping[str, str]) -> str:
+    """Return a new card made from the template *name* with what a person gave (*human*) in it.
+
+    Raises:
+        SettingsError: there is no such template, or it cannot be read or rendered.
+    """
+    name = name or DEFAULT
+    text, ours = _source(name)
+    if not _is_jinja(name, text):
+        return text
+    rendered = _render(name, text, human, ours=ours)
+    # Variables that are empty leave gaps in the Hub's template.
+    return re.sub(r"\n{3,}", "\n\n", rendered) if name == DEFAULT else rendered
+
+
+@lru_cache(maxsize=1)
+def _hub_template() -> Path | None:
+    # Found without importing the package, which takes a good part of a second.
+    spec = find_spec("huggingface_hub")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "templates" / "modelcard_template.md"
+    return path if path.is_file() else None
+
+
+def _source(name: str) -> tuple[str, bool]:
+    """Return the text of the template *name*, and whether it is ours."""
+    if name == DEFAULT:
+        path = _hub_template()
+        if path is None:
+            msg = "template: the installed huggingface_hub has no model card template. Go on with: template='compact'"
+            raise SettingsError(msg)
+        return read_text(path).replace("\r\n", "\n"), True
+    if name in SHIPPED:
+        return (files("autocard") / "templates" / f"{name}.md").read_text(encoding="utf-8"), True
+    path = expanded(Path(name))
+    try:
+        return read_text(path, _LARGEST), False
+    except FileNotFoundError as exc:
+        msg = (
+            f"template: {name!r} is no shipped template and no file. "
+            f"Give one of {', '.join(SHIPPED)}, or the path of a Markdown or Jinja file."
+        )
+        raise SettingsError(msg) from exc
+    except (OSError, UnicodeDecodeError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or f"not UTF-8 text ({type(exc).__name__})"
+        msg = f"template: {name}: cannot be read ({reason}). Shipped templates: {', '.join(SHIPPED)}."
+        raise SettingsError(msg) from exc
+
+
+def _is_jinja(name: str, text: str) -> bool:
+    return Path(name).suffix in _JINJA_SUFFIXES or "{{" in text or "{%" in text
+
+
+def _render(name: str, text: str, human: Mapping[str, str], *, ours: bool) -> str:
+    variables = {**{key: value for key, value in human.items() if value.strip()}, "card_data": CARD_DATA}
+    try:
+        return rendering.shipped(text, variables) if ours else rendering.own(text, variables)
+    except RenderError as exc:
+        if exc.line and Path(name).suffix not in _JINJA_SUFFIXES:
+            # A Markdown file with double braces of another kind: it is filled as it stands.
+            return text
+        if exc.line:
+            msg = f"template: {name}:{exc.line}: {exc}"
+        else:
+            msg = f"template: {name}: cannot be rendered ({exc}). Nothing was written."
+        raise SettingsError(msg) from exc

@@ -1,0 +1,1 @@
+"""What a form asks for: labels, placeholders, guidance, shipped templates."""

@@ -1,0 +1,1 @@
+"""Markdown text → document, sections, slots, each with its place in the text."""

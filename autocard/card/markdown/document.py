@@ -1,0 +1,296 @@
+r"""Markdown text → front matter, headings, sections and their blocks, each with its place in the text.
+
+One rule: nothing here is ever printed back. markdown-it-py says which lines are code, comments, lists or tables; places
+are offsets into the text as it stands, and whoever edits slices it. Lines end at "\n" only, as in that parser once
+carriage returns are out of its sight.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Any
+
+from markdown_it.token import Token
+
+from autocard.card.markdown.parser import parser
+
+_TAG = re.compile(r"</?(?:a|br|p|div|center|span|details)\b[^<>]*>", re.IGNORECASE)
+
+_KINDS = {
+    "paragraph_open": "paragraph",
+    "bullet_list_open": "list",
+    "ordered_list_open": "list",
+    "table_open": "table",
+    "fence": "code",
+    "code_block": "code",
+    "blockquote_open": "quote",
+    "hr": "rule",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block at the top level of the document (not inside a list or quote).
+
+    Attributes:
+        kind: paragraph, list, table, code, quote, rule, html, or comment (HTML that shows nothing).
+        start: offset of its first character.
+        end: offset after its last character, the last newline left out.
+        tokens: the parser's tokens of it, with line numbers of the body.
+    """
+
+    kind: str
+    start: int
+    end: int
+    tokens: list[Token] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """One heading.
+
+    Attributes:
+        level: 1 to 6.
+        title: its Markdown, without marks at either end.
+        path: titles of the headings above it, outermost first, and its own.
+        start: offset of its first line.
+        end: offset after its last line, the newline included.
+        setext: underlined rather than marked with `#`.
+    """
+
+    level: int
+    title: str
+    path: tuple[str, ...]
+    start: int
+    end: int
+    setext: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it, up to the next heading of any level.
+
+    Attributes:
+        heading: None for what stands before the first heading.
+        start: offset where its own content begins.
+        end: offset where the next heading (or nothing) begins.
+        extent: offset where the last of its subsections ends.
+        blocks: its own content, in order.
+    """
+
+    heading: Heading | None
+    start: int
+    end: int
+    extent: int
+    blocks: tuple[Block, ...]
+
+    @property
+    def level(self) -> int:
+        """Level of the heading; 0 without one."""
+        return self.heading.level if self.heading else 0
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Titles from the outermost heading to this one."""
+        return self.heading.path if self.heading else ()
+
+
+class Document:
+    r"""A card's text, read once.
+
+    Attributes:
+        text: as it stands in the file, a BOM included.
+        newline: the line ending that its first line has; "\n" where there is none.
+        front: offsets of the YAML between the `---` lines, or None.
+        body: offset where the Markdown begins.
+        sections: in order; the first one has no heading.
+        references: names of the link references that are defined, upper case.
+        too_deep: lists or quotes are nested so deep that what follows them was not read.
+    """
+
+    def __init__(self, text: str, *, part: bool = False) -> None:
+        """Read *text*, a card or (*part*) sections from one; never fails, whatever it holds."""
+        self.text = text
+        first = text.find("\n")
+        self.newline = "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
+        self.top = 1 if text.startswith("\ufeff") else 0
+        self.front, self.body = (None, 0) if part else find_front_matter(text, self.top)
+        self._starts = [self.body]
+        at = text.find("\n", self.body)
+        while at >= 0:
+            self._starts.append(at + 1)
+            at = text.find("\n", at + 1)
+        env: dict[str, Any] = {}
+        # A lone carriage return is a line ending for the parser, but not for us; a NUL is replaced one for one.
+        tokens = parser().parse(text[self.body :].replace("\r", " "), env)
+        self.references = frozenset(env.get("references", {}))
+        self.too_deep = "too deep" in env
+        self.sections = tuple(self._sections(tokens))
+        self._section_starts = [section.start for section in self.sections]
+
+    def offset(self, line: int) -> int:
+        """Return where *line* of the body (counted from 0) begins; the end of the text for lines after it."""
+        return self._starts[line] if line < len(self._starts) else len(self.text)
+
+    def line_end(self, line: int) -> int:
+        """Return where *line* of the body ends: before its newline and the carriage return before that."""
+        end = self.offset(line + 1)
+        if line + 1 < len(self._starts):
+            end -= 1
+        while end > self.offset(line) and self.text[end - 1] == "\r":
+            end -= 1
+        return end
+
+    @property
+    def open_end(self) -> int:
+        """Where the comment or code block begins that is never closed, so that all after it is in it; -1: none is."""
+        last = next((section.blocks[-1] for section in reversed(self.sections) if section.blocks), None)
+        if last is None:
+            return -1
+        text = self.text[last.start : last.end]
+        if last.kind in ("comment", "html") and text.rfind("<!--") > text.rfind("-->"):
+            return last.start
+        is_open = last.kind == "code" and last.tokens[0].type == "fence" and not _closes(text, last.tokens[0].markup)
+        return last.start if is_open else -1
+
+    def body_line(self, offset: int) -> int:
+        """Return the line of the body, counted from 0, that *offset* lies in."""
+        return bisect_right(self._starts, offset) - 1
+
+    def section_at(self, offset: int) -> int:
+        """Return the number of the section whose own content (or, before the first, whose heading) *offset* lies in."""
+        return max(0, bisect_right(self._section_starts, offset) - 1)
+
+    def line_number(self, offset: int) -> int:
+        """Return the line of the file, counted from 1, that *offset* lies in."""
+        return self.text.count("\n", 0, self.body) + bisect_right(self._starts, offset)
+
+    def _sections(self, tokens: list[Token]) -> list[Section]:
+        headings: list[tuple[Heading, int]] = []
+        blocks: list[list[Block]] = [[]]
+        above: list[Heading] = []
+        for index, last in top_level(tokens):
+            token = tokens[index]
+            if token.map is None:
+                continue
+            if token.type == "heading_open":
+                heading = self._heading(token, tokens[index + 1], above)
+                headings.append((heading, index))
+                blocks.append([])
+            else:
+                blocks[-1] += self._blocks(tokens[index : last + 1])
+        found = [heading for heading, _ in headings]
+        ends = [heading.start for heading in found] + [len(self.text)]
+        extents = _extents(found, len(self.text))
+        sections = [Section(None, self.body, ends[0], ends[0], tuple(blocks[0]))]
+        sections += [
+            Section(heading, heading.end, end, extent, tuple(own))
+            for heading, end, extent, own in zip(found, ends[1:], extents, blocks[1:], strict=True)
+        ]
+        return sections
+
+    def _heading(self, token: Token, inline: Token, above: list[Heading]) -> Heading:
+        first, after = token.map or (0, 0)
+        level = int(token.tag[1])
+        while above and above[-1].level >= level:
+            above.pop()
+        title = inline.content.strip()
+        path = (*(above[-1].path if above else ()), title)
+        setext = not token.markup.startswith("#")
+        heading = Heading(level, title, path, self.offset(first), self.offset(after), setext)
+        above.append(heading)
+        return heading
+
+    def _blocks(self, tokens: list[Token]) -> list[Block]:
+        first, after = tokens[0].map or (0, 0)
+        start, end = self.offset(first), self.line_end(after - 1)
+        # Lists and tables may claim the blank lines after them.
+        while end > start and self.text[end - 1] in " \t\r\n\f":
+            end -= 1
+        if tokens[0].type != "html_block":
+            return [Block(_KINDS.get(tokens[0].type, "other"), start, end, tokens)]
+        split, shown = shown_html(self.text[start:end])
+        if not shown:
+            return [Block("comment", start, end, tokens)]
+        if split is None:
+            return [Block("html", start, end, tokens)]
+        # `<!-- guidance --> words`: the words are what a reader sees.
+        comment_end = start + len(self.text[start : start + split].rstrip())
+        return [Block("comment", start, comment_end, tokens), Block("paragraph", start + split, end, [])]
+
+
+def top_level(tokens: list[Token]) -> list[tuple[int, int]]:
+    """Return (first, last) indices of every block among *tokens* that lies in no other."""
+    found = []
+    opened = 0
+    for index, token in enumerate(tokens):
+        if token.level == 0 and token.nesting >= 0:
+            opened = index
+        if token.level == 0 and token.nesting <= 0:
+            found.append((opened, index))
+    return found
+
+
+def find_front_matter(text: str, top: int) -> tuple[tuple[int, int] | None, int]:
+    """Return the offsets of the YAML and where the Markdown begins, by the rule that the Hub has for it.
+
+    Blank lines may come first; then a line `---`, at least one line, and a line `---` that may end in blanks.
+    """
+    opening = top
+    while True:
+        newline = text.find("\n", opening)
+        if newline < 0:
+            return None, top
+        if text[opening:newline].strip():
+            break
+        opening = newline + 1
+    if text[opening:newline].lstrip().rstrip("\r") != "---":
+        return None, top
+    start = newline + 1
+    at = text.find("\n", start)
+    while at >= 0:
+        after = text.find("\n", at + 1)
+        end = len(text) if after < 0 else after
+        line = text[at + 1 : end]
+        if line.startswith("---") and not line[3:].strip(" \t\r"):
+            return (start, at + 1), len(text) if after < 0 else after + 1
+        at = after
+    return None, top
+
+
+def shown_html(html: str) -> tuple[int | None, str]:
+    """Return what of *html* a reader sees, without comments and empty tags, and where it begins.
+
+    The place is None where tags are mixed into it.
+    """
+    shown = []
+    at = last = 0
+    while (opened := html.find("<!--", at)) >= 0:
+        shown.append(html[at:opened])
+        closed = html.find("-->", opened)
+        at = last = len(html) if closed < 0 else closed + 3
+    tail = html[at:]
+    shown.append(tail)
+    text = _TAG.sub("", "".join(shown)).strip()
+    if text and text == tail.strip() and "<" not in text and "\n" not in text and last:
+        return last + len(tail) - len(tail.lstrip()), text
+    return None, text
+
+
+def _closes(fence: str, mark: str) -> bool:
+    """Return whether the text of a fenced block ends in a line that closes what *mark* opened."""
+    last = fence.rpartition("\n")[2].strip()
+    return "\n" in fence and len(last) >= len(mark) and not last.strip(mark[0])
+
+
+def _extents(headings: list[Heading], end: int) -> list[int]:
+    """Return for each heading where the last of its subsections ends."""
+    extents = [end] * len(headings)
+    open_: list[int] = []
+    for index, heading in enumerate(headings):
+        while open_ and headings[open_[-1]].level >= heading.level:
+            extents[open_.pop()] = heading.start
+        open_.append(index)
+    return extents

@@ -1,0 +1,252 @@
+"""Which methods of a trainer and its model write cards, and into which folder: all that depends on the hosts' versions.
+
+Read in transformers 4.57 and 5.23 (trainer.py), TRL 1.16 (trainer/base_trainer.py), PEFT 0.18 and 0.21 (peft_model.py)
+and sentence-transformers 5.1 and 6.2 (base/model.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autocard.card_guard.class_wrapper import original
+from autocard.card_guard.method_wrapper import held_method, hold
+from autocard.card_guard.wrapped_methods import arguments
+from autocard.errors import UnavailableError
+from autocard.trainers import trainer_calls
+
+_CALLS = (trainer_calls.TRAIN, trainer_calls.PUSH)
+_watching = threading.Lock()
+_watchers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
+"""The wrappers that stand in `transformers.Trainer`."""
+_KNOWN = ("transformers", "trl", "sentence_transformers")
+_LAYERS = 8
+"""Wrappers around a model."""
+
+
+@dataclass(frozen=True)
+class CardMethod:
+    """One method that writes a card.
+
+    Attributes:
+        name: of the method.
+        folder: the call's arguments by name → the folder whose README.md it writes.
+        pushes: it is what `push_to_hub` calls last before it uploads.
+        uploads: it writes no card; it uploads the folder while training runs.
+        form: the card that it writes is the form that ours is filled into: people want what is in it.
+        saves: it saves the model, and may write a card by another of these methods before the weights are there.
+    """
+
+    name: str
+    folder: Callable[[Mapping[str, Any]], Path]
+    pushes: bool = False
+    uploads: bool = False
+    form: bool = False
+    saves: bool = False
+
+
+def watch_trainers() -> None:
+    """Make trainers known, and their calls of `train` and `push_to_hub`, by wrapping methods of `transformers.Trainer`.
+
+    Callbacks are not given their trainer. Each method is wrapped once in a process and stays so; the wrapper notes the
+    trainer (by a weak reference) and calls the method. Where transformers' trainer cannot be imported there is none.
+    """
+    try:
+        from transformers.trainer import Trainer  # noqa: PLC0415 - with torch and accelerate
+    except ImportError:
+        return
+    with _watching:
+        for name in ("__init__", "add_callback"):
+            _replace(Trainer, name, _noting)
+        for name in _CALLS:
+            _replace(Trainer, name, _running)
+
+
+def _replace(cls: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    plain = vars(cls).get(name)
+    if inspect.isfunction(plain) and plain not in _watchers:
+        watcher = make(plain)
+        _watchers.add(watcher)
+        setattr(cls, name, watcher)
+
+
+def _noting(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def noted(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        trainer_calls.note(self)
+        return plain(self, *args, **kwargs)
+
+    return noted
+
+
+def _running(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        with trainer_calls.running(self, plain.__name__, arguments(plain, args, kwargs)):
+            return plain(self, *args, **kwargs)
+
+    return run
+
+
+class _OwnCalls:
+    """Notes the calls of one trainer's `train` and `push_to_hub`, where its class has methods of its own for that."""
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = weakref.ref(trainer)
+
+    def wanted(self) -> bool:
+        """Return True: calls are noted as long as there are any."""
+        return True
+
+    def around(self, method: Any, call: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Return the context in which the call is known."""
+        return trainer_calls.running(self._trainer(), method.name, call)
+
+
+def watch(trainer: Any) -> None:
+    """Make *trainer* known, and its calls of `train` and `push_to_hub` where those of its class are not known already.
+
+    Raises:
+        UnavailableError: its class does not let them be replaced.
+    """
+    trainer_calls.note(trainer)
+    for name in _CALLS:
+        if inspect.getattr_static(type(trainer), name, None) not in _watchers or name in vars(trainer):
+            standing = held_method(trainer, name)
+            calls = _OwnCalls(trainer) if standing is None else standing.keeper
+            hold(trainer, CardMethod(name, lambda _: Path()), calls)
+
+
+def is_trainer(found: Any) -> bool:
+    """Return whether *found* is a trainer of transformers' kind."""
+    return all(hasattr(type(found), name) for name in ("create_model_card", "train", "add_callback"))
+
+
+def has_callback(trainer: Any, kind: type) -> Any:
+    """Return the trainer's first callback of *kind*, or None."""
+    return next((one for one in _callbacks(trainer) if isinstance(one, kind)), None)
+
+
+def carries(trainer: Any, callback: Any) -> bool:
+    """Return whether *callback* is one of the trainer's."""
+    return any(one is callback for one in _callbacks(trainer))
+
+
+def _callbacks(trainer: Any) -> list[Any]:
+    handler = getattr(trainer, "callback_handler", None)
+    return list(getattr(handler, "callbacks", ()))
+
+
+def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, CardMethod]]:
+    """Yield the instances that write cards, of *trainer* (None: it is not known) and its *model*, and how."""
+    if trainer is not None:
+        args = trainer.args
+        form = sentence_transformer(model) or _by_author(type(trainer).create_model_card)
+        yield trainer, CardMethod("create_model_card", lambda _: Path(args.output_dir), pushes=True, form=form)
+        yield trainer, CardMethod("save_model", lambda call: _saved_to(call, args.output_dir), saves=True)
+        if not hasattr(trainer.callback_handler, "on_push_begin"):  # transformers 4: no event before these uploads
+            yield trainer, CardMethod("_push_from_checkpoint", lambda _: Path(args.output_dir), uploads=True)
+    for layer in layers(model):
+        if hasattr(type(layer), "create_or_update_model_card"):
+            yield layer, CardMethod("create_or_update_model_card", lambda call: Path(call["output_dir"]))
+            base = layer.get_base_model()  # what `merge_and_unload` returns
+            if hasattr(type(base), "save_pretrained"):
+                yield base, CardMethod("save_pretrained", lambda call: _saved_to(call, None), saves=True)
+        if sentence_transformer(layer):
+            yield layer, CardMethod("_create_model_card", lambda call: Path(call["path"]), form=True)
+            yield layer, CardMethod("save", lambda call: _saved_to(call, None), saves=True)
+        elif hasattr(type(layer), "save_pretrained"):
+            yield layer, CardMethod("save_pretrained", lambda call: _saved_to(call, None), saves=True)
+
+
+def _saved_to(call: Mapping[str, Any], default: str | None) -> Path:
+    """Return the folder that a method saves a model to, by the names that the libraries give it."""
+    names = ("output_dir", "save_directory", "path")
+    folder = next((call[name] for name in names if call.get(name) is not None), default)
+    if folder is None:
+        msg = f"no folder among the arguments {sorted(call)}"
+        raise UnavailableError(msg)
+    return Path(folder)
+
+
+def layers(model: Any) -> list[Any]:
+    """Return *model* and the models inside its wrappers (DDP, torch.compile)."""
+    found: list[Any] = []
+    while model is not None and len(found) < _LAYERS and all(model is not one for one in found):
+        found.append(model)
+        inside = vars(model).get("_modules", {})
+        model = inside.get("module", inside.get("_orig_mod"))
+    return found
+
+
+def _by_author(method: Any) -> bool:
+    """Return whether *method* of a trainer is nobody's whose cards we know: a person wrote it, and what it writes."""
+    return str(getattr(method, "__module__", "")).partition(".")[0] not in _KNOWN
+
+
+def sentence_transformer(model: Any) -> bool:
+    """Return whether *model* writes the cards of sentence-transformers."""
+    return hasattr(type(model), "_create_model_card") and hasattr(model, "model_card_data")
+
+
+def write_form(model: Any, folder: Path) -> None:
+    """Let a sentence-transformers model write its own card: its widget, its data statistics, its usage code."""
+    for layer in layers(model):
+        if sentence_transformer(layer):
+            original(layer, "_create_model_card")(str(folder))  # what its own save_pretrained calls
+            return
+
+
+_NAMELESS = re.compile(r'"(?:sentence_transformers|cross_encoder|sparse_encoder|multi_vector_encoder)_model_id"')
+"""What sentence-transformers calls a model whose place it does not know."""
+_DOWNLOAD = "# Download from the 🤗 Hub"
+
+
+def name_form(model: Any, repository: str | None) -> None:
+    """Tell a sentence-transformers model where it will be: it writes programs that load it from there."""
+    for layer in layers(model):
+        if sentence_transformer(layer) and repository and "/" in repository:
+            layer.model_card_data.model_id = repository
+
+
+def at_home(form: str) -> str:
+    """Return a card of sentence-transformers whose programs load the model from where the card lies."""
+    if not _NAMELESS.search(form):
+        return form
+    return _NAMELESS.sub('"."', form).replace(_DOWNLOAD, "# In the folder that holds this card")
+
+
+def inform(
+    model: Any, front: Mapping[str, Any], *, revision: str | None = None, withheld: Collection[str] = ()
+) -> None:
+    """Tell a sentence-transformers model's card data what they do not know: base model, license, language.
+
+    The base is always ours: the library asks the Hub whether the name of a local folder is somebody's model there.
+    """
+    for layer in layers(model):
+        if not sentence_transformer(layer):
+            continue
+        data = layer.model_card_data
+        for name in ("license", "language"):
+            if front.get(name) and hasattr(data, name) and not getattr(data, name):
+                setattr(data, name, front[name])
+        if front.get("base_model") or withheld:
+            _set_base(data, front.get("base_model"), revision)
+
+
+def _set_base(data: Any, base_model: str | None, revision: str | None) -> None:
+    """Set the base in sentence-transformers' card data; None: a local checkpoint, which the card does not name."""
+    named = getattr(data, "base_model", None)
+    if named and named != base_model and str(getattr(data, "model_name", "") or "").endswith(f" based on {named}"):
+        data.model_name = None  # made of the name; it is made again
+    data.base_model, data.base_model_revision = base_model, revision
+    if base_model is None:
+        data.first_save = False  # before its first save it looks for a base by parts of the folder's path

@@ -1,0 +1,34 @@
+"""Whether a model is still as our run left it: a model that somebody trained on has other facts than ours.
+
+A few values of a few trained tensors are kept; torch's own count of in-place changes misses its fused optimizers.
+"""
+
+from __future__ import annotations
+
+import weakref
+from itertools import islice
+from typing import Any
+
+_TENSORS = 8
+_VALUES = 64
+
+
+class WeightFingerprint:
+    """Some weights of a model as they are now. Holds the model by weak references only."""
+
+    def __init__(self, model: Any) -> None:
+        trained = islice((one for one in model.parameters() if one.requires_grad), _TENSORS)
+        self._noted = [(weakref.ref(one), one.dtype, _some(one)) for one in trained]
+
+    def changed(self) -> bool:
+        """Return whether one of them has another value; a tensor that is gone, or of another dtype, does not tell."""
+        for ref, dtype, values in self._noted:
+            weight = ref()
+            if weight is not None and weight.dtype == dtype and _some(weight) != values:
+                return True
+        return False
+
+
+def _some(weight: Any) -> str:
+    local = weight.to_local() if hasattr(weight, "to_local") else weight  # this process's shard of it
+    return repr(local.detach().flatten()[:_VALUES].float().cpu().tolist())  # as text: NaN equals NaN

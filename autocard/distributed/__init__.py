@@ -1,0 +1,1 @@
+"""How the processes of one training meet: rendezvous, team, reports, coordinator."""

@@ -1,0 +1,1 @@
+"""GPUs: which of them the run uses, and their energy counters."""

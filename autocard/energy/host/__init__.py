@@ -1,0 +1,1 @@
+"""CPU, memory and the node: counters, shares, CodeCarbon's model."""

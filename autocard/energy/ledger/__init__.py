@@ -1,0 +1,1 @@
+"""What is kept of each leg and host, and how a leg is put together."""

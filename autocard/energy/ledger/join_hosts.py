@@ -1,0 +1,236 @@
+"""What each host wrote of one leg → the leg of the whole job, with what is known of those that wrote nothing.
+
+Rule: each host and each GPU is counted once, whoever tells of it; a process of which nothing was heard is a reason, and
+never made up for. Pure arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from autocard import units
+from autocard.energy.ledger.ledger_files import LedgerEntry
+from autocard.energy.ledger.leg_parts import NOTICEABLE_S
+from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
+
+OTHER = "it is measured by another process of the host"
+LATE = "a GPU that only one process of the host sees is read from the start of training on"
+ONE = "on one of its nodes: "
+SOME = "CodeCarbon watched some of the host's GPUs only"
+SILENT = "not measured: the process that uses it was not heard"
+PLACE = ("place", "intensity_g_per_kwh", "intensity_source", "intensity_year")
+"""Leaves of a leg that are the same on all its hosts."""
+APART = ("setup_j", "evaluation_j")
+"""Leaves of a leg that are sums over its hosts."""
+CUT = "; read for {read_s:.1f} s, of which the first {leg_s:.1f} s are counted, at the mean power"
+
+
+def joined(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+    """Return one entry for each leg, the oldest first, with all the hosts that *entries* tell of."""
+    legs: dict[str, list[LedgerEntry]] = {}
+    for entry in sorted(entries, key=lambda one: (one.rank, bool(one.part), one.host_id)):
+        legs.setdefault(entry.leg.id, []).append(entry)
+    whole = [_joined(parts) for parts in legs.values()]
+    return sorted(whole, key=lambda entry: (entry.leg.started_at or "", entry.leg.id))
+
+
+def by_host(entries: Sequence[LedgerEntry]) -> dict[str, list[LedgerEntry]]:
+    """Return host → its entries, those of the process that writes the card first; the part with CPU and RAM leads."""
+    found: dict[str, list[LedgerEntry]] = {}
+    for entry in sorted(entries, key=lambda one: (one.rank, one.host_id)):
+        found.setdefault(entry.host_id, []).append(entry)
+    return {host: _telling(parts) for host, parts in found.items()}
+
+
+def _telling(parts: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """Return the entries of one host that tell more than the clock; the one with CPU and RAM first."""
+    telling = [entry for entry in parts if entry.leg.hosts]
+    return sorted(telling, key=lambda one: bool(one.part)) or list(parts[:1])
+
+
+def scaled(host: HostUse, part: float, words: str) -> HostUse:
+    """Return *host* with *part* times its energy, and *words* behind how it was measured."""
+
+    def times(joules: float | None) -> float | None:
+        return None if joules is None else joules * part
+
+    devices = [device.model_copy(update={"energy_j": times(device.energy_j)}) for device in host.devices]
+    known = ("measured", "modelled")
+    sources = {name: how + words if how.startswith(known) else how for name, how in host.sources.items()}
+    leaves = {leaf: times(getattr(host, leaf)) for leaf in ("cpu_j", "ram_j", "codecarbon_gpu_j")}
+    return host.model_copy(update={**leaves, "devices": devices, "sources": sources})
+
+
+def cut(entry: LedgerEntry, wall_clock_s: float) -> LedgerEntry:
+    """Return *entry* with the energy of the first *wall_clock_s* seconds, where it was read for longer than that."""
+    read_s = entry.leg.wall_clock_s or 0.0
+    if read_s <= wall_clock_s:
+        return entry
+    words = CUT.format(read_s=read_s, leg_s=wall_clock_s)
+    uses = [scaled(host, wall_clock_s / read_s, words) for host in entry.leg.hosts]
+    leg = entry.leg.model_copy(update={"hosts": uses, "wall_clock_s": wall_clock_s})
+    return entry.model_copy(update={"leg": leg})
+
+
+def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
+    first = found[0]
+    if len(found) == 1 and first.leg.processes == 1:
+        return first
+    entries = [part for parts in by_host(found).values() for part in parts]
+    wall_clock_s = _latest([first, *entries], lambda one: one.leg.wall_clock_s)
+    entries = [_stretched(entry, wall_clock_s) for entry in entries]
+    lead = next((entry for entry in entries if entry.leg.hosts), first)
+    machines = by_host(entries)
+    missing = {path: why for path, why in lead.missing.items() if not path.startswith("hosts")}
+    hosts, boards = [], []
+    for number, parts in enumerate(machines.values()):
+        host, ids, reasons = _host(parts, f"h{number + 1}")
+        hosts.append(host)
+        boards += ids
+        missing.update({f"hosts.{number}{path}": why for path, why in reasons.items()})
+    heard = {rank for entry in entries for rank in entry.ranks}
+    # Trainings of their own learn one by one how many they are.
+    processes = max(entry.leg.processes for entry in [first, *entries])
+    leg = lead.leg.model_copy(
+        update={
+            **_place(entries, missing),
+            "hosts": hosts,
+            "processes": processes,
+            "processes_reporting": len(heard),
+            "nodes_reporting": len({entry.host_id for entry in entries if entry.ranks}),
+            **{leaf: getattr(first.leg, leaf) for leaf in ("started_at", "ended_at", "status", "step_begin")},
+            "wall_clock_s": wall_clock_s,
+            "step_end": _latest([first, *entries], lambda one: one.leg.step_end),
+            "checkpoints": _checkpoints([entry.leg for entry in entries]),
+            **{leaf: _sum(entries, leaf, missing) for leaf in APART},
+        }
+    )
+    if leg.nodes_expected is None:
+        missing["nodes_expected"] = "the launcher does not say how many nodes there are"
+    if len(heard) < leg.processes:
+        missing["hosts"] = silence(leg)
+        # A sum of some would pass for that of all.
+        leg = leg.model_copy(update=dict.fromkeys(APART))
+        missing.update(dict.fromkeys(APART, missing["hosts"]))
+    return lead.model_copy(update={"leg": leg, "missing": missing, "board_ids": boards})
+
+
+def _stretched(entry: LedgerEntry, wall_clock_s: float | None) -> LedgerEntry:
+    """Return *entry*, of a process that began later than the leg or ended before it, for the whole of the leg."""
+    own_s = entry.leg.wall_clock_s
+    if not own_s or not wall_clock_s or entry.apart or entry.status not in {"finished", "stopped"}:
+        return entry
+    if own_s - wall_clock_s > NOTICEABLE_S:
+        return cut(entry, wall_clock_s)
+    if wall_clock_s - own_s <= NOTICEABLE_S:
+        return entry
+    words = f"; {wall_clock_s - own_s:.1f} s, in which this host's process was not in training, at the mean power"
+    uses = [scaled(host, wall_clock_s / own_s, words) for host in entry.leg.hosts]
+    return entry.model_copy(update={"leg": entry.leg.model_copy(update={"hosts": uses})})
+
+
+def _place(entries: Sequence[LedgerEntry], missing: dict[str, str]) -> dict[str, Any]:
+    """Return place and intensity as the one process knows them that has looked them up; empty: they stand as they are.
+
+    A place is looked up once for a job, and all its hosts stand there.
+    """
+    told = next((entry for entry in entries if entry.leg.intensity_g_per_kwh is not None), entries[0])
+    for path in [path for path in missing if path.partition(".")[0] in PLACE]:
+        del missing[path]
+    missing.update({path: why for path, why in told.missing.items() if path.partition(".")[0] in PLACE})
+    return {leaf: getattr(told.leg, leaf) for leaf in PLACE}
+
+
+def silence(leg: Leg) -> str:
+    """Return how much of a leg nobody told, in words."""
+    unheard, said = leg.processes - leg.processes_reporting, units.count(leg.nodes_reporting)
+    which = f"what {units.count(unheard)} of {units.count(leg.processes)} processes used is not known"
+    if leg.nodes_expected is None or leg.nodes_expected <= leg.nodes_reporting:
+        return which
+    return f"{said} of {units.count(leg.nodes_expected)} nodes reporting; {which}"
+
+
+def _latest(entries: Sequence[LedgerEntry], value: Callable[[LedgerEntry], float | None]) -> float | None:
+    """Return what the leading process says; of a leg that nobody saw ending, what the last sign of life says.
+
+    Of trainings that only began together, the longest holds.
+    """
+    lead = entries[0]
+    if lead.rank == 0 and not lead.leg.steps_unseen and not lead.apart:
+        return value(lead)
+    return max((found for entry in entries if (found := value(entry)) is not None), default=None)
+
+
+def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[HostUse, list[str], dict[str, str]]:
+    """Return one host with all its GPUs, their pseudonyms, and path below it → reason."""
+    lead = parts[0]
+    if not lead.leg.hosts:
+        why = lead.missing.get("", "not measured")
+        unmeasured = {board: DeviceUse(device=f"{name}.g{number}") for number, board in enumerate(lead.expects)}
+        return HostUse(host=name, devices=list(unmeasured.values())), list(unmeasured), {"": f"{ONE}{why}"}
+    host, reasons = lead.leg.hosts[0], dict[str, str]()
+    for path, why in lead.missing.items():
+        if path.startswith("hosts.0") and not path.startswith("hosts.0.devices."):
+            reasons[path.removeprefix("hosts.0")] = why
+    if lead.part:  # the entry with CPU and RAM is not there
+        reasons.update(
+            dict.fromkeys((".cpu_j", ".ram_j"), "not measured: the process that measures them was not heard")
+        )
+    boards = _devices(parts, name, reasons)
+    sources = dict(host.sources)
+    if boards and len(parts) > 1:
+        told = [part.leg.hosts[0].sources["gpu"] for part in parts if part.board_ids]
+        sources["gpu"] = next(iter(told), sources["gpu"])
+    if host.codecarbon_gpu_j is not None and len(boards) > len(lead.board_ids):
+        host = host.model_copy(update={"codecarbon_gpu_j": None})
+        reasons[".codecarbon_gpu_j"] = SOME
+    full = host.model_copy(update={"host": name, "devices": list(boards.values()), "sources": sources})
+    return full, list(boards), reasons
+
+
+def _devices(parts: Sequence[LedgerEntry], name: str, reasons: dict[str, str]) -> dict[str, DeviceUse]:
+    """Return pseudonym → GPU of one host, each once, those included of which nothing was heard."""
+    found: dict[str, DeviceUse] = {}
+    for entry in parts:
+        for number, (board, device) in enumerate(_boards(entry)):
+            if board in found:
+                continue
+            its = f"hosts.0.devices.{number}"
+            for path, why in entry.missing.items():
+                if path == its or path.startswith(f"{its}."):
+                    reasons[f".devices.{len(found)}{path.removeprefix(its)}"] = why
+            found[board] = device.model_copy(update={"device": f"{name}.g{len(found)}"})
+    for board in dict.fromkeys(board for entry in parts for board in entry.expects if board not in found):
+        reasons[f".devices.{len(found)}"] = SILENT
+        found[board] = DeviceUse(device=f"{name}.g{len(found)}")
+    return found
+
+
+def _boards(entry: LedgerEntry) -> list[tuple[str, DeviceUse]]:
+    """Return the GPUs of an entry with their pseudonyms; what has none (an entry from a checkpoint) is taken as new."""
+    devices = entry.leg.hosts[0].devices if entry.leg.hosts else []
+    names = entry.board_ids or [f"{entry.host_id} {entry.part} {number}" for number in range(len(devices))]
+    return list(zip(names, devices, strict=False))
+
+
+def _sum(entries: Sequence[LedgerEntry], leaf: str, missing: dict[str, str]) -> float | None:
+    """Return the sum over all entries; None with the reason of the first that does not know it."""
+    total = 0.0
+    for entry in entries:
+        value: float | None = getattr(entry.leg, leaf)
+        if value is None:
+            missing[leaf] = entry.missing.get(leaf) or entry.missing.get("", "not measured on every host")
+            return None
+        total += value
+    missing.pop(leaf, None)
+    return total
+
+
+def _checkpoints(legs: Sequence[Leg]) -> list[Checkpoint]:
+    """Return the readings at checkpoints that all hosts have, summed: seconds of the leading one, joules of all."""
+    steps = [{point.step: point for point in leg.checkpoints} for leg in legs]
+    shared = [point for point in legs[0].checkpoints if all(point.step in known for known in steps)]
+    return [
+        point.model_copy(update={"energy_j": sum(known[point.step].energy_j for known in steps)}) for point in shared
+    ]

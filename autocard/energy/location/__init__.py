@@ -1,0 +1,1 @@
+"""Where the electricity was drawn, and how much CO2 it stands for."""

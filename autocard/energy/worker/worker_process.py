@@ -1,0 +1,205 @@
+"""The line to the meter's child process: start it, tell it, hear it, end it.
+
+Rule: nothing here blocks the training for longer than it says, and nothing here raises because the child is gone: that
+is a state (`alive`), not a failure. A socket instead of pipes, because writing to one whose other end is gone can be
+kept from raising SIGPIPE, which hosts are free to set to its deadly default. No thread, no signal handler, POSIX only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autocard import files
+from autocard.energy.worker.step_counter import StepCounter
+from autocard.errors import UnavailableError
+
+GOODBYE_S = 0.3
+"""Seconds that the child gets to end by itself."""
+PATIENCE_S = 2.0
+"""The same where it has a leg to close: a training that failed ends the process, and its last tick is unwritten."""
+
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
+"""Variables that the child gets. No SLURM_*, CUDA_* or CODECARBON_*: CodeCarbon trips over them."""
+
+_BOOT = (
+    "import json, sys; order = json.loads(sys.stdin.readline()); sys.path[:] = order.pop('path'); "
+    "from autocard.energy.worker.service import main; main(order)"
+)
+
+_NO_SIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class WorkerProcess:
+    """One child process."""
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        """Start it and give it *order*; returns at once.
+
+        Raises:
+            UnavailableError: no process can be started here.
+        """
+        self._out = b""
+        self._in = b""
+        self.busy = False
+        """Whether it watches a leg."""
+        ours, theirs = self._pair()
+        self._socket = ours
+        self._identity = _identity(ours.fileno())
+        self.steps: StepCounter | None = None
+        """The count of steps that it sees; None: this system has no memory for one."""
+        with contextlib.suppress(OSError):
+            self.steps = StepCounter()
+        shared = None if self.steps is None else self.steps.file
+        try:
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - this package's own module
+                    [sys.executable, "-I", "-c", _BOOT],
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    env=environment(),
+                    start_new_session=True,  # a Ctrl-C in the terminal is not for the child
+                    pass_fds=() if shared is None else (shared,),
+                )
+        except (OSError, ValueError) as exc:
+            ours.close()
+            msg = f"no process for the measurement could be started ({type(exc).__name__})"
+            raise UnavailableError(msg) from exc
+        finally:
+            if self.steps is not None:
+                self.steps.drop()
+        self.tell({**order, "steps": shared, "path": search_path()})
+
+    @staticmethod
+    def _pair() -> tuple[socket.socket, socket.socket]:
+        if not sys.executable or not hasattr(socket, "AF_UNIX"):
+            msg = "no process for the measurement can be started here"
+            raise UnavailableError(msg)
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0.0)
+        no_signal: int | None = getattr(socket, "SO_NOSIGPIPE", None)  # macOS, where MSG_NOSIGNAL does not exist
+        if no_signal is not None:
+            ours.setsockopt(socket.SOL_SOCKET, no_signal, 1)
+        return ours, theirs
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    @property
+    def end_in_words(self) -> str:
+        """How it ended."""
+        code: int | None = self._process.poll()
+        if code is None:
+            return "it runs"
+        return f"exit status {code}" if code >= 0 else f"killed by signal {-code}"
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        pid: int = self._process.pid
+        return pid
+
+    def tell(self, message: Mapping[str, Any]) -> None:
+        """Send *message*; what the socket cannot take now goes with the next one. Never waits."""
+        self._out += json.dumps(message).encode() + b"\n"
+        if not self._is_ours():
+            return
+        with contextlib.suppress(OSError):
+            while self._out:
+                sent = self._socket.send(self._out, _NO_SIGNAL)
+                self._out = self._out[sent:]
+
+    def hear(self, wait_s: float = 0.0) -> list[dict[str, Any]]:
+        """Return the messages that are there; with none, wait up to *wait_s* seconds for the next."""
+        until = time.monotonic() + wait_s
+        while True:
+            closed = self._take()
+            *lines, self._in = self._in.split(b"\n")
+            left_s = until - time.monotonic()
+            if lines or closed or left_s <= 0:
+                return [json.loads(line) for line in lines]
+            poll = select.poll()  # not select(): a training may hold more than 1,024 files open
+            poll.register(self._socket, select.POLLIN)
+            poll.poll(max(left_s * 1000.0, 1.0))
+
+    def _take(self) -> bool:
+        """Move what the socket holds into the buffer; return whether its other end is closed."""
+        if not self._is_ours():
+            return True
+        try:
+            while data := self._socket.recv(65536):
+                self._in += data
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def end(self) -> None:
+        """Let it go: it gets a moment to finish, then it is killed together with what it started."""
+        self.tell({"do": "quit"})
+        self.drop()
+        try:
+            self._process.wait(PATIENCE_S if self.busy else GOODBYE_S)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # its own session, so its own group
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GOODBYE_S)
+
+    def drop(self) -> None:
+        """Close our end of the line; the child ends when no process holds it any more."""
+        if self._is_ours():
+            self._socket.close()
+
+    def _is_ours(self) -> bool:
+        """Return whether the descriptor is still our socket's.
+
+        A program that closes all of its descriptors gives the number to the next file that it opens. That one is
+        neither written to nor read nor closed.
+        """
+        if _identity(self._socket.fileno()) == self._identity:
+            return True
+        self._socket.detach()
+        return False
+
+    def disown(self) -> None:
+        """Forget the child, in a fork of the process that started it: it is not ours to end or to wait for."""
+        self.drop()
+        self._process.returncode = 0  # or subprocess warns that it still runs
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Return what tells an open file from all others; None: it is closed."""
+    try:
+        status = os.fstat(descriptor)
+    except (OSError, OverflowError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def search_path() -> list[str]:
+    """Return `sys.path` for a process that starts in another folder."""
+    entries = [files.absolute(Path(entry)) for entry in sys.path]
+    return [str(entry) for entry in entries if entry is not None]
+
+
+def environment() -> dict[str, str]:
+    """Return the child's variables: what programs and libraries are found by, nothing that configures CodeCarbon."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    # No ~/.codecarbon.config is read: there is no file below a device.
+    return {**kept, "HOME": os.devnull, "CODECARBON_LOG_LEVEL": "critical", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,1 @@
+"""What happens from the first event of a training to its last card."""

@@ -1,0 +1,305 @@
+"""What a session has gathered → one frozen `RunRecord`, in which every missing fact has its reason.
+
+Computes nothing but the joining of parts: sums are `job`'s, facts are the captures'.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from autocard import guard, units
+from autocard.capture.model.artifacts import ADAPTER_CONFIG, ADAPTERS, WHOLE, saved_bytes, saved_dtype, saved_files
+from autocard.capture.training.flops import peak_share
+from autocard.errors import ImpossibleFigureError, UnavailableError
+from autocard.record import (
+    Code,
+    Data,
+    Evaluation,
+    Hardware,
+    Job,
+    Leg,
+    Model,
+    Precision,
+    Run,
+    RunRecord,
+    Search,
+    Time,
+    Training,
+    empty_leaves,
+    unexplained,
+)
+from autocard.record.limits import without_impossible
+from autocard.record.public_names import with_public_names
+from autocard.settings import Settings
+from autocard.totals import totals
+
+PUBLISHED_SETTINGS = (
+    "base_model",
+    "datasets",
+    "country_iso_code",
+    "region",
+    "geolocate",
+    "carbon_intensity_g_per_kwh",
+    "market_based_co2eq_g",
+    "pue",
+    "wue_l_per_kwh",
+    "cpu_power_w",
+    "ram_power_w",
+    "measure_power_secs",
+    "emissions",
+)
+"""Settings that shape a figure; the others may hold paths of the machine."""
+
+UNSEEN = "the operations are those of all steps, and the time of the first of them is not recorded here"
+_FORMAT_NOT_SAID = "the weights are no safetensors of numbers, whose header says their format"
+NOT_LOOKED_FOR = "autocard did not look for this"
+"""The reason of last resort. A test holds that no real run's record contains it."""
+
+_PARTIAL = re.compile(r"legs\.\d+\.hosts(\.\d+\.devices)?|hardware\.gpus")
+"""Paths of lists that may hold some and not all: their reason says who is not in them."""
+
+_EMPTY: dict[str, Any] = {
+    "model": Model,
+    "adapters": list,
+    "precision": Precision,
+    "training": Training,
+    "data": Data,
+    "evaluation": Evaluation,
+    "hardware": Hardware,
+    "software": dict,
+    "code": Code,
+    "job": Job,
+}
+
+
+@dataclass
+class RecordDraft:
+    """All that a session knows, before it is frozen."""
+
+    settings: Settings
+    run: Run
+    legs: Sequence[Leg]
+    parts: Mapping[str, Any]
+    """Key of the record → its part, where the capture succeeded."""
+    reasons: Mapping[str, Mapping[str, str]]
+    """Piece of work → path → reason."""
+    eval_sets: Sequence[Any] = ()
+    """Evaluation data sets, as they were seen at evaluations."""
+    counted: tuple[int | None, int | None] | None = None
+    """Parameters (total, trainable) before anything sharded them."""
+    saved_bytes: int | None = None
+    """Weights in the output folder."""
+    checkpoint_bytes: int | None = None
+    """Of the newest checkpoint."""
+    checkpoint_has_optimizer: bool | None = None
+    """Whether it holds the optimizer's state."""
+    saved_dtype: str | None = None
+    """Number format of these weights."""
+    saved_files: Sequence[str] = ()
+    """Names of what lies beside them."""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """Pictures beside the card → what one sees on them."""
+    peaks: tuple[dict[str, int], int | None] | None = None
+    """Peak bytes per device, and of the process."""
+    search: Search = field(default_factory=Search)
+    """Trainings of a hyperparameter search before this one."""
+    times: Mapping[str, Any] = field(default_factory=dict)
+    """What the trainer says of its own speed."""
+
+
+def build_record(draft: RecordDraft) -> RunRecord:
+    """Return the record of *draft*."""
+    missing = {path: reason for reasons in draft.reasons.values() for path, reason in reasons.items()}
+    parts = {key: draft.parts.get(key, make()) for key, make in _EMPTY.items()}
+    parts["model"] = _model(draft, parts["model"], missing)
+    if draft.eval_sets:
+        parts["data"] = parts["data"].model_copy(update={"eval": list(draft.eval_sets)})
+    parts["hardware"] = _hardware(draft, parts["hardware"])
+    hardware, facts = parts["hardware"], draft.settings
+    legs = totals.with_emissions(totals.with_repeats(_possible(draft.legs, missing), missing), missing)
+    time, energy, emissions = totals.sums(legs, gpus_allocated=hardware.gpus_allocated, settings=facts, missing=missing)
+    record = RunRecord(
+        run=draft.run,
+        legs=legs,
+        time=_with_peak(_time(draft, time), parts, legs, missing),
+        energy=energy,
+        emissions=emissions,
+        search=draft.search,
+        pictures=dict(draft.pictures),
+        facts=dict(facts.facts),
+        settings={name: source for name, source in facts.sources.items() if name in PUBLISHED_SETTINGS},
+        **parts,
+    )
+    record, gone = without_impossible(with_public_names(record))
+    _report(gone)
+    missing.update(gone)
+    return record.model_copy(update={"missing": _reasons(record, missing)})
+
+
+def _possible(legs: Sequence[Leg], missing: dict[str, str]) -> list[Leg]:
+    """Return *legs* without figures that cannot be, before they are added up; *missing* gets their reasons."""
+    found = []
+    for number, leg in enumerate(legs):
+        possible, gone = without_impossible(leg, f"legs.{number}")
+        _report(gone)
+        missing.update(gone)
+        found.append(possible)
+    return found
+
+
+def _report(gone: Mapping[str, str]) -> None:
+    """Log once for each leaf that its figure was wrong."""
+    for path, reason in gone.items():
+        guard.report(path, ImpossibleFigureError(reason))
+
+
+def _model(draft: RecordDraft, model: Model, missing: dict[str, str]) -> Model:
+    found: dict[str, Any] = {}
+    names = ("parameters_total", "parameters_trainable")
+    found.update({name: count for name, count in zip(names, draft.counted or (), strict=False) if count is not None})
+    if draft.saved_bytes is not None:
+        found.update(_saved(model, draft.parts.get("adapters") or (), draft.saved_bytes, draft.saved_files))
+        found["saved_dtype"] = draft.saved_dtype
+        if draft.saved_dtype is None:
+            missing["model.saved_dtype"] = _FORMAT_NOT_SAID
+    else:
+        why = draft.reasons.get("model.saved_bytes", {}).get("model.saved_bytes")
+        missing["model.saved_bytes"] = why or "the weights were not in the output folder when this was written"
+        missing["model.saved_dtype"] = missing["model.saved_bytes"]
+    found["checkpoint_bytes"] = draft.checkpoint_bytes
+    found["checkpoint_has_optimizer"] = draft.checkpoint_has_optimizer
+    run, said = draft.run, model.base_model_description
+    if run.earlier_run and said and not model.base_model:
+        words = f"an earlier training of the same process (run {run.earlier_run}) had done the first"
+        found["base_model_description"] = f"{said}; {words} {units.plural(run.earlier_steps, 'step')}"
+    return model.model_copy(update=found)
+
+
+def _merged(model: Model) -> dict[str, Any]:
+    """Return what of *model* is different once its adapters are merged into the weights that were saved."""
+    return {
+        "adapters_merged": True,
+        "base_model_relation": model.base_model_relation and "finetune",
+        "library_name": "transformers" if model.library_name == "peft" else model.library_name,
+    }
+
+
+def as_saved(record: RunRecord, folder: Path) -> RunRecord:
+    """Return *record* for a card in *folder*: whole weights there, without an adapter, hold the run's merged adapters.
+
+    Such weights come of `merge_and_unload().save_pretrained(folder)` after the run.
+    """
+    files = saved_files(folder)
+    whole = saved_whole(files) and ADAPTER_CONFIG not in files
+    if not record.adapters or record.model.adapters_merged or not whole:
+        return record
+    found = {**_merged(record.model), "saved_files": files, "saved_bytes": saved_bytes(folder)}
+    found["saved_dtype"] = saved_dtype(folder)
+    return _with_saved(record, found)
+
+
+def _with_saved(record: RunRecord, found: Mapping[str, Any]) -> RunRecord:
+    known = ("model.saved_bytes", "model.saved_dtype")
+    missing = {path: reason for path, reason in record.missing.items() if path not in known}
+    if found["saved_dtype"] is None:
+        missing["model.saved_dtype"] = _FORMAT_NOT_SAID
+    return record.model_copy(update={"model": record.model.model_copy(update=found), "missing": missing})
+
+
+def _saved(model: Model, adapters: Sequence[Any], size: int, files: Sequence[str]) -> dict[str, Any]:
+    """Return the leaves of *model* that follow from the weights that were saved."""
+    found: dict[str, Any] = {"saved_bytes": size, "saved_files": list(files)}
+    return {**found, **(_merged(model) if adapters and saved_whole(files) else {})}
+
+
+def look_again(record: RunRecord, folder: Path, *, elsewhere: bool = False) -> RunRecord:
+    """Return *record* with the weights that lie in *folder* by now: they are often saved after the card was written.
+
+    Args:
+        record: as it was written.
+        folder: the one that holds the card.
+        elsewhere: it is another one than the run's output folder, so the size that is known is another folder's.
+    """
+    merged = as_saved(record, folder)
+    if merged is not record:
+        return merged
+    began_s = _seconds(record.run.started_at)
+    names = [adapter.name for adapter in record.adapters]
+    size = saved_bytes(folder, began_s, names)
+    if size is None or (not elsewhere and record.model.saved_bytes not in (None, size)):
+        return record  # nothing, or other weights than those that the record tells of
+    found = _saved(record.model, record.adapters, size, saved_files(folder, began_s, names))
+    return _with_saved(record, {**found, "saved_dtype": saved_dtype(folder, began_s, names)})
+
+
+def _seconds(started_at: str | None) -> float | None:
+    """Return a time stamp (ISO 8601) in seconds since the epoch; None: it is none."""
+    try:
+        return None if started_at is None else datetime.fromisoformat(started_at.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
+def saved_whole(files: Sequence[str]) -> bool:
+    """Return whether *files*, which this run saved, are those of a whole model and not of an adapter."""
+    whole = "config.json" in files and not set(files).isdisjoint(WHOLE)
+    return whole and {name.rpartition("/")[2] for name in files}.isdisjoint(ADAPTERS)
+
+
+def _hardware(draft: RecordDraft, hardware: Hardware) -> Hardware:
+    if draft.peaks is None:
+        return hardware
+    devices, process = draft.peaks
+    return hardware.model_copy(update={"peak_memory_bytes": devices, "peak_ram_bytes": process})
+
+
+def _time(draft: RecordDraft, time: Time) -> Time:
+    known = {name: value for name, value in draft.times.items() if value is not None}
+    return time.model_copy(update=known)
+
+
+def _with_peak(time: Time, parts: Mapping[str, Any], legs: Sequence[Leg], missing: dict[str, str]) -> Time:
+    """Return *time* with the share of the devices' peak that training reached, or the reason why it is not known."""
+    precision, gpus = parts["precision"], parts["hardware"].gpus
+    if legs and legs[0].step_begin:
+        missing["time.peak_share"] = missing["time.peak_share_method"] = UNSEEN
+        return time
+    try:
+        share, method = peak_share(
+            time.flops_estimate, time.gpu_s, gpus, precision.compute_dtype, tf32=bool(precision.tf32)
+        )
+    except UnavailableError as exc:
+        missing["time.peak_share"] = missing["time.peak_share_method"] = str(exc)
+        return time
+    return time.model_copy(update={"peak_share": share, "peak_share_method": method})
+
+
+def _reasons(record: RunRecord, missing: Mapping[str, str]) -> dict[str, str]:
+    """Return the reasons that are still needed, sorted, with one of last resort for what nobody explained."""
+    empty = set(empty_leaves(record))
+    needed = {path: reason for path, reason in missing.items() if _stands_for_nothing(record, path, empty)}
+    explained = record.model_copy(update={"missing": needed})
+    needed.update(dict.fromkeys(unexplained(explained), NOT_LOOKED_FOR))
+    return dict(sorted(needed.items()))
+
+
+def _stands_for_nothing(record: RunRecord, path: str, empty: set[str]) -> bool:
+    """Return whether *path* is, or holds, something that is not there (empty lists and mappings included)."""
+    if _PARTIAL.fullmatch(path):
+        return True
+    if path in empty or any(leaf.startswith(f"{path}.") for leaf in empty):
+        return True
+    part: Any = record
+    for key in path.split("."):
+        if isinstance(part, list):
+            part = part[int(key)] if key.isdigit() and int(key) < len(part) else None
+        elif isinstance(part, Mapping):
+            part = part.get(key)
+        else:
+            part = getattr(part, key, None)
+    return part is None or part in ([], {})

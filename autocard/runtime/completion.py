@@ -1,0 +1,74 @@
+"""Cards that were written before everything was measured: completed when the rest is known, at exit at the latest.
+
+Rule: nothing here waits while training runs; the exit of the process waits for the measuring process `EXIT_S` seconds
+at most. No trainer and no model is kept alive for it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+from autocard import guard
+
+if TYPE_CHECKING:
+    from autocard.runtime.session import Session
+
+EXIT_S = 4.0
+"""Seconds that the exit of the process waits for figures; to write the cards then takes a fraction of one."""
+
+_sessions: list[Session] = []
+_pid = 0
+
+
+def add(session: Session) -> None:
+    """Complete the card of *session* when the process exits, if nothing has completed it by then.
+
+    Args:
+        session: one that keeps no trainer and no model alive (`Session.without_trainer`).
+    """
+    global _pid  # noqa: PLW0603 - a fork of this process has cards of its own
+    if _pid != os.getpid():
+        _sessions.clear()
+        _pid = os.getpid()
+        # Behind the handlers that are there already, so called before them: they end the measuring processes.
+        atexit.unregister(_at_exit)
+        atexit.register(_at_exit)
+    _sessions.append(session)
+
+
+def take_up() -> None:
+    """Complete the cards whose figures have come; one at a time, because a training may be about to begin."""
+    if _pid != os.getpid():
+        return
+    next((session for session in _sessions if session.complete()), None)
+    _sessions[:] = [session for session in _sessions if session.incomplete]
+
+
+def note_late() -> None:
+    """Note figures that have come, in the ledger too; their cards are written by `take_up` or at exit."""
+    if _pid == os.getpid():
+        for session in _sessions:
+            session.take_late()
+
+
+def tell_of(leg_id: str) -> None:
+    """Note that a leg has its figures now: a card that tells of it as a trial of a search is written again."""
+    for session in _sessions:
+        session.hear_of(leg_id)
+
+
+def _at_exit() -> None:
+    """Complete all cards; what is not known by now gets its reason."""
+    if _pid != os.getpid():
+        return  # a fork that exits as a program does
+    guard.exiting()
+    until_s = time.monotonic() + EXIT_S
+    with contextlib.suppress(KeyboardInterrupt):
+        for session in _sessions:
+            session.take_late(max(until_s - time.monotonic(), 0.0), last=True)
+        for session in _sessions:
+            session.complete()

@@ -1,0 +1,141 @@
+"""Trainings of a hyperparameter search: what they took, told apart from the run that follows.
+
+Rule: a trial never counts in the run's own figures. A trial that was pruned or that failed ends without an event: it
+counts up to its last sign of life. Trials in other processes (Ray's workers) are not seen here.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autocard.record import Leg, Search
+    from autocard.runtime.run_history import RunHistory
+    from autocard.runtime.session import Session
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a search."""
+
+    leg_id: str
+    book: RunHistory
+    """Where its leg is."""
+    folder: Path
+    """Output folder, with the ledger."""
+    wall_clock_s: float
+    """From its begin to its end, or to its last sign of life."""
+    finished: bool
+    """Whether it came to an end that the Trainer told of."""
+
+
+@dataclass
+class Trials:
+    """One search of this process."""
+
+    folder: str
+    """Real path of the output folder."""
+    session: weakref.ref[Session]
+    family: object
+    """The `Sessions` of its callback."""
+    model_init: Any = None
+    """Weak reference to the function that makes its models; None: it has none, or one that cannot be referred to."""
+    backend: str = ""
+    """Optuna, Ray Tune, …, as transformers names it."""
+    done: list[Trial] = field(default_factory=list)
+
+    def all(self) -> list[Trial]:
+        """Return the trials, one included that ended without an event and was not followed by another."""
+        session = self.session()
+        left = None if session is None else session.left_trial()
+        return self.done if left is None else [*self.done, left]
+
+
+_searches: list[Trials] = []
+
+
+def is_trial(state: Any) -> bool:
+    """Return whether the training with this `TrainerState` is a trial of a search."""
+    return bool(getattr(state, "is_hyper_param_search", False))
+
+
+def of(session: Session, folder: Path, trainer: Any) -> Trials:
+    """Return the trials of *session*, whose trainer begins one that writes into *folder*; None: it was not found."""
+    known = next((search for search in _searches if search.session() is session), None)
+    if known is not None:
+        return known
+    made = _weak(getattr(trainer, "model_init", None))
+    search = Trials(os.path.realpath(folder), weakref.ref(session), session.family, made, _backend(trainer))
+    _searches.append(search)
+    return search
+
+
+def related(session: Session, folder: Path, trainer: Any) -> list[Trials]:
+    """Return the searches that a training of *session* follows.
+
+    They have its trainer, its callback or its output folder; where none has, it is the latest one whose models the same
+    function has made.
+    """
+    real, made = os.path.realpath(folder), getattr(trainer, "model_init", None)
+    found = [
+        search
+        for search in _searches
+        if search.session() is session or search.family is session.family or search.folder == real
+    ]
+    if found or made is None:
+        return found
+    return [search for search in _searches if search.model_init is not None and search.model_init() is made][-1:]
+
+
+def part(searches: Iterable[Trials], missing: MutableMapping[str, str]) -> Search:
+    """Return the part of the record that tells of *searches*; note in *missing* what is not known."""
+    from autocard.record import Search  # noqa: PLC0415
+    from autocard.totals import totals  # noqa: PLC0415 - with pydantic
+
+    told = list(searches)
+    trials = [trial for search in told for trial in search.all()]
+    if not trials:
+        return Search()
+    total_kwh, reported_kwh, why = totals.of_trials([_leg(trial) for trial in trials])
+    if why is not None:
+        missing["search.total_kwh"] = why
+    return Search(
+        backend=" and ".join(sorted({search.backend for search in told if search.backend and search.all()})),
+        trials=len(trials),
+        trials_unfinished=sum(not trial.finished for trial in trials),
+        wall_clock_s=sum(trial.wall_clock_s for trial in trials),
+        total_kwh=total_kwh,
+        reported_kwh=reported_kwh,
+    )
+
+
+def _leg(trial: Trial) -> tuple[Leg | None, dict[str, str]]:
+    """Return the leg of *trial* and path inside it → reason; None: nothing is known of it."""
+    from autocard.energy.ledger import earlier_legs, join_hosts, ledger_files  # noqa: PLC0415
+
+    entries = trial.book.entries_of(trial.leg_id)
+    if not any(entry.leg.hosts for entry in entries):
+        # It ended without an event: the measuring process has written what it used up to its end.
+        written = ledger_files.of_leg(trial.book.folders_of(trial.folder).all, trial.leg_id)
+        entries = [join_hosts.cut(entry, trial.wall_clock_s) for entry in written if entry.status != "running"]
+    if not entries:
+        return None, {}
+    whole = earlier_legs.completed(entries)[-1]
+    return whole.leg, whole.missing
+
+
+def _weak(made: Any) -> Any:
+    try:
+        return None if made is None else weakref.ref(made)
+    except TypeError:  # what cannot be referred to weakly is not compared
+        return None
+
+
+def _backend(trainer: Any) -> str:
+    backend = getattr(trainer, "hp_search_backend", None)
+    return str(getattr(backend, "value", backend) or "")

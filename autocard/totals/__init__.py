@@ -1,0 +1,1 @@
+"""All sums over legs, hosts and batches: pure arithmetic on the record."""

@@ -1,0 +1,90 @@
+"""Legs of a run → which of their steps a later leg did again, and what those had cost.
+
+Rule: where a leg was read at the checkpoint from which a later one went on, the difference to its end is what was
+repeated; elsewhere the energy between two readings is shared out evenly over the steps between them, and that is said.
+Pure arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+
+from autocard.energy.worker.leg_tracker import joules_of
+from autocard.record import Checkpoint, Leg
+
+WHOLE = "the whole leg"
+READ = "read at the checkpoint and at the end"
+SHARED_OUT = "estimated: shared out evenly over the steps between two readings"
+NO_STEPS = "it is not known how far this leg, or a later one, came"
+NO_TIME = "it is not known how long this leg took"
+NO_ENERGY = "its energy was not measured in every part"
+
+
+def marked(legs: Sequence[Leg], missing: MutableMapping[str, str]) -> list[Leg]:
+    """Return *legs*, in their order, each with what later ones repeated of it; *missing* gets the reasons.
+
+    A leg that says itself that this is not known is left as it is.
+    """
+    return [
+        leg if f"legs.{number}.repeated_steps" in missing else _marked(leg, legs[number + 1 :], number, missing)
+        for number, leg in enumerate(legs)
+    ]
+
+
+def _marked(leg: Leg, later: Sequence[Leg], number: int, missing: MutableMapping[str, str]) -> Leg:
+    """Return *leg* with its `repeated_…` leaves."""
+    begins = [other.step_begin for other in later]
+    if not begins:
+        return leg.model_copy(update={"repeated_steps": 0, "repeated_s": 0.0, "repeated_j": 0.0})
+    known = [begin for begin in begins if begin is not None]
+    if leg.step_begin is None or leg.step_end is None or len(known) < len(begins):
+        reasons = dict.fromkeys(("repeated_steps", "repeated_s", "repeated_j"), NO_STEPS)
+        missing.update({f"legs.{number}.{leaf}": reason for leaf, reason in reasons.items()})
+        return leg.model_copy(update=dict.fromkeys(reasons))
+    since = max(min(known), leg.step_begin)
+    steps = max(leg.step_end - since, 0)
+    if not steps:
+        return leg.model_copy(update={"repeated_steps": 0, "repeated_s": 0.0, "repeated_j": 0.0})
+    return _priced(leg, since, steps, number, missing)
+
+
+def _priced(leg: Leg, since: int, steps: int, number: int, missing: MutableMapping[str, str]) -> Leg:
+    """Return *leg*, of which the steps after the step *since* were repeated, with their seconds and joules."""
+    total_s, total_j = leg.wall_clock_s, None if f"legs.{number}.hosts" in missing else joules_of(leg)
+    if total_s is None:
+        missing[f"legs.{number}.repeated_s"] = NO_TIME
+    if total_j is None or total_s is None:
+        missing[f"legs.{number}.repeated_j"] = NO_ENERGY
+    spent_s, spent_j, source = _until(leg, since, total_s, total_j)
+    return leg.model_copy(
+        update={
+            "repeated_steps": steps,
+            "repeated_s": None if total_s is None else max(total_s - spent_s, 0.0),
+            "repeated_j": None if total_j is None or total_s is None else max(total_j - spent_j, 0.0),
+            "repeated_source": source,
+        }
+    )
+
+
+def _until(leg: Leg, step: int, total_s: float | None, total_j: float | None) -> tuple[float, float, str]:
+    """Return seconds and joules that *leg* had used at *step*, and how that is known."""
+    begin, end = leg.step_begin or 0, leg.step_end or 0
+    if step <= begin:
+        return 0.0, 0.0, WHOLE
+    inside = [point for point in leg.checkpoints if begin < point.step < end]
+    exact = next((point for point in inside if point.step == step), None)
+    if exact is not None:
+        return exact.wall_clock_s, exact.energy_j, READ
+    ends = [
+        Checkpoint(step=begin, wall_clock_s=0.0, energy_j=0.0),
+        *inside,
+        Checkpoint(step=end, wall_clock_s=total_s or 0.0, energy_j=total_j or 0.0),
+    ]
+    before = max((point for point in ends if point.step <= step), key=lambda point: point.step)
+    after = min((point for point in ends if point.step > step), key=lambda point: point.step)
+    part = (step - before.step) / (after.step - before.step)
+    return (
+        before.wall_clock_s + part * (after.wall_clock_s - before.wall_clock_s),
+        before.energy_j + part * (after.energy_j - before.energy_j),
+        SHARED_OUT,
+    )
