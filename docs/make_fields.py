@@ -6,7 +6,6 @@ field shows in is found out, not written down: it is taken out of the sample rec
 
 from __future__ import annotations
 
-import ast
 import sys
 import typing
 from collections.abc import Iterator
@@ -59,10 +58,7 @@ def _inner(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def _docs(part: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    tree = ast.parse(Path(parts.__file__).read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == part.__name__:
-            yield from parts._field_docs(node)  # noqa: SLF001 - what the schema is made with
+    yield from parts.field_docs(part)
 
 
 def shown_in() -> dict[str, set[str]]:

@@ -24,7 +24,7 @@ MAY_BE_NEGATIVE = {"value", "train_loss", "seed", "unmetered_kwh"}
 def figures():
     """Yield (part, leaf) of each number of the record."""
     for name, part in inspect.getmembers(record, inspect.isclass):
-        if not issubclass(part, BaseModel) or part.__module__ != record.__name__:
+        if not issubclass(part, BaseModel) or not part.__module__.startswith(record.__name__):
             continue
         for leaf, field in part.model_fields.items():
             kinds = {field.annotation, *typing.get_args(field.annotation)}

@@ -643,9 +643,10 @@ class Session:
         """Complete what only the steps have shown: the loss that the first batch chose, the learning rates."""
         begun = self.parts.get("training")
         if begun is not None:
-            again = lambda missing: _module("training.training").at_end(
-                begun, seen, self._shown_by_steps(seen), missing
-            )  # noqa: E731
+
+            def again(missing):
+                return _module("training.training").at_end(begun, seen, self._shown_by_steps(seen), missing)
+
             reasons = dict(self.reasons.get("training", {}))
             self._part("training", again, budget, self._keeper("training"))
             self.reasons["training"] = {**reasons, **self.reasons["training"]}
