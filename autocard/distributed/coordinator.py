@@ -9,21 +9,54 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from autocard.capture.observed import Seen
 from autocard.distributed.team import Assignment, Team, meet, next_training
 from autocard.errors import UnavailableError
-from autocard.runtime.run_history import RunHistory
 
 EVALUATION_S = 2.0
 """Seconds that the process which writes the card waits for the others' figure of an evaluation after training."""
 
 
+class OpenLeg(Protocol):
+    """The leg that goes on."""
+
+    id: str
+
+
+class RunLegs(Protocol):
+    """What the coordinator reads and writes of the run's legs; `runtime.run_history` has them."""
+
+    run_id: str
+    own: list[Any]
+    """Ledger entries of this process's legs."""
+    heard: list[Any]
+    """Ledger entries of the same leg, of the other processes that measure."""
+    team: dict[str, Any]
+
+    @property
+    def open(self) -> OpenLeg:
+        """The leg that goes on."""
+
+    @property
+    def folders(self) -> Any:
+        """Folders of the ledger."""
+
+    def hear(self, now: list[Any], past: list[Any], processes: int) -> None:
+        """Take what other processes report."""
+
+    def go_on(self) -> None:
+        """Take the run's earlier legs from the ledger."""
+
+    def last(self) -> Any:
+        """Return the entry of the leg that has ended, of all hosts."""
+
+
 class Coordinator:
     """The processes of a training, for as long as one session lasts."""
 
-    def __init__(self, book: RunHistory) -> None:
+    def __init__(self, book: RunLegs) -> None:
         """Be alone."""
         self._book = book
         self.team = Team()

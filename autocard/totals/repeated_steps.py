@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
 
-from autocard.energy.worker.leg_tracker import joules_of
 from autocard.record import Checkpoint, Leg
 
 WHOLE = "the whole leg"
@@ -88,3 +87,17 @@ def _until(leg: Leg, step: int, total_s: float | None, total_j: float | None) ->
         before.energy_j + part * (after.energy_j - before.energy_j),
         SHARED_OUT,
     )
+
+
+def joules_of(leg: Leg, parts: Sequence[str] = ("cpu", "ram")) -> float | None:
+    """Return all joules of a leg; None: something of it is not known.
+
+    Args:
+        leg: with its hosts.
+        parts: what is known of each host besides its devices.
+    """
+    if not leg.hosts:
+        return None
+    joules = [getattr(host, f"{part}_j") for host in leg.hosts for part in parts]
+    joules += [device.energy_j for host in leg.hosts for device in host.devices]
+    return None if None in joules else float(sum(joules))

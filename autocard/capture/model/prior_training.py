@@ -10,9 +10,21 @@ import re
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from autocard.runtime.run_history import StartedLeg
+
+class HasReached(Protocol):
+    """A leg, as far as it is of interest here."""
+
+    reached: int
+    """Global step that it has done; it grows while training runs."""
+
+
+@dataclass
+class StepsDone:
+    """The steps of a leg of another process."""
+
+    reached: int
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,7 @@ class PriorTraining:
 
     run_id: str
     """`run.id`."""
-    opened: StartedLeg
+    opened: HasReached
     """Its leg, which goes on being told of."""
     before: PriorTraining | None = None
     """What had trained the same weights before it."""
@@ -60,7 +72,7 @@ def unpacked(raw: Any) -> PriorTraining | None:
     run_id, steps = raw.get("run_id"), raw.get("steps")
     if not isinstance(run_id, str) or not _ID.fullmatch(run_id) or not isinstance(steps, int) or steps < 1:
         return None
-    return PriorTraining(run_id, StartedLeg(reached=steps))
+    return PriorTraining(run_id, StepsDone(steps))
 
 
 def note(model: Any, training: PriorTraining) -> None:

@@ -5,7 +5,7 @@ Rule: set-up, the leg and what came after are taken from the same running totals
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from autocard.energy.host.host_counters import HostReadings
 from autocard.energy.ledger import leg_parts
 from autocard.energy.readings import Sample, SampleHistory, Track, Used
 from autocard.record import DeviceUse, Leg
+from autocard.totals.repeated_steps import joules_of
 
 POINTS = 20
 """Readings at checkpoints that are kept."""
@@ -236,17 +237,3 @@ def booked(used: Used, watch: LegTracker) -> float | None:
         return None
     host_j = sum(used.joules[part] for part in watch.parts)
     return host_j * watch.share + sum(used.joules[uuid] for uuid in watch.uuids)
-
-
-def joules_of(leg: Leg, parts: Sequence[str] = (CPU, RAM)) -> float | None:
-    """Return all joules of a leg; None: something of it is not known.
-
-    Args:
-        leg: with its hosts.
-        parts: what is known of each host besides its devices.
-    """
-    if not leg.hosts:
-        return None
-    joules = [getattr(host, f"{part}_j") for host in leg.hosts for part in parts]
-    joules += [device.energy_j for host in leg.hosts for device in host.devices]
-    return None if None in joules else float(sum(joules))
