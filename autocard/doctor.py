@@ -2,7 +2,7 @@
 
 Rule: it looks with the same code as a training does (`energy`), and keeps nothing. For the person at the machine: paths
 may stand in it, advice does; it is not for publication. Imports neither torch nor codecarbon: what CodeCarbon finds, a
-process of its own says (`energy.probe`).
+process of its own says (`energy.worker.probe`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ What the program raises itself (a signal handler of its own) is not ours to catc
 Whatever autocard does inside somebody's training run passes through `guarded` (with a deadline) or `guard` (without).
 What it cannot stop is one long call of C code that keeps the interpreter lock (comparing or copying a huge value, a
 regular expression that backtracks): no thread runs then, the one that waits for the deadline included. So whatever is
-read is bounded before it is looked at (`files.read_bytes`, `card.yamlread`, `card.rendering`).
+read is bounded before it is looked at (`files.read_bytes`, `card.front.yaml_reader`, `card.form.rendering`).
 What is swallowed here is handed to `report`, which logs it once; the test suite replaces `report` and fails on it.
 Imports the standard library only.
 """

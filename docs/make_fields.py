@@ -2,7 +2,7 @@
 
 Usage: python docs/make_fields.py (writes the file), or with --check (says whether it is up to date). Which slots a
 field shows in is found out, not written down: it is taken out of the sample records, and what changes is its slot.
-"""  # noqa: INP001 - a script
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Usage: python docs/make_matrix.py [RESULTS]. RESULTS is what tests/train_setups.py printed; without it, the set-ups are
 trained now, which takes some minutes.
-"""  # noqa: INP001 - a script
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A key is the path of a field, or of a part. A part's entry gives its fields' source alone: each field has a proof of its
 own, here or in proofs_of_leaves.py. A test is file::name; an oracle that looks at each training is truth/file::name.
-"""  # noqa: INP001 - read by a script
+"""
 
 from __future__ import annotations
 

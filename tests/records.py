@@ -190,7 +190,7 @@ _FLOPS = "6 × parameters without embeddings × input tokens: the Trainer's own 
 
 
 def three_legs_on_gpus() -> RunRecord:
-    """A LoRA adapter on a language model: two nodes of four A100 in France, preempted twice (design.md's example)."""
+    """A LoRA adapter on a language model: two nodes of four A100 in France, preempted twice."""
     legs = [
         _gpu_leg(
             0, "2026-03-01T08:00:00Z", "2026-03-01T13:00:00Z", 18_000.0, (0, 1000), "interrupted", (40, 500_000.0)

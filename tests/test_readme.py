@@ -74,6 +74,6 @@ def test_every_command_of_the_readme_is_there(command):
 
 
 def test_the_licence_and_the_other_promises_are_there():
-    for name in ("LICENSE", "CHANGELOG.md", "SECURITY.md", "docs/design.md", ".ci/run"):
+    for name in ("LICENSE", "CHANGELOG.md", "SECURITY.md", "docs/dev/architecture.md", ".ci/run"):
         assert (ROOT / name).is_file(), name
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")

@@ -10,21 +10,36 @@ import atexit
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from autocard import guard
-
-if TYPE_CHECKING:
-    from autocard.runtime.session import Session
 
 EXIT_S = 4.0
 """Seconds that the exit of the process waits for figures; to write the cards then takes a fraction of one."""
 
-_sessions: list[Session] = []
+
+class Completable(Protocol):
+    """A session whose card may have to be written again."""
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether figures are still to come."""
+
+    def complete(self) -> bool:
+        """Write the card again if figures have come; return whether it was written."""
+
+    def take_late(self, wait_s: float = 0.0, *, last: bool = False) -> None:
+        """Note the figures that have come since a leg ended."""
+
+    def hear_of(self, leg_id: str) -> None:
+        """Note that another session's leg has its figures now."""
+
+
+_sessions: list[Completable] = []
 _pid = 0
 
 
-def add(session: Session) -> None:
+def add(session: Completable) -> None:
     """Complete the card of *session* when the process exits, if nothing has completed it by then.
 
     Args:

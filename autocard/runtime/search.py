@@ -11,12 +11,11 @@ import weakref
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from autocard.record import Leg, Search
     from autocard.runtime.run_history import RunHistory
-    from autocard.runtime.session import Session
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,23 @@ class Trial:
     """Whether it came to an end that the Trainer told of."""
 
 
+class Searching(Protocol):
+    """A session, as far as a search needs it."""
+
+    family: object
+    """The `Sessions` of its callback."""
+
+    def left_trial(self) -> Trial | None:
+        """Return the trial that is open, up to its last sign of life; None: there is none."""
+
+
 @dataclass
 class Trials:
     """One search of this process."""
 
     folder: str
     """Real path of the output folder."""
-    session: weakref.ref[Session]
+    session: weakref.ref[Searching]
     family: object
     """The `Sessions` of its callback."""
     model_init: Any = None
@@ -64,7 +73,7 @@ def is_trial(state: Any) -> bool:
     return bool(getattr(state, "is_hyper_param_search", False))
 
 
-def of(session: Session, folder: Path, trainer: Any) -> Trials:
+def of(session: Searching, folder: Path, trainer: Any) -> Trials:
     """Return the trials of *session*, whose trainer begins one that writes into *folder*; None: it was not found."""
     known = next((search for search in _searches if search.session() is session), None)
     if known is not None:
@@ -75,7 +84,7 @@ def of(session: Session, folder: Path, trainer: Any) -> Trials:
     return search
 
 
-def related(session: Session, folder: Path, trainer: Any) -> list[Trials]:
+def related(session: Searching, folder: Path, trainer: Any) -> list[Trials]:
     """Return the searches that a training of *session* follows.
 
     They have its trainer, its callback or its output folder; where none has, it is the latest one whose models the same

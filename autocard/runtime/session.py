@@ -644,7 +644,7 @@ class Session:
         begun = self.parts.get("training")
         if begun is not None:
 
-            def again(missing):
+            def again(missing: dict[str, str]) -> Any:
                 return _module("training.training").at_end(begun, seen, self._shown_by_steps(seen), missing)
 
             reasons = dict(self.reasons.get("training", {}))

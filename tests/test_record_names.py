@@ -18,51 +18,8 @@ from autocard import record
 
 PACKAGE = Path(autocard.__file__).parent
 
-FLOORS = {
-    1: [
-        "_version",
-        "errors",
-        "guard",
-        "process_mark",
-        "commands",
-        "output",
-        "files",
-        "settings",
-        "units",
-        "record",
-        "batches",
-        "limits",
-        "clock",
-        "public_names",
-        "weak_identity",
-    ],
-    2: ["energy", "card", "schema"],
-    3: [
-        "capture",
-        "trainer_calls",
-        "job",
-        "draft",
-        "hub",
-        "reconcile",
-        "book",
-        "meeting",
-        "crew",
-        "trials",
-        "completion",
-        "session",
-        "doctor",
-        "cli",
-    ],
-    4: ["callback", "__init__", "__main__"],
-}
-"""design.md's floors; `session` and `draft` hold what the callback only names."""
-
 HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets", "codecarbon", "pandas", "pynvml"}
-CORE = ["record", "units", "settings", "files", "guard", "errors", "job", "draft", "book", "card", "reconcile", "cli"]
-
-
-def floor_of(room: str) -> int:
-    return next(floor for floor, rooms in FLOORS.items() if room in rooms)
+CORE = ["record", "units", "settings", "files", "guard", "errors", "totals", "card", "reconcile", "cli"]
 
 
 def modules() -> dict[str, Path]:
@@ -93,39 +50,6 @@ def imports(path: Path, *, runtime_only: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
-
-
-def rooms_used(path: Path) -> set[str]:
-    return {name.split(".")[1] for name in imports(path) if name.startswith("autocard.")} - {"__version__"}
-
-
-@pytest.mark.parametrize("name", modules())
-def test_each_module_has_a_floor(name):
-    assert floor_of(name.split(".")[0]) in FLOORS
-
-
-@pytest.mark.parametrize("name", modules())
-def test_no_module_imports_upwards(name):
-    room = name.split(".")[0]
-
-    above = {used for used in rooms_used(modules()[name]) if floor_of(used) > floor_of(room)}
-
-    assert above == set()
-
-
-@pytest.mark.parametrize("floor", FLOORS)
-def test_rooms_of_one_floor_do_not_import_each_other_round(floor):
-    uses: dict[str, set[str]] = {}
-    for name, path in modules().items():
-        room = name.split(".")[0]
-        if room in FLOORS[floor]:
-            uses.setdefault(room, set()).update(rooms_used(path) & set(FLOORS[floor]) - {room})
-
-    while uses:
-        free = [room for room, needed in uses.items() if not needed & uses.keys()]
-        assert free, f"these import each other round: {uses}"
-        for room in free:
-            del uses[room]
 
 
 @pytest.mark.parametrize("name", [name for name in modules() if name.split(".")[0] in CORE])
