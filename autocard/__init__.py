@@ -4,8 +4,8 @@
 
     trainer = Trainer(..., callbacks=[AutoCardCallback()])
 
-The public names are imported when they are first used, so that the record, the cards and the command line work
-where torch and transformers are not installed.
+The public names are imported when they are first used, so that the record, the cards and the
+command line work where torch and transformers are not installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoCardCallback", "RunRecord", "__version__", "attach"]
 
-_HOME = {"AutoCardCallback": "autocard.callback", "RunRecord": "autocard.record", "attach": "autocard.callback"}
+_HOME = {
+    "AutoCardCallback": "autocard.callback",
+    "RunRecord": "autocard.record",
+    "attach": "autocard.callback",
+}
 
 
 if not TYPE_CHECKING:  # type checkers would believe that any name is here

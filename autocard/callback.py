@@ -1,7 +1,7 @@
 """`AutoCardCallback`: which event of the Trainer does what. Holds no logic of its own.
 
-Nothing raised here reaches the Trainer, and no event returns anything. A step is a store into memory and a look at the
-clock.
+Nothing raised here reaches the Trainer, and no event returns anything. A step is a store into
+memory and a look at the clock.
 """
 
 from __future__ import annotations
@@ -27,44 +27,53 @@ if TYPE_CHECKING:
     from autocard.runtime.session import Sessions
 
 if "transformers.trainer" in sys.modules and not disabled():
-    card_writers.watch_trainers()  # for `callbacks=[AutoCardCallback]`, whose instance the trainer's constructor makes
+    # for `callbacks=[AutoCardCallback]`, whose instance the trainer's constructor makes
+    card_writers.watch_trainers()
 
 HAND_OVER_S = 1.0
 """Seconds between two steps that are told."""
 
 _LATE = frozenset({"evaluated", "predicted", "push_begun"})
-"""Events that may be the first of a callback that was added after training; a card may be written next."""
+"""Events that may be the first of a callback that was added after training; a card may be written
+next."""
 
 
 class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is untyped here
     """Fills the model card's technical and environmental sections when training ends.
 
-    One line is enough: `Trainer(..., callbacks=[AutoCardCallback()])`. The card is `README.md` in the output folder,
-    the exact figures are in `autocard.json` beside it. Every argument may be left out; what is left out comes from
-    `AUTOCARD_*` variables, `[tool.autocard]` in pyproject.toml, a site file, or CodeCarbon's configuration.
+    One line is enough: `Trainer(..., callbacks=[AutoCardCallback()])`. The card is `README.md` in
+    the output folder, the exact figures are in `autocard.json` beside it. Every argument may be
+    left out; what is left out comes from `AUTOCARD_*` variables, `[tool.autocard]` in
+    pyproject.toml, a site file, or CodeCarbon's configuration.
 
     Args:
-        template: a shipped template's name, or the path of a Markdown or Jinja file, for a new card.
+        template: a shipped template's name, or the path of a Markdown or Jinja file, for a new
+            card.
         card: path of the card, instead of README.md in the output folder.
         base_model: Hub id of the base model, where it was loaded from a local folder.
         datasets: Hub ids of the training data.
         facts: what only people know, by template variable: license, language, developers, …
-        country_iso_code: where the machine stands (ISO 3166-1); without it there is energy, but no CO2 figure.
+        country_iso_code: where the machine stands (ISO 3166-1); without it there is energy, but no
+            CO2 figure.
         region: state or province, in the words of CodeCarbon's tables.
         geolocate: whether the place may be looked up over the network, once, at the start.
         carbon_intensity_g_per_kwh: grams of CO2eq per kWh, instead of the country's yearly mean.
         market_based_co2eq_g: grams of CO2eq by contracts; it is only repeated.
         pue: power usage effectiveness of the building (at least 1).
         wue_l_per_kwh: water usage effectiveness in litres per kWh.
-        cpu_power_w: watts of the node's CPU packages at full load, where CodeCarbon would have to guess.
+        cpu_power_w: watts of the node's CPU packages at full load, where CodeCarbon would have to
+            guess.
         ram_power_w: watts of the node's memory.
         measure_power_secs: seconds between readings.
         ledger_dir: node-local folder for the working files that are written while training runs.
         empty: "comment" or "placeholder": how a new card shows what only people can fill.
         emissions: whether energy and CO2 are measured.
-        last_word: whether our card is put back after the trainer's own writers have written theirs (True).
-        remote_hosts: git hosts that the record may name as the code's remote, besides the public ones.
-        plots: whether curves of loss, metrics and power are drawn beside the card; needs 'autocard[plots]'.
+        last_word: whether our card is put back after the trainer's own writers have written theirs
+            (True).
+        remote_hosts: git hosts that the record may name as the code's remote, besides the public
+            ones.
+        plots: whether curves of loss, metrics and power are drawn beside the card; needs
+            'autocard[plots]'.
 
     Raises:
         SettingsError: a setting cannot be meant as it stands. Raised here, before training starts.
@@ -95,7 +104,9 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         remote_hosts: str | Sequence[str] | None = None,
         plots: bool | None = None,
     ) -> None:
-        arguments = {name: value for name, value in locals().items() if name not in {"self", "__class__"}}
+        arguments = {
+            name: value for name, value in locals().items() if name not in {"self", "__class__"}
+        }
         self._sessions: Sessions | None = None
         self._next_s = 0.0
         if disabled():
@@ -120,7 +131,10 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy begins with: the settings. Trainers are copied and pickled, to other processes even."""
-        return {**self.__dict__, "_sessions": None if self._sessions is None else self._sessions.anew()}
+        return {
+            **self.__dict__,
+            "_sessions": None if self._sessions is None else self._sessions.anew(),
+        }
 
     def on_init_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """A trainer was made."""
@@ -145,7 +159,9 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         if self._sessions is None:
             return
         try:
-            self._sessions.of(args, starts=False).stepped(state, objects.get("optimizer"), objects.get("model"))
+            self._sessions.of(args, starts=False).stepped(
+                state, objects.get("optimizer"), objects.get("model")
+            )
         except Exception:
             # Only now: entering the guard would cost each step as much again as the rest of this.
             with guard("step", {}):
@@ -174,7 +190,9 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         """An evaluation ended."""
         self._tell("evaluated", args, state, objects, "metrics")
 
-    def on_predict(self, args: Any, state: Any, control: Any, metrics: Any = None, **objects: Any) -> None:
+    def on_predict(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **objects: Any
+    ) -> None:
         """A prediction ended."""
         self._tell("predicted", args, state, {**objects, "metrics": metrics}, "metrics")
 
@@ -196,7 +214,9 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             card_writers.watch(trainer)
         return trainer
 
-    def _tell(self, event: str, args: Any, state: Any, objects: Mapping[str, Any], *extra: str) -> None:
+    def _tell(
+        self, event: str, args: Any, state: Any, objects: Mapping[str, Any], *extra: str
+    ) -> None:
         """Hand an event to the session; whatever goes wrong stays here."""
         if self._sessions is None:
             return
@@ -213,16 +233,16 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
 def attach(trainer: Any, **settings: Any) -> AutoCardCallback:
     """Give *trainer* an `AutoCardCallback`, if it has none, and keep the last word over the cards that it writes.
 
-    `callbacks=[AutoCardCallback()]` does the same: the callback finds its trainer by itself. This is the explicit form,
-    for a trainer that is wrapped or started in an unusual way.
+    `callbacks=[AutoCardCallback()]` does the same: the callback finds its trainer by itself. This
+    is the explicit form, for a trainer that is wrapped or started in an unusual way.
 
     Args:
         trainer: a `transformers.Trainer`, or one of its kind.
         settings: as `AutoCardCallback` takes them.
 
     Raises:
-        SettingsError: it is no trainer; it has a callback of ours already and *settings* were given; or one of these
-            cannot be meant as it stands.
+        SettingsError: it is no trainer; it has a callback of ours already and *settings* were
+            given; or one of these cannot be meant as it stands.
     """
     if not card_writers.is_trainer(trainer):
         msg = f"autocard.attach: {type(trainer).__name__} is no transformers.Trainer. Nothing was attached."

@@ -1,7 +1,7 @@
 """The command line: parse, call one function, print, exit status. Holds no logic of its own.
 
-Exit status: 0 done or nothing to do; 1 a machine's slot is out of date or missing (--check, check); 2 wrong usage,
-or standard output cannot be written; 3 refused, nothing was written.
+Exit status: 0 done or nothing to do; 1 a machine's slot is out of date or missing (--check, check);
+2 wrong usage, or standard output cannot be written; 3 refused, nothing was written.
 Imports none of torch, transformers, peft, codecarbon.
 """
 
@@ -54,14 +54,23 @@ app = typer.Typer(
 
 CardPath = Annotated[
     Path,
-    typer.Argument(metavar="CARD", help="A model card, or the folder that holds its README.md.", show_default=False),
+    typer.Argument(
+        metavar="CARD",
+        help="A model card, or the folder that holds its README.md.",
+        show_default=False,
+    ),
 ]
 RecordPath = Annotated[
     Path | None,
-    typer.Option("--record", metavar="R", help="A record, or a folder that holds one. Read, never written."),
+    typer.Option(
+        "--record", metavar="R", help="A record, or a folder that holds one. Read, never written."
+    ),
 ]
 Template = Annotated[
-    str | None, typer.Option(metavar="T", help="A shipped template's name, or the path of a Markdown or Jinja file.")
+    str | None,
+    typer.Option(
+        metavar="T", help="A shipped template's name, or the path of a Markdown or Jinja file."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -107,27 +116,42 @@ def fill(
     record: RecordPath = None,
     template: Template = None,
     overwrite: Annotated[
-        list[str] | None, typer.Option(metavar="SLOT", help="Write this slot, whoever wrote there. May be repeated.")
+        list[str] | None,
+        typer.Option(metavar="SLOT", help="Write this slot, whoever wrote there. May be repeated."),
     ] = None,
     *,
     suggest: Annotated[
-        bool, typer.Option("--suggest", help="Propose licence, developers and citation, marked for you to check.")
+        bool,
+        typer.Option(
+            "--suggest", help="Propose licence, developers and citation, marked for you to check."
+        ),
     ] = False,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; status 1 if something would change.")] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; status 1 if something would change.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Write nothing; print what would change.")
+    ] = False,
 ) -> None:
     """Fill CARD in place: empty slots are filled, ours refreshed, a person's text is kept.
 
-    The record is the autocard.json beside the card, or the one that --record names. A missing card is made.
+    The record is the autocard.json beside the card, or the one that --record names. A missing card
+    is made.
     """
     card = _card(card)
     run = look_again(_record(record or card.parent, card), card.parent)
-    trial = update(card, run, template=template, overwrite=overwrite or (), suggest=suggest, dry_run=True)
+    trial = update(
+        card, run, template=template, overwrite=overwrite or (), suggest=suggest, dry_run=True
+    )
     if trial.left_alone is not None:
         _fail(f"{card}: {trial.left_alone}. Nothing was written.", REFUSED)
     _know_slots(overwrite or (), trial.reports, card)
     keeps = check or diff
-    outcome = trial if keeps else update(card, run, template=template, overwrite=overwrite or (), suggest=suggest)
+    outcome = (
+        trial
+        if keeps
+        else update(card, run, template=template, overwrite=overwrite or (), suggest=suggest)
+    )
     if diff:
         _print_diff(outcome)
     _tell(outcome, card, done=not (check or diff))
@@ -137,10 +161,13 @@ def fill(
 
 @app.command()
 def render(
-    record: Annotated[Path, typer.Option("--record", metavar="R", help="A record, or a folder that holds one.")],
+    record: Annotated[
+        Path, typer.Option("--record", metavar="R", help="A record, or a folder that holds one.")
+    ],
     template: Template = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="A new file, instead of the screen.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="A new file, instead of the screen."),
     ] = None,
 ) -> None:
     """Make a new card from a record, in any form. With -o the record that goes with it lies beside it."""
@@ -158,7 +185,9 @@ def render(
 
 @app.command()
 def show(
-    record: Annotated[Path, typer.Argument(metavar="R", help="A record, or a folder that holds one.")],
+    record: Annotated[
+        Path, typer.Argument(metavar="R", help="A record, or a folder that holds one.")
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -179,19 +208,26 @@ def check(
     card: CardPath,
     record: RecordPath = None,
     *,
-    strict: Annotated[bool, typer.Option("--strict", help="Ask for the slots that only people can fill, too.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Ask for the slots that only people can fill, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what in CARD is out of date, empty (and who can fill it), contradicts the record, or is not for the Hub.
 
-    The record is the autocard.json beside the card, or the one that --record names. Asks no other machine and writes
-    nothing. Status 1 if something is wrong: a machine's slot, a contradiction, a front matter that the Hub refuses.
+    The record is the autocard.json beside the card, or the one that --record names. Asks no other
+    machine and writes nothing. Status 1 if something is wrong: a machine's slot, a contradiction, a
+    front matter that the Hub refuses.
     """
     card = _card(card)
     if not files.exists(card):
         _fail(f"{card}: there is no such card. Make it: autocard fill {card}", USAGE)
     beside = files.exists(card.parent / records.RECORD_NAME)
-    run = look_again(_record(record or card.parent, card), card.parent) if record is not None or beside else None
+    run = (
+        look_again(_record(record or card.parent, card), card.parent)
+        if record is not None or beside
+        else None
+    )
     findings = checking.check(card, run)
     if findings.left_alone is not None:
         _fail(f"{card}: {findings.left_alone}.", REFUSED)
@@ -199,7 +235,9 @@ def check(
         sys.stdout.write(_as_json(check_text.as_json(findings)))
     else:
         console = Console()
-        for line in check_text.lines(str(card), findings, strict=strict, has_record=run is not None):
+        for line in check_text.lines(
+            str(card), findings, strict=strict, has_record=run is not None
+        ):
             console.print(Text(line), soft_wrap=True)
     if findings.wrong(strict=strict):
         raise typer.Exit(OUT_OF_DATE)
@@ -207,63 +245,92 @@ def check(
 
 @app.command()
 def push(
-    repository: Annotated[str, typer.Argument(metavar="REPO", help="Id of a model on the Hub, such as me/my-model.")],
+    repository: Annotated[
+        str, typer.Argument(metavar="REPO", help="Id of a model on the Hub, such as me/my-model.")
+    ],
     record: RecordPath = None,
     overwrite: Annotated[
-        list[str] | None, typer.Option(metavar="SLOT", help="Write this slot, whoever wrote there. May be repeated.")
+        list[str] | None,
+        typer.Option(metavar="SLOT", help="Write this slot, whoever wrote there. May be repeated."),
     ] = None,
     revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Instead of main.")] = None,
     *,
-    diff: Annotated[bool, typer.Option("--diff", help="Upload nothing; print what would change.")] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Upload nothing; print what would change.")
+    ] = False,
 ) -> None:
     """Fill the card of REPO on the Hub, where it stands, and upload it with its record in one commit.
 
     The record is the autocard.json of the repository, or the one that --record names.
     """
     run = _record(record) if record is not None else None
-    done = remote.push(remote.Repository(repository, None, revision), run, overwrite=overwrite or (), dry_run=diff)
+    done = remote.push(
+        remote.Repository(repository, None, revision), run, overwrite=overwrite or (), dry_run=diff
+    )
     _warn(done.warnings)
     if diff:
         _print_difference(done.before, done.text, repository)
         return
-    typer.echo(f"{repository}: {done.commit}" if done.commit else f"{repository}: nothing to change")
+    typer.echo(
+        f"{repository}: {done.commit}" if done.commit else f"{repository}: nothing to change"
+    )
 
 
 @app.command()
 def reconcile(
-    record: Annotated[Path, typer.Argument(metavar="R", help="A record, or a folder that holds one.")],
+    record: Annotated[
+        Path, typer.Argument(metavar="R", help="A record, or a folder that holds one.")
+    ],
     *,
     sacct: Annotated[
-        str | None, typer.Option(metavar="FILE", help="What Slurm's sacct printed, with its header; - to paste it.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="What Slurm's sacct printed, with its header; - to paste it."
+        ),
     ] = None,
     job: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Slurm's job, if not the record's. May be repeated.")
+        list[str] | None,
+        typer.Option(metavar="ID", help="Slurm's job, if not the record's. May be repeated."),
     ] = None,
-    kwh: Annotated[float | None, typer.Option(metavar="N", help="What a meter of the house read.")] = None,
+    kwh: Annotated[
+        float | None, typer.Option(metavar="N", help="What a meter of the house read.")
+    ] = None,
     joules: Annotated[float | None, typer.Option(metavar="N", help="The same in joules.")] = None,
-    source: Annotated[str, typer.Option(metavar="TEXT", help="Whose figure that is; it stands in the card.")] = "",
+    source: Annotated[
+        str, typer.Option(metavar="TEXT", help="Whose figure that is; it stands in the card.")
+    ] = "",
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="How long sacct may take.")
     ] = reconciling.TIMEOUT_S,
-    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change in the cards.")] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Write nothing; print what would change in the cards.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare the components' sum in R with what the centre measured, and put both into the record and its cards.
 
-    The figure is Slurm's for the record's job (sacct is run where there is one), else what the nodes' own meters read;
-    or one that you give. It is compared, never put in the place of a sum.
+    The figure is Slurm's for the record's job (sacct is run where there is one), else what the
+    nodes' own meters read; or one that you give. It is compared, never put in the place of a sum.
     """
     figure = _number(joules, kwh, source)
     if figure is not None and (sacct is not None or job):
         _fail("one figure at a time: sacct's, or the one you give.", USAGE)
     for one in job or ():
         if not JOB.fullmatch(one):
-            _fail(f"--job {plain(one)}: a job is a number, as in 812345, 812345_3 or 812345+0.", USAGE)
+            _fail(
+                f"--job {plain(one)}: a job is a number, as in 812345, 812345_3 or 812345+0.", USAGE
+            )
     _record(record)
-    asked = reconciling.ReconcileRequest(_pasted(sacct), figure, plain(source), tuple(job or ()), timeout)
+    asked = reconciling.ReconcileRequest(
+        _pasted(sacct), figure, plain(source), tuple(job or ()), timeout
+    )
     done = reconciling.reconcile(record, asked, dry_run=diff)
     if as_json:
-        found = {"reconciliation": done.one.model_dump(mode="json"), "missing": done.why, "changed": done.changed}
+        found = {
+            "reconciliation": done.one.model_dump(mode="json"),
+            "missing": done.why,
+            "changed": done.changed,
+        }
         sys.stdout.write(_as_json(found))
     elif not diff:
         _print_comparison(done)
@@ -277,7 +344,10 @@ def reconcile(
             _print_diff(outcome)
         _tell(outcome, card, done=not diff)
     if not done.cards:
-        _note(f"{record}: no card of ours beside it" + ("" if diff else "; the comparison is in the record"))
+        _note(
+            f"{record}: no card of ours beside it"
+            + ("" if diff else "; the comparison is in the record")
+        )
 
 
 @app.command()
@@ -319,7 +389,10 @@ def _number(joules: float | None, kwh: float | None, source: str) -> float | Non
     if not 0 <= figure <= LARGEST:  # what no record can be read with
         _fail(f"{figure:g} kWh is no meter's figure.", USAGE)
     if not plain(source):
-        _fail('whose figure is it? Say so, as in --source "the rack\'s meter". It stands in the card.', USAGE)
+        _fail(
+            'whose figure is it? Say so, as in --source "the rack\'s meter". It stands in the card.',
+            USAGE,
+        )
     return figure
 
 
@@ -344,9 +417,13 @@ def _print_comparison(done: reconciling.ReconcileOutcome) -> None:
         if one.metered_kwh is not None
         else f"none: {one.source}",
         "Covers": one.covers,
-        "Components": units.kwh(one.components_kwh) if one.components_kwh is not None else done.why["components_kwh"],
+        "Components": units.kwh(one.components_kwh)
+        if one.components_kwh is not None
+        else done.why["components_kwh"],
         "Ratio": units.number(one.ratio, units.MODELLED) if one.ratio is not None else "none",
-        "Not metered": units.kwh(one.unmetered_kwh, units.MODELLED) if one.unmetered_kwh is not None else "not known",
+        "Not metered": units.kwh(one.unmetered_kwh, units.MODELLED)
+        if one.unmetered_kwh is not None
+        else "not known",
         "Verdict": f"{one.verdict}: {one.reason}" if one.reason else one.verdict,
     }
     width = max(map(len, lines)) + 2
@@ -376,7 +453,9 @@ def _record(path: Path, card: Path | None = None) -> RunRecord:
     """Read the record at *path*; that there is none is wrong usage, that it is broken a refusal."""
     file = path / records.RECORD_NAME if files.is_folder(path) else path
     if not files.exists(file):
-        ways = "Train with AutoCardCallback, or name a record" + (" with --record." if card is not None else ".")
+        ways = "Train with AutoCardCallback, or name a record" + (
+            " with --record." if card is not None else "."
+        )
         _fail(f"{file}: there is no such record. {ways}", USAGE)
     return records.load(path)
 
@@ -388,18 +467,26 @@ def _know_free(output: Path) -> None:
         _fail(f"{output}: is there already, and was left alone. {way}", REFUSED)
     if files.exists(output.parent / records.RECORD_NAME):
         way = f"To make the card of that record: autocard fill {output}"
-        _fail(f"{output}: a record lies beside it, which would be replaced. Nothing was written. {way}", REFUSED)
+        _fail(
+            f"{output}: a record lies beside it, which would be replaced. Nothing was written. {way}",
+            REFUSED,
+        )
 
 
 def _know_slots(names: Iterable[str], reports: Iterable[Report], card: Path) -> None:
     """Refuse a slot that the card does not have: a name mistyped must not pass for done."""
     known = {
-        words(name): one.label for one in reports for name in (one.slot, one.label, one.slot.removeprefix("yaml:"))
+        words(name): one.label
+        for one in reports
+        for name in (one.slot, one.label, one.slot.removeprefix("yaml:"))
     }
     for name in names:
         if words(name) not in known:
             labels = ", ".join(sorted(set(known.values())))
-            _fail(f'{card}: there is no slot "{name}" that the record could fill. There are: {labels}.', USAGE)
+            _fail(
+                f'{card}: there is no slot "{name}" that the record could fill. There are: {labels}.',
+                USAGE,
+            )
 
 
 def _print_diff(outcome: Outcome) -> None:
@@ -409,7 +496,9 @@ def _print_diff(outcome: Outcome) -> None:
 def _print_difference(before: str | None, after: str, name: str) -> None:
     old, new = ((text or "").splitlines(keepends=True) for text in (before, after))
     lines = difflib.unified_diff(old, new, name, name)
-    sys.stdout.writelines(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    sys.stdout.writelines(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
 
 
 def _tell(outcome: Outcome, card: Path, *, done: bool) -> None:

@@ -1,7 +1,7 @@
 """Programs of the system: each runs in a session of its own, and is ended together with what it has started.
 
-Rule: none is waited for without end, and none outlives the question: not after a timeout, an error, or the exit of this
-process.
+Rule: none is waited for without end, and none outlives the question: not after a timeout, an error,
+or the exit of this process.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What autocard sees on this machine and how it would measure a training here, for one screen.
 
-Rule: it looks with the same code as a training does (`energy`), and keeps nothing. For the person at the machine: paths
-may stand in it, advice does; it is not for publication. Imports neither torch nor codecarbon: what CodeCarbon finds, a
-process of its own says (`energy.worker.probe`).
+Rule: it looks with the same code as a training does (`energy`), and keeps nothing. For the person
+at the machine: paths may stand in it, advice does; it is not for publication. Imports neither torch
+nor codecarbon: what CodeCarbon finds, a process of its own says (`energy.worker.probe`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,11 @@ def examine(settings: Settings, powercap: Path = POWERCAP) -> dict[str, Any]:
         "disabled": settings_.disabled(),
         "gpus": gpus,
         "cpu": _cpu(found) | {"rapl": rapl(powercap)},
-        "ram": {"bytes": _or_none(hardware.ram_bytes), "watts": found["watts"].get(RAM), "how": _how(found, RAM)},
+        "ram": {
+            "bytes": _or_none(hardware.ram_bytes),
+            "watts": found["watts"].get(RAM),
+            "how": _how(found, RAM),
+        },
         "node_meter": _node_meter(settings),
         "place": found["intensity"].get("place", known.model_dump()),
         "intensity": _intensity(found, settings),
@@ -159,8 +163,15 @@ def _node_meter(settings: Settings) -> dict[str, Any] | None:
 def _intensity(found: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     if settings.carbon_intensity_g_per_kwh is not None:
         source = settings.sources.get("carbon_intensity_g_per_kwh", "given")
-        return {"g_per_kwh": settings.carbon_intensity_g_per_kwh, "source": source, "year": None, "reason": None}
-    return {leaf: found["intensity"].get(leaf) for leaf in ("g_per_kwh", "source", "year", "reason")}
+        return {
+            "g_per_kwh": settings.carbon_intensity_g_per_kwh,
+            "source": source,
+            "year": None,
+            "reason": None,
+        }
+    return {
+        leaf: found["intensity"].get(leaf) for leaf in ("g_per_kwh", "source", "year", "reason")
+    }
 
 
 def _manager() -> dict[str, Any] | None:
@@ -171,7 +182,10 @@ def _manager() -> dict[str, Any] | None:
 def _given(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return setting → its value and where it came from, for those that were given."""
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    return {name: {"value": values[name], "source": source} for name, source in sorted(settings.sources.items())}
+    return {
+        name: {"value": values[name], "source": source}
+        for name, source in sorted(settings.sources.items())
+    }
 
 
 def _advice(report: Mapping[str, Any]) -> Iterator[str]:
@@ -206,7 +220,10 @@ def text(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _gpu_lines(report["gpus"])
     yield from _cpu_lines(report["cpu"])
     memory = report["ram"]["bytes"]
-    yield "Memory", "; ".join(filter(None, [units.size(memory) if memory else None, report["ram"]["how"]]))
+    yield (
+        "Memory",
+        "; ".join(filter(None, [units.size(memory) if memory else None, report["ram"]["how"]])),
+    )
     meter = report["node_meter"]
     if meter is None:
         yield "Node meter", "none is known (setting node_meter)"
@@ -220,11 +237,19 @@ def text(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         when = f" {intensity['year']}" if intensity["year"] else ""
         building = f"PUE {units.shortest(pue)}" if pue is not None else "PUE not given"
-        yield "CO2", f"{units.number(intensity['g_per_kwh'])} g/kWh ({intensity['source']}{when}); {building}"
+        yield (
+            "CO2",
+            f"{units.number(intensity['g_per_kwh'])} g/kWh ({intensity['source']}{when}); {building}",
+        )
     manager = report["workload_manager"]
     number = f", job {manager['job_id']}" if manager and manager["job_id"] else ""
-    yield "Workload", f"{manager['name']}{number}" if manager else "no workload manager in the environment"
-    yield from _numbered("Settings", _settings(report["settings"]), "none given: all at their defaults")
+    yield (
+        "Workload",
+        f"{manager['name']}{number}" if manager else "no workload manager in the environment",
+    )
+    yield from _numbered(
+        "Settings", _settings(report["settings"]), "none given: all at their defaults"
+    )
     yield from _numbered("To do better", report["advice"], "nothing comes to mind")
 
 
@@ -268,8 +293,15 @@ def _board(one: Mapping[str, Any]) -> str:
 
 
 def _cpu_lines(cpu: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    whole = "" if cpu["share"] > leg_parts.WHOLE else f": {cpu['share']:.0%} of the node's energy is booked"
-    yield "CPU", f"{cpu['model'] or 'not named'}, {cpu['usable']} of {cpu['on_node']} logical CPUs{whole}"
+    whole = (
+        ""
+        if cpu["share"] > leg_parts.WHOLE
+        else f": {cpu['share']:.0%} of the node's energy is booked"
+    )
+    yield (
+        "CPU",
+        f"{cpu['model'] or 'not named'}, {cpu['usable']} of {cpu['on_node']} logical CPUs{whole}",
+    )
     states = {
         "readable": "RAPL counters can be read",
         "unreadable": "RAPL counters are there, but this user may not read them",

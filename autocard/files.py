@@ -1,8 +1,8 @@
 """The only writer of files, atomic or not at all; and the only reader, with a limit.
 
-Text is read and written as bytes, so that line endings, a BOM and a missing final newline stay what they were. A pipe,
-a device or a socket in the place of a file is refused at once: reading it may take for ever.
-Imports the standard library, `guard` and `process_mark`.
+Text is read and written as bytes, so that line endings, a BOM and a missing final newline stay what
+they were. A pipe, a device or a socket in the place of a file is refused at once: reading it may
+take for ever. Imports the standard library, `guard` and `process_mark`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ PRIVATE = "_autocard"
 """Folder of working files beside a card; uploads of the Trainer leave out what begins with "_"."""
 
 _TEMPORARY = re.compile(r"_autocard-(?P<mark>[0-9a-f]{8}-\d+-\d+)?.*\.tmp", re.DOTALL)
-"""A file that is being written, as in _autocard-3f9a1c20-4711-88231-x7k2.tmp; 0.1.0 left out the process's mark."""
+"""A file that is being written, as in _autocard-3f9a1c20-4711-88231-x7k2.tmp; 0.1.0 left out the
+process's mark."""
 _STALE_S = 3600.0
 """Age at which a temporary file whose process cannot be asked for is taken for left behind."""
 
@@ -35,8 +36,8 @@ SMALL_BYTES = 1_000_000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Opening a pipe without a writer would wait for one. What is no file is looked at after opening: nothing can be put in
-# its place between the two.
+# Opening a pipe without a writer would wait for one. What is no file is looked at after opening:
+# nothing can be put in its place between the two.
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -116,8 +117,8 @@ def is_folder(path: Path) -> bool:
 def write_text(path: Path, text: str) -> bool:
     """Put *text* into *path* by one atomic replacement; return whether anything changed.
 
-    A symbolic link is followed and stays a link; the mode of an existing file is kept. The folder is made where it is
-    missing, but for that of a link which leads nowhere.
+    A symbolic link is followed and stays a link; the mode of an existing file is kept. The folder
+    is made where it is missing, but for that of a link which leads nowhere.
 
     Raises:
         NotWrittenError: it could not be written. What was there before is still there.
@@ -155,7 +156,8 @@ def write_bytes(path: Path, data: bytes) -> bool:
 def write_over(path: Path, data: bytes) -> None:
     """Put *data* into *path* as `write_bytes` does, and in place where the file can be written but not replaced.
 
-    That is a file in a folder that may not be written, one that is a mount of its own, or one on a full disk.
+    That is a file in a folder that may not be written, one that is a mount of its own, or one on a
+    full disk.
 
     Raises:
         NotWrittenError: it could not be written either way. What was there before is still there.
@@ -180,7 +182,8 @@ def _written_in_place(target: Path, data: bytes) -> bool:
         if not stat.S_ISREG(found.st_mode):
             return False
         try:
-            # All of the space before the first byte: a disk that is full in between would leave half a file.
+            # All of the space before the first byte: a disk that is full in between would leave
+            # half a file.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(descriptor, 0, max(len(data), 1))
         except OSError as exc:

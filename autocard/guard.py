@@ -1,12 +1,13 @@
 """The one place in the training process that catches everything: a failure becomes a reason, and training goes on.
 
 What the program raises itself (a signal handler of its own) is not ours to catch, and leaves.
-Whatever autocard does inside somebody's training run passes through `guarded` (with a deadline) or `guard` (without).
-What it cannot stop is one long call of C code that keeps the interpreter lock (comparing or copying a huge value, a
-regular expression that backtracks): no thread runs then, the one that waits for the deadline included. So whatever is
-read is bounded before it is looked at (`files.read_bytes`, `card.front.yaml_reader`, `card.form.rendering`).
-What is swallowed here is handed to `report`, which logs it once; the test suite replaces `report` and fails on it.
-Imports the standard library only.
+Whatever autocard does inside somebody's training run passes through `guarded` (with a deadline) or
+`guard` (without). What it cannot stop is one long call of C code that keeps the interpreter lock
+(comparing or copying a huge value, a regular expression that backtracks): no thread runs then, the
+one that waits for the deadline included. So whatever is read is bounded before it is looked at
+(`files.read_bytes`, `card.front.yaml_reader`, `card.form.rendering`). What is swallowed here is
+handed to `report`, which logs it once; the test suite replaces `report` and fails on it. Imports
+the standard library only.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _EXTRA = 10
 """Pieces of work that get their least time after the event's own is used up."""
 _FIRST_LOOK_S = 0.005
 _LOOK_S = 0.2
-"""Seconds between two looks whether the thread that works still lives: the first is early, a later one not so soon."""
+"""Seconds between two looks whether the thread that works still lives: the first is early, a later
+one not so soon."""
 
 _local = threading.local()
 _reported: set[str] = set()
@@ -60,8 +62,8 @@ class AbandonedError(Exception):
 def raised_by_program(exc: BaseException) -> bool:
     """Return whether *exc* is the program's: raised in this thread by a signal handler of its own or by another thread.
 
-    Such an exception is how the program stops its training (preemption notices, time limits). It is no failure of
-    autocard, even where it comes up inside our code.
+    Such an exception is how the program stops its training (preemption notices, time limits). It is
+    no failure of autocard, even where it comes up inside our code.
     """
     interrupted: FrameType | None = None
     trace = exc.__traceback__
@@ -70,13 +72,17 @@ def raised_by_program(exc: BaseException) -> bool:
         if frame.f_code in _WAITING or _handles_signal(frame, interrupted):
             return True
         interrupted, trace = frame, trace.tb_next
-    # Neither waiting nor `guarded` itself raises anything: the failures of our work are in another thread.
+    # Neither waiting nor `guarded` itself raises anything: the failures of our work are in another
+    # thread.
     return interrupted is not None and interrupted.f_code is guarded.__code__
 
 
 def _handles_signal(frame: FrameType, interrupted: FrameType | None) -> bool:
     """Return whether *frame* is a signal handler's: Python calls it with the frame that it has interrupted."""
-    if interrupted is None or str(frame.f_globals.get("__name__", "")).partition(".")[0] == "autocard":
+    if (
+        interrupted is None
+        or str(frame.f_globals.get("__name__", "")).partition(".")[0] == "autocard"
+    ):
         return False  # ours look at frames, too, and handle no signal
     code = frame.f_code
     count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
@@ -97,7 +103,9 @@ def log_info(message: str, *arguments: object) -> None:
     _log(logging.INFO, message, arguments)
 
 
-def _log(level: int, message: str, arguments: tuple[object, ...], *, exc_info: bool = False) -> None:
+def _log(
+    level: int, message: str, arguments: tuple[object, ...], *, exc_info: bool = False
+) -> None:
     """Log *message*. The program's handlers and filters may raise or exit, and neither may reach its training."""
     try:
         logger.log(level, message, *arguments, exc_info=exc_info, stacklevel=3)
@@ -128,7 +136,8 @@ def reason_of(exc: BaseException) -> str:
         return str(exc)
     if isinstance(exc, DeadlineError):
         return f"autocard gave up: {exc}"
-    # Only the kind of failure: its message may hold a path or a host name, and records are published.
+    # Only the kind of failure: its message may hold a path or a host name, and records are
+    # published.
     return f"autocard failed ({type(exc).__name__}); the log of the run says more"
 
 
@@ -154,8 +163,8 @@ class Budget:
 
     Attributes:
         total_s: seconds for the whole event.
-        least_s: seconds that a piece of work gets even when others have used up the rest: ten of them in all. After
-            that a piece gets a tenth of it, which is enough where nothing hangs.
+        least_s: seconds that a piece of work gets even when others have used up the rest: ten of
+            them in all. After that a piece gets a tenth of it, which is enough where nothing hangs.
     """
 
     def __init__(self, total_s: float, least_s: float = 0.5) -> None:
@@ -167,7 +176,9 @@ class Budget:
     def left_s(self) -> float:
         """Seconds that the next piece of work may take."""
         now_s = time.monotonic()
-        least_s = self.least_s if now_s < self._end + _EXTRA * self.least_s else self.least_s / _EXTRA
+        least_s = (
+            self.least_s if now_s < self._end + _EXTRA * self.least_s else self.least_s / _EXTRA
+        )
         return max(self._end - now_s, least_s)
 
 
@@ -198,8 +209,9 @@ def guarded(
 ) -> T | None:
     """Return what *work* returns, or None with the reason in *missing*: it may raise, exit or hang.
 
-    The work runs in a daemon thread. When the budget is used up it is abandoned: its result is dropped, and
-    `not_abandoned` (which the file writer enters before it replaces a file) raises inside it.
+    The work runs in a daemon thread. When the budget is used up it is abandoned: its result is
+    dropped, and `not_abandoned` (which the file writer enters before it replaces a file) raises
+    inside it.
     """
     done = threading.Event()
     abandoned = threading.Event()

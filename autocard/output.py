@@ -74,4 +74,6 @@ def _told_apart() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise OutputError(exc.strerror or type(exc).__name__, quiet=exc.errno == errno.EPIPE) from exc
+        raise OutputError(
+            exc.strerror or type(exc).__name__, quiet=exc.errno == errno.EPIPE
+        ) from exc

@@ -1,7 +1,7 @@
 """Marks that tell which process made a file, and whether that process still runs.
 
-A process id alone is not enough: ids are reused, and containers on one machine count their own. Imports the standard
-library only.
+A process id alone is not enough: ids are reused, and containers on one machine count their own.
+Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 
 _START_TIME = 19
-"""Field of /proc/<pid>/stat behind the name, in ticks since boot (proc(5), `starttime` is the 22nd of all)."""
+"""Field of /proc/<pid>/stat behind the name, in ticks since boot (proc(5), `starttime` is the 22nd
+of all)."""
 
 
 def own() -> str:

@@ -1,8 +1,9 @@
 """Arguments, variables and files → one set of settings, each with the place that it came from.
 
-First wins: arguments of the callback, `AUTOCARD_*` variables, `[tool.autocard]` of the nearest pyproject.toml, a site
-file that an administrator sets once (`AUTOCARD_SITE`, else /etc/autocard.toml), CodeCarbon's own configuration (place,
-PUE, intensity, powers). Imports the standard library; pycountry when a country is given.
+First wins: arguments of the callback, `AUTOCARD_*` variables, `[tool.autocard]` of the nearest
+pyproject.toml, a site file that an administrator sets once (`AUTOCARD_SITE`, else
+/etc/autocard.toml), CodeCarbon's own configuration (place, PUE, intensity, powers). Imports the
+standard library; pycountry when a country is given.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Settings:
     """What a user can decide. Every field may stay at its default."""
 
     template: str | None = None
-    """A shipped template's name, or the path of a Markdown or Jinja file; None: the Hub's own template."""
+    """A shipped template's name, or the path of a Markdown or Jinja file; None: the Hub's own
+    template."""
     card: str | None = None
     """Path of the card; None: <output_dir>/README.md."""
     base_model: str | None = None
@@ -64,7 +66,8 @@ class Settings:
     measure_power_secs: float = 15.0
     """Seconds between readings."""
     node_meter: str | None = None
-    """File in which the node counts its own energy, or folder that holds it as `energy`; None: Cray's, where it is."""
+    """File in which the node counts its own energy, or folder that holds it as `energy`; None:
+    Cray's, where it is."""
     node_meter_unit: str = "J"
     """Unit of that number, where the file does not say it."""
     ledger_dir: str | None = None
@@ -76,7 +79,8 @@ class Settings:
     last_word: bool = True
     """Whether our card is put back after the trainer's own writers have written theirs."""
     remote_hosts: tuple[str, ...] = ()
-    """Git hosts that may be named as the code's remote, besides the public ones (`capture.code.PUBLIC_HOSTS`)."""
+    """Git hosts that may be named as the code's remote, besides the public ones
+    (`capture.code.PUBLIC_HOSTS`)."""
     plots: bool = False
     """Whether curves are drawn beside the card; needs the extra `plots` (matplotlib)."""
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -96,7 +100,8 @@ def resolve(
     """Return the settings that *arguments*, *environ* and the files seen from *folder* (default: here) give.
 
     Raises:
-        SettingsError: one of them cannot be meant; says which, where it came from, and what would do.
+        SettingsError: one of them cannot be meant; says which, where it came from, and what would
+            do.
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -219,7 +224,11 @@ def _codecarbon(environ: Mapping[str, str], folder: Path | None) -> dict[str, An
             if key.lower().startswith("codecarbon_")
         }
     )
-    return {ours: found[theirs] for theirs, ours in _FROM_CODECARBON.items() if found.get(theirs, "").strip()}
+    return {
+        ours: found[theirs]
+        for theirs, ours in _FROM_CODECARBON.items()
+        if found.get(theirs, "").strip()
+    }
 
 
 def _text(value: Any, what: str) -> str:
@@ -289,9 +298,7 @@ def _hosts(value: Any, what: str) -> tuple[str, ...]:
     hosts = tuple(_text(name, what).strip().lower() for name in names)
     for host in hosts:
         if not _HOST.fullmatch(host):
-            msg = (
-                f"{what}: {host!r} is no name of a host. Give one such as git.example.org, without https:// or a path."
-            )
+            msg = f"{what}: {host!r} is no name of a host. Give one such as git.example.org, without https:// or a path."
             raise SettingsError(msg)
     return hosts
 

@@ -1,8 +1,9 @@
 """Numbers → words for people: the only place where a figure is rounded.
 
-Rule: a figure shows as many significant digits as are known, in plain decimals (a metric of extreme size with a power
-of ten); a value that is not zero is never rounded to zero, and zero is said as 0. Ours go in (joules as kWh, grams,
-seconds, bytes), words come out. Imports the standard library only.
+Rule: a figure shows as many significant digits as are known, in plain decimals (a metric of extreme
+size with a power of ten); a value that is not zero is never rounded to zero, and zero is said as 0.
+Ours go in (joules as kWh, grams, seconds, bytes), words come out. Imports the standard library
+only.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _STEP = 1024
 _PLAIN_POWERS = range(-9, 15)
 """Powers of ten that are read in plain decimals."""
 _CONTEXT = Context(prec=800)
-"""Ours, because the host may have changed the process's own; with room for any float to any number of decimals."""
+"""Ours, because the host may have changed the process's own; with room for any float to any number
+of decimals."""
 
 
 def rounded(value: float | Decimal, digits: int) -> Decimal:
@@ -198,5 +200,7 @@ def instant(iso: str) -> str:
         ValueError: it is none.
     """
     when = datetime.fromisoformat(iso.replace("Z", "+00:00"))
-    when = when.replace(tzinfo=timezone.utc) if when.tzinfo is None else when.astimezone(timezone.utc)
+    when = (
+        when.replace(tzinfo=timezone.utc) if when.tzinfo is None else when.astimezone(timezone.utc)
+    )
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,9 +1,10 @@
 """What autocard takes from a training beside CodeCarbon's own cost: time of a step, stalls, a share of a core, memory.
 
-Trains one tiny model for a while in processes of their own, one after the other: with nothing, with autocard, with
-CodeCarbon as autocard runs it but in a thread of the training process, and with transformers' CodeCarbonCallback.
-Prints steps as ratios to those of the first process with nothing: by the clock, and by the processor's time, which
-other programs disturb less; and once, in a loop, what our handlers take of a step. The second "nothing" shows noise.
+Trains one tiny model for a while in processes of their own, one after the other: with nothing, with
+autocard, with CodeCarbon as autocard runs it but in a thread of the training process, and with
+transformers' CodeCarbonCallback. Prints steps as ratios to those of the first process with nothing:
+by the clock, and by the processor's time, which other programs disturb less; and once, in a loop,
+what our handlers take of a step. The second "nothing" shows noise.
 
     python benchmarks/beside.py [SECONDS]      20 for each, by default
 """
@@ -182,7 +183,9 @@ def start(script: str, *arguments: object, folder: Path) -> subprocess.Popen[str
     """Start *script* in a process of its own."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HOME": os.devnull}
     command = [sys.executable, "-c", script, TESTS, *map(str, arguments)]
-    return subprocess.Popen(command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(
+        command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
 
 
 def said(process: subprocess.Popen[str]) -> Any:
@@ -194,7 +197,10 @@ def said(process: subprocess.Popen[str]) -> Any:
 def table(seconds: float, folder: Path) -> None:
     """Train with each kind in turn and print a line for each."""
     base = base_cpu = 0.0
-    print("steps with:    median  its CPU  99.9 %  longest  over 5 ms late  memory (measuring process)", flush=True)
+    print(
+        "steps with:    median  its CPU  99.9 %  longest  over 5 ms late  memory (measuring process)",
+        flush=True,
+    )
     for kind in ("nothing", "autocard", "thread", "callback", "nothing", "autocard"):
         marks, half, end, rss, children, before = said(start(TRAIN, kind, seconds, folder=folder))
         steps = sorted(after - one for one, after in itertools.pairwise(marks))
@@ -221,12 +227,19 @@ def main() -> None:
         nothing, ours, by_itself, passed = said(start(LOOP, folder=folder))
         print(f"handlers of one step: median {ours[0]:.1f} µs, 99.9 % {ours[1]:.1f} µs; ", end="")
         print(f"those of an empty callback: {nothing[0]:.1f} µs, {nothing[1]:.1f} µs")
-        print(f"our own handler by itself: median {by_itself[0]:.2f} µs, 99.9 % {by_itself[1]:.2f} µs")
+        print(
+            f"our own handler by itself: median {by_itself[0]:.2f} µs, 99.9 % {by_itself[1]:.2f} µs"
+        )
         print(f"a step that is passed on, once a second: {passed:.0f} µs")
         alone, both = start(ALONE, IDLE_S, folder=folder), start(MEASURING, IDLE_S, folder=folder)
         theirs, (child, parent) = said(alone), said(both)
-        print(f"share of a core, a reading every 15 s: CodeCarbon alone {100 * theirs:.2f} %, ", end="")
-        print(f"autocard's measuring process {100 * child:.2f} %, in the training process {100 * parent:.3f} %\n")
+        print(
+            f"share of a core, a reading every 15 s: CodeCarbon alone {100 * theirs:.2f} %, ",
+            end="",
+        )
+        print(
+            f"autocard's measuring process {100 * child:.2f} %, in the training process {100 * parent:.3f} %\n"
+        )
         table(seconds, folder)
 
 

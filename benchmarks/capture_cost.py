@@ -1,9 +1,10 @@
 """What the captures of a training's start cost on a model of a billion parameters in a thousand modules.
 
-The model is a twin on the meta device: modules and parameters without numbers. Prints milliseconds of CPU time of the
-thread that waits (median of several rounds; other programs do not count) of each capture and of all of them, and what
-they did besides: calls of the model, of its layers, and uses of the network, all of which must be none. The aim is at
-most 50 ms for what looks at the run's objects.
+The model is a twin on the meta device: modules and parameters without numbers. Prints milliseconds
+of CPU time of the thread that waits (median of several rounds; other programs do not count) of each
+capture and of all of them, and what they did besides: calls of the model, of its layers, and uses
+of the network, all of which must be none. The aim is at most 50 ms for what looks at the run's
+objects.
 """
 
 from __future__ import annotations
@@ -29,10 +30,17 @@ def twin() -> Any:
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    sizes = {"hidden_size": 2048, "num_hidden_layers": 22, "intermediate_size": 5632, "vocab_size": 32000}
+    sizes = {
+        "hidden_size": 2048,
+        "num_hidden_layers": 22,
+        "intermediate_size": 5632,
+        "vocab_size": 32000,
+    }
     with torch.device("meta"):
         made = LlamaForCausalLM(LlamaConfig(num_attention_heads=32, num_key_value_heads=4, **sizes))
-        return get_peft_model(made, LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM"))
+        return get_peft_model(
+            made, LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM")
+        )
 
 
 def seen(model: Any, folder: str) -> Any:
@@ -44,7 +52,9 @@ def seen(model: Any, folder: str) -> Any:
     from autocard.capture.observed import Seen
     from autocard.settings import Settings
 
-    rows = Dataset.from_dict({"input_ids": [[1, 2, 3, 4]] * 20_000, "attention_mask": [[1] * 4] * 20_000})
+    rows = Dataset.from_dict(
+        {"input_ids": [[1, 2, 3, 4]] * 20_000, "attention_mask": [[1] * 4] * 20_000}
+    )
     args = TrainingArguments(folder, use_cpu=True, report_to="none", bf16=True)
     optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=1e-4)
     loader = torch.utils.data.DataLoader(rows.shuffle(seed=1), batch_size=4)
@@ -66,7 +76,9 @@ def watched(model: Any) -> list[str]:
     """Return a list that gets an entry for each call of the model or a layer of it, and each use of the network."""
     happened: list[str] = []
     for name, module in model.named_modules():
-        module.register_forward_pre_hook(lambda _, __, name=name: happened.append(f"call of {name or 'the model'}"))
+        module.register_forward_pre_hook(
+            lambda _, __, name=name: happened.append(f"call of {name or 'the model'}")
+        )
 
     class Closed(socket.socket):
         def connect(self, address: Any) -> None:
@@ -86,13 +98,17 @@ def main() -> int:
         happened = watched(model)
         rounds = [measure(shown) for _ in range(ROUNDS)]
     parameters = sum(one.numel() for one in model.parameters())
-    print(f"{parameters / 1e9:.2f} billion parameters, {len(list(model.modules()))} modules, {ROUNDS} rounds")
+    print(
+        f"{parameters / 1e9:.2f} billion parameters, {len(list(model.modules()))} modules, {ROUNDS} rounds"
+    )
     medians = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     for name, took_ms in medians.items():
         print(f"{name:12} {took_ms:8.1f} ms")
     of_model = statistics.median(sum(one[name] for name in OF_MODEL) for one in rounds)
     everything = statistics.median(sum(one.values()) for one in rounds)
-    print(f"the run's objects {of_model:8.1f} ms   (aim: {AIM_MS:.0f} ms); with the machine {everything:.1f} ms")
+    print(
+        f"the run's objects {of_model:8.1f} ms   (aim: {AIM_MS:.0f} ms); with the machine {everything:.1f} ms"
+    )
     print(f"calls of the model and uses of the network: {len(happened)}")
     return int(of_model > AIM_MS or bool(happened))
 

@@ -1,10 +1,11 @@
 """What adding up a job of very many nodes takes: the ledgers of 1,024 hosts with eight GPUs each, beside those of 128.
 
-Ledgers are written by a script, as measuring processes write them: two legs, the first of which was broken off. Each
-count of hosts is measured in a process of its own, from the files to the sums (that is what is bounded: 2 s and 300 MB
-for 1,024 hosts), and on to the record, its JSON and the card; and, in another process, from the notes that all ranks
-leave in the process group's store, in the place of the files. What to watch: seconds, memory, and how many times more
-seconds eight times the hosts take (eight is linear).
+Ledgers are written by a script, as measuring processes write them: two legs, the first of which was
+broken off. Each count of hosts is measured in a process of its own, from the files to the sums
+(that is what is bounded: 2 s and 300 MB for 1,024 hosts), and on to the record, its JSON and the
+card; and, in another process, from the notes that all ranks leave in the process group's store, in
+the place of the files. What to watch: seconds, memory, and how many times more seconds eight times
+the hosts take (eight is linear).
 """
 
 from __future__ import annotations
@@ -122,7 +123,12 @@ def from_notes(hosts: int) -> Callable[[], list[LedgerEntry]]:
     from autocard.distributed import reports
 
     told = [
-        reports.note(entry(number, hosts, LEGS[1]) if not rank else None, earlier(number, hosts, rank), None, {})
+        reports.note(
+            entry(number, hosts, LEGS[1]) if not rank else None,
+            earlier(number, hosts, rank),
+            None,
+            {},
+        )
         for number in range(hosts)
         for rank in range(GPUS)
     ]
@@ -149,12 +155,20 @@ def measure(hosts: int, folder: Path, *, noted: bool) -> dict[str, float]:
 
     settings = resolve({})
     spent = {"begin_mb": peak_mb()}
-    entries, spent["read_s"] = timed(from_notes(hosts) if noted else lambda: ledger_files.of_run([folder], "a" * 12))
+    entries, spent["read_s"] = timed(
+        from_notes(hosts) if noted else lambda: ledger_files.of_run([folder], "a" * 12)
+    )
     spent["begin_mb"] = peak_mb() if noted else spent["begin_mb"]
     whole, spent["join_s"] = timed(lambda: earlier_legs.completed(entries))
-    missing = {f"legs.{number}.{path}": why for number, one in enumerate(whole) for path, why in one.missing.items()}
+    missing = {
+        f"legs.{number}.{path}": why
+        for number, one in enumerate(whole)
+        for path, why in one.missing.items()
+    }
     legs = [one.leg for one in whole]
-    sums, spent["sums_s"] = timed(lambda: totals.sums(legs, settings=settings, missing=dict(missing)))
+    sums, spent["sums_s"] = timed(
+        lambda: totals.sums(legs, settings=settings, missing=dict(missing))
+    )
     spent["added_mb"] = peak_mb()
     truth_kwh = hosts * (GPUS * WATTS + 320.0) * sum(leg[2] for leg in LEGS) / 3.6e6
     if sums[1].total_kwh is None or abs(sums[1].total_kwh / truth_kwh - 1) > 1e-9:  # noqa: PLR2004 - rounding
@@ -189,14 +203,27 @@ def main() -> None:
                 for number in range(0 if noted else hosts):
                     for leg in LEGS:
                         ledger_files.write(Path(name), entry(number, hosts, leg))
-                command = [sys.executable, __file__, str(hosts), name, *(["noted"] if noted else [])]
+                command = [
+                    sys.executable,
+                    __file__,
+                    str(hosts),
+                    name,
+                    *(["noted"] if noted else []),
+                ]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             one = found[hosts, noted] = json.loads(done.stdout)
             one["added_s"] = sum(one[part] for part in ("read_s", "join_s", "sums_s"))
-            way = f"{GPUS * hosts} notes:" if noted else f"{2 * hosts} ledgers ({one['files_mb']:.2f} MB):"
+            way = (
+                f"{GPUS * hosts} notes:"
+                if noted
+                else f"{2 * hosts} ledgers ({one['files_mb']:.2f} MB):"
+            )
             print(line(hosts, one, way))
         few, many = found[COUNTS[1], noted], found[COUNTS[2], noted]
-        grown = {part: many[f"{part}_s"] / few[f"{part}_s"] for part in ("added", "record", "card", "json")}
+        grown = {
+            part: many[f"{part}_s"] / few[f"{part}_s"]
+            for part in ("added", "record", "card", "json")
+        }
         print(
             f"for × {COUNTS[2] / COUNTS[1]:.0f} the hosts:",
             ", ".join(f"{part} × {by:.1f}" for part, by in grown.items()),
@@ -204,7 +231,9 @@ def main() -> None:
     for noted, what in ((False, "ledgers"), (True, "notes")):
         many = found[COUNTS[2], noted]
         kept = many["added_s"] <= MOST_S and many["added_mb"] <= MOST_MB
-        print(f"{what} of {COUNTS[2]} hosts within {MOST_S:g} s and {MOST_MB:g} MB: {'yes' if kept else 'NO'}")
+        print(
+            f"{what} of {COUNTS[2]} hosts within {MOST_S:g} s and {MOST_MB:g} MB: {'yes' if kept else 'NO'}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """How long filling a card takes, by size and shape: linear; a megabyte takes 0.2 to 2 seconds, most of it parsing.
 
-A card of usual size (20,000 characters) takes some hundredths of a second. Below that, ratios within one run: how
-many times the CPU time four times the text takes, for what stands in tests/test_card_speed.py (which counts steps of
-Python, and so sees no slow regular expression) and for texts that look for a search which starts over again. Four is
-linear, sixteen is quadratic; what is above `NOTED` is marked.
+A card of usual size (20,000 characters) takes some hundredths of a second. Below that, ratios
+within one run: how many times the CPU time four times the text takes, for what stands in
+tests/test_card_speed.py (which counts steps of Python, and so sees no slow regular expression) and
+for texts that look for a search which starts over again. Four is linear, sixteen is quadratic; what
+is above `NOTED` is marked.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from autocard.card.form.label_files import load
 from autocard.card.form.placeholders import find, is_guidance
 
 FACTS = {
-    name: Fact(f"{name} line", f"{name} block\n\n- of two") for name in ("hours_used", "results", "energy", "software")
+    name: Fact(f"{name} line", f"{name} block\n\n- of two")
+    for name in ("hours_used", "results", "energy", "software")
 }
 SHAPES = {
     "headings": "## Section {n}\n\nWords, and more words, about section {n}.\n\n",
@@ -77,7 +79,9 @@ def sizes() -> None:
             start = time.process_time()
             fill(filled.text, FACTS, {"library_name": "peft"}, remembered=filled.slots)
             second = time.process_time() - start
-            print(f"{shape:22} {len(text):>9,} characters  first {first:5.2f} s  second {second:5.2f} s")
+            print(
+                f"{shape:22} {len(text):>9,} characters  first {first:5.2f} s  second {second:5.2f} s"
+            )
 
 
 def growth() -> None:

@@ -1,9 +1,10 @@
 """How long autocard holds up the training thread when training begins, when it ends, and at each log entry.
 
-Trains one tiny LoRA model with and without the callback, in turn, in one process, and times our events from outside.
-Prints medians and the longest in milliseconds, over 20 trainings, and the ratio of the two whole trainings. These last
-a few seconds only, so that the ratio shows the worst: CodeCarbon's start in the child process, some two seconds of one
-core, beside training. Then prints what the end costs where the log has a million entries, over one with ten thousand.
+Trains one tiny LoRA model with and without the callback, in turn, in one process, and times our
+events from outside. Prints medians and the longest in milliseconds, over 20 trainings, and the
+ratio of the two whole trainings. These last a few seconds only, so that the ratio shows the worst:
+CodeCarbon's start in the child process, some two seconds of one core, beside training. Then prints
+what the end costs where the log has a million entries, over one with ten thousand.
 """
 
 from __future__ import annotations
@@ -86,10 +87,14 @@ def main() -> None:
         without = train([])
         ratios.append(train([Timed(spent)]) / without)
     for event, seconds in spent.items():
-        print(f"{event:<10} {1000 * statistics.median(seconds):9.3f} ms  longest {1000 * max(seconds):9.3f} ms")
+        print(
+            f"{event:<10} {1000 * statistics.median(seconds):9.3f} ms  longest {1000 * max(seconds):9.3f} ms"
+        )
     print(f"whole training of {STEPS} steps: ratio {statistics.median(ratios):.3f}")
     ends = [end_with_a_log_of(entries) for entries in LOGS]
-    print(f"end with {LOGS[1]:,} entries in the log, over that with {LOGS[0]:,}: ratio {ends[1] / ends[0]:.2f}")
+    print(
+        f"end with {LOGS[1]:,} entries in the log, over that with {LOGS[0]:,}: ratio {ends[1] / ends[0]:.2f}"
+    )
 
 
 if __name__ == "__main__":

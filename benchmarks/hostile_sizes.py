@@ -1,8 +1,8 @@
 """How long a card of 50,000 lines of one kind, or a megabyte of nested lists, takes to fill: seconds of CPU.
 
-The limits for a machine without other load are 5 s for 50,000 tags, keys, headings or bullets. Of nested lists most of
-the time is the parser's: each line is an item that is asked for every kind of block. The last column is how many times
-half the size takes: two is linear.
+The limits for a machine without other load are 5 s for 50,000 tags, keys, headings or bullets. Of
+nested lists most of the time is the parser's: each line is an item that is asked for every kind of
+block. The last column is how many times half the size takes: two is linear.
 """
 
 from __future__ import annotations
@@ -31,8 +31,12 @@ def nested(depth: int, size: int) -> str:
 
 
 SHAPES: dict[str, Callable[[float], str]] = {
-    "tags": lambda part: "---\ntags:\n" + "".join(f"- t{n}\n" for n in range(int(part * LINES))) + "---\n# A\n",
-    "keys": lambda part: "---\n" + "".join(f"k{n}: v\n" for n in range(int(part * LINES))) + "---\n# A\n",
+    "tags": lambda part: (
+        "---\ntags:\n" + "".join(f"- t{n}\n" for n in range(int(part * LINES))) + "---\n# A\n"
+    ),
+    "keys": lambda part: (
+        "---\n" + "".join(f"k{n}: v\n" for n in range(int(part * LINES))) + "---\n# A\n"
+    ),
     "headings": lambda part: "# A\n\n" + "".join(f"## S {n}\n\n" for n in range(int(part * LINES))),
     "bullets": lambda part: "# A\n\n" + "".join(f"- a {n}\n" for n in range(int(part * LINES))),
     "lists of 3 levels": lambda part: nested(3, int(part * MEGABYTE)),

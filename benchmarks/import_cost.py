@@ -1,7 +1,7 @@
 """What `from autocard import AutoCardCallback` costs over `import transformers.trainer_callback`, and what it brings.
 
-Prints milliseconds (median of fresh interpreters, the two in turn) and their ratio to transformers' own import. The
-aim is at most 50 ms.
+Prints milliseconds (median of fresh interpreters, the two in turn) and their ratio to transformers'
+own import. The aim is at most 50 ms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def main() -> None:
     """Measure and print."""
     pairs = []
     for _ in range(ROUNDS):
-        out = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(
+            [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True
+        ).stdout
         pairs.append([float(part) for part in out.split()])
     theirs, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"transformers.trainer_callback  {1000 * theirs:8.1f} ms")

@@ -1,11 +1,12 @@
 """Whose card says what of the same run: filled, true and false fields of the others' cards and of ours.
 
-Four tiny runs (a classifier, a LoRA on it, a chat model by TRL, sentence embeddings) are made twice, without autocard
-and with it. From each card the claims of `FIELDS` are read, and held against what the run was: settings as they were
-given, counts of the state dict, versions of the installed packages, what `evaluate()` returned, the Trainer's
-clock; code is run in the folder of the card. A field is false where the card says something else than that, or
-something that nobody could know. Then the set-ups of the tests' matrix are trained in the same way, and the fields
-that can be held against any training are read. Prints one table of the four runs, and one of the totals.
+Four tiny runs (a classifier, a LoRA on it, a chat model by TRL, sentence embeddings) are made
+twice, without autocard and with it. From each card the claims of `FIELDS` are read, and held
+against what the run was: settings as they were given, counts of the state dict, versions of the
+installed packages, what `evaluate()` returned, the Trainer's clock; code is run in the folder of
+the card. A field is false where the card says something else than that, or something that nobody
+could know. Then the set-ups of the tests' matrix are trained in the same way, and the fields that
+can be held against any training are read. Prints one table of the four runs, and one of the totals.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def _near(said: str, true: float, share: float = 0.01) -> bool:
 
 
 def _version(package: str) -> Callable[[str, Truth], bool]:
-    return lambda said, _: importlib.metadata.version(package).split("+")[0] == said.split("+")[0].rstrip(".")
+    return lambda said, _: (
+        importlib.metadata.version(package).split("+")[0] == said.split("+")[0].rstrip(".")
+    )
 
 
 NO_NAME = "no base that has a name"
@@ -69,11 +72,14 @@ NO_NAME = "no base that has a name"
 
 def _names_none(said: str) -> bool:
     """Return whether a card says that there is no base, or none with a name. The oracles of the matrix judge that."""
-    return any(word in said for word in ("from scratch", "local checkpoint", "not recorded", "not known"))
+    return any(
+        word in said for word in ("from scratch", "local checkpoint", "not recorded", "not known")
+    )
 
 
 _ROUNDED_S = 0.2
-"""Seconds by which a time may be off: some tell one digit behind the point, and each has a clock of its own."""
+"""Seconds by which a time may be off: some tell one digit behind the point, and each has a clock of
+its own."""
 
 FIELDS: dict[str, tuple[str, Callable[[str, Truth], bool]]] = {
     "base (front matter)": (r"^base_model: (.+)$", lambda said, true: said.strip() == true.base),
@@ -98,33 +104,54 @@ FIELDS: dict[str, tuple[str, Callable[[str, Truth], bool]]] = {
         r"\b(?!Auto)(\w+For\w+Classification|\w+ForCausalLM|BertModel)",
         lambda said, true: said.removeprefix("PeftModel") == true.architecture,
     ),
-    "parameters": (r"([\d,]+)(?: in total|, all of them trained)", lambda said, true: _number(said) == true.total),
+    "parameters": (
+        r"([\d,]+)(?: in total|, all of them trained)",
+        lambda said, true: _number(said) == true.total,
+    ),
     "trained parameters": (
         r"([\d,]+)(?: of them trained|, all of them trained)",
-        # A sentence encoder's pooler asks for gradients and gets none, so fewer may have been trained.
+        # A sentence encoder's pooler asks for gradients and gets none, so fewer may have been
+        # trained.
         lambda said, true: (
             _number(said) == true.trained
             or (true.library == "sentence-transformers" and 0 < _number(said) < true.trained)
         ),
     ),
     "LoRA's rank": (r"\br = (\d+)", lambda said, true: int(said) == true.rank),
-    "LoRA's modules": (r"target modules: (.+?);?$", lambda said, _: "query" in said or "q_proj" in said),
+    "LoRA's modules": (
+        r"target modules: (.+?);?$",
+        lambda said, _: "query" in said or "q_proj" in said,
+    ),
     "learning rate": (
         r"learning[_ ]rate`?\W{1,4}([\d.]+(?:e-?\d+)?)",
         lambda said, true: _near(said, true.learning_rate),
     ),
-    "batch size": (r"train_batch_size(?:`|</code>)?\W{1,4}(\d+)", lambda said, true: int(said) == true.batch),
+    "batch size": (
+        r"train_batch_size(?:`|</code>)?\W{1,4}(\d+)",
+        lambda said, true: int(said) == true.batch,
+    ),
     "seed": (r"\bseed\W{1,4}(\d+)", lambda said, true: int(said) == true.seed),
-    "optimizer": (r"(?i)optimizer:\W+(?:use )?([A-Za-z_.]+)", lambda said, true: true.optimizer in said.lower()),
-    "steps": (r"training_steps\W{1,4}(\d+)|(\d+) optimizer steps", lambda said, true: int(said) == true.steps),
+    "optimizer": (
+        r"(?i)optimizer:\W+(?:use )?([A-Za-z_.]+)",
+        lambda said, true: true.optimizer in said.lower(),
+    ),
+    "steps": (
+        r"training_steps\W{1,4}(\d+)|(\d+) optimizer steps",
+        lambda said, true: int(said) == true.steps,
+    ),
     "regime": (
         r"Training regime:?\*{0,2} (\S+)|mixed_precision_training: (.+)",
         lambda said, true: said == true.regime,
     ),
-    "loss of the evaluation": (r"^(?:- Loss: |\| loss \| )([\d.]+)", lambda said, true: _near(said, true.loss)),
+    "loss of the evaluation": (
+        r"^(?:- Loss: |\| loss \| )([\d.]+)",
+        lambda said, true: _near(said, true.loss),
+    ),
     "time of training": (
         r"Wall-clock time: ([\d.]+) s|\*\*Training\*\*: ([\d.]+) seconds",
-        lambda said, true: _near(said, true.seconds, 0.25) or abs(float(said) - true.seconds) < _ROUNDED_S,
+        lambda said, true: (
+            _near(said, true.seconds, 0.25) or abs(float(said) - true.seconds) < _ROUNDED_S
+        ),
     ),
     "hardware": (r"Hardware Type:\*\* (.+)$", lambda said, _: "no GPU" in said),
     "PEFT": (r"(?i)^- peft:? ([\d.]+)", _version("peft")),
@@ -149,7 +176,9 @@ def code_runs(card: str, folder: Path) -> bool | None:
     program = re.search(r"```python\n(.*?)\n```", re.sub(r"(?s)<!--.*?-->", "", card), re.DOTALL)
     if program is None:
         return None
-    done = subprocess.run([sys.executable, "-c", program[1]], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program[1]], cwd=folder, capture_output=True, check=False
+    )
     return done.returncode == 0
 
 
@@ -163,8 +192,14 @@ def truth_of(name: str, trainer: Any, seconds: float) -> Truth:
     return Truth(
         base="org/tiny-llama" if llama else "org/tiny-bert",
         library={"full": "transformers", "sentences": "sentence-transformers"}.get(name, "peft"),
-        tag={"chat": "text-generation", "sentences": "sentence-similarity"}.get(name, "text-classification"),
-        architecture="LlamaForCausalLM" if llama else "BertModel" if sentences else "BertForSequenceClassification",
+        tag={"chat": "text-generation", "sentences": "sentence-similarity"}.get(
+            name, "text-classification"
+        ),
+        architecture="LlamaForCausalLM"
+        if llama
+        else "BertModel"
+        if sentences
+        else "BertForSequenceClassification",
         rank={"adapter": 4, "chat": 2}.get(name),
         rows=8 if llama or sentences else 16,
         total=sum(sizes.values()),
@@ -175,8 +210,11 @@ def truth_of(name: str, trainer: Any, seconds: float) -> Truth:
     )
 
 
-UNKNOWN = frozenset({"pipeline tag", "LoRA's modules", "data (text)", "time of training", "hardware"})
-"""Fields that the four runs above are asked for, and the set-ups are not: each would need a truth of its own."""
+UNKNOWN = frozenset(
+    {"pipeline tag", "LoRA's modules", "data (text)", "time of training", "hardware"}
+)
+"""Fields that the four runs above are asked for, and the set-ups are not: each would need a truth
+of its own."""
 
 
 def truth_of_setup(trainer: Any) -> Truth:
@@ -190,18 +228,26 @@ def truth_of_setup(trainer: Any) -> Truth:
     ranks = {getattr(one, "r", None) for one in true.adapters.values()} - {None}
     sentences = type(trainer).__module__.startswith("sentence_transformers")
     weights = true.parameters or []
-    lora_only = {str(getattr(one.peft_type, "value", one.peft_type)) for one in true.adapters.values()} <= {"LORA"}
+    lora_only = {
+        str(getattr(one.peft_type, "value", one.peft_type)) for one in true.adapters.values()
+    } <= {"LORA"}
     unknown |= {"LoRA's rank"} if len(ranks) != 1 or not lora_only else set()
     unknown |= {"loss of the evaluation"} if len(losses) != 1 else set()
     unknown |= {"rows of training data"} if not isinstance(rows, int) else set()
     unknown |= {"parameters", "trained parameters"} if not weights else set()
     unknown |= {"architecture"} if true.inner is None else set()
-    unknown |= {"regime"} if {one.dtype for one in weights} != {"float32"} or trainer.args.bf16 else set()
+    unknown |= (
+        {"regime"} if {one.dtype for one in weights} != {"float32"} or trainer.args.bf16 else set()
+    )
     rates = {group.get("initial_lr") for group in trainer.optimizer.param_groups}
     unknown |= {"learning rate"} if rates != {trainer.args.learning_rate} else set()
     return Truth(
         base=base or NO_NAME,
-        library="sentence-transformers" if sentences else "peft" if true.adapters else "transformers",
+        library="sentence-transformers"
+        if sentences
+        else "peft"
+        if true.adapters
+        else "transformers",
         tag=None,
         architecture=type(true.inner).__name__,
         rank=next(iter(ranks), None),
@@ -236,7 +282,10 @@ def matrix(folder: Path) -> Iterator[tuple[str, str, list[tuple[str, str, bool]]
             out = place / "out"
             trainer = one.run(out, [AutoCardCallback(emissions=False)] if ours else [])
             true = truth_of_setup(trainer)
-            name = {"Trainers of TRL": "chat", "Trainers of sentence-transformers": "sentences"}.get(one.kind, "")
+            name = {
+                "Trainers of TRL": "chat",
+                "Trainers of sentence-transformers": "sentences",
+            }.get(one.kind, "")
             cards = {"autocard": out / "README.md"} if ours else _cards(name, trainer, out)
             for whose, card in cards.items():
                 text = card.read_text(encoding="utf-8") if isinstance(card, Path) else card
@@ -245,7 +294,9 @@ def matrix(folder: Path) -> Iterator[tuple[str, str, list[tuple[str, str, bool]]
 
 def totals(rows: list[tuple[str, str, list[tuple[str, str, bool]]]]) -> None:
     """Print, for each writer of cards, how many fields its cards have, and how many of them are false."""
-    print(f"{'all set-ups':22} {'cards':>6} {'fields':>7} {'a card':>7} {'false':>6}  false ones, by field")
+    print(
+        f"{'all set-ups':22} {'cards':>6} {'fields':>7} {'a card':>7} {'false':>6}  false ones, by field"
+    )
     for whose in dict.fromkeys(whose for _, whose, _ in rows):
         told = [one for _, by, claims_ in rows if by == whose for one in claims_]
         cards = sum(by == whose for _, by, _ in rows)
@@ -253,7 +304,9 @@ def totals(rows: list[tuple[str, str, list[tuple[str, str, bool]]]]) -> None:
         for field, _, is_so in told:
             false[field] = false.get(field, 0) + (not is_so)
         named = ", ".join(f"{field} {count}" for field, count in false.items() if count)
-        print(f"{whose:22} {cards:6} {len(told):7} {len(told) / cards:7.1f} {sum(false.values()):6}  {named}")
+        print(
+            f"{whose:22} {cards:6} {len(told):7} {len(told) / cards:7.1f} {sum(false.values()):6}  {named}"
+        )
 
 
 def main() -> int:
@@ -269,9 +322,13 @@ def main() -> int:
     print(f"{'run':10} {'card':22} {'fields':>7} {'true':>5} {'false':>6}  false ones")
     for run, whose, told in rows:
         false = [f"{field}: {said[:40]}" for field, said, is_so in told if not is_so]
-        print(f"{run:10} {whose:22} {len(told):7} {len(told) - len(false):5} {len(false):6}  {'; '.join(false)}")
+        print(
+            f"{run:10} {whose:22} {len(told):7} {len(told) - len(false):5} {len(false):6}  {'; '.join(false)}"
+        )
     totals([*rows, *more])
-    ours = [(run, *one) for run, whose, told in [*rows, *more] if whose == "autocard" for one in told]
+    ours = [
+        (run, *one) for run, whose, told in [*rows, *more] if whose == "autocard" for one in told
+    ]
     for run, field, said, is_so in ours:
         if not is_so:
             print(f"ours, false: {run}: {field}: {said}")
@@ -296,12 +353,21 @@ def _rows(folder: Path) -> Iterator[tuple[str, str, list[tuple[str, str, bool]]]
                 text = card.read_text(encoding="utf-8") if isinstance(card, Path) else card
                 told = list(claims(text, true))
                 runs = code_runs(text, out)
-                yield name, whose, [*told, *([] if runs is None else [("code", "runs" if runs else "fails", runs)])]
+                yield (
+                    name,
+                    whose,
+                    [
+                        *told,
+                        *([] if runs is None else [("code", "runs" if runs else "fails", runs)]),
+                    ],
+                )
 
 
 def training_s(trainer: Any) -> float:
     """Return the seconds of training as the trainer's own log has them."""
-    return float(next(entry["train_runtime"] for entry in trainer.state.log_history if "train_loss" in entry))
+    return float(
+        next(entry["train_runtime"] for entry in trainer.state.log_history if "train_loss" in entry)
+    )
 
 
 def _cards(name: str, trainer: Any, out: Path) -> dict[str, str]:
@@ -309,8 +375,11 @@ def _cards(name: str, trainer: Any, out: Path) -> dict[str, str]:
     found = {}
     card = out / "README.md"
     if card.is_file():
-        found[{"sentences": "sentence-transformers"}.get(name, "PEFT")] = card.read_text(encoding="utf-8")
-    if name != "sentences" and hasattr(trainer.model, "config"):  # of a plain module the Trainer writes no card
+        found[{"sentences": "sentence-transformers"}.get(name, "PEFT")] = card.read_text(
+            encoding="utf-8"
+        )
+    # of a plain module the Trainer writes no card
+    if name != "sentences" and hasattr(trainer.model, "config"):
         trainer.create_model_card()
         found["TRL" if name == "chat" else "Trainer"] = card.read_text(encoding="utf-8")
     return found

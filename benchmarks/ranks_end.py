@@ -1,10 +1,11 @@
 """What the end of a training waits for, by the number of its processes: 1, 2, 4, 8 and 16 on two nodes of their own.
 
-Processes with a process group as srun starts them (tests/cluster_rig.py), gloo, a tiny model, a stand-in for NVIDIA's
-library; each count with and without autocard, in turn. Printed are medians: the seconds that autocard takes of the end
-in the process that writes the card, and in the others, the same of the begin, and how many times longer the training
-is as a whole, from its first moment to its last. All processes share this machine's cores, which a node of a cluster
-has for itself: what one process does here while another computes is paid for twice.
+Processes with a process group as srun starts them (tests/cluster_rig.py), gloo, a tiny model, a
+stand-in for NVIDIA's library; each count with and without autocard, in turn. Printed are medians:
+the seconds that autocard takes of the end in the process that writes the card, and in the others,
+the same of the begin, and how many times longer the training is as a whole, from its first moment
+to its last. All processes share this machine's cores, which a node of a cluster has for itself:
+what one process does here while another computes is paid for twice.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def build(folder: Path) -> Rig:
         message = "needs a C compiler (cc or gcc), to build the stand-in for NVIDIA's library"
         raise SystemExit(message)
     library, machine = folder / "libnvidia-ml.so.1", folder / "machine"
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"], check=True)
+    subprocess.run(
+        [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"], check=True
+    )
     machine.mkdir()
     return Rig(make_machine(library, machine, []), folder)
 
@@ -41,7 +44,9 @@ def build(folder: Path) -> Rig:
 def train(rig: Rig, name: str, ranks: int, *, ours: bool) -> Job:
     """Return a training of *ranks* processes that has ended."""
     nodes = rig.nodes(min(ranks, 2), max(ranks // 2, 1))
-    return rig.run(Job(rig.folder / name, nodes, "srun", OURS if ours else None, steps=STEPS, step_s=STEP_S))
+    return rig.run(
+        Job(rig.folder / name, nodes, "srun", OURS if ours else None, steps=STEPS, step_s=STEP_S)
+    )
 
 
 def whole_s(job: Job) -> float:

@@ -1,8 +1,9 @@
 """What plain CodeCarbon and transformers' CodeCarbonCallback report where docs/energy.md says that they trip.
 
-Runs both beside a stand-in for NVIDIA's library (four boards of 300 W, of which the run uses one), for some three
-seconds each, and prints what they say: joules of GPUs, CPU and RAM, GPUs named, country, and seconds that the end took.
-What autocard says in the same places, the tests say that the table in docs/energy.md names.
+Runs both beside a stand-in for NVIDIA's library (four boards of 300 W, of which the run uses one),
+for some three seconds each, and prints what they say: joules of GPUs, CPU and RAM, GPUs named,
+country, and seconds that the end took. What autocard says in the same places, the tests say that
+the table in docs/energy.md names.
 """
 
 from __future__ import annotations
@@ -97,16 +98,25 @@ def main() -> None:
     """Run and print."""
     with tempfile.TemporaryDirectory() as top:
         library = Path(top) / "libnvidia-ml.so.1"
-        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"], check=True)  # noqa: S607
-        print(f"{'':<20} joules of GPUs, CPU, RAM; GPUs named; country; end. One board for three seconds: 900 J")
+        compiler = ["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"]
+        subprocess.run(compiler, check=True)
+        print(
+            f"{'':<20} joules of GPUs, CPU, RAM; GPUs named; country; end. One board for three seconds: 900 J"
+        )
         for name, (change, variables) in VARIANTS.items():
             folder = Path(tempfile.mkdtemp(dir=top))
             env = make_machine(library, folder, four(change)).env
             env |= {"HOME": os.devnull, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **variables}
             for who, script in (("CodeCarbon", PLAIN), ("callback", CALLBACK)):
                 command = [sys.executable, "-c", script, str(TESTS)]
-                done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
-                said = json.loads(done.stdout.splitlines()[-1]) if done.stdout else f"fails: {done.stderr[-80:]}"
+                done = subprocess.run(
+                    command, env=env, cwd=folder, capture_output=True, text=True, check=False
+                )
+                said = (
+                    json.loads(done.stdout.splitlines()[-1])
+                    if done.stdout
+                    else f"fails: {done.stderr[-80:]}"
+                )
                 print(f"{name:<20} {who:<11} {said}", flush=True)
 
 

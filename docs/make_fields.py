@@ -1,7 +1,8 @@
 """Write docs/fields.md: every field of the record → slots of a card → where it comes from → the test that proves it.
 
-Usage: python docs/make_fields.py (writes the file), or with --check (says whether it is up to date). Which slots a
-field shows in is found out, not written down: it is taken out of the sample records, and what changes is its slot.
+Usage: python docs/make_fields.py (writes the file), or with --check (says whether it is up to
+date). Which slots a field shows in is found out, not written down: it is taken out of the sample
+records, and what changes is its slot.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def shown_in() -> dict[str, set[str]]:
         before, front = facts(whole), front_matter(whole)
         for path, emptied in _emptied(whole, ""):
             after, front_after = facts(emptied), front_matter(emptied)
-            changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+            changed = {
+                name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+            }
             keys = front.keys() | front_after.keys()
             changed |= {f"`{key}:`" for key in keys if front.get(key) != front_after.get(key)}
             found.setdefault(path, set()).update(changed)
@@ -86,9 +89,17 @@ def _emptied(part: BaseModel, path: str) -> Iterator[tuple[str, Any]]:
         elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
             for number, one in enumerate(value):
                 for leaf, without in _emptied(one, f"{place}[]"):
-                    yield leaf, part.model_copy(update={name: [*value[:number], without, *value[number + 1 :]]})
+                    yield (
+                        leaf,
+                        part.model_copy(
+                            update={name: [*value[:number], without, *value[number + 1 :]]}
+                        ),
+                    )
         elif value not in (None, [], {}):
-            yield place, part.model_copy(update={name: _other(type(part).model_fields[name], value)})
+            yield (
+                place,
+                part.model_copy(update={name: _other(type(part).model_fields[name], value)}),
+            )
         elif (made := _made_up(type(part).model_fields[name].annotation)) is not None:
             yield place, part.model_copy(update={name: made})
 
@@ -106,7 +117,9 @@ def _made_up(annotation: Any) -> Any:
     simple = {str: "sample", int: 24, float: 0.5, bool: True}
     if annotation in simple:
         return simple[annotation]
-    of = [_made_up(argument) for argument in typing.get_args(annotation) if argument is not type(None)]
+    of = [
+        _made_up(argument) for argument in typing.get_args(annotation) if argument is not type(None)
+    ]
     if not of or of[0] is None:
         return None
     if typing.get_origin(annotation) is list:
@@ -123,16 +136,23 @@ def text() -> str:
 
 
 def _slots(shown: dict[str, set[str]]) -> list[str]:
-    table = yaml.safe_load((HERE.parent / "templates" / "labels.yaml").read_text(encoding="utf-8"))["facts"]
+    table = yaml.safe_load((HERE.parent / "templates" / "labels.yaml").read_text(encoding="utf-8"))[
+        "facts"
+    ]
     head = "| Slot | Words in a form that ask for it | Fields that it is made of |"
     lines = ["## Slots", "", head, "| --- | --- | --- |"]
     for name, about in table.items():
         if about.get("who") == "person":
             continue
-        asked = [*about.get("words", []), *(word for words in about.get("under", {}).values() for word in words)]
+        asked = [
+            *about.get("words", []),
+            *(word for words in about.get("under", {}).values() for word in words),
+        ]
         asked += about.get("fallback", []) if isinstance(about.get("fallback"), list) else []
         made = _shortened(leaf for leaf, names in shown.items() if name in names)
-        lines.append(f"| {about['title']} (`{name}`) | {_cell(', '.join(dict.fromkeys(map(str, asked))))} | {made} |")
+        lines.append(
+            f"| {about['title']} (`{name}`) | {_cell(', '.join(dict.fromkeys(map(str, asked))))} | {made} |"
+        )
     return lines
 
 
@@ -154,7 +174,11 @@ def _leaves(shown: dict[str, set[str]]) -> list[str]:
     lines = ["## Fields", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for leaf, what in leaves(parts.RunRecord):
         proof = proofs.proof_of(leaf)
-        source, tests = (proof.source, ", ".join(f"`{name}`" for name in proof.tests)) if proof else ("", "unproved")
+        source, tests = (
+            (proof.source, ", ".join(f"`{name}`" for name in proof.tests))
+            if proof
+            else ("", "unproved")
+        )
         where = ", ".join(sorted(shown.get(leaf, set())))
         lines.append(f"| `{leaf}` | {_cell(what)} | {where} | {_cell(source)} | {tests} |")
     return lines

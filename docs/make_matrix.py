@@ -1,7 +1,7 @@
 """Write docs/matrix.md: each set-up that is trained → what its record and card were checked against → what was false.
 
-Usage: python docs/make_matrix.py [RESULTS]. RESULTS is what tests/train_setups.py printed; without it, the set-ups are
-trained now, which takes some minutes.
+Usage: python docs/make_matrix.py [RESULTS]. RESULTS is what tests/train_setups.py printed; without
+it, the set-ups are trained now, which takes some minutes.
 """
 
 from __future__ import annotations

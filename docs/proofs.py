@@ -1,7 +1,8 @@
 """Where each field of the record comes from, and the tests that prove it; make_fields.py makes docs/fields.md of it.
 
-A key is the path of a field, or of a part. A part's entry gives its fields' source alone: each field has a proof of its
-own, here or in proofs_of_leaves.py. A test is file::name; an oracle that looks at each training is truth/file::name.
+A key is the path of a field, or of a part. A part's entry gives its fields' source alone: each
+field has a proof of its own, here or in proofs_of_leaves.py. A test is file::name; an oracle that
+looks at each training is truth/file::name.
 """
 
 from __future__ import annotations
@@ -79,27 +80,46 @@ _COUNTED = "counts:the_count_is_that_of_a_plain_twin"
 PROOFS: dict[str, Proof] = {
     "schema_version": _proof("a constant", "record:a_newer_schema_says_how_to_go_on"),
     "autocard_version": _proof("the package", "record:a_record_written_and_read_is_the_same"),
-    "run": _proof("TrainerState, the session's clock", "strange:a_training_that_ends_early_is_not_called_finished"),
-    "run.epochs": _proof("TrainerState.epoch", "strange:data_without_a_length_has_no_epochs"),
-    "legs[]": _proof("the session's monotonic clock; TrainerState", "first:wall_clock_is_that_of_the_tests_own_clock"),
-    "legs[].hosts[]": _proof(
-        "the meter: NVML counters, CodeCarbon's models", "meter:cpu_and_ram_are_modelled_with_the_powers_given"
+    "run": _proof(
+        "TrainerState, the session's clock",
+        "strange:a_training_that_ends_early_is_not_called_finished",
     ),
-    "legs[].hosts[].devices[]": _proof("NVML", "meter:gpu_energy_is_that_of_the_counters_and_codecarbon_agrees"),
+    "run.epochs": _proof("TrainerState.epoch", "strange:data_without_a_length_has_no_epochs"),
+    "legs[]": _proof(
+        "the session's monotonic clock; TrainerState",
+        "first:wall_clock_is_that_of_the_tests_own_clock",
+    ),
+    "legs[].hosts[]": _proof(
+        "the meter: NVML counters, CodeCarbon's models",
+        "meter:cpu_and_ram_are_modelled_with_the_powers_given",
+    ),
+    "legs[].hosts[].devices[]": _proof(
+        "NVML", "meter:gpu_energy_is_that_of_the_counters_and_codecarbon_agrees"
+    ),
     "legs[].hosts[].cpu_share": _proof(
-        "affinity and control groups", "parts:the_share_is_that_of_the_cpus_that_the_process_may_use"
+        "affinity and control groups",
+        "parts:the_share_is_that_of_the_cpus_that_the_process_may_use",
     ),
     "legs[].batch": _proof(
-        "the data loader; travels in checkpoints", "samples:a_resumed_training_is_counted_by_the_batches_it_consumed"
+        "the data loader; travels in checkpoints",
+        "samples:a_resumed_training_is_counted_by_the_batches_it_consumed",
     ),
-    "legs[].place": _proof("settings, variables, the cloud's marks", "job:each_leg_has_the_intensity_of_its_place"),
+    "legs[].place": _proof(
+        "settings, variables, the cloud's marks", "job:each_leg_has_the_intensity_of_its_place"
+    ),
     "legs[].intensity_g_per_kwh": _proof(
-        "CodeCarbon's tables, or the person", "meter:the_intensity_is_that_of_the_country_with_source_and_year"
+        "CodeCarbon's tables, or the person",
+        "meter:the_intensity_is_that_of_the_country_with_source_and_year",
     ),
-    "legs[].co2eq_g": _proof("energy × PUE × intensity", "job:each_leg_has_the_intensity_of_its_place"),
-    "model": _proof("the model's class and configuration", "model:the_head_decides_tag_and_auto_class"),
+    "legs[].co2eq_g": _proof(
+        "energy × PUE × intensity", "job:each_leg_has_the_intensity_of_its_place"
+    ),
+    "model": _proof(
+        "the model's class and configuration", "model:the_head_decides_tag_and_auto_class"
+    ),
     "model.name": _proof(
-        "TrainingArguments.hub_model_id, output_dir", "model:the_name_is_the_hub_id_else_the_folder_s"
+        "TrainingArguments.hub_model_id, output_dir",
+        "model:the_name_is_the_hub_id_else_the_folder_s",
     ),
     "model.base_model": _proof(
         "config._name_or_path, the Hub's cache, a person",
@@ -121,8 +141,12 @@ PROOFS: dict[str, Proof] = {
         _COUNTED,
         "adapter:no_more_is_told_to_be_trained_than_a_training_changes",
     ),
-    "model.dims": _proof("config (names of each family)", "model:dimensions_are_named_alike_in_all_families"),
-    "model.labels": _proof("config.id2label", "model:labels_are_told_only_where_somebody_named_them"),
+    "model.dims": _proof(
+        "config (names of each family)", "model:dimensions_are_named_alike_in_all_families"
+    ),
+    "model.labels": _proof(
+        "config.id2label", "model:labels_are_told_only_where_somebody_named_them"
+    ),
     "model.trained_in_some_steps": _proof(
         "gradients before each optimizer step",
         "trained:a_body_that_was_trained_for_a_while_is_counted_and_said_to_be",
@@ -131,27 +155,40 @@ PROOFS: dict[str, Proof] = {
         "headers of the saved safetensors",
         "changed:weights_that_are_saved_in_another_format_than_the_trained_one_are_said_to_be",
     ),
-    "model.saved_bytes": _proof("files in the output folder", "model:saved_bytes_of_an_adapter_are_those_of_its_file"),
+    "model.saved_bytes": _proof(
+        "files in the output folder", "model:saved_bytes_of_an_adapter_are_those_of_its_file"
+    ),
     "model.checkpoint_bytes": _proof(
-        "files of the newest checkpoint", "model:the_size_of_a_checkpoint_is_that_of_its_files_on_disk"
+        "files of the newest checkpoint",
+        "model:the_size_of_a_checkpoint_is_that_of_its_files_on_disk",
     ),
     "model.checkpoint_has_optimizer": _proof(
-        "files of the newest checkpoint", "model:a_checkpoint_without_the_optimizer_s_state_is_not_said_to_hold_it"
+        "files of the newest checkpoint",
+        "model:a_checkpoint_without_the_optimizer_s_state_is_not_said_to_hold_it",
     ),
-    "model.saved_files": _proof("files in the output folder", "model:saved_files_are_those_of_this_run"),
+    "model.saved_files": _proof(
+        "files in the output folder", "model:saved_files_are_those_of_this_run"
+    ),
     "adapters[]": _proof("model.peft_config (active adapters only)", _KINDS),
     "adapters[].name": _proof(
-        "active_adapters", "adapter:the_reference_adapter_that_trl_keeps_beside_the_trained_one_is_left_out"
+        "active_adapters",
+        "adapter:the_reference_adapter_that_trl_keeps_beside_the_trained_one_is_left_out",
     ),
     "adapters[].peft_version_created": _proof(
-        "PeftConfig.peft_version", "adapter:an_adapter_that_was_loaded_again_tells_both_versions_of_peft"
+        "PeftConfig.peft_version",
+        "adapter:an_adapter_that_was_loaded_again_tells_both_versions_of_peft",
     ),
-    "precision": _proof("parameters, accelerate's autocast wrapper, FSDP's policy, DeepSpeed's configuration", _HOOKS),
+    "precision": _proof(
+        "parameters, accelerate's autocast wrapper, FSDP's policy, DeepSpeed's configuration",
+        _HOOKS,
+    ),
     "precision.quantization": _proof(
         "hf_quantizer, config.quantization_config",
         "precision:what_cannot_run_here_is_read_from_real_configuration_objects",
     ),
-    "precision.tf32": _proof("torch.backends.cuda.matmul", "precision1:tf32_is_read_where_a_gpu_trains"),
+    "precision.tf32": _proof(
+        "torch.backends.cuda.matmul", "precision1:tf32_is_read_where_a_gpu_trains"
+    ),
     "precision.note": _proof("the same", "precision1:notes_say_what_the_term_does_not"),
     "training.objective": _proof(
         "code of the trainer, of the model's forward and of its loss function; TRL's arguments; trainer.loss",
@@ -171,7 +208,8 @@ PROOFS: dict[str, Proof] = {
         "length of the data loader", "losses:the_batches_of_a_sum_are_those_that_the_steps_took"
     ),
     "training.purpose": _proof(
-        "class of TRL's arguments", "rewards:a_summary_names_the_alignment_and_not_language_modeling"
+        "class of TRL's arguments",
+        "rewards:a_summary_names_the_alignment_and_not_language_modeling",
     ),
     "training.reward_functions": _proof(
         "trainer.reward_funcs, trainer.reward_weights",
@@ -184,31 +222,43 @@ PROOFS: dict[str, Proof] = {
         "changed:weight_decay_and_accumulation_that_a_callback_sets_are_told",
     ),
     "training.learning_rates": _proof(
-        "the optimizer's first parameter group", "ran:learning_rates_are_those_that_the_optimizer_stepped_with"
+        "the optimizer's first parameter group",
+        "ran:learning_rates_are_those_that_the_optimizer_stepped_with",
     ),
     "evaluation.counters": _proof("the trainer's log", "rewards:counters_of_trl_are_no_results"),
     "evaluation.rewards": _proof(
-        "the trainer's log", "rewards:a_policy_s_rewards_are_told_with_names_weights_and_last_values"
+        "the trainer's log",
+        "rewards:a_policy_s_rewards_are_told_with_names_weights_and_last_values",
     ),
     "run.stop_reason": _proof(
-        "trainer.control, the callbacks' code and counters", "ran:an_early_stop_names_its_patience_or_its_callback"
+        "trainer.control, the callbacks' code and counters",
+        "ran:an_early_stop_names_its_patience_or_its_callback",
     ),
-    "data.preprocessing.masking": _proof("the data collator", "ran:masking_is_told_with_its_probability"),
+    "data.preprocessing.masking": _proof(
+        "the data collator", "ran:masking_is_told_with_its_probability"
+    ),
     "data.preprocessing.max_length_applied": _proof(
         "TRL's arguments, the sentence-transformers model, the longest row",
         "ran:a_maximum_length_is_told_where_it_cut_the_rows",
     ),
-    "data.preprocessing.image_mean": _proof("the image processor", "ran:normalization_of_images_is_told"),
-    "data.preprocessing.image_std": _proof("the image processor", "ran:normalization_of_images_is_told"),
+    "data.preprocessing.image_mean": _proof(
+        "the image processor", "ran:normalization_of_images_is_told"
+    ),
+    "data.preprocessing.image_std": _proof(
+        "the image processor", "ran:normalization_of_images_is_told"
+    ),
     "training.hyperparameters": _proof(
         "TrainingArguments, by allow-list",
         "training:values_are_plain_and_the_ones_given",
         "training:arguments_that_an_optimizer_of_one_s_own_overrules_are_not_told",
     ),
     "training.non_default": _proof(
-        "defaults of the arguments' class", "training:what_differs_from_the_library_s_defaults_is_named"
+        "defaults of the arguments' class",
+        "training:what_differs_from_the_library_s_defaults_is_named",
     ),
-    "training.optimizer": _proof("the optimizer's class and groups", "training:the_optimizer_is_told_as_it_is"),
+    "training.optimizer": _proof(
+        "the optimizer's class and groups", "training:the_optimizer_is_told_as_it_is"
+    ),
     "training.scheduler": _proof("the schedule", "training:the_schedule_is_told_with_its_warm_up"),
     "training.effective_batch_size": _proof(
         "the data loader, arguments; TrainerState.train_batch_size where it was found automatically",
@@ -218,17 +268,22 @@ PROOFS: dict[str, Proof] = {
         "training:the_batch_that_was_found_automatically_is_told",
     ),
     "training.batch_unit": _proof(
-        "class and fields of the arguments", "online:completions_are_counted_as_completions_and_prompts_as_prompts"
+        "class and fields of the arguments",
+        "online:completions_are_counted_as_completions_and_prompts_as_prompts",
     ),
     "training.batch_detail": _proof(
         "TRL's arguments", "online:completions_are_counted_as_completions_and_prompts_as_prompts"
     ),
-    "training.seed": _proof("TrainingArguments.seed", "training:values_are_plain_and_the_ones_given"),
+    "training.seed": _proof(
+        "TrainingArguments.seed", "training:values_are_plain_and_the_ones_given"
+    ),
     "training.gradient_checkpointing": _proof(
-        "the layers' own flags", "training:gradient_checkpointing_is_told_where_layers_run_a_second_time"
+        "the layers' own flags",
+        "training:gradient_checkpointing_is_told_where_layers_run_a_second_time",
     ),
     "training.compiled": _proof(
-        "the model's wrapper, arguments", "training:compiling_is_told_where_a_flag_or_the_model_shows_it"
+        "the model's wrapper, arguments",
+        "training:compiling_is_told_where_a_flag_or_the_model_shows_it",
     ),
     "training.attention_implementation": _proof(
         "config._attn_implementation", "training:the_attention_function_is_the_one_that_works"
@@ -247,7 +302,9 @@ PROOFS: dict[str, Proof] = {
         "first:rows_are_those_of_the_data_sets",
         "data:of_interleaved_data_sets_the_rows_that_were_drawn_are_counted",
     ),
-    "data.train[].tokens": _proof("offsets of input_ids", "data:tokens_are_those_of_the_rows_that_are_trained_on"),
+    "data.train[].tokens": _proof(
+        "offsets of input_ids", "data:tokens_are_those_of_the_rows_that_are_trained_on"
+    ),
     "data.train[].tokens_without_padding": _proof(
         "attention masks; the token that pads", "tokens:padding_in_rows_is_told_apart"
     ),
@@ -258,11 +315,18 @@ PROOFS: dict[str, Proof] = {
     "data.train[].encoder_inputs": _proof(
         "the model's configuration", "tokens:an_encoder_s_tokens_are_called_input_tokens"
     ),
-    "data.train[].probability": _proof("the stream's parts", "data:interleaved_streams_are_told_with_their_shares"),
-    "data.train[].streaming": _proof("class of the data", "data:interleaved_streams_are_told_with_their_shares"),
-    "data.train[].inferred": _proof("settings.datasets or traces", "data:one_id_from_a_person_names_the_data_set"),
+    "data.train[].probability": _proof(
+        "the stream's parts", "data:interleaved_streams_are_told_with_their_shares"
+    ),
+    "data.train[].streaming": _proof(
+        "class of the data", "data:interleaved_streams_are_told_with_their_shares"
+    ),
+    "data.train[].inferred": _proof(
+        "settings.datasets or traces", "data:one_id_from_a_person_names_the_data_set"
+    ),
     "data.eval[]": _proof(
-        "eval_dataloader.dataset at each evaluation", "data:each_evaluation_set_is_named_as_its_metrics_are"
+        "eval_dataloader.dataset at each evaluation",
+        "data:each_evaluation_set_is_named_as_its_metrics_are",
     ),
     "data.preprocessing": _proof(
         "processing_class, data collator",
@@ -295,9 +359,12 @@ PROOFS: dict[str, Proof] = {
         "evaluation:results_are_those_of_the_weights_that_were_loaded_at_the_end",
         "evaluation:a_prediction_s_figures_are_told_apart",
     ),
-    "evaluation.not_finite": _proof("the same", "strange:a_model_that_diverged_is_not_shown_as_perfect"),
+    "evaluation.not_finite": _proof(
+        "the same", "strange:a_model_that_diverged_is_not_shown_as_perfect"
+    ),
     "model.adapters_merged": _proof(
-        "names of the files in the output folder", "strange:an_adapter_that_was_merged_is_not_called_one"
+        "names of the files in the output folder",
+        "strange:an_adapter_that_was_merged_is_not_called_one",
     ),
     "evaluation.diverged": _proof(
         "TrainerState.log_history, some of the trained weights",
@@ -307,12 +374,19 @@ PROOFS: dict[str, Proof] = {
         "TrainerState.best_metric, best_global_step",
         "evaluation:results_are_those_of_the_weights_that_were_loaded_at_the_end",
     ),
-    "evaluation.train_loss": _proof("the log's summary", "evaluation:the_mean_loss_is_the_trainer_s"),
-    "evaluation.history": _proof(
-        "TrainerState.log_history", "evaluation:a_long_log_is_thinned_and_keeps_evaluations_and_both_ends"
+    "evaluation.train_loss": _proof(
+        "the log's summary", "evaluation:the_mean_loss_is_the_trainer_s"
     ),
-    "hardware": _proof("the operating system", "hardware:the_machine_is_described_as_others_describe_it"),
-    "hardware.gpus[]": _proof("NVML", "hardware:only_the_gpus_that_the_run_uses_are_named_and_counted"),
+    "evaluation.history": _proof(
+        "TrainerState.log_history",
+        "evaluation:a_long_log_is_thinned_and_keeps_evaluations_and_both_ends",
+    ),
+    "hardware": _proof(
+        "the operating system", "hardware:the_machine_is_described_as_others_describe_it"
+    ),
+    "hardware.gpus[]": _proof(
+        "NVML", "hardware:only_the_gpus_that_the_run_uses_are_named_and_counted"
+    ),
     "hardware.driver_version": _proof("NVML", "nvml:versions_and_names_are_the_drivers"),
     "hardware.cuda_driver_version": _proof("NVML", "nvml:versions_and_names_are_the_drivers"),
     "hardware.gpus_allocated": _proof(
@@ -325,7 +399,8 @@ PROOFS: dict[str, Proof] = {
         "cluster:nodes_are_those_of_the_launcher",
     ),
     "hardware.peak_memory_bytes": _proof(
-        "torch.cuda.max_memory_allocated", "fields:devices_that_were_not_asked_for_their_peak_are_not_spoken_for"
+        "torch.cuda.max_memory_allocated",
+        "fields:devices_that_were_not_asked_for_their_peak_are_not_spoken_for",
     ),
     "software": _proof(
         "modules that the run uses, importlib.metadata",
@@ -333,7 +408,9 @@ PROOFS: dict[str, Proof] = {
         "software:a_library_that_the_run_uses_is_told_with_its_installed_version",
     ),
     "code": _proof("git", "code:the_commit_and_the_script_s_place_in_the_repository_are_told"),
-    "code.dirty": _proof("git status", "code:a_changed_file_makes_it_dirty_and_a_new_output_does_not"),
+    "code.dirty": _proof(
+        "git status", "code:a_changed_file_makes_it_dirty_and_a_new_output_does_not"
+    ),
     "code.remote": _proof(
         "git's configuration",
         "code:a_remote_is_told_without_credentials",
@@ -347,7 +424,13 @@ PROOFS: dict[str, Proof] = {
     ),
     **dict.fromkeys(
         (
-            *("job.array_job_id", "job.array_task_id", "job.step_id", "job.nodes_allocated", "job.tasks"),
+            *(
+                "job.array_job_id",
+                "job.array_task_id",
+                "job.step_id",
+                "job.nodes_allocated",
+                "job.tasks",
+            ),
             *("job.restarts", "job.launcher_restarts"),
         ),
         _proof(
@@ -360,7 +443,9 @@ PROOFS: dict[str, Proof] = {
         "variables:of_a_job_what_its_variables_say_is_told_and_nothing_else",
         "variables:real_launchers_are_known_by_what_they_leave",
     ),
-    "job.distributed": _proof("the model's wrapper, arguments", "cluster:kinds_of_parallelism_are_told_apart"),
+    "job.distributed": _proof(
+        "the model's wrapper, arguments", "cluster:kinds_of_parallelism_are_told_apart"
+    ),
     "job.parallelism": _proof(
         "accelerate's ParallelismConfig, transformers' DistributedConfig",
         "cluster:the_sizes_of_groups_are_those_of_the_trainer_s_own_configuration",
@@ -374,15 +459,19 @@ PROOFS: dict[str, Proof] = {
         "samples:a_resumed_training_is_counted_by_the_batches_it_consumed",
     ),
     "time.steps_per_s": _proof(
-        "the log's summary", "evaluation:speeds_of_a_run_that_stopped_early_count_the_steps_that_were_done"
+        "the log's summary",
+        "evaluation:speeds_of_a_run_that_stopped_early_count_the_steps_that_were_done",
     ),
     "time.tokens": _proof(
-        "TrainerState.num_input_tokens_seen, TRL's log", "evaluation:tokens_are_told_where_they_were_counted"
+        "TrainerState.num_input_tokens_seen, TRL's log",
+        "evaluation:tokens_are_told_where_they_were_counted",
     ),
     "time.tokens_with_padding": _proof(
         "TrainingArguments; TRL's code", "tokens:tokens_seen_say_whether_padding_is_among_them"
     ),
-    "time.tokens_per_s": _proof("the two", "evaluation:tokens_per_second_are_those_of_a_run_in_one_leg"),
+    "time.tokens_per_s": _proof(
+        "the two", "evaluation:tokens_per_second_are_those_of_a_run_in_one_leg"
+    ),
     "time.flops": _proof(
         "TrainerState.total_flos",
         "evaluation:operations_count_what_the_method_says",
@@ -411,14 +500,25 @@ PROOFS: dict[str, Proof] = {
         "restarts:what_was_repeated_is_told_in_steps_seconds_and_joules",
     ),
     "legs[].checkpoints[]": _proof(
-        "the clock and the meter at each checkpoint", "restarts:what_was_repeated_is_told_in_steps_seconds_and_joules"
+        "the clock and the meter at each checkpoint",
+        "restarts:what_was_repeated_is_told_in_steps_seconds_and_joules",
     ),
     **dict.fromkeys(
-        ["legs[].repeated_steps", "legs[].repeated_s", "legs[].repeated_j", "legs[].repeated_source"],
-        _proof("the later leg's first step", "restarts:what_was_repeated_is_told_in_steps_seconds_and_joules"),
+        [
+            "legs[].repeated_steps",
+            "legs[].repeated_s",
+            "legs[].repeated_j",
+            "legs[].repeated_source",
+        ],
+        _proof(
+            "the later leg's first step",
+            "restarts:what_was_repeated_is_told_in_steps_seconds_and_joules",
+        ),
     ),
     "energy": _proof("the legs", _SUMS, _PARTS),
-    "emissions": _proof("the legs, a person", "job:each_leg_has_the_intensity_of_its_place", _PARTS),
+    "emissions": _proof(
+        "the legs, a person", "job:each_leg_has_the_intensity_of_its_place", _PARTS
+    ),
     "emissions.water_l": _proof(
         "energy × the effectiveness that was given",
         "strange:water_is_energy_at_the_devices_times_the_given_effectiveness",
@@ -429,7 +529,8 @@ PROOFS: dict[str, Proof] = {
         "search:the_energy_of_the_trials_is_that_of_their_seconds",
     ),
     "search.trials_unfinished": _proof(
-        "trials that ended without an event", "search:trials_that_were_pruned_or_that_failed_are_counted_and_said"
+        "trials that ended without an event",
+        "search:trials_that_were_pruned_or_that_failed_are_counted_and_said",
     ),
     "search.reported_kwh": _proof(
         "the trials whose energy is known",
@@ -451,11 +552,15 @@ PROOFS: dict[str, Proof] = {
             "reconcile:a_mean_power_far_above_that_of_the_components_is_doubted",
         ),
     ),
-    "pictures": _proof("the log, the legs' readings", "pictures:a_picture_shows_the_points_of_the_log"),
+    "pictures": _proof(
+        "the log, the legs' readings", "pictures:a_picture_shows_the_points_of_the_log"
+    ),
     "facts": _proof("the person", "fields:what_a_person_gave_stands_as_given_and_goes_first"),
     "settings": _proof("who set what", _REASON),
     "missing": _proof("every capture", _REASON),
-    "slots": _proof("the card's update", "first:a_second_training_refreshes_ours_and_keeps_a_person_s"),
+    "slots": _proof(
+        "the card's update", "first:a_second_training_refreshes_ours_and_keeps_a_person_s"
+    ),
 }
 PROOFS["time.flops_method"] = PROOFS["time.flops"]
 PROOFS["time.flops_estimate_method"] = PROOFS["time.flops_estimate"]

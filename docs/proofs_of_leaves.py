@@ -1,6 +1,7 @@
 """Which test proves which fields of the record; proofs.py takes its proofs from here where it has no entry of its own.
 
-Test (file::name), or oracle of tests/truth (truth/file::name), → fields. Each names its fields: test_docs_fields looks.
+Test (file::name), or oracle of tests/truth (truth/file::name), → fields. Each names its fields:
+test_docs_fields looks.
 """
 
 from __future__ import annotations
@@ -38,8 +39,12 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
         "legs[].checkpoints[].wall_clock_s",
         "legs[].checkpoints[].energy_j",
     ),
-    "test_cluster_requeue.py::test_the_machines_have_the_same_names_in_both_legs": ("legs[].hosts[].host",),
-    "test_cluster.py::test_each_gpu_is_there_once_whichever_rank_sees_it": ("legs[].hosts[].devices[].device",),
+    "test_cluster_requeue.py::test_the_machines_have_the_same_names_in_both_legs": (
+        "legs[].hosts[].host",
+    ),
+    "test_cluster.py::test_each_gpu_is_there_once_whichever_rank_sees_it": (
+        "legs[].hosts[].devices[].device",
+    ),
     "test_gpu_card.py::test_a_run_that_has_two_gpus_of_eight_reports_two": (
         "legs[].hosts[].devices[].energy_j",
         "legs[].hosts[].devices[].name",
@@ -51,7 +56,9 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
         "legs[].hosts[].devices[].counter_end_j",
         "legs[].hosts[].codecarbon_gpu_j",
     ),
-    "test_devices.py::test_a_slice_has_the_energy_of_its_board_and_says_so": ("legs[].hosts[].devices[].note",),
+    "test_devices.py::test_a_slice_has_the_energy_of_its_board_and_says_so": (
+        "legs[].hosts[].devices[].note",
+    ),
     "test_energy_meter.py::test_cpu_and_ram_are_modelled_with_the_powers_given": (
         "legs[].hosts[].cpu_j",
         "legs[].hosts[].ram_j",
@@ -80,12 +87,16 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
         "emissions.cloud_provider",
         "emissions.cloud_region",
     ),
-    "test_place.py::test_a_look_up_keeps_country_and_region_and_forgets_the_rest": ("legs[].place.region",),
+    "test_place.py::test_a_look_up_keeps_country_and_region_and_forgets_the_rest": (
+        "legs[].place.region",
+    ),
     "test_energy_meter.py::test_the_intensity_is_that_of_the_country_with_source_and_year": (
         "legs[].intensity_source",
         "legs[].intensity_year",
     ),
-    "test_restarts.py::test_each_leg_has_the_place_the_intensity_and_the_pue_of_its_own": ("legs[].pue",),
+    "test_restarts.py::test_each_leg_has_the_place_the_intensity_and_the_pue_of_its_own": (
+        "legs[].pue",
+    ),
     "test_cluster.py::test_nodes_and_processes_are_counted_as_they_were_heard": (
         "legs[].processes",
         "legs[].processes_reporting",
@@ -109,8 +120,13 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
     "truth/model.py::model_of": ("model.architecture",),
     "truth/model.py::dims_of": ("model.model_type",),
     "test_capture_model.py::test_one_score_is_a_regression": ("model.task",),
-    "test_capture_model.py::test_the_head_decides_tag_and_auto_class": ("model.pipeline_tag", "model.auto_class"),
-    "test_capture_model.py::test_each_part_of_a_model_of_several_has_its_own_dimensions": ("model.parts",),
+    "test_capture_model.py::test_the_head_decides_tag_and_auto_class": (
+        "model.pipeline_tag",
+        "model.auto_class",
+    ),
+    "test_capture_model.py::test_each_part_of_a_model_of_several_has_its_own_dimensions": (
+        "model.parts",
+    ),
     "test_adapters_in_effect.py::test_the_trained_modules_of_a_partly_frozen_model_are_named": (
         "model.trained_modules",
     ),
@@ -134,18 +150,28 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
         "precision.weights_dtype",
         "precision.trainable_dtype",
     ),
-    "test_record_leaves.py::test_the_compute_dtype_is_the_one_of_the_forward_pass": ("precision.compute_dtype",),
+    "test_record_leaves.py::test_the_compute_dtype_is_the_one_of_the_forward_pass": (
+        "precision.compute_dtype",
+    ),
     "test_capture_data.py::test_the_cache_proves_id_and_commit_of_a_hub_data_set": _dataset(
         "train", "dataset_id", "revision", "config", "split"
     ),
-    "test_capture_data.py::test_local_files_are_told_without_their_path": _dataset("train", "description"),
+    "test_capture_data.py::test_local_files_are_told_without_their_path": _dataset(
+        "train", "description"
+    ),
     "truth/data.py::data_of": _dataset("train", "columns"),
     "test_record_leaves.py::test_data_sets_are_told_as_datasets_itself_tells_them": (
         *_dataset("train", "used_by", "name"),
-        *_dataset("eval", "dataset_id", "revision", "config", "split", "description", "title", "name"),
-        *_dataset("eval", "rows", "columns", "tokens", "tokens_without_padding", "inferred", "streaming"),
+        *_dataset(
+            "eval", "dataset_id", "revision", "config", "split", "description", "title", "name"
+        ),
+        *_dataset(
+            "eval", "rows", "columns", "tokens", "tokens_without_padding", "inferred", "streaming"
+        ),
     ),
-    "test_record_leaves.py::test_the_name_that_a_card_is_made_with_is_the_data_set_s_title": _dataset("train", "title"),
+    "test_record_leaves.py::test_the_name_that_a_card_is_made_with_is_the_data_set_s_title": _dataset(
+        "train", "title"
+    ),
     "test_predictions.py::test_each_data_set_says_what_looked_at_it": _dataset("eval", "used_by"),
     "test_record_leaves.py::test_evaluation_sets_of_an_encoder_and_streams_are_told_like_those_of_training": (
         _dataset("eval", "encoder_inputs", "packed", "packed_texts", "probability")
@@ -172,7 +198,9 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
         "evaluation.best.step",
         "evaluation.best.loaded",
     ),
-    "test_record_leaves.py::test_the_best_evaluation_names_the_metric_that_was_asked_for": ("evaluation.best.metric",),
+    "test_record_leaves.py::test_the_best_evaluation_names_the_metric_that_was_asked_for": (
+        "evaluation.best.metric",
+    ),
     "test_capture_hardware.py::test_only_the_gpus_that_the_run_uses_are_named_and_counted": (
         "hardware.gpus[].name",
         "hardware.gpus[].count",
@@ -193,7 +221,9 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
         "time.flops_estimate_method",
         "time.peak_share_method",
     ),
-    "test_record_leaves.py::test_the_peak_of_memory_is_that_of_the_operating_system": ("hardware.peak_ram_bytes",),
+    "test_record_leaves.py::test_the_peak_of_memory_is_that_of_the_operating_system": (
+        "hardware.peak_ram_bytes",
+    ),
     "test_capture_code.py::test_the_commit_and_the_script_s_place_in_the_repository_are_told": (
         "code.commit",
         "code.script",
@@ -234,8 +264,12 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
         "settings",
     ),
     "test_job.py::test_each_leg_has_the_intensity_of_its_place": ("emissions.intensity_source",),
-    "test_energy_meter.py::test_a_board_without_a_counter_is_measured_by_its_power_and_said_to_be": ("energy.sources",),
-    "test_record_leaves.py::test_the_boundary_of_the_energy_is_the_one_that_was_measured": ("energy.boundary",),
+    "test_energy_meter.py::test_a_board_without_a_counter_is_measured_by_its_power_and_said_to_be": (
+        "energy.sources",
+    ),
+    "test_record_leaves.py::test_the_boundary_of_the_energy_is_the_one_that_was_measured": (
+        "energy.boundary",
+    ),
     "test_hosts_joined.py::test_a_host_of_which_nothing_was_heard_leaves_no_total_and_what_was_heard_stands_apart": (
         "energy.reported_kwh",
         "emissions.reported_co2eq_g",

@@ -30,11 +30,20 @@ dataset = Dataset.from_list(rows).cast_column("label", ClassLabel(names=topics))
 dataset = dataset.train_test_split(test_size=0.2, seed=0)
 
 tokenizer = AutoTokenizer.from_pretrained(get_model_path())
-dataset = dataset.map(lambda batch: tokenizer(batch["text"], truncation=True, max_length=32), batched=True)
-labels = {"id2label": dict(enumerate(topics)), "label2id": {topic: number for number, topic in enumerate(topics)}}
-model = AutoModelForSequenceClassification.from_pretrained(get_model_path(), num_labels=len(topics), **labels)
+dataset = dataset.map(
+    lambda batch: tokenizer(batch["text"], truncation=True, max_length=32), batched=True
+)
+labels = {
+    "id2label": dict(enumerate(topics)),
+    "label2id": {topic: number for number, topic in enumerate(topics)},
+}
+model = AutoModelForSequenceClassification.from_pretrained(
+    get_model_path(), num_labels=len(topics), **labels
+)
 targets = ["query", "key", "value", "dense"]
-lora = LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets)
+lora = LoraConfig(
+    task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets
+)
 model = get_peft_model(model, lora)
 trainer = Trainer(
     model=model,
@@ -50,9 +59,13 @@ trainer = Trainer(
     eval_dataset=dataset["test"],
     processing_class=tokenizer,
     data_collator=DataCollatorWithPadding(tokenizer),
-    compute_metrics=lambda p: {"accuracy": float((np.argmax(p.predictions, axis=-1) == p.label_ids).mean())},
+    compute_metrics=lambda p: {
+        "accuracy": float((np.argmax(p.predictions, axis=-1) == p.label_ids).mean())
+    },
     callbacks=[
-        AutoCardCallback(base_model="sentence-transformers/all-MiniLM-L6-v2", country_iso_code="FRA"),
+        AutoCardCallback(
+            base_model="sentence-transformers/all-MiniLM-L6-v2", country_iso_code="FRA"
+        ),
     ],
 )
 trainer.train()

@@ -1,12 +1,13 @@
 """Attacks on cards, records, files, templates and trainings, each in a process of its own: docs/dev/attacks.md.
 
-`python tests/attacks.py` runs them on the autocard that is installed; `--before FOLDER` runs them on another checkout,
-too, for the column "before". An attack succeeds where the process hangs for 30 seconds, ends in an exception that is
-not a documented one, leaves something in the card that must not be there, takes a file that is wrong, or refuses a
-card that is harmless.
+`python tests/attacks.py` runs them on the autocard that is installed; `--before FOLDER` runs them
+on another checkout, too, for the column "before". An attack succeeds where the process hangs for 30
+seconds, ends in an exception that is not a documented one, leaves something in the card that must
+not be there, takes a file that is wrong, or refuses a card that is harmless.
 
-To add attacks, write a function that returns {name of the try: code} and put it into KINDS. The code runs with a
-temporary folder as its working folder, and says `bad("why")` where the attack has succeeded.
+To add attacks, write a function that returns {name of the try: code} and put it into KINDS. The
+code runs with a temporary folder as its working folder, and says `bad("why")` where the attack has
+succeeded.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def files() -> dict[str, str]:
         "pipe for a template": UPDATE + "os.mkfifo('form.md')\ngo(template='form.md')",
         "link to nowhere": UPDATE
         + "os.symlink('elsewhere/x/README.md', 'README.md')\ngo()\nif Path('elsewhere').exists(): bad('made a folder')",
-        "long name": UPDATE + "try: update(Path('x' * 300), records.lora_on_cpu())\nexcept AutocardError: pass",
+        "long name": UPDATE
+        + "try: update(Path('x' * 300), records.lora_on_cpu())\nexcept AutocardError: pass",
     }
 
 
@@ -130,7 +132,10 @@ except AutocardError:
 """
     )
     made = {name: text for name, (text, _) in BAD.items() if name != "huge"}
-    return {name: code.format(data=text if isinstance(text, bytes) else text.encode()) for name, text in made.items()}
+    return {
+        name: code.format(data=text if isinstance(text, bytes) else text.encode())
+        for name, text in made.items()
+    }
 
 
 KINDS: dict[str, Callable[[], dict[str, str]]] = {
@@ -146,7 +151,9 @@ KINDS: dict[str, Callable[[], dict[str, str]]] = {
 
 def succeeds(code: str, checkout: Path | None) -> bool:
     """Return whether the attack *code* succeeds on *checkout* (None: on what is installed)."""
-    path = [str(TESTS)] if checkout is None else [str(checkout), str(checkout / "tests"), str(TESTS)]
+    path = (
+        [str(TESTS)] if checkout is None else [str(checkout), str(checkout / "tests"), str(TESTS)]
+    )
     with tempfile.TemporaryDirectory() as folder:
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
         script = Path(folder) / "attack.py"
@@ -175,7 +182,11 @@ def main() -> None:
     print("| Kind | Tries | Succeeded before | Succeed now |\n| --- | ---: | ---: | ---: |")
     for kind in asked.kind or KINDS:
         tries = KINDS[kind]()
-        before = sum(succeeds(code, asked.before) for code in tries.values()) if asked.before else "not run"
+        before = (
+            sum(succeeds(code, asked.before) for code in tries.values())
+            if asked.before
+            else "not run"
+        )
         now = [name for name, code in tries.items() if succeeds(code, None)]
         print(f"| {kind} | {len(tries)} | {before} | {len(now)} |", flush=True)
         for name in now:

@@ -2,7 +2,8 @@
 
     python tests/base_install.py
 
-For a Python with autocard and what it requires, nothing else. Needs no pytest; stops at the first thing that is wrong.
+For a Python with autocard and what it requires, nothing else. Needs no pytest; stops at the first
+thing that is wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ EXTRAS = ("torch", "transformers", "peft", "accelerate", "datasets", "matplotlib
 
 def autocard(*arguments: str, status: int = 0) -> str:
     command = [sys.executable, "-m", "autocard", *arguments]
-    ran = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tempfile.gettempdir())
+    ran = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=tempfile.gettempdir()
+    )
     assert ran.returncode == status, (arguments, ran.returncode, ran.stdout, ran.stderr)
     return ran.stdout
 
@@ -42,14 +45,19 @@ def main() -> None:
         autocard("check", str(card))
         card.write_text("# Mine\n\n- **Hours used:** [More Information Needed]\n", encoding="utf-8")
         autocard("fill", str(card))
-        assert "\n- **Hours used:** 1 min 12 s wall-clock (no GPU)\n" in card.read_text(encoding="utf-8")
+        assert "\n- **Hours used:** 1 min 12 s wall-clock (no GPU)\n" in card.read_text(
+            encoding="utf-8"
+        )
         autocard("doctor", "--json")
 
     from autocard import RunRecord
 
     assert RunRecord().energy.gpu_kwh is None
     refused = subprocess.run(
-        [sys.executable, "-c", "from autocard import AutoCardCallback"], check=False, capture_output=True, text=True
+        [sys.executable, "-c", "from autocard import AutoCardCallback"],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert "pip install 'autocard[train]'" in refused.stderr
     print("The base install works.")

@@ -1,9 +1,9 @@
 """One rank of a training on several nodes: what torchrun and srun start in the tests of clusters.
 
-Usage: cluster_rank.py ORDER, a file that cluster_rig writes. Each rank keeps a log of its own clock (`CLOCK_MONOTONIC`,
-which all processes of a machine share), a line at a time, so that it survives a SIGKILL. The tensors stay on the CPU;
-the arguments alone tell autocard that the training runs on CUDA. What goes wrong on purpose goes wrong by signals that
-a rank sends itself, at a known moment.
+Usage: cluster_rank.py ORDER, a file that cluster_rig writes. Each rank keeps a log of its own clock
+(`CLOCK_MONOTONIC`, which all processes of a machine share), a line at a time, so that it survives a
+SIGKILL. The tensors stay on the CPU; the arguments alone tell autocard that the training runs on
+CUDA. What goes wrong on purpose goes wrong by signals that a rank sends itself, at a known moment.
 """
 
 from __future__ import annotations
@@ -62,10 +62,16 @@ class Clock(TrainerCallback):
 
     def __init__(self, order: dict, number: int) -> None:
         self.order, self.number = order, number
-        self.file = os.open(Path(order["folder"]) / f"rank-{number}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.file = os.open(
+            Path(order["folder"]) / f"rank-{number}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        )
         self.met = 0
         again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
-        self.faults = {str(fault["at"]): fault for fault in order["faults"] if fault["rank"] == number and not again}
+        self.faults = {
+            str(fault["at"]): fault
+            for fault in order["faults"]
+            if fault["rank"] == number and not again
+        }
 
     def say(self, *words: object) -> None:
         os.write(self.file, " ".join(map(str, (*words, time.monotonic()))).encode() + b"\n")
@@ -76,11 +82,21 @@ class Clock(TrainerCallback):
         if dist.is_initialized():
             dist.barrier()
             return
-        folder, world = Path(self.order["folder"]), sum(node["ranks"] for node in self.order["nodes"])
+        folder, world = (
+            Path(self.order["folder"]),
+            sum(node["ranks"] for node in self.order["nodes"]),
+        )
         (folder / f"met-{self.met}-{self.number}").touch()
         until_s = time.monotonic() + PATIENCE_S
-        gone = sum(fault["do"] in {"kill", "raise"} for fault in self.order["faults"]) if self.met > 1 else 0
-        while len(list(folder.glob(f"met-{self.met}-*"))) < world - gone and time.monotonic() < until_s:
+        gone = (
+            sum(fault["do"] in {"kill", "raise"} for fault in self.order["faults"])
+            if self.met > 1
+            else 0
+        )
+        while (
+            len(list(folder.glob(f"met-{self.met}-*"))) < world - gone
+            and time.monotonic() < until_s
+        ):
             time.sleep(0.002)
 
     def fail(self, at: object) -> None:
@@ -183,7 +199,11 @@ def callbacks(order: dict, clock: Clock) -> list:
                 Arguments.shown = False
 
     broken = any(rank == clock.number for rank, *_ in order["broken"])
-    return [clock, Card(**{**order["ours"], **place()["ours"]}), Since(clock, patient=order["patient"] and not broken)]
+    return [
+        clock,
+        Card(**{**order["ours"], **place()["ours"]}),
+        Since(clock, patient=order["patient"] and not broken),
+    ]
 
 
 def place() -> dict:
@@ -212,7 +232,9 @@ def chance() -> str:
     import numpy as np
 
     numpys = np.random.get_state()  # noqa: NPY002 - what a training draws from
-    state = pickle.dumps((torch.random.get_rng_state().numpy().tobytes(), random.getstate(), numpys))
+    state = pickle.dumps(
+        (torch.random.get_rng_state().numpy().tobytes(), random.getstate(), numpys)
+    )
     return hashlib.sha256(state).hexdigest()
 
 
@@ -230,7 +252,9 @@ def settle(order: dict, clock: Clock) -> Arguments:
         cluster_space.enter({Path(order["machine"]) / "gpus.conf": Path(node["seen"][local])})
     alone = node["cuda"] or node["seen"]
     Arguments.ordinal = None if not node["gpus"] else 0 if alone else local
-    broken = {OURS / file: Path(fake) for rank, file, fake in order["broken"] if rank == clock.number}
+    broken = {
+        OURS / file: Path(fake) for rank, file, fake in order["broken"] if rank == clock.number
+    }
     if broken:
         cluster_space.enter(broken)
         for name in [name for name in sys.modules if name.partition(".")[0] == "autocard"]:
@@ -252,12 +276,14 @@ def settle(order: dict, clock: Clock) -> Arguments:
 def forget_the_dead(folder: Path, number: int) -> None:
     """Where torchrun has started its workers again, take away where the dead ones listened: gloo would look for them.
 
-    The store of torchrun's agent outlives them (torch 2.13, --master-addr and c10d with one node). What autocard wrote
-    into it stays.
+    The store of torchrun's agent outlives them (torch 2.13, --master-addr and c10d with one node).
+    What autocard wrote into it stays.
     """
     done = folder / f"forgotten-{os.environ['TORCHELASTIC_RESTART_COUNT']}"
     if number == 0:
-        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        store = dist.TCPStore(
+            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False
+        )
         keys = [key for key in store.list_keys() if "autocard" not in key and "cpu//" in key]
         done.with_suffix(".new").write_text("\n".join(store.list_keys()), encoding="utf-8")
         for key in keys:
@@ -269,7 +295,9 @@ def forget_the_dead(folder: Path, number: int) -> None:
 
 
 def small() -> torch.nn.Module:
-    return training.bert(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    return training.bert(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+    )
 
 
 def train(order: dict, clock: Clock) -> None:
@@ -277,7 +305,9 @@ def train(order: dict, clock: Clock) -> None:
     args, model = settle(order, clock), small()
     clock.say("settled", 0)
     if clock.number == order["more"]:
-        Trainer(model=small(), args=args, callbacks=callbacks({**order, "patient": False}, clock)[1:2])
+        Trainer(
+            model=small(), args=args, callbacks=callbacks({**order, "patient": False}, clock)[1:2]
+        )
     trainer = Trainer(
         model=model,
         args=args,
@@ -312,7 +342,9 @@ def loop(order: dict, clock: Clock) -> None:
         model = FullyShardedDataParallel(model, device_id=torch.device("cpu"), use_orig_params=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     state = TrainerState(
-        max_steps=order["steps"], is_local_process_zero=local_rank() == 0, is_world_process_zero=clock.number == 0
+        max_steps=order["steps"],
+        is_local_process_zero=local_rank() == 0,
+        is_world_process_zero=clock.number == 0,
     )
     tell = CallbackHandler(callbacks(order, clock), model, None, optimizer, None)
     control = tell.on_init_end(args, state, TrainerControl())
@@ -349,7 +381,8 @@ def main(file: str) -> None:
     finally:
         clock.say("exit", code)
         if "RIG_FORKED" in os.environ:
-            atexit._run_exitfuncs()  # as at the end of any process; one that was forked would do without
+            # as at the end of any process; one that was forked would do without
+            atexit._run_exitfuncs()
 
 
 if __name__ == "__main__":

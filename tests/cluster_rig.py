@@ -1,12 +1,14 @@
 """A cluster on one machine: torchruns and sruns, each node with a boot id and GPUs of its own.
 
-Each node is a process in its own mount namespace (cluster_space), where `/proc/sys/kernel/random/boot_id` and the
-configuration of NVIDIA's library (nvml_stand_in) are its own. torchrun is the real one, called as its command calls it,
-in a process that was forked from one that has imported torch already, and its workers are forked (`--run-path
---start-method fork`): a rank costs no import. `Job.launcher = "torchrun, by exec"` starts the command itself.
-srun is played by plain processes with Slurm's variables.
+Each node is a process in its own mount namespace (cluster_space), where
+`/proc/sys/kernel/random/boot_id` and the configuration of NVIDIA's library (nvml_stand_in) are its
+own. torchrun is the real one, called as its command calls it, in a process that was forked from one
+that has imported torch already, and its workers are forked (`--run-path --start-method fork`): a
+rank costs no import. `Job.launcher = "torchrun, by exec"` starts the command itself. srun is played
+by plain processes with Slurm's variables.
 
-Run as a program it is the process that forks: reads the path of an order a line, says the pids of its nodes.
+Run as a program it is the process that forks: reads the path of an order a line, says the pids of
+its nodes.
 """
 
 from __future__ import annotations
@@ -50,7 +52,10 @@ LONG_S = 120.0
 def gpus(node: int, count: int, watts: float = 200.0) -> list[Gpu]:
     """Boards that no other node has, each with a power of its own."""
     return [
-        Gpu(f"GPU-{node + 10:x}{number:x}b2c3d4-0000-4000-8000-{node:06x}{number:06x}", watts=watts + 50 * number)
+        Gpu(
+            f"GPU-{node + 10:x}{number:x}b2c3d4-0000-4000-8000-{node:06x}{number:06x}",
+            watts=watts + 50 * number,
+        )
         for number in range(count)
     ]
 
@@ -86,12 +91,18 @@ class Rank:
 
     @property
     def lines(self) -> list[list[str]]:
-        return [line.split() for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        return (
+            [line.split() for line in self.log.read_text().splitlines()]
+            if self.log.exists()
+            else []
+        )
 
     def at(self, word: str, number: object = None) -> float | None:
         """Return the moment (monotonic seconds) of the first line with *word*; None: there is none."""
         found = (line for line in self.lines if " ".join(line).startswith(f"{word} "))
-        return next((float(line[-1]) for line in found if number is None or line[1] == str(number)), None)
+        return next(
+            (float(line[-1]) for line in found if number is None or line[1] == str(number)), None
+        )
 
     @property
     def last_step(self) -> int:
@@ -163,7 +174,8 @@ class Job:
     """After each training."""
     trainings: int = 1
     connects: bool = False
-    """Whether a thread of the training program opens connections all the time, which must all stay open."""
+    """Whether a thread of the training program opens connections all the time, which must all stay
+    open."""
     more: int | None = None
     """A rank that makes one trainer more than the others, and does not train it."""
     resume: str | None = None
@@ -211,18 +223,26 @@ class Job:
     @property
     def said(self) -> str:
         """All that its processes printed."""
-        return "".join(file.read_text(errors="replace") for file in sorted(self.folder.glob("*.out")))
+        return "".join(
+            file.read_text(errors="replace") for file in sorted(self.folder.glob("*.out"))
+        )
 
     def window(self, number: int) -> tuple[float, float]:
         """Return when training began and ended on a node, by the ranks' own clocks.
 
-        The training of a rank without a group that was stopped when it ended has ended when it went on.
+        The training of a rank without a group that was stopped when it ended has ended when it went
+        on.
         """
         ranks, alone = self.of_node(number), self.launcher == "srun, no group"
-        ends = [(rank.at("went on") if alone else None) or rank.at("end") or rank.last_s for rank in ranks]
+        ends = [
+            (rank.at("went on") if alone else None) or rank.at("end") or rank.last_s
+            for rank in ranks
+        ]
         return min(rank.at("begin") for rank in ranks), max(ends)
 
-    def joules(self, number: int, boards: Sequence[int] | None = None, *, least: bool = False) -> float:
+    def joules(
+        self, number: int, boards: Sequence[int] | None = None, *, least: bool = False
+    ) -> float:
         """Return what the counters of a node's boards moved in its window: this module's own sum.
 
         Args:
@@ -246,7 +266,10 @@ class Job:
         found = []
         for pid in self.pids:
             with contextlib.suppress(psutil.NoSuchProcess):
-                found += [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+                found += [
+                    pid,
+                    *(child.pid for child in psutil.Process(pid).children(recursive=True)),
+                ]
         return found
 
     def signal(self, number: int) -> None:
@@ -292,9 +315,17 @@ class Rig:
         keep = {
             name: value
             for name, value in machine.env.items()
-            if not name.startswith(("ACCELERATE_", "AUTOCARD_", "CODECARBON_", "SLURM_", "CUDA_", "RANK", "WORLD_"))
+            if not name.startswith(
+                ("ACCELERATE_", "AUTOCARD_", "CODECARBON_", "SLURM_", "CUDA_", "RANK", "WORLD_")
+            )
         }
-        env = {**keep, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "HOME": str(folder), "TMPDIR": str(folder)}
+        env = {
+            **keep,
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+            "HOME": str(folder),
+            "TMPDIR": str(folder),
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", __file__, str(self.boot_id()[1])],
             stdin=subprocess.PIPE,
@@ -315,7 +346,8 @@ class Rig:
     def start(self, job: Job) -> Job:
         """Start *job*; return when its ranks have found each other, before anything of autocard has happened.
 
-        torch's process groups hang now and then when they are made, with many ranks on few cores: then it starts again.
+        torch's process groups hang now and then when they are made, with many ranks on few cores:
+        then it starts again.
         """
         for _ in range(STARTS):
             self._start(job)
@@ -325,7 +357,11 @@ class Rig:
                     return job
                 time.sleep(0.05)
             job.end()
-            for file in [*job.folder.glob("rank-*.log"), *job.folder.glob("*.status"), *job.folder.glob("*.out")]:
+            for file in [
+                *job.folder.glob("rank-*.log"),
+                *job.folder.glob("*.status"),
+                *job.folder.glob("*.out"),
+            ]:
                 file.unlink()
         msg = "torch's processes did not find each other"
         raise AssertionError(msg)
@@ -336,13 +372,18 @@ class Rig:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         order = {
-            **{name: value for name, value in asdict(job).items() if name not in {"nodes", "folder", "output", "pids"}},
+            **{
+                name: value
+                for name, value in asdict(job).items()
+                if name not in {"nodes", "folder", "output", "pids"}
+            },
             "folder": str(job.folder),
             "machine": str(self.machine.folder),
             "port": port,
             "nodes": [self._node(job, number, node) for number, node in enumerate(job.nodes)],
             "broken": [
-                (rank, file, self._fake(job, index, text)) for index, (rank, file, text) in enumerate(job.broken)
+                (rank, file, self._fake(job, index, text))
+                for index, (rank, file, text) in enumerate(job.broken)
             ],
         }
         path = job.folder / "order.json"
@@ -385,7 +426,9 @@ class Rig:
             "gpus": len(node.boards),
             "conf": self._conf(job.folder / f"gpus-{number}", node.boards),
             "seen": [
-                self._conf(job.folder / f"gpus-{number}-{local}", [node.boards[index] for index in indices])
+                self._conf(
+                    job.folder / f"gpus-{number}-{local}", [node.boards[index] for index in indices]
+                )
                 for local, indices in enumerate(node.seen or ())
             ],
             "cuda": node.cuda,
@@ -407,7 +450,7 @@ class Rig:
         self.process.stdout.close()
 
 
-# -- the process that forks -------------------------------------------------------------------------------------
+# -- the process that forks ------------------------------------------------------------------------
 
 
 def _torchrun(order: dict[str, Any], path: str, number: int) -> None:
@@ -416,7 +459,14 @@ def _torchrun(order: dict[str, Any], path: str, number: int) -> None:
     address, port = "127.0.0.1", str(order["port"])
     meeting = ["--node-rank", str(number), "--master-addr", address, "--master-port", port]
     if order["launcher"] == "torchrun, c10d":
-        meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{address}:{port}", "--rdzv-id", "rig"]
+        meeting = [
+            "--rdzv-backend",
+            "c10d",
+            "--rdzv-endpoint",
+            f"{address}:{port}",
+            "--rdzv-id",
+            "rig",
+        ]
     command = [
         *("--nnodes", str(len(order["nodes"])), "--nproc-per-node", str(node["ranks"])),
         *("--max-restarts", str(order["restarts"])),
@@ -425,7 +475,10 @@ def _torchrun(order: dict[str, Any], path: str, number: int) -> None:
         *(str(RANK), path),
     ]
     if not forked:
-        os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", *command])  # noqa: S606
+        os.execv(  # noqa: S606
+            sys.executable,
+            [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", *command],
+        )
     os.environ["RIG_FORKED"] = "1"
     from torch.distributed import run
 
@@ -471,7 +524,9 @@ def _become(order: dict[str, Any], name: str, number: int, work: Callable[[], No
     try:
         os.setsid()
         atexit._clear()
-        output = os.open(Path(order["folder"]) / f"{name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        output = os.open(
+            Path(order["folder"]) / f"{name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        )
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -531,7 +586,12 @@ def main(boot: str) -> None:
     import autocard.runtime.session  # noqa: F401
     from autocard import AutoCardCallback  # noqa: F401
 
-    print("ready" if cluster_space.permitted(Path(boot)) else "ready: a mount namespace is not permitted", flush=True)
+    print(
+        "ready"
+        if cluster_space.permitted(Path(boot))
+        else "ready: a mount namespace is not permitted",
+        flush=True,
+    )
     children: dict[int, Path] = {}
     while True:
         while children:
@@ -540,7 +600,9 @@ def main(boot: str) -> None:
                 break
             code = os.waitstatus_to_exitcode(status)
             made = children.pop(pid)
-            made.with_suffix(".new").write_text(str(code if code >= 0 else 128 - code), encoding="ascii")
+            made.with_suffix(".new").write_text(
+                str(code if code >= 0 else 128 - code), encoding="ascii"
+            )
             made.with_suffix(".new").replace(made)
         if not select.select([sys.stdin.fileno()], [], [], 0.05)[0]:
             continue
@@ -550,7 +612,9 @@ def main(boot: str) -> None:
         # One order at a time: its sender waits for the pids.
         order = json.loads(Path(path).read_text(encoding="utf-8"))
         pids = _fork(order, path)
-        children |= {pid: Path(order["folder"]) / f"{index}.status" for index, pid in enumerate(pids)}
+        children |= {
+            pid: Path(order["folder"]) / f"{index}.status" for index, pid in enumerate(pids)
+        }
         print(json.dumps(pids), flush=True)
 
 

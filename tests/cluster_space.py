@@ -1,7 +1,7 @@
 """A mount namespace of its own for a process: other files in the place of some, for it and its children alone.
 
-What `unshare -m` and `mount --bind` do, for processes that are forked and not started by a shell. Needs root, or a
-kernel that lets any user have a user namespace.
+What `unshare -m` and `mount --bind` do, for processes that are forked and not started by a shell.
+Needs root, or a kernel that lets any user have a user namespace.
 """
 
 from __future__ import annotations
@@ -53,7 +53,11 @@ def permitted(source: Path) -> bool:
     if not pid:
         try:
             enter({BOOT_ID: source})
-            os._exit(0 if BOOT_ID.read_text(encoding="ascii") == source.read_text(encoding="ascii") else 1)
+            os._exit(
+                0
+                if BOOT_ID.read_text(encoding="ascii") == source.read_text(encoding="ascii")
+                else 1
+            )
         except BaseException:  # noqa: BLE001 - a forked process must not go on with its parent's work
             os._exit(1)
     return os.waitpid(pid, 0)[1] == 0

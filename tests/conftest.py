@@ -12,9 +12,11 @@ import truth
 import autocard.energy.meter
 import autocard.guard
 
-# One thread for each process: the suite runs several at once, and threads that wait for each other's core crawl.
+# One thread for each process: the suite runs several at once, and threads that wait for each
+# other's core crawl.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Before huggingface_hub is imported, which reads it once: models by a name that is nowhere are not looked for for long.
+# Before huggingface_hub is imported, which reads it once: models by a name that is nowhere are not
+# looked for for long.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 WATCH = truth.Watch()

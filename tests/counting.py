@@ -1,8 +1,8 @@
 """Counts the steps that Python takes in a piece of work: the same number on a busy machine and on a free one.
 
-A step is a line begun, a call, a return, or one round of a loop or comprehension. What C does inside one call is one
-step, however long it takes: a slow regular expression, a search or a copy of a long string cannot be seen here. Those
-are measured as ratios under benchmarks/.
+A step is a line begun, a call, a return, or one round of a loop or comprehension. What C does
+inside one call is one step, however long it takes: a slow regular expression, a search or a copy of
+a long string cannot be seen here. Those are measured as ratios under benchmarks/.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def waits(work: Callable[[], Any]) -> int:
     def calls(_: Any, event: str, called: Any) -> None:
         nonlocal counted
         if event == "c_call":
-            of_poll = getattr(called, "__name__", "") == "poll" and type(called.__self__).__name__ == "poll"
+            of_poll = (
+                getattr(called, "__name__", "") == "poll"
+                and type(called.__self__).__name__ == "poll"
+            )
             counted += called in (time.sleep, select.select) or of_poll
 
     before = sys.getprofile()

@@ -19,7 +19,11 @@ ROWS = 15
 
 WAYS = {
     "epochs": {"num_train_epochs": 2, "max_steps": -1},
-    "epochs, last batches dropped": {"num_train_epochs": 2, "max_steps": -1, "dataloader_drop_last": True},
+    "epochs, last batches dropped": {
+        "num_train_epochs": 2,
+        "max_steps": -1,
+        "dataloader_drop_last": True,
+    },
     "steps with accumulation": {"max_steps": 3, "gradient_accumulation_steps": 2},
     "batches that are split": {
         "num_train_epochs": 2,
@@ -70,13 +74,23 @@ def main(folder: Path) -> None:
             rows = rows.to_iterable_dataset()
         out = folder / str(number)
         host = models.train(
-            models.llama(), rows, out, AutoCardCallback(emissions=False), cls=Counting, ddp_backend="gloo", **settings
+            models.llama(),
+            rows,
+            out,
+            AutoCardCallback(emissions=False),
+            cls=Counting,
+            ddp_backend="gloo",
+            **settings,
         )
         runtime_s = next(
-            entry["train_runtime"] for entry in reversed(host.state.log_history) if "train_runtime" in entry
+            entry["train_runtime"]
+            for entry in reversed(host.state.log_history)
+            if "train_runtime" in entry
         )
         out.mkdir(parents=True, exist_ok=True)
-        (out / f"rank{rank}.json").write_text(json.dumps({"rows": host.rows, "runtime_s": runtime_s}))
+        (out / f"rank{rank}.json").write_text(
+            json.dumps({"rows": host.rows, "runtime_s": runtime_s})
+        )
 
 
 if __name__ == "__main__":

@@ -16,14 +16,17 @@ class Oracle:
 
     Args:
         made: the model, before it is trained.
-        layer: end of the names of layers whose product is looked at; none that an adapter of the test touches.
+        layer: end of the names of layers whose product is looked at; none that an adapter of the
+            test touches.
     """
 
     def __init__(self, made, layer="mlp.up_proj"):
         self.outputs, self.trainable, self.states = Counter(), Counter(), Counter()
         for name, module in made.named_modules():
             if name.endswith(layer):
-                module.register_forward_hook(lambda _, __, out: self.outputs.update([str(out.dtype)]))
+                module.register_forward_hook(
+                    lambda _, __, out: self.outputs.update([str(out.dtype)])
+                )
 
     def after(self, optimizer):
         import torch
@@ -38,7 +41,8 @@ class Oracle:
     def term(self):
         """Return the words of the Hub's template, from what was seen: formats of weights, state and products."""
         products, weights = most(self.outputs), most(self.trainable)
-        assert not self.states or most(self.states) == weights  # the optimizer works in the weights' own format
+        # the optimizer works in the weights' own format
+        assert not self.states or most(self.states) == weights
         if products == weights == "torch.float32":
             return "fp32"
         return f"{SHORT[products]} {'non-mixed' if products == weights else 'mixed'} precision"

@@ -41,9 +41,13 @@ def main(folder: Path, card: str | None) -> None:
             hub_data.lay(folder, "org/Cats", {"train": models.texts(32), "test": models.texts(8)})
         words = transformers.AutoTokenizer.from_pretrained("org/tiny-bert")
         data = load_dataset("org/Cats", cache_dir=str(folder / "datasets"))
-        data = data.map(lambda row: words(row["text"], truncation=True, max_length=12), batched=True)
+        data = data.map(
+            lambda row: words(row["text"], truncation=True, max_length=12), batched=True
+        )
         labels = {"id2label": {0: "calm", 1: "storm"}, "label2id": {"calm": 0, "storm": 1}}
-        made = transformers.AutoModelForSequenceClassification.from_pretrained("org/tiny-bert", **labels)
+        made = transformers.AutoModelForSequenceClassification.from_pretrained(
+            "org/tiny-bert", **labels
+        )
         trainer = Trainer(
             model=models.lora(made, task_type="SEQ_CLS", target_modules=["query", "value"]),
             args=TrainingArguments(
@@ -63,8 +67,13 @@ def main(folder: Path, card: str | None) -> None:
             eval_dataset=data["test"],
             processing_class=words,
             data_collator=DataCollatorWithPadding(words),
-            compute_metrics=lambda told: {"accuracy": float((np.argmax(told[0], -1) == told[1]).mean())},
-            callbacks=[Slow(), AutoCardCallback(country_iso_code="FRA", measure_power_secs=1, card=card)],
+            compute_metrics=lambda told: {
+                "accuracy": float((np.argmax(told[0], -1) == told[1]).mean())
+            },
+            callbacks=[
+                Slow(),
+                AutoCardCallback(country_iso_code="FRA", measure_power_secs=1, card=card),
+            ],
         )
         trainer.train()
         trainer.save_model()

@@ -1,8 +1,8 @@
 """Random cards and records, made from a seed: what `make fuzz` and tests/test_fuzz.py fill.
 
-A card is made of pieces that real cards have, some of them broken, so that a share is refused; a record is one of
-records.py with some leaves replaced. `python tests/fuzz_cards.py --seed 7` prints the number of each one that failed,
-and `--only 12` runs that one again.
+A card is made of pieces that real cards have, some of them broken, so that a share is refused; a
+record is one of records.py with some leaves replaced. `python tests/fuzz_cards.py --seed 7` prints
+the number of each one that failed, and `--only 12` runs that one again.
 """
 
 from __future__ import annotations
@@ -80,11 +80,25 @@ HEADS = [
     "---\nmodel-index:\n- name: a\n  results:\n  - task: {type: x}\n---\n",
 ]
 ODD_HEADS = ["---\na: [\n---\n", "---\na: &a [*a]\n---\n", "---\n- a\n---\n", "---\nnever closed\n"]
-FRONT = {"library_name": "peft", "tags": ["lora"], "co2_eq_emissions": {"emissions": 0.00001, "source": "s"}}
+FRONT = {
+    "library_name": "peft",
+    "tags": ["lora"],
+    "co2_eq_emissions": {"emissions": 0.00001, "source": "s"},
+}
 FACTS = {
     name: Fact(f"{name} A", f"{name} A, at length\n\n| x | y |\n| --- | --- |\n| {name} | 1 |")
-    for name in ("training_data", "training_hyperparameters", "results", "model_specs", "software", "energy")
-} | {name: Fact(f"{name} A") for name in ("model_id", "hours_used", "hardware_type", "co2_emitted", "cloud_provider")}
+    for name in (
+        "training_data",
+        "training_hyperparameters",
+        "results",
+        "model_specs",
+        "software",
+        "energy",
+    )
+} | {
+    name: Fact(f"{name} A")
+    for name in ("model_id", "hours_used", "hardware_type", "co2_emitted", "cloud_provider")
+}
 VALUES: list[Any] = [
     *(None, "", "x", "\ud800", "# Forged\n\n<b>", "2026-13-45", "/home/x/y"),
     *(-1, 0, 1e308, 10**400, True, [], {}),
@@ -96,7 +110,9 @@ def card(random_: random.Random, *, usual: bool) -> str:
     pieces = USUAL if usual or random_.random() < 0.6 else USUAL + ODD
     heads = HEADS if usual or random_.random() < 0.8 else HEADS + ODD_HEADS
     gaps = ["\n\n"] if usual else ["\n\n", "\n\n\n", "\n", " \n\n"]
-    body = "".join(random_.choice(pieces) + random_.choice(gaps) for _ in range(random_.randint(1, 12)))
+    body = "".join(
+        random_.choice(pieces) + random_.choice(gaps) for _ in range(random_.randint(1, 12))
+    )
     text = random_.choice(heads) + (body.rstrip("\n") if random_.random() < 0.3 else body)
     if random_.random() < 0.2:
         text = text.replace("\n", "\r\n")
@@ -158,7 +174,9 @@ def check_record(text: str) -> bool:
     return True
 
 
-def run(seed: int, cards: int, record_count: int, only: int | None = None) -> tuple[Counter[str], list[str]]:
+def run(
+    seed: int, cards: int, record_count: int, only: int | None = None
+) -> tuple[Counter[str], list[str]]:
     """Return counts by outcome, and what failed, with its number."""
     counts: Counter[str] = Counter()
     failures = []

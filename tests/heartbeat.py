@@ -1,7 +1,7 @@
 """Search for input that holds the interpreter: a thread beats every 10 ms while cards, records and labels are read.
 
-The longest pause of the beating is measured in a process of its own, which is ended where it overruns. Pauses are
-counted in CPU time of the process, so that a busy machine is no finding.
+The longest pause of the beating is measured in a process of its own, which is ended where it
+overruns. Pauses are counted in CPU time of the process, so that a busy machine is no finding.
 
 `python tests/heartbeat.py --seed 7` takes 300 inputs of each class.
 """
@@ -125,10 +125,25 @@ def measure(kind: str, seed: int, count: int) -> None:
 
 def search(kind: str, seed: int, count: int) -> list[str]:
     """Return what held up the other thread, or never came back, each with what makes it again."""
-    command = [sys.executable, __file__, "--seed", str(seed), "--only", kind, "--count", str(count), "--measure"]
+    command = [
+        sys.executable,
+        __file__,
+        "--seed",
+        str(seed),
+        "--only",
+        kind,
+        "--count",
+        str(count),
+        "--measure",
+    ]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=max(LIMIT_S, count), check=False, cwd=Path(__file__).parent
+            command,
+            capture_output=True,
+            text=True,
+            timeout=max(LIMIT_S, count),
+            check=False,
+            cwd=Path(__file__).parent,
         )
         printed, failed = done.stdout, done.stderr[-500:] if done.returncode else ""
     except subprocess.TimeoutExpired as exc:
@@ -150,7 +165,11 @@ def main() -> int:
         measure(asked.only, asked.seed, asked.count)
         return 0
     print(f"seed {asked.seed}")
-    found = [one for kind in ([asked.only] if asked.only else KINDS) for one in search(kind, asked.seed, asked.count)]
+    found = [
+        one
+        for kind in ([asked.only] if asked.only else KINDS)
+        for one in search(kind, asked.seed, asked.count)
+    ]
     for one in found:
         print("HELD", one)
     return int(bool(found))

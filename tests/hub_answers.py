@@ -55,7 +55,9 @@ def modes(hub: Hub, commit: Commit, asked: dict[str, Any]) -> dict[str, Any]:
         files.append(
             {
                 "path": path,
-                "uploadMode": "lfs" if hub.large_files and is_large(path, file["size"]) else "regular",
+                "uploadMode": "lfs"
+                if hub.large_files and is_large(path, file["size"])
+                else "regular",
                 "shouldIgnore": False,
                 "oid": None if there is None else name_of(hub, path, there),
             }
@@ -108,7 +110,11 @@ def paths(body: bytes) -> set[str]:
 
 def refs(repo: Repo) -> dict[str, Any]:
     listed = [
-        {"name": name, "ref": name if "/" in name else f"refs/heads/{name}", "targetCommit": commits[-1].sha}
+        {
+            "name": name,
+            "ref": name if "/" in name else f"refs/heads/{name}",
+            "targetCommit": commits[-1].sha,
+        }
         for name, commits in repo.branches.items()
     ]
     return {

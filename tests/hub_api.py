@@ -40,7 +40,9 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Answer one request."""
         self.path_only = urlsplit(self.path).path
-        self.query = {name: values[-1] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        self.query = {
+            name: values[-1] for name, values in parse_qs(urlsplit(self.path).query).items()
+        }
         body = self._body()
         self.hub.requests.append((self.command, self.path))
         fault = self.hub.fault(self.path_only)
@@ -77,7 +79,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, headers: dict[str, str], content: bytes, *, cut: bool) -> None:
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), "X-Request-Id": "test", **headers}.items():
+        for name, value in {
+            "Content-Length": str(len(content)),
+            "X-Request-Id": "test",
+            **headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if cut:
@@ -116,7 +122,9 @@ class Handler(BaseHTTPRequestHandler):
         raise HubError(404, f"This server does not know {self.path}")
 
     def _signed_in(self) -> None:
-        if self.headers.get("Authorization") != f"Bearer {self.hub.token}" and not self.path_only.startswith("/lfs/"):
+        if self.headers.get(
+            "Authorization"
+        ) != f"Bearer {self.hub.token}" and not self.path_only.startswith("/lfs/"):
             raise HubError(401, "Invalid username or password.")
 
     def _create(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +133,9 @@ class Handler(BaseHTTPRequestHandler):
         if asked.get("type", "model") != "model":
             raise HubError(400, "This server keeps models only")
         if owner not in {self.hub.user, *self.hub.organizations}:
-            raise HubError(403, f'You don\'t have the rights to create a model under the namespace "{owner}"')
+            raise HubError(
+                403, f'You don\'t have the rights to create a model under the namespace "{owner}"'
+            )
         address = {"url": f"{self.hub.url}/{name}", "name": name, "id": name}
         if name in self.hub.repositories:
             raise ConflictError(address)
@@ -144,8 +154,11 @@ class Handler(BaseHTTPRequestHandler):
         }
         if not errors:
             return _json(said)
-        # The real answer has its sentences in the header too, which is what clients put into their exception.
-        return _json({"error": "\n".join(errors), **said}, 400, {"X-Error-Message": "; ".join(errors)})
+        # The real answer has its sentences in the header too, which is what clients put into their
+        # exception.
+        return _json(
+            {"error": "\n".join(errors), **said}, 400, {"X-Error-Message": "; ".join(errors)}
+        )
 
     def _model(self, parts: list[str], body: bytes) -> tuple[int, dict[str, str], bytes]:  # noqa: PLR0911 - a table
         short = len(parts) == 1 or parts[1] in ACTIONS
@@ -160,15 +173,28 @@ class Handler(BaseHTTPRequestHandler):
             case ["commits", revision]:
                 until = repo.at(revision)
                 branch = next(one for one in repo.branches.values() if until in one)
-                return _json([answers.history(commit) for commit in reversed(branch[: branch.index(until) + 1])])
+                return _json(
+                    [
+                        answers.history(commit)
+                        for commit in reversed(branch[: branch.index(until) + 1])
+                    ]
+                )
             case ["tree", revision, *folder]:
                 return _json(
-                    list(answers.tree(repo.at(revision), "/".join(folder), recursive="recursive" in self.query))
+                    list(
+                        answers.tree(
+                            repo.at(revision), "/".join(folder), recursive="recursive" in self.query
+                        )
+                    )
                 )
             case ["paths-info", revision]:
                 wanted = answers.paths(body)
                 return _json(
-                    [entry for entry in answers.tree(repo.at(revision), "", recursive=True) if entry["path"] in wanted]
+                    [
+                        entry
+                        for entry in answers.tree(repo.at(revision), "", recursive=True)
+                        if entry["path"] in wanted
+                    ]
                 )
             case ["refs"]:
                 return _json(answers.refs(repo))
@@ -189,7 +215,11 @@ class Handler(BaseHTTPRequestHandler):
         if branch not in repo.branches:
             raise HubError(404, f"Invalid rev id: {branch}", "RevisionNotFound")
         made = repo.commit(
-            header["summary"], written, description=header.get("description", ""), deleted=deleted, branch=branch
+            header["summary"],
+            written,
+            description=header.get("description", ""),
+            deleted=deleted,
+            branch=branch,
         )
         address = f"{self.hub.url}/{repo.name}"
         number = branch.rsplit("/", 1)[-1]
@@ -201,12 +231,17 @@ class Handler(BaseHTTPRequestHandler):
             **({"pullRequestUrl": f"{address}/discussions/{number}"} if pull_request else {}),
         }
 
-    def _file(self, name: str, how: str, revision: str, path: str) -> tuple[int, dict[str, str], bytes]:
+    def _file(
+        self, name: str, how: str, revision: str, path: str
+    ) -> tuple[int, dict[str, str], bytes]:
         commit = self.hub.repo(name).at(revision)
         if path not in commit.files:
             raise HubError(404, "Entry not found", "EntryNotFound")
         content = commit.files[path]
-        headers = {"ETag": f'"{answers.name_of(self.hub, path, content)}"', "Content-Type": "text/plain; charset=utf-8"}
+        headers = {
+            "ETag": f'"{answers.name_of(self.hub, path, content)}"',
+            "Content-Type": "text/plain; charset=utf-8",
+        }
         if how == "resolve":
             headers["X-Repo-Commit"] = commit.sha
         return 200, headers, content
@@ -220,8 +255,14 @@ class ConflictError(HubError):
         self.address = address
 
 
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
-    return status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, json.dumps(value).encode()
+def _json(
+    value: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, str], bytes]:
+    return (
+        status,
+        {"Content-Type": "application/json; charset=utf-8", **(headers or {})},
+        json.dumps(value).encode(),
+    )
 
 
 def _refusal(error: HubError) -> tuple[int, dict[str, str], bytes]:
@@ -244,7 +285,9 @@ def _written(hub: Hub, lines: list[dict[str, Any]]) -> Iterator[tuple[str, bytes
         elif line["key"] == "lfsFile":
             content = hub.blobs.get(value["oid"])
             if content is None or hashlib.sha256(content).hexdigest() != value["oid"]:
-                raise HubError(400, f"LFS pointer pointed to a file that does not exist: {value['path']}")
+                raise HubError(
+                    400, f"LFS pointer pointed to a file that does not exist: {value['path']}"
+                )
             yield value["path"], content
 
 

@@ -1,10 +1,11 @@
 """What the Hub says of a card's metadata before it takes an upload: its refusals as public issues quote them.
 
-`refusals(text)` gives the messages of errors and those of warnings. Word for word from issues are: an empty
-`base_model` (huggingface/transformers#25963), a path in `datasets` or `base_model` (transformers#33922, #32212),
-`"widget" must be an array` (ostris/ai-toolkit#260), a `model-index` whose parts have the wrong type
-(huu4ontocord/MDEL#34), no metadata at all (huggingface_hub#1934). The others are in the same manner. The Hub's own
-list of rules is not public, and it grows: a card that passes here may still be refused there.
+`refusals(text)` gives the messages of errors and those of warnings. Word for word from issues are:
+an empty `base_model` (huggingface/transformers#25963), a path in `datasets` or `base_model`
+(transformers#33922, #32212), `"widget" must be an array` (ostris/ai-toolkit#260), a `model-index`
+whose parts have the wrong type (huu4ontocord/MDEL#34), no metadata at all (huggingface_hub#1934).
+The others are in the same manner. The Hub's own list of rules is not public, and it grows: a card
+that passes here may still be refused there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 
 import yaml
 
-REPO_ID = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9](?:[\w.-]{0,94}\w)?(?:/[A-Za-z0-9_](?:[\w.-]{0,94}\w)?)?")
+REPO_ID = re.compile(
+    r"(?!.*(--|\.\.))[A-Za-z0-9](?:[\w.-]{0,94}\w)?(?:/[A-Za-z0-9_](?:[\w.-]{0,94}\w)?)?"
+)
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)*|code|multilingual")
 LICENCES = frozenset(
     re.findall(
@@ -68,9 +71,18 @@ def refusals(text: str) -> tuple[list[str], list[str]]:
 
 def _errors(metadata: dict[str, Any]) -> Iterator[str]:
     yield from _ids(metadata, "base_model", "Use a model id from https://hf.co/models.")
-    yield from _ids(metadata, "datasets", "If possible, use a dataset id from https://hf.co/datasets.")
+    yield from _ids(
+        metadata, "datasets", "If possible, use a dataset id from https://hf.co/datasets."
+    )
     yield from _licences(metadata)
-    for name in ("library_name", "pipeline_tag", "inference", "thumbnail", "license_name", "license_link"):
+    for name in (
+        "library_name",
+        "pipeline_tag",
+        "inference",
+        "thumbnail",
+        "license_name",
+        "license_link",
+    ):
         yield from _string(metadata, name, f'"{name}"')
     for name in ("tags", "metrics"):
         for at, value in _items(metadata, name):

@@ -16,10 +16,13 @@ def snake(name: str) -> str:
     return camelcase_to_snakecase(name)
 
 
-def lay(folder: Path, hub_id: str, splits: dict[str, Any], sha: str = SHA, card: bool = True) -> None:
+def lay(
+    folder: Path, hub_id: str, splits: dict[str, Any], sha: str = SHA, card: bool = True
+) -> None:
     """Lay *splits* (name → Dataset) into *folder*: the builder's Arrow files, and the card in the Hub's cache.
 
-    The files are written by `datasets` from Parquet, as it does for the Hub's; then they get the Hub's names.
+    The files are written by `datasets` from Parquet, as it does for the Hub's; then they get the
+    Hub's names.
     """
     from datasets import load_dataset
 
@@ -31,15 +34,28 @@ def lay(folder: Path, hub_id: str, splits: dict[str, Any], sha: str = SHA, card:
     files = {split: str(parquet / f"{split}.parquet") for split in splits}
     made = load_dataset("parquet", data_files=files, cache_dir=str(folder / "made" / hub_id))
     first = Path(next(iter(made.values())).cache_files[0]["filename"]).parent
-    place = folder / "datasets" / "___".join(filter(None, [owner, snake(name)])) / "default" / "0.0.0" / sha
+    place = (
+        folder
+        / "datasets"
+        / "___".join(filter(None, [owner, snake(name)]))
+        / "default"
+        / "0.0.0"
+        / sha
+    )
     place.parent.mkdir(parents=True)
     shutil.copytree(first, place)
     for file in place.glob("parquet-*.arrow"):
         file.rename(place / file.name.replace("parquet-", f"{snake(name)}-", 1))
     info = place / "dataset_info.json"
-    info.write_text(json.dumps({**json.loads(info.read_text()), "dataset_name": snake(name), "config_name": "default"}))
+    info.write_text(
+        json.dumps(
+            {**json.loads(info.read_text()), "dataset_name": snake(name), "config_name": "default"}
+        )
+    )
     if card:
-        (folder / "hub" / f"datasets--{hub_id.replace('/', '--')}" / "snapshots" / sha).mkdir(parents=True)
+        (folder / "hub" / f"datasets--{hub_id.replace('/', '--')}" / "snapshots" / sha).mkdir(
+            parents=True
+        )
 
 
 def load(folder: Path, hub_id: str, monkeypatch: Any, split: str | None = "train") -> Any:

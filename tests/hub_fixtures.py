@@ -1,9 +1,10 @@
 """Fixtures that give tests a Hub on this machine, in this process and in those that it starts.
 
-A test module asks for them with `pytest_plugins = ["hub_fixtures"]`. `hub` is a running `Hub` (hub_server.py), and for
-the time of the test every client of this process speaks to it: HF_ENDPOINT and a token are set for processes that the
-test starts, and here, where huggingface_hub may have been imported long before, the values that it read from the
-environment are set to what a fresh import would read. Nothing of its code is replaced.
+A test module asks for them with `pytest_plugins = ["hub_fixtures"]`. `hub` is a running `Hub`
+(hub_server.py), and for the time of the test every client of this process speaks to it: HF_ENDPOINT
+and a token are set for processes that the test starts, and here, where huggingface_hub may have
+been imported long before, the values that it read from the environment are set to what a fresh
+import would read. Nothing of its code is replaced.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def _read_at_import(hub: Hub, home: str) -> list[tuple[str, str, Any]]:
         ("huggingface_hub.constants", "HF_TOKEN_PATH", f"{home}/token"),
         ("datasets.config", "HF_ENDPOINT", hub.url),
         ("datasets.config", "HF_HUB_OFFLINE", False),
-        # transformers 5 makes one client and keeps it; transformers 4 keeps whether the Hub is to be reached.
+        # transformers 5 makes one client and keeps it; transformers 4 keeps whether the Hub is to
+        # be reached.
         ("transformers.utils.hub", "_hf_api", None),
         ("transformers.utils.hub", "_is_offline_mode", False),
         ("transformers.utils.hub", "HUGGINGFACE_CO_RESOLVE_ENDPOINT", hub.url),

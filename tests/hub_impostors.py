@@ -48,11 +48,21 @@ def endless():
 
 
 def page(handler):
-    send(handler, 200, {"Content-Type": "text/html; charset=utf-8"}, b"<html><h1>502 Bad Gateway</h1></html>")
+    send(
+        handler,
+        200,
+        {"Content-Type": "text/html; charset=utf-8"},
+        b"<html><h1>502 Bad Gateway</h1></html>",
+    )
 
 
 def page_with_a_commit(handler):
-    send(handler, 200, {"Content-Type": "text/html", "X-Repo-Commit": COMMIT}, b"<html>sign in</html>")
+    send(
+        handler,
+        200,
+        {"Content-Type": "text/html", "X-Repo-Commit": COMMIT},
+        b"<html>sign in</html>",
+    )
 
 
 def text_of_a_gateway(handler):
@@ -77,7 +87,12 @@ def odd_compression(handler):
 
 
 def large(handler):
-    send(handler, 200, {"Content-Type": "text/plain", "X-Repo-Commit": COMMIT}, b"# Large\n" * (LARGE // 8))
+    send(
+        handler,
+        200,
+        {"Content-Type": "text/plain", "X-Repo-Commit": COMMIT},
+        b"# Large\n" * (LARGE // 8),
+    )
 
 
 def redirect_loop(handler):

@@ -6,11 +6,13 @@
         hub.repo("me/x").pushes[-1].changed          # paths of the last upload
         hub.repo("me/x").text("README.md")
         hub.edit("me/x", "README.md", "# Mine\n")    # somebody edits on the Hub's own page
-        hub.refuse(at="validate-yaml")               # see `refuse`, `fail`, `slow`, `drop`; `heal` ends them all
+        hub.refuse(at="validate-yaml")               # see `refuse`, `fail`, `slow`, `drop`; `heal`
+        ends them all
 
-Written for huggingface_hub 0.36 and 2.4 from their sources (hf_api.py, _commit_api.py, lfs.py, file_download.py). It
-has no Xet storage: it tells clients to put every file into the commit. With `large_files = True` it asks for weights by
-Git LFS, as the real Hub does of clients without Xet; those then need HF_HUB_DISABLE_XET=1.
+Written for huggingface_hub 0.36 and 2.4 from their sources (hf_api.py, _commit_api.py, lfs.py,
+file_download.py). It has no Xet storage: it tells clients to put every file into the commit. With
+`large_files = True` it asks for weights by Git LFS, as the real Hub does of clients without Xet;
+those then need HF_HUB_DISABLE_XET=1.
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ class Hub:
     Attributes:
         user: whose token is *token*; repositories without a namespace are theirs.
         organizations: where they may write as well.
-        large_files: weights are kept beside git, as on the real Hub; else everything is in the commits.
+        large_files: weights are kept beside git, as on the real Hub; else everything is in the
+            commits.
         repositories: by name.
         checks: cards looked at by validate-yaml, oldest first.
         requests: every request's method and path, oldest first.
@@ -89,7 +92,9 @@ class Hub:
         """Start on a free port of the loopback."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(WAIT_S,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(WAIT_S,), daemon=True
+        )
         self._thread.start()
         return self
 
@@ -105,12 +110,16 @@ class Hub:
         """What HF_ENDPOINT must be."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def create(self, name: str, files: Mapping[str, str | bytes] | None = None, *, private: bool = False) -> Repo:
+    def create(
+        self, name: str, files: Mapping[str, str | bytes] | None = None, *, private: bool = False
+    ) -> Repo:
         """Make a repository that is there before anybody pushes."""
         with self.lock:
             repo = self.repositories[name] = Repo(name, private=private)
             if files:
-                repo.commit("Upload files", {path: _bytes(content) for path, content in files.items()})
+                repo.commit(
+                    "Upload files", {path: _bytes(content) for path, content in files.items()}
+                )
             return repo
 
     def repo(self, name: str) -> Repo:
@@ -127,15 +136,30 @@ class Hub:
 
     def asked(self, pattern: str) -> list[tuple[str, str]]:
         """Return the requests whose `METHOD /path` a regular expression finds."""
-        return [(method, path) for method, path in self.requests if re.search(pattern, f"{method} {path}")]
+        return [
+            (method, path)
+            for method, path in self.requests
+            if re.search(pattern, f"{method} {path}")
+        ]
 
     def refuse(self, at: str = "", *, times: int | None = None) -> None:
         """From now on 403: the token may not do this. *at*: only where the path contains it."""
-        self.fail(403, at, times=times, message="You don't have the required permissions to perform this action")
+        self.fail(
+            403,
+            at,
+            times=times,
+            message="You don't have the required permissions to perform this action",
+        )
 
-    def fail(self, status: int = 500, at: str = "", *, times: int | None = None, message: str = "") -> None:
+    def fail(
+        self, status: int = 500, at: str = "", *, times: int | None = None, message: str = ""
+    ) -> None:
         """From now on answer with an error; clients try 500 and 503 again for about half a minute."""
-        self.faults.append(Fault(at, times, status=status, message=message or "Internal Error - We're working on it"))
+        self.faults.append(
+            Fault(
+                at, times, status=status, message=message or "Internal Error - We're working on it"
+            )
+        )
 
     def slow(self, seconds: float, at: str = "", *, times: int | None = None) -> None:
         """From now on let clients wait before they get an answer; what they asked for has been done."""
@@ -145,7 +169,9 @@ class Hub:
         """From now on break the connection off in the middle of the answer, or *before* anything was done."""
         self.faults.append(Fault(at, times, before=before, midway=not before))
 
-    def pretend(self, instead: Callable[[Any], None], at: str = "", *, times: int | None = None) -> None:
+    def pretend(
+        self, instead: Callable[[Any], None], at: str = "", *, times: int | None = None
+    ) -> None:
         """From now on something else answers in the Hub's place: *instead* writes the answer, given the handler."""
         self.faults.append(Fault(at, times, instead=instead))
 

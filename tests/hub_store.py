@@ -112,13 +112,17 @@ class Repo:
         """Add a commit to a branch; a folder to delete ends in `/`."""
         before = self.branches.get(branch, [])
         files = dict(before[-1].files) if before else {}
-        gone = tuple(path for path in files if any(path == name or _inside(path, name) for name in deleted))
+        gone = tuple(
+            path for path in files if any(path == name or _inside(path, name) for name in deleted)
+        )
         for path in gone:
             del files[path]
         files.update(written)
         parent = before[-1].sha if before else None
         date = datetime.now(timezone.utc)
-        sha = _sha(parent, message, date, sorted((path, oid(content)) for path, content in files.items()))
+        sha = _sha(
+            parent, message, date, sorted((path, oid(content)) for path, content in files.items())
+        )
         made = Commit(sha, parent, message, description, files, tuple(written), gone, date)
         self.branches.setdefault(branch, []).append(made)
         return made
@@ -133,7 +137,9 @@ class Repo:
 
 def is_large(path: str, size: int) -> bool:
     """Whether the Hub takes a file beside git, not in it; empty ones never."""
-    return size > 0 and (size > LARGE_BYTES or any(fnmatch(path.rsplit("/", 1)[-1], pattern) for pattern in LARGE))
+    return size > 0 and (
+        size > LARGE_BYTES or any(fnmatch(path.rsplit("/", 1)[-1], pattern) for pattern in LARGE)
+    )
 
 
 def oid(content: bytes) -> str:

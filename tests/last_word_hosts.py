@@ -1,6 +1,7 @@
 """The trainers that write cards of their own, each as small as it can be and as real.
 
-Every model was loaded from a local folder: that is what makes PEFT write a path into the front matter.
+Every model was loaded from a local folder: that is what makes PEFT write a path into the front
+matter.
 """
 
 from __future__ import annotations
@@ -38,8 +39,15 @@ class Host:
 
 
 def _arguments(cls: Any, out: Path, **settings: Any) -> Any:
-    # Every checkpoint is uploaded, even while the last upload is under way: which ones are is not left to chance.
-    plain = {"save_strategy": "steps", "save_steps": 1, "hub_always_push": True, "seed": 3, "bf16": False}
+    # Every checkpoint is uploaded, even while the last upload is under way: which ones are is not
+    # left to chance.
+    plain = {
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "hub_always_push": True,
+        "seed": 3,
+        "bf16": False,
+    }
     return models.arguments(out, cls, **{**plain, **settings})
 
 
@@ -49,7 +57,9 @@ def _loaded(base: Path, cls: str, make: Callable[[], Any]) -> Any:
     return models.load(cls, base)
 
 
-def trainer(base: Path, out: Path, callbacks: list[Any], *, peft: bool = False, **settings: Any) -> Any:
+def trainer(
+    base: Path, out: Path, callbacks: list[Any], *, peft: bool = False, **settings: Any
+) -> Any:
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     model = _loaded(base, "AutoModelForSequenceClassification", models.bert)
@@ -71,8 +81,17 @@ def seq2seq(base: Path, out: Path, callbacks: list[Any], **settings: Any) -> Any
 
     def made() -> Any:
         torch.manual_seed(0)
-        sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
-        return transformers.T5ForConditionalGeneration(transformers.T5Config(vocab_size=len(models.WORDS), **sizes))
+        sizes = {
+            "d_model": 16,
+            "d_kv": 8,
+            "d_ff": 32,
+            "num_layers": 1,
+            "num_heads": 2,
+            "decoder_start_token_id": 0,
+        }
+        return transformers.T5ForConditionalGeneration(
+            transformers.T5Config(vocab_size=len(models.WORDS), **sizes)
+        )
 
     data = models.language()
     return transformers.Seq2SeqTrainer(
@@ -102,7 +121,9 @@ def _adapter(*, peft: bool, task: str = "CAUSAL_LM") -> dict[str, Any]:
 _OF_TRAINER = ("peft_config", "reward_funcs", "compute_loss_func")
 
 
-def _trl(cls: Any, config: Any, model: Any, data: Any, out: Path, callbacks: list[Any], **settings: Any) -> Any:
+def _trl(
+    cls: Any, config: Any, model: Any, data: Any, out: Path, callbacks: list[Any], **settings: Any
+) -> Any:
     """Return a trainer of TRL: what `_OF_TRAINER` names is for itself, other *settings* are for its arguments."""
     own = {name: settings.pop(name) for name in _OF_TRAINER if name in settings}
     return cls(
@@ -121,7 +142,17 @@ def sft(base: Path, out: Path, callbacks: list[Any], *, peft: bool = False, **se
 
     model = _loaded(base, "AutoModelForCausalLM", models.llama)
     data = models.texts(8).select_columns(["text"])
-    return _trl(SFTTrainer, SFTConfig, model, data, out, callbacks, max_length=16, **_adapter(peft=peft), **settings)
+    return _trl(
+        SFTTrainer,
+        SFTConfig,
+        model,
+        data,
+        out,
+        callbacks,
+        max_length=16,
+        **_adapter(peft=peft),
+        **settings,
+    )
 
 
 def dpo(base: Path, out: Path, callbacks: list[Any], *, peft: bool = False, **settings: Any) -> Any:
@@ -129,8 +160,20 @@ def dpo(base: Path, out: Path, callbacks: list[Any], *, peft: bool = False, **se
     from trl import DPOConfig, DPOTrainer
 
     model = _loaded(base, "AutoModelForCausalLM", models.llama)
-    data = Dataset.from_list([{"prompt": "the cat", "chosen": "sat on a mat", "rejected": "ran off"}] * 8)
-    return _trl(DPOTrainer, DPOConfig, model, data, out, callbacks, max_length=16, **_adapter(peft=peft), **settings)
+    data = Dataset.from_list(
+        [{"prompt": "the cat", "chosen": "sat on a mat", "rejected": "ran off"}] * 8
+    )
+    return _trl(
+        DPOTrainer,
+        DPOConfig,
+        model,
+        data,
+        out,
+        callbacks,
+        max_length=16,
+        **_adapter(peft=peft),
+        **settings,
+    )
 
 
 def reward(base: Path, out: Path, callbacks: list[Any], **settings: Any) -> Any:
@@ -160,7 +203,17 @@ def grpo(base: Path, out: Path, callbacks: list[Any], **settings: Any) -> Any:
     model = _loaded(base, "AutoModelForCausalLM", models.llama)
     data = Dataset.from_list([{"prompt": "the cat sat"}, {"prompt": "a dog ran"}] * 4)
     sizes = {"num_generations": 2, "generation_batch_size": 4, "max_completion_length": 4}
-    return _trl(GRPOTrainer, GRPOConfig, model, data, out, callbacks, reward_funcs=longer, **sizes, **settings)
+    return _trl(
+        GRPOTrainer,
+        GRPOConfig,
+        model,
+        data,
+        out,
+        callbacks,
+        reward_funcs=longer,
+        **sizes,
+        **settings,
+    )
 
 
 def embeddings(base: Path, out: Path, callbacks: list[Any], **settings: Any) -> Any:
@@ -176,7 +229,9 @@ def embeddings(base: Path, out: Path, callbacks: list[Any], **settings: Any) -> 
         with contextlib.redirect_stderr(io.StringIO()):
             st.SentenceTransformer(str(base), device="cpu").save(str(base))
     model = st.SentenceTransformer(str(base), device="cpu")
-    data = Dataset.from_dict({"anchor": ["the cat", "a dog"] * 4, "positive": ["a cat", "the dog"] * 4})
+    data = Dataset.from_dict(
+        {"anchor": ["the cat", "a dog"] * 4, "positive": ["a cat", "the dog"] * 4}
+    )
     return st.SentenceTransformerTrainer(
         model=model,
         args=_arguments(st.SentenceTransformerTrainingArguments, out, **settings),
@@ -202,7 +257,9 @@ HOSTS = {
     "TRL Reward": Host(reward, tags=("generated_from_trainer", "trl", "reward-trainer")),
     "TRL GRPO": Host(grpo, tags=("generated_from_trainer", "trl", "grpo")),
     "sentence-transformers": Host(
-        embeddings, library="sentence-transformers", tags=("sentence-transformers", "dataset_size:8")
+        embeddings,
+        library="sentence-transformers",
+        tags=("sentence-transformers", "dataset_size:8"),
     ),
 }
 

@@ -1,8 +1,8 @@
 """Real training processes that cost no import: what a training needs is imported once here, then each one is forked.
 
-Reads one JSON order a line (`Order`), forks, says the training's pid. The trainings can be killed like any process.
-Each writes a log of its own clock (`CLOCK_MONOTONIC`, which all processes of a machine share), a line at a time, so
-that it survives a SIGKILL: begin, step N, end.
+Reads one JSON order a line (`Order`), forks, says the training's pid. The trainings can be killed
+like any process. Each writes a log of its own clock (`CLOCK_MONOTONIC`, which all processes of a
+machine share), a line at a time, so that it survives a SIGKILL: begin, step N, end.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def train(order: dict) -> None:
     patient = [training.until_ready(ours[0])] if order.get("patient") else []
     trainer = training.trainer(
         order["folder"],
-        model=training.bert(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8),
+        model=training.bert(
+            hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+        ),
         callbacks=[clock, *patient, *ours],
         save_strategy="steps",
         **order.get("args", {}),
@@ -76,7 +78,8 @@ def main() -> None:
         pid = os.fork()
         if pid:
             print(pid, flush=True)
-            # Those that are over are taken leave of, so that nobody sees a zombie for a living process.
+            # Those that are over are taken leave of, so that nobody sees a zombie for a living
+            # process.
             while True:
                 try:
                     if os.waitpid(-1, os.WNOHANG)[0] == 0:
@@ -101,7 +104,8 @@ def main() -> None:
             sys.stdout.flush()
             import atexit
 
-            atexit._run_exitfuncs()  # as at the end of any process: what is to be finished then is finished
+            # as at the end of any process: what is to be finished then is finished
+            atexit._run_exitfuncs()
             os._exit(code)
 
 

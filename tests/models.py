@@ -17,8 +17,30 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from autocard.capture.observed import Seen
 from autocard.settings import Settings
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sat", "on", "a", "mat", "dog", "ran", "off"]
-EVENTS = ("model", "processing_class", "optimizer", "lr_scheduler", "train_dataloader", "eval_dataloader")
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "dog",
+    "ran",
+    "off",
+]
+EVENTS = (
+    "model",
+    "processing_class",
+    "optimizer",
+    "lr_scheduler",
+    "train_dataloader",
+    "eval_dataloader",
+)
 
 
 def tokenizer():
@@ -35,14 +57,24 @@ def bert(**config):
     """A BERT with a classification head: 2 layers, hidden size 16."""
     settings = {"num_labels": 2, **config}
     torch.manual_seed(0)
-    return transformers.BertForSequenceClassification(transformers.BertConfig(**_sizes(), **settings))
+    return transformers.BertForSequenceClassification(
+        transformers.BertConfig(**_sizes(), **settings)
+    )
 
 
 def llama(**config):
     """A Llama with a language-modelling head: 2 layers, 4 heads, 2 key-value heads."""
     torch.manual_seed(0)
-    settings = {"num_key_value_heads": 2, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, **config}
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**{**_sizes(), "num_attention_heads": 4}, **settings))
+    settings = {
+        "num_key_value_heads": 2,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        **config,
+    }
+    return transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(**{**_sizes(), "num_attention_heads": 4}, **settings)
+    )
 
 
 def _sizes():
@@ -76,13 +108,21 @@ def lora(model, **settings):
     from peft import LoraConfig, get_peft_model
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks a name of transformers that is going away
-        return get_peft_model(model, LoraConfig(**{"r": 4, "lora_alpha": 8, "lora_dropout": 0.0, **settings}))
+        # peft asks a name of transformers that is going away
+        warnings.simplefilter("ignore", FutureWarning)
+        return get_peft_model(
+            model, LoraConfig(**{"r": 4, "lora_alpha": 8, "lora_dropout": 0.0, **settings})
+        )
 
 
 def texts(count=16):
     """A data set in memory: a text and a label in each row."""
-    sentences = ["the cat sat on a mat", "the dog ran off", "a cat ran", "dog sat on the mat off a cat"]
+    sentences = [
+        "the cat sat on a mat",
+        "the dog ran off",
+        "a cat ran",
+        "dog sat on the mat off a cat",
+    ]
     return Dataset.from_dict(
         {
             "text": [sentences[index % 4] for index in range(count)],
@@ -104,7 +144,9 @@ def tokens(count=16, length=12):
 def language(count=8, length=8):
     """Rows for a language model: token ids that are their own labels."""
     ids = [[5 + (row + place) % 9 for place in range(length)] for row in range(count)]
-    return Dataset.from_dict({"input_ids": ids, "attention_mask": [[1] * length] * count, "labels": ids})
+    return Dataset.from_dict(
+        {"input_ids": ids, "attention_mask": [[1] * length] * count, "labels": ids}
+    )
 
 
 class Watch(TrainerCallback):
@@ -151,7 +193,11 @@ def arguments(folder, cls=TrainingArguments, **settings):
 def train(model, data, folder, *callbacks, cls=Trainer, resume=None, trainer=None, **settings):
     """Train *model* for a few steps; return the trainer."""
     made = cls(
-        model=model, args=arguments(folder, **settings), train_dataset=data, callbacks=list(callbacks), **trainer or {}
+        model=model,
+        args=arguments(folder, **settings),
+        train_dataset=data,
+        callbacks=list(callbacks),
+        **trainer or {},
     )
     with contextlib.redirect_stdout(io.StringIO()):
         made.train(resume_from_checkpoint=resume)

@@ -1,7 +1,8 @@
 """Fixtures that give processes NVIDIA GPUs which are not there.
 
-A test module asks for them with `pytest_plugins = ["nvml_fixtures"]`: `nvml_env(gpus=2, watts=300)` gives the
-environment for a process, `nvml_machine` a `Machine`, whose GPUs can be changed while the process runs.
+A test module asks for them with `pytest_plugins = ["nvml_fixtures"]`: `nvml_env(gpus=2, watts=300)`
+gives the environment for a process, `nvml_machine` a `Machine`, whose GPUs can be changed while the
+process runs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,18 @@ def nvml_library(tmp_path_factory) -> Path:
     if compiler is None:
         pytest.skip("needs a C compiler (cc or gcc), to build the stand-in for NVIDIA's library")
     library = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
-    command = [compiler, "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"]
+    command = [
+        compiler,
+        "-O1",
+        "-Wall",
+        "-Werror",
+        "-shared",
+        "-fPIC",
+        "-o",
+        str(library),
+        str(SOURCE),
+        "-ldl",
+    ]
     subprocess.run(command, check=True)
     return library
 
@@ -30,7 +42,11 @@ def nvml_machine(nvml_library, tmp_path_factory):
     """Make a machine: `nvml_machine(gpus=2, watts=300)`, or `nvml_machine([Gpu(…), …])`."""
 
     def make(gpus: int | list[Gpu] = 2, watts: float = 300.0) -> Machine:
-        listed = [Gpu(uuid_of(number), watts=watts) for number in range(gpus)] if isinstance(gpus, int) else gpus
+        listed = (
+            [Gpu(uuid_of(number), watts=watts) for number in range(gpus)]
+            if isinstance(gpus, int)
+            else gpus
+        )
         return make_machine(nvml_library, tmp_path_factory.mktemp("machine"), listed)
 
     return make

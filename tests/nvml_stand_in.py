@@ -1,7 +1,7 @@
 """GPUs without GPUs: builds tests/nvml/stand_in.c into a libnvidia-ml.so.1 that real pynvml and real CodeCarbon load.
 
-A process has to be started with a machine's environment: the loader reads LD_LIBRARY_PATH once. Its fixtures are in
-nvml_fixtures.py.
+A process has to be started with a machine's environment: the loader reads LD_LIBRARY_PATH once. Its
+fixtures are in nvml_fixtures.py.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ class Machine:
         """Make changes known, to processes that run already too."""
         lines = [f"driver={self.driver} cuda={self.cuda} init={self.init}"]
         for gpu in self.gpus:
-            words = (f"{part.name}={str(getattr(gpu, part.name)).replace(' ', '_')}" for part in fields(gpu))
+            words = (
+                f"{part.name}={str(getattr(gpu, part.name)).replace(' ', '_')}"
+                for part in fields(gpu)
+            )
             lines.append("gpu " + " ".join(word for word in words if not word.endswith("=")))
         new = self.folder / "gpus.conf.new"
         new.write_text("\n".join(lines) + "\n", encoding="ascii")
@@ -75,7 +78,9 @@ def uuid_of(number: int) -> str:
     return f"GPU-{number:x}a1b2c3d-0000-4000-8000-{number:012x}"
 
 
-def python(script: str, *arguments: object, env: dict[str, str] | None = None, timeout_s: float = 60) -> Any:
+def python(
+    script: str, *arguments: object, env: dict[str, str] | None = None, timeout_s: float = 60
+) -> Any:
     """Run *script* in a process of its own, warnings being errors; return what its last line says in JSON."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
@@ -99,7 +104,9 @@ def make_machine(library: Path, folder: Path, gpus: list[Gpu]) -> Machine:
     env = {
         **os.environ,
         "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
-        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("LD_LIBRARY_PATH")))),
+        "LD_LIBRARY_PATH": os.pathsep.join(
+            filter(None, (str(folder), os.environ.get("LD_LIBRARY_PATH")))
+        ),
     }
     machine = Machine(folder, gpus, env=env)
     machine.write()

@@ -1,6 +1,7 @@
 """A training without a network, in a process of its own: says how autocard held it up, and which names were asked.
 
-Where it runs in a network of its own (`unshare -n`) it serves that network's names itself, and answers nothing.
+Where it runs in a network of its own (`unshare -n`) it serves that network's names itself, and
+answers nothing.
 """
 
 import json
@@ -62,4 +63,8 @@ class Slow(TrainerCallback):
 
 
 training.trainer(folder, callbacks=[Held(ram_power_w=10), Slow()], max_steps=8).train()
-print(json.dumps({"held_s": held_s, "waited": waited, "asked": asked, "reached": reached, "pid": os.getpid()}))
+print(
+    json.dumps(
+        {"held_s": held_s, "waited": waited, "asked": asked, "reached": reached, "pid": os.getpid()}
+    )
+)

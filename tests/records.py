@@ -1,6 +1,7 @@
 """Records as real runs leave them, for tests of all that reads records. Each call makes a new one.
 
-Sums come from the code that makes them in production (`job`), as in `draft`; what is not known has a reason.
+Sums come from the code that makes them in production (`job`), as in `draft`; what is not known has
+a reason.
 """
 
 from __future__ import annotations
@@ -111,7 +112,12 @@ def lora_on_cpu() -> RunRecord:
                 peft_version_runtime="0.21.2",
             )
         ],
-        precision=Precision(regime="fp32", weights_dtype="float32", trainable_dtype="float32", compute_dtype="float32"),
+        precision=Precision(
+            regime="fp32",
+            weights_dtype="float32",
+            trainable_dtype="float32",
+            compute_dtype="float32",
+        ),
         training=Training(
             objective="sequence classification (cross-entropy)",
             hyperparameters={
@@ -159,9 +165,27 @@ def lora_on_cpu() -> RunRecord:
             ],
             train_loss=1.0482,
             history=[
-                {"epoch": 1.0, "step": 50, "eval_loss": 0.91, "eval_accuracy": 0.7425, "eval_runtime": 3.1},
-                {"epoch": 2.0, "step": 100, "eval_loss": 0.62, "eval_accuracy": 0.815, "eval_runtime": 3.1},
-                {"epoch": 3.0, "step": 150, "eval_loss": 0.51234, "eval_accuracy": 0.8525, "eval_runtime": 3.2},
+                {
+                    "epoch": 1.0,
+                    "step": 50,
+                    "eval_loss": 0.91,
+                    "eval_accuracy": 0.7425,
+                    "eval_runtime": 3.1,
+                },
+                {
+                    "epoch": 2.0,
+                    "step": 100,
+                    "eval_loss": 0.62,
+                    "eval_accuracy": 0.815,
+                    "eval_runtime": 3.1,
+                },
+                {
+                    "epoch": 3.0,
+                    "step": 150,
+                    "eval_loss": 0.51234,
+                    "eval_accuracy": 0.8525,
+                    "eval_runtime": 3.2,
+                },
             ],
         ),
         hardware=Hardware(
@@ -182,7 +206,13 @@ def lora_on_cpu() -> RunRecord:
             "codecarbon": "3.3.2",
         },
         job=Job(world_size=1, distributed="none", nodes_expected=1, nodes_reporting=1),
-        time={"eval_s": 9.4, "samples_per_s": 4.427, "steps_per_s": 0.1384, "flops": 1.234e14, "flops_method": _FLOPS},
+        time={
+            "eval_s": 9.4,
+            "samples_per_s": 4.427,
+            "steps_per_s": 0.1384,
+            "flops": 1.234e14,
+            "flops_method": _FLOPS,
+        },
     )
 
 
@@ -193,12 +223,32 @@ def three_legs_on_gpus() -> RunRecord:
     """A LoRA adapter on a language model: two nodes of four A100 in France, preempted twice."""
     legs = [
         _gpu_leg(
-            0, "2026-03-01T08:00:00Z", "2026-03-01T13:00:00Z", 18_000.0, (0, 1000), "interrupted", (40, 500_000.0)
+            0,
+            "2026-03-01T08:00:00Z",
+            "2026-03-01T13:00:00Z",
+            18_000.0,
+            (0, 1000),
+            "interrupted",
+            (40, 500_000.0),
         ),
         _gpu_leg(
-            1, "2026-03-01T14:00:00Z", "2026-03-01T19:00:00Z", 18_000.0, (960, 1950), "interrupted", (32, 616_000.0)
+            1,
+            "2026-03-01T14:00:00Z",
+            "2026-03-01T19:00:00Z",
+            18_000.0,
+            (960, 1950),
+            "interrupted",
+            (32, 616_000.0),
         ),
-        _gpu_leg(2, "2026-03-02T06:00:00Z", "2026-03-02T08:24:00Z", 8_640.0, (1918, 2400), "finished", (0, 0.0)),
+        _gpu_leg(
+            2,
+            "2026-03-02T06:00:00Z",
+            "2026-03-02T08:24:00Z",
+            8_640.0,
+            (1918, 2400),
+            "finished",
+            (0, 0.0),
+        ),
     ]
     return _record(
         legs,
@@ -218,9 +268,20 @@ def three_legs_on_gpus() -> RunRecord:
             auto_class="AutoModelForCausalLM",
             parameters_total=7_289_966_592,
             parameters_trainable=41_943_040,
-            dims={"layers": 32, "hidden_size": 4096, "attention_heads": 32, "key_value_heads": 8, "vocabulary": 32768},
+            dims={
+                "layers": 32,
+                "hidden_size": 4096,
+                "attention_heads": 32,
+                "key_value_heads": 8,
+                "vocabulary": 32768,
+            },
             saved_bytes=167_832_240,
-            saved_files=["adapter_config.json", "chat_template.jinja", "tokenizer.json", "tokenizer_config.json"],
+            saved_files=[
+                "adapter_config.json",
+                "chat_template.jinja",
+                "tokenizer.json",
+                "tokenizer_config.json",
+            ],
         ),
         adapters=[
             Adapter(
@@ -230,7 +291,15 @@ def three_legs_on_gpus() -> RunRecord:
                     "lora_alpha": 32,
                     "lora_dropout": 0.1,
                     "r": 16,
-                    "target_modules": ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"],
+                    "target_modules": [
+                        "down_proj",
+                        "gate_proj",
+                        "k_proj",
+                        "o_proj",
+                        "q_proj",
+                        "up_proj",
+                        "v_proj",
+                    ],
                     "use_rslora": True,
                 },
                 peft_version_created="0.21.2",
@@ -242,7 +311,12 @@ def three_legs_on_gpus() -> RunRecord:
             weights_dtype="bfloat16",
             trainable_dtype="float32",
             compute_dtype="bfloat16",
-            quantization={"method": "bitsandbytes", "bits": 4, "type": "nf4", "double_quantization": True},
+            quantization={
+                "method": "bitsandbytes",
+                "bits": 4,
+                "type": "nf4",
+                "double_quantization": True,
+            },
             tf32=False,
         ),
         training=Training(
@@ -254,7 +328,12 @@ def three_legs_on_gpus() -> RunRecord:
                 "packing": True,
                 "weight_decay": 0.0,
             },
-            non_default=["per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate", "packing"],
+            non_default=[
+                "per_device_train_batch_size",
+                "gradient_accumulation_steps",
+                "learning_rate",
+                "packing",
+            ],
             optimizer="AdamW (learning rate 1e-05, betas (0.9, 0.999), epsilon 1e-08)",
             scheduler="cosine, 100 warm-up steps of 2400",
             effective_batch_size=64,
@@ -281,7 +360,11 @@ def three_legs_on_gpus() -> RunRecord:
             ],
             eval=[
                 Dataset(
-                    dataset_id="HuggingFaceH4/ultrachat_200k", name="chat", split="test_sft", rows=2000, inferred=False
+                    dataset_id="HuggingFaceH4/ultrachat_200k",
+                    name="chat",
+                    split="test_sft",
+                    rows=2000,
+                    inferred=False,
                 ),
                 Dataset(description="2 local files (json)", name="support", rows=512),
             ],
@@ -367,7 +450,12 @@ def three_legs_on_gpus() -> RunRecord:
             "tokens_per_s": 7046.9,
         },
         search=Search(
-            backend="optuna", trials=12, trials_unfinished=3, wall_clock_s=5400.0, total_kwh=1.92, reported_kwh=1.92
+            backend="optuna",
+            trials=12,
+            trials_unfinished=3,
+            wall_clock_s=5400.0,
+            total_kwh=1.92,
+            reported_kwh=1.92,
         ),
         reconciliations=[
             Reconciliation(
@@ -385,7 +473,11 @@ def three_legs_on_gpus() -> RunRecord:
                 legs=["000000000000", "000000000001", "000000000002"],
             )
         ],
-        facts={"license": "Apache 2.0", "language": "English, fr", "developers": "Example Organisation"},
+        facts={
+            "license": "Apache 2.0",
+            "language": "English, fr",
+            "developers": "Example Organisation",
+        },
     )
 
 
@@ -481,11 +573,20 @@ def nothing_measured() -> RunRecord:
             parameters_total=21_378,
             parameters_trainable=21_378,
         ),
-        precision=Precision(regime="bf16 non-mixed precision", weights_dtype="bfloat16", trainable_dtype="bfloat16"),
-        training=Training(hyperparameters={"learning_rate": 0.01}, non_default=["learning_rate"], seed=3),
+        precision=Precision(
+            regime="bf16 non-mixed precision", weights_dtype="bfloat16", trainable_dtype="bfloat16"
+        ),
+        training=Training(
+            hyperparameters={"learning_rate": 0.01}, non_default=["learning_rate"], seed=3
+        ),
         data=Data(train=[Dataset(description="a data set made in memory", rows=20)]),
         hardware=Hardware(nodes=1, cpu_model="AMD EPYC 7763", cpu_count=8, cpu_count_node=64),
-        software={"autocard": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "transformers": "5.23.0"},
+        software={
+            "autocard": "0.1.0",
+            "python": "3.11.9",
+            "torch": "2.13.0",
+            "transformers": "5.23.0",
+        },
         job=Job(world_size=1, distributed="none", nodes_expected=1, nodes_reporting=1),
     )
 
@@ -504,7 +605,9 @@ def _record(
     """Return a record with the sums of *legs*, and a reason for each fact that is not there."""
     missing = dict(missing or {})
     legs = totals.with_emissions(legs, missing)
-    sums = totals.sums(legs, settings=settings or Settings(), missing=missing, gpus_allocated=gpus_allocated)
+    sums = totals.sums(
+        legs, settings=settings or Settings(), missing=missing, gpus_allocated=gpus_allocated
+    )
     last = legs[-1]
     record = RunRecord(
         run=Run(
@@ -524,7 +627,12 @@ def _record(
         missing=missing,
     )
     return record.model_copy(
-        update={"missing": {**dict.fromkeys(unexplained(record), "not there in this example"), **missing}}
+        update={
+            "missing": {
+                **dict.fromkeys(unexplained(record), "not there in this example"),
+                **missing,
+            }
+        }
     )
 
 

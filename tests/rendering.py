@@ -1,7 +1,7 @@
 """How cards are shown: parsed as CommonMark with tables, and in a real browser.
 
-Shares no code with autocard: it reads the files that are left on disk, the card and the `slots` beside it. `Watch`
-(conftest.py) looks at each card that the tests' own process writes.
+Shares no code with autocard: it reads the files that are left on disk, the card and the `slots`
+beside it. `Watch` (conftest.py) looks at each card that the tests' own process writes.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def raw_markdown(text: str) -> list[str]:
         if token.type != "inline" or "\\" in token.content:
             # Escaped characters are meant to be seen.
             continue
-        shown = "".join(child.content if child.type == "text" else "\n" for child in token.children or [])
+        shown = "".join(
+            child.content if child.type == "text" else "\n" for child in token.children or []
+        )
         found += [line for line in shown.split("\n") if _is_raw(line)]
     return found
 
@@ -142,7 +144,7 @@ class Watch:
             self.broken += [f"{name}: {problem}" for problem in problems(text, slots)]
 
 
-# -- a real browser ---------------------------------------------------------------------------------------------------
+# -- a real browser --------------------------------------------------------------------------------
 
 CSS = """
 body { font: 16px/1.5 sans-serif; margin: 16px; overflow-wrap: break-word; }
@@ -178,7 +180,11 @@ document.body.append(told);
 
 def browser() -> str | None:
     """Return the Chromium of this machine, or None."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    return (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
 
 
 def page(card: str) -> str:
@@ -192,8 +198,20 @@ def chromium(arguments: list[str], folder: Path) -> str:
     """Run a headless Chromium whose profile is in *folder*; return what it prints."""
     found = browser()
     assert found is not None
-    plain = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"]
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions"]
+    plain = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--hide-scrollbars",
+    ]
+    quiet = [
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-extensions",
+    ]
     command = [found, *plain, *quiet, f"--user-data-dir={folder / 'profile'}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     return done.stdout

@@ -19,7 +19,12 @@ def main(rank: int, folder: Path) -> dict:
     import torch
     import torch.distributed as dist
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecision, MixedPrecisionPolicy, fully_shard
+    from torch.distributed.fsdp import (
+        FullyShardedDataParallel,
+        MixedPrecision,
+        MixedPrecisionPolicy,
+        fully_shard,
+    )
     from torch.nn.parallel import DistributedDataParallel
 
     from autocard.capture.environment import launcher
@@ -29,11 +34,15 @@ def main(rank: int, folder: Path) -> dict:
     from autocard.errors import UnavailableError
     from autocard.settings import Settings
 
-    dist.init_process_group("gloo", store=dist.FileStore(str(folder / "store"), 2), rank=rank, world_size=2)
+    dist.init_process_group(
+        "gloo", store=dist.FileStore(str(folder / "store"), 2), rank=rank, world_size=2
+    )
     half = torch.bfloat16
 
     def adapted():
-        return models.lora(models.llama(tie_word_embeddings=True), r=3, target_modules=["q_proj", "v_proj"])
+        return models.lora(
+            models.llama(tie_word_embeddings=True), r=3, target_modules=["q_proj", "v_proj"]
+        )
 
     def shard(made, policy):
         fully_shard(made, mesh=init_device_mesh("cpu", (2,)), mp_policy=policy)
@@ -64,7 +73,9 @@ def main(rank: int, folder: Path) -> dict:
                 after = str(exc)
             args = SimpleNamespace(world_size=2, output_dir="a/cats", hub_model_id=None)
             seen = Seen(Settings(), args, None, model=wrapped)
-            optimizer = torch.optim.AdamW([one for one in wrapped.parameters() if one.requires_grad])
+            optimizer = torch.optim.AdamW(
+                [one for one in wrapped.parameters() if one.requires_grad]
+            )
             parts = [module.capture(seen, {}) for module in (model, precision, launcher)]
             ids = torch.ones(1, 4, dtype=torch.long)
             wrapped(input_ids=ids, labels=ids).loss.backward()
@@ -75,7 +86,8 @@ def main(rank: int, folder: Path) -> dict:
                 "after": after,
                 "term": oracle.term(),
                 "shard": sum(
-                    (one.to_local() if hasattr(one, "to_local") else one).numel() for one in wrapped.parameters()
+                    (one.to_local() if hasattr(one, "to_local") else one).numel()
+                    for one in wrapped.parameters()
                 ),
                 "architecture": parts[0].architecture,
                 "regime": parts[1].regime,
@@ -95,16 +107,31 @@ def asked_for_fsdp(folder: Path) -> dict:
     watch = models.Watch(lambda seen: launcher.capture(seen, {}))
     layers = {"version": 2, "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}
     trainer = models.train(
-        models.llama(), models.language(), folder / "out", watch, fsdp=True, fsdp_config=layers, max_steps=1
+        models.llama(),
+        models.language(),
+        folder / "out",
+        watch,
+        fsdp=True,
+        fsdp_config=layers,
+        max_steps=1,
     )
-    return {"wrapper": type(trainer.model_wrapped).__name__, "distributed": watch.result.distributed}
+    return {
+        "wrapper": type(trainer.model_wrapped).__name__,
+        "distributed": watch.result.distributed,
+    }
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     sys.path.insert(0, str(Path(__file__).parent))
-    os.environ |= {"RANK": sys.argv[1], "LOCAL_RANK": sys.argv[1], "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    os.environ |= {
+        "RANK": sys.argv[1],
+        "LOCAL_RANK": sys.argv[1],
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+    }
     print(json.dumps(main(int(sys.argv[1]), Path(sys.argv[2]))), flush=True)
-    # torch 2.13 sometimes aborts while the interpreter tears down FSDP's threads ("terminate called without an active
-    # exception"), without autocard too. What this rank has to tell is told by now.
+    # torch 2.13 sometimes aborts while the interpreter tears down FSDP's threads ("terminate called
+    # without an active exception"), without autocard too. What this rank has to tell is told by
+    # now.
     os._exit(0)

@@ -1,7 +1,8 @@
 """Plays srun: starts one task on each "node" of the job, with the variables that srun sets, and waits for all of them.
 
-Usage: srun [--option…] COMMAND…, in the environment of a batch script. A node is a mount namespace with a boot id of
-its own where that is permitted, else only a number. Signals go on to the tasks; one that fails ends the others.
+Usage: srun [--option…] COMMAND…, in the environment of a batch script. A node is a mount namespace
+with a boot id of its own where that is permitted, else only a number. Signals go on to the tasks;
+one that fails ends the others.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def batch(folder: Path, job: str, nodes: int, restarts: int) -> dict[str, str]:
     }
 
 
-def task(number: int, count: int, boot_ids: Path | None, command: list[str]) -> subprocess.Popen[bytes]:
+def task(
+    number: int, count: int, boot_ids: Path | None, command: list[str]
+) -> subprocess.Popen[bytes]:
     """Start *command* as the task *number* of *count*, each on a node of its own."""
     environ = {
         **os.environ,
@@ -80,7 +83,9 @@ def main() -> int:
         command = command[1:]
     given = os.environ.get("STAND_IN_BOOT_IDS")
     count = int(os.environ["SLURM_JOB_NUM_NODES"])
-    tasks = [task(number, count, Path(given) if given else None, command) for number in range(count)]
+    tasks = [
+        task(number, count, Path(given) if given else None, command) for number in range(count)
+    ]
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda which, _: [one.send_signal(which) for one in tasks])
     worst = 0

@@ -1,7 +1,7 @@
 """Real runs whose cards show code, and a reader who runs that code in a process of its own.
 
-Usage: snippet_runs.py train FOLDER (trains, saves, writes what the models answer) or read FOLDER (the reader).
-benchmarks/peers.py makes the same runs, with and without autocard.
+Usage: snippet_runs.py train FOLDER (trains, saves, writes what the models answer) or read FOLDER
+(the reader). benchmarks/peers.py makes the same runs, with and without autocard.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def answer(model, task: str):
     with torch.no_grad():
         if task == "sentences":
             return [float(number) for number in model.encode([TEXT])[0][:8]]
-        return [float(number) for number in model(input_ids=torch.tensor([[5, 6, 7, 8]])).logits.flatten()[:8]]
+        return [
+            float(number)
+            for number in model(input_ids=torch.tensor([[5, 6, 7, 8]])).logits.flatten()[:8]
+        ]
 
 
 def trained(trainer) -> None:
@@ -115,7 +118,9 @@ def full(folder: Path):
     import models
 
     labels = {"id2label": {0: "calm", 1: "storm"}, "label2id": {"calm": 0, "storm": 1}}
-    return _classifier(folder, models.load("AutoModelForSequenceClassification", "org/tiny-bert", **labels))
+    return _classifier(
+        folder, models.load("AutoModelForSequenceClassification", "org/tiny-bert", **labels)
+    )
 
 
 def adapter(folder: Path):
@@ -123,7 +128,9 @@ def adapter(folder: Path):
 
     labels = {"id2label": {0: "calm", 1: "storm"}, "label2id": {"calm": 0, "storm": 1}}
     base = models.load("AutoModelForSequenceClassification", "org/tiny-bert", **labels)
-    return _classifier(folder, models.lora(base, task_type="SEQ_CLS", target_modules=["query", "value"]))
+    return _classifier(
+        folder, models.lora(base, task_type="SEQ_CLS", target_modules=["query", "value"])
+    )
 
 
 def chat(folder: Path):
@@ -132,10 +139,11 @@ def chat(folder: Path):
     from trl import SFTConfig, SFTTrainer
 
     words = models.tokenizer()
-    words.chat_template = (
-        "{% for message in messages %}{{ message['content'] }} {% endfor %}{% if add_generation_prompt %}a{% endif %}"
-    )
-    said = [{"role": "user", "content": "the cat"}, {"role": "assistant", "content": "sat on a mat"}]
+    words.chat_template = "{% for message in messages %}{{ message['content'] }} {% endfor %}{% if add_generation_prompt %}a{% endif %}"
+    said = [
+        {"role": "user", "content": "the cat"},
+        {"role": "assistant", "content": "sat on a mat"},
+    ]
     rows = Dataset.from_dict({"messages": [said] * 8})
     from peft import LoraConfig
 
@@ -163,8 +171,12 @@ def sentences(folder: Path):
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     words = Transformer("org/tiny-bert")
-    made = SentenceTransformer(modules=[words, Pooling(words.get_embedding_dimension())], device="cpu")
-    rows = Dataset.from_dict({"a": ["the cat", "a dog"] * 4, "b": ["a cat", "the dog"] * 4, "score": [1.0, 0.0] * 4})
+    made = SentenceTransformer(
+        modules=[words, Pooling(words.get_embedding_dimension())], device="cpu"
+    )
+    rows = Dataset.from_dict(
+        {"a": ["the cat", "a dog"] * 4, "b": ["a cat", "the dog"] * 4, "score": [1.0, 0.0] * 4}
+    )
     trainer = SentenceTransformerTrainer(
         model=made,
         args=models.arguments(folder, SentenceTransformerTrainingArguments, learning_rate=0.01),
@@ -186,9 +198,12 @@ def read(folder: Path) -> dict[str, dict]:
 
     found = {}
     for name in RUNS:
-        # From the record: a card of sentence-transformers' own has another program, with a made-up id, before ours.
+        # From the record: a card of sentence-transformers' own has another program, with a made-up
+        # id, before ours.
         fact = facts(load(folder / name)).get("get_started_code")
-        shown = None if fact is None else re.fullmatch(r"```python\n(.*?)\n```", fact.body(), re.DOTALL)
+        shown = (
+            None if fact is None else re.fullmatch(r"```python\n(.*?)\n```", fact.body(), re.DOTALL)
+        )
         if shown is None:
             found[name] = {"code": None}
             continue
@@ -198,7 +213,11 @@ def read(folder: Path) -> dict[str, dict]:
         with contextlib.redirect_stdout(out):
             exec(shown[1], namespace)  # noqa: S102 - that is what its reader does
         kind = "sentences" if name == "sentences" else "logits"
-        found[name] = {"code": shown[1], "printed": out.getvalue(), "answer": answer(namespace["model"], kind)}
+        found[name] = {
+            "code": shown[1],
+            "printed": out.getvalue(),
+            "answer": answer(namespace["model"], kind),
+        }
     return found
 
 

@@ -24,7 +24,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWa
 
 
 def sizes():
-    return {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    return {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
 
 
 def made(cls, config, **settings):
@@ -34,7 +39,9 @@ def made(cls, config, **settings):
 
 def text(labels):
     ids = [[5 + (row + place) % 9 for place in range(6)] for row in range(ROWS)]
-    return Dataset.from_dict({"input_ids": ids, "attention_mask": [[1] * 6] * ROWS, "labels": labels})
+    return Dataset.from_dict(
+        {"input_ids": ids, "attention_mask": [[1] * 6] * ROWS, "labels": labels}
+    )
 
 
 def classes():
@@ -55,7 +62,9 @@ def words():
 
 def pictures():
     drawn = torch.rand(ROWS, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    return Dataset.from_dict({"pixel_values": drawn.tolist(), "labels": [row % 2 for row in range(ROWS)]})
+    return Dataset.from_dict(
+        {"pixel_values": drawn.tolist(), "labels": [row % 2 for row in range(ROWS)]}
+    )
 
 
 def bert(cls, **settings):
@@ -84,7 +93,10 @@ def of_batch(outputs, labels, **_):
 
 
 def of_step(outputs, labels, num_items_in_batch=None):
-    return torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum") / num_items_in_batch
+    return (
+        torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum")
+        / num_items_in_batch
+    )
 
 
 PLAIN = (transformers.Trainer, {})
@@ -96,12 +108,22 @@ def cases():
     classifier = lambda: bert(hf.BertForSequenceClassification)  # noqa: E731
     return {
         "BERT, classes": (classifier, classes, PLAIN),
-        "BERT, numbers": (lambda: bert(hf.BertForSequenceClassification, num_labels=1), numbers, PLAIN),
+        "BERT, numbers": (
+            lambda: bert(hf.BertForSequenceClassification, num_labels=1),
+            numbers,
+            PLAIN,
+        ),
         "BERT, masked words": (lambda: bert(hf.BertForMaskedLM), words, PLAIN),
         "BERT, tags": (lambda: bert(hf.BertForTokenClassification), tags, PLAIN),
         "Llama": (models.llama, words, PLAIN),
         "Llama, classes": (
-            lambda: made(hf.LlamaForSequenceClassification, hf.LlamaConfig, vocab_size=14, pad_token_id=0, **sizes()),
+            lambda: made(
+                hf.LlamaForSequenceClassification,
+                hf.LlamaConfig,
+                vocab_size=14,
+                pad_token_id=0,
+                **sizes(),
+            ),
             classes,
             PLAIN,
         ),
@@ -120,8 +142,16 @@ def cases():
         "ViT": (lambda: made(hf.ViTForImageClassification, hf.ViTConfig, **vit), pictures, PLAIN),
         "own compute_loss": (classifier, classes, (Weighted, {})),
         "own compute_loss, handed on": (models.llama, words, (Passing, {})),
-        "compute_loss_func of a batch": (classifier, classes, (hf.Trainer, {"compute_loss_func": of_batch})),
-        "compute_loss_func of a step": (classifier, classes, (hf.Trainer, {"compute_loss_func": of_step})),
+        "compute_loss_func of a batch": (
+            classifier,
+            classes,
+            (hf.Trainer, {"compute_loss_func": of_batch}),
+        ),
+        "compute_loss_func of a step": (
+            classifier,
+            classes,
+            (hf.Trainer, {"compute_loss_func": of_step}),
+        ),
     }
 
 
@@ -153,7 +183,13 @@ def test_a_loss_that_is_a_sum_over_accumulated_batches_is_said_to_be_one(name, t
         )  # fmt: skip
 
     record, card = load(tmp_path), (tmp_path / "README.md").read_text()
-    problem = "numbers" if data is numbers else "Llama" if data is words and "BERT" not in name else "classes"
+    problem = (
+        "numbers"
+        if data is numbers
+        else "Llama"
+        if data is words and "BERT" not in name
+        else "classes"
+    )
     times = host.state.log_history[0]["loss"] / mean_loss(model, rows, problem)
     assert times == pytest.approx(1, rel=0.02) or times == pytest.approx(BATCHES, rel=0.02)
     is_sum = round(times) == BATCHES
@@ -163,7 +199,10 @@ def test_a_loss_that_is_a_sum_over_accumulated_batches_is_said_to_be_one(name, t
 
 def test_a_loss_of_single_batches_is_a_mean(tmp_path):
     models.train(
-        bert(transformers.BertForSequenceClassification), classes(), tmp_path, AutoCardCallback(emissions=False)
+        bert(transformers.BertForSequenceClassification),
+        classes(),
+        tmp_path,
+        AutoCardCallback(emissions=False),
     )
 
     assert load(tmp_path).training.losses_summed is None
@@ -187,13 +226,27 @@ class CountedBatches(transformers.Trainer):
     ("rows_per_batch", "settings", "words"),
     [
         (4, {"max_steps": 2}, "the sum over the 2 batches of each step"),
-        (3, {"max_steps": 2, "dataloader_drop_last": True}, "the sum over the 2 batches of each step"),
-        (2, {"num_train_epochs": 1, "gradient_accumulation_steps": 3}, "3 batches of each step, 1 in the last step"),
-        (2, {"max_steps": 1, "gradient_accumulation_steps": 3}, "the sum over the 3 batches of each step)"),
+        (
+            3,
+            {"max_steps": 2, "dataloader_drop_last": True},
+            "the sum over the 2 batches of each step",
+        ),
+        (
+            2,
+            {"num_train_epochs": 1, "gradient_accumulation_steps": 3},
+            "3 batches of each step, 1 in the last step",
+        ),
+        (
+            2,
+            {"max_steps": 1, "gradient_accumulation_steps": 3},
+            "the sum over the 3 batches of each step)",
+        ),
         (8, {"max_steps": 2}, None),
     ],
 )
-def test_the_batches_of_a_sum_are_those_that_the_steps_took(rows_per_batch, settings, words, tmp_path):
+def test_the_batches_of_a_sum_are_those_that_the_steps_took(
+    rows_per_batch, settings, words, tmp_path
+):
     with contextlib.redirect_stderr(io.StringIO()):
         host = models.train(
             bert(transformers.BertForSequenceClassification), classes(), tmp_path, AutoCardCallback(emissions=False),

@@ -20,7 +20,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWa
 def train(model, out, **settings):
     ours = AutoCardCallback(base_model="org/base", emissions=False)
     with contextlib.redirect_stderr(io.StringIO()):
-        return models.train(model, models.language(), out, ours, **{"max_steps": 1, "learning_rate": 0.1, **settings})
+        return models.train(
+            model,
+            models.language(),
+            out,
+            ours,
+            **{"max_steps": 1, "learning_rate": 0.1, **settings},
+        )
 
 
 def with_peft(config, model=None):
@@ -34,7 +40,9 @@ def with_peft(config, model=None):
 def lora(**settings):
     from peft import LoraConfig
 
-    return LoraConfig(**{"r": 4, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM", **settings})
+    return LoraConfig(
+        **{"r": 4, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM", **settings}
+    )
 
 
 def record(out):
@@ -49,10 +57,12 @@ def line(out, label):
     return next((one for one in card(out).splitlines() if one.startswith(f"- {label}:")), "")
 
 
-# -- several adapters ---------------------------------------------------------------------------------------------
+# -- several adapters ------------------------------------------------------------------------------
 
 
-def test_the_trained_adapter_s_own_folder_and_size_are_told_where_another_lies_in_the_root(tmp_path):
+def test_the_trained_adapter_s_own_folder_and_size_are_told_where_another_lies_in_the_root(
+    tmp_path,
+):
     from peft import PeftModel
 
     models.save(models.llama(), tmp_path / "base")
@@ -78,7 +88,10 @@ def test_the_trained_adapter_s_own_folder_and_size_are_told_where_another_lies_i
     )
     trained = {name: one for name, one in trainer.model.named_parameters() if one.requires_grad}
     assert trained
-    assert all(torch.equal(dict(loaded.named_parameters())[_default(name)], one) for name, one in trained.items())
+    assert all(
+        torch.equal(dict(loaded.named_parameters())[_default(name)], one)
+        for name, one in trained.items()
+    )
 
 
 def _default(name):
@@ -93,7 +106,9 @@ def test_x_lora_is_told_as_such_with_the_adapters_that_it_mixes(tmp_path):
     base = models.llama()
     base.config.use_cache = False
     parts = {name: str(tmp_path / name) for name in ("0", "1")}
-    mixer = XLoraConfig(task_type="CAUSAL_LM", hidden_size=16, xlora_depth=2, xlora_size=8, adapters=parts)
+    mixer = XLoraConfig(
+        task_type="CAUSAL_LM", hidden_size=16, xlora_depth=2, xlora_size=8, adapters=parts
+    )
 
     trainer = train(with_peft(mixer, base), tmp_path / "out")
 
@@ -115,7 +130,7 @@ def test_x_lora_is_told_as_such_with_the_adapters_that_it_mixes(tmp_path):
     assert record(tmp_path / "out")["model"]["saved_bytes"] == sum(sizes)
 
 
-# -- settings that took effect --------------------------------------------------------------------------------------
+# -- settings that took effect ---------------------------------------------------------------------
 
 
 def in_effect():
@@ -123,24 +138,43 @@ def in_effect():
 
     common = {"task_type": "CAUSAL_LM", "target_modules": ["q_proj"]}
     return {
-        "AdaLoRA": (peft.AdaLoraConfig(init_r=6, target_r=3, total_step=10, **common), {"r": None, "init_r": 6}),
-        "OFT by block": (peft.OFTConfig(r=0, oft_block_size=4, **common), {"r": 4, "oft_block_size": 4}),
-        "OFT by rank": (peft.OFTConfig(r=2, oft_block_size=0, **common), {"r": 2, "oft_block_size": 8}),
-        "BOFT": (peft.BOFTConfig(boft_block_size=4, **common), {"boft_block_num": 4, "boft_block_size": 4}),
+        "AdaLoRA": (
+            peft.AdaLoraConfig(init_r=6, target_r=3, total_step=10, **common),
+            {"r": None, "init_r": 6},
+        ),
+        "OFT by block": (
+            peft.OFTConfig(r=0, oft_block_size=4, **common),
+            {"r": 4, "oft_block_size": 4},
+        ),
+        "OFT by rank": (
+            peft.OFTConfig(r=2, oft_block_size=0, **common),
+            {"r": 2, "oft_block_size": 8},
+        ),
+        "BOFT": (
+            peft.BOFTConfig(boft_block_size=4, **common),
+            {"boft_block_num": 4, "boft_block_size": 4},
+        ),
         "prefix": (
-            peft.PrefixTuningConfig(num_virtual_tokens=3, encoder_hidden_size=32, task_type="CAUSAL_LM"),
+            peft.PrefixTuningConfig(
+                num_virtual_tokens=3, encoder_hidden_size=32, task_type="CAUSAL_LM"
+            ),
             {"encoder_hidden_size": None, "num_virtual_tokens": 3},
         ),
         "prefix with an encoder": (
             peft.PrefixTuningConfig(
-                num_virtual_tokens=3, encoder_hidden_size=32, prefix_projection=True, task_type="CAUSAL_LM"
+                num_virtual_tokens=3,
+                encoder_hidden_size=32,
+                prefix_projection=True,
+                task_type="CAUSAL_LM",
             ),
             {"encoder_hidden_size": 32},
         ),
     }
 
 
-@pytest.mark.parametrize("name", ["AdaLoRA", "OFT by block", "OFT by rank", "BOFT", "prefix", "prefix with an encoder"])
+@pytest.mark.parametrize(
+    "name", ["AdaLoRA", "OFT by block", "OFT by rank", "BOFT", "prefix", "prefix with an encoder"]
+)
 def test_settings_are_those_that_took_effect(name, tmp_path):
     config, expected = in_effect()[name]
 
@@ -174,7 +208,7 @@ def test_modules_that_were_left_out_are_no_targets(tmp_path):
     assert "q_proj" in told["config"]["target_modules"]
 
 
-# -- what else was trained ------------------------------------------------------------------------------------------
+# -- what else was trained -------------------------------------------------------------------------
 
 
 def test_modules_that_are_trained_beside_an_adapter_and_not_saved_with_it_are_named(tmp_path):
@@ -198,7 +232,13 @@ def test_modules_that_are_trained_beside_an_adapter_and_not_saved_with_it_are_na
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"bias": "all"}, {"modules_to_save": ["lm_head"]}, {"use_dora": True}, {"trainable_token_indices": [1]}],
+    [
+        {},
+        {"bias": "all"},
+        {"modules_to_save": ["lm_head"]},
+        {"use_dora": True},
+        {"trainable_token_indices": [1]},
+    ],
 )
 def test_what_is_saved_with_an_adapter_is_not_said_to_be_left_out(settings, tmp_path):
     train(with_peft(lora(**settings)), tmp_path / "out")
@@ -215,7 +255,10 @@ def test_the_trained_modules_of_a_partly_frozen_model_are_named(tmp_path):
     train(made, tmp_path / "out")
 
     assert record(tmp_path / "out")["model"]["trained_modules"] == ["model.layers.1", "lm_head"]
-    assert line(tmp_path / "out", "Trained modules") == "- Trained modules: `model.layers.1`, `lm_head`"
+    assert (
+        line(tmp_path / "out", "Trained modules")
+        == "- Trained modules: `model.layers.1`, `lm_head`"
+    )
 
 
 def test_a_full_fine_tune_names_no_modules(tmp_path):
@@ -224,7 +267,7 @@ def test_a_full_fine_tune_names_no_modules(tmp_path):
     assert record(tmp_path / "out")["model"]["trained_modules"] == []
 
 
-# -- adapters that are not trained -------------------------------------------------------------------------------------
+# -- adapters that are not trained -----------------------------------------------------------------
 
 
 def only_the_base(made):
@@ -255,14 +298,18 @@ def frozen():
     return only_the_base(with_peft(lora()))
 
 
-@pytest.mark.parametrize("make", [disabled_by_transformers, disabled_with_gradients, disabled_by_peft, frozen])
+@pytest.mark.parametrize(
+    "make", [disabled_by_transformers, disabled_with_gradients, disabled_by_peft, frozen]
+)
 def test_weights_that_are_trained_under_an_adapter_that_is_not_are_no_adapter(make, tmp_path):
     made, out = make(), tmp_path / "out"
     before = {name: one.clone() for name, one in made.named_parameters()}
 
     trainer = train(made, out)
 
-    changed = {name for name, one in trainer.model.named_parameters() if not torch.equal(one, before[name])}
+    changed = {
+        name for name, one in trainer.model.named_parameters() if not torch.equal(one, before[name])
+    }
     assert changed
     assert not any("lora_" in name for name in changed)
     told = record(out)
@@ -284,7 +331,7 @@ def test_an_adapter_that_is_disabled_for_the_reference_alone_stays_one(tmp_path)
     assert [one["method"] for one in record(tmp_path / "out")["adapters"]] == ["LoRA"]
 
 
-# -- continued adapters ---------------------------------------------------------------------------------------------
+# -- continued adapters ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -312,7 +359,9 @@ def test_an_adapter_that_is_trained_further_names_the_run_that_made_it(first, tm
 
 
 def test_an_adapter_that_was_loaded_by_name_is_continued_too(first, tmp_path):
-    made = with_peft(lora(target_modules=["v_proj"]), models.load("AutoModelForCausalLM", str(tmp_path / "base")))
+    made = with_peft(
+        lora(target_modules=["v_proj"]), models.load("AutoModelForCausalLM", str(tmp_path / "base"))
+    )
     made.load_adapter(str(first), adapter_name="more", is_trainable=True)
     made.set_adapter("more")
     (first / "autocard.json").unlink()
@@ -325,7 +374,10 @@ def test_an_adapter_that_was_loaded_by_name_is_continued_too(first, tmp_path):
 
 
 def test_a_new_adapter_is_not_continued(first, tmp_path):  # noqa: ARG001 - another run's adapter lies beside it
-    train(with_peft(lora(), models.load("AutoModelForCausalLM", str(tmp_path / "base"))), tmp_path / "run2")
+    train(
+        with_peft(lora(), models.load("AutoModelForCausalLM", str(tmp_path / "base"))),
+        tmp_path / "run2",
+    )
 
     assert not record(tmp_path / "run2")["adapters"][0]["continued"]
     assert "continued" not in card(tmp_path / "run2")

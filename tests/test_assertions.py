@@ -14,7 +14,8 @@ WIDE = {"Exception", "BaseException"}
 CHECKS = ("raises", "warns", "fail", "check_call", "validate", "assert_allclose")
 """Calls that fail a test, beside assertions."""
 OF_A_CHECK = {"hold", "filled", "after", "run"}
-"""Functions of test modules in which the assertions of their tests stand; a time limit is a check, too."""
+"""Functions of test modules in which the assertions of their tests stand; a time limit is a check,
+too."""
 
 
 def cannot_fail(test: ast.expr) -> bool:
@@ -36,12 +37,15 @@ def findings(text: str) -> list[str]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Assert) and cannot_fail(node.test):
             found.append(f"{node.lineno}: {ast.unparse(node)}")
-        raises = isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.raises" and node.args
+        raises = (
+            isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.raises" and node.args
+        )
         matched = raises and any(one.arg == "match" for one in node.keywords)
         if (
             raises
             and not matched
-            and WIDE & {ast.unparse(one) for one in ast.walk(node.args[0]) if isinstance(one, ast.Name)}
+            and WIDE
+            & {ast.unparse(one) for one in ast.walk(node.args[0]) if isinstance(one, ast.Name)}
         ):
             found.append(f"{node.lineno}: {ast.unparse(node)}")
     return found
@@ -53,8 +57,14 @@ def without_a_check(text: str) -> list[str]:
     for test in ast.walk(ast.parse(text)):
         if not isinstance(test, ast.FunctionDef) or not test.name.startswith("test_"):
             continue
-        calls = {ast.unparse(node.func).rpartition(".")[2] for node in ast.walk(test) if isinstance(node, ast.Call)}
-        must = any(node.arg == "check" and ast.unparse(node.value) == "True" for node in keywords(test))
+        calls = {
+            ast.unparse(node.func).rpartition(".")[2]
+            for node in ast.walk(test)
+            if isinstance(node, ast.Call)
+        }
+        must = any(
+            node.arg == "check" and ast.unparse(node.value) == "True" for node in keywords(test)
+        )
         asserts = any(isinstance(node, ast.Assert) for node in ast.walk(test))
         if not asserts and not must and not calls & {*CHECKS, *OF_A_CHECK}:
             found.append(test.name)
@@ -91,4 +101,6 @@ def test_what_cannot_fail_is_found(statement):
 
 
 def test_a_test_without_a_check_is_found():
-    assert without_a_check("def test_a():\n    f()\n\ndef test_b():\n    assert f()\n") == ["test_a"]
+    assert without_a_check("def test_a():\n    f()\n\ndef test_b():\n    assert f()\n") == [
+        "test_a"
+    ]

@@ -26,7 +26,14 @@ def train(model, out, *, base_model=None, data=None, resume=None, **settings):
     """Train for a step with our callback; return the trainer."""
     ours = AutoCardCallback(base_model=base_model, emissions=False)
     with quiet():
-        return models.train(model, data or models.language(), out, ours, resume=resume, **{"max_steps": 1, **settings})
+        return models.train(
+            model,
+            data or models.language(),
+            out,
+            ours,
+            resume=resume,
+            **{"max_steps": 1, **settings},
+        )
 
 
 def record(out):
@@ -61,7 +68,7 @@ def stage(tmp_path):
     return tmp_path / "stage1"
 
 
-# -- local stages -------------------------------------------------------------------------------------------------
+# -- local stages ----------------------------------------------------------------------------------
 
 
 def test_an_adapter_on_a_local_stage_is_no_adapter_of_the_stage_s_own_base(stage, tmp_path):
@@ -70,21 +77,30 @@ def test_an_adapter_on_a_local_stage_is_no_adapter_of_the_stage_s_own_base(stage
     assert base_of(tmp_path / "stage2") == (None, f"{LOCAL}, itself fine-tuned from org/base-1b")
     assert "base_model" not in front(tmp_path / "stage2")
     assert "base_model_relation" not in front(tmp_path / "stage2")
-    assert f"A LoRA adapter for {LOCAL}, itself fine-tuned from org/base-1b" in card(tmp_path / "stage2")
+    assert f"A LoRA adapter for {LOCAL}, itself fine-tuned from org/base-1b" in card(
+        tmp_path / "stage2"
+    )
 
 
 def test_a_full_fine_tune_of_a_local_stage_may_name_the_ancestor(stage, tmp_path):
     train(load(stage), tmp_path / "stage2")
 
-    assert base_of(tmp_path / "stage2") == ("org/base-1b", f"{LOCAL}, itself fine-tuned from org/base-1b")
+    assert base_of(tmp_path / "stage2") == (
+        "org/base-1b",
+        f"{LOCAL}, itself fine-tuned from org/base-1b",
+    )
     assert front(tmp_path / "stage2")["base_model_relation"] == "finetune"
 
 
-def test_an_adapter_on_a_checkpoint_whose_configuration_names_another_model_is_none_of_that_model(tmp_path):
+def test_an_adapter_on_a_checkpoint_whose_configuration_names_another_model_is_none_of_that_model(
+    tmp_path,
+):
     models.save(models.llama(), tmp_path / "all-minilm")
     config = tmp_path / "all-minilm" / "config.json"
     config.write_text(
-        json.dumps({**json.loads(config.read_text()), "_name_or_path": "nreimers/MiniLM-L6-H384-uncased"})
+        json.dumps(
+            {**json.loads(config.read_text()), "_name_or_path": "nreimers/MiniLM-L6-H384-uncased"}
+        )
     )
 
     train(adapter(load(tmp_path / "all-minilm")), tmp_path / "out")
@@ -96,7 +112,9 @@ def test_an_adapter_on_a_checkpoint_whose_configuration_names_another_model_is_n
 def test_a_local_stage_that_was_made_from_a_folder_names_no_ancestor(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     models.save(models.llama(), "acme/llama-3")
-    train(adapter(load("acme/llama-3")), tmp_path / "stage1").model.merge_and_unload().save_pretrained("stage1")
+    train(
+        adapter(load("acme/llama-3")), tmp_path / "stage1"
+    ).model.merge_and_unload().save_pretrained("stage1")
     shutil.rmtree("acme")
 
     train(adapter(load("stage1")), tmp_path / "stage2")
@@ -105,7 +123,7 @@ def test_a_local_stage_that_was_made_from_a_folder_names_no_ancestor(tmp_path, m
     assert "acme" not in card("stage2") + json.dumps(record("stage2"))
 
 
-# -- weights that are no longer what the name says ------------------------------------------------------------------
+# -- weights that are no longer what the name says -------------------------------------------------
 
 
 @pytest.fixture
@@ -154,7 +172,9 @@ def test_an_adapter_on_merged_weights_is_none_of_the_model_that_was_loaded(cache
     assert not any(tag.startswith("base_model:") for tag in front(tmp_path / "out")["tags"])
 
 
-def test_merged_weights_are_known_without_their_files_where_both_trainings_are_of_this_process(cached, tmp_path):
+def test_merged_weights_are_known_without_their_files_where_both_trainings_are_of_this_process(
+    cached, tmp_path
+):
     loaded = load(cached)
     first = train(adapter(loaded), tmp_path / "first", learning_rate=0.1, max_steps=3)
     assert base_of(tmp_path / "first")[0] == "some-org/base-7b"
@@ -177,7 +197,9 @@ def test_an_unloaded_adapter_leaves_the_base_as_it_was(cached, tmp_path):
 def test_weights_that_another_checkpoint_replaced_are_not_those_of_the_name(cached, tmp_path):
     loaded = load(cached)
     torch.manual_seed(7)
-    loaded.load_state_dict({name: torch.rand_like(weight) for name, weight in loaded.state_dict().items()})
+    loaded.load_state_dict(
+        {name: torch.rand_like(weight) for name, weight in loaded.state_dict().items()}
+    )
 
     train(loaded, tmp_path / "out")
 
@@ -201,7 +223,9 @@ def test_a_model_most_of_whose_weights_are_another_s_does_not_name_the_one_it_wa
     loaded = load(cached)
     loaded.model.load_state_dict(other_llama.model.state_dict())
     before = load(cached).state_dict()
-    kept = [name for name, weight in loaded.state_dict().items() if torch.equal(weight, before[name])]
+    kept = [
+        name for name, weight in loaded.state_dict().items() if torch.equal(weight, before[name])
+    ]
     assert kept == ["lm_head.weight"]
 
     train(loaded, tmp_path / "out").save_model()
@@ -211,7 +235,9 @@ def test_a_model_most_of_whose_weights_are_another_s_does_not_name_the_one_it_wa
     assert "some-org/base-7b" not in card(tmp_path / "out")
 
 
-def test_a_model_with_a_body_of_another_size_does_not_name_the_one_it_was_loaded_from(cached, tmp_path):
+def test_a_model_with_a_body_of_another_size_does_not_name_the_one_it_was_loaded_from(
+    cached, tmp_path
+):
     loaded = load(cached)
     loaded.config.intermediate_size = 256
     loaded.model.layers = type(loaded)(loaded.config).model.layers
@@ -223,7 +249,9 @@ def test_a_model_with_a_body_of_another_size_does_not_name_the_one_it_was_loaded
 
 def test_a_model_with_a_few_other_weights_still_names_its_base(cached, other_llama, tmp_path):
     loaded = load(cached)
-    loaded.model.layers[0].self_attn.load_state_dict(other_llama.model.layers[0].self_attn.state_dict())
+    loaded.model.layers[0].self_attn.load_state_dict(
+        other_llama.model.layers[0].self_attn.state_dict()
+    )
 
     train(loaded, tmp_path / "out")
 
@@ -259,10 +287,14 @@ def test_a_second_training_of_the_same_weights_keeps_their_base(cached, tmp_path
     train(loaded, tmp_path / "second")
 
     assert base_of(tmp_path / "second")[0] == "some-org/base-7b"
-    assert record(tmp_path / "second")["run"]["earlier_run"] == record(tmp_path / "first")["run"]["id"]
+    assert (
+        record(tmp_path / "second")["run"]["earlier_run"] == record(tmp_path / "first")["run"]["id"]
+    )
 
 
-def test_an_adapter_on_weights_that_were_trained_in_this_process_is_none_of_their_base(cached, tmp_path):
+def test_an_adapter_on_weights_that_were_trained_in_this_process_is_none_of_their_base(
+    cached, tmp_path
+):
     loaded = load(cached)
     train(loaded, tmp_path / "first", learning_rate=0.1)
 
@@ -271,7 +303,7 @@ def test_an_adapter_on_weights_that_were_trained_in_this_process_is_none_of_thei
     assert base_of(tmp_path / "second")[0] is None
 
 
-# -- from scratch ---------------------------------------------------------------------------------------------------
+# -- from scratch ----------------------------------------------------------------------------------
 
 
 def by_state_dict(folder):
@@ -318,7 +350,14 @@ def with_a_teacher_s_layers(folder):
 
 @pytest.mark.parametrize(
     "made",
-    [by_state_dict, by_torch_load, by_safetensors, from_teacher, from_trained_teacher_by_data, with_a_teacher_s_layers],
+    [
+        by_state_dict,
+        by_torch_load,
+        by_safetensors,
+        from_teacher,
+        from_trained_teacher_by_data,
+        with_a_teacher_s_layers,
+    ],
 )
 def test_weights_that_came_from_elsewhere_are_not_from_scratch(made, tmp_path):
     models.save(models.llama(), tmp_path / "pretrained")
@@ -366,7 +405,12 @@ def test_weights_that_are_loaded_after_the_trainer_was_made_are_not_from_scratch
 def architectures():
     import transformers as hf
 
-    small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    small = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     return {
         "Llama": models.llama(),
         "BERT": models.bert(),
@@ -374,9 +418,13 @@ def architectures():
             hf.T5Config(vocab_size=50, d_model=16, num_layers=2, num_heads=2, d_kv=8, d_ff=32)
         ),
         "GPT-2": hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=50, n_embd=16, n_layer=2, n_head=2)),
-        "Gemma": hf.GemmaForCausalLM(hf.GemmaConfig(vocab_size=50, num_key_value_heads=1, head_dim=8, **small)),
+        "Gemma": hf.GemmaForCausalLM(
+            hf.GemmaConfig(vocab_size=50, num_key_value_heads=1, head_dim=8, **small)
+        ),
         "ViT": hf.ViTForImageClassification(hf.ViTConfig(image_size=16, patch_size=8, **small)),
-        "Mamba": hf.MambaForCausalLM(hf.MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, state_size=4)),
+        "Mamba": hf.MambaForCausalLM(
+            hf.MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=2, state_size=4)
+        ),
     }
 
 
@@ -407,7 +455,9 @@ def test_a_fresh_model_is_from_scratch_before_and_after_a_resume(tmp_path):
     assert base_of(out)[1] == "none: trained from scratch"
 
 
-def test_a_checkpoint_of_loaded_weights_that_a_fresh_model_goes_on_with_is_not_from_scratch(tmp_path):
+def test_a_checkpoint_of_loaded_weights_that_a_fresh_model_goes_on_with_is_not_from_scratch(
+    tmp_path,
+):
     models.save(models.llama(), tmp_path / "pretrained")
     out = tmp_path / "out"
     train(load(tmp_path / "pretrained"), out, save_strategy="steps", save_steps=1)
@@ -428,7 +478,7 @@ def test_a_fresh_model_with_a_larger_vocabulary_is_from_scratch(tmp_path):
     assert base_of(tmp_path / "out")[1] == "none: trained from scratch"
 
 
-# -- a module around a model ----------------------------------------------------------------------------------------
+# -- a module around a model -----------------------------------------------------------------------
 
 
 class Around(torch.nn.Module):
@@ -440,11 +490,15 @@ class Around(torch.nn.Module):
         self.head = torch.nn.Linear(16, 2)
 
     def forward(self, input_ids, attention_mask=None, labels=None):
-        scores = self.head(self.encoder(input_ids, attention_mask=attention_mask).last_hidden_state[:, 0])
+        scores = self.head(
+            self.encoder(input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
+        )
         return {"loss": torch.nn.functional.cross_entropy(scores, labels), "logits": scores}
 
 
-def test_a_module_of_one_s_own_has_the_base_and_the_dimensions_of_the_model_inside(tmp_path, monkeypatch):
+def test_a_module_of_one_s_own_has_the_base_and_the_dimensions_of_the_model_inside(
+    tmp_path, monkeypatch
+):
     import huggingface_hub.constants
 
     snapshot = tmp_path / "cache" / "models--org--encoder" / "snapshots" / ("b" * 40)

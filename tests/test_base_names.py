@@ -49,7 +49,11 @@ def trained(folder, name="Trainer + PEFT", *, base_model=None, before=None, **se
 
 def public(out=Path("out")):
     """The text of every file that we or the libraries write for readers."""
-    return {file.name: file.read_text() for file in out.iterdir() if file.name in ("README.md", "autocard.json")}
+    return {
+        file.name: file.read_text()
+        for file in out.iterdir()
+        if file.name in ("README.md", "autocard.json")
+    }
 
 
 def front(text):
@@ -76,7 +80,9 @@ def test_a_folder_shaped_like_an_id_is_in_no_new_card(folder, base_model):
     tags = front(texts["README.md"])["tags"]
     assert front(texts["README.md"]).get("base_model") == base_model
     assert [tag for tag in tags if tag.startswith("base_model:")] == (
-        [f"base_model:adapter:{base_model}"] if base_model and f"base_model:adapter:{base_model}" in tags else []
+        [f"base_model:adapter:{base_model}"]
+        if base_model and f"base_model:adapter:{base_model}" in tags
+        else []
     )
     if "/" in folder or "_" in folder:
         assert not [name for name, text in texts.items() if folder in text]
@@ -108,7 +114,9 @@ def test_a_folder_that_an_earlier_card_names_goes():
 
 
 @pytest.mark.parametrize("base_model", [None, BASE])
-@pytest.mark.parametrize("name", ["Trainer + PEFT", "TRL SFT + PEFT", "Trainer", "sentence-transformers"])
+@pytest.mark.parametrize(
+    "name", ["Trainer + PEFT", "TRL SFT + PEFT", "Trainer", "sentence-transformers"]
+)
 def test_a_folder_is_in_no_upload(hub, name, base_model):
     trainer = trained("clients/acme-merger", name, base_model=base_model)
 
@@ -127,7 +135,9 @@ def test_a_folder_is_in_no_card_of_a_checkpoint_that_is_uploaded_in_training(hub
     trainer.push_in_progress.wait_until_done()
 
     for commit in hub.repo(REPO).commits:
-        assert "acme-merger" not in str({name: data for name, data in commit.files.items() if name.endswith(".md")})
+        assert "acme-merger" not in str(
+            {name: data for name, data in commit.files.items() if name.endswith(".md")}
+        )
 
 
 def test_a_folder_that_the_script_has_left_is_not_taken_for_an_id(project, monkeypatch):
@@ -177,14 +187,16 @@ def test_fill_does_not_bring_back_what_peft_wrote():
     with quiet():
         trainer.save_model()
     card = Path("out/README.md")
-    card.write_text(card.read_text().replace("tags:\n", "tags:\n- base_model:adapter:clients/acme-merger\n", 1))
+    card.write_text(
+        card.read_text().replace("tags:\n", "tags:\n- base_model:adapter:clients/acme-merger\n", 1)
+    )
 
     CliRunner().invoke(app, ["fill", str(card)])
 
     assert "acme-merger" not in card.read_text()
 
 
-# -- merged weights, another base ------------------------------------------------------------------------------------
+# -- merged weights, another base ------------------------------------------------------------------
 
 
 def test_a_card_beside_merged_weights_calls_them_no_adapter():
@@ -222,7 +234,9 @@ def test_filling_a_card_that_was_copied_beside_merged_weights_takes_the_adapter_
 
 
 def test_beside_a_person_s_own_base_there_is_no_relation_and_no_summary_of_another():
-    person = "---\nlicense: mit\nbase_model: somebody/other-base\n---\n\n# Weather\n\n## Uses\n\nRain.\n"
+    person = (
+        "---\nlicense: mit\nbase_model: somebody/other-base\n---\n\n# Weather\n\n## Uses\n\nRain.\n"
+    )
 
     trained("clients/acme-merger", base_model=BASE, before=person)
 
@@ -232,7 +246,7 @@ def test_beside_a_person_s_own_base_there_is_no_relation_and_no_summary_of_anoth
     assert BASE not in text
 
 
-# -- a base that a library did not know ------------------------------------------------------------------------------
+# -- a base that a library did not know ------------------------------------------------------------
 
 NAMELESS = """---
 library_name: peft

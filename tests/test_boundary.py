@@ -14,7 +14,12 @@ from autocard import AutoCardCallback
 
 RAM_W = 10.0
 CPU_W = 20.0
-OURS = {"country_iso_code": "FRA", "ram_power_w": RAM_W, "cpu_power_w": CPU_W, "measure_power_secs": 1}
+OURS = {
+    "country_iso_code": "FRA",
+    "ram_power_w": RAM_W,
+    "cpu_power_w": CPU_W,
+    "measure_power_secs": 1,
+}
 J_PER_KWH = 3.6e6
 
 
@@ -43,12 +48,20 @@ def record(folder):
 
 
 def children():
-    return [process.pid for process in psutil.Process().children() if process.status() != psutil.STATUS_ZOMBIE]
+    return [
+        process.pid
+        for process in psutil.Process().children()
+        if process.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def between(joules, seconds, share, *, rel=0.15):
     """Return whether *joules* can be what CPU and RAM used: the memory all the time, the CPU between idle and full."""
-    return seconds * RAM_W * share * (1 - rel) <= joules <= seconds * (RAM_W + CPU_W) * share * (1 + rel)
+    return (
+        seconds * RAM_W * share * (1 - rel)
+        <= joules
+        <= seconds * (RAM_W + CPU_W) * share * (1 + rel)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +73,10 @@ def run(tmp_path_factory):
     ours, pace = AutoCardCallback(**OURS), Pace(0.2, 0.3)
     time.sleep(0.7)
     trainer = training.trainer(
-        folder, callbacks=[training.until_ready(ours), ours, pace], max_steps=10, per_device_eval_batch_size=4
+        folder,
+        callbacks=[training.until_ready(ours), ours, pace],
+        max_steps=10,
+        per_device_eval_batch_size=4,
     )
     time.sleep(0.7)
     trainer.train()
@@ -83,7 +99,8 @@ def run(tmp_path_factory):
 def test_training_alone_is_in_the_total_whatever_comes_before_and_after(run):
     took, trained, evaluated, _, _, _ = run
 
-    # Ours begins before the test's clock and ends before it; between its end and that of the clock it writes the card.
+    # Ours begins before the test's clock and ends before it; between its end and that of the clock
+    # it writes the card.
     assert trained["time"]["wall_clock_s"] == pytest.approx(took["training"], abs=1.5)
     share = trained["legs"][0]["hosts"][0]["cpu_share"]
     assert between(trained["energy"]["total_kwh"] * J_PER_KWH, took["training"], share)
@@ -131,7 +148,9 @@ def test_a_second_training_is_another_run_by_the_same_process_that_has_no_set_up
     assert again == waiting
 
 
-def test_smaller_batches_after_running_out_of_memory_are_one_run_with_all_its_time(tmp_path, monkeypatch):
+def test_smaller_batches_after_running_out_of_memory_are_one_run_with_all_its_time(
+    tmp_path, monkeypatch
+):
     model = training.bert()
     forward, tried = model.forward, []
 
@@ -145,7 +164,12 @@ def test_smaller_batches_after_running_out_of_memory_are_one_run_with_all_its_ti
     monkeypatch.setattr(model, "forward", small_only)
     ours = AutoCardCallback(emissions=False)
     trainer = training.trainer(
-        tmp_path, model=model, callbacks=[ours], auto_find_batch_size=True, per_device_train_batch_size=8, max_steps=3
+        tmp_path,
+        model=model,
+        callbacks=[ours],
+        auto_find_batch_size=True,
+        per_device_train_batch_size=8,
+        max_steps=3,
     )
     begun_s = time.monotonic()
 
@@ -170,7 +194,9 @@ def test_a_search_writes_no_card_for_a_trial_and_the_training_after_it_has_one(t
         eval_dataset=training.dataset(8),
         callbacks=[AutoCardCallback(emissions=False)],
     )
-    trainer.hyperparameter_search(n_trials=2, backend="optuna", hp_space=lambda trial: {"seed": trial.number})
+    trainer.hyperparameter_search(
+        n_trials=2, backend="optuna", hp_space=lambda trial: {"seed": trial.number}
+    )
     before = (tmp_path / "README.md").exists()
 
     trainer.train()
@@ -180,11 +206,14 @@ def test_a_search_writes_no_card_for_a_trial_and_the_training_after_it_has_one(t
     assert len(record(tmp_path)["legs"]) == 1
 
 
-def test_other_trackers_and_transformers_own_callback_beside_ours_change_nothing(tmp_path, monkeypatch):
+def test_other_trackers_and_transformers_own_callback_beside_ours_change_nothing(
+    tmp_path, monkeypatch
+):
     from codecarbon import OfflineEmissionsTracker
 
     for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # theirs asks the network where it is; here that fails at once
+        # theirs asks the network where it is; here that fails at once
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     powers = {"log_level": "critical", "force_ram_power": 900, "force_cpu_power": 900}
     other = OfflineEmissionsTracker(country_iso_code="CAN", save_to_file=False, **powers)
     other.start()
@@ -207,7 +236,11 @@ def test_other_trackers_and_transformers_own_callback_beside_ours_change_nothing
 def test_two_trainers_that_train_in_turn_measure_each_their_own(tmp_path):
     ours = AutoCardCallback(**OURS)
     trainers = [
-        training.trainer(tmp_path / name, callbacks=[training.until_ready(ours), ours, Pace(0.3)], max_steps=steps)
+        training.trainer(
+            tmp_path / name,
+            callbacks=[training.until_ready(ours), ours, Pace(0.3)],
+            max_steps=steps,
+        )
         for name, steps in (("one", 12), ("two", 4))
     ]
 
@@ -238,10 +271,14 @@ def test_a_run_that_is_resumed_by_the_same_trainer_is_one_run_with_both_legs(tmp
     assert known["run"]["started_at"] == first["run"]["started_at"]
     assert [(leg["step_begin"], leg["step_end"]) for leg in known["legs"]] == [(0, 6), (3, 6)]
     assert [leg["repeated_steps"] for leg in known["legs"]] == [3, 0]
-    assert known["time"]["wall_clock_s"] == pytest.approx(sum(leg["wall_clock_s"] for leg in known["legs"]))
+    assert known["time"]["wall_clock_s"] == pytest.approx(
+        sum(leg["wall_clock_s"] for leg in known["legs"])
+    )
 
 
-def test_a_training_that_failed_and_was_resumed_in_the_same_process_keeps_what_the_clock_told(tmp_path):
+def test_a_training_that_failed_and_was_resumed_in_the_same_process_keeps_what_the_clock_told(
+    tmp_path,
+):
     class Fails(TrainerCallback):
         def on_step_end(self, args, state, control, **_):
             time.sleep(0.3)
@@ -250,7 +287,9 @@ def test_a_training_that_failed_and_was_resumed_in_the_same_process_keeps_what_t
                 raise RuntimeError("the user's own code")  # noqa: EM101, TRY003
 
     callbacks = [Fails(), AutoCardCallback(emissions=False)]
-    trainer = training.trainer(tmp_path, callbacks=callbacks, save_strategy="steps", save_steps=2, max_steps=6)
+    trainer = training.trainer(
+        tmp_path, callbacks=callbacks, save_strategy="steps", save_steps=2, max_steps=6
+    )
     with pytest.raises(RuntimeError, match="the user's own code"):
         trainer.train()
     time.sleep(1)
@@ -258,5 +297,10 @@ def test_a_training_that_failed_and_was_resumed_in_the_same_process_keeps_what_t
     trainer.train(resume_from_checkpoint=True)
 
     failed, last = record(tmp_path)["legs"]
-    assert (failed["status"], failed["step_begin"], last["step_begin"], last["step_end"]) == ("interrupted", 0, 4, 6)
+    assert (failed["status"], failed["step_begin"], last["step_begin"], last["step_end"]) == (
+        "interrupted",
+        0,
+        4,
+        6,
+    )
     assert 1.0 < failed["wall_clock_s"] < 2.2

@@ -82,5 +82,7 @@ def test_a_training_that_broke_off_ended_when_it_broke_off(tmp_path: Path) -> No
     time.sleep(2)
     trainer.save_model()
 
-    ended_at = datetime.fromisoformat(records.load(tmp_path / "autocard.json").run.ended_at.replace("Z", "+00:00"))
+    ended_at = datetime.fromisoformat(
+        records.load(tmp_path / "autocard.json").run.ended_at.replace("Z", "+00:00")
+    )
     assert abs((ended_at - broke_off_at).total_seconds()) < 1

@@ -30,7 +30,9 @@ def with_peft(settings, made=None):
 def lora(**settings):
     from peft import LoraConfig
 
-    return LoraConfig(**{"r": 3, "target_modules": ["v_proj", "q_proj"], "task_type": "CAUSAL_LM", **settings})
+    return LoraConfig(
+        **{"r": 3, "target_modules": ["v_proj", "q_proj"], "task_type": "CAUSAL_LM", **settings}
+    )
 
 
 def test_a_full_fine_tune_has_no_adapters():
@@ -56,9 +58,23 @@ def test_the_settings_of_lora_are_those_that_peft_saves(tmp_path):
 
     assert found.name == "default"
     assert found.config["target_modules"] == sorted(saved["target_modules"])
-    for name in ("r", "lora_alpha", "lora_dropout", "bias", "use_rslora", "use_dora", "init_lora_weights"):
+    for name in (
+        "r",
+        "lora_alpha",
+        "lora_dropout",
+        "bias",
+        "use_rslora",
+        "use_dora",
+        "init_lora_weights",
+    ):
         assert found.config[name] == saved[name]
-    for name in ("rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform", "task_type"):
+    for name in (
+        "rank_pattern",
+        "alpha_pattern",
+        "modules_to_save",
+        "layers_to_transform",
+        "task_type",
+    ):
         assert found.config[name] == saved[name]
     assert found.peft_version_runtime == saved["peft_version"]
 
@@ -125,11 +141,15 @@ def other_methods():
         "BOFT": peft.BOFTConfig(boft_block_size=4, target_modules=["q_proj"], **common),
         "VeRA": peft.VeraConfig(r=2, target_modules=["q_proj"], **common),
         "LN tuning": peft.LNTuningConfig(target_modules=["input_layernorm"], **common),
-        "AdaLoRA": peft.AdaLoraConfig(init_r=4, target_r=2, total_step=10, target_modules=["q_proj"], **common),
+        "AdaLoRA": peft.AdaLoraConfig(
+            init_r=4, target_r=2, total_step=10, target_modules=["q_proj"], **common
+        ),
         "prompt tuning": peft.PromptTuningConfig(num_virtual_tokens=3, **common),
         "P-tuning": peft.PromptEncoderConfig(num_virtual_tokens=3, encoder_hidden_size=8, **common),
         "prefix tuning": peft.PrefixTuningConfig(num_virtual_tokens=3, **common),
-        "trainable tokens": peft.TrainableTokensConfig(token_indices=[1, 2], target_modules=["embed_tokens"]),
+        "trainable tokens": peft.TrainableTokensConfig(
+            token_indices=[1, 2], target_modules=["embed_tokens"]
+        ),
         "HRA": peft.HRAConfig(r=2, target_modules=["q_proj"], **common),
         "FourierFT": peft.FourierFTConfig(n_frequency=5, target_modules=["q_proj"], **common),
         "MiSS": peft.MissConfig(r=2, target_modules=["q_proj"], **common),

@@ -1,7 +1,8 @@
 """The adapter matrix: every kind of adapter that PEFT makes on a CPU, held against what PEFT itself saves and counts.
 
-Oracles: `adapter_config.json` as PEFT writes it; a loop of our own over the modules' parameters, and PEFT's own count;
-for the trained ones, the tensors that changed. The table of docs/fields.md is made of `ROWS`.
+Oracles: `adapter_config.json` as PEFT writes it; a loop of our own over the modules' parameters,
+and PEFT's own count; for the trained ones, the tensors that changed. The table of docs/fields.md is
+made of `ROWS`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from autocard.record import Model, RunRecord, empty_leaves
 from autocard.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning"
+    "ignore::FutureWarning",
+    "ignore::UserWarning",
+    "ignore::DeprecationWarning",
+    "ignore::ResourceWarning",
 )
 
 ORACLE = "adapter_config.json as PEFT saves it; PEFT's own count; a loop over the modules"
@@ -53,7 +57,14 @@ class Row:
 
 
 def row(method, config, *told, targets=None, base=models.llama, **settings):
-    return Row(method, config, settings, dict(QK) if targets is None else targets, told or tuple(settings), base)
+    return Row(
+        method,
+        config,
+        settings,
+        dict(QK) if targets is None else targets,
+        told or tuple(settings),
+        base,
+    )
 
 
 ROWS = {
@@ -176,7 +187,10 @@ def test_an_adapter_is_told_as_peft_saves_and_counts_it(name, tmp_path):
 
     assert found.method == one.method
     for key, value in found.config.items():
-        told, kept = (sorted(side, key=str) if isinstance(side, list) else side for side in (value, saved[key]))
+        told, kept = (
+            sorted(side, key=str) if isinstance(side, list) else side
+            for side in (value, saved[key])
+        )
         # What the model does not have is not told: PEFT names both "classifier" and "score".
         derived = kept == 0 and told != 0  # PEFT works it out of another setting
         assert told == kept or derived or (key == "modules_to_save" and set(told) < set(kept))
@@ -195,17 +209,29 @@ def test_the_matrix_names_every_kind_that_peft_has_but_for_those_that_need_more_
 
     tested = {getattr(peft, one.config) for one in ROWS.values()}
 
-    left = {kind.value for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items() if config not in tested}
+    left = {
+        kind.value for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items() if config not in tested
+    }
 
-    # X-LoRA mixes saved adapters (tested below), Shadow brings a model, Supertuning looks at data first.
+    # X-LoRA mixes saved adapters (tested below), Shadow brings a model, Supertuning looks at data
+    # first.
     assert left <= {"XLORA", "SHADOW", "SUPERTUNING"}
     assert {kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING} <= set(adapter._METHODS)
 
 
-# -- what is trained ----------------------------------------------------------------------------------------------
+# -- what is trained -------------------------------------------------------------------------------
 
 
-TRAINED = ["LoRA", "DoRA", "LoRA, modules_to_save", "IA3", "prompt tuning", "prefix tuning", "OFT", "LN tuning"]
+TRAINED = [
+    "LoRA",
+    "DoRA",
+    "LoRA, modules_to_save",
+    "IA3",
+    "prompt tuning",
+    "prefix tuning",
+    "OFT",
+    "LN tuning",
+]
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -214,19 +240,27 @@ def test_no_more_is_told_to_be_trained_than_a_training_changes(name, tmp_path):
     before = {key: value.detach().clone() for key, value in made.named_parameters()}
     watch = models.Watch(lambda seen: model.count(seen.model)[1])
 
-    models.train(made, models.language(), tmp_path, watch, max_steps=2, learning_rate=0.5, weight_decay=0.1)
+    models.train(
+        made, models.language(), tmp_path, watch, max_steps=2, learning_rate=0.5, weight_decay=0.1
+    )
 
-    changed = sum(value.numel() for key, value in made.named_parameters() if not torch.equal(value, before[key]))
+    changed = sum(
+        value.numel()
+        for key, value in made.named_parameters()
+        if not torch.equal(value, before[key])
+    )
     assert watch.result == changed
 
 
-# -- several, mixed, native, merged, inside others -----------------------------------------------------------------
+# -- several, mixed, native, merged, inside others -------------------------------------------------
 
 
 def lora(**settings):
     from peft import LoraConfig
 
-    return LoraConfig(**{"r": 2, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM", **settings})
+    return LoraConfig(
+        **{"r": 2, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM", **settings}
+    )
 
 
 def test_the_reference_adapter_that_trl_keeps_beside_the_trained_one_is_left_out(tmp_path):
@@ -237,7 +271,9 @@ def test_the_reference_adapter_that_trl_keeps_beside_the_trained_one_is_left_out
     made = get_peft_model(models.llama(), lora(r=3))
     folder = models.save(models.llama(), tmp_path / "base")
     made.base_model.model.config._name_or_path = folder
-    rows = Dataset.from_dict({"prompt": ["the cat"] * 4, "chosen": [" sat on a mat"] * 4, "rejected": [" ran off"] * 4})
+    rows = Dataset.from_dict(
+        {"prompt": ["the cat"] * 4, "chosen": [" sat on a mat"] * 4, "rejected": [" ran off"] * 4}
+    )
     watch = models.Watch(lambda seen: (look(seen.model), model.count(seen.model)))
     words = models.tokenizer()
     words.add_special_tokens({"eos_token": "[SEP]"})
@@ -266,13 +302,21 @@ def test_x_lora_is_told_with_its_own_settings(tmp_path):
     base = models.llama()
     base.config.use_cache = False
     config = peft.XLoraConfig(
-        task_type="CAUSAL_LM", hidden_size=16, xlora_depth=2, adapters={"first": str(folder)}, xlora_size=8
+        task_type="CAUSAL_LM",
+        hidden_size=16,
+        xlora_depth=2,
+        adapters={"first": str(folder)},
+        xlora_size=8,
     )
     made = peft.get_peft_model(base, config)
 
     (found,) = look(made)
 
-    assert (found.method, found.config["xlora_depth"], found.config["xlora_size"]) == ("X-LoRA", 2, 8)
+    assert (found.method, found.config["xlora_depth"], found.config["xlora_size"]) == (
+        "X-LoRA",
+        2,
+        8,
+    )
     assert str(tmp_path) not in found.model_dump_json()
     assert model.count(made) == counted(made)
 
@@ -299,7 +343,10 @@ def test_an_adapter_that_was_loaded_again_tells_both_versions_of_peft(tmp_path):
 
     assert (found.peft_version_created, found.peft_version_runtime) == ("0.10.0", peft.__version__)
     record = RunRecord(adapters=[found], model=Model(architecture="LlamaForCausalLM"))
-    assert f"PEFT {peft.__version__}, its configuration made by PEFT 0.10.0" in facts(record)["model_specs"].body()
+    assert (
+        f"PEFT {peft.__version__}, its configuration made by PEFT 0.10.0"
+        in facts(record)["model_specs"].body()
+    )
 
 
 def test_an_adapter_inside_a_sentence_transformers_model_is_told(tmp_path):
@@ -309,7 +356,9 @@ def test_an_adapter_inside_a_sentence_transformers_model_is_told(tmp_path):
     folder = models.save(models.bert().bert, tmp_path / "encoder")
     models.tokenizer().save_pretrained(folder)
     words = Transformer(folder)
-    made = SentenceTransformer(modules=[words, Pooling(words.get_embedding_dimension())], device="cpu")
+    made = SentenceTransformer(
+        modules=[words, Pooling(words.get_embedding_dimension())], device="cpu"
+    )
     made.add_adapter(lora(r=4, target_modules=["query"], task_type="FEATURE_EXTRACTION"))
     made.save_pretrained(str(tmp_path / "saved"))
     (file,) = (tmp_path / "saved").rglob("adapter_config.json")

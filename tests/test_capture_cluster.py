@@ -27,7 +27,12 @@ def test_one_process_at_home_is_no_job(tmp_path):
 
     part = launcher.capture(Seen(Settings(), args, None, model=models.bert()), missing, {})
 
-    assert (part.world_size, part.distributed, part.nodes_expected, part.nodes_reporting) == (1, "none", 1, 1)
+    assert (part.world_size, part.distributed, part.nodes_expected, part.nodes_reporting) == (
+        1,
+        "none",
+        1,
+        1,
+    )
     assert part.workload_manager is None
     assert "workload manager" in missing["job.workload_manager"]
 
@@ -43,7 +48,9 @@ def test_one_process_at_home_is_no_job(tmp_path):
         ({"JOB_ID": "12"}, None, None),
     ],
 )
-def test_a_manager_is_known_by_its_variable_and_only_the_number_of_the_job_is_told(environ, manager, number):
+def test_a_manager_is_known_by_its_variable_and_only_the_number_of_the_job_is_told(
+    environ, manager, number
+):
     part = look(environ)
 
     assert (part.workload_manager, part.job_id) == (manager, number)
@@ -75,7 +82,10 @@ def test_kinds_of_parallelism_are_told_apart():
     assert look({}, world_size=2).distributed == "DDP"
     assert look({}, world_size=2, model=FullyShardedDataParallel()).distributed == "FSDP"
     assert look({}, world_size=2, deepspeed_plugin=zero).distributed == "DeepSpeed ZeRO-3"
-    assert look({}, parallelism_config=SimpleNamespace(tp_size=2), world_size=2).distributed == "tensor parallelism"
+    assert (
+        look({}, parallelism_config=SimpleNamespace(tp_size=2), world_size=2).distributed
+        == "tensor parallelism"
+    )
     assert look({}, n_gpu=2).distributed == "DataParallel (2 GPUs in one process)"
 
 
@@ -84,7 +94,11 @@ def test_the_sizes_of_groups_are_those_of_the_trainer_s_own_configuration():
 
     several = ParallelismConfig(dp_replicate_size=2, dp_shard_size=2, tp_size=2)
 
-    assert look({}, world_size=8, parallelism_config=several).parallelism == {"data": 2, "shard": 2, "tensor": 2}
+    assert look({}, world_size=8, parallelism_config=several).parallelism == {
+        "data": 2,
+        "shard": 2,
+        "tensor": 2,
+    }
 
 
 def test_the_sizes_of_groups_are_those_that_the_model_was_loaded_with():
@@ -93,7 +107,9 @@ def test_the_sizes_of_groups_are_those_that_the_model_was_loaded_with():
         pytest.skip("this transformers has no pipeline parallelism")
     piped, experts = models.llama(), models.llama()
     piped.config.distributed_config = configuration.DistributedConfig(tp_size=2, pp_size=4)
-    experts.config.distributed_config = configuration.DistributedConfig(fsdp_size=4, ep_size=2, dp_replicate_size=2)
+    experts.config.distributed_config = configuration.DistributedConfig(
+        fsdp_size=4, ep_size=2, dp_replicate_size=2
+    )
 
     assert look({}, world_size=8, model=piped).parallelism == {"tensor": 2, "pipeline": 4}
     assert look({}, world_size=8, model=experts).parallelism == {"data": 2, "shard": 4, "expert": 2}

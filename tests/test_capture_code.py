@@ -22,8 +22,15 @@ ASK = textwrap.dedent("""
 
 
 def git(folder, *words):
-    names = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
-    answer = subprocess.run(["git", *words], cwd=folder, env={**os.environ, **names}, capture_output=True, check=True)
+    names = {
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@b",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b",
+    }
+    answer = subprocess.run(
+        ["git", *words], cwd=folder, env={**os.environ, **names}, capture_output=True, check=True
+    )
     return answer.stdout.decode().strip()
 
 
@@ -40,10 +47,17 @@ def repository(tmp_path):
 
 def run(script, **environment):
     answer = subprocess.run(
-        [sys.executable, str(script)], env={**os.environ, **environment}, capture_output=True, check=True
+        [sys.executable, str(script)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=True,
     )
     told = json.loads(answer.stdout)
-    unexplained = [key for key, value in told["part"].items() if value is None and f"code.{key}" not in told["missing"]]
+    unexplained = [
+        key
+        for key, value in told["part"].items()
+        if value is None and f"code.{key}" not in told["missing"]
+    ]
     assert unexplained == []
     return told["part"], told["missing"]
 
@@ -59,7 +73,9 @@ def test_the_commit_and_the_script_s_place_in_the_repository_are_told(repository
     assert missing == {"code.note": "there is nothing to add: no submodules"}
 
 
-@pytest.mark.parametrize("remote", [None, "git@git.secret-company.example:org/project.git", "/srv/git/project.git"])
+@pytest.mark.parametrize(
+    "remote", [None, "git@git.secret-company.example:org/project.git", "/srv/git/project.git"]
+)
 def test_folders_of_a_repository_without_a_public_remote_are_not_published(repository, remote):
     if remote is not None:
         git(repository, "remote", "add", "origin", remote)
@@ -96,7 +112,9 @@ def test_folders_are_published_with_a_host_that_the_user_allows(repository):
 
 
 def test_submodules_are_told_by_their_number(repository):
-    (repository / ".gitmodules").write_text('[submodule "a/secret"]\n\tpath = a/secret\n\turl = https://x.example/a\n')
+    (repository / ".gitmodules").write_text(
+        '[submodule "a/secret"]\n\tpath = a/secret\n\turl = https://x.example/a\n'
+    )
 
     part, _ = run(repository / "src" / "train.py")
 
@@ -159,7 +177,10 @@ def test_a_remote_that_is_not_at_a_public_host_is_not_told(repository, remote):
 @pytest.mark.parametrize(
     ("remote", "told"),
     [
-        ("ssh://alice:SECRET@git.lab.example:2222/group/project.git", "https://git.lab.example/group/project"),
+        (
+            "ssh://alice:SECRET@git.lab.example:2222/group/project.git",
+            "https://git.lab.example/group/project",
+        ),
         ("git@GIT.lab.example:group/project.git", "https://git.lab.example/group/project"),
         ("https://git.lab.example.evil.example/group/project", None),
         ("https://other.lab.example/group/project", None),
@@ -169,7 +190,9 @@ def test_a_remote_that_is_not_at_a_public_host_is_not_told(repository, remote):
 def test_a_host_that_the_user_allows_is_named_and_no_other(repository, remote, told):
     git(repository, "remote", "add", "origin", remote)
 
-    part, missing = run(repository / "src" / "train.py", AUTOCARD_REMOTE_HOSTS="git.lab.example,code.lab.example")
+    part, missing = run(
+        repository / "src" / "train.py", AUTOCARD_REMOTE_HOSTS="git.lab.example,code.lab.example"
+    )
 
     assert part["remote"] == told
     assert ("remote_hosts" in missing.get("code.remote", "")) is (told is None)
@@ -220,7 +243,13 @@ def test_outside_of_a_repository_only_the_file_s_name_is_told(tmp_path):
 
     part, missing = run(tmp_path / "train.py", GIT_CEILING_DIRECTORIES=str(tmp_path))
 
-    assert part == {"commit": None, "dirty": None, "remote": None, "script": "train.py", "note": None}
+    assert part == {
+        "commit": None,
+        "dirty": None,
+        "remote": None,
+        "script": "train.py",
+        "note": None,
+    }
     assert str(tmp_path) not in json.dumps(missing)
 
 
@@ -276,6 +305,8 @@ def test_an_installed_program_is_not_taken_for_the_run_s_code(monkeypatch):
     assert "installed" in missing["code.commit"]
 
 
-@pytest.mark.parametrize("remote", ["", "x", "https://", "https://[::1", "https://github.com/", "github.com:"])
+@pytest.mark.parametrize(
+    "remote", ["", "x", "https://", "https://[::1", "https://github.com/", "github.com:"]
+)
 def test_what_is_no_address_is_none(remote):
     assert public_url(remote) is None

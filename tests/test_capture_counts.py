@@ -1,7 +1,8 @@
 """The matrix of parameter counts: whatever holds the parameters, the count is that of a plain model of the same kind.
 
-The oracle is a twin that nothing has wrapped, sharded, packed or tied by another way: the sizes in its state dict, each
-tensor once by the place where it lies. Of sharded models two real processes on gloo tell.
+The oracle is a twin that nothing has wrapped, sharded, packed or tied by another way: the sizes in
+its state dict, each tensor once by the place where it lies. Of sharded models two real processes on
+gloo tell.
 """
 
 import json
@@ -78,7 +79,9 @@ def packed():
     for layer in made.modules():
         if isinstance(layer, torch.nn.Linear) and layer is not made.lm_head:
             size = layer.weight.numel()
-            layer.weight = Params4bit(torch.zeros(size // 2, 1, dtype=torch.uint8), requires_grad=False)
+            layer.weight = Params4bit(
+                torch.zeros(size // 2, 1, dtype=torch.uint8), requires_grad=False
+            )
     return made
 
 
@@ -93,8 +96,10 @@ CASES = {
     "tied": (lambda: models.llama(tie_word_embeddings=True),) * 2 + (None,),
     "shared": (shared, shared, None),
     "frozen": (frozen, models.llama, lambda name: "layers.0." not in name),
-    "LoRA": (lambda: models.lora(models.llama(), target_modules=["q_proj"]),) * 2 + (lambda name: "lora_" in name,),
-    "prompt tuning": (lambda: prompt(models.llama()),) * 2 + (lambda name: "prompt_encoder" in name,),
+    "LoRA": (lambda: models.lora(models.llama(), target_modules=["q_proj"]),) * 2
+    + (lambda name: "lora_" in name,),
+    "prompt tuning": (lambda: prompt(models.llama()),) * 2
+    + (lambda name: "prompt_encoder" in name,),
     "compiled": (lambda: torch.compile(models.llama(), backend="eager"), models.llama, None),
     "ZeRO-3": (taken_apart, models.llama, None),
     "4-bit": (packed, models.llama, lambda _: False),
@@ -122,7 +127,7 @@ def test_weights_that_are_packed_into_whole_numbers_have_no_total():
     assert model.count(made)[0] is None
 
 
-# -- two processes ------------------------------------------------------------------------------------------------
+# -- two processes ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +157,9 @@ def told(tmp_path_factory):
 def plain(name):
     made = models.llama()
     if name.endswith("LoRA"):
-        made = models.lora(models.llama(tie_word_embeddings=True), r=3, target_modules=["q_proj", "v_proj"])
+        made = models.lora(
+            models.llama(tie_word_embeddings=True), r=3, target_modules=["q_proj", "v_proj"]
+        )
         return twin(made, lambda parameter: "lora_" in parameter)
     return twin(made)
 
@@ -166,7 +173,9 @@ def test_sharded_models_count_whole_or_say_that_they_cannot(told):
         for name, found in sharded(rank):
             assert tuple(found["before"]) == plain(name), name
             if name.startswith("FSDP,"):
-                assert found["after"] == "FSDP had sharded the parameters before they could be counted"
+                assert (
+                    found["after"] == "FSDP had sharded the parameters before they could be counted"
+                )
             else:
                 assert tuple(found["after"]) == plain(name), name
             if not name.startswith("DDP"):
@@ -184,7 +193,8 @@ def test_the_regime_of_sharded_models_is_what_hooks_and_optimizer_show(told):
 
 def test_a_flag_that_the_trainer_does_not_follow_is_not_believed(told):
     for rank in told:
-        assert rank["flag"]["wrapper"] == "DistributedDataParallel"  # on CPUs it takes the flag and does not shard
+        # on CPUs it takes the flag and does not shard
+        assert rank["flag"]["wrapper"] == "DistributedDataParallel"
         assert rank["flag"]["distributed"] == "DDP"
 
 

@@ -75,7 +75,8 @@ def test_a_data_set_from_memory_is_described_and_not_named(ordinary):
     assert entry.dataset_id is None
     assert entry.description == "an in-memory data set (datasets.Dataset)"
     assert entry.rows == 16
-    assert sorted(entry.columns) == ["attention_mask", "input_ids", "label"]  # what the trainer left of them
+    # what the trainer left of them
+    assert sorted(entry.columns) == ["attention_mask", "input_ids", "label"]
     assert entry.inferred is None
 
 
@@ -97,7 +98,10 @@ def test_the_sides_where_a_tokenizer_fills_and_cuts_are_told_apart():
     found = look(models.texts(), processing_class=tokenizer)[0].preprocessing
 
     assert (found.padding_side, found.truncation_side) == ("right", "left")
-    assert tokenizer("the cat sat on", truncation=True, max_length=2)["input_ids"] == tokenizer("sat on")["input_ids"]
+    assert (
+        tokenizer("the cat sat on", truncation=True, max_length=2)["input_ids"]
+        == tokenizer("sat on")["input_ids"]
+    )
 
 
 def test_each_evaluation_set_is_named_as_its_metrics_are(ordinary):
@@ -136,7 +140,12 @@ def test_several_ids_from_a_person_stand_beside_the_joined_rows():
 
 def cached(tmp_path, monkeypatch, card=True):
     """Load rows by their name, out of the caches that a download leaves."""
-    hub_data.lay(tmp_path, "Open-Orca/SlimOrca", {"train": models.texts(), "test": models.texts(4)}, card=card)
+    hub_data.lay(
+        tmp_path,
+        "Open-Orca/SlimOrca",
+        {"train": models.texts(), "test": models.texts(4)},
+        card=card,
+    )
     return hub_data.load(tmp_path, "Open-Orca/SlimOrca", monkeypatch)
 
 
@@ -155,10 +164,12 @@ def test_a_name_in_snake_case_alone_is_not_made_into_an_id(tmp_path, monkeypatch
     entry = only(look(rows)[0])
 
     assert entry.dataset_id is None
-    assert entry.description == "a data set of the Hub, whose exact id the local cache does not tell"
+    assert (
+        entry.description == "a data set of the Hub, whose exact id the local cache does not tell"
+    )
 
 
-# -- mixtures ----------------------------------------------------------------------------------------------------
+# -- mixtures --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -166,7 +177,9 @@ def two(tmp_path, monkeypatch):
     """Two data sets of the Hub, of 16 and 4 rows."""
     hub_data.lay(tmp_path, "Open-Orca/SlimOrca", {"train": models.texts(16)})
     hub_data.lay(tmp_path, "org/other", {"train": models.texts(4)}, sha="f" * 40)
-    return [hub_data.load(tmp_path, name, monkeypatch) for name in ("Open-Orca/SlimOrca", "org/other")]
+    return [
+        hub_data.load(tmp_path, name, monkeypatch) for name in ("Open-Orca/SlimOrca", "org/other")
+    ]
 
 
 def test_joined_data_sets_of_the_hub_are_told_one_by_one_with_their_rows(two):
@@ -184,7 +197,9 @@ def test_joined_data_sets_of_the_hub_are_told_one_by_one_with_their_rows(two):
 def test_of_interleaved_data_sets_the_rows_that_were_drawn_are_counted(two):
     from datasets import interleave_datasets
 
-    first, second = (rows.add_column("from", [number] * len(rows)) for number, rows in enumerate(two))
+    first, second = (
+        rows.add_column("from", [number] * len(rows)) for number, rows in enumerate(two)
+    )
     plain = interleave_datasets(two, probabilities=[0.5, 0.5], seed=1)
     told = interleave_datasets([first, second], probabilities=[0.5, 0.5], seed=1)["from"]
 
@@ -202,14 +217,19 @@ def test_what_was_mapped_after_joining_is_not_told_to_be_the_first_alone(two):
     entry = only(look(mapped)[0])
 
     assert entry.dataset_id is None
-    assert entry.description == "rows made of data sets of the Hub that were joined; which ones is not recorded"
+    assert (
+        entry.description
+        == "rows made of data sets of the Hub that were joined; which ones is not recorded"
+    )
 
 
 def test_interleaved_streams_are_told_with_their_shares():
     from datasets import interleave_datasets
 
     first, second = (models.texts(rows).to_iterable_dataset() for rows in (4, 8))
-    mixed = interleave_datasets([first, second], probabilities=[0.75, 0.25], seed=3).map(lambda row: row)
+    mixed = interleave_datasets([first, second], probabilities=[0.75, 0.25], seed=3).map(
+        lambda row: row
+    )
 
     part, _ = look(mixed.shuffle(buffer_size=4, seed=1))
 
@@ -246,7 +266,10 @@ def test_what_a_person_names_otherwise_loses_what_was_found_of_the_other(tmp_pat
 def test_local_files_are_told_without_their_path(tmp_path):
     (tmp_path / "private.csv").write_text("text,label\na,1\nb,0\n")
     rows = load_dataset(
-        "csv", data_files={"train": str(tmp_path / "private.csv")}, cache_dir=str(tmp_path / "cache"), split="train"
+        "csv",
+        data_files={"train": str(tmp_path / "private.csv")},
+        cache_dir=str(tmp_path / "cache"),
+        split="train",
     )
 
     part, missing = look(rows)
@@ -260,7 +283,9 @@ def test_local_files_are_told_without_their_path(tmp_path):
 def test_a_local_folder_s_name_is_not_told(tmp_path):
     (tmp_path / "secretfolder").mkdir()
     (tmp_path / "secretfolder" / "a.csv").write_text("text,label\na,1\n")
-    rows = load_dataset(str(tmp_path / "secretfolder"), cache_dir=str(tmp_path / "cache"), split="train")
+    rows = load_dataset(
+        str(tmp_path / "secretfolder"), cache_dir=str(tmp_path / "cache"), split="train"
+    )
 
     part, _ = look(rows)
 
@@ -292,7 +317,10 @@ def test_local_files_that_were_joined_are_local_files(tmp_path):
         (tmp_path / f"{name}.csv").write_text("text,label\na,1\n")
     files = [str(tmp_path / f"{name}.csv") for name in ("a", "b")]
     joined = concatenate_datasets(
-        [load_dataset("csv", data_files=one, cache_dir=str(tmp_path / "c"))["train"] for one in files]
+        [
+            load_dataset("csv", data_files=one, cache_dir=str(tmp_path / "c"))["train"]
+            for one in files
+        ]
     )
 
     part, _ = look(joined)
@@ -355,13 +383,15 @@ def test_joined_data_sets_are_told_one_by_one():
 def test_no_loader_at_all_is_a_reason():
     missing = {}
 
-    part = data.capture(Seen(Settings(), SimpleNamespace(), None, model=torch.nn.Linear(1, 1)), missing)
+    part = data.capture(
+        Seen(Settings(), SimpleNamespace(), None, model=torch.nn.Linear(1, 1)), missing
+    )
 
     assert part.train == []
     assert "no training data" in missing["data.train"]
 
 
-# -- lengths -----------------------------------------------------------------------------------------------------
+# -- lengths ---------------------------------------------------------------------------------------
 
 
 def test_lengths_are_read_without_calling_a_transform():
@@ -377,7 +407,9 @@ def test_lengths_are_read_without_calling_a_transform():
 
 
 def test_lengths_of_shuffled_rows_are_those_of_the_chosen_rows():
-    rows = Dataset.from_dict({"input_ids": [[1] * length for length in (9, 2, 3, 4)]}).select([3, 1])
+    rows = Dataset.from_dict({"input_ids": [[1] * length for length in (9, 2, 3, 4)]}).select(
+        [3, 1]
+    )
 
     assert look(rows)[0].preprocessing.longest_input == 4
 
@@ -400,7 +432,9 @@ def test_inputs_are_cut_where_the_tokenizer_last_cut_if_the_rows_agree():
 
 
 def test_trl_s_own_limit_and_packing_win():
-    found = look(models.tokens(), processing_class=models.tokenizer(), max_length=20, packing=True)[0].preprocessing
+    found = look(models.tokens(), processing_class=models.tokenizer(), max_length=20, packing=True)[
+        0
+    ].preprocessing
 
     assert (found.max_length, found.packing) == (20, True)
 
@@ -421,16 +455,25 @@ def test_collators_are_told_without_the_trainer_s_wrappers():
     from transformers import default_data_collator
     from transformers.trainer_utils import RemoveColumnsCollator
 
-    wrapped = RemoveColumnsCollator(functools.partial(default_data_collator, return_tensors="pt"), ["input_ids"])
+    wrapped = RemoveColumnsCollator(
+        functools.partial(default_data_collator, return_tensors="pt"), ["input_ids"]
+    )
 
-    assert look(models.texts(), collate=wrapped)[0].preprocessing.collator == "default_data_collator"
-    assert look(models.texts(), collate=lambda rows: rows)[0].preprocessing.collator == "a function without a name"
+    assert (
+        look(models.texts(), collate=wrapped)[0].preprocessing.collator == "default_data_collator"
+    )
+    assert (
+        look(models.texts(), collate=lambda rows: rows)[0].preprocessing.collator
+        == "a function without a name"
+    )
 
 
 def test_a_tokenizer_inside_the_collator_is_found():
     from transformers import DataCollatorWithPadding
 
-    found = look(models.tokens(), collate=DataCollatorWithPadding(models.tokenizer()))[0].preprocessing
+    found = look(models.tokens(), collate=DataCollatorWithPadding(models.tokenizer()))[
+        0
+    ].preprocessing
 
     assert found.vocabulary_count == len(models.WORDS)
 
@@ -463,7 +506,9 @@ def test_a_chat_template_is_told_by_its_hash_alone():
 
     found = look(models.texts(), processing_class=words)[0].preprocessing
 
-    told = subprocess.run(["sha256sum"], input=words.chat_template.encode(), capture_output=True, check=True).stdout
+    told = subprocess.run(
+        ["sha256sum"], input=words.chat_template.encode(), capture_output=True, check=True
+    ).stdout
     assert found.chat_template_sha256 == told.decode().split()[0]
     assert "message" not in found.model_dump_json()
 
@@ -473,19 +518,25 @@ def test_an_image_processor_tells_the_size_that_the_model_is_shown():
     from transformers.image_utils import SizeDict
 
     def shown(**settings):
-        return look(models.texts(), processing_class=ImageProcessingMixin(**settings))[0].preprocessing.image_size_px
+        return look(models.texts(), processing_class=ImageProcessingMixin(**settings))[
+            0
+        ].preprocessing.image_size_px
 
     assert shown(size={"height": 24, "width": 32}) == [24, 32]
     crop = {"do_center_crop": True, "crop_size": SizeDict(height=30, width=30)}
     assert shown(size=SizeDict(shortest_edge=40), **crop) == [30, 30]
-    assert shown(size={"shortest_edge": 40}, do_center_crop=False, crop_size={"height": 30, "width": 30}) == [40]
+    assert shown(
+        size={"shortest_edge": 40}, do_center_crop=False, crop_size={"height": 30, "width": 30}
+    ) == [40]
     assert shown(size={"height": 24, "width": 32}, do_resize=False) == []
 
 
 def test_a_feature_extractor_tells_its_sampling_rate():
     from transformers import Wav2Vec2FeatureExtractor
 
-    found = look(models.texts(), processing_class=Wav2Vec2FeatureExtractor(sampling_rate=8000))[0].preprocessing
+    found = look(models.texts(), processing_class=Wav2Vec2FeatureExtractor(sampling_rate=8000))[
+        0
+    ].preprocessing
 
     assert found.sampling_rate_hz == 8000
 

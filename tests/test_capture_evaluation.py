@@ -25,7 +25,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 def look(seen, predictions=None):
     missing = {}
     part = evaluation.capture(seen, missing, predictions=predictions)
-    unexplained = [path for path in empty_leaves(part, "evaluation") if not explained(path, missing)]
+    unexplained = [
+        path for path in empty_leaves(part, "evaluation") if not explained(path, missing)
+    ]
     assert unexplained == []
     return part, missing
 
@@ -54,7 +56,11 @@ def run(folder, *callbacks, **arguments):
         folder,
         watch,
         *callbacks,
-        trainer={"processing_class": models.tokenizer(), "eval_dataset": evaluated, "compute_metrics": accuracy},
+        trainer={
+            "processing_class": models.tokenizer(),
+            "eval_dataset": evaluated,
+            "compute_metrics": accuracy,
+        },
         **arguments,
     )
     return watch, host
@@ -149,7 +155,9 @@ def test_a_prediction_s_figures_are_told_apart(ordinary):
 
     part, _ = look(watch.seen, predictions=told)
 
-    predicted = {metric.name: metric.value for metric in part.results if metric.split == "prediction"}
+    predicted = {
+        metric.name: metric.value for metric in part.results if metric.split == "prediction"
+    }
     assert predicted == {"loss": told["test_loss"], "accuracy": told["test_accuracy"]}
     assert {metric.dataset for metric in part.results if metric.split == "prediction"} == {"test"}
 
@@ -161,7 +169,9 @@ def test_predictions_under_names_of_one_s_own_stand_beside_each_other(ordinary):
 
     part, _ = look(watch.seen, predictions={**first, **second})
 
-    predicted = {(one.dataset, one.name): one.value for one in part.results if one.split == "prediction"}
+    predicted = {
+        (one.dataset, one.name): one.value for one in part.results if one.split == "prediction"
+    }
     assert predicted["easy", "loss"] == first["easy_loss"]
     assert predicted["easy_hard", "loss"] == second["easy_hard_loss"]
     assert ("easy", "hard_loss") not in predicted
@@ -185,7 +195,9 @@ def test_results_are_those_of_the_weights_that_were_loaded_at_the_end(best):
 
 def test_speeds_of_a_run_that_stopped_early_count_the_steps_that_were_done(best):
     watch, host = best
-    runtime = next(entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry)
+    runtime = next(
+        entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry
+    )
 
     parts = throughput.time_parts(watch.seen, {}, 0)
 
@@ -306,7 +318,9 @@ def test_operations_count_what_the_method_says(tmp_path):
 
     models.train(made, models.language(length=8), tmp_path, watch, max_steps=3)
 
-    without_embeddings = sum(tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name)
+    without_embeddings = sum(
+        tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name
+    )
     parts = throughput.time_parts(watch.seen, {}, 0)
     assert parts["flops"] == 6 * without_embeddings * (4 * 8) * 3
     assert parts["flops_method"] == throughput.FLOPS_METHOD
@@ -318,7 +332,9 @@ def test_an_adapter_is_counted_like_full_training(tmp_path):
 
     models.train(made, models.language(length=8), tmp_path, watch, max_steps=1)
 
-    without_embeddings = sum(tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name)
+    without_embeddings = sum(
+        tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name
+    )
     assert throughput.time_parts(watch.seen, {}, 0)["flops"] == 6 * without_embeddings * (4 * 8)
 
 
@@ -338,7 +354,8 @@ def test_the_estimate_of_operations_is_what_torch_counts_in_a_real_step(tmp_path
         made(input_ids=ids, labels=ids).loss.backward()
 
     parts = throughput.time_parts(watch.seen, {}, 0)
-    # Attention's own products are few at eight tokens; the Trainer's figure is half as much again for an adapter.
+    # Attention's own products are few at eight tokens; the Trainer's figure is half as much again
+    # for an adapter.
     assert parts["flops_estimate"] / 3 == pytest.approx(counter.get_total_flops(), rel=0.05)
     assert (parts["flops"] > 1.4 * parts["flops_estimate"]) == adapter
 
@@ -346,14 +363,23 @@ def test_the_estimate_of_operations_is_what_torch_counts_in_a_real_step(tmp_path
 def test_of_experts_those_that_a_token_is_sent_to_are_counted():
     sizes = {"hidden_size": 32, "intermediate_size": 64, "vocab_size": 50, "num_hidden_layers": 2}
     config = transformers.MixtralConfig(
-        num_attention_heads=2, num_key_value_heads=2, num_local_experts=8, num_experts_per_tok=2, **sizes
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        num_local_experts=8,
+        num_experts_per_tok=2,
+        **sizes,
     )
     made = transformers.MixtralForCausalLM(config)
     experts = sum(one.numel() for name, one in made.named_parameters() if ".experts." in name)
-    others = sum(one.numel() for name, one in made.named_parameters() if ".experts." not in name) - 50 * 32
+    others = (
+        sum(one.numel() for name, one in made.named_parameters() if ".experts." not in name)
+        - 50 * 32
+    )
     assert experts == 2 * 8 * 3 * 32 * 64
 
-    assert flops.estimate(made, 6.0 * (experts + others)) == pytest.approx(6.0 * (experts / 4 + others))
+    assert flops.estimate(made, 6.0 * (experts + others)) == pytest.approx(
+        6.0 * (experts / 4 + others)
+    )
     assert "of experts, those that a token is sent to" in flops.estimate_method(made)
     assert "experts" not in flops.estimate_method(models.bert())
 
@@ -374,7 +400,9 @@ def test_of_experts_those_that_a_token_is_sent_to_are_counted():
         ("NVIDIA GeForce RTX 4090", "float16", False, None),
     ],
 )
-def test_the_share_of_the_peak_is_told_of_boards_whose_peak_is_known_and_of_no_other(name, kind, tf32, tera):
+def test_the_share_of_the_peak_is_told_of_boards_whose_peak_is_known_and_of_no_other(
+    name, kind, tf32, tera
+):
     gpus = [Gpu(name=name, count=2)]
 
     if tera is None:
@@ -389,7 +417,9 @@ def test_the_share_of_the_peak_is_told_of_boards_whose_peak_is_known_and_of_no_o
 
 def test_tokens_per_second_are_those_of_a_run_in_one_leg(tmp_path):
     watch, host = run(tmp_path, include_num_input_tokens_seen="all", max_steps=2)
-    runtime = next(entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry)
+    runtime = next(
+        entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry
+    )
 
     whole, missing = throughput.time_parts(watch.seen, {}, 0), {}
 
@@ -399,13 +429,17 @@ def test_tokens_per_second_are_those_of_a_run_in_one_leg(tmp_path):
 
 
 def test_no_operations_counted_is_none_and_not_zero():
-    state = SimpleNamespace(log_history=[], global_step=1, max_steps=1, total_flos=0, num_input_tokens_seen=0)
+    state = SimpleNamespace(
+        log_history=[], global_step=1, max_steps=1, total_flos=0, num_input_tokens_seen=0
+    )
     missing = {}
 
     parts = throughput.time_parts(Seen(Settings(), SimpleNamespace(), state), missing, 0)
 
     assert "flops" not in parts
-    assert {"time.flops", "time.flops_method", "time.steps_per_s", "time.samples_per_s"} <= set(missing)
+    assert {"time.flops", "time.flops_method", "time.steps_per_s", "time.samples_per_s"} <= set(
+        missing
+    )
 
 
 def test_a_metric_that_is_not_a_finite_number_is_not_told():
@@ -461,7 +495,12 @@ def test_a_long_log_is_thinned_and_keeps_evaluations_summaries_and_its_last_step
     from autocard.capture.evaluation.training_log import thinned
 
     steps = [{"loss": 1.0, "learning_rate": 1e-4, "step": step} for step in range(50_000)]
-    evaluation = {"eval_loss": 2.0, "eval_runtime": 1.0, "eval_samples_per_second": 3.0, "step": 777}
+    evaluation = {
+        "eval_loss": 2.0,
+        "eval_runtime": 1.0,
+        "eval_samples_per_second": 3.0,
+        "step": 777,
+    }
     summary = {"train_loss": 1.0, "total_flos": 5.0, "train_runtime": 9.0, "step": 49_999}
 
     kept = thinned([*steps[:777], evaluation, *steps[777:], summary], most=1_000)

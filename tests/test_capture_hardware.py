@@ -77,7 +77,10 @@ def capture(machine, *device):
 
 
 def test_only_the_gpus_that_the_run_uses_are_named_and_counted(nvml_machine):
-    gpus = [Gpu(uuid_of(0), name="NVIDIA Small"), *(Gpu(uuid_of(number), name="NVIDIA Big") for number in (1, 2, 3))]
+    gpus = [
+        Gpu(uuid_of(0), name="NVIDIA Small"),
+        *(Gpu(uuid_of(number), name="NVIDIA Big") for number in (1, 2, 3)),
+    ]
     machine = nvml_machine(gpus)
     machine.env |= {"CUDA_VISIBLE_DEVICES": "1,2,0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
@@ -86,7 +89,10 @@ def test_only_the_gpus_that_the_run_uses_are_named_and_counted(nvml_machine):
     none, _ = capture(machine, "cpu", None, 0)
 
     assert one["gpus"] == [{"name": "NVIDIA Big", "count": 1, "memory_bytes": 80 * 1024**3}]
-    assert {gpu["name"]: gpu["count"] for gpu in three["gpus"]} == {"NVIDIA Big": 2, "NVIDIA Small": 1}
+    assert {gpu["name"]: gpu["count"] for gpu in three["gpus"]} == {
+        "NVIDIA Big": 2,
+        "NVIDIA Small": 1,
+    }
     assert (three["driver_version"], three["cuda_driver_version"]) == ("580.65.06", "12.8")
     assert "hardware.cuda_runtime_version" in missing  # no torch in that process
     assert (none["gpus"], none["driver_version"]) == ([], None)
@@ -129,7 +135,10 @@ def test_real_arguments_on_this_machine_say_what_torch_trains_on(tmp_path):
     import torch
     from transformers import TrainingArguments
 
-    found = accelerators(TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[]), torch.nn.Linear(1, 1))
+    found = accelerators(
+        TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[]),
+        torch.nn.Linear(1, 1),
+    )
 
     assert (found.uses_gpu, found.device_type) == (False, "cpu")
 
@@ -169,4 +178,6 @@ def test_a_container_has_the_memory_of_its_limit(tmp_path):
     (tmp_path / "memory.max").write_text("1073741824\n", encoding="ascii")
 
     assert hardware.ram_bytes(tmp_path) == 1024**3
-    assert hardware.ram_bytes(tmp_path / "none") == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert hardware.ram_bytes(tmp_path / "none") == os.sysconf("SC_PAGE_SIZE") * os.sysconf(
+        "SC_PHYS_PAGES"
+    )

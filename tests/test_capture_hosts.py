@@ -15,7 +15,9 @@ from autocard.capture.training import throughput
 from autocard.record import RunRecord, to_json, unexplained
 from autocard.settings import Settings
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"
+)
 
 PARTS = {
     "model.model": "model",
@@ -32,7 +34,8 @@ PARTS = {
 def everything(seen, missing):
     """Run every capture of the start, as the session does."""
     return {
-        key: importlib.import_module(f"autocard.capture.{name}").capture(seen, missing) for name, key in PARTS.items()
+        key: importlib.import_module(f"autocard.capture.{name}").capture(seen, missing)
+        for name, key in PARTS.items()
     }
 
 
@@ -57,7 +60,12 @@ def test_the_ordinary_run_of_an_adapter(tmp_path):
     base = models.save(models.bert(), tmp_path / "base")
     made = models.lora(models.load("AutoModelForSequenceClassification", base), task_type="SEQ_CLS")
 
-    record = run(made, models.tokens(), tmp_path / "cats-and-dogs", trainer={"processing_class": models.tokenizer()})
+    record = run(
+        made,
+        models.tokens(),
+        tmp_path / "cats-and-dogs",
+        trainer={"processing_class": models.tokenizer()},
+    )
 
     assert record.model.name == "cats-and-dogs"
     assert record.model.library_name == "peft"
@@ -144,7 +152,14 @@ def test_a_mixed_model(tmp_path):
 
 
 def test_a_sequence_to_sequence_model(tmp_path):
-    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 20}
+    sizes = {
+        "d_model": 16,
+        "d_kv": 8,
+        "d_ff": 32,
+        "num_layers": 2,
+        "num_heads": 2,
+        "vocab_size": 20,
+    }
     config = transformers.T5Config(**sizes, decoder_start_token_id=0)
 
     record = run(transformers.T5ForConditionalGeneration(config), models.language(), tmp_path)
@@ -161,7 +176,9 @@ def sentence_model(tmp_path, adapter):
     models.save(models.bert().bert, folder)
     models.tokenizer().save_pretrained(folder)
     words = Transformer(str(folder))
-    made = SentenceTransformer(modules=[words, Pooling(words.get_embedding_dimension())], device="cpu")
+    made = SentenceTransformer(
+        modules=[words, Pooling(words.get_embedding_dimension())], device="cpu"
+    )
     if adapter:
         from peft import LoraConfig
 
@@ -172,13 +189,20 @@ def sentence_model(tmp_path, adapter):
 @pytest.mark.parametrize("adapter", [False, True])
 def test_a_sentence_transformers_model(tmp_path, adapter):
     from datasets import Dataset
-    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+    from sentence_transformers import (
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
 
     made = sentence_model(tmp_path, adapter)
     missing = {}
     watch = models.Watch(lambda seen: everything(seen, missing))
     rows = Dataset.from_dict(
-        {"first": ["the cat", "a dog"] * 4, "second": ["a cat", "the dog"] * 4, "score": [1.0, 0.0] * 4}
+        {
+            "first": ["the cat", "a dog"] * 4,
+            "second": ["a cat", "the dog"] * 4,
+            "score": [1.0, 0.0] * 4,
+        }
     )
     host = SentenceTransformerTrainer(
         model=made,
@@ -192,7 +216,10 @@ def test_a_sentence_transformers_model(tmp_path, adapter):
     record = record_of(watch, missing)
     assert record.model.library_name == "sentence-transformers"
     assert (record.model.architecture, record.model.model_type) == ("BertModel", "bert")
-    assert (record.model.task, record.model.pipeline_tag) == ("sentence embeddings", "sentence-similarity")
+    assert (record.model.task, record.model.pipeline_tag) == (
+        "sentence embeddings",
+        "sentence-similarity",
+    )
     assert record.model.base_model_description == "a local checkpoint"
     assert record.model.base_model_relation == ("adapter" if adapter else "finetune")
     assert [one.method for one in record.adapters] == (["LoRA"] if adapter else [])
@@ -238,7 +265,9 @@ def test_all_captures_together_call_no_layer_and_take_steps_in_proportion_to_the
     for layers in (8, 32):
         sizes = {**models._sizes(), "num_attention_heads": 4, "num_hidden_layers": layers}
         made = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, pad_token_id=0))
-        models.train(made, models.language(), tmp_path, models.Watch(look), max_steps=1, cls=Trainer)
+        models.train(
+            made, models.language(), tmp_path, models.Watch(look), max_steps=1, cls=Trainer
+        )
 
     few, before, many, _ = taken
     assert before == []

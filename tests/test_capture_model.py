@@ -34,7 +34,9 @@ def look(made, output_dir="runs/my-model", settings=None, **arguments):
 
 def in_state_dict(made):
     """Count numbers in a state dict: the oracle knows nothing of parameters()."""
-    return sum(tensor.numel() for name, tensor in made.state_dict().items() if "position_ids" not in name)
+    return sum(
+        tensor.numel() for name, tensor in made.state_dict().items() if "position_ids" not in name
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def hub_cache(folder, repo, sha, saved, monkeypatch, ref="main"):
     return snapshot
 
 
-# -- counts ------------------------------------------------------------------------------------------------------
+# -- counts ----------------------------------------------------------------------------------------
 
 
 def test_a_full_fine_tune_trains_all_of_its_parameters(base):
@@ -67,7 +69,9 @@ def test_a_full_fine_tune_trains_all_of_its_parameters(base):
 
 
 def test_a_lora_model_counts_its_adapter_and_trains_no_more_than_it(base):
-    made = models.lora(models.load("AutoModelForSequenceClassification", base), r=3, target_modules=["query"])
+    made = models.lora(
+        models.load("AutoModelForSequenceClassification", base), r=3, target_modules=["query"]
+    )
 
     part, _ = look(made)
 
@@ -141,7 +145,9 @@ def test_what_fsdp_sharded_is_not_counted():
 def test_a_thousand_modules_of_a_billion_parameters_take_steps_in_proportion():
     def twin(layers):
         with torch.device("meta"):
-            config = transformers.LlamaConfig(hidden_size=2048, num_hidden_layers=layers, intermediate_size=5632)
+            config = transformers.LlamaConfig(
+                hidden_size=2048, num_hidden_layers=layers, intermediate_size=5632
+            )
             return transformers.LlamaForCausalLM(config)
 
     small, large, parts = twin(20), twin(80), []
@@ -156,7 +162,7 @@ def test_a_thousand_modules_of_a_billion_parameters_take_steps_in_proportion():
     assert many < 4.5 * few
 
 
-# -- base --------------------------------------------------------------------------------------------------------
+# -- base ------------------------------------------------------------------------------------------
 
 
 def test_a_base_from_a_local_folder_is_never_told_by_its_path(base):
@@ -194,7 +200,10 @@ def test_another_model_s_configuration_alone_is_no_base():
     part, _ = look(made)
 
     assert part.base_model is None
-    assert part.base_model_description == "none: trained from scratch, with the configuration of org/tiny"
+    assert (
+        part.base_model_description
+        == "none: trained from scratch, with the configuration of org/tiny"
+    )
 
 
 def test_a_snapshot_of_the_hub_s_cache_gives_id_and_commit(base, tmp_path, monkeypatch):
@@ -206,7 +215,9 @@ def test_a_snapshot_of_the_hub_s_cache_gives_id_and_commit(base, tmp_path, monke
     assert part.base_model_relation == "finetune"
 
 
-def test_a_hub_id_gets_its_commit_from_the_cache_when_only_one_was_loaded(base, tmp_path, monkeypatch):
+def test_a_hub_id_gets_its_commit_from_the_cache_when_only_one_was_loaded(
+    base, tmp_path, monkeypatch
+):
     snapshot = hub_cache(tmp_path, "org/tiny", "b" * 40, Path(base), monkeypatch)
     made = models.load("AutoModelForSequenceClassification", str(snapshot))
     made.config._name_or_path = "org/tiny"  # what loading by id leaves
@@ -231,7 +242,9 @@ def test_the_revision_that_an_adapter_asks_for_is_looked_up(base, tmp_path, monk
     assert part.base_model_revision == "c" * 40
 
 
-@pytest.mark.parametrize("gone", ["gone", "checkpoints/my-run", "someone/checkpoint-500", "./model", "a/b/c"])
+@pytest.mark.parametrize(
+    "gone", ["gone", "checkpoints/my-run", "someone/checkpoint-500", "./model", "a/b/c"]
+)
 def test_a_folder_that_has_gone_is_not_taken_for_a_hub_id(base, gone):
     made = models.load("AutoModelForSequenceClassification", base)
     made.config._name_or_path = gone
@@ -262,7 +275,13 @@ def test_a_local_checkpoint_s_own_files_are_followed_one_level(base, tmp_path, f
 
 
 @pytest.mark.parametrize(
-    "text", ["---\nbase_model: /home/a/b\n---\n", "---\n: [\n---\n", "", "---\nbase_model: [a/b, c/d]\n---\n"]
+    "text",
+    [
+        "---\nbase_model: /home/a/b\n---\n",
+        "---\n: [\n---\n",
+        "",
+        "---\nbase_model: [a/b, c/d]\n---\n",
+    ],
 )
 def test_a_local_checkpoint_s_own_files_are_not_believed_blindly(base, tmp_path, text):
     made = models.load("AutoModelForSequenceClassification", base)
@@ -274,11 +293,13 @@ def test_a_local_checkpoint_s_own_files_are_not_believed_blindly(base, tmp_path,
     assert part.base_model is None
 
 
-# -- what it is --------------------------------------------------------------------------------------------------
+# -- what it is ------------------------------------------------------------------------------------
 
 
 def encoder_decoder():
-    config = transformers.T5Config(d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, vocab_size=20)
+    config = transformers.T5Config(
+        d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, vocab_size=20
+    )
     return transformers.T5ForConditionalGeneration(config)
 
 
@@ -368,7 +389,9 @@ def test_dimensions_are_named_alike_in_all_families(make, expected):
     assert part.dims == expected
 
 
-@pytest.mark.skipif(not hasattr(transformers, "DeepseekV3Config"), reason="this transformers has no DeepSeek")
+@pytest.mark.skipif(
+    not hasattr(transformers, "DeepseekV3Config"), reason="this transformers has no DeepSeek"
+)
 def test_the_head_sizes_of_latent_attention_are_those_of_its_queries_keys_and_values():
     config = transformers.DeepseekV3Config(
         vocab_size=14, hidden_size=16, intermediate_size=32, moe_intermediate_size=8, num_hidden_layers=2,
@@ -391,7 +414,13 @@ def test_gpt_2_s_own_names_of_dimensions_are_understood():
 
     found = model.dims(config)
 
-    assert found == {"layers": 3, "hidden_size": 16, "attention_heads": 2, "vocabulary": 40, "context_length": 32}
+    assert found == {
+        "layers": 3,
+        "hidden_size": 16,
+        "attention_heads": 2,
+        "vocabulary": 40,
+        "context_length": 32,
+    }
 
 
 def test_roberta_s_position_table_is_longer_than_its_context():
@@ -419,7 +448,7 @@ def test_one_score_is_a_regression():
     assert look(models.bert(num_labels=1))[0].task == "sequence regression"
 
 
-# -- name --------------------------------------------------------------------------------------------------------
+# -- name ------------------------------------------------------------------------------------------
 
 
 def test_the_name_is_the_hub_id_else_the_folder_s():
@@ -430,7 +459,9 @@ def test_the_name_is_the_hub_id_else_the_folder_s():
     assert look(models.bert(), "x/my-model/")[0].name == "my-model"
 
 
-@pytest.mark.parametrize("folder", [".", "", "/", "trainer_output", "scratch/tmpab12cd34", "x/checkpoint-50"])
+@pytest.mark.parametrize(
+    "folder", [".", "", "/", "trainer_output", "scratch/tmpab12cd34", "x/checkpoint-50"]
+)
 def test_a_folder_that_names_nothing_gives_a_name_of_base_and_task(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(model, "_NO_NAMES", model._NO_NAMES | {tmp_path.name.lower()})
@@ -450,7 +481,7 @@ def test_a_folder_named_after_the_user_or_the_machine_is_not_told(folder, monkey
     assert part.name == "BertForSequenceClassification-text-classification"
 
 
-# -- hosts that are not what one expects -------------------------------------------------------------------------
+# -- hosts that are not what one expects -----------------------------------------------------------
 
 
 def test_a_module_without_any_configuration_gives_what_it_has():
@@ -473,7 +504,9 @@ def test_a_mixed_model_of_peft_has_an_adapter(base):
     from peft import LoHaConfig, LoraConfig, get_peft_model
 
     made = get_peft_model(
-        models.load("AutoModelForSequenceClassification", base), LoraConfig(target_modules=["query"]), mixed=True
+        models.load("AutoModelForSequenceClassification", base),
+        LoraConfig(target_modules=["query"]),
+        mixed=True,
     )
     made.add_adapter("other", LoHaConfig(target_modules=["value"]))
 
@@ -497,7 +530,11 @@ def test_a_native_adapter_counts_as_one(base):
 def test_prompt_tuning_leaves_the_architecture_what_it_is():
     from peft import PromptTuningConfig, get_peft_model
 
-    part, _ = look(get_peft_model(models.llama(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)))
+    part, _ = look(
+        get_peft_model(
+            models.llama(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
+        )
+    )
 
     assert part.architecture == "LlamaForCausalLM"
     assert part.parameters_trainable == 3 * 16
@@ -517,7 +554,7 @@ def test_capturing_changes_nothing_and_draws_no_random_numbers(base):
     assert all(torch.equal(tensor, before[name]) for name, tensor in made.state_dict().items())
 
 
-# -- saved weights -----------------------------------------------------------------------------------------------
+# -- saved weights ---------------------------------------------------------------------------------
 
 
 def test_saved_bytes_are_those_of_the_weights_alone(tmp_path):
@@ -534,16 +571,28 @@ def test_saved_bytes_are_those_of_the_weights_alone(tmp_path):
 def test_saved_bytes_of_an_adapter_are_those_of_its_file(base, tmp_path):
     models.save(models.lora(models.load("AutoModelForSequenceClassification", base)), tmp_path)
 
-    assert artifacts.saved_bytes(tmp_path) == (tmp_path / "adapter_model.safetensors").stat().st_size
+    assert (
+        artifacts.saved_bytes(tmp_path) == (tmp_path / "adapter_model.safetensors").stat().st_size
+    )
 
 
 def test_the_size_of_a_checkpoint_is_that_of_its_files_on_disk(tmp_path):
     watch = models.Watch()
-    models.train(models.llama(), models.language(), tmp_path, watch, max_steps=4, save_strategy="steps", save_steps=2)
+    models.train(
+        models.llama(),
+        models.language(),
+        tmp_path,
+        watch,
+        max_steps=4,
+        save_strategy="steps",
+        save_steps=2,
+    )
     (tmp_path / "checkpoint-notes").mkdir()
 
     told = subprocess.run(
-        ["find", str(tmp_path / "checkpoint-4"), "-type", "f", "-printf", "%s\n"], capture_output=True, check=True
+        ["find", str(tmp_path / "checkpoint-4"), "-type", "f", "-printf", "%s\n"],
+        capture_output=True,
+        check=True,
     ).stdout
     assert artifacts.checkpoint_bytes(tmp_path) == sum(map(int, told.split()))
     with pytest.raises(UnavailableError, match="no checkpoint"):
@@ -556,7 +605,12 @@ def test_a_checkpoint_without_the_optimizer_s_state_is_not_said_to_hold_it(only_
 
     from autocard import AutoCardCallback
 
-    settings = {"save_strategy": "steps", "save_steps": 2, "max_steps": 2, "save_only_model": only_model}
+    settings = {
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "max_steps": 2,
+        "save_only_model": only_model,
+    }
     training.trainer(tmp_path, callbacks=[AutoCardCallback(emissions=False)], **settings).train()
 
     card = (tmp_path / "README.md").read_text()
@@ -568,7 +622,11 @@ def test_a_checkpoint_without_the_optimizer_s_state_is_not_said_to_hold_it(only_
 
 
 def test_saved_files_are_those_of_this_run(tmp_path):
-    for name, seconds in {"config.json": 3000, "tokenizer.json": 1000, "secret-notes.json": 3000}.items():
+    for name, seconds in {
+        "config.json": 3000,
+        "tokenizer.json": 1000,
+        "secret-notes.json": 3000,
+    }.items():
         (tmp_path / name).write_text("{}")
         os.utime(tmp_path / name, (seconds, seconds))
 
@@ -577,12 +635,21 @@ def test_saved_files_are_those_of_this_run(tmp_path):
     assert artifacts.saved_files(tmp_path / "nowhere") == []
 
 
-def test_an_adapters_configuration_that_was_left_behind_is_among_the_files_that_loading_reads(tmp_path):
-    for name, seconds in {"model.safetensors": 3000, "adapter_config.json": 1000, "adapter_model.bin": 1000}.items():
+def test_an_adapters_configuration_that_was_left_behind_is_among_the_files_that_loading_reads(
+    tmp_path,
+):
+    for name, seconds in {
+        "model.safetensors": 3000,
+        "adapter_config.json": 1000,
+        "adapter_model.bin": 1000,
+    }.items():
         (tmp_path / name).write_bytes(b"x" * seconds)
         os.utime(tmp_path / name, (seconds, seconds))
 
-    assert artifacts.saved_files(tmp_path, since_s=2000) == ["adapter_config.json", "model.safetensors"]
+    assert artifacts.saved_files(tmp_path, since_s=2000) == [
+        "adapter_config.json",
+        "model.safetensors",
+    ]
     assert artifacts.saved_bytes(tmp_path, since_s=2000) == 3000
     assert artifacts.saved_bytes(tmp_path) == 1000
 
@@ -611,27 +678,57 @@ other
 """huggingface.js, packages/tasks/src/pipelines.ts."""
 
 
-# -- models of parts ---------------------------------------------------------------------------------------------
+# -- models of parts -------------------------------------------------------------------------------
 
 
-SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
 
 
 def of_parts():
     vision = {**SMALL, "hidden_size": 24, "num_hidden_layers": 3, "image_size": 16, "patch_size": 8}
     text = {**SMALL, "vocab_size": 50}
-    encoder, decoder = transformers.BertConfig(**text), transformers.BertConfig(**{**text, "num_hidden_layers": 1})
+    encoder, decoder = (
+        transformers.BertConfig(**text),
+        transformers.BertConfig(**{**text, "num_hidden_layers": 1}),
+    )
     decoder.is_decoder = decoder.add_cross_attention = True
     pair = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
-    whisper = {"encoder_layers": 3, "decoder_layers": 1, "encoder_ffn_dim": 20, "decoder_ffn_dim": 28}
-    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 4, "d_model": 16, "vocab_size": 60}
-    places = {"max_source_positions": 30, "max_target_positions": 20, "pad_token_id": 0, "bos_token_id": 1}
+    whisper = {
+        "encoder_layers": 3,
+        "decoder_layers": 1,
+        "encoder_ffn_dim": 20,
+        "decoder_ffn_dim": 28,
+    }
+    heads = {
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 4,
+        "d_model": 16,
+        "vocab_size": 60,
+    }
+    places = {
+        "max_source_positions": 30,
+        "max_target_positions": 20,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+    }
     ends = {"eos_token_id": 2, "decoder_start_token_id": 1}
     return {
-        "CLIP": transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision)),
+        "CLIP": transformers.CLIPModel(
+            transformers.CLIPConfig(text_config=text, vision_config=vision)
+        ),
         "BLIP": transformers.BlipForConditionalGeneration(
             transformers.BlipConfig(
-                text_config={**text, "encoder_hidden_size": 24, "bos_token_id": 1, "sep_token_id": 2},
+                text_config={
+                    **text,
+                    "encoder_hidden_size": 24,
+                    "bos_token_id": 1,
+                    "sep_token_id": 2,
+                },
                 vision_config=vision,
             )
         ),
@@ -641,7 +738,13 @@ def of_parts():
         ),
         "T5": transformers.T5ForConditionalGeneration(
             transformers.T5Config(
-                vocab_size=50, d_model=16, num_layers=3, num_decoder_layers=1, num_heads=2, d_kv=8, d_ff=32
+                vocab_size=50,
+                d_model=16,
+                num_layers=3,
+                num_decoder_layers=1,
+                num_heads=2,
+                d_kv=8,
+                d_ff=32,
             )
         ),
     }
@@ -655,8 +758,16 @@ def of_parts():
         ("BLIP", "vision", {"layers": 3, "hidden_size": 24}),
         ("pair", "encoder", {"layers": 2, "hidden_size": 16}),
         ("pair", "decoder", {"layers": 1, "hidden_size": 16}),
-        ("Whisper", "encoder", {"layers": 3, "intermediate_size": 20, "attention_heads": 2, "context_length": 30}),
-        ("Whisper", "decoder", {"layers": 1, "intermediate_size": 28, "attention_heads": 4, "context_length": 20}),
+        (
+            "Whisper",
+            "encoder",
+            {"layers": 3, "intermediate_size": 20, "attention_heads": 2, "context_length": 30},
+        ),
+        (
+            "Whisper",
+            "decoder",
+            {"layers": 1, "intermediate_size": 28, "attention_heads": 4, "context_length": 20},
+        ),
         ("T5", "encoder", {"layers": 3, "intermediate_size": 32}),
         ("T5", "decoder", {"layers": 1}),
     ],
@@ -673,10 +784,20 @@ def test_a_model_of_one_part_has_no_parts():
 
 
 def test_the_size_of_experts_is_that_of_their_tensors_and_no_size_is_told_that_no_tensor_has():
-    sizes = {**SMALL, "vocab_size": 50, "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 64}
+    sizes = {
+        **SMALL,
+        "vocab_size": 50,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "intermediate_size": 64,
+    }
     experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
-    sparse = transformers.Qwen3MoeForCausalLM(transformers.Qwen3MoeConfig(**sizes, **experts, decoder_sparse_step=1))
-    mixed = transformers.Qwen3MoeForCausalLM(transformers.Qwen3MoeConfig(**sizes, **experts, mlp_only_layers=[0]))
+    sparse = transformers.Qwen3MoeForCausalLM(
+        transformers.Qwen3MoeConfig(**sizes, **experts, decoder_sparse_step=1)
+    )
+    mixed = transformers.Qwen3MoeForCausalLM(
+        transformers.Qwen3MoeConfig(**sizes, **experts, mlp_only_layers=[0])
+    )
 
     assert not any(64 in weight.shape for weight in sparse.parameters())
     assert "intermediate_size" not in look(sparse)[0].dims

@@ -61,7 +61,11 @@ def test_a_second_trainer_s_settings_do_not_change_what_the_first_is_told(saved,
         callbacks=[watch],
     )
     # A second trainer resets accelerate's one state of the process.
-    models.Trainer(model=models.llama(), args=models.arguments(tmp_path / "other"), train_dataset=models.language())
+    models.Trainer(
+        model=models.llama(),
+        args=models.arguments(tmp_path / "other"),
+        train_dataset=models.language(),
+    )
 
     first.train()
 
@@ -73,7 +77,15 @@ def test_a_compiled_model_is_told_like_the_one_inside(saved, tmp_path):
     missing = {}
     watch = models.Watch(lambda seen: precision.capture(seen, missing))
 
-    models.train(made, models.language(), tmp_path, watch, max_steps=1, bf16=True, remove_unused_columns=False)
+    models.train(
+        made,
+        models.language(),
+        tmp_path,
+        watch,
+        max_steps=1,
+        bf16=True,
+        remove_unused_columns=False,
+    )
 
     assert watch.result.regime == "bf16 mixed precision"
 
@@ -89,7 +101,12 @@ def test_half_of_the_trainable_parameters_in_another_format_is_noted(saved):
 
 
 def test_notes_say_what_the_term_does_not(saved):
-    seen = Seen(Settings(), SimpleNamespace(), None, model=lora(models.load("AutoModelForCausalLM", saved["bfloat16"])))
+    seen = Seen(
+        Settings(),
+        SimpleNamespace(),
+        None,
+        model=lora(models.load("AutoModelForCausalLM", saved["bfloat16"])),
+    )
 
     found = precision.capture(seen, {})
 
@@ -97,7 +114,7 @@ def test_notes_say_what_the_term_does_not(saved):
     assert (found.weights_dtype, found.trainable_dtype) == ("bfloat16", "float32")
 
 
-# -- what cannot run here is read from real configuration objects ------------------------------------------------
+# -- what cannot run here is read from real configuration objects ----------------------------------
 
 
 @pytest.mark.parametrize(
@@ -105,14 +122,20 @@ def test_notes_say_what_the_term_does_not(saved):
     [
         ({"bf16": {"enabled": True}}, {}, "bf16 mixed precision"),
         ({"fp16": {"enabled": True}}, {}, "fp16 mixed precision"),
-        ({"bf16": {"enabled": "auto"}}, {"bf16": False, "bf16_full_eval": True}, "bf16 mixed precision"),
+        (
+            {"bf16": {"enabled": "auto"}},
+            {"bf16": False, "bf16_full_eval": True},
+            "bf16 mixed precision",
+        ),
         ({"bf16": {"enabled": False}}, {}, "fp32"),
         ({}, {}, "fp32"),
     ],
 )
 def test_under_deepspeed_its_own_configuration_decides(config, arguments, expected):
     plugin = SimpleNamespace(deepspeed_config=config)
-    args = SimpleNamespace(deepspeed="zero.json", deepspeed_plugin=plugin, mixed_precision="no", **arguments)
+    args = SimpleNamespace(
+        deepspeed="zero.json", deepspeed_plugin=plugin, mixed_precision="no", **arguments
+    )
 
     found = precision.capture(Seen(Settings(), args, None, model=models.llama()), {})
 
@@ -123,7 +146,9 @@ def test_deepspeed_s_half_weights_have_float32_masters(saved):
     made = models.load("AutoModelForCausalLM", saved["bfloat16"])
     plugin = SimpleNamespace(deepspeed_config={"bf16": {"enabled": True}})
 
-    found = precision.capture(Seen(Settings(), SimpleNamespace(deepspeed_plugin=plugin), None, model=made), {})
+    found = precision.capture(
+        Seen(Settings(), SimpleNamespace(deepspeed_plugin=plugin), None, model=made), {}
+    )
 
     assert found.regime == "bf16 mixed precision"
 
@@ -134,13 +159,17 @@ def test_layers_of_fp8_are_seen():
 
     made = torch.nn.Sequential(Float8Linear(4, 4))
 
-    found = precision.capture(Seen(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=made), {})
+    found = precision.capture(
+        Seen(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=made), {}
+    )
 
     assert found.regime == "fp8 mixed precision"
 
 
 def test_fp8_that_was_asked_for_and_not_given_is_not_told():
-    found = precision.capture(Seen(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=models.llama()), {})
+    found = precision.capture(
+        Seen(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=models.llama()), {}
+    )
 
     assert found.regime == "fp32"
 
@@ -184,7 +213,12 @@ def test_an_eight_bit_base_does_not_tell_four_bit_settings():
 
 def test_a_gptq_base_tells_bits_and_groups():
     made = models.llama()
-    made.config.quantization_config = {"quant_method": "gptq", "bits": 4, "group_size": 128, "dataset": "/home/a/c4"}
+    made.config.quantization_config = {
+        "quant_method": "gptq",
+        "bits": 4,
+        "group_size": 128,
+        "dataset": "/home/a/c4",
+    }
 
     found = precision.capture(Seen(Settings(), SimpleNamespace(), None, model=made), {})
 
@@ -194,7 +228,9 @@ def test_a_gptq_base_tells_bits_and_groups():
 def test_formats_that_the_template_has_no_term_for_get_none():
     missing = {}
 
-    found = precision.capture(Seen(Settings(), SimpleNamespace(), None, model=models.llama().double()), missing)
+    found = precision.capture(
+        Seen(Settings(), SimpleNamespace(), None, model=models.llama().double()), missing
+    )
 
     assert found.regime is None
     assert "float64" in missing["precision.regime"]

@@ -1,8 +1,8 @@
 """The precision matrix: each way to a training regime, trained for real, and seen by what shares none of our code.
 
-The oracle is `formats.Oracle`: the formats that layers put out in the forward pass, those of the parameters that the
-optimizer was given, and those of what it keeps of them. What cannot run on a CPU stands in `NOT_RUN`, by real
-configuration objects; docs/fields.md is made of both tables.
+The oracle is `formats.Oracle`: the formats that layers put out in the forward pass, those of the
+parameters that the optimizer was given, and those of what it keeps of them. What cannot run on a
+CPU stands in `NOT_RUN`, by real configuration objects; docs/fields.md is made of both tables.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from autocard.record import empty_leaves
 from autocard.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning"
+    "ignore::FutureWarning",
+    "ignore::UserWarning",
+    "ignore::DeprecationWarning",
+    "ignore::ResourceWarning",
 )
 
 ORACLE = "forward hooks and the optimizer's state"
@@ -99,7 +102,9 @@ ROWS = {
     "bf16 ckpt + bf16=True": Row("bf16 non-mixed precision", "bfloat16", arguments={"bf16": True}),
     "fp16 ckpt, no flags": Row("fp16 non-mixed precision", "float16"),
     "LoRA on bf16 ckpt, no flags": Row("bf16 mixed precision", "bfloat16", peft(r=2)),
-    "LoRA on bf16 ckpt + bf16=True": Row("bf16 mixed precision", "bfloat16", peft(r=2), {"bf16": True}),
+    "LoRA on bf16 ckpt + bf16=True": Row(
+        "bf16 mixed precision", "bfloat16", peft(r=2), {"bf16": True}
+    ),
     "LoRA on bf16, autocast_adapter_dtype=False": Row(
         "bf16 non-mixed precision", "bfloat16", peft(r=2, autocast_adapter_dtype=False)
     ),
@@ -111,24 +116,37 @@ ROWS = {
     "fp32 ckpt, fp16_full_eval": Row("fp32", arguments={"fp16_full_eval": True}),
     "bf16 ckpt, loaded as float32": Row("fp32", "bfloat16", load={"dtype": "float32"}),
     "fp32 ckpt, loaded as bfloat16": Row("bf16 non-mixed precision", load={"dtype": "bfloat16"}),
-    "fp32 ckpt, cast by the user": Row("bf16 non-mixed precision", put=lambda made: made.to(torch.bfloat16)),
+    "fp32 ckpt, cast by the user": Row(
+        "bf16 non-mixed precision", put=lambda made: made.to(torch.bfloat16)
+    ),
     "gradient checkpointing + bf16=True": Row(
         "bf16 mixed precision", arguments={"bf16": True, "gradient_checkpointing": True}
     ),
     "LoRA on fp32": Row("fp32", put=peft(r=2)),
-    "LoRA on fp32 + bf16=True": Row("bf16 mixed precision", put=peft(r=2), arguments={"bf16": True}),
+    "LoRA on fp32 + bf16=True": Row(
+        "bf16 mixed precision", put=peft(r=2), arguments={"bf16": True}
+    ),
     "LoRA on fp16, no flags": Row("fp16 mixed precision", "float16", peft(r=2)),
     "DoRA on bf16, no flags": Row("bf16 mixed precision", "bfloat16", peft(r=2, use_dora=True)),
     "IA3 on bf16, no flags": Row(
-        "bf16 mixed precision", "bfloat16", peft("IA3Config", target_modules=["k_proj"], feedforward_modules=[])
+        "bf16 mixed precision",
+        "bfloat16",
+        peft("IA3Config", target_modules=["k_proj"], feedforward_modules=[]),
     ),
-    "prompt tuning on bf16": Row("bf16 mixed precision", "bfloat16", peft("PromptTuningConfig", **PROMPT)),
+    "prompt tuning on bf16": Row(
+        "bf16 mixed precision", "bfloat16", peft("PromptTuningConfig", **PROMPT)
+    ),
     "native adapter on bf16": Row("bf16 non-mixed precision", "bfloat16", native),
     "merged adapter on bf16": Row("bf16 non-mixed precision", "bfloat16", merged),
-    "first layer frozen, bf16 ckpt": Row("bf16 non-mixed precision", "bfloat16", first_layer_frozen),
+    "first layer frozen, bf16 ckpt": Row(
+        "bf16 non-mixed precision", "bfloat16", first_layer_frozen
+    ),
     "fp32 head over a frozen bf16 base": Row("bf16 mixed precision", "bfloat16", half_frozen),
     "Adafactor on bf16 ckpt": Row(
-        "bf16 non-mixed precision", "bfloat16", arguments={"optim": "adafactor"}, states="torch.float32"
+        "bf16 non-mixed precision",
+        "bfloat16",
+        arguments={"optim": "adafactor"},
+        states="torch.float32",
     ),
     "plain SGD, bf16=True": Row("bf16 mixed precision", arguments={"optim": "sgd", "bf16": True}),
     "torch.compile (eager backend), bf16=True": Row(
@@ -136,7 +154,8 @@ ROWS = {
         arguments={"bf16": True, "torch_compile": True, "torch_compile_backend": "eager"},
     ),
 }
-"""Rows of the project's truth table that a CPU can run with transformers' Trainer; the first eleven in its words."""
+"""Rows of the project's truth table that a CPU can run with transformers' Trainer; the first eleven
+in its words."""
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +192,8 @@ def test_the_regime_is_what_hooks_and_optimizer_show(saved, tmp_path, monkeypatc
     trainer = models.train(made, models.language(), tmp_path, watch, **row.arguments)
 
     oracle.after(trainer.optimizer)
-    if row.states:  # Adafactor keeps its factors in float32 over half weights; the terms do not speak of that
+    # Adafactor keeps its factors in float32 over half weights; the terms do not speak of that
+    if row.states:
         assert set(oracle.states) == {row.states}
         oracle.states.clear()
     hold(watch.result, missing, oracle, row.term)
@@ -200,7 +220,12 @@ def test_what_the_trainer_refuses_has_no_regime_to_tell(tmp_path, monkeypatch, n
 TRL = {
     "TRL model string, bf16 ckpt, use_cpu": ("bf16 mixed precision", "string", None, {}),
     "TRL model string + LoRA, bf16 ckpt": ("bf16 mixed precision", "string", "LoRA", {}),
-    "TRL object bf16 + peft_config, bf16=False": ("bf16 mixed precision", "object", "LoRA", {"bf16": False}),
+    "TRL object bf16 + peft_config, bf16=False": (
+        "bf16 mixed precision",
+        "object",
+        "LoRA",
+        {"bf16": False},
+    ),
     "TRL object bf16, bf16=True": ("bf16 non-mixed precision", "object", None, {"bf16": True}),
     "TRL model string, dtype in model_init_kwargs": (
         "bf16 non-mixed precision",
@@ -219,14 +244,20 @@ def test_the_regime_of_trl_is_what_hooks_and_optimizer_show(saved, tmp_path, nam
     term, how, adapter, arguments = TRL[name]
     missing = {}
     watch = look(missing)
-    made = saved["bfloat16"] if how == "string" else models.load("AutoModelForCausalLM", saved["bfloat16"])
+    made = (
+        saved["bfloat16"]
+        if how == "string"
+        else models.load("AutoModelForCausalLM", saved["bfloat16"])
+    )
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         trainer = SFTTrainer(
             model=made,
             args=models.arguments(tmp_path, SFTConfig, **arguments),
             train_dataset=models.language().remove_columns(["labels", "attention_mask"]),
             processing_class=models.tokenizer(),
-            peft_config=LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM") if adapter else None,
+            peft_config=LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
+            if adapter
+            else None,
             callbacks=[watch],
         )
         oracle = Oracle(trainer.model)
@@ -248,20 +279,26 @@ def test_the_regime_of_sentence_transformers_is_what_hooks_and_optimizer_show(tm
     folder = models.save(models.bert().bert, tmp_path / "encoder", torch.bfloat16)
     models.tokenizer().save_pretrained(folder)
     words = Transformer(folder)
-    made = SentenceTransformer(modules=[words, Pooling(words.get_embedding_dimension())], device="cpu")
+    made = SentenceTransformer(
+        modules=[words, Pooling(words.get_embedding_dimension())], device="cpu"
+    )
     missing = {}
     watch, oracle = look(missing), Oracle(made, "intermediate.dense")
-    rows = Dataset.from_dict({"a": ["the cat", "a dog"] * 4, "b": ["a cat", "the dog"] * 4, "score": [1.0, 0.0] * 4})
+    rows = Dataset.from_dict(
+        {"a": ["the cat", "a dog"] * 4, "b": ["a cat", "the dog"] * 4, "score": [1.0, 0.0] * 4}
+    )
     arguments = models.arguments(tmp_path / "out", SentenceTransformerTrainingArguments)
 
-    trainer = SentenceTransformerTrainer(model=made, args=arguments, train_dataset=rows, callbacks=[watch])
+    trainer = SentenceTransformerTrainer(
+        model=made, args=arguments, train_dataset=rows, callbacks=[watch]
+    )
     trainer.train()
 
     oracle.after(trainer.optimizer)
     hold(watch.result, missing, oracle, oracle.term())
 
 
-# -- what no CPU runs: proved as far as real configuration objects go ----------------------------------------------
+# -- what no CPU runs: proved as far as real configuration objects go ------------------------------
 
 
 def bitsandbytes(**settings):
@@ -284,7 +321,9 @@ def deepspeed(**config):
     """Return arguments as DeepSpeed's integration leaves them, with accelerate's own configuration object."""
     from accelerate.utils.deepspeed import HfDeepSpeedConfig
 
-    whole = HfDeepSpeedConfig({"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}, **config})
+    whole = HfDeepSpeedConfig(
+        {"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}, **config}
+    )
     return SimpleNamespace(deepspeed="zero.json", hf_deepspeed_config=whole, mixed_precision="no")
 
 
@@ -331,7 +370,9 @@ NOT_RUN = {
     "GPTQ base, LoRA": NotRun(
         "fp16 mixed precision",
         "gptqmodel on a GPU",
-        lambda made: quantized("GPTQConfig", bits=4, group_size=128, desc_act=True)(peft(r=2)(made)),
+        lambda made: quantized("GPTQConfig", bits=4, group_size=128, desc_act=True)(
+            peft(r=2)(made)
+        ),
         weights="float16",
         quantization={"method": "gptq", "bits": 4, "group_size": 128, "desc_act": True},
     ),
@@ -350,17 +391,24 @@ NOT_RUN = {
         quantization={"method": "quanto", "weights": "int4"},
     ),
     "DeepSpeed, bf16 enabled": NotRun(
-        "bf16 mixed precision", "deepspeed", args=lambda: deepspeed(bf16={"enabled": True}), weights="bfloat16"
+        "bf16 mixed precision",
+        "deepspeed",
+        args=lambda: deepspeed(bf16={"enabled": True}),
+        weights="bfloat16",
     ),
     "DeepSpeed, fp16 enabled": NotRun(
-        "fp16 mixed precision", "deepspeed", args=lambda: deepspeed(fp16={"enabled": True}), weights="float16"
+        "fp16 mixed precision",
+        "deepspeed",
+        args=lambda: deepspeed(fp16={"enabled": True}),
+        weights="float16",
     ),
     "DeepSpeed, neither": NotRun("fp32", "deepspeed", args=deepspeed),
     "fp8 asked for, not given (accelerate falls back in silence)": NotRun(
         "fp32", "a GPU with fp8", args=lambda: SimpleNamespace(mixed_precision="fp8")
     ),
 }
-"""Rows that are read from real configuration objects (fp8 layers stand in tests/test_capture_precision.py)."""
+"""Rows that are read from real configuration objects (fp8 layers stand in
+tests/test_capture_precision.py)."""
 
 
 @pytest.mark.parametrize("name", NOT_RUN)
@@ -371,7 +419,9 @@ def test_what_cannot_run_here_is_read_from_real_configuration_objects(saved, nam
     found = precision.capture(Seen(Settings(), row.args(), None, model=made), {})
 
     assert found.regime == row.regime
-    assert {key: (found.quantization or {}).get(key) for key in row.quantization or {}} == (row.quantization or {})
+    assert {key: (found.quantization or {}).get(key) for key in row.quantization or {}} == (
+        row.quantization or {}
+    )
 
 
 def test_the_matrix_has_at_least_twenty_real_rows():

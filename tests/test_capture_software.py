@@ -40,14 +40,18 @@ ASK = textwrap.dedent("""
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     here, folder = str(Path(__file__).parent), str(tmp_path_factory.mktemp("out"))
-    run = subprocess.run([sys.executable, "-c", ASK, here, folder], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", ASK, here, folder], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     return json.loads(run.stdout.splitlines()[-1])
 
 
 def test_a_library_that_was_only_imported_is_not_told(told):
     assert {"peft", "trl", "sentence-transformers", "bitsandbytes"} & set(told["plain"]) == set()
-    assert {"torch", "transformers", "accelerate", "tokenizers", "python", "os"} <= set(told["plain"])
+    assert {"torch", "transformers", "accelerate", "tokenizers", "python", "os"} <= set(
+        told["plain"]
+    )
 
 
 def test_a_library_that_the_run_uses_is_told_with_its_installed_version(told):

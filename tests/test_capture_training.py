@@ -94,7 +94,9 @@ def test_the_optimizer_is_told_as_it_is(ordinary):
     found, host = ordinary
     groups = host.optimizer.param_groups
 
-    assert found.optimizer.startswith("AdamW (learning rate 0.003, betas (0.9, 0.95), epsilon 1e-08")
+    assert found.optimizer.startswith(
+        "AdamW (learning rate 0.003, betas (0.9, 0.95), epsilon 1e-08"
+    )
     assert {group["weight_decay"] for group in groups} == {0.01, 0.0}
     assert "weight decay 0.01 / 0" in found.optimizer
 
@@ -111,7 +113,9 @@ def test_the_effective_batch_is_what_one_step_consumes(tmp_path):
             seen_rows.append(len(inputs["input_ids"]))
             return super().training_step(model, inputs, *args, **kwargs)
 
-    found, host = run(tmp_path, cls=Counting, gradient_accumulation_steps=2, per_device_train_batch_size=2)
+    found, host = run(
+        tmp_path, cls=Counting, gradient_accumulation_steps=2, per_device_train_batch_size=2
+    )
 
     assert found.effective_batch_size == sum(seen_rows) / host.state.global_step == 4
 
@@ -120,7 +124,9 @@ def test_the_effective_batch_is_what_one_step_consumes(tmp_path):
     ("rows", "batch", "accumulation", "steps", "drop"),
     [(10, 64, 4, 3, False), (10, 4, 2, 4, False), (10, 4, 8, 2, True), (12, 2, 1, 8, False)],
 )
-def test_samples_are_counted_where_steps_are_short(tmp_path, rows, batch, accumulation, steps, drop):
+def test_samples_are_counted_where_steps_are_short(
+    tmp_path, rows, batch, accumulation, steps, drop
+):
     rows_of_step = []
 
     class Counting(Trainer):
@@ -160,7 +166,9 @@ def test_the_batch_that_was_found_automatically_is_told(tmp_path):
                 raise RuntimeError(msg)
             return super().training_step(model, inputs, *args, **kwargs)
 
-    found, _ = run(tmp_path, cls=Small, per_device_train_batch_size=8, auto_find_batch_size=True, max_steps=1)
+    found, _ = run(
+        tmp_path, cls=Small, per_device_train_batch_size=8, auto_find_batch_size=True, max_steps=1
+    )
 
     assert found.effective_batch_size == sizes[-1] < 8
     assert found.hyperparameters["per_device_train_batch_size"] == sizes[-1]
@@ -215,19 +223,24 @@ def test_the_classifier_s_loss_is_told_as_its_head_decides(tmp_path, labels, dty
 
 
 def test_objectives_are_told_in_words(tmp_path):
-    found, _ = run(tmp_path, models.llama(), models.language(), max_steps=1, trainer={"processing_class": None})
+    found, _ = run(
+        tmp_path, models.llama(), models.language(), max_steps=1, trainer={"processing_class": None}
+    )
 
     assert found.objective == "causal language modelling (next-token cross-entropy)"
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("SFTConfig", "supervised fine-tuning"), ("DPOConfig", "preference"), ("GRPOConfig", "GRPO")]
+    ("name", "words"),
+    [("SFTConfig", "supervised fine-tuning"), ("DPOConfig", "preference"), ("GRPOConfig", "GRPO")],
 )
 def test_trl_s_arguments_tell_the_objective_subclasses_included(tmp_path, name, words):
     trl = pytest.importorskip("trl")
     child = dataclasses.make_dataclass("MyConfig", [], bases=(getattr(trl, name),))
 
-    found = objective.objective(Seen(Settings(), child(str(tmp_path), use_cpu=True), None, model=models.llama()))
+    found = objective.objective(
+        Seen(Settings(), child(str(tmp_path), use_cpu=True), None, model=models.llama())
+    )
 
     assert words in found
 
@@ -272,7 +285,9 @@ class Scaled(Trainer):
         (Trainer, {}, None, 0.2),
     ],
 )
-def test_a_loss_of_the_run_s_own_is_not_called_the_library_s(tmp_path, cls, given, where, smoothing):
+def test_a_loss_of_the_run_s_own_is_not_called_the_library_s(
+    tmp_path, cls, given, where, smoothing
+):
     ours = AutoCardCallback(emissions=False)
     models.train(
         models.bert(),
@@ -299,7 +314,10 @@ def test_the_losses_of_libraries_trainers_are_theirs():
     import trl
 
     trainers = [trl.SFTTrainer, trl.DPOTrainer, trl.GRPOTrainer, trl.RewardTrainer]
-    trainers += [sentence_transformers.SentenceTransformerTrainer, sentence_transformers.CrossEncoderTrainer]
+    trainers += [
+        sentence_transformers.SentenceTransformerTrainer,
+        sentence_transformers.CrossEncoderTrainer,
+    ]
     for cls in (*trainers, transformers.Seq2SeqTrainer):
         assert loss_source.own_loss(object.__new__(cls)) is None, cls
     marked = object.__new__(trl.SFTTrainer)
@@ -314,7 +332,14 @@ def test_arguments_that_an_optimizer_of_one_s_own_overrules_are_not_told(tmp_pat
 
     found, _ = run(tmp_path, made, trainer={"optimizers": (optimizer, schedule)})
 
-    names = {"learning_rate", "optim", "lr_scheduler_type", "weight_decay", "adam_beta1", "adam_epsilon"}
+    names = {
+        "learning_rate",
+        "optim",
+        "lr_scheduler_type",
+        "weight_decay",
+        "adam_beta1",
+        "adam_epsilon",
+    }
     assert not names & (found.hyperparameters.keys() | set(found.non_default))
     assert found.optimizer.startswith("SGD (learning rate 0.5")
     assert found.scheduler == "StepLR"
@@ -338,7 +363,9 @@ def test_one_fact_that_fails_does_not_cost_the_others():
     missing = {}
     args = SimpleNamespace(seed=3)  # no world size, no accumulation
 
-    found = training.capture(Seen(Settings(), args, SimpleNamespace(train_batch_size=2), model=None), missing)
+    found = training.capture(
+        Seen(Settings(), args, SimpleNamespace(train_batch_size=2), model=None), missing
+    )
 
     assert found.seed == 3
     assert "AttributeError" in missing["training.effective_batch_size"]
@@ -349,13 +376,21 @@ def test_every_argument_on_the_list_belongs_to_some_trainer():
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     known |= {entry.name for entry in dataclasses.fields(SentenceTransformerTrainingArguments)}
-    private = {"output_dir", "run_name", "hub_token", "hub_model_id", "deepspeed", "resume_from_checkpoint", "project"}
+    private = {
+        "output_dir",
+        "run_name",
+        "hub_token",
+        "hub_model_id",
+        "deepspeed",
+        "resume_from_checkpoint",
+        "project",
+    }
 
     assert private & set(training.ALLOWED) == set()
     assert len(set(training.ALLOWED) & known) > 45
 
 
-# -- what runs the layers -----------------------------------------------------------------------------------------
+# -- what runs the layers --------------------------------------------------------------------------
 
 
 def running(made, tmp_path, **arguments):
@@ -367,7 +402,9 @@ def running(made, tmp_path, **arguments):
 def test_gradient_checkpointing_is_told_where_layers_run_a_second_time(tmp_path):
     for asked in (True, False):
         made, calls = models.llama(), []
-        made.model.layers[0].self_attn.q_proj.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        made.model.layers[0].self_attn.q_proj.register_forward_hook(
+            lambda *_, calls=calls: calls.append(1)
+        )
 
         found = running(made, tmp_path, gradient_checkpointing=asked)
 
@@ -378,7 +415,9 @@ def test_gradient_checkpointing_is_told_where_layers_run_a_second_time(tmp_path)
 def test_the_attention_function_is_the_one_that_works(tmp_path):
     for name in ("sdpa", "eager"):
         made, weights = models.llama(attn_implementation=name), []
-        made.model.layers[0].self_attn.register_forward_hook(lambda *given, kept=weights: kept.append(given[-1][1]))
+        made.model.layers[0].self_attn.register_forward_hook(
+            lambda *given, kept=weights: kept.append(given[-1][1])
+        )
 
         found = running(made, tmp_path)
 
@@ -409,7 +448,9 @@ def test_compiling_is_told_where_a_flag_or_the_model_shows_it(tmp_path):
 
 def test_kernels_are_known_by_the_package_of_layers_and_forward_functions():
     layer = torch.nn.Linear(2, 2)
-    foreign = type("LigerRMSNorm", (torch.nn.Linear,), {"__module__": "liger_kernel.transformers.rms_norm"})
+    foreign = type(
+        "LigerRMSNorm", (torch.nn.Linear,), {"__module__": "liger_kernel.transformers.rms_norm"}
+    )
 
     def forward(_, x):
         return x
@@ -417,6 +458,10 @@ def test_kernels_are_known_by_the_package_of_layers_and_forward_functions():
     forward.__module__ = "liger_kernel.transformers.swiglu"
     layer.forward = MethodType(forward, layer)
     for made in (torch.nn.Sequential(layer), torch.nn.Sequential(foreign(2, 2))):
-        assert execution._kernels(Seen(Settings(), None, None, model=made), list(made.modules())) == ["liger-kernel"]
+        assert execution._kernels(
+            Seen(Settings(), None, None, model=made), list(made.modules())
+        ) == ["liger-kernel"]
     plain = models.llama()
-    assert execution._kernels(Seen(Settings(), None, None, model=plain), list(plain.modules())) == []
+    assert (
+        execution._kernels(Seen(Settings(), None, None, model=plain), list(plain.modules())) == []
+    )

@@ -13,7 +13,8 @@ from last_word_hosts import HOSTS, quiet
 from autocard import AutoCardCallback
 
 pytest_plugins = ["hub_fixtures"]
-pytestmark = pytest.mark.expects_falsehood  # the suite's oracle does not know what a person says in code
+# the suite's oracle does not know what a person says in code
+pytestmark = pytest.mark.expects_falsehood
 
 SAID = {
     "finetuned_from": "acme/base-1b",
@@ -39,7 +40,9 @@ def front(text) -> dict:
 def trained(out, name="Trainer", callback=None, **settings):
     callback = callback or AutoCardCallback(emissions=False)
     with quiet():
-        trainer = HOSTS[name].make(out.parent / "base", out, [callback], save_strategy="no", max_steps=1, **settings)
+        trainer = HOSTS[name].make(
+            out.parent / "base", out, [callback], save_strategy="no", max_steps=1, **settings
+        )
         trainer.train()
     return trainer
 
@@ -53,12 +56,17 @@ def missed(text) -> list[str]:
         "datasets": (["acme/chat"], matter.get("datasets")),
         "language": (
             ["de"],
-            matter.get("language") if isinstance(matter.get("language"), list) else [matter.get("language")],
+            matter.get("language")
+            if isinstance(matter.get("language"), list)
+            else [matter.get("language")],
         ),
         "license": ("apache-2.0", matter.get("license")),
         "tags": (True, "acme-tag" in (matter.get("tags") or [])),
         "link to the base": (True, "[acme/base-1b](https://huggingface.co/acme/base-1b)" in text),
-        "link to the data": (True, "[acme/chat](https://huggingface.co/datasets/acme/chat)" in text),
+        "link to the data": (
+            True,
+            "[acme/chat](https://huggingface.co/datasets/acme/chat)" in text,
+        ),
         "name of the data": (True, "Acme Chat" in text),
         "configuration": (True, "`dialogues`" in text),
     }
@@ -105,7 +113,9 @@ def test_the_arguments_of_trls_trainers_reach_the_card(name, tmp_path):
     trainer = trained(out, name)
 
     with quiet():
-        trainer.create_model_card(model_name="The Acme model", dataset_name="acme/chat", tags="acme-tag")
+        trainer.create_model_card(
+            model_name="The Acme model", dataset_name="acme/chat", tags="acme-tag"
+        )
         trainer.evaluate()
 
     assert front(card(out))["datasets"] == ["acme/chat"]

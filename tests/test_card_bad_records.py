@@ -39,16 +39,28 @@ BAD = {
     "a number for a text": (edited(model__base_model=3), "model.base_model"),
     "wrong deep inside": (edited(legs__0__hosts__0__cpu_j="a lot"), "legs.0.hosts.0.cpu_j"),
     "reasons that are no texts": (edited(missing={"energy": 3}), "missing.energy"),
-    "slots that are no texts": (edited(slots={"README.md": {"hours_used": 3}}), "slots.README.md.hours_used"),
+    "slots that are no texts": (
+        edited(slots={"README.md": {"hours_used": 3}}),
+        "slots.README.md.hours_used",
+    ),
     "huge": (" " * (MAX_BYTES + 1), "larger than"),
     "no date": (edited(run__started_at="x"), "run.started_at"),
     "an impossible date": (edited(run__ended_at="2026-13-45T00:00:00Z"), "run.ended_at"),
-    "an impossible date of a leg": (edited(legs__0__started_at="2026-02-30T00:00:00Z"), "legs.0.started_at"),
-    "a year beyond the calendar": (edited(run__started_at="0001-01-01T00:00:00+23:59"), "run.started_at"),
+    "an impossible date of a leg": (
+        edited(legs__0__started_at="2026-02-30T00:00:00Z"),
+        "legs.0.started_at",
+    ),
+    "a year beyond the calendar": (
+        edited(run__started_at="0001-01-01T00:00:00+23:59"),
+        "run.started_at",
+    ),
     "bytes beyond all memory": (edited(model__saved_bytes=10**400), "model.saved_bytes"),
     "a large whole number": (edited(model__saved_bytes=10**200), "model.saved_bytes"),
     "a large figure": (edited(energy__cpu_kwh=1e308), "energy.cpu_kwh"),
-    "a large setting": (edited(training__hyperparameters={"x": 10**400}), "training.hyperparameters.x"),
+    "a large setting": (
+        edited(training__hyperparameters={"x": 10**400}),
+        "training.hyperparameters.x",
+    ),
     "deep": ("[" * 100_000, ""),
     "not UTF-8": (b"\xff\xfe{}", "cannot be read"),
 }
@@ -82,7 +94,9 @@ def test_a_broken_record_is_refused_by_file_and_leaf_and_nothing_is_written(bad,
     before = content(folder)
 
     with pytest.raises(RecordError) as caught:
-        CliRunner().invoke(app, [part.format(folder) for part in COMMANDS[command]], catch_exceptions=False)
+        CliRunner().invoke(
+            app, [part.format(folder) for part in COMMANDS[command]], catch_exceptions=False
+        )
 
     assert f"{folder / 'autocard.json'}: " in str(caught.value)
     assert leaf in str(caught.value)

@@ -48,7 +48,10 @@ WRONG = {
     "base_model_relation: child": ("base_model_relation", True),
     "co2_eq_emissions: a lot": ("co2_eq_emissions", True),
     "co2_eq_emissions: {emissions: 1 kg}": ("co2_eq_emissions.emissions", True),
-    "co2_eq_emissions: {emissions: 1, training_type: tuning}": ("co2_eq_emissions.training_type", False),
+    "co2_eq_emissions: {emissions: 1, training_type: tuning}": (
+        "co2_eq_emissions.training_type",
+        False,
+    ),
     "model-index: [{name: m, results: [{task: {type: t}, metrics: [{type: f1, value: 1}]}]}]": (
         "model-index[0].results[0].dataset",
         True,
@@ -96,7 +99,8 @@ def test_a_value_that_the_hub_takes_is_no_problem(yaml):
 
 
 @pytest.mark.parametrize(
-    "yaml", [yaml for yaml in WRONG if yaml.startswith("model-index") and "dataset" in WRONG[yaml][0]]
+    "yaml",
+    [yaml for yaml in WRONG if yaml.startswith("model-index") and "dataset" in WRONG[yaml][0]],
 )
 def test_huggingface_hub_refuses_the_same_results(yaml):
     with pytest.raises(ValueError, match="dataset"):
@@ -109,7 +113,9 @@ def test_the_hubs_lists_are_shipped():
     assert "text2text-generation" not in lists()["pipeline_tags"]
 
 
-@pytest.mark.parametrize("record", [records.lora_on_cpu, records.three_legs_on_gpus, records.nothing_measured])
+@pytest.mark.parametrize(
+    "record", [records.lora_on_cpu, records.three_legs_on_gpus, records.nothing_measured]
+)
 def test_the_hub_takes_each_front_matter_that_we_write(tmp_path, record):
     update(tmp_path / "README.md", record())
 
@@ -234,7 +240,9 @@ def test_only_what_a_machine_does_not_know_is_no_fault(tmp_path):
 
 def test_a_card_whose_people_have_written_everything_passes_strictly(tmp_path):
     card = tmp_path / "README.md"
-    card.write_text("---\nlicense: mit\n---\n# Mine\n\n## Direct Use\n\nReading.\n", encoding="utf-8")
+    card.write_text(
+        "---\nlicense: mit\n---\n# Mine\n\n## Direct Use\n\nReading.\n", encoding="utf-8"
+    )
     update(card, RECORD)
 
     found = check(card, RECORD)
@@ -265,7 +273,11 @@ def run(folder, *arguments):
     import sys
 
     done = subprocess.run(
-        [sys.executable, "-m", "autocard", "check", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "autocard", "check", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -285,7 +297,9 @@ def test_the_command_prints_lines_for_people_and_json_for_machines(tmp_path):
 
 
 def test_without_a_record_the_card_alone_is_looked_at(tmp_path):
-    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n# A\n\n## Direct Use\n\n...\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text(
+        "---\nlicense: mit\n---\n# A\n\n## Direct Use\n\n...\n", encoding="utf-8"
+    )
 
     status, out, _ = run(tmp_path, "README.md")
 
@@ -321,7 +335,11 @@ def test_a_base_that_is_left_out_beside_another_one_is_not_called_unknown(tmp_pa
     record = json.loads(to_json(RECORD))["model"]["base_model"]
     found = findings(tmp_path, OTHER_BASE.format(base=base))
 
-    line = next(line for line in check_text.lines("README.md", found, strict=True, has_record=True) if "Base m" in line)
+    line = next(
+        line
+        for line in check_text.lines("README.md", found, strict=True, has_record=True)
+        if "Base m" in line
+    )
     assert record
     assert "does not know" not in line
     assert "did not record" not in line
@@ -329,8 +347,14 @@ def test_a_base_that_is_left_out_beside_another_one_is_not_called_unknown(tmp_pa
 
 
 def test_a_base_that_the_record_does_not_have_is_called_unknown(tmp_path):
-    record = RECORD.model_copy(update={"model": RECORD.model.model_copy(update={"base_model": None})})
+    record = RECORD.model_copy(
+        update={"model": RECORD.model.model_copy(update={"base_model": None})}
+    )
     found = findings(tmp_path, OTHER_BASE.format(base="someone/other"), record)
 
-    line = next(line for line in check_text.lines("README.md", found, strict=True, has_record=True) if "Base m" in line)
+    line = next(
+        line
+        for line in check_text.lines("README.md", found, strict=True, has_record=True)
+        if "Base m" in line
+    )
     assert "does not know it" in line

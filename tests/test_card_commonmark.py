@@ -1,6 +1,7 @@
 """Slots among all that CommonMark has: what stands around them reads as it did, by a parser that shares no code.
 
-The documents are made at random from each kind of block and of inline text that the specification names.
+The documents are made at random from each kind of block and of inline text that the specification
+names.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ FACTS = {
     "software": Fact("s", "- torch 2"),
     "energy": Fact("1 kWh", "1 kWh\n\nby a meter"),
 }
-LATER = {**FACTS, "hours_used": Fact("13 h"), "results": Fact("r", "none"), "co2_emitted": Fact("1 kg")}
+LATER = {
+    **FACTS,
+    "hours_used": Fact("13 h"),
+    "results": Fact("r", "none"),
+    "co2_emitted": Fact("1 kg"),
+}
 SLOTS = [
     "- **Hours used:** [More Information Needed]",
     "* **GPU hours**: ...",
@@ -124,13 +130,19 @@ def leaves(draw):
 
 
 def indented(text, lead, rest):
-    return "\n".join((lead if number == 0 else rest) + line for number, line in enumerate(text.split("\n")))
+    return "\n".join(
+        (lead if number == 0 else rest) + line for number, line in enumerate(text.split("\n"))
+    )
 
 
 @st.composite
 def blocks(draw, depth=2):
     """A block: a leaf, or a quote or list of blocks."""
-    kind = draw(st.sampled_from(["leaf", "leaf", "leaf", "quote", "bullets", "numbers"])) if depth else "leaf"
+    kind = (
+        draw(st.sampled_from(["leaf", "leaf", "leaf", "quote", "bullets", "numbers"]))
+        if depth
+        else "leaf"
+    )
     if kind == "leaf":
         return draw(leaves())
     inner = draw(st.lists(blocks(depth=depth - 1), min_size=1, max_size=3))
@@ -138,7 +150,11 @@ def blocks(draw, depth=2):
     if kind == "quote":
         quoted = indented(gap.join(inner), "> ", draw(st.sampled_from(["> ", ">", "> "])))
         return quoted + draw(st.sampled_from(["", "\nlazy words"]))
-    mark = draw(st.sampled_from(["- ", "* ", "+ "])) if kind == "bullets" else draw(st.sampled_from(["1. ", "7) "]))
+    mark = (
+        draw(st.sampled_from(["- ", "* ", "+ "]))
+        if kind == "bullets"
+        else draw(st.sampled_from(["1. ", "7) "]))
+    )
     return gap.join(indented(one, mark, " " * len(mark)) for one in inner)
 
 
@@ -167,18 +183,30 @@ def shown(text):
     return [one for one in html if one]
 
 
-ASKING = ("Hours used", "GPU hours", "[More Information Needed]", "...", "{{ results }}", "<code>software</code>")
+ASKING = (
+    "Hours used",
+    "GPU hours",
+    "[More Information Needed]",
+    "...",
+    "{{ results }}",
+    "<code>software</code>",
+)
 common = settings(
     max_examples=40,
     deadline=None,
     database=None,
     print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.large_base_example],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.large_base_example,
+    ],
 )
 
 
 answers = Counter()
-"""Fills of this run by how they ended, to see that the tests below are about cards that are filled."""
+"""Fills of this run by how they ended, to see that the tests below are about cards that are filled.
+"""
 
 
 def try_fill(text, facts, remembered=None):
@@ -234,14 +262,19 @@ def test_a_persons_word_put_anywhere_stays(text, data):
 def test_nothing_outside_our_texts_changes_to_the_byte(text):
     filled = try_fill(text, FACTS)
 
-    # What is left of the new card without our lines is made of the old card's lines, in their order and all of them.
+    # What is left of the new card without our lines is made of the old card's lines, in their order
+    # and all of them.
     old = [
-        line for line in text.split("\n") if not any(asks in line for asks in ("Hours", "GPU hours", "...", "`soft"))
+        line
+        for line in text.split("\n")
+        if not any(asks in line for asks in ("Hours", "GPU hours", "...", "`soft"))
     ]
     new = iter(filled.text.split("\n"))
     for line in old:
         if "[More" not in line and "{{" not in line:
-            assert any(line == other or line + "\r" == other or line == other.rstrip("\r") for other in new), repr(line)
+            assert any(
+                line == other or line + "\r" == other or line == other.rstrip("\r") for other in new
+            ), repr(line)
 
 
 def test_few_documents_were_refused_in_the_tests_above():

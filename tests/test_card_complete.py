@@ -25,11 +25,14 @@ pytest_plugins = ["hub_fixtures"]
 ENDINGS = {
     "save_model": lambda trainer: [trainer.save_model],
     "evaluate, save_model": lambda trainer: [trainer.evaluate, trainer.save_model],
-    "save_pretrained": lambda trainer: [lambda: trainer.model.save_pretrained(trainer.args.output_dir)],
+    "save_pretrained": lambda trainer: [
+        lambda: trainer.model.save_pretrained(trainer.args.output_dir)
+    ],
     "save_model twice": lambda trainer: [trainer.save_model, trainer.save_model],
 }
 NAMELESS = "Trainer + PEFT"
-"""Its labels have no names, so a reader cannot be told how wide the base's head has to be: there is no code."""
+"""Its labels have no names, so a reader cannot be told how wide the base's head has to be: there is
+no code."""
 WEIGHTS = re.compile(r"(adapter_)?model\.safetensors")
 
 
@@ -39,12 +42,16 @@ def card(folder) -> str:
 
 def weights(folder) -> int:
     """Bytes of the weights directly in *folder*, as the file system has them."""
-    return sum(path.stat().st_size for path in Path(folder).iterdir() if WEIGHTS.fullmatch(path.name))
+    return sum(
+        path.stat().st_size for path in Path(folder).iterdir() if WEIGHTS.fullmatch(path.name)
+    )
 
 
 def code(text) -> str | None:
     """The Python under "How to Get Started with the Model"."""
-    found = re.search(r"## How to Get Started with the Model\n+```python\n(.*?)\n```", text, re.DOTALL)
+    found = re.search(
+        r"## How to Get Started with the Model\n+```python\n(.*?)\n```", text, re.DOTALL
+    )
     return found and found[1]
 
 
@@ -60,7 +67,9 @@ def loaded(folder, monkeypatch):
 def trained(folder, name, **settings):
     callback = AutoCardCallback(emissions=False, base_model=BASE)
     with quiet():
-        trainer = HOSTS[name].make(folder.parent / "base", folder, [callback], save_strategy="no", **settings)
+        trainer = HOSTS[name].make(
+            folder.parent / "base", folder, [callback], save_strategy="no", **settings
+        )
         trainer.train()
     return trainer
 
@@ -73,7 +82,10 @@ def incomplete(folder, size: int, *, loads: bool = True) -> list[str]:
         found.append("no code")
     if record["model"]["saved_bytes"] != size:
         found.append(f"saved_bytes {record['model']['saved_bytes']} of {size}")
-    if f"Size of the saved weights: {units.size(size)}" not in text and "SentenceTransformer" not in text:
+    if (
+        f"Size of the saved weights: {units.size(size)}" not in text
+        and "SentenceTransformer" not in text
+    ):
         found.append("no size")
     if not record["model"]["saved_files"]:
         found.append("no files")
@@ -83,7 +95,9 @@ def incomplete(folder, size: int, *, loads: bool = True) -> list[str]:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "TRL SFT", "TRL SFT + PEFT", "sentence-transformers"])
+@pytest.mark.parametrize(
+    "name", ["Trainer", "Trainer + PEFT", "TRL SFT", "TRL SFT + PEFT", "sentence-transformers"]
+)
 def test_a_card_is_complete_when_the_model_has_been_saved(name, ending, tmp_path):
     out = tmp_path / "out"
     trainer = trained(out, name)
@@ -108,7 +122,9 @@ def test_a_card_is_complete_where_the_model_is_saved_elsewhere(name, tmp_path):
 def test_a_card_of_a_run_that_was_broken_off_is_complete_too(tmp_path):
     from test_last_word_hold import Stops
 
-    trainer = training.trainer(tmp_path, model=training.bert(), callbacks=[AutoCardCallback(emissions=False), Stops(2)])
+    trainer = training.trainer(
+        tmp_path, model=training.bert(), callbacks=[AutoCardCallback(emissions=False), Stops(2)]
+    )
     with quiet(), contextlib.suppress(KeyboardInterrupt):
         trainer.train()
 
@@ -122,7 +138,9 @@ def test_a_card_of_a_run_that_was_broken_off_is_complete_too(tmp_path):
 def two_adapters(folder):
     """A model with two adapters, of which one is trained; its base lies where its Hub id leads to from *folder*."""
     models.save(training.bert(), folder / BASE)
-    model = training.lora(models.load("AutoModelForSequenceClassification", folder / BASE), target_modules=["query"])
+    model = training.lora(
+        models.load("AutoModelForSequenceClassification", folder / BASE), target_modules=["query"]
+    )
     from peft import LoraConfig
 
     model.add_adapter("second", LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["value"]))
@@ -152,7 +170,7 @@ def test_the_trained_one_of_two_adapters_has_its_own_size_and_its_own_code(tmp_p
     assert torch.allclose(theirs, ours, atol=1e-6)
 
 
-# -- fill and check look again ----------------------------------------------------------------------------------------
+# -- fill and check look again ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT"])
@@ -197,7 +215,9 @@ def test_weights_of_an_earlier_run_are_not_taken_for_this_ones(tmp_path):
 def test_a_pointer_of_git_lfs_is_no_weights(tmp_path):
     out = tmp_path / "out"
     trained(out, "Trainer")
-    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "0" + "\nsize 123456789\n"
+    pointer = (
+        "version https://git-lfs.github.com/spec/v1\noid sha256:" + 64 * "0" + "\nsize 123456789\n"
+    )
     (out / "model.safetensors").write_text(pointer)
     before = card(out)
 
@@ -206,11 +226,13 @@ def test_a_pointer_of_git_lfs_is_no_weights(tmp_path):
     assert card(out) == before
 
 
-# -- the Hub's id -----------------------------------------------------------------------------------------------------
+# -- the Hub's id ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["Trainer", "TRL SFT + PEFT", "sentence-transformers"])
-@pytest.mark.parametrize("settings", [{"push_to_hub": True}, {}, {"hub_model_id": "short-name"}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"push_to_hub": True}, {}, {"hub_model_id": "short-name"}], ids=str
+)
 def test_the_code_of_a_pushed_card_loads_the_model_by_its_hub_id(name, settings, hub, tmp_path):
     out = tmp_path / "my-clauses"
     trainer = trained(out, name, **settings)

@@ -14,7 +14,11 @@ from autocard.card.check.figure_diff import differences
 from autocard.card.fill.new_card import SHIPPED
 from autocard.card.update import update
 
-RECORDS = {"lora": records.lora_on_cpu, "gpus": records.three_legs_on_gpus, "nothing": records.nothing_measured}
+RECORDS = {
+    "lora": records.lora_on_cpu,
+    "gpus": records.three_legs_on_gpus,
+    "nothing": records.nothing_measured,
+}
 
 
 @pytest.fixture
@@ -97,7 +101,13 @@ def test_a_card_that_was_copied_without_its_record_is_told_slot_by_slot(card, tm
     found = check(copy / "README.md", other).contradictions
 
     told = {one.slot for one in found}
-    assert {"hours_used", "model_specs", "training_hyperparameters", "training_data", "energy"} <= told
+    assert {
+        "hours_used",
+        "model_specs",
+        "training_hyperparameters",
+        "training_data",
+        "energy",
+    } <= told
     assert any("hidden size 384" in one.there and "4,096" in one.record for one in found)
 
 
@@ -119,7 +129,12 @@ def test_a_count_on_a_line_of_its_own_is_compared_as_it_stands():
 
 
 def test_of_several_data_sets_each_metric_is_compared_with_its_own():
-    rows = ["| Data | Metric | Value |", "| --- | --- | ---: |", "| a | loss | 0.7 |", "| a | f1 | 0.5000 |"]
+    rows = [
+        "| Data | Metric | Value |",
+        "| --- | --- | ---: |",
+        "| a | loss | 0.7 |",
+        "| a | f1 | 0.5000 |",
+    ]
     ours = "\n".join([*rows, "| b | f1 | 0.99 |", ""])
 
     (found,) = differences("results", ours.replace("0.5000", "0.99"), ours)

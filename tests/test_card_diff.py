@@ -23,7 +23,10 @@ def numbered(count):
 
 HOSTILE = {
     "blank lines at the end": (BASE, [*BASE, *["\n"] * 1_900_000, "an edit\n"]),
-    "blank lines in the middle": (BASE, [*BASE[:300], *["\n"] * 1_900_000, "an edit\n", *BASE[301:]]),
+    "blank lines in the middle": (
+        BASE,
+        [*BASE[:300], *["\n"] * 1_900_000, "an edit\n", *BASE[301:]],
+    ),
     "blank lines in both": ([*["\n"] * 500_000, "a\n"], ["b\n", *["\n"] * 400_000]),
     "two lines in turn": (["a\n", "b\n"] * 200_000, ["b\n", "b\n", "a\n"] * 200_000),
     "lines turned round": (numbered(50_000), numbered(50_000)[::-1]),
@@ -41,7 +44,9 @@ def test_no_text_makes_a_comparison_take_more_than_some_seconds_of_computing(nam
     assert time.process_time() - begin < 8
     assert all(first[a : a + size] == second[b : b + size] for a, b, size in blocks)
     ends = [(a + size, b + size) for a, b, size in blocks]
-    assert all(a <= block.a and b <= block.b for (a, b), block in zip(ends, blocks[1:], strict=False))
+    assert all(
+        a <= block.a and b <= block.b for (a, b), block in zip(ends, blocks[1:], strict=False)
+    )
     assert tuple(blocks[-1]) == (len(first), len(second), 0)
 
 

@@ -29,7 +29,11 @@ def _fill(text, block, slots=None):
             NEW.replace("- Seed: 5", "- Seed: forty-two, by me"),
         ),
         ("- Seed: 42\n", "", NEW.replace("- Seed: 5\n", "")),
-        ("- Seed: 42", "- Seed: 42\n- I like this seed.", NEW.replace("- Seed: 5", "- Seed: 5\n- I like this seed.")),
+        (
+            "- Seed: 42",
+            "- Seed: 42\n- I like this seed.",
+            NEW.replace("- Seed: 5", "- Seed: 5\n- I like this seed."),
+        ),
         ("- Layers: eager", "- Layers: eager, with care", None),
         ("<p>a 1, b 2</p>", "<p>as usual</p>", NEW.replace("<p>a 1, b 3</p>", "<p>as usual</p>")),
     ],
@@ -60,11 +64,16 @@ def test_a_text_that_a_person_has_written_again_is_all_theirs():
     assert _fill(own, NEW, first.slots).text == own
 
 
-def test_the_card_of_a_second_run_has_no_rate_of_the_first_below_an_edited_line(tmp_path: Path) -> None:
+def test_the_card_of_a_second_run_has_no_rate_of_the_first_below_an_edited_line(
+    tmp_path: Path,
+) -> None:
     card = tmp_path / "README.md"
     for rate, edit in ((1e-3, "- Seed: three, by me"), (7e-3, "")):
         trainer = training.trainer(
-            tmp_path, model=training.bert(), callbacks=[AutoCardCallback(emissions=False)], learning_rate=rate
+            tmp_path,
+            model=training.bert(),
+            callbacks=[AutoCardCallback(emissions=False)],
+            learning_rate=rate,
         )
         trainer.train()
         trainer.save_model()

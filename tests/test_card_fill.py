@@ -20,9 +20,15 @@ def filled(text, facts, remembered=None, **how):
 LINES = {
     "bracket": ("- **Hours used:** [More Information Needed]\n", "- **Hours used:** 12 h\n"),
     "star, colon outside": ("* **Hours used**: ...\n", "* **Hours used**: 12 h\n"),
-    "bold closed early": ("* **Hours used** [GPU]: `hours_used`\n", "* **Hours used** [GPU]: 12 h\n"),
+    "bold closed early": (
+        "* **Hours used** [GPU]: `hours_used`\n",
+        "* **Hours used** [GPU]: 12 h\n",
+    ),
     "missing backtick": ("* **Hours used:** hours_used`\n", "* **Hours used:** 12 h\n"),
-    "jinja": ("- **Hours used:** {{ hours_used | default('', true) }}\n", "- **Hours used:** 12 h\n"),
+    "jinja": (
+        "- **Hours used:** {{ hours_used | default('', true) }}\n",
+        "- **Hours used:** 12 h\n",
+    ),
     "jinja of another name": ("- **Hours used:** {{ hours }}\n", "- **Hours used:** 12 h\n"),
     "variable without a known label": ("- **Dauer:** {{ hours_used }}\n", "- **Dauer:** 12 h\n"),
     "quarto": ("- **Hours used:** {{< var p.hours >}}\n", "- **Hours used:** 12 h\n"),
@@ -34,8 +40,14 @@ LINES = {
     "empty at the end": ("- **Hours used:**", "- **Hours used:** 12 h"),
     "break": ("**Hours used:** <br>\n**A:** b\n", "**Hours used:** 12 h <br>\n**A:** b\n"),
     "break, tight": ("**Hours used:**<br>\n", "**Hours used:** 12 h <br>\n"),
-    "comment behind": ("- **Hours used:** ... <!-- all legs -->\n", "- **Hours used:** 12 h <!-- all legs -->\n"),
-    "comment only": ("- **Hours used:** <!-- all legs -->\n", "- **Hours used:** 12 h <!-- all legs -->\n"),
+    "comment behind": (
+        "- **Hours used:** ... <!-- all legs -->\n",
+        "- **Hours used:** 12 h <!-- all legs -->\n",
+    ),
+    "comment only": (
+        "- **Hours used:** <!-- all legs -->\n",
+        "- **Hours used:** 12 h <!-- all legs -->\n",
+    ),
     "synonym": ("- **GPU hours:** ...\n", "- **GPU hours:** 12 h\n"),
     "plain list item": ("- Hours used: ...\n", "- Hours used: 12 h\n"),
     "nested": ("- a\n  - **Hours used:** ...\n", "- a\n  - **Hours used:** 12 h\n"),
@@ -45,11 +57,23 @@ LINES = {
         "**A:** b <br>\n**Hours used:** ... <br>\n",
         "**A:** b <br>\n**Hours used:** 12 h <br>\n",
     ),
-    "carriage returns": ("- **Hours used:** ...\r\n\r\nx\r\n", "- **Hours used:** 12 h\r\n\r\nx\r\n"),
-    "cell": ("| a | b |\n|---|---|\n| Hours used | ... |\n", "| a | b |\n|---|---|\n| Hours used | 12 h |\n"),
-    "empty cell": ("| a | b |\n|---|---|\n| Hours used | |\n", "| a | b |\n|---|---|\n| Hours used | 12 h |\n"),
+    "carriage returns": (
+        "- **Hours used:** ...\r\n\r\nx\r\n",
+        "- **Hours used:** 12 h\r\n\r\nx\r\n",
+    ),
+    "cell": (
+        "| a | b |\n|---|---|\n| Hours used | ... |\n",
+        "| a | b |\n|---|---|\n| Hours used | 12 h |\n",
+    ),
+    "empty cell": (
+        "| a | b |\n|---|---|\n| Hours used | |\n",
+        "| a | b |\n|---|---|\n| Hours used | 12 h |\n",
+    ),
     "tight cell": ("|a|b|\n|-|-|\n|**Hours used**||\n", "|a|b|\n|-|-|\n|**Hours used**| 12 h |\n"),
-    "first row": ("| Hours used | ... |\n|---|---|\n| a | b |\n", "| Hours used | 12 h |\n|---|---|\n| a | b |\n"),
+    "first row": (
+        "| Hours used | ... |\n|---|---|\n| a | b |\n",
+        "| Hours used | 12 h |\n|---|---|\n| a | b |\n",
+    ),
 }
 
 
@@ -169,8 +193,14 @@ def test_the_same_heading_means_another_fact_elsewhere():
 
 
 def test_the_title_keeps_what_stands_before_the_name():
-    assert filled("# Model Card for [Model Name]\n", {"model_id": Fact("a/b")}).text == "# Model Card for a/b\n"
-    assert filled("# Model Card for Model ID\n", {"model_id": Fact("a/b")}).text == "# Model Card for a/b\n"
+    assert (
+        filled("# Model Card for [Model Name]\n", {"model_id": Fact("a/b")}).text
+        == "# Model Card for a/b\n"
+    )
+    assert (
+        filled("# Model Card for Model ID\n", {"model_id": Fact("a/b")}).text
+        == "# Model Card for a/b\n"
+    )
     assert filled("# My own title\n", {"model_id": Fact("a/b")}).text == "# My own title\n"
 
 
@@ -280,7 +310,9 @@ def test_a_missing_section_comes_after_its_customary_neighbour_in_the_forms_own_
 
     added = "# Environmental Impact #\n\n* **Hours used**: 12 h\n\n| Energy | kWh |\n| --- | --- |\n| GPUs | 1 |\n\n"
     # The title's heading has no marks at its end, so they are not the form's own way.
-    assert after == form.replace("# Citation #", added.replace("Impact #", "Impact") + "# Citation #")
+    assert after == form.replace(
+        "# Citation #", added.replace("Impact #", "Impact") + "# Citation #"
+    )
 
 
 def test_the_energy_table_comes_below_the_lines_of_its_section():
@@ -288,13 +320,18 @@ def test_the_energy_table_comes_below_the_lines_of_its_section():
 
     after = filled(form, {**HOURS, **ENERGY}).text
 
-    assert after == form.replace("...", "12 h").replace("words.\n", f"words.\n\n{ENERGY['energy'].block}\n")
+    assert after == form.replace("...", "12 h").replace(
+        "words.\n", f"words.\n\n{ENERGY['energy'].block}\n"
+    )
 
 
 def test_a_section_with_nothing_but_a_heading_gets_its_lines():
     after = filled("## Carbon Footprint\n\n## Citation\n", {**HOURS, **ENERGY}).text
 
-    assert after == f"## Carbon Footprint\n\n- **Hours used:** 12 h\n\n{ENERGY['energy'].block}\n\n## Citation\n"
+    assert (
+        after
+        == f"## Carbon Footprint\n\n- **Hours used:** 12 h\n\n{ENERGY['energy'].block}\n\n## Citation\n"
+    )
 
 
 def test_framework_versions_stand_where_a_form_asks_for_them_and_are_not_added():
@@ -303,7 +340,9 @@ def test_framework_versions_stand_where_a_form_asks_for_them_and_are_not_added()
     asked = filled("# A\n\n### Framework versions\n\n[More Information Needed]\n", facts).text
 
     assert asked == "# A\n\n### Framework versions\n\n- PEFT 0.21.2\n- Transformers 5.23.0\n"
-    assert filled("# A\n\nWords.\n", facts).text == "# A\n\nWords.\n"  # the versions stand under Software
+    assert (
+        filled("# A\n\nWords.\n", facts).text == "# A\n\nWords.\n"
+    )  # the versions stand under Software
 
 
 def test_a_form_in_other_words_needs_a_small_file_and_no_code(tmp_path):
@@ -323,7 +362,8 @@ def test_a_form_in_other_words_needs_a_small_file_and_no_code(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["\ufeff# A\n", "# A", "# A\r\n\r\nb\r\n", "a\x0cb\n", "a\u2028b\n", "a\rb\n", "\x00\n", ""]
+    "text",
+    ["\ufeff# A\n", "# A", "# A\r\n\r\nb\r\n", "a\x0cb\n", "a\u2028b\n", "a\rb\n", "\x00\n", ""],
 )
 def test_a_card_without_facts_stays_the_same_to_the_byte(text):
     assert filled(text, {}).text == text
@@ -390,7 +430,9 @@ def test_a_line_with_pipes_does_not_break_a_table():
 
 
 def test_a_line_never_brings_a_newline_or_a_template_expression():
-    after = filled("- **Hours used:** ...\n", {"hours_used": Fact("a\n\n# b\n{{ 7 * 7 }} {% x %}")}).text
+    after = filled(
+        "- **Hours used:** ...\n", {"hours_used": Fact("a\n\n# b\n{{ 7 * 7 }} {% x %}")}
+    ).text
 
     assert after.count("\n") == 1
     assert "{{" not in after

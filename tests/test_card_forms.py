@@ -27,7 +27,9 @@ def test_each_shipped_template_can_be_used(name):
 def test_the_default_is_the_template_of_the_installed_huggingface_hub():
     path = Path(find_spec("huggingface_hub").origin).parent / "templates" / "modelcard_template.md"
     theirs = [
-        line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#") and "{" not in line
+        line
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#") and "{" not in line
     ]
 
     ours = new_card.blank(None, {}).splitlines()
@@ -45,7 +47,9 @@ def test_only_what_a_person_gave_is_set_in_a_blank():
 
 @pytest.mark.parametrize("name", ["huggingfase", "no/such/file.md"])
 def test_an_unknown_template_is_refused_and_the_names_are_listed(name):
-    with pytest.raises(SettingsError, match="huggingface, annotated, compact, czi, imageomics, peft"):
+    with pytest.raises(
+        SettingsError, match="huggingface, annotated, compact, czi, imageomics, peft"
+    ):
         new_card.check_template(name)
 
 
@@ -118,7 +122,11 @@ def test_double_braces_that_are_no_jinja_stay(tmp_path):
     assert new_card.blank(str(form), {}) == "# A\n\n$$\\frac{{a b}{c}}$$\n"
 
 
-FACTS = {"hours_used": Fact("12 h"), "training_data": Fact("2,000 rows"), "software": Fact("s", "- torch 2")}
+FACTS = {
+    "hours_used": Fact("12 h"),
+    "training_data": Fact("2,000 rows"),
+    "software": Fact("s", "- torch 2"),
+}
 
 
 @pytest.mark.parametrize("name", new_card.SHIPPED)
@@ -129,9 +137,14 @@ def test_a_hidden_blank_shows_no_placeholder_and_fills_again_to_the_same(name):
     again = fill(text, FACTS, {"library_name": "peft"}, remembered=slots)
 
     shown = "\n".join(
-        text_of for section in Document(text).sections for text_of in shown_blocks(text, section) if text_of.strip()
+        text_of
+        for section in Document(text).sections
+        for text_of in shown_blocks(text, section)
+        if text_of.strip()
     )
-    assert not any(mark in shown for mark in ("More Information", "...", "{{", "`hours", "[Project"))
+    assert not any(
+        mark in shown for mark in ("More Information", "...", "{{", "`hours", "[Project")
+    )
     assert "12 h" in shown
     assert again.text == text
     assert again.slots == slots
@@ -163,7 +176,9 @@ def test_what_a_person_wrote_into_a_hidden_place_stays():
     blank = "# A\n\n## Uses\n\n### Direct Use\n\n...\n\n## Training Data\n\n...\n"
     filled = fill(blank, FACTS, {}, remembered={})
     text, slots = hide(filled.text, load(), filled.slots)
-    edited = text.replace("<!--\n### Direct Use", "### Direct Use").replace("for whom.\n-->", "for whom.")
+    edited = text.replace("<!--\n### Direct Use", "### Direct Use").replace(
+        "for whom.\n-->", "for whom."
+    )
 
     again = fill(edited, {**FACTS, "direct_use": Fact("x")}, {}, remembered=slots)
 

@@ -103,11 +103,19 @@ def test_blank_keys_are_filled_where_they_stand(before, value, after):
 
 
 def test_ours_are_refreshed_and_comments_around_them_stay():
-    values = {"co2_eq_emissions": {"emissions": 12.5, "source": "run a"}, "datasets": ["a/b"], "license": "mit"}
+    values = {
+        "co2_eq_emissions": {"emissions": 12.5, "source": "run a"},
+        "datasets": ["a/b"],
+        "license": "mit",
+    }
     first = patch("# top\nlicense: # which\n", values, {})
     noted = first.yaml + "# end\n"
 
-    other = {"co2_eq_emissions": {"emissions": 13.0, "source": "run b"}, "datasets": ["c/d", "e/f"], "license": "mit"}
+    other = {
+        "co2_eq_emissions": {"emissions": 13.0, "source": "run b"},
+        "datasets": ["c/d", "e/f"],
+        "license": "mit",
+    }
     second = patch(noted, other, memory(first))
 
     assert second.yaml == (
@@ -132,11 +140,16 @@ def test_ours_that_this_run_does_not_know_goes():
     assert patch(first.yaml, {}, memory(first)).yaml == "a: 1\n"
 
 
-@pytest.mark.parametrize("path", ["/home/ann/model", "./out", "C:\\models", "a/b/c", "../x", "[local/dir/x]"])
+@pytest.mark.parametrize(
+    "path", ["/home/ann/model", "./out", "C:\\models", "a/b/c", "../x", "[local/dir/x]"]
+)
 def test_a_local_path_as_base_model_is_replaced_or_taken_out(path):
     before = f"library_name: peft\nbase_model: {path}\n"
 
-    assert patch(before, {"base_model": "org/model"}, {}).yaml == "library_name: peft\nbase_model: org/model\n"
+    assert (
+        patch(before, {"base_model": "org/model"}, {}).yaml
+        == "library_name: peft\nbase_model: org/model\n"
+    )
     assert patch(before, {}, {}).yaml == "library_name: peft\n"
 
 
@@ -183,13 +196,20 @@ def test_numbers_are_plain_decimals(value, text):
 
 
 def test_what_is_missing_or_not_finite_is_left_out():
-    values = {"a": None, "b": float("nan"), "c": {"d": None}, "e": [None], "f": {"g": float("inf"), "h": 1}}
+    values = {
+        "a": None,
+        "b": float("nan"),
+        "c": {"d": None},
+        "e": [None],
+        "f": {"g": float("inf"), "h": 1},
+    }
 
     assert patch("", values, {}).yaml == "f:\n  h: 1\n"
 
 
 @pytest.mark.parametrize(
-    "word", ["no", "Yes", "on", "null", "~", "1.10", "2026-01-01", "0x1F", "a: b", "# c", "y", "- x", ""]
+    "word",
+    ["no", "Yes", "on", "null", "~", "1.10", "2026-01-01", "0x1F", "a: b", "# c", "y", "- x", ""],
 )
 def test_words_that_could_be_misread_are_quoted(word):
     after = patch("", {"language": word, "z": "z"}, {}).yaml
@@ -199,10 +219,17 @@ def test_words_that_could_be_misread_are_quoted(word):
         assert after.startswith('language: "')
 
 
-plain = st.one_of(st.text(max_size=20), st.integers(), st.booleans(), st.floats(allow_nan=False, allow_infinity=False))
+plain = st.one_of(
+    st.text(max_size=20),
+    st.integers(),
+    st.booleans(),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
 values = st.recursive(
     plain,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 

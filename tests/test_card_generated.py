@@ -23,9 +23,19 @@ from autocard.card.update import update
 
 FOLDER = Path(__file__).parent / "cards"
 CARDS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.md"))}
-RECORDS = {"cpu": records.lora_on_cpu, "gpus": records.three_legs_on_gpus, "nothing": records.nothing_measured}
+RECORDS = {
+    "cpu": records.lora_on_cpu,
+    "gpus": records.three_legs_on_gpus,
+    "nothing": records.nothing_measured,
+}
 
-FALSE = ("[None]", "huggingface.co/None", "(https://huggingface.co/)", "None dataset", "Model Card for None")
+FALSE = (
+    "[None]",
+    "huggingface.co/None",
+    "(https://huggingface.co/)",
+    "None dataset",
+    "Model Card for None",
+)
 ONCE = {
     "training data",
     "training and evaluation data",
@@ -44,7 +54,9 @@ ONCE = {
 
 
 def filled(text, record, remembered=None):
-    return fill(text, fields.facts(record), fields.front_matter(record), remembered=remembered or {})
+    return fill(
+        text, fields.facts(record), fields.front_matter(record), remembered=remembered or {}
+    )
 
 
 def headings(text):
@@ -53,7 +65,11 @@ def headings(text):
 
 def below(text, heading):
     """The text of the section *heading*, without those below it."""
-    (section,) = [one for one in Document(text).sections if one.heading and words(one.heading.title) == words(heading)]
+    (section,) = [
+        one
+        for one in Document(text).sections
+        if one.heading and words(one.heading.title) == words(heading)
+    ]
     return text[section.start : section.end].strip()
 
 
@@ -104,7 +120,11 @@ def test_a_filled_card_loads_on_the_hub(card, record):
 def test_only_what_the_tool_wrote_for_want_of_better_goes(card):
     after = filled(card, records.three_legs_on_gpus()).text
 
-    gone = [line[2:] for line in difflib.ndiff(card.split("\n"), after.split("\n")) if line.startswith("- ")]
+    gone = [
+        line[2:]
+        for line in difflib.ndiff(card.split("\n"), after.split("\n"))
+        if line.startswith("- ")
+    ]
     body = Document(card).body
     for line in gone:
         if line and f"\n{line}\n" in card[body - 1 :]:
@@ -122,14 +142,22 @@ def test_the_trainers_card_is_filled_where_the_trainer_asks():
     after = filled(CARDS["trainer"], record).text
 
     facts = fields.facts(record)
-    assert [title for title in headings(after) if title in headings(CARDS["trainer"])] == headings(CARDS["trainer"])
+    assert [title for title in headings(after) if title in headings(CARDS["trainer"])] == headings(
+        CARDS["trainer"]
+    )
     assert facts["training_data"].body() in below(after, "Training and evaluation data")
     assert facts["preprocessing"].body() in below(after, "Training procedure")
     assert facts["training_hyperparameters"].body() in below(after, "Training hyperparameters")
     assert "bf16 mixed precision" in below(after, "Training hyperparameters")
     assert "| 0." in below(after, "Training results")
     assert facts["model_summary"].line in after
-    order = ["Training procedure", "Speeds, Sizes, Times", "Training results", "Framework versions", "Evaluation"]
+    order = [
+        "Training procedure",
+        "Speeds, Sizes, Times",
+        "Training results",
+        "Framework versions",
+        "Evaluation",
+    ]
     assert [title for title in headings(after) if title in order] == order
 
 
@@ -139,9 +167,17 @@ def test_trls_card_gets_what_it_lacks_below_its_own_headings():
     after = filled(CARDS["trl_dpo"], record).text
 
     procedure = below(after, "Training procedure")
-    assert procedure.startswith("This model was trained with DPO, a method introduced in [Direct Preference")
+    assert procedure.startswith(
+        "This model was trained with DPO, a method introduced in [Direct Preference"
+    )
     assert procedure.endswith(fields.facts(record)["preprocessing"].body())
-    order = ["Training Data", "Training procedure", "Training Hyperparameters", "Framework versions", "Evaluation"]
+    order = [
+        "Training Data",
+        "Training procedure",
+        "Training Hyperparameters",
+        "Framework versions",
+        "Evaluation",
+    ]
     assert [title for title in headings(after) if title in order] == order
     assert headings(after)[-1] == "Citations"
     assert headings(after)[0] == "Model Card for minilm-topics-lora"
@@ -175,18 +211,33 @@ def test_the_card_of_sentence_transformers_keeps_its_usage_widget_and_statistics
 
     after = filled(before, records.three_legs_on_gpus()).text
 
-    for title in ("Direct Usage (Sentence Transformers)", "Full Model Architecture", "Model Sources", "Training Logs"):
+    for title in (
+        "Direct Usage (Sentence Transformers)",
+        "Full Model Architecture",
+        "Model Sources",
+        "Training Logs",
+    ):
         assert below(after, title) == below(before, title)
     for line in before.split("\n"):
         if line.startswith(
-            ("* ", "  |", "widget", "- source_sentence", "  sentences", "- `", "- sentence-transformers")
+            (
+                "* ",
+                "  |",
+                "widget",
+                "- source_sentence",
+                "  sentences",
+                "- `",
+                "- sentence-transformers",
+            )
         ):
             assert line in after.split("\n")
     assert ModelCard(after).data.library_name == "sentence-transformers"
 
 
 def test_what_codecarbon_said_at_a_save_gives_way_to_the_whole_runs_figures():
-    after = filled(CARDS["sentence_transformers_with_codecarbon"], records.three_legs_on_gpus()).text
+    after = filled(
+        CARDS["sentence_transformers_with_codecarbon"], records.three_legs_on_gpus()
+    ).text
 
     assert "- **Energy Consumed**: 25.1 kWh at the devices" in after
     assert "- **Carbon Emitted**: 1.41 kg CO2eq (location-based)" in after
@@ -211,7 +262,10 @@ def test_a_gpu_that_sentence_transformers_names_is_replaced_and_one_that_a_perso
     record = records.three_legs_on_gpus()
 
     assert "- **GPU Model**: 2 nodes × 4 × NVIDIA A100" in filled(section, record).text
-    assert "- **GPU Model**: 1 x NVIDIA T4" in filled(section.replace("- **RAM Size**: 31.00 GB\n", ""), record).text
+    assert (
+        "- **GPU Model**: 1 x NVIDIA T4"
+        in filled(section.replace("- **RAM Size**: 31.00 GB\n", ""), record).text
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A person's card stands again behind every library that writes cards, whatever happens in between.
 
-Libraries, processes, kills and the Hub are real; what is looked for are words that stand in no program.
+Libraries, processes, kills and the Hub are real; what is looked for are words that stand in no
+program.
 """
 
 from __future__ import annotations
@@ -99,11 +100,13 @@ def killed(trainer, *, before=lambda: None):
     assert os.WTERMSIG(status) == signal.SIGKILL
 
 
-# -- processes that are killed while a library writes -----------------------------------------------------------------
+# -- processes that are killed while a library writes ----------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "TRL SFT", "TRL DPO"])
-def test_an_edit_after_a_kill_in_the_library_is_kept_and_the_card_before_it_is_too(name, tmp_path, own_cache, caplog):
+def test_an_edit_after_a_kill_in_the_library_is_kept_and_the_card_before_it_is_too(
+    name, tmp_path, own_cache, caplog
+):
     out = tmp_path / "out"
     write(out)
     trainer = trained(out, name)
@@ -121,7 +124,9 @@ def test_an_edit_after_a_kill_in_the_library_is_kept_and_the_card_before_it_is_t
 
 
 @pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "TRL SFT", "TRL DPO"])
-def test_a_card_that_nobody_edited_after_a_kill_in_the_library_comes_back(name, tmp_path, own_cache):
+def test_a_card_that_nobody_edited_after_a_kill_in_the_library_comes_back(
+    name, tmp_path, own_cache
+):
     out = tmp_path / "out"
     write(out)
     trainer = trained(out, name)
@@ -167,7 +172,10 @@ def test_what_a_library_has_written_before_is_known_to_the_byte(name, tmp_path, 
     assert "ZZfirst" not in theirs
     copies = CardCopies(out / "README.md")
 
-    copies.begin(MINE.encode(), next(iter(held_method(trainer, "create_model_card").keeper._files.written.values())))
+    copies.begin(
+        MINE.encode(),
+        next(iter(held_method(trainer, "create_model_card").keeper._files.written.values())),
+    )
     for path in own_cache.rglob("writing-*"):  # as a process leaves it that has ended since
         path.rename(path.with_name(re.sub(r"-\d+-", "-4194305-", path.name)))
     copies.settle()
@@ -194,7 +202,9 @@ def test_a_live_process_that_writes_the_same_card_keeps_its_copy(tmp_path, own_c
     ],
     ids=["cut to nothing", "with a paragraph more", "with a line changed"],
 )
-def test_a_copy_of_the_first_release_is_put_back_over_no_edit(standing, stands, tmp_path, own_cache):
+def test_a_copy_of_the_first_release_is_put_back_over_no_edit(
+    standing, stands, tmp_path, own_cache
+):
     write(tmp_path, standing)
     (tmp_path / "_autocard").mkdir()
     (tmp_path / "_autocard" / "card-before.md").write_text(MINE)
@@ -206,7 +216,9 @@ def test_a_copy_of_the_first_release_is_put_back_over_no_edit(standing, stands, 
     assert not (tmp_path / "_autocard" / "card-before.md").exists()
 
 
-def test_a_person_may_write_what_looks_like_a_librarys_line_and_it_is_never_lost(tmp_path, own_cache):
+def test_a_person_may_write_what_looks_like_a_librarys_line_and_it_is_never_lost(
+    tmp_path, own_cache
+):
     write(tmp_path, "# mine\n\n- learning_rate: 0.3\n")
     (tmp_path / "_autocard").mkdir()
     (tmp_path / "_autocard" / "card-before.md").write_text(MINE)
@@ -218,7 +230,9 @@ def test_a_person_may_write_what_looks_like_a_librarys_line_and_it_is_never_lost
 
 
 @pytest.mark.parametrize("name", ["Trainer", "TRL SFT", "TRL DPO"])
-@pytest.mark.parametrize("edit", ["\nOne sentence of mine.\n", "\n- learning rate: too high\n", "\n| mine | row |\n"])
+@pytest.mark.parametrize(
+    "edit", ["\nOne sentence of mine.\n", "\n- learning rate: too high\n", "\n| mine | row |\n"]
+)
 def test_a_librarys_card_is_known_and_a_word_more_in_it_is_a_persons(name, edit, tmp_path):
     trainer = made(tmp_path / "out", name)
     with quiet():
@@ -229,7 +243,7 @@ def test_a_librarys_card_is_known_and_a_word_more_in_it_is_a_persons(name, edit,
     assert not library_text.is_all_generated((text + edit).encode(), b"")
 
 
-# -- failures of ours behind a library --------------------------------------------------------------------------------
+# -- failures of ours behind a library -------------------------------------------------------------
 
 
 @pytest.fixture
@@ -256,7 +270,9 @@ def failing(request, monkeypatch):
 
 @pytest.mark.expects_failure
 @pytest.mark.parametrize("failing", ["labels", "exception", "deadline"], indirect=True)
-@pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "TRL SFT + PEFT", "sentence-transformers"])
+@pytest.mark.parametrize(
+    "name", ["Trainer", "Trainer + PEFT", "TRL SFT + PEFT", "sentence-transformers"]
+)
 def test_a_failure_of_ours_behind_a_library_leaves_the_persons_card_on_disk_and_in_the_upload(
     name, failing, hub, tmp_path
 ):
@@ -279,7 +295,9 @@ def test_a_failure_of_ours_behind_a_library_leaves_the_persons_card_on_disk_and_
 
 @pytest.mark.expects_failure
 @pytest.mark.parametrize("failing", ["labels", "exception", "deadline"], indirect=True)
-def test_an_edit_after_a_failure_of_ours_stands_after_the_next_training(failing, tmp_path, own_cache):
+def test_an_edit_after_a_failure_of_ours_stands_after_the_next_training(
+    failing, tmp_path, own_cache
+):
     out = tmp_path / "out"
     write(out)
     trainer = trained(out)
@@ -297,7 +315,9 @@ def test_an_edit_after_a_failure_of_ours_stands_after_the_next_training(failing,
 
 
 @pytest.mark.expects_failure
-def test_an_edit_after_a_push_to_a_slow_hub_stands_after_the_next_training(hub, tmp_path, monkeypatch):
+def test_an_edit_after_a_push_to_a_slow_hub_stands_after_the_next_training(
+    hub, tmp_path, monkeypatch
+):
     monkeypatch.setattr("autocard.card_guard.card_guard.WRITE_S", 1.5)
     out = tmp_path / "out"
     write(out)
@@ -327,7 +347,7 @@ def test_while_training_runs_a_failure_of_ours_leaves_the_persons_card_too(tmp_p
     assert card(out) == MINE
 
 
-# -- places that fail -------------------------------------------------------------------------------------------------
+# -- places that fail ------------------------------------------------------------------------------
 
 
 def written_by_the_library(trainer, out, meanwhile=lambda: None):
@@ -362,7 +382,9 @@ def test_a_user_without_a_home_folder_keeps_the_card(tmp_path, monkeypatch):
     assert not list(out.rglob("writing-*"))
 
 
-def test_a_user_without_a_home_folder_gets_a_copy_beside_the_card_and_it_comes_back_after_a_kill(tmp_path, monkeypatch):
+def test_a_user_without_a_home_folder_gets_a_copy_beside_the_card_and_it_comes_back_after_a_kill(
+    tmp_path, monkeypatch
+):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "~")
     out = tmp_path / "out"
@@ -447,7 +469,7 @@ def test_a_model_that_takes_no_name_keeps_no_card_from_being_put_back(tmp_path):
     assert "ZZfirst words of mine." in card(out)
 
 
-# -- several threads --------------------------------------------------------------------------------------------------
+# -- several threads -------------------------------------------------------------------------------
 
 
 def in_turn(trainer):
@@ -497,7 +519,9 @@ def test_a_card_that_one_thread_writes_is_put_back_while_another_writes_one_else
     write(other)
     trainer = trained(out, "Trainer + PEFT")
 
-    stands = written_by_the_library(trainer, out, lambda: in_thread(trainer.model.save_pretrained, str(other)))
+    stands = written_by_the_library(
+        trainer, out, lambda: in_thread(trainer.model.save_pretrained, str(other))
+    )
 
     assert "ZZfirst words of mine." in stands
     assert "ZZfirst words of mine." in card(other)
@@ -521,10 +545,12 @@ def test_no_empty_folder_of_copies_is_left(tmp_path, own_cache):
     assert [path.name for path in (own_cache / "autocard" / "cards").iterdir()] == []
 
 
-# -- files of labels --------------------------------------------------------------------------------------------------
+# -- files of labels -------------------------------------------------------------------------------
 
 
-def test_a_broken_file_of_labels_beside_the_named_card_is_an_error_when_the_callback_is_made(tmp_path):
+def test_a_broken_file_of_labels_beside_the_named_card_is_an_error_when_the_callback_is_made(
+    tmp_path,
+):
     (tmp_path / "autocard.labels.yaml").write_text(BROKEN_LABELS)
 
     with pytest.raises(SettingsError, match="factz"):
@@ -541,7 +567,7 @@ def test_a_broken_file_of_labels_in_the_output_folder_is_reported_before_trainin
     assert any("factz" in message and "left as it is" in message for message in caplog.messages)
 
 
-# -- cards that are refused -------------------------------------------------------------------------------------------
+# -- cards that are refused ------------------------------------------------------------------------
 
 REFUSED = {
     "an unclosed fence": b"# Mine\n\nZZwords.\n\n```python\nprint(1)\n",
@@ -579,7 +605,7 @@ def test_a_card_that_is_refused_is_never_lost_behind_a_library(kind, name, hub, 
         assert not [name for name in uploaded if "autocard.md" in name or name.startswith("_")]
 
 
-# -- places -----------------------------------------------------------------------------------------------------------
+# -- places ----------------------------------------------------------------------------------------
 
 
 def test_nothing_of_a_persons_draft_is_left_in_the_output_folder(hub, tmp_path, own_cache):
@@ -596,7 +622,9 @@ def test_nothing_of_a_persons_draft_is_left_in_the_output_folder(hub, tmp_path, 
             assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
 
 
-def test_where_there_is_no_cache_the_copy_lies_beside_the_card_and_is_removed(tmp_path, monkeypatch):
+def test_where_there_is_no_cache_the_copy_lies_beside_the_card_and_is_removed(
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/no-such-place")
     out = tmp_path / "out"
     write(out)
@@ -640,7 +668,9 @@ def test_a_record_kept_in_the_temporary_folder_is_for_its_owner_alone(
     no_hidden_failures.clear()
 
 
-def test_temporary_files_lie_in_the_private_folder_and_stale_ones_are_removed_at_the_next_begin(tmp_path):
+def test_temporary_files_lie_in_the_private_folder_and_stale_ones_are_removed_at_the_next_begin(
+    tmp_path,
+):
     out = tmp_path / "out"
     child = os.fork()
     if child == 0:
@@ -717,7 +747,9 @@ def test_a_model_saved_by_another_thread_while_training_runs_is_no_broken_off_ru
             thread.start()
             thread.join()
 
-    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(emissions=False), Saves()], max_steps=2)
+    trainer = training.trainer(
+        tmp_path, callbacks=[AutoCardCallback(emissions=False), Saves()], max_steps=2
+    )
     with quiet():
         trainer.train()
 
@@ -725,7 +757,9 @@ def test_a_model_saved_by_another_thread_while_training_runs_is_no_broken_off_ru
     assert "interrupted" not in card(tmp_path)
 
 
-def test_no_empty_folder_stays_where_the_record_cannot_be_kept_elsewhere_either(tmp_path, monkeypatch):
+def test_no_empty_folder_stays_where_the_record_cannot_be_kept_elsewhere_either(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     session = Session(resolve({}), 0.0)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

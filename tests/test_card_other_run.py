@@ -14,7 +14,9 @@ from autocard import AutoCardCallback
 
 
 def _train(folder: Path, model: Any, callback: Any = None) -> Any:
-    trainer = training.trainer(folder, model=model, callbacks=[callback or AutoCardCallback()], max_steps=1)
+    trainer = training.trainer(
+        folder, model=model, callbacks=[callback or AutoCardCallback()], max_steps=1
+    )
     trainer.train()
     trainer.save_model()
     return trainer
@@ -51,7 +53,9 @@ def test_a_lora_run_after_a_full_fine_tuning_has_the_tag_again(tmp_path: Path) -
 
 def test_a_card_of_two_trainers_has_the_tags_of_the_one_that_it_describes(tmp_path: Path) -> None:
     card = tmp_path / "CARD.md"
-    full = training.trainer(tmp_path / "a", model=training.bert(), callbacks=[AutoCardCallback(card=str(card))])
+    full = training.trainer(
+        tmp_path / "a", model=training.bert(), callbacks=[AutoCardCallback(card=str(card))]
+    )
     lora = training.trainer(tmp_path / "b", callbacks=[AutoCardCallback(card=str(card))])
     for trainer in (full, lora):
         trainer.train()
@@ -66,7 +70,9 @@ def test_a_card_of_two_trainers_has_the_tags_of_the_one_that_it_describes(tmp_pa
 @pytest.mark.parametrize("tags", ["[lora, mine]", "\n- mine\n- lora # wanted"])
 def test_a_tag_that_a_person_wrote_stays_whichever_run_is_shown(tmp_path: Path, tags: str) -> None:
     card = tmp_path / "README.md"
-    card.write_text(f"---\nlicense: mit\ntags: {tags}\n---\n# Mine\n\n## Training Hyperparameters\n")
+    card.write_text(
+        f"---\nlicense: mit\ntags: {tags}\n---\n# Mine\n\n## Training Hyperparameters\n"
+    )
     _train(tmp_path, training.lora(training.bert()))
     _remove_adapter(tmp_path)
 
@@ -127,4 +133,8 @@ def _bare(card: Path) -> list[str]:
     """Return the headings with nothing below them: the next one is of the same level or a higher one."""
     lines = [line for line in _visible(card).splitlines() if line.strip()]
     level = [len(line) - len(line.lstrip("#")) if line.startswith("#") else 99 for line in lines]
-    return [line for line, one, below in zip(lines, level, [*level[1:], 0], strict=True) if below <= one < 99]
+    return [
+        line
+        for line, one, below in zip(lines, level, [*level[1:], 0], strict=True)
+        if below <= one < 99
+    ]

@@ -1,6 +1,7 @@
 """Forms that organisations write for themselves, in their own words: they are filled with data alone, no code.
 
-The first three were written after the code was done, and asked for a better general mechanism; the last two after that.
+The first three were written after the code was done, and asked for a better general mechanism; the
+last two after that.
 """
 
 from __future__ import annotations
@@ -49,8 +50,24 @@ FILLED = {
         "training_hyperparameters",
         "training_regime",
     ],
-    "fiche": ["cloud_region", "co2_emitted", "hardware_type", "hours_used", "model_id", "results", "training_data"],
-    "data_sheet": ["base_model", "co2_emitted", "energy", "hardware_type", "hours_used", "model_id", "training_regime"],
+    "fiche": [
+        "cloud_region",
+        "co2_emitted",
+        "hardware_type",
+        "hours_used",
+        "model_id",
+        "results",
+        "training_data",
+    ],
+    "data_sheet": [
+        "base_model",
+        "co2_emitted",
+        "energy",
+        "hardware_type",
+        "hours_used",
+        "model_id",
+        "training_regime",
+    ],
 }
 """Form → what it asks for that a machine knows of this run."""
 
@@ -127,7 +144,9 @@ def test_as_a_template_the_form_makes_the_same_card(tmp_path, form):
     if (FOLDER / f"{form}.labels.yaml").exists():
         shutil.copy(FOLDER / f"{form}.labels.yaml", folder / "autocard.labels.yaml")
 
-    outcome = update(tmp_path / "README.md", RECORD, template=str(folder / f"{form}.md"), empty="placeholder")
+    outcome = update(
+        tmp_path / "README.md", RECORD, template=str(folder / f"{form}.md"), empty="placeholder"
+    )
 
     states = {report.slot for report in outcome.reports if report.state == "filled"}
     assert {name for name in FILLED[form] if name != "co2_eq_emissions"} <= states
@@ -170,7 +189,9 @@ def test_a_table_that_asks_gets_the_texts_of_the_record(tmp_path):
         ("- a", "names and what stands for them are wanted"),
     ],
 )
-def test_a_mistake_in_a_file_of_words_is_told_with_its_place_before_anything_is_written(tmp_path, text, says):
+def test_a_mistake_in_a_file_of_words_is_told_with_its_place_before_anything_is_written(
+    tmp_path, text, says
+):
     from autocard.errors import SettingsError
 
     (tmp_path / "autocard.labels.yaml").write_text(text, encoding="utf-8")

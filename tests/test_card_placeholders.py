@@ -117,7 +117,8 @@ BASE = "This model is a fine-tuned version of [a/b](https://huggingface.co/a/b)"
 
 GENERATED = [
     "This model was trained from scratch on the None dataset.",
-    BASE + " on an unknown dataset.\nIt achieves the following results on the evaluation set:\n- Loss: 0.5",
+    BASE
+    + " on an unknown dataset.\nIt achieves the following results on the evaluation set:\n- Loss: 0.5",
     BASE + ".\nIt has been trained using [TRL](https://github.com/huggingface/trl).",
     "The following hyperparameters were used during training:\n- learning_rate: 5e-05\n- seed: 42",
     "- PEFT 0.7.1",
@@ -149,7 +150,10 @@ def test_a_tools_text_that_a_person_went_on_with_is_the_persons(text):
     ("text", "false"),
     [
         ("This model was trained from scratch on the None dataset.", True),
-        ("This model is a fine-tuned version of [](https://huggingface.co/) on an unknown dataset.", True),
+        (
+            "This model is a fine-tuned version of [](https://huggingface.co/) on an unknown dataset.",
+            True,
+        ),
         ("This model is a fine-tuned version of [None](https://huggingface.co/None).", True),
         (BASE + " on an unknown dataset.", False),
     ],
@@ -163,8 +167,14 @@ def test_what_a_tool_says_of_what_it_did_not_know_is_false(text, false):
     ("text", "tools"),
     [
         ("This model was trained with SFT.", True),
-        ("This model was trained with DPO, a method introduced in [A (b)](https://huggingface.co/papers/1).", True),
-        ('[<img src="https://a.b/c.svg" alt="Visualize in Weights & Biases" width="1"/>](https://wandb.ai/x/y)', True),
+        (
+            "This model was trained with DPO, a method introduced in [A (b)](https://huggingface.co/papers/1).",
+            True,
+        ),
+        (
+            '[<img src="https://a.b/c.svg" alt="Visualize in Weights & Biases" width="1"/>](https://wandb.ai/x/y)',
+            True,
+        ),
         ("This model was trained with great care.", False),
         ("This model was trained with SFT.\nWe looked at each row.", False),
     ],
@@ -174,15 +184,19 @@ def test_a_tools_true_words_about_itself_stay_and_are_no_answer(text, tools):
 
 
 def test_figures_of_sentence_transformers_are_known_where_its_sentence_stands():
-    section = "Carbon emissions were measured using [CodeCarbon](https://github.com/mlco2/codecarbon).\n"
+    section = (
+        "Carbon emissions were measured using [CodeCarbon](https://github.com/mlco2/codecarbon).\n"
+    )
 
     assert is_generated("0.045 kg of CO2", Surroundings(section))
 
 
 @pytest.mark.parametrize(
-    "piece", ["[", "{{", "{{ a }}", "<<", "`", "_a", "*", "(", "[More Information Needed] ", "- a\n"]
+    "piece",
+    ["[", "{{", "{{ a }}", "<<", "`", "_a", "*", "(", "[More Information Needed] ", "- a\n"],
 )
-@pytest.mark.timeout(60)  # a search that starts again at each character takes longer than that; these take 0.1 s
+# a search that starts again at each character takes longer than that; these take 0.1 s
+@pytest.mark.timeout(60)
 def test_hostile_texts_do_not_hang(piece):
     text = piece * (200_000 // len(piece))
 

@@ -36,8 +36,15 @@ NAMES = [
 def forms(draw):
     """A user's own form: (style, heading or label, fact) of each slot, in order."""
     names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=7, unique=True))
-    styles = draw(st.lists(st.sampled_from(["body", "line", "cell"]), min_size=len(names), max_size=len(names)))
-    return [(style, f"Place {number}", name) for number, (style, name) in enumerate(zip(styles, names, strict=True))]
+    styles = draw(
+        st.lists(
+            st.sampled_from(["body", "line", "cell"]), min_size=len(names), max_size=len(names)
+        )
+    )
+    return [
+        (style, f"Place {number}", name)
+        for number, (style, name) in enumerate(zip(styles, names, strict=True))
+    ]
 
 
 def written(form):
@@ -87,7 +94,10 @@ def edited(card, style, where, mine):
         return re.sub(rf"(?m)^(- \*\*{where}:\*\*) .*$", rf"\1 {mine}", card)
     if style == "cell":
         return re.sub(rf"(?m)^(\| {where} \|) .* \|$", rf"\1 {mine} |", card)
-    parts = [f"## {where}\n\n{mine}\n\n" if part.startswith(f"## {where}\n") else part for part in sections(card)]
+    parts = [
+        f"## {where}\n\n{mine}\n\n" if part.startswith(f"## {where}\n") else part
+        for part in sections(card)
+    ]
     return "".join(parts)
 
 
@@ -111,7 +121,13 @@ def changed(card, change, number):
     return "".join(parts)
 
 
-@settings(max_examples=80, deadline=None, database=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=80,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.data())
 def test_each_fact_ends_in_its_own_slot_whatever_else_has_the_same_text(data):
     form = data.draw(forms())
@@ -168,7 +184,9 @@ def without_places(slots):
 def test_a_memory_without_places_is_read_by_headings(remembered):
     first = fill("# A\n", of(LONG, LONG), {}, remembered={})
 
-    second = fill(first.text, of(LONG, "15 rows of another one"), {}, remembered=remembered(first.slots))
+    second = fill(
+        first.text, of(LONG, "15 rows of another one"), {}, remembered=remembered(first.slots)
+    )
     third = fill(second.text, of("8 rows", "12 rows"), {}, remembered=remembered(second.slots))
 
     assert below(second.text, "Training Data") == LONG
@@ -223,7 +241,10 @@ def test_one_of_two_sections_with_the_same_heading_that_goes_takes_its_fact_with
 
 def test_a_fact_with_another_facts_text_gets_its_own_place():
     first = fill(
-        "# A\n\n## Testing Data\n\n[More Information Needed]\n", {"testing_data": Fact(LONG)}, {}, remembered={}
+        "# A\n\n## Testing Data\n\n[More Information Needed]\n",
+        {"testing_data": Fact(LONG)},
+        {},
+        remembered={},
     )
 
     second = fill(first.text, of(LONG, LONG), {}, remembered=first.slots)
@@ -273,10 +294,14 @@ def test_a_memory_cannot_claim_what_autocard_never_writes(name, text):
     assert filled.text == card
 
 
-@pytest.mark.parametrize("place", ["", "[]", "x", "[1, 2, 3, 4, 5, 6]", '[["a"], 0, 1, 2, 0, 1]', "[" * 5000, "null"])
+@pytest.mark.parametrize(
+    "place", ["", "[]", "x", "[1, 2, 3, 4, 5, 6]", '[["a"], 0, 1, 2, 0, 1]', "[" * 5000, "null"]
+)
 def test_a_place_that_cannot_be_read_is_no_place(place):
     first = fill("# A\n", of(LONG, LONG), {}, remembered={})
-    slots = {name: place if name.startswith("place:") else text for name, text in first.slots.items()}
+    slots = {
+        name: place if name.startswith("place:") else text for name, text in first.slots.items()
+    }
 
     second = fill(first.text, of("8 rows", "12 rows"), {}, remembered=slots)
 
@@ -306,7 +331,9 @@ def stream(count):
 @pytest.mark.parametrize("data", [training.dataset, Rows, stream])
 def test_evaluations_of_other_data_never_change_what_was_trained_on(tmp_path, data):
     train = data(12)
-    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(emissions=False)], max_steps=2, train=train)
+    trainer = training.trainer(
+        tmp_path, callbacks=[AutoCardCallback(emissions=False)], max_steps=2, train=train
+    )
     trainer.train()
     card = tmp_path / "README.md"
     first = below(card.read_text(), "Training Data")
@@ -329,7 +356,9 @@ def test_a_second_and_third_run_in_one_folder_keep_training_and_testing_data_apa
     card = tmp_path / "README.md"
     for train, test in ((8, 8), (12, 8), (4, 4), (4, 6)):
         callback = AutoCardCallback(emissions=False)
-        trainer = training.trainer(tmp_path, callbacks=[callback], max_steps=2, train=training.dataset(train))
+        trainer = training.trainer(
+            tmp_path, callbacks=[callback], max_steps=2, train=training.dataset(train)
+        )
         trainer.train()
         trainer.evaluate(training.dataset(test))
 

@@ -1,6 +1,7 @@
 """What must hold for any card: outside is untouched, a second fill changes nothing, a person's edit survives.
 
-Cards differ in each run; a failure prints how to run it again (`--hypothesis-seed`, or `@reproduce_failure`).
+Cards differ in each run; a failure prints how to run it again (`--hypothesis-seed`, or
+`@reproduce_failure`).
 """
 
 from __future__ import annotations
@@ -66,10 +67,24 @@ PIECES = [
 
 FACTS = {
     name: Fact(f"{name} A", f"{name} A, at length\n\n| x | y |\n| --- | --- |\n| {name} | 1 |")
-    for name in ("training_data", "training_hyperparameters", "results", "model_specs", "software", "energy")
+    for name in (
+        "training_data",
+        "training_hyperparameters",
+        "results",
+        "model_specs",
+        "software",
+        "energy",
+    )
 } | {
     name: Fact(f"{name} A")
-    for name in ("model_id", "hours_used", "hardware_type", "co2_emitted", "training_regime", "cloud_provider")
+    for name in (
+        "model_id",
+        "hours_used",
+        "hardware_type",
+        "co2_emitted",
+        "training_regime",
+        "cloud_provider",
+    )
 }
 FACTS["framework_versions"] = Fact("PEFT 0.1 A", "- PEFT 0.1 A\n- Transformers 5.0")
 OTHER = {
@@ -77,7 +92,11 @@ OTHER = {
     for name, fact in FACTS.items()
     if name != "cloud_provider"
 }
-FRONT = {"library_name": "peft", "tags": ["lora"], "co2_eq_emissions": {"emissions": 0.00001, "source": "s"}}
+FRONT = {
+    "library_name": "peft",
+    "tags": ["lora"],
+    "co2_eq_emissions": {"emissions": 0.00001, "source": "s"},
+}
 HEADS = [
     "",
     "---\nlicense: mit # why\ntags:\n- mine\n---\n",
@@ -92,7 +111,11 @@ def cards(draw, pieces=PIECES):
     """A card of up to nine *pieces*."""
     pieces = draw(st.lists(st.sampled_from(pieces), min_size=1, max_size=9))
     gaps = draw(
-        st.lists(st.sampled_from(["\n\n", "\n\n\n", "\n", " \n\n"]), min_size=len(pieces), max_size=len(pieces))
+        st.lists(
+            st.sampled_from(["\n\n", "\n\n\n", "\n", " \n\n"]),
+            min_size=len(pieces),
+            max_size=len(pieces),
+        )
     )
     body = "".join(piece + gap for piece, gap in zip(pieces, gaps, strict=True))
     if draw(st.booleans()):
@@ -104,7 +127,8 @@ def cards(draw, pieces=PIECES):
 
 
 answers = Counter()
-"""Fills of this run by how they ended, to see that the tests below are about cards that are filled."""
+"""Fills of this run by how they ended, to see that the tests below are about cards that are filled.
+"""
 
 
 def try_fill(text, facts, **how):
@@ -186,7 +210,10 @@ def test_other_facts_replace_ours_and_nothing_else(text):
 
 
 @common
-@given(cards(), st.text(alphabet="ab `*_|<>[]{}()#\\$&\n\t-=+~!:.1\r\x0b\u2028é", min_size=1, max_size=30))
+@given(
+    cards(),
+    st.text(alphabet="ab `*_|<>[]{}()#\\$&\n\t-=+~!:.1\r\x0b\u2028é", min_size=1, max_size=30),
+)
 def test_a_hostile_name_stays_in_its_slot(text, name):
     facts = {**FACTS, "hours_used": Fact(name), "results": Fact(name, name), "model_id": Fact(name)}
 
@@ -225,7 +252,12 @@ def test_few_cards_of_usual_pieces_are_refused():
 def test_an_escaped_name_is_shown_as_it_is(name):
     from markdown_it import MarkdownIt
 
-    shown = MarkdownIt("commonmark").enable("table").render(f"- **x:** {escape(name)} y").replace("\n", " ")
+    shown = (
+        MarkdownIt("commonmark")
+        .enable("table")
+        .render(f"- **x:** {escape(name)} y")
+        .replace("\n", " ")
+    )
 
     import html
     import re

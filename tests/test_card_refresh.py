@@ -56,7 +56,9 @@ def test_what_we_added_goes_as_a_whole_when_none_of_it_is_known_any_more(card):
 
 
 @pytest.mark.parametrize("card", CARDS)
-@pytest.mark.parametrize("left", [["hours_used"], ["energy"], ["cloud_region", "software"], ["results", "co2_emitted"]])
+@pytest.mark.parametrize(
+    "left", [["hours_used"], ["energy"], ["cloud_region", "software"], ["results", "co2_emitted"]]
+)
 def test_a_card_after_facts_went_is_the_card_that_never_had_them(card, left):
     some = {name: EVERYTHING[name] for name in left}
     first = filled(card, EVERYTHING)
@@ -70,7 +72,9 @@ def test_a_card_after_facts_went_is_the_card_that_never_had_them(card, left):
 def test_a_line_that_our_section_lacks_is_added_in_its_order(card):
     whole = filled(card, {**IMPACT, **ENERGY})
 
-    for names in itertools.chain.from_iterable(itertools.combinations(IMPACT, number) for number in (1, 2, 3)):
+    for names in itertools.chain.from_iterable(
+        itertools.combinations(IMPACT, number) for number in (1, 2, 3)
+    ):
         some = filled(card, {**ENERGY, **{name: IMPACT[name] for name in names}})
         assert filled(some.text, {**IMPACT, **ENERGY}, some.slots).text == whole.text
 
@@ -122,7 +126,11 @@ def test_a_slot_of_a_persons_form_says_that_its_fact_is_not_known_and_takes_it_a
 def test_in_a_card_of_ours_what_is_not_known_any_more_is_hidden_like_the_rest():
     blank = fill(new_card.blank(None, {}), EVERYTHING, {}, remembered={})
     text, slots = hide(blank.text, load(), blank.slots)
-    fewer = {name: fact for name, fact in EVERYTHING.items() if name not in ("cloud_region", "software", "results")}
+    fewer = {
+        name: fact
+        for name, fact in EVERYTHING.items()
+        if name not in ("cloud_region", "software", "results")
+    }
 
     second = filled(text, fewer, slots)
     third = filled(second.text, fewer, second.slots)

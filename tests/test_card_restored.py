@@ -75,7 +75,9 @@ def test_the_two_lines_of_a_small_form_that_a_person_took_out_stay_out(tmp_path)
     update(card, record)
     slots = load(tmp_path).slots["README.md"]
     text = card.read_text(encoding="utf-8")
-    gone = [one for name, one in slots.items() if not name.startswith(("yaml:", "added:", "hidden:"))][:1]
+    gone = [
+        one for name, one in slots.items() if not name.startswith(("yaml:", "added:", "hidden:"))
+    ][:1]
     card.write_text(text.replace(gone[0], ""), encoding="utf-8")
 
     update(card, record)
@@ -83,9 +85,12 @@ def test_the_two_lines_of_a_small_form_that_a_person_took_out_stay_out(tmp_path)
     assert gone[0] not in card.read_text(encoding="utf-8")
 
 
-def test_what_a_person_wrote_in_the_place_of_each_of_our_values_is_edited_and_no_restored_card(tmp_path, record):
+def test_what_a_person_wrote_in_the_place_of_each_of_our_values_is_edited_and_no_restored_card(
+    tmp_path, record
+):
     form = "# Mine\n\n" + "".join(
-        f"- **{label}:** [More Information Needed]\n" for label in ("Hours used", "Hardware Type", "Carbon Emitted")
+        f"- **{label}:** [More Information Needed]\n"
+        for label in ("Hours used", "Hardware Type", "Carbon Emitted")
     )
     card = tmp_path / "README.md"
     card.write_text(form, encoding="utf-8")

@@ -99,7 +99,9 @@ def test_a_training_fills_a_card_with_a_persons_list(tmp_path):
     folder.mkdir()
     (folder / "README.md").write_text(card, encoding="utf-8")
 
-    training.trainer(folder, callbacks=[AutoCardCallback(country_iso_code="FRA")], max_steps=2).train()
+    training.trainer(
+        folder, callbacks=[AutoCardCallback(country_iso_code="FRA")], max_steps=2
+    ).train()
 
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "- **Hardware Type:**" in text

@@ -1,7 +1,7 @@
 """Five forms of five kinds, filled in place exactly as they stand.
 
-tests/forms/like_seeds has one of each kind in our own words, so that this is tested everywhere. Where the five real
-ones lie beside the repository (../shared/seeds), they are tested, too.
+tests/forms/like_seeds has one of each kind in our own words, so that this is tested everywhere.
+Where the five real ones lie beside the repository (../shared/seeds), they are tested, too.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ LEFT_OF_OWN = {"000": 9, "001": 13, "002": 16, "003": 7, "004": 10}
 """The same of ours."""
 FORMS = [(folder, number) for folder in (OWN, FOLDER) if folder.is_dir() for number in PLACEHOLDER]
 each_form = pytest.mark.parametrize(
-    ("folder", "number"), FORMS, ids=[f"{'own' if folder == OWN else 'real'}-{number}" for folder, number in FORMS]
+    ("folder", "number"),
+    FORMS,
+    ids=[f"{'own' if folder == OWN else 'real'}-{number}" for folder, number in FORMS],
 )
 
 
@@ -81,7 +83,11 @@ def seed(number, folder=FOLDER):
     if number != "004":
         return text
     # The file is a scrape of a page: each line of the card lies between pipes.
-    lines = [found[1] for line in text.split("\n") if (found := re.fullmatch(r"\s*\|  \| ?(.*?) ?\|\s*", line))]
+    lines = [
+        found[1]
+        for line in text.split("\n")
+        if (found := re.fullmatch(r"\s*\|  \| ?(.*?) ?\|\s*", line))
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -113,7 +119,12 @@ def test_outside_the_slots_of_a_seed_every_line_is_there_in_the_same_order(folde
     for line in before.split("\n"):
         for piece in re.split(PLACEHOLDER[number], line):
             if line.startswith(
-                ("library_name: #", "# Model Card Template", "- PEFT 0.7.1", "# Model Card for Model ID")
+                (
+                    "library_name: #",
+                    "# Model Card Template",
+                    "- PEFT 0.7.1",
+                    "# Model Card for Model ID",
+                )
             ):
                 continue
             found = after.find(piece, at)

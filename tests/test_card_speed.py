@@ -1,6 +1,7 @@
 """Filling takes work in proportion to the card, whatever stands in it: steps of Python are counted, not seconds.
 
-What steps cannot show (a slow regular expression, copies of long strings) is measured in benchmarks/fill_card.py.
+What steps cannot show (a slow regular expression, copies of long strings) is measured in
+benchmarks/fill_card.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from autocard.card.fact import Fact
 from autocard.card.fill.fill import fill
 from autocard.errors import CardError
 
-FACTS = {name: Fact(f"{name} line", f"{name}\n\n- block") for name in ("hours_used", "results", "energy", "software")}
+FACTS = {
+    name: Fact(f"{name} line", f"{name}\n\n- block")
+    for name in ("hours_used", "results", "energy", "software")
+}
 
 PIECES = {
     "headings": "## Section\n\nWords.\n\n",
@@ -54,7 +58,8 @@ FRONT = {
 SMALL = 5_000
 TIMES = 4
 AT_MOST = 4.7
-"""Four times the text may take 4.7 times the steps (n log n does); a quadratic step would take sixteen."""
+"""Four times the text may take 4.7 times the steps (n log n does); a quadratic step would take
+sixteen."""
 
 
 def body(name, size):
@@ -99,7 +104,7 @@ def test_a_long_card_does_not_hang(name):
     filled(body(name, 120_000))
 
 
-# -- the counting itself ------------------------------------------------------------------------------------------
+# -- the counting itself ---------------------------------------------------------------------------
 
 
 def by_calls(size):

@@ -35,7 +35,9 @@ def folder(tmp_path, monkeypatch, record):
     (base / "refs").mkdir(parents=True)
     (base / "refs" / "main").write_text(SHA, encoding="ascii")
     (base / "snapshots" / SHA).mkdir(parents=True)
-    (base / "snapshots" / SHA / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Base\n", encoding="utf-8")
+    (base / "snapshots" / SHA / "README.md").write_text(
+        "---\nlicense: apache-2.0\n---\n# Base\n", encoding="utf-8"
+    )
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     return folder
 
@@ -56,11 +58,21 @@ def test_proposals_are_marked_in_the_card_and_in_the_report(folder, record):
 
     text = text_of(folder)
     assert f"- **Developed by:** Ann\\_Example ({MARK}: the author in this machine's git)\n" in text
-    assert f"- **License:** apache-2.0 ({MARK}: the licence of the base model sentence-transformers/" in text
-    assert "@misc{minilm-topics-lora,\n  title = {minilm-topics-lora},\n  author = {Ann_Example}," in text
+    assert (
+        f"- **License:** apache-2.0 ({MARK}: the licence of the base model sentence-transformers/"
+        in text
+    )
+    assert (
+        "@misc{minilm-topics-lora,\n  title = {minilm-topics-lora},\n  author = {Ann_Example},"
+        in text
+    )
     assert f"  note = {{{MARK}}},\n" in text
     assert "- **Funded by:** [More Information Needed]" in text
-    assert {report.slot for report in outcome.suggested} == {"developers", "license", "citation_bibtex"}
+    assert {report.slot for report in outcome.suggested} == {
+        "developers",
+        "license",
+        "citation_bibtex",
+    }
 
 
 def test_the_front_matter_gets_no_licence_by_guess(folder, record):
@@ -74,7 +86,9 @@ def test_a_later_fill_leaves_proposals_and_replaces_no_person(folder, record):
     before = text_of(folder)
 
     again = update(folder / "README.md", record)
-    edited = before.replace(f"Ann\\_Example ({MARK}: the author in this machine's git)", "Ann and Bo")
+    edited = before.replace(
+        f"Ann\\_Example ({MARK}: the author in this machine's git)", "Ann and Bo"
+    )
     (folder / "README.md").write_text(edited, encoding="utf-8")
     update(folder / "README.md", record, suggest=True)
 

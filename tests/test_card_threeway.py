@@ -59,10 +59,20 @@ def test_where_both_changed_a_key_the_first_stands_and_the_key_is_named():
 
 
 def test_keys_added_on_both_sides_are_all_there_and_load():
-    merged = merge(BASE, BASE.replace("---\n#", "datasets: x\n---\n#"), BASE.replace("---\n#", "metrics: y\n---\n#"))
+    merged = merge(
+        BASE,
+        BASE.replace("---\n#", "datasets: x\n---\n#"),
+        BASE.replace("---\n#", "metrics: y\n---\n#"),
+    )
 
     front = yaml.safe_load(merged.text.split("---")[1])
-    assert front == {"license": "mit", "tags": ["a"], "language": False, "datasets": "x", "metrics": "y"}
+    assert front == {
+        "license": "mit",
+        "tags": ["a"],
+        "language": False,
+        "datasets": "x",
+        "metrics": "y",
+    }
     assert "language: no" in merged.text
     assert "# about the language" in merged.text
 
@@ -98,7 +108,9 @@ def test_without_a_common_past_nothing_of_either_side_is_lost():
     assert merged.conflicts == ()
 
 
-LINES = st.lists(st.sampled_from(["a\n", "b\n", "# c\n", "\n", "- d\n", "e\n"]), max_size=12).map("".join)
+LINES = st.lists(st.sampled_from(["a\n", "b\n", "# c\n", "\n", "- d\n", "e\n"]), max_size=12).map(
+    "".join
+)
 
 
 @given(LINES, LINES)
@@ -119,7 +131,8 @@ def test_equal_edits_are_taken_once_and_all_that_gave_way_is_named(base, first, 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_line_endings_stay(ending):
     base, first, second = (
-        text.replace("\n", ending) for text in (BASE, BASE.replace("1 h", "2 h"), BASE.replace("mit", "bsd"))
+        text.replace("\n", ending)
+        for text in (BASE, BASE.replace("1 h", "2 h"), BASE.replace("mit", "bsd"))
     )
 
     merged = merge(base, first, second)

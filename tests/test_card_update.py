@@ -107,8 +107,12 @@ def test_a_broken_card_is_left_alone_and_the_new_one_goes_beside_it(tmp_path, re
     assert ModelCard.load(outcome.card).data.library_name == "peft"
 
 
-@pytest.mark.parametrize("head", ["", "\n", "---\nlicense: mit # ours\n---\n", "---\r\nlicense: mit\r\n---", "\ufeff"])
-def test_a_repository_that_has_front_matter_alone_gets_a_whole_card_below_it(tmp_path, record, head):
+@pytest.mark.parametrize(
+    "head", ["", "\n", "---\nlicense: mit # ours\n---\n", "---\r\nlicense: mit\r\n---", "\ufeff"]
+)
+def test_a_repository_that_has_front_matter_alone_gets_a_whole_card_below_it(
+    tmp_path, record, head
+):
     card = tmp_path / "README.md"
     card.write_bytes(head.encode())
 
@@ -166,11 +170,15 @@ def test_an_unreadable_memory_makes_ours_a_persons_and_says_so(tmp_path, record)
     assert "autocard.json" in outcome.warnings[0]
     assert "hours_used" in {report.slot for report in outcome.kept}
     assert "18 min 04 s" in card.read_text()
-    assert card.read_text().count("## Environmental Impact") == before.count("## Environmental Impact")
+    assert card.read_text().count("## Environmental Impact") == before.count(
+        "## Environmental Impact"
+    )
 
 
 @pytest.mark.parametrize("fails", ["card", "memory"])
-def test_a_crash_between_the_two_writes_never_makes_ours_a_persons(tmp_path, record, monkeypatch, fails):
+def test_a_crash_between_the_two_writes_never_makes_ours_a_persons(
+    tmp_path, record, monkeypatch, fails
+):
     card = tmp_path / "README.md"
     update(card, record)
     real, calls = files.write_text, []
@@ -187,7 +195,9 @@ def test_a_crash_between_the_two_writes_never_makes_ours_a_persons(tmp_path, rec
         update(card, later(record))
     monkeypatch.undo()
     third = later(record)
-    third = third.model_copy(update={"time": third.time.model_copy(update={"wall_clock_s": 10800.0})})
+    third = third.model_copy(
+        update={"time": third.time.model_copy(update={"wall_clock_s": 10800.0})}
+    )
 
     outcome = update(card, third)
 
@@ -212,7 +222,9 @@ def test_a_card_copied_from_another_run_is_not_taken_for_this_runs(tmp_path, rec
 
 def test_figures_of_somebody_else_that_deny_the_record_are_told_and_kept(tmp_path, record):
     card = tmp_path / "README.md"
-    card.write_text("# Mine\n\n- **Hours used:** 300 h on 8 A100\n- **Carbon Emitted:** half a gram, about\n")
+    card.write_text(
+        "# Mine\n\n- **Hours used:** 300 h on 8 A100\n- **Carbon Emitted:** half a gram, about\n"
+    )
 
     outcome = update(card, record)
 
@@ -231,10 +243,14 @@ def test_the_named_way_on_takes_this_runs_figures(tmp_path, record):
 
     assert outcome.warnings == ()
     assert "**Hours used:** 2 h" in (tmp_path / "README.md").read_text()
-    assert "0f0f0f0f0f0f" in ModelCard.load(tmp_path / "README.md").data["co2_eq_emissions"]["source"]
+    assert (
+        "0f0f0f0f0f0f" in ModelCard.load(tmp_path / "README.md").data["co2_eq_emissions"]["source"]
+    )
 
 
-def test_a_new_card_says_why_there_is_no_co2_figure_and_a_refill_takes_the_reason_out(tmp_path, record):
+def test_a_new_card_says_why_there_is_no_co2_figure_and_a_refill_takes_the_reason_out(
+    tmp_path, record
+):
     reason = "no place was given"
     without = record.model_copy(
         update={

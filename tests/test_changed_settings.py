@@ -43,9 +43,15 @@ def train(folder, *callbacks, model=None, **settings):
     ours = AutoCardCallback(base_model="org/base", emissions=False)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         plain = {"learning_rate": 1e-3, "lr_scheduler_type": "constant", "max_steps": 4}
-        trainer = training.trainer(folder, model=model, callbacks=[ours, *callbacks], **{**plain, **settings})
+        trainer = training.trainer(
+            folder, model=model, callbacks=[ours, *callbacks], **{**plain, **settings}
+        )
         trainer.train()
-    return trainer, json.loads((folder / "autocard.json").read_text())["training"], (folder / "README.md").read_text()
+    return (
+        trainer,
+        json.loads((folder / "autocard.json").read_text())["training"],
+        (folder / "README.md").read_text(),
+    )
 
 
 def test_a_learning_rate_that_a_callback_sets_is_told_with_its_step(tmp_path):
@@ -71,18 +77,27 @@ def test_no_learning_rate_is_told_of_a_step_that_was_not_made(tmp_path):
 
 
 def test_weight_decay_and_accumulation_that_a_callback_sets_are_told(tmp_path):
-    _, said, card = train(tmp_path, Changes(1, {"gradient_accumulation_steps": 2}, weight_decay=0.3))
+    _, said, card = train(
+        tmp_path, Changes(1, {"gradient_accumulation_steps": 2}, weight_decay=0.3)
+    )
 
-    assert said["changed"] == ["gradient accumulation steps 1 → 2 at step 2", "weight decay 0 → 0.3 at step 2"]
+    assert said["changed"] == [
+        "gradient accumulation steps 1 → 2 at step 2",
+        "weight decay 0 → 0.3 at step 2",
+    ]
     assert said["effective_batch_size"] is None
     assert said["losses_summed"] is None
     assert "Effective batch size" not in card
 
 
-@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine", "inverse_sqrt", "reduce_lr_on_plateau"])
+@pytest.mark.parametrize(
+    "schedule", ["constant", "linear", "cosine", "inverse_sqrt", "reduce_lr_on_plateau"]
+)
 def test_a_schedule_alone_is_no_change(tmp_path, schedule):
     reads = Reads()
-    evaluates = {"eval_strategy": "steps", "eval_steps": 2} if schedule == "reduce_lr_on_plateau" else {}
+    evaluates = (
+        {"eval_strategy": "steps", "eval_steps": 2} if schedule == "reduce_lr_on_plateau" else {}
+    )
     _, said, card = train(tmp_path, reads, lr_scheduler_type=schedule, warmup_steps=1, **evaluates)
 
     assert said["learning_rates"] == reads.rates
@@ -90,7 +105,7 @@ def test_a_schedule_alone_is_no_change(tmp_path, schedule):
     assert "Changed during training" not in card
 
 
-# -- the format of the weights that are saved ---------------------------------------------------------------------
+# -- the format of the weights that are saved ------------------------------------------------------
 
 
 def formats(file):
@@ -100,7 +115,9 @@ def formats(file):
 
 
 @pytest.mark.parametrize("how", ["evaluation in bf16", "half", "as trained", "adapter in half"])
-def test_weights_that_are_saved_in_another_format_than_the_trained_one_are_said_to_be(tmp_path, how):
+def test_weights_that_are_saved_in_another_format_than_the_trained_one_are_said_to_be(
+    tmp_path, how
+):
     model = training.lora(training.bert()) if how == "adapter in half" else training.bert()
     trainer, _, _ = train(tmp_path, model=model, bf16_full_eval=how == "evaluation in bf16")
     with contextlib.redirect_stdout(io.StringIO()):
@@ -110,7 +127,10 @@ def test_weights_that_are_saved_in_another_format_than_the_trained_one_are_said_
             trainer.model.half()
         trainer.save_model()
 
-    record, card = json.loads((tmp_path / "autocard.json").read_text()), (tmp_path / "README.md").read_text()
+    record, card = (
+        json.loads((tmp_path / "autocard.json").read_text()),
+        (tmp_path / "README.md").read_text(),
+    )
     name = "adapter_model" if how == "adapter in half" else "model"
     (saved,) = formats(tmp_path / f"{name}.safetensors")
     assert record["model"]["saved_dtype"] == saved

@@ -21,7 +21,11 @@ class Done:
     def __init__(self, *arguments, cwd):
         command = [sys.executable, "-m", "autocard", *map(str, arguments)]
         done = subprocess.run(command, check=False, capture_output=True, cwd=cwd, timeout=120)
-        self.status, self.out, self.err = done.returncode, done.stdout.decode(), done.stderr.decode()
+        self.status, self.out, self.err = (
+            done.returncode,
+            done.stdout.decode(),
+            done.stderr.decode(),
+        )
 
 
 @pytest.fixture
@@ -61,7 +65,9 @@ def test_show_prints_the_facts_that_one_wants_to_see_first(autocard):
 
 def test_show_takes_names_for_text_and_not_for_markup(autocard, out):
     record = records.lora_on_cpu()
-    record = record.model_copy(update={"model": record.model.model_copy(update={"name": "[red]x[/red]\x1b[31m"})})
+    record = record.model_copy(
+        update={"model": record.model.model_copy(update={"name": "[red]x[/red]\x1b[31m"})}
+    )
     (out / "autocard.json").write_text(to_json(record), encoding="utf-8")
 
     done = autocard("show", "out/autocard.json")
@@ -134,7 +140,9 @@ def test_check_names_the_line_that_is_out_of_date(autocard, out):
     newer = record.model_copy(update={"time": time, "slots": slots})
     (out / "autocard.json").write_text(to_json(newer), encoding="utf-8")
     lines = (out / "README.md").read_text(encoding="utf-8").splitlines()
-    line = next(number for number, text in enumerate(lines, 1) if text.startswith("- **Hours used:**"))
+    line = next(
+        number for number, text in enumerate(lines, 1) if text.startswith("- **Hours used:**")
+    )
 
     done = autocard("check", "out/README.md")
     told = autocard("check", "out/README.md", "--json")
@@ -142,9 +150,12 @@ def test_check_names_the_line_that_is_out_of_date(autocard, out):
     assert done.status == told.status == 1
     assert f'out/README.md:{line}: "Hours used" is out of date' in done.out
     assert "autocard fill out/README.md" in done.out
-    assert {"slot": "hours_used", "label": "Hours used", "line": line, "state": "refreshed"} in json.loads(told.out)[
-        "out_of_date"
-    ]
+    assert {
+        "slot": "hours_used",
+        "label": "Hours used",
+        "line": line,
+        "state": "refreshed",
+    } in json.loads(told.out)["out_of_date"]
 
 
 @pytest.mark.usefixtures("out")
@@ -168,7 +179,10 @@ def test_a_person_s_edit_is_kept_told_and_can_be_overwritten(autocard, out):
 
     assert kept.status == 0
     assert "- **Hours used:** all night" in card.read_text(encoding="utf-8")
-    assert 'slot "Hours used" was edited by hand since autocard wrote it. Nothing was written there.' in kept.err
+    assert (
+        'slot "Hours used" was edited by hand since autocard wrote it. Nothing was written there.'
+        in kept.err
+    )
     assert 'autocard fill out/README.md --overwrite "Hours used"' in kept.err
 
     taken = autocard("fill", "out/README.md", "--overwrite", "Hours used")
@@ -178,7 +192,9 @@ def test_a_person_s_edit_is_kept_told_and_can_be_overwritten(autocard, out):
 
 
 def test_diff_shows_what_would_change_and_writes_nothing(autocard, out):
-    (out / "README.md").write_text("# Mine\n\n- **Hours used:** [More Information Needed]\n", encoding="utf-8")
+    (out / "README.md").write_text(
+        "# Mine\n\n- **Hours used:** [More Information Needed]\n", encoding="utf-8"
+    )
     before = content(out)
 
     done = autocard("fill", "out/README.md", "--diff")
@@ -190,7 +206,9 @@ def test_diff_shows_what_would_change_and_writes_nothing(autocard, out):
 
 
 def test_a_record_that_is_named_is_read_and_not_written(autocard, out, tmp_path):
-    (tmp_path / "README.md").write_text("# Mine\n\n- **Hours used:** [More Information Needed]\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text(
+        "# Mine\n\n- **Hours used:** [More Information Needed]\n", encoding="utf-8"
+    )
     before = content(out)
 
     done = autocard("fill", "README.md", "--record", "out")
@@ -272,7 +290,10 @@ def test_a_card_that_cannot_be_filled_safely_is_refused_and_nothing_is_written(a
         (["fill", "README.md"], "--record"),
         (["check", "out/README.md"], "there is no such card"),
         (["render", "--record", "out", "--template", "no-such-form"], "no-such-form"),
-        (["fill", "out/README.md", "--overwrite", "No such slot"], 'there is no slot "No such slot"'),
+        (
+            ["fill", "out/README.md", "--overwrite", "No such slot"],
+            'there is no slot "No such slot"',
+        ),
         (["fill"], "CARD"),
         (["total", "out"], "total"),
         (["show", "out", "--frobnicate"], "frobnicate"),
@@ -300,7 +321,9 @@ def test_wrong_usage_is_status_2_and_says_what_is_wrong(autocard, out, arguments
 
 
 def test_a_broken_record_is_refused_by_file_and_leaf(autocard, out):
-    (out / "autocard.json").write_text('{"schema_version": 1, "time": {"gpu_s": "long"}}', encoding="utf-8")
+    (out / "autocard.json").write_text(
+        '{"schema_version": 1, "time": {"gpu_s": "long"}}', encoding="utf-8"
+    )
 
     done = autocard("show", "out")
 
@@ -331,7 +354,12 @@ def test_there_are_no_commands_that_do_nothing(autocard):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["show", "out"], ["fill", "out/README.md"], ["render", "--record", "out"], ["check", "out/CARD.md"]],
+    [
+        ["show", "out"],
+        ["fill", "out/README.md"],
+        ["render", "--record", "out"],
+        ["check", "out/CARD.md"],
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_the_command_line_imports_nothing_heavy(out, tmp_path, arguments):
@@ -345,7 +373,12 @@ def test_the_command_line_imports_nothing_heavy(out, tmp_path, arguments):
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", program], check=False, capture_output=True, text=True, cwd=tmp_path, timeout=120
+        [sys.executable, "-c", program],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
     )
 
     assert done.stderr.splitlines()[-1] == "HEAVY []"
@@ -354,13 +387,27 @@ def test_the_command_line_imports_nothing_heavy(out, tmp_path, arguments):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 @pytest.mark.parametrize("target", ["full", "closed", "unread"])
 @pytest.mark.parametrize(
-    "words", [["show", "out"], ["check", "out"], ["schema"], ["--version"], ["--help"], ["fill", "out", "--diff"]]
+    "words",
+    [
+        ["show", "out"],
+        ["check", "out"],
+        ["schema"],
+        ["--version"],
+        ["--help"],
+        ["fill", "out", "--diff"],
+    ],
 )
-def test_a_standard_output_that_cannot_be_written_is_a_status_and_at_most_one_line(tmp_path, out, words, target):
-    (out / "README.md").write_text("# T\n\n## Environmental Impact\n\n- **Hours used:** [More Information Needed]\n")
+def test_a_standard_output_that_cannot_be_written_is_a_status_and_at_most_one_line(
+    tmp_path, out, words, target
+):
+    (out / "README.md").write_text(
+        "# T\n\n## Environmental Impact\n\n- **Hours used:** [More Information Needed]\n"
+    )
     redirect = {"full": ">/dev/full", "closed": ">&-", "unread": "| true"}[target]
     command = f'set -o pipefail; exec 2>err; "$0" -m autocard "$@" {redirect}'
-    done = subprocess.run(["bash", "-c", command, sys.executable, *words], cwd=tmp_path, check=False, timeout=120)
+    done = subprocess.run(
+        ["bash", "-c", command, sys.executable, *words], cwd=tmp_path, check=False, timeout=120
+    )
 
     said = (tmp_path / "err").read_text()
     if target == "unread":

@@ -132,7 +132,10 @@ def test_no_time_of_the_trainers_clock_is_in_the_history_where_it_was_set(runs, 
     own_s, record, _ = runs[case]
 
     times = [
-        value for entry in record["evaluation"]["history"] for key, value in entry.items() if key.endswith("_runtime")
+        value
+        for entry in record["evaluation"]["history"]
+        for key, value in entry.items()
+        if key.endswith("_runtime")
     ]
 
     assert all(0 < value <= own_s + 1.5 for value in times)

@@ -1,6 +1,7 @@
 """A job of several nodes and ranks: each node, each GPU, each CPU once, in one card; by the rig's own clock and sums.
 
-Real trainings under real torchruns (cluster_rig); each set-up runs once, and all tests read what it left behind.
+Real trainings under real torchruns (cluster_rig); each set-up runs once, and all tests read what it
+left behind.
 """
 
 from __future__ import annotations
@@ -56,7 +57,13 @@ def jobs(rig) -> dict[str, Job]:
     """Make one job for each set-up."""
 
     def job(name, nodes, **changes):
-        return Job(rig.folder / "whole" / re.sub(r"\W+", "-", name), nodes, patient=True, step_s=0.4, **changes)
+        return Job(
+            rig.folder / "whole" / re.sub(r"\W+", "-", name),
+            nodes,
+            patient=True,
+            step_s=0.4,
+            **changes,
+        )
 
     shared = rig.nodes()
     shared[0].cpus = [[CPUS[0]], [CPUS[-1]]]
@@ -74,7 +81,9 @@ def jobs(rig) -> dict[str, Job]:
     apart = rig.nodes()
     apart[0].cuda = ["0", "1"]
     apart[1].seen = [[0], [1]]
-    sizes = [Node(gpus(number, 1, 150.0 + 100 * number), 1, rig.boot_id()[0]) for number in range(3)]
+    sizes = [
+        Node(gpus(number, 1, 150.0 + 100 * number), 1, rig.boot_id()[0]) for number in range(3)
+    ]
     sizes[1] = Node(gpus(1, 2, 300.0), 2, sizes[1].boot)
     return {
         "torchrun by exec, shared folder": job("exec", rig.nodes(), launcher="torchrun, by exec"),
@@ -124,7 +133,12 @@ def test_there_is_one_card_and_one_record(run):
     job, _ = run
 
     folders = {node.output or job.shared for node in job.nodes}
-    found = [file for folder in folders for file in folder.rglob("*") if file.name in {"README.md", "autocard.json"}]
+    found = [
+        file
+        for folder in folders
+        for file in folder.rglob("*")
+        if file.name in {"README.md", "autocard.json"}
+    ]
     assert sorted(found) == [job.shared / "README.md", job.shared / "autocard.json"]
     assert len(job.record["legs"]) == 1
 
@@ -137,7 +151,9 @@ def test_the_energy_of_the_gpus_is_within_a_hundredth_of_their_counters(run):
     # Sixteen processes on two busy cores come to the same moment some tenths of a second apart.
     part = 0.01 if job.world < 16 else 0.03
     assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(sum(used), rel=part)
-    by_host = [sum(device["energy_j"] for device in host["devices"]) for host in record["legs"][0]["hosts"]]
+    by_host = [
+        sum(device["energy_j"] for device in host["devices"]) for host in record["legs"][0]["hosts"]
+    ]
     assert sorted(by_host) == pytest.approx(sorted(used), rel=part)
     stated = re.search(r"^\| GPUs \| ([\d.]+) \| (.*) \|$", job.card, flags=re.MULTILINE)
     assert float(stated[1]) * 3.6e6 == pytest.approx(sum(used), rel=2 * part)
@@ -147,7 +163,9 @@ def test_each_gpu_is_there_once_whichever_rank_sees_it(run):
     job, expected = run
 
     hosts = hosts_of(job)
-    assert [host["host"] for host in hosts] == [f"h{number}" for number in range(1, len(expected.hosts) + 1)]
+    assert [host["host"] for host in hosts] == [
+        f"h{number}" for number in range(1, len(expected.hosts) + 1)
+    ]
     for host in hosts:
         names = [device["device"] for device in host["devices"]]
         assert names == [f"{host['host']}.g{number}" for number in range(len(names))]
@@ -165,7 +183,9 @@ def test_codecarbons_figure_is_of_all_gpus_or_of_none(run):
     if energy["codecarbon_gpu_kwh"] is None:
         assert "energy.codecarbon_gpu_kwh" in job.record["missing"]
     else:
-        assert energy["codecarbon_gpu_kwh"] * 3.6e6 == pytest.approx(sum(used_j(job, expected.hosts)), rel=0.05)
+        assert energy["codecarbon_gpu_kwh"] * 3.6e6 == pytest.approx(
+            sum(used_j(job, expected.hosts)), rel=0.05
+        )
 
 
 def test_gpu_hours_are_those_of_all_gpus(run):
@@ -200,7 +220,9 @@ def test_cpu_and_memory_count_once_for_each_host(run):
     for host in hosts:
         # Ten watts were given for the memory of a whole node.
         seconds = record["time"]["wall_clock_s"]
-        assert host["ram_j"] == pytest.approx(RAM_W * host["cpu_share"] * seconds, rel=0.05, abs=1.0)
+        assert host["ram_j"] == pytest.approx(
+            RAM_W * host["cpu_share"] * seconds, rel=0.05, abs=1.0
+        )
         assert host["cpu_j"] > 0
     parts = [sum(host[leaf] for host in hosts) for leaf in ("cpu_j", "ram_j")]
     assert record["energy"]["cpu_kwh"] * 3.6e6 == pytest.approx(parts[0])
@@ -212,9 +234,14 @@ def test_cpu_and_memory_count_once_for_each_host(run):
 
 def test_the_share_of_a_host_is_that_of_all_its_ranks_together(done):
     whole = cpu_share.of_node()
-    expected = [min(len(set(cpus)) / (os.cpu_count() or 1), whole) for cpus in ([CPUS[0], CPUS[-1]], [CPUS[0]])]
+    expected = [
+        min(len(set(cpus)) / (os.cpu_count() or 1), whole)
+        for cpus in ([CPUS[0], CPUS[-1]], [CPUS[0]])
+    ]
 
-    assert [host["cpu_share"] for host in hosts_of(done["shared folder"])] == pytest.approx(expected)
+    assert [host["cpu_share"] for host in hosts_of(done["shared folder"])] == pytest.approx(
+        expected
+    )
 
 
 def test_nothing_that_names_a_node_or_a_board_is_in_public_files(run):
@@ -227,7 +254,9 @@ def test_nothing_that_names_a_node_or_a_board_is_in_public_files(run):
     assert [secret for secret in secrets if re.search(rf"\b{re.escape(secret)}\b", public)] == []
 
 
-@pytest.mark.parametrize("name", ["torchrun by exec, shared folder", "shared folder", "folders of their own", "srun"])
+@pytest.mark.parametrize(
+    "name", ["torchrun by exec, shared folder", "shared folder", "folders of their own", "srun"]
+)
 def test_the_card_names_all_nodes_and_their_gpus(done, name):
     card = done[name].card
 

@@ -18,19 +18,30 @@ SAVES = {"save_strategy": "steps", "save_steps": 5}
 def done(rig):
     def job(name, nodes=2, **changes):
         folder = rig.folder / "again" / name
-        return Job(folder, rig.nodes(nodes), patient=True, **{"steps": 20, "step_s": 0.15, **changes})
+        return Job(
+            folder, rig.nodes(nodes), patient=True, **{"steps": 20, "step_s": 0.15, **changes}
+        )
 
     killed = [{"rank": 1, "at": 12, "do": "kill"}]
-    held_up = [{"rank": 0, "at": "begin", "do": "sleep", "for_s": 3.0}]  # as others' callbacks do there
+    # as others' callbacks do there
+    held_up = [{"rank": 0, "at": "begin", "do": "sleep", "for_s": 3.0}]
     return rig.run_all(
         {
             "restarted": job(
-                "restarted", 1, launcher="torchrun, c10d", restarts=1, faults=killed, args=SAVES, resume="last"
+                "restarted",
+                1,
+                launcher="torchrun, c10d",
+                restarts=1,
+                faults=killed,
+                args=SAVES,
+                resume="last",
             ),
             "twice": job("twice", trainings=2, launcher="torchrun, c10d"),
             "late": job("late", launcher="srun", faults=held_up),
             "more": job("more", launcher="srun", more=0),
-            "evaluated": job("evaluated", evaluations=2, launcher="srun", args={"per_device_eval_batch_size": 1}),
+            "evaluated": job(
+                "evaluated", evaluations=2, launcher="srun", args={"per_device_eval_batch_size": 1}
+            ),
         },
         3,
     )
@@ -72,9 +83,16 @@ def test_processes_that_begin_before_the_one_that_writes_learn_what_run_and_leg_
     job = done["late"]
 
     (leg,), run = job.record["legs"], job.record["run"]
-    entries = [json.loads(file.read_text()) for file in (job.shared / "_autocard").glob("leg-*.json")]
-    named = [entry for entry in entries if (entry["leg"]["id"], entry["run_id"]) == (leg["id"], run["id"])]
-    # A later leg finds what each host has written; what stands under a name that was made up is nobody's.
+    entries = [
+        json.loads(file.read_text()) for file in (job.shared / "_autocard").glob("leg-*.json")
+    ]
+    named = [
+        entry
+        for entry in entries
+        if (entry["leg"]["id"], entry["run_id"]) == (leg["id"], run["id"])
+    ]
+    # A later leg finds what each host has written; what stands under a name that was made up is
+    # nobody's.
     assert len({entry["host_id"] for entry in named}) == len(leg["hosts"]) == len(job.nodes)
     assert job.record["energy"]["total_kwh"] > 0
 
@@ -99,7 +117,9 @@ def test_a_trainer_more_in_one_rank_does_not_keep_the_ranks_from_meeting(done):
     record = job.record
     assert set(job.statuses) == {0}
     assert record["job"]["processes_reporting"] == 4
-    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(job.joules(0) + job.joules(1), rel=0.01, abs=20)
+    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(
+        job.joules(0) + job.joules(1), rel=0.01, abs=20
+    )
     assert max(rank.ending_s for rank in job.ranks) < 6
 
 
@@ -111,9 +131,14 @@ def test_evaluations_after_training_are_measured_on_all_nodes_and_stand_apart(do
     used = 0.0
     for number, node in enumerate(job.nodes):
         # A node whose evaluation waits for the node that still writes the card is in use, too.
-        spent = [sum(moments(rank, "evaluated")) - sum(moments(rank, "evaluates")) for rank in job.of_node(number)]
+        spent = [
+            sum(moments(rank, "evaluated")) - sum(moments(rank, "evaluates"))
+            for rank in job.of_node(number)
+        ]
         used += sum(board.watts for board in node.boards) * max(spent)
-    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(job.joules(0) + job.joules(1), rel=0.01, abs=20)
+    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(
+        job.joules(0) + job.joules(1), rel=0.01, abs=20
+    )
     # The trainer's own figure for how long it took leaves out some of what is around it.
     assert 0.2 * used < record["energy"]["evaluation_kwh"] * 3.6e6 < 1.2 * used
     assert record["job"]["processes_reporting"] == 4

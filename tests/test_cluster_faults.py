@@ -1,6 +1,7 @@
 """Ranks that are killed, stopped, or in which autocard fails: the job goes on as without it, and the card says so.
 
-Each job runs twice, with autocard and with AUTOCARD_DISABLED=1, which is the oracle for how it must end.
+Each job runs twice, with autocard and with AUTOCARD_DISABLED=1, which is the oracle for how it must
+end.
 """
 
 from __future__ import annotations
@@ -77,7 +78,11 @@ CASES = {
         [fault(3, "end", "kill")], "srun", nodes=4, ranks=1, ends_well=False, heard=[0, 1, 2]
     ),
     "a node killed at the end, without a launcher": Case(
-        [fault(2, "end", "kill"), fault(3, "end", "kill")], "srun", ends_well=False, heard=[0], apart=True
+        [fault(2, "end", "kill"), fault(3, "end", "kill")],
+        "srun",
+        ends_well=False,
+        heard=[0],
+        apart=True,
     ),
     "stopped at the end, both ranks of the other node": Case(
         [fault(2, "end", "stop"), fault(3, "end", "stop")], heard=[0]
@@ -99,15 +104,24 @@ CASES = {
         [fault(3, 4, "kill")], "srun, no group", ends_well=False, heard=[0, 1]
     ),
     "no group, a node killed at begin": Case(
-        [fault(2, "begin", "kill"), fault(3, "begin", "kill")], "srun, no group", ends_well=False, heard=[0]
+        [fault(2, "begin", "kill"), fault(3, "begin", "kill")],
+        "srun, no group",
+        ends_well=False,
+        heard=[0],
     ),
     "no group, stopped at the end": Case([fault(2, "end", "stop")], "srun, no group", heard=[0]),
     "meter broken on the other node": Case(broken=both(2, 3, "energy/meter.py", BROKEN), heard=[0]),
-    "meter broken on the writer's node": Case(broken=both(0, 1, "energy/meter.py", BROKEN), heard=[1]),
+    "meter broken on the writer's node": Case(
+        broken=both(0, 1, "energy/meter.py", BROKEN), heard=[1]
+    ),
     "meter broken in one rank": Case(broken=[(2, "energy/meter.py", BROKEN)], heard=[0]),
     "meter hangs on the other node": Case(broken=both(2, 3, "energy/meter.py", HANGS), heard=[0]),
-    "all of autocard broken on the other node": Case(broken=both(2, 3, "session.py", BROKEN), heard=[0]),
-    "all of autocard broken on one rank of the writer's node": Case(broken=[(1, "session.py", BROKEN)], heard=[1]),
+    "all of autocard broken on the other node": Case(
+        broken=both(2, 3, "session.py", BROKEN), heard=[0]
+    ),
+    "all of autocard broken on one rank of the writer's node": Case(
+        broken=[(1, "session.py", BROKEN)], heard=[1]
+    ),
 }
 
 
@@ -118,7 +132,9 @@ def job_of(rig, name, case, *, disabled):
     if case.apart:
         for number, node in enumerate(nodes[1:], start=1):
             node.output = folder / f"out-{number}"
-    job = Job(folder, nodes, case.launcher, patient=not disabled, steps=8, step_s=0.15, faults=case.faults)
+    job = Job(
+        folder, nodes, case.launcher, patient=not disabled, steps=8, step_s=0.15, faults=case.faults
+    )
     job.connects = case.connects
     job.broken = case.broken
     if disabled:
@@ -145,10 +161,18 @@ def _play(rig, job, case):
     waits = stopped(case)
     try:
         if waits:
-            until(lambda: job.over or all(job.ranks[rank].at("stop") for rank in waits), LONG_S, lambda: job.said)
+            until(
+                lambda: job.over or all(job.ranks[rank].at("stop") for rank in waits),
+                LONG_S,
+                lambda: job.said,
+            )
             if "end" in waits.values():
                 others = [rank for number, rank in enumerate(job.ranks) if number not in waits]
-                until(lambda: job.over or all(rank.at("exit") for rank in others), LONG_S, lambda: job.said)
+                until(
+                    lambda: job.over or all(rank.at("exit") for rank in others),
+                    LONG_S,
+                    lambda: job.said,
+                )
             else:
                 time.sleep(STOPPED_S)
             job.signal(signal.SIGCONT)
@@ -171,7 +195,11 @@ def played(rig):
         if case.faults or not disabled
     ]
     with ThreadPoolExecutor(3) as pool:
-        done = list(pool.map(lambda one: play(rig, job_of(rig, one[0], one[2], disabled=one[1]), one[2]), jobs))
+        done = list(
+            pool.map(
+                lambda one: play(rig, job_of(rig, one[0], one[2], disabled=one[1]), one[2]), jobs
+            )
+        )
     found = {(name, disabled): job for (name, disabled, _), job in zip(jobs, done, strict=True)}
     return {name: (found[name, False], found.get((name, True))) for name in CASES}
 
@@ -232,7 +260,12 @@ def test_what_was_not_heard_is_named_and_then_no_total_is_given(played, name):
     record = job.record
     said, energy = record["job"], record["energy"]
     assert said["nodes_expected"] == about.nodes
-    assert len(about.heard) <= said["nodes_reporting"] <= len(record["legs"][0]["hosts"]) <= about.nodes
+    assert (
+        len(about.heard)
+        <= said["nodes_reporting"]
+        <= len(record["legs"][0]["hosts"])
+        <= about.nodes
+    )
     if energy["total_kwh"] is None:
         assert record["emissions"]["co2eq_g"] is None
         reason = record["missing"]["energy.total_kwh"]
@@ -243,7 +276,8 @@ def test_what_was_not_heard_is_named_and_then_no_total_is_given(played, name):
         gpus = sum(gpu["count"] for gpu in record["hardware"]["gpus"])
         assert gpus in {0, sum(len(host["devices"]) for host in record["legs"][0]["hosts"])}
     else:
-        # Another rank of the host could tell it, or a measuring process outlived its training and wrote it down.
+        # Another rank of the host could tell it, or a measuring process outlived its training and
+        # wrote it down.
         least, most = bounds(job)
         assert 0.97 * least - 50 < energy["gpu_kwh"] * 3.6e6 < 1.03 * most + 50
 
@@ -251,7 +285,9 @@ def test_what_was_not_heard_is_named_and_then_no_total_is_given(played, name):
 def bounds(job):
     """Return the joules of all boards: until each rank's own last word, and until that of its node."""
     numbers = range(len(job.nodes))
-    return sum(job.joules(number, least=True) for number in numbers), sum(job.joules(number) for number in numbers)
+    return sum(job.joules(number, least=True) for number in numbers), sum(
+        job.joules(number) for number in numbers
+    )
 
 
 @pytest.mark.parametrize("name", MISSING)
@@ -281,7 +317,9 @@ def test_what_was_heard_of_a_node_is_what_its_counters_say(played, name):
     assert sum(told) < 1.03 * bounds(job)[1] + 50
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.ends_well and case.heard is None])
+@pytest.mark.parametrize(
+    "name", [name for name, case in CASES.items() if case.ends_well and case.heard is None]
+)
 def test_a_rank_that_was_only_late_is_not_missing(played, name):
     job = played[name][0]
 
@@ -300,7 +338,7 @@ def test_three_of_four_nodes_are_said_to_report(played):
     assert "3 of 4 nodes" in job.record["missing"]["legs.0.hosts"]
 
 
-# -- folders and drivers ----------------------------------------------------------------------------------------
+# -- folders and drivers ---------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +359,9 @@ def places(rig):
     }
     return rig.run_all(
         {
-            name: Job(rig.folder / "places" / re.sub(r"\W+", "-", name), nodes, steps=8, patient=True)
+            name: Job(
+                rig.folder / "places" / re.sub(r"\W+", "-", name), nodes, steps=8, patient=True
+            )
             for name, nodes in jobs.items()
         },
         3,
@@ -337,7 +377,9 @@ def test_a_node_that_cannot_write_a_file_is_heard_by_the_process_group(places):
     job = places["the other node's own folder is read-only"]
 
     assert job.record["job"]["nodes_reporting"] == 2
-    assert job.record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(job.joules(0) + job.joules(1), rel=0.02)
+    assert job.record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(
+        job.joules(0) + job.joules(1), rel=0.02
+    )
 
 
 def test_a_node_whose_boards_are_lost_is_heard_and_leaves_no_sum(places):
@@ -347,4 +389,7 @@ def test_a_node_whose_boards_are_lost_is_heard_and_leaves_no_sum(places):
     assert record["energy"]["gpu_kwh"] is None
     assert record["energy"]["total_kwh"] is None
     assert record["energy"]["cpu_kwh"] > 0
-    assert "lost" in record["missing"]["energy.gpu_kwh"].lower() or "NVML" in record["missing"]["energy.gpu_kwh"]
+    assert (
+        "lost" in record["missing"]["energy.gpu_kwh"].lower()
+        or "NVML" in record["missing"]["energy.gpu_kwh"]
+    )

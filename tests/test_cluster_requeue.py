@@ -1,6 +1,7 @@
 """Jobs that are preempted, requeued, and go on with one node more: every node of every leg counts once.
 
-Preempted as a workload manager does it: SIGTERM to the tasks, after a while SIGKILL to whatever is left on the nodes.
+Preempted as a workload manager does it: SIGTERM to the tasks, after a while SIGKILL to whatever is
+left on the nodes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Way:
 WAYS = {
     "SIGTERM, then SIGKILL": Way(1.0),
     "SIGKILL, ledger on the shared storage": Way(0.0),
-    "SIGKILL, ledgers on the nodes' own disks": Way(0.0, own_disks=True, saves=500, checkpoint=False),
+    "SIGKILL, ledgers on the nodes' own disks": Way(
+        0.0, own_disks=True, saves=500, checkpoint=False
+    ),
     "before the first checkpoint": Way(1.0, saves=500, checkpoint=False),
 }
 
@@ -69,18 +72,35 @@ def play(rig, name, way):
         for index in range(nodes):
             ours = {"ledger_dir": str(top / f"disk-{index}")} if way.own_disks else {}
             made.append(Node(gpus(index, 1, 200.0 + 100 * index), 1, boots[index], ours=ours))
-        args = {"save_strategy": "steps", "save_steps": way.saves, "restore_callback_states_from_checkpoint": False}
-        job = Job(top / str(number), made, "srun", output=top / "out", args=args, patient=True, **changes)
-        job.slurm = {"SLURM_JOB_ID": str(4000 + list(WAYS).index(name)), "SLURM_RESTART_COUNT": str(number)}
+        args = {
+            "save_strategy": "steps",
+            "save_steps": way.saves,
+            "restore_callback_states_from_checkpoint": False,
+        }
+        job = Job(
+            top / str(number), made, "srun", output=top / "out", args=args, patient=True, **changes
+        )
+        job.slurm = {
+            "SLURM_JOB_ID": str(4000 + list(WAYS).index(name)),
+            "SLURM_RESTART_COUNT": str(number),
+        }
         return rig.start(job)
 
     first = start(0, 2, steps=400, step_s=0.15)
     try:
-        until(lambda: first.ranks[0].last_step >= 23 and first.ranks[1].last_step >= 23, LONG_S, lambda: first.said)
+        until(
+            lambda: first.ranks[0].last_step >= 23 and first.ranks[1].last_step >= 23,
+            LONG_S,
+            lambda: first.said,
+        )
         preempt(first, way.grace_s)
     finally:
         first.end()
-    saved = [path for path in (top / "out").glob("checkpoint-*") if (path / "trainer_state.json").exists()]
+    saved = [
+        path
+        for path in (top / "out").glob("checkpoint-*")
+        if (path / "trainer_state.json").exists()
+    ]
     last = max(saved, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
     assert (last is not None) == way.checkpoint
     begin = 0 if last is None else int(last.name.rpartition("-")[2])
@@ -112,7 +132,9 @@ def test_the_run_has_two_legs_with_the_hosts_of_each(run):
     assert record["legs"][0]["step_begin"] == 0
     assert record["legs"][1]["step_begin"] == second.ranks[0].last_step - 20
     assert "legs.earlier" not in record["missing"]
-    assert len(list(first.shared.glob("**/README.md"))) == 1 + len(list(first.shared.glob("checkpoint-*/README.md")))
+    assert len(list(first.shared.glob("**/README.md"))) == 1 + len(
+        list(first.shared.glob("checkpoint-*/README.md"))
+    )
 
 
 def test_the_machines_have_the_same_names_in_both_legs(run):
@@ -133,9 +155,14 @@ def test_no_more_is_lost_than_a_kill_may_lose_and_nothing_is_added(run):
     for number, watts in ((0, 200.0), (1, 300.0)):
         used = first.joules(number)
         told = [host["devices"][0]["energy_j"] for host in before["hosts"]]
-        assert any(used - lost_s * watts < one < used + SEEN_S * watts for one in told), (used, told)
+        assert any(used - lost_s * watts < one < used + SEEN_S * watts for one in told), (
+            used,
+            told,
+        )
     told = sorted(host["devices"][0]["energy_j"] for host in after["hosts"])
-    assert told == pytest.approx(sorted(second.joules(number) for number in range(3)), rel=0.01, abs=20)
+    assert told == pytest.approx(
+        sorted(second.joules(number) for number in range(3)), rel=0.01, abs=20
+    )
 
 
 def test_the_sums_are_those_of_all_hosts_of_both_legs(run):

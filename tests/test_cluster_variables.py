@@ -107,29 +107,53 @@ CASES = {
         torchrun(3, 8, restarts=2), 24, {"launcher": "torchrun", "launcher_restarts": 2}, nodes=3
     ),
     "accelerate launch": Case(
-        {**torchrun(1, 2), "ACCELERATE_DYNAMO_USE_FULLGRAPH": "False", "ACCELERATE_MIXED_PRECISION": "bf16"},
+        {
+            **torchrun(1, 2),
+            "ACCELERATE_DYNAMO_USE_FULLGRAPH": "False",
+            "ACCELERATE_MIXED_PRECISION": "bf16",
+        },
         2,
         {"launcher": "accelerate launch", "launcher_restarts": 0},
     ),
     "accelerate launch with DeepSpeed": Case(
-        {**torchrun(2, 4), "ACCELERATE_CONFIG_DS_FIELDS": "zero_stage", "ACCELERATE_USE_DEEPSPEED": "true"},
+        {
+            **torchrun(2, 4),
+            "ACCELERATE_CONFIG_DS_FIELDS": "zero_stage",
+            "ACCELERATE_USE_DEEPSPEED": "true",
+        },
         8,
         {"launcher": "accelerate launch", "launcher_restarts": 0},
         nodes=2,
     ),
     "accelerate launch with DeepSpeed's launcher on two nodes": Case(
-        {"ACCELERATE_CONFIG_DS_FIELDS": "zero_stage", "CROSS_RANK": "0", "CROSS_SIZE": "2", "LOCAL_SIZE": "4"},
+        {
+            "ACCELERATE_CONFIG_DS_FIELDS": "zero_stage",
+            "CROSS_RANK": "0",
+            "CROSS_SIZE": "2",
+            "LOCAL_SIZE": "4",
+        },
         8,
         {"launcher": "accelerate launch"},
         nodes=2,
     ),
     "variables that transformers sets are not accelerate launch": Case(
-        {**torchrun(1, 2), "ACCELERATE_MIXED_PRECISION": "bf16", "ACCELERATE_DYNAMO_BACKEND": "inductor"},
+        {
+            **torchrun(1, 2),
+            "ACCELERATE_MIXED_PRECISION": "bf16",
+            "ACCELERATE_DYNAMO_BACKEND": "inductor",
+        },
         2,
         {"launcher": "torchrun", "launcher_restarts": 0},
     ),
     "deepspeed": Case(
-        {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "16", "CROSS_RANK": "0", "CROSS_SIZE": "2", "LOCAL_SIZE": "8"},
+        {
+            "RANK": "0",
+            "LOCAL_RANK": "0",
+            "WORLD_SIZE": "16",
+            "CROSS_RANK": "0",
+            "CROSS_SIZE": "2",
+            "LOCAL_SIZE": "8",
+        },
         16,
         {"launcher": "deepspeed"},
         nodes=2,
@@ -142,30 +166,54 @@ CASES = {
     ),
     "Slurm, torchrun by srun on two nodes": Case(
         {
-            **slurm(nodes=2, SLURM_GPUS_PER_NODE="a100:4", SLURM_JOB_GPUS="0,1,2,3", SLURM_GPUS_ON_NODE="4"),
+            **slurm(
+                nodes=2,
+                SLURM_GPUS_PER_NODE="a100:4",
+                SLURM_JOB_GPUS="0,1,2,3",
+                SLURM_GPUS_ON_NODE="4",
+            ),
             **step(tasks=2, nodes=2),
             **torchrun(2, 4),
         },
         8,
-        {**IN_SLURM, "nodes_allocated": 2, "tasks": 2, "step_id": "0", "launcher": "torchrun", "launcher_restarts": 0},
+        {
+            **IN_SLURM,
+            "nodes_allocated": 2,
+            "tasks": 2,
+            "step_id": "0",
+            "launcher": "torchrun",
+            "launcher_restarts": 0,
+        },
         nodes=2,
         gpus=8,
     ),
     "Slurm, torchrun without srun on one of two nodes": Case(
         {
             **slurm(
-                nodes=2, SLURM_GPUS_PER_NODE="4", SLURM_JOB_GPUS="0-3", SLURM_NTASKS="2", SLURM_TASKS_PER_NODE="1(x2)"
+                nodes=2,
+                SLURM_GPUS_PER_NODE="4",
+                SLURM_JOB_GPUS="0-3",
+                SLURM_NTASKS="2",
+                SLURM_TASKS_PER_NODE="1(x2)",
             ),
             **torchrun(1, 4),
         },
         4,
-        {**IN_SLURM, "nodes_allocated": 2, "tasks": 2, "launcher": "torchrun", "launcher_restarts": 0},
+        {
+            **IN_SLURM,
+            "nodes_allocated": 2,
+            "tasks": 2,
+            "launcher": "torchrun",
+            "launcher_restarts": 0,
+        },
         nodes=1,
         gpus=8,
     ),
     "Slurm, a rank for each task of srun": Case(
         {
-            **slurm(nodes=4, SLURM_GPUS_PER_TASK="1", SLURM_JOB_GPUS="0,1,2,3", SLURM_GPUS_ON_NODE="4"),
+            **slurm(
+                nodes=4, SLURM_GPUS_PER_TASK="1", SLURM_JOB_GPUS="0,1,2,3", SLURM_GPUS_ON_NODE="4"
+            ),
             **step(tasks=16, nodes=4, number="2"),
             "RANK": "0",
             "WORLD_SIZE": "16",
@@ -176,7 +224,10 @@ CASES = {
         gpus=16,
     ),
     "Slurm, a step on two of four nodes": Case(
-        {**slurm(nodes=4, SLURM_GPUS_PER_NODE="2", SLURM_JOB_GPUS="0,1"), **step(tasks=4, nodes=2, number="1")},
+        {
+            **slurm(nodes=4, SLURM_GPUS_PER_NODE="2", SLURM_JOB_GPUS="0,1"),
+            **step(tasks=4, nodes=2, number="1"),
+        },
         4,
         {**IN_SLURM, "nodes_allocated": 4, "tasks": 4, "step_id": "1", "launcher": "srun"},
         nodes=2,
@@ -223,7 +274,10 @@ CASES = {
         gpus=NOT_SAID,
     ),
     "Slurm, tasks node by node": Case(
-        {**slurm(nodes=3, SLURM_TASKS_PER_NODE="4(x2),2", SLURM_GPUS="10"), "OMPI_COMM_WORLD_SIZE": "10"}
+        {
+            **slurm(nodes=3, SLURM_TASKS_PER_NODE="4(x2),2", SLURM_GPUS="10"),
+            "OMPI_COMM_WORLD_SIZE": "10",
+        }
         | {"OMPI_COMM_WORLD_LOCAL_SIZE": "4"},
         10,
         {**IN_SLURM, "nodes_allocated": 3, "tasks": 10, "launcher": "mpirun (Open MPI)"},
@@ -232,9 +286,19 @@ CASES = {
     ),
     "Slurm, mpirun's daemons were started by srun": Case(
         {**slurm(nodes=2, SLURM_GPUS_ON_NODE="4"), **step(tasks=2, nodes=2)}
-        | {"OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"},
+        | {
+            "OMPI_COMM_WORLD_SIZE": "8",
+            "OMPI_COMM_WORLD_RANK": "0",
+            "OMPI_COMM_WORLD_LOCAL_SIZE": "4",
+        },
         8,
-        {**IN_SLURM, "nodes_allocated": 2, "tasks": 2, "step_id": "0", "launcher": "mpirun (Open MPI)"},
+        {
+            **IN_SLURM,
+            "nodes_allocated": 2,
+            "tasks": 2,
+            "step_id": "0",
+            "launcher": "mpirun (Open MPI)",
+        },
         nodes=2,
         gpus=8,
     ),
@@ -251,7 +315,12 @@ CASES = {
         gpus=8,
     ),
     "Slurm, an exclusive node has more than was asked for": Case(
-        slurm(SLURM_GPUS="2", SLURM_JOB_GPUS="0,1,2,3,4,5,6,7", SLURM_GPUS_ON_NODE="8", SLURM_NTASKS="1"),
+        slurm(
+            SLURM_GPUS="2",
+            SLURM_JOB_GPUS="0,1,2,3,4,5,6,7",
+            SLURM_GPUS_ON_NODE="8",
+            SLURM_NTASKS="1",
+        ),
         1,
         {**IN_SLURM, "nodes_allocated": 1, "tasks": 1},
         gpus=8,
@@ -269,7 +338,10 @@ CASES = {
         gpus="contradict",
     ),
     "Slurm, a step with fewer GPUs than its job": Case(
-        {**slurm(SLURM_JOB_GPUS="0-7", SLURM_GPUS_ON_NODE="2"), **step(tasks=2, nodes=1, SLURM_GPUS_PER_TASK="1")},
+        {
+            **slurm(SLURM_JOB_GPUS="0-7", SLURM_GPUS_ON_NODE="2"),
+            **step(tasks=2, nodes=1, SLURM_GPUS_PER_TASK="1"),
+        },
         2,
         {**IN_SLURM, "nodes_allocated": 1, "tasks": 2, "step_id": "0", "launcher": "srun"},
         gpus=8,
@@ -313,7 +385,11 @@ CASES = {
         gpus=8,
     ),
     "OpenPBS, an array": Case(
-        {"PBS_JOBID": "1234[5].secrethead.example", "PBS_ARRAY_INDEX": "5", "PBS_ENVIRONMENT": "PBS_BATCH"},
+        {
+            "PBS_JOBID": "1234[5].secrethead.example",
+            "PBS_ARRAY_INDEX": "5",
+            "PBS_ENVIRONMENT": "PBS_BATCH",
+        },
         1,
         {"workload_manager": "pbs", "job_id": "1234", "array_job_id": "1234", "array_task_id": "5"},
         gpus=NOT_SAID,
@@ -326,7 +402,12 @@ CASES = {
             "MV2_COMM_WORLD_LOCAL_SIZE": "4",
         },
         8,
-        {"workload_manager": "pbs", "job_id": "815", "nodes_allocated": 2, "launcher": "mpirun (MVAPICH)"},
+        {
+            "workload_manager": "pbs",
+            "job_id": "815",
+            "nodes_allocated": 2,
+            "launcher": "mpirun (MVAPICH)",
+        },
         nodes=2,
         gpus=NOT_SAID,
     ),
@@ -353,13 +434,24 @@ CASES = {
             "MPI_LOCALNRANKS": "4",
         },
         8,
-        {"workload_manager": "lsf", "job_id": "99", "array_job_id": "99", "array_task_id": "4", "nodes_allocated": 2}
+        {
+            "workload_manager": "lsf",
+            "job_id": "99",
+            "array_job_id": "99",
+            "array_task_id": "4",
+            "nodes_allocated": 2,
+        }
         | {"tasks": 8, "launcher": "mpiexec (MPICH or Intel MPI)"},
         nodes=2,
         gpus=NOT_SAID,
     ),
     "LSF with jsrun, no array": Case(
-        {"LSB_JOBID": "7", "LSB_JOBINDEX": "0", "JSM_NAMESPACE_SIZE": "12", "OMPI_COMM_WORLD_SIZE": "12"}
+        {
+            "LSB_JOBID": "7",
+            "LSB_JOBINDEX": "0",
+            "JSM_NAMESPACE_SIZE": "12",
+            "OMPI_COMM_WORLD_SIZE": "12",
+        }
         | {"OMPI_COMM_WORLD_LOCAL_SIZE": "6"},
         12,
         {"workload_manager": "lsf", "job_id": "7", "launcher": "jsrun"},
@@ -367,7 +459,13 @@ CASES = {
         gpus=NOT_SAID,
     ),
     "Grid Engine, no array": Case(
-        {"JOB_ID": "12", "SGE_ROOT": "/opt/secret", "SGE_TASK_ID": "undefined", "NHOSTS": "2", "NSLOTS": "8"},
+        {
+            "JOB_ID": "12",
+            "SGE_ROOT": "/opt/secret",
+            "SGE_TASK_ID": "undefined",
+            "NHOSTS": "2",
+            "NSLOTS": "8",
+        },
         1,
         {"workload_manager": "sge", "job_id": "12", "nodes_allocated": 2},
         gpus=NOT_SAID,
@@ -375,22 +473,42 @@ CASES = {
     "Grid Engine, an array": Case(
         {"JOB_ID": "12", "SGE_ROOT": "/opt/secret", "SGE_TASK_ID": "3", "NHOSTS": "1"},
         1,
-        {"workload_manager": "sge", "job_id": "12", "array_job_id": "12", "array_task_id": "3", "nodes_allocated": 1},
+        {
+            "workload_manager": "sge",
+            "job_id": "12",
+            "array_job_id": "12",
+            "array_task_id": "3",
+            "nodes_allocated": 1,
+        },
         gpus=NOT_SAID,
     ),
     "somebody's own JOB_ID": Case({"JOB_ID": "12", "NHOSTS": "4"}, 1),
     "Flux": Case(
-        {"FLUX_JOB_ID": "ƒ2Xz9", "FLUX_JOB_NNODES": "2", "FLUX_JOB_SIZE": "8", "FLUX_TASK_RANK": "0"},
+        {
+            "FLUX_JOB_ID": "ƒ2Xz9",
+            "FLUX_JOB_NNODES": "2",
+            "FLUX_JOB_SIZE": "8",
+            "FLUX_TASK_RANK": "0",
+        },
         8,
         {"workload_manager": "flux", "nodes_allocated": 2, "tasks": 8, "launcher": "flux run"},
         nodes=2,
         gpus=NOT_SAID,
     ),
     "Kubernetes, a pod of an indexed job": Case(
-        {**POD, "JOB_COMPLETION_INDEX": "3"}, 1, {"workload_manager": "kubernetes", "array_task_id": "3"}, gpus=NOT_SAID
+        {**POD, "JOB_COMPLETION_INDEX": "3"},
+        1,
+        {"workload_manager": "kubernetes", "array_task_id": "3"},
+        gpus=NOT_SAID,
     ),
     "Kubeflow, torchrun in each pod": Case(
-        {**POD, "PET_NNODES": "2", "PET_NPROC_PER_NODE": "4", "PET_NODE_RANK": "0", **torchrun(2, 4)},
+        {
+            **POD,
+            "PET_NNODES": "2",
+            "PET_NPROC_PER_NODE": "4",
+            "PET_NODE_RANK": "0",
+            **torchrun(2, 4),
+        },
         8,
         {"workload_manager": "kubernetes", "launcher": "torchrun", "launcher_restarts": 0},
         nodes=2,
@@ -403,8 +521,12 @@ CASES = {
         nodes=4,
         gpus=NOT_SAID,
     ),
-    "Ray's variables": Case({"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "NODE_RANK": "0"}, 8, nodes=2),
-    "eight processes of which nobody says where they are": Case({"WORLD_SIZE": "8", "RANK": "0"}, 8, nodes=None),
+    "Ray's variables": Case(
+        {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "NODE_RANK": "0"}, 8, nodes=2
+    ),
+    "eight processes of which nobody says where they are": Case(
+        {"WORLD_SIZE": "8", "RANK": "0"}, 8, nodes=None
+    ),
 }
 LEAVES = (
     "workload_manager",
@@ -433,7 +555,9 @@ def test_of_a_job_what_its_variables_say_is_told_and_nothing_else(name):
 
     job, missing = look({**SECRETS, **case.environ}, case.world_size)
 
-    assert {leaf: getattr(job, leaf) for leaf in LEAVES} == {leaf: case.told.get(leaf) for leaf in LEAVES}
+    assert {leaf: getattr(job, leaf) for leaf in LEAVES} == {
+        leaf: case.told.get(leaf) for leaf in LEAVES
+    }
     assert job.nodes_expected == case.nodes
     assert [path for path in empty_leaves(job, "job") if path not in missing] == []
     for word in ("secret", "10.0.0.1", "/opt", "/work"):
@@ -446,7 +570,9 @@ def test_the_gpus_that_a_job_was_given_are_counted_or_it_is_said_why_not(name, m
     for variable, value in {**SECRETS, **case.environ}.items():
         monkeypatch.setenv(variable, value)
     missing: dict[str, str] = {}
-    args = SimpleNamespace(device=SimpleNamespace(type="cpu", index=None), n_gpu=0, world_size=case.world_size)
+    args = SimpleNamespace(
+        device=SimpleNamespace(type="cpu", index=None), n_gpu=0, world_size=case.world_size
+    )
 
     found = hardware.capture(Seen(Settings(), args, None), missing)
 
@@ -517,10 +643,17 @@ def test_real_launchers_are_known_by_what_they_leave(command, expected, tmp_path
     script.write_text(SHOW, encoding="ascii")
     told.mkdir()
     environ = {
-        name: value for name, value in os.environ.items() if not name.startswith(("ACCELERATE_", "TORCHELASTIC_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ACCELERATE_", "TORCHELASTIC_"))
     }
 
-    subprocess.run([sys.executable, "-m", *command, str(script), str(told)], check=True, env=environ, timeout=200)
+    subprocess.run(
+        [sys.executable, "-m", *command, str(script), str(told)],
+        check=True,
+        env=environ,
+        timeout=200,
+    )
 
     ranks = [json.loads(file.read_text()) for file in sorted(told.iterdir())]
     assert ranks == [expected] * expected[3]
@@ -529,14 +662,18 @@ def test_real_launchers_are_known_by_what_they_leave(command, expected, tmp_path
 def card_says(**job: Any) -> str:
     record = records.three_legs_on_gpus()
     hardware_part = record.hardware.model_copy(update={"nodes": 2})
-    record = record.model_copy(update={"job": record.job.model_copy(update=job), "hardware": hardware_part})
+    record = record.model_copy(
+        update={"job": record.job.model_copy(update=job), "hardware": hardware_part}
+    )
     return facts(record)["compute_infrastructure"].line
 
 
 def test_the_card_says_who_started_the_training_and_how_often_again():
     both = {"launcher": "torchrun", "restarts": 2, "launcher_restarts": 1}
 
-    assert card_says(**both).endswith("started by torchrun under Slurm, again 2 times by Slurm and once by torchrun")
+    assert card_says(**both).endswith(
+        "started by torchrun under Slurm, again 2 times by Slurm and once by torchrun"
+    )
     assert card_says(launcher="srun", restarts=0).endswith("started by srun under Slurm")
     assert card_says(workload_manager=None, launcher="deepspeed").endswith("started by deepspeed")
 
@@ -546,13 +683,21 @@ def test_the_card_says_so_where_a_job_had_more_nodes_than_trained():
     assert "allocated nodes" not in card_says(nodes_allocated=2)
 
 
-@pytest.mark.parametrize(("nodes", "said"), [(4, "on 2 of 4 nodes"), (None, "(of how many nodes is not known)")])
+@pytest.mark.parametrize(
+    ("nodes", "said"), [(4, "on 2 of 4 nodes"), (None, "(of how many nodes is not known)")]
+)
 def test_gpus_of_the_nodes_that_were_heard_are_not_said_to_be_all(nodes, said):
     record = records.three_legs_on_gpus()
     part = record.hardware.model_copy(update={"nodes": nodes})
-    why = {**record.missing, "hardware.gpus": "the others were not heard", "hardware.nodes": "nobody says"}
+    why = {
+        **record.missing,
+        "hardware.gpus": "the others were not heard",
+        "hardware.nodes": "nobody says",
+    }
 
-    line = facts(record.model_copy(update={"hardware": part, "missing": why}))["compute_infrastructure"].line
+    line = facts(record.model_copy(update={"hardware": part, "missing": why}))[
+        "compute_infrastructure"
+    ].line
 
     assert f"8 × NVIDIA A100-SXM4-80GB (80 GiB) {said}" in line
     assert "in all" not in line
@@ -584,7 +729,8 @@ def test_the_processors_and_memory_of_a_whole_job_are_not_booked_on_one_of_its_n
     folder = tmp_path / "bin"
     folder.mkdir()
     scontrol = folder / "scontrol"
-    # What it prints for a job of four nodes; CodeCarbon takes both figures for those of the node (3.3.2).
+    # What it prints for a job of four nodes; CodeCarbon takes both figures for those of the node
+    # (3.3.2).
     scontrol.write_text(
         "#!/bin/sh\n"
         f"echo asked >> {tmp_path}/asked\n"
@@ -593,16 +739,27 @@ def test_the_processors_and_memory_of_a_whole_job_are_not_booked_on_one_of_its_n
     )
     scontrol.chmod(0o755)
     plain = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
-    job = {**plain, "PATH": f"{folder}:{os.environ['PATH']}"} | slurm(nodes=4) | step(tasks=4, nodes=4)
+    job = (
+        {**plain, "PATH": f"{folder}:{os.environ['PATH']}"}
+        | slurm(nodes=4)
+        | step(tasks=4, nodes=4)
+    )
 
     alone, of_four = python(WHOLE_JOB, env=plain), python(WHOLE_JOB, env=job)
 
     assert not Path(tmp_path / "asked").exists()
-    assert of_four[0].partition(";")[0] == alone[0].partition(";")[0]  # in these words is the power of the CPUs
+    # in these words is the power of the CPUs
+    assert of_four[0].partition(";")[0] == alone[0].partition(";")[0]
     assert of_four[1] == pytest.approx(alone[1], rel=0.1)
 
 
 def test_a_question_to_a_manager_that_is_not_there_has_a_reason():
-    for question in (scheduler.job_id, scheduler.nodes, scheduler.tasks, scheduler.restarts, gpu_allocation.count):
+    for question in (
+        scheduler.job_id,
+        scheduler.nodes,
+        scheduler.tasks,
+        scheduler.restarts,
+        gpu_allocation.count,
+    ):
         with pytest.raises(UnavailableError, match="no workload manager"):
             question({})

@@ -19,7 +19,14 @@ def trained(rig):
     for kind, (loop, launcher) in KINDS.items():
         for ours in (OURS, None):
             folder = rig.folder / "weights" / f"{kind}-{'without' if ours is None else 'with'}"
-            job = Job(folder, rig.nodes(2, 2 if kind == "DDP" else 1), launcher, ours, steps=12, step_s=0.15)
+            job = Job(
+                folder,
+                rig.nodes(2, 2 if kind == "DDP" else 1),
+                launcher,
+                ours,
+                steps=12,
+                step_s=0.15,
+            )
             job.loop, job.patient = loop, ours is not None
             jobs[kind, ours is not None] = job
     return rig.run_all(jobs, 3)

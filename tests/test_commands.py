@@ -28,7 +28,11 @@ def run_on(numbers: list[int]) -> list[int]:
     """Return those of *numbers* that still run, after a moment to go."""
     until = time.monotonic() + 5
     while time.monotonic() < until:
-        left = [n for n in numbers if psutil.pid_exists(n) and psutil.Process(n).status() != psutil.STATUS_ZOMBIE]
+        left = [
+            n
+            for n in numbers
+            if psutil.pid_exists(n) and psutil.Process(n).status() != psutil.STATUS_ZOMBIE
+        ]
         if not left:
             return []
         time.sleep(0.05)
@@ -64,7 +68,12 @@ def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path):
     file = tmp_path / "pids"
 
     done = commands.run(
-        ["sh", "-c", f"sleep 777 >/dev/null 2>&1 & echo $! > {file}; echo out; echo err >&2; exit 3"], 9
+        [
+            "sh",
+            "-c",
+            f"sleep 777 >/dev/null 2>&1 & echo $! > {file}; echo out; echo err >&2; exit 3",
+        ],
+        9,
     )
 
     assert (done.status, done.out, done.err) == (3, b"out\n", b"err\n")
@@ -89,7 +98,9 @@ while not Path(sys.argv[2]).exists() or not Path(sys.argv[2]).read_text():
 def test_a_program_that_runs_when_python_exits_is_ended(wrapped):
     folder, file = wrapped("slow")
 
-    subprocess.run([sys.executable, "-c", ASKS, str(folder / "slow"), str(file)], check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", ASKS, str(folder / "slow"), str(file)], check=True, timeout=60
+    )
 
     assert run_on(pids(file)) == []
 
@@ -113,7 +124,9 @@ def test_slow_wrappers_of_git_and_sysctl_leave_no_process(wrapped, tmp_path):
     script.write_text(QUESTIONS)
     environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
-    subprocess.run([sys.executable, str(script), str(tmp_path)], env=environment, check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, check=True, timeout=120
+    )
 
     assert len(pids(file)) >= 3
     assert run_on(pids(file)) == []

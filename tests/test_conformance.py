@@ -42,15 +42,15 @@ PIECES = [
     "autocard.capture.environment.launcher:capture",
     "autocard.capture.environment.launcher:identity",
     "autocard.capture.environment.launcher:nodes",
-    "autocard.distributed.coordinator:Crew.arrive",
-    "autocard.distributed.coordinator:Crew.open",
-    "autocard.distributed.coordinator:Crew.named_late",
-    "autocard.distributed.coordinator:Crew.share_out",
-    "autocard.distributed.coordinator:Crew.tell",
-    "autocard.distributed.coordinator:Crew.hear",
-    "autocard.distributed.coordinator:Crew.of_all",
-    "autocard.distributed.coordinator:Crew.evaluated",
-    "autocard.distributed.coordinator:Crew.again",
+    "autocard.distributed.coordinator:Coordinator.arrive",
+    "autocard.distributed.coordinator:Coordinator.open",
+    "autocard.distributed.coordinator:Coordinator.named_late",
+    "autocard.distributed.coordinator:Coordinator.share_out",
+    "autocard.distributed.coordinator:Coordinator.tell",
+    "autocard.distributed.coordinator:Coordinator.hear",
+    "autocard.distributed.coordinator:Coordinator.of_all",
+    "autocard.distributed.coordinator:Coordinator.evaluated",
+    "autocard.distributed.coordinator:Coordinator.again",
     "autocard.capture.evaluation.evaluation:capture",
     "autocard.capture.training.throughput:time_parts",
     "autocard.capture.model.artifacts:saved_bytes",
@@ -68,7 +68,7 @@ PIECES = [
     "autocard.energy.meter:Meter.after",
     "autocard.energy.ledger.earlier_legs:find",
     "autocard.energy.ledger.ledger_files:keep",
-    "autocard.runtime.assemble:freeze",
+    "autocard.runtime.assemble:build_record",
     "autocard.totals.totals:sums",
     "autocard.card.update:update",
     "autocard.files:_replace",
@@ -76,7 +76,7 @@ PIECES = [
 """Everything that a session calls. A test below holds the list to the session's own code."""
 
 WITHOUT_CARD = {
-    "autocard.runtime.assemble:freeze",
+    "autocard.runtime.assemble:build_record",
     "autocard.totals.totals:sums",
     "autocard.card.update:update",
     "autocard.files:_replace",
@@ -115,7 +115,9 @@ class Spy(TrainerCallback):
 def run(folder, *ours):
     """Train, evaluate and predict for real; return (weights, the other callback's events)."""
     spy = Spy()
-    trainer = training.trainer(folder, callbacks=[*ours, spy], max_steps=3, eval_strategy="steps", eval_steps=2)
+    trainer = training.trainer(
+        folder, callbacks=[*ours, spy], max_steps=3, eval_strategy="steps", eval_steps=2
+    )
     trainer.train()
     trainer.evaluate()
     trainer.predict(training.dataset(4, seed=2))
@@ -155,7 +157,9 @@ def test_training_with_autocard_is_bit_for_bit_the_training_without(tmp_path, wi
 
 
 @pytest.mark.expects_failure
-@pytest.mark.parametrize("failure", [RuntimeError("broken"), SystemExit(7)], ids=["raises", "exits"])
+@pytest.mark.parametrize(
+    "failure", [RuntimeError("broken"), SystemExit(7)], ids=["raises", "exits"]
+)
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_piece_that_fails_costs_its_own_facts_and_nothing_else(
     monkeypatch, tmp_path, without, piece, failure, no_hidden_failures
@@ -179,7 +183,9 @@ def test_a_piece_that_fails_costs_its_own_facts_and_nothing_else(
 
 @pytest.mark.expects_failure
 @pytest.mark.parametrize("piece", PIECES)
-def test_a_piece_that_hangs_is_cut_off_at_its_deadline(monkeypatch, tmp_path, without, piece, no_hidden_failures):
+def test_a_piece_that_hangs_is_cut_off_at_its_deadline(
+    monkeypatch, tmp_path, without, piece, no_hidden_failures
+):
     never = threading.Event()
     for name in ("BEGIN_S", "END_S", "EVENT_S", "ASK_S", "HEAR_S"):
         monkeypatch.setattr(session, name, 1.5)
@@ -199,26 +205,39 @@ def test_a_piece_that_hangs_is_cut_off_at_its_deadline(monkeypatch, tmp_path, wi
 
 def test_the_list_of_pieces_names_all_that_a_session_calls():
     source = Path(session.__file__).read_text()
-    captures = set(re.findall(r'_module\("(\w+)"\)\.(\w+)\(', source)) | {
+    captures = set(re.findall(r'_module\(\s*"([\w.]+)"\s*\)\s*\.(\w+)\(', source)) | {
         (name, "capture") for name in session.AT_BEGIN
     }
     meter = set(re.findall(r"meter\.(\w+)\(", source))
 
-    listed = {piece.rpartition(".")[2] for piece in PIECES}
+    listed = {piece.removeprefix("autocard.capture.") for piece in PIECES}
 
     # Inside other pieces, or values that are made without a look at the trainer.
-    looks = {"hardware:accelerators", "hardware:own_accelerators", "schedule:LearningRates", "speed:without_times"}
-    looks |= {"changes:Changes", "training:Shown"}
+    looks = {
+        "environment.hardware:accelerators",
+        "environment.hardware:own_accelerators",
+        "training.schedule:LearningRates",
+        "training.throughput:without_times",
+    }
+    looks |= {"training.changed_settings:Changes", "training.training:Shown"}
     assert {f"{module}:{name}" for module, name in captures} - listed == looks
     crew = set(re.findall(r"self\.crew\.(\w+)\(", source))
-    assert crew - {piece.rpartition(".")[2] for piece in PIECES if "Crew" in piece} == {"writes", "give_up"}
+    assert crew - {piece.rpartition(".")[2] for piece in PIECES if "Coordinator" in piece} == {
+        "writes",
+        "give_up",
+    }
     # At each step there is no thread and no deadline: it stores a number into memory.
     # A leg that is named late has several processes: tests/test_cluster_again.py.
-    assert meter - {piece.rpartition(".")[2] for piece in PIECES if "Meter" in piece} == {"reached", "rename"}
+    assert meter - {piece.rpartition(".")[2] for piece in PIECES if "Meter" in piece} == {
+        "reached",
+        "rename",
+    }
 
 
 @pytest.mark.expects_failure
-def test_a_step_that_cannot_be_counted_costs_nothing_else(monkeypatch, tmp_path, without, no_hidden_failures):
+def test_a_step_that_cannot_be_counted_costs_nothing_else(
+    monkeypatch, tmp_path, without, no_hidden_failures
+):
     def fail(*_):
         raise RuntimeError("broken")  # noqa: EM101
 

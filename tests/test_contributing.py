@@ -110,7 +110,9 @@ def edit(copy, text):
         for name, before, after in hunks(diff):
             file = copy / name
             content = file.read_text(encoding="utf-8")
-            assert content.count(before) == 1, f"{name} has {content.count(before)} places like\n{before}"
+            assert content.count(before) == 1, (
+                f"{name} has {content.count(before)} places like\n{before}"
+            )
             file.write_text(content.replace(before, after), encoding="utf-8")
 
 
@@ -123,8 +125,13 @@ def test_a_fact_is_added_by_the_edits_and_commands_of_the_guide(copy, tmp_path):
     out = tmp_path / "out"
     run(copy, f"{sys.executable} -c '{TRAIN}' {out}")
 
-    assert json.loads((out / "autocard.json").read_text())["hardware"]["cpu_architecture"] == platform.machine()
-    assert f"- CPU architecture: {platform.machine()}\n" in (out / "README.md").read_text().replace("\\_", "_")
+    assert (
+        json.loads((out / "autocard.json").read_text())["hardware"]["cpu_architecture"]
+        == platform.machine()
+    )
+    assert f"- CPU architecture: {platform.machine()}\n" in (out / "README.md").read_text().replace(
+        "\\_", "_"
+    )
     schema = json.loads((copy / "autocard" / "schema" / "autocard-1.schema.json").read_text())
     assert "aarch64" in schema["$defs"]["Hardware"]["properties"]["cpu_architecture"]["description"]
     assert "| `hardware.cpu_architecture` |" in (copy / "docs" / "fields.md").read_text()
@@ -156,7 +163,14 @@ def test_a_form_is_added_by_the_one_file_of_the_guide(copy):
 
 def refusal(copy):
     """Return what is said to people who name a form that is not there: it lists those that are."""
-    command = [".venv/bin/python", "-m", "autocard", "render", "--record", "examples/README.card.json"]
+    command = [
+        ".venv/bin/python",
+        "-m",
+        "autocard",
+        "render",
+        "--record",
+        "examples/README.card.json",
+    ]
     ran = subprocess.run(
         [*command, "--template", "none-of-these"],
         cwd=copy,
@@ -171,21 +185,28 @@ def refusal(copy):
 def test_the_commands_that_run_tests_run_on_the_tree(copy):
     for command in commands(section("Run the tests")):
         if "ruff" in command:
-            ruff = shutil.which("ruff", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+            ruff = shutil.which(
+                "ruff", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+            )
             if ruff is None:
                 continue
         run(copy, command)
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:`|^|=\S+ )make (\.?[a-z][\w./-]*)", TEXT, re.MULTILINE))))
+@pytest.mark.parametrize(
+    "target", sorted(set(re.findall(r"(?:`|^|=\S+ )make (\.?[a-z][\w./-]*)", TEXT, re.MULTILINE)))
+)
 def test_make_knows_each_target_of_the_guide(target):
-    ran = subprocess.run(["make", "-n", target], cwd=ROOT, check=False, capture_output=True, text=True)
+    ran = subprocess.run(
+        ["make", "-n", target], cwd=ROOT, check=False, capture_output=True, text=True
+    )
 
     assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"`((?:tests|docs|templates|autocard|examples)/[\w./-]+)`", TEXT)))
+    "path",
+    sorted(set(re.findall(r"`((?:tests|docs|templates|autocard|examples)/[\w./-]+)`", TEXT))),
 )
 def test_each_file_that_the_guide_names_is_there(path):
     assert (ROOT / path).exists() or path == "templates/shelf.md"
@@ -194,5 +215,10 @@ def test_each_file_that_the_guide_names_is_there(path):
 def test_the_markers_of_the_guide_are_those_of_pytest():
     named = set(re.findall(r"^\| `(\w+)` \|", section("Tests"), flags=re.MULTILINE))
 
-    listed = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("\nmarkers = [\n")[1].split("\n]\n")[0]
+    listed = (
+        (ROOT / "pyproject.toml")
+        .read_text(encoding="utf-8")
+        .split("\nmarkers = [\n")[1]
+        .split("\n]\n")[0]
+    )
     assert named == set(re.findall(r'^  "(\w+):', listed, flags=re.MULTILINE))

@@ -36,17 +36,31 @@ print(json.dumps(done))
 """
 
 
-def test_what_can_be_copied_without_our_callback_can_be_copied_with_it_and_a_copy_has_its_own_card(tmp_path):
+def test_what_can_be_copied_without_our_callback_can_be_copied_with_it_and_a_copy_has_its_own_card(
+    tmp_path,
+):
     said = {}
     for whose in ("theirs", "ours"):
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path / whose), whose, str(Path(__file__).parent)]
+        command = [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            str(tmp_path / whose),
+            whose,
+            str(Path(__file__).parent),
+        ]
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=env, timeout=300)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=env, timeout=300
+        )
         said[whose] = json.loads(done.stdout.splitlines()[-1])
 
     assert said["ours"] == said["theirs"]
     assert all(said["ours"]["before"])
-    runs = [json.loads((tmp_path / "ours" / name / "autocard.json").read_text())["run"] for name in ("one", "two")]
+    runs = [
+        json.loads((tmp_path / "ours" / name / "autocard.json").read_text())["run"]
+        for name in ("one", "two")
+    ]
     assert runs[0]["id"] != runs[1]["id"]
     assert [run["global_step"] for run in runs] == [6, 6]
     assert (tmp_path / "ours" / "two" / "README.md").exists()

@@ -24,7 +24,9 @@ SIZES = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 4, "v
 
 def llama(**changes):
     torch.manual_seed(0)
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(num_attention_heads=2, **{**SIZES, **changes}))
+    return transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(num_attention_heads=2, **{**SIZES, **changes})
+    )
 
 
 def bert(cls=transformers.BertForSequenceClassification, **changes):
@@ -35,7 +37,11 @@ def bert(cls=transformers.BertForSequenceClassification, **changes):
 def mixtral():
     torch.manual_seed(0)
     config = transformers.MixtralConfig(
-        num_attention_heads=2, num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2, **SIZES
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        **SIZES,
     )
     config._experts_implementation = "eager"  # torch does not count products of groups
     return transformers.MixtralForCausalLM(config)
@@ -85,12 +91,18 @@ WAYS = {
     "upper half": lambda: only(llama(), "layers.2", "layers.3", "lm_head"),
     "biases": lambda: only(bert(), "bias"),
     "norms": lambda: only(llama(), "norm"),
-    "upper norms": lambda: only(llama(), "layers.2.post_attention_layernorm", "layers.3.input_layernorm"),
-    "norms beside LoRA": lambda: norms_too(lora(llama(), layers_to_transform=[2, 3]), "layers.2.input_layernorm"),
+    "upper norms": lambda: only(
+        llama(), "layers.2.post_attention_layernorm", "layers.3.input_layernorm"
+    ),
+    "norms beside LoRA": lambda: norms_too(
+        lora(llama(), layers_to_transform=[2, 3]), "layers.2.input_layernorm"
+    ),
     "LoRA": lambda: lora(llama()),
     "LoRA on all linear layers": lambda: lora(llama(), target_modules="all-linear"),
     "LoRA on the last layer": lambda: lora(llama(), layers_to_transform=[3]),
-    "LoRA on the upper values": lambda: lora(llama(), target_modules=["v_proj"], layers_to_transform=[2, 3]),
+    "LoRA on the upper values": lambda: lora(
+        llama(), target_modules=["v_proj"], layers_to_transform=[2, 3]
+    ),
     "LoRA on down projections": lambda: lora(llama(), target_modules=["down_proj"]),
     "LoRA and a trained head": lambda: lora(llama(), modules_to_save=["lm_head"]),
     "LoRA on BERT": lambda: lora(bert(), target_modules=["query"], task_type="SEQ_CLS"),
@@ -119,14 +131,19 @@ def test_the_estimate_is_what_torch_counts_in_a_real_step(way):
 
     by_operation = counter.get_flop_counts()["Global"]
     attention = sum(
-        count for operation, count in by_operation.items() if "attention" in str(operation) or "bmm" in str(operation)
+        count
+        for operation, count in by_operation.items()
+        if "attention" in str(operation) or "bmm" in str(operation)
     )
     assert found == pytest.approx(counter.get_total_flops() - attention, rel=0.06)
 
 
 ROWS_OF = {
     "images": lambda count: datasets.Dataset.from_dict(
-        {"pixel_values": torch.rand(count, 3, 16, 16).tolist(), "labels": [row % 2 for row in range(count)]}
+        {
+            "pixel_values": torch.rand(count, 3, 16, 16).tolist(),
+            "labels": [row % 2 for row in range(count)],
+        }
     ),
     "text and images": lambda count: datasets.Dataset.from_dict(
         {
@@ -152,17 +169,29 @@ def vit():
 
 
 def clip():
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     return transformers.CLIPModel(
         transformers.CLIPConfig(
-            text_config={**sizes, "vocab_size": 50, "max_position_embeddings": 16, "eos_token_id": 8},
+            text_config={
+                **sizes,
+                "vocab_size": 50,
+                "max_position_embeddings": 16,
+                "eos_token_id": 8,
+            },
             vision_config={**sizes, "image_size": 16, "patch_size": 8},
             projection_dim=16,
         )
     )
 
 
-@pytest.mark.parametrize(("made", "rows"), [(vit, "images"), (clip, "text and images")], ids=["ViT", "CLIP"])
+@pytest.mark.parametrize(
+    ("made", "rows"), [(vit, "images"), (clip, "text and images")], ids=["ViT", "CLIP"]
+)
 def test_operations_on_images_are_not_told_as_those_on_tokens(tmp_path, made, rows):
     class Pairs(transformers.Trainer):
         def _prepare_inputs(self, inputs):
@@ -171,7 +200,12 @@ def test_operations_on_images_are_not_told_as_those_on_tokens(tmp_path, made, ro
             return super()._prepare_inputs(inputs)
 
     host = models.train(
-        made(), ROWS_OF[rows](8), tmp_path, AutoCardCallback(emissions=False), cls=Pairs, remove_unused_columns=False
+        made(),
+        ROWS_OF[rows](8),
+        tmp_path,
+        AutoCardCallback(emissions=False),
+        cls=Pairs,
+        remove_unused_columns=False,
     )
 
     record, card = load(tmp_path), (Path(tmp_path) / "README.md").read_text()
@@ -197,14 +231,18 @@ def test_sound_is_not_counted_in_tokens():
 
 
 def test_a_decoder_s_tokens_are_not_made_up():
-    config = transformers.T5Config(vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    config = transformers.T5Config(
+        vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2
+    )
 
     with pytest.raises(flops.UnavailableError, match="decoder"):
         flops.estimate(transformers.T5ForConditionalGeneration(config), 1e6)
 
 
 def test_learned_prompts_have_no_estimate():
-    model = peft.get_peft_model(llama(), peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=20))
+    model = peft.get_peft_model(
+        llama(), peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=20)
+    )
 
     with pytest.raises(flops.UnavailableError, match="prompt"):
         flops.estimate(model, 1e6)
@@ -222,7 +260,9 @@ class Crashes(transformers.TrainerCallback):
 
 
 def test_operations_of_an_attempt_that_crashed_are_not_those_of_the_next_training(tmp_path):
-    host = models.train(models.llama(), models.language(), tmp_path / "one", max_steps=4, logging_steps=100)
+    host = models.train(
+        models.llama(), models.language(), tmp_path / "one", max_steps=4, logging_steps=100
+    )
     expected = host.state.total_flos
     host = models.Trainer(
         model=models.llama(),
@@ -268,7 +308,9 @@ class TwoPassesForTheLoss(transformers.Trainer):
         return (loss, outputs) if return_outputs else loss
 
 
-@pytest.mark.parametrize(("cls", "where"), [(TwoPasses, "training_step"), (TwoPassesForTheLoss, "compute_loss")])
+@pytest.mark.parametrize(
+    ("cls", "where"), [(TwoPasses, "training_step"), (TwoPassesForTheLoss, "compute_loss")]
+)
 def test_a_step_that_runs_the_model_twice_has_no_estimate_of_one_pass(tmp_path, cls, where):
     trainer = models.train(
         models.llama(),
@@ -292,6 +334,8 @@ def test_a_loss_of_outputs_alone_keeps_the_estimate(tmp_path):
         return torch.nn.functional.cross_entropy(outputs.logits.flatten(0, 1), labels.flatten())
 
     ours = AutoCardCallback(emissions=False)
-    models.train(models.llama(), models.language(), tmp_path, ours, trainer={"compute_loss_func": mine})
+    models.train(
+        models.llama(), models.language(), tmp_path, ours, trainer={"compute_loss_func": mine}
+    )
 
     assert load(tmp_path).time.flops_estimate > 0

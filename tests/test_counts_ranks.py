@@ -23,8 +23,21 @@ def trained(tmp_path_factory):
     # Without the oracles: they repeat a training step, which the script would count.
     environment = {name: value for name, value in os.environ.items() if name != "TRUTH_FINDINGS"}
     started = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", script, str(folder)],
-        env={**environment, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "HF_HUB_OFFLINE": "1"},
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node=2",
+            script,
+            str(folder),
+        ],
+        env={
+            **environment,
+            "OMP_NUM_THREADS": "1",
+            "GLOO_SOCKET_IFNAME": "lo",
+            "HF_HUB_OFFLINE": "1",
+        },
         capture_output=True,
         text=True,
         timeout=500,
@@ -49,4 +62,6 @@ def test_samples_of_two_processes_are_those_that_both_were_given(trained, way):
         assert record.why_missing("time.samples_per_s")
         assert "stream" in way
     else:
-        assert record.time.samples_per_s * ranks[0]["runtime_s"] == pytest.approx(sum(by_step.values()))
+        assert record.time.samples_per_s * ranks[0]["runtime_s"] == pytest.approx(
+            sum(by_step.values())
+        )

@@ -70,12 +70,18 @@ def train(folder, rows=None, *, resume=None, cls=Counting, callbacks=(), **argum
 
 
 def runtime_s(host):
-    return next(entry["train_runtime"] for entry in reversed(host.state.log_history) if "train_runtime" in entry)
+    return next(
+        entry["train_runtime"]
+        for entry in reversed(host.state.log_history)
+        if "train_runtime" in entry
+    )
 
 
 def samples_of(record, host):
     """Return the samples that the record's speed stands for."""
-    return None if record.time.samples_per_s is None else record.time.samples_per_s * runtime_s(host)
+    return (
+        None if record.time.samples_per_s is None else record.time.samples_per_s * runtime_s(host)
+    )
 
 
 WAYS = {
@@ -85,11 +91,17 @@ WAYS = {
     "steps over epochs": {"max_steps": 6},
     "steps over epochs, last batches dropped": {"max_steps": 7, "dataloader_drop_last": True},
     "accumulation that does not divide an epoch": {"gradient_accumulation_steps": 3},
-    "accumulation and dropped batches": {"gradient_accumulation_steps": 2, "dataloader_drop_last": True},
+    "accumulation and dropped batches": {
+        "gradient_accumulation_steps": 2,
+        "dataloader_drop_last": True,
+    },
     "accumulation longer than an epoch": {"gradient_accumulation_steps": 8, "max_steps": 3},
     "batch larger than the data": {"per_device_train_batch_size": 64},
     "rows of like length together": {"train_sampling_strategy": "group_by_length"},
-    "batches of like cost": {"train_sampling_strategy": "batch_rebalance", "gradient_accumulation_steps": 2},
+    "batches of like cost": {
+        "train_sampling_strategy": "batch_rebalance",
+        "gradient_accumulation_steps": 2,
+    },
     "batches of like cost, last ones dropped": {
         "train_sampling_strategy": "batch_rebalance",
         "dataloader_drop_last": True,
@@ -125,12 +137,16 @@ def test_samples_per_second_are_those_that_a_hook_counts(tmp_path, way):
     assert record.training.effective_batch_size == max(by_step.values())
 
 
-@pytest.mark.parametrize("way", ["a stream that ended", "a stream that was read twice", "epochs that were ended early"])
+@pytest.mark.parametrize(
+    "way", ["a stream that ended", "a stream that was read twice", "epochs that were ended early"]
+)
 def test_samples_that_are_not_known_are_a_gap_with_a_reason(tmp_path, way):
     if way == "epochs that were ended early":
         _, record, _, _ = train(tmp_path, callbacks=[EndsItsEpochsEarly()], max_steps=7)
     else:
-        _, record, _, _ = train(tmp_path, stream(), max_steps=4 if way == "a stream that ended" else 7)
+        _, record, _, _ = train(
+            tmp_path, stream(), max_steps=4 if way == "a stream that ended" else 7
+        )
 
     assert record.time.samples_per_s is None
     assert record.why_missing("time.samples_per_s")
@@ -144,17 +160,26 @@ def test_one_unknown_batch_in_a_long_stream_does_not_cost_the_figure(tmp_path):
 
 
 RESUMED = {
-    "smaller batch, by steps": ({"max_steps": 4}, {"max_steps": 8, "per_device_train_batch_size": 2}),
+    "smaller batch, by steps": (
+        {"max_steps": 4},
+        {"max_steps": 8, "per_device_train_batch_size": 2},
+    ),
     "smaller batch, by epochs": (
         {"num_train_epochs": 1.0},
         {"num_train_epochs": 3.0, "per_device_train_batch_size": 2},
     ),
     "larger batch": ({"max_steps": 4, "per_device_train_batch_size": 2}, {"max_steps": 6}),
-    "resumed inside an epoch": ({"max_steps": 2}, {"max_steps": 6, "per_device_train_batch_size": 2}),
+    "resumed inside an epoch": (
+        {"max_steps": 2},
+        {"max_steps": 6, "per_device_train_batch_size": 2},
+    ),
     "more accumulation": ({"max_steps": 4}, {"max_steps": 6, "gradient_accumulation_steps": 2}),
     "the same batch": ({"max_steps": 2}, {"max_steps": 7}),
     "without skipping data": ({"max_steps": 2}, {"max_steps": 5, "ignore_data_skip": True}),
-    "last batches dropped since": ({"max_steps": 5}, {"max_steps": 9, "dataloader_drop_last": True}),
+    "last batches dropped since": (
+        {"max_steps": 5},
+        {"max_steps": 9, "dataloader_drop_last": True},
+    ),
 }
 
 
@@ -162,19 +187,32 @@ RESUMED = {
 def test_a_resumed_training_is_counted_by_the_batches_it_consumed(tmp_path, way):
     first, then = RESUMED[way]
     one = Counting
-    before, _, _, host = train(tmp_path, save_strategy="steps", save_steps=first.get("max_steps", 4), cls=one, **first)
+    before, _, _, host = train(
+        tmp_path, save_strategy="steps", save_steps=first.get("max_steps", 4), cls=one, **first
+    )
     steps = host.state.global_step
 
-    after, record, card, host = train(tmp_path, resume=str(tmp_path / f"checkpoint-{steps}"), **then)
+    after, record, card, host = train(
+        tmp_path, resume=str(tmp_path / f"checkpoint-{steps}"), **then
+    )
 
     assert samples_of(record, host) == pytest.approx(sum(size for _, size in after), rel=1e-6)
-    sizes = [max(sum(size for at, size in rows if at == step) for step, _ in rows) for rows in (before, after)]
+    sizes = [
+        max(sum(size for at, size in rows if at == step) for step, _ in rows)
+        for rows in (before, after)
+    ]
     assert record.training.effective_batch_size == sizes[1]
-    assert record.training.hyperparameters["per_device_train_batch_size"] == host.args.per_device_train_batch_size
+    assert (
+        record.training.hyperparameters["per_device_train_batch_size"]
+        == host.args.per_device_train_batch_size
+    )
     if sizes[0] == sizes[1]:
         assert f"- Effective batch size: {sizes[1]} samples for each optimizer step\n" in card
     else:
-        assert f"{sizes[0]} samples for each optimizer step up to step {steps}, then {sizes[1]}\n" in card
+        assert (
+            f"{sizes[0]} samples for each optimizer step up to step {steps}, then {sizes[1]}\n"
+            in card
+        )
     assert [leg.batch.step_samples for leg in record.legs] == sizes
     if way != "without skipping data":
         seen_rows = sum(size for _, size in before + after)
@@ -197,12 +235,20 @@ def test_steps_that_were_done_again_count_once_in_the_epochs(tmp_path):
 def test_epochs_are_not_told_where_the_checkpoint_had_another_batch_size_and_no_record(tmp_path):
     first = tmp_path / "first"
     models.train(
-        models.llama(), data(), first, max_steps=4, save_strategy="steps", save_steps=4, per_device_train_batch_size=4
+        models.llama(),
+        data(),
+        first,
+        max_steps=4,
+        save_strategy="steps",
+        save_steps=4,
+        per_device_train_batch_size=4,
     )
     state = first / "checkpoint-4" / "trainer_state.json"
     assert json.loads(state.read_text())["train_batch_size"] == 4
 
-    _, record, card, _ = train(tmp_path / "then", resume=str(state.parent), max_steps=8, per_device_train_batch_size=2)
+    _, record, card, _ = train(
+        tmp_path / "then", resume=str(state.parent), max_steps=8, per_device_train_batch_size=2
+    )
 
     assert record.run.epochs is None
     assert "another batch size" in record.why_missing("run.epochs")
@@ -233,7 +279,9 @@ def test_a_loader_that_does_not_tell_its_batches_has_no_samples(tmp_path):
     class Own(Counting):
         def get_train_dataloader(self):
             return torch.utils.data.DataLoader(
-                self.train_dataset, batch_sampler=Uneven(), collate_fn=transformers.default_data_collator
+                self.train_dataset,
+                batch_sampler=Uneven(),
+                collate_fn=transformers.default_data_collator,
             )
 
     _, record, _, _ = train(tmp_path, cls=Own)
@@ -244,7 +292,9 @@ def test_a_loader_that_does_not_tell_its_batches_has_no_samples(tmp_path):
 
 
 def test_a_list_and_a_torch_data_set_are_counted_like_a_table(tmp_path):
-    for number, rows in enumerate([list(data()), torch.utils.data.ConcatDataset([data(8), data(7)])]):
+    for number, rows in enumerate(
+        [list(data()), torch.utils.data.ConcatDataset([data(8), data(7)])]
+    ):
         counted, record, _, host = train(tmp_path / str(number), rows, dataloader_drop_last=True)
 
         assert samples_of(record, host) == pytest.approx(sum(size for _, size in counted), rel=1e-6)

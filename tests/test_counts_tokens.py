@@ -23,7 +23,9 @@ def padded(count=20, length=16):
     real = [3 + row % 10 for row in range(count)]
     return datasets.Dataset.from_dict(
         {
-            "input_ids": [[5 + row % 8] * size + [0] * (length - size) for row, size in enumerate(real)],
+            "input_ids": [
+                [5 + row % 8] * size + [0] * (length - size) for row, size in enumerate(real)
+            ],
             "attention_mask": [[1] * size + [0] * (length - size) for size in real],
             "labels": [row % 2 for row in range(count)],
         }
@@ -64,8 +66,12 @@ def test_padding_in_rows_is_told_apart(tmp_path, way):
     (data,) = record.data.train
     assert data.tokens == 16 * len(rows)
     assert data.tokens_without_padding == real_tokens(rows) < data.tokens
-    assert f"{len(rows)} rows, {16 * len(rows)} tokens ({real_tokens(rows)} without padding)" in card
-    assert record.data.preprocessing.longest_input == max(sum(row["attention_mask"]) for row in rows)
+    assert (
+        f"{len(rows)} rows, {16 * len(rows)} tokens ({real_tokens(rows)} without padding)" in card
+    )
+    assert record.data.preprocessing.longest_input == max(
+        sum(row["attention_mask"]) for row in rows
+    )
     assert f"- Longest example: {record.data.preprocessing.longest_input} tokens\n" in card
 
 
@@ -100,9 +106,14 @@ def test_a_token_that_ends_texts_too_does_not_tell_padding(tmp_path):
 
 
 def choices(rows=6, count=4, length=9):
-    ids = [[[5 + (row + choice) % 8] * (length - choice) for choice in range(count)] for row in range(rows)]
+    ids = [
+        [[5 + (row + choice) % 8] * (length - choice) for choice in range(count)]
+        for row in range(rows)
+    ]
     mask = [[[1] * len(one) for one in row] for row in ids]
-    return datasets.Dataset.from_dict({"input_ids": ids, "attention_mask": mask, "labels": [0] * rows})
+    return datasets.Dataset.from_dict(
+        {"input_ids": ids, "attention_mask": mask, "labels": [0] * rows}
+    )
 
 
 @pytest.mark.parametrize("way", ["all", "some", "unequal", "empty"])
@@ -111,7 +122,9 @@ def test_tokens_of_several_sequences_in_a_row_are_all_counted(way):
     if way == "some":
         rows = rows.select([4, 0])
     elif way == "unequal":
-        rows = datasets.Dataset.from_dict({"input_ids": [[[1, 2], [3]], [], [[4, 5, 6, 7]], [[], [8]]]})
+        rows = datasets.Dataset.from_dict(
+            {"input_ids": [[[1, 2], [3]], [], [[4, 5, 6, 7]], [[], [8]]]}
+        )
     elif way == "empty":
         rows = datasets.Dataset.from_dict({"input_ids": [[[1]], [], []]})
     counted = [len(one) for row in rows["input_ids"] for one in row]
@@ -149,17 +162,21 @@ class Hooked(Trainer):
 
     def training_step(self, model, inputs, *args, **kwargs):
         counted = getattr(self, "counted", [0, 0])
-        if self.state.global_step < self.state.max_steps:  # the suite's own look at the last batch comes after it
+        # the suite's own look at the last batch comes after it
+        if self.state.global_step < self.state.max_steps:
             ids, mask = inputs["input_ids"], inputs["attention_mask"]
             self.counted = [counted[0] + ids.numel(), counted[1] + int(mask.sum())]
         return super().training_step(model, inputs, *args, **kwargs)
 
 
 @pytest.mark.parametrize(
-    ("mode", "place", "words"), [("all", 0, "padding included"), ("non_padding", 1, "without padding")]
+    ("mode", "place", "words"),
+    [("all", 0, "padding included"), ("non_padding", 1, "without padding")],
 )
 def test_tokens_seen_say_whether_padding_is_among_them(tmp_path, mode, place, words):
-    record, card, host = train(tmp_path, padded(), cls=Hooked, include_num_input_tokens_seen=mode, max_steps=4)
+    record, card, host = train(
+        tmp_path, padded(), cls=Hooked, include_num_input_tokens_seen=mode, max_steps=4
+    )
 
     assert record.time.tokens == host.counted[place]
     assert record.time.tokens_with_padding is ("without" not in words)
@@ -168,7 +185,14 @@ def test_tokens_seen_say_whether_padding_is_among_them(tmp_path, mode, place, wo
 
 def test_an_encoder_s_tokens_are_called_input_tokens(tmp_path):
     config = transformers.T5Config(
-        vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0, pad_token_id=0
+        vocab_size=50,
+        d_model=16,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_heads=2,
+        decoder_start_token_id=0,
+        pad_token_id=0,
     )
     rows = datasets.Dataset.from_dict({"input_ids": [[5, 6, 7]] * 8, "labels": [[8, 9]] * 8})
 

@@ -13,7 +13,9 @@ from autocard.record import load
 
 trl = pytest.importorskip("trl")
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
+)
 
 
 def train(folder, made, config, rows, *, count=None, **arguments):
@@ -43,7 +45,9 @@ def told(folder):
     return load(folder), (Path(folder) / "README.md").read_text()
 
 
-PROMPTS = datasets.Dataset.from_dict({"prompt": ["the cat", "a dog ran", "off the mat", "on a mat", "the dog"] * 3})
+PROMPTS = datasets.Dataset.from_dict(
+    {"prompt": ["the cat", "a dog ran", "off the mat", "on a mat", "the dog"] * 3}
+)
 
 
 def reward(completions, **_):
@@ -107,7 +111,9 @@ def test_completions_are_counted_as_completions_and_prompts_as_prompts(tmp_path,
     assert "samples/s" not in card
 
 
-TEXTS = datasets.Dataset.from_dict({"text": ["the cat sat on a mat", "a dog", "the dog ran off a mat", "on"] * 4})
+TEXTS = datasets.Dataset.from_dict(
+    {"text": ["the cat sat on a mat", "a dog", "the dog ran off a mat", "on"] * 4}
+)
 
 
 @pytest.mark.parametrize("strategy", ["bfd", "bfd_split", "wrapped"])
@@ -116,7 +122,8 @@ def test_packed_rows_are_not_told_as_rows(tmp_path, strategy):
 
     class Counting(trl.SFTTrainer):
         def training_step(self, model, inputs, *args, **kwargs):
-            if self.state.global_step < self.state.max_steps:  # the suite's own look at the last batch comes after it
+            # the suite's own look at the last batch comes after it
+            if self.state.global_step < self.state.max_steps:
                 mask = inputs.get("attention_mask")
                 counted.append(int(inputs["input_ids"].numel() if mask is None else mask.sum()))
             return super().training_step(model, inputs, *args, **kwargs)
@@ -138,10 +145,16 @@ def test_packed_rows_are_not_told_as_rows(tmp_path, strategy):
     record, card = told(tmp_path)
     (data,) = record.data.train
     texts = " (of 16 texts)" if strategy == "bfd" else ""
-    assert f"{len(packed)} packed sequences{texts}, {sum(map(len, packed['input_ids']))} tokens" in card
+    assert (
+        f"{len(packed)} packed sequences{texts}, {sum(map(len, packed['input_ids']))} tokens"
+        in card
+    )
     assert data.packed
     assert data.packed_texts == (16 if strategy == "bfd" else None)
-    assert f"- Effective batch size: {record.training.effective_batch_size} packed sequences for each" in card
+    assert (
+        f"- Effective batch size: {record.training.effective_batch_size} packed sequences for each"
+        in card
+    )
     assert " packed sequences/s" in card
     assert record.time.tokens == sum(counted)
     runtime_s = host.state.log_history[-1]["train_runtime"]
@@ -164,11 +177,18 @@ def test_rows_without_padding_between_them_are_still_rows(tmp_path):
     record, card = told(tmp_path)
     assert "16 rows" in card
     assert "- Effective batch size: 2 samples for each optimizer step\n" in card
-    assert record.time.samples_per_s * host.state.log_history[-1]["train_runtime"] == pytest.approx(16)
+    assert record.time.samples_per_s * host.state.log_history[-1]["train_runtime"] == pytest.approx(
+        16
+    )
 
 
 def test_tokens_of_one_leg_are_not_told_as_those_of_all(tmp_path):
-    made = {"per_device_train_batch_size": 4, "save_strategy": "steps", "save_steps": 2, "max_length": 16}
+    made = {
+        "per_device_train_batch_size": 4,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "max_length": 16,
+    }
     train(tmp_path, trl.SFTTrainer, trl.SFTConfig, TEXTS, max_steps=2, **made).train()
 
     host = train(tmp_path, trl.SFTTrainer, trl.SFTConfig, TEXTS, max_steps=4, **made)

@@ -1,7 +1,8 @@
 """Which devices, and how exactly: meters on stand-in boards at known powers, against the counters that the test reads.
 
-One process holds several meters at the same time, each with its own CUDA_VISIBLE_DEVICES, for somewhat more than ten
-seconds; every board has a power of its own, so that one taken for another shows.
+One process holds several meters at the same time, each with its own CUDA_VISIBLE_DEVICES, for
+somewhat more than ten seconds; every board has a power of its own, so that one taken for another
+shows.
 """
 
 from __future__ import annotations
@@ -38,7 +39,11 @@ def boards():
 
 FELL_OFF = "one that is lost and stays so"
 VARIANTS = {
-    "uuids in another order": (",".join(uuid_of(number) for number in (9, 2, 6, 3, 5, 11)), None, [9, 2, 6, 3, 5, 11]),
+    "uuids in another order": (
+        ",".join(uuid_of(number) for number in (9, 2, 6, 3, 5, 11)),
+        None,
+        [9, 2, 6, 3, 5, 11],
+    ),
     "indices, of which the run uses two": ("4,1,0", [0, 1], [4, 1]),
     "prefix": ("GPU-2a", None, [2]),
     "slice": (f"{MIG}2", None, [8]),
@@ -47,7 +52,8 @@ VARIANTS = {
     "none": ("-1", None, []),
     FELL_OFF: (uuid_of(12), None, [12]),
 }
-"""CUDA_VISIBLE_DEVICES, ordinals that the run uses, boards that this means. Indices count the boards that answer."""
+"""CUDA_VISIBLE_DEVICES, ordinals that the run uses, boards that this means. Indices count the
+boards that answer."""
 
 PROGRAM = """
 import json, os, sys, time
@@ -131,7 +137,13 @@ def measured(nvml_library, tmp_path_factory, request):
         program = program.replace(f"[{name}]", f"[{number}]")
     gpus = json.dumps([gpu.__dict__ for gpu in boards()])
     return python(
-        program, request.path.parent, machine.folder, gpus, json.dumps(VARIANTS), env=machine.env, timeout_s=120
+        program,
+        request.path.parent,
+        machine.folder,
+        gpus,
+        json.dumps(VARIANTS),
+        env=machine.env,
+        timeout_s=120,
     )
 
 
@@ -156,7 +168,9 @@ def test_gpu_energy_is_within_a_hundredth_of_the_boards_own_counters(measured, v
 def test_what_a_figure_rests_on_is_said(measured):
     leg, missing, _ = measured["uuids in another order"]
 
-    by_board = dict(zip(VARIANTS["uuids in another order"][2], leg["hosts"][0]["devices"], strict=True))
+    by_board = dict(
+        zip(VARIANTS["uuids in another order"][2], leg["hosts"][0]["devices"], strict=True)
+    )
 
     assert {number: device["source"] for number, device in by_board.items()} == {
         9: "nvml-counter",
@@ -238,9 +252,12 @@ print(json.dumps([impact.hardware_type(record), energy.gpu_kwh, missing["energy.
 
 
 @pytest.mark.parametrize(
-    ("kind", "hip", "words"), [("cuda", "6.4", "AMD GPUs (ROCm)"), ("xpu", "", "xpu accelerators"), ("npu", "", "npu")]
+    ("kind", "hip", "words"),
+    [("cuda", "6.4", "AMD GPUs (ROCm)"), ("xpu", "", "xpu accelerators"), ("npu", "", "npu")],
 )
-def test_other_makers_devices_are_named_and_not_measured_even_beside_one_that_could_be(nvml_machine, kind, hip, words):
+def test_other_makers_devices_are_named_and_not_measured_even_beside_one_that_could_be(
+    nvml_machine, kind, hip, words
+):
     name, gpu_kwh, reason, total_kwh = python(OTHERS, kind, hip, env=nvml_machine(2).env)
 
     assert name.startswith("2 × Maker Accelerator 7 (64 GiB)")

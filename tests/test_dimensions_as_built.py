@@ -13,7 +13,9 @@ WORDS = {**SMALL, "vocab_size": 50}
 
 
 def bert(layers=3):
-    return transformers.BertForSequenceClassification(transformers.BertConfig(**WORDS, num_hidden_layers=layers))
+    return transformers.BertForSequenceClassification(
+        transformers.BertConfig(**WORDS, num_hidden_layers=layers)
+    )
 
 
 def llama():
@@ -21,24 +23,45 @@ def llama():
 
 
 def gpt2():
-    return transformers.GPT2LMHeadModel(transformers.GPT2Config(n_embd=16, n_layer=3, n_head=2, vocab_size=50))
+    return transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(n_embd=16, n_layer=3, n_head=2, vocab_size=50)
+    )
 
 
 def t5():
-    config = transformers.T5Config(vocab_size=50, d_model=16, num_layers=3, num_decoder_layers=2, num_heads=2, d_ff=32)
+    config = transformers.T5Config(
+        vocab_size=50, d_model=16, num_layers=3, num_decoder_layers=2, num_heads=2, d_ff=32
+    )
     return transformers.T5ForConditionalGeneration(config)
 
 
 def bart():
-    sizes = {"encoder_layers": 3, "decoder_layers": 2, "encoder_ffn_dim": 20, "decoder_ffn_dim": 20, "d_model": 16}
+    sizes = {
+        "encoder_layers": 3,
+        "decoder_layers": 2,
+        "encoder_ffn_dim": 20,
+        "decoder_ffn_dim": 20,
+        "d_model": 16,
+    }
     return transformers.BartForConditionalGeneration(
-        transformers.BartConfig(vocab_size=50, encoder_attention_heads=2, decoder_attention_heads=2, **sizes)
+        transformers.BartConfig(
+            vocab_size=50, encoder_attention_heads=2, decoder_attention_heads=2, **sizes
+        )
     )
 
 
 def wav2vec2(cls):
-    conv = {"conv_dim": (8, 8), "conv_stride": (5, 2), "conv_kernel": (10, 3), "num_feat_extract_layers": 2}
-    small = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2, "classifier_proj_size": 8}
+    conv = {
+        "conv_dim": (8, 8),
+        "conv_stride": (5, 2),
+        "conv_kernel": (10, 3),
+        "num_feat_extract_layers": 2,
+    }
+    small = {
+        "num_conv_pos_embeddings": 4,
+        "num_conv_pos_embedding_groups": 2,
+        "classifier_proj_size": 8,
+    }
     return cls(transformers.Wav2Vec2Config(**SMALL, **conv, **small, num_hidden_layers=3))
 
 
@@ -97,7 +120,9 @@ def test_layers_cut_off_one_part_of_a_model_of_two_leave_those_of_the_other():
 
 
 def test_layers_that_share_their_weights_are_as_many_as_the_configuration_says():
-    config = transformers.AlbertConfig(**WORDS, embedding_size=8, num_hidden_layers=4, num_hidden_groups=1)
+    config = transformers.AlbertConfig(
+        **WORDS, embedding_size=8, num_hidden_layers=4, num_hidden_groups=1
+    )
     made = transformers.AlbertForSequenceClassification(config)
 
     assert dims(made.config, made)["layers"] == 4
@@ -130,7 +155,14 @@ def test_an_image_size_that_no_weight_depends_on_is_left_out():
 
 
 def ordinary():
-    swin = {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "image_size": 32, "patch_size": 4, "window_size": 4}
+    swin = {
+        "embed_dim": 8,
+        "depths": [1, 1],
+        "num_heads": [1, 2],
+        "image_size": 32,
+        "patch_size": 4,
+        "window_size": 4,
+    }
     vit = {**SMALL, "num_hidden_layers": 2, "image_size": 32, "patch_size": 8}
     return {
         "bert": bert(),
@@ -171,5 +203,8 @@ def ordinary():
 
 def test_an_ordinary_model_has_all_the_dimensions_that_its_configuration_says():
     for made in ordinary().values():
-        assert (type(made).__name__, dims(made.config, made)) == (type(made).__name__, dims(made.config))
+        assert (type(made).__name__, dims(made.config, made)) == (
+            type(made).__name__,
+            dims(made.config),
+        )
         assert parts(made.config, made) == parts(made.config)

@@ -16,15 +16,28 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 pytestmark = [
-    pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="the sources are not beside the tests"),
-    pytest.mark.skipif(find_spec("build") is None, reason="build is not installed (it is in the dev extra)"),
+    pytest.mark.skipif(
+        not (ROOT / "pyproject.toml").is_file(), reason="the sources are not beside the tests"
+    ),
+    pytest.mark.skipif(
+        find_spec("build") is None, reason="build is not installed (it is in the dev extra)"
+    ),
 ]
 
 PACKAGE_DATA = {".yaml", ".json", ".md", ".typed", ".py"}
 
 
 def build(out, *options):
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), *options, str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+        str(out),
+        *options,
+        str(ROOT),
+    ]
     ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
@@ -42,7 +55,9 @@ def sdist(release):
     (file,) = release.glob("*.tar.gz")
     with tarfile.open(file) as archive:
         return {
-            member.name.partition("/")[2]: archive.extractfile(member).read() if member.isfile() else None
+            member.name.partition("/")[2]: archive.extractfile(member).read()
+            if member.isfile()
+            else None
             for member in archive
             if not member.isdir()
         }
@@ -74,7 +89,8 @@ def files_of_git():
 def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(wheel):
     there = {
         f"autocard/{file.relative_to(ROOT / 'autocard').as_posix()}"
-        for folder in (ROOT / "autocard", ROOT / "autocard" / "templates")  # a link, into which rglob does not go
+        # a link, into which rglob does not go
+        for folder in (ROOT / "autocard", ROOT / "autocard" / "templates")
         for file in folder.rglob("*")
         if file.suffix in PACKAGE_DATA and file.is_file()
     }
@@ -90,7 +106,9 @@ def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(wheel):
     } <= inside
 
 
-def test_the_wheel_built_from_the_source_distribution_is_the_one_built_from_the_tree(wheel, tmp_path):
+def test_the_wheel_built_from_the_source_distribution_is_the_one_built_from_the_tree(
+    wheel, tmp_path
+):
     build(tmp_path, "--wheel")
 
     (file,) = tmp_path.glob("*.whl")
@@ -98,10 +116,23 @@ def test_the_wheel_built_from_the_source_distribution_is_the_one_built_from_the_
 
 
 def test_the_source_distribution_holds_what_a_packager_needs(sdist):
-    needed = {"pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "Makefile"}
+    needed = {
+        "pyproject.toml",
+        "LICENSE",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "CITATION.cff",
+        "Makefile",
+    }
 
     assert needed <= sdist.keys()
-    assert {"tests/conftest.py", "docs/energy.md", "templates/labels.yaml", "autocard/py.typed"} <= sdist.keys()
+    assert {
+        "tests/conftest.py",
+        "docs/energy.md",
+        "templates/labels.yaml",
+        "autocard/py.typed",
+    } <= sdist.keys()
 
 
 def test_the_source_distribution_holds_nothing_that_git_does_not_know(sdist):
@@ -132,14 +163,21 @@ def test_the_tools_for_releases_find_nothing_wrong(tool, release):
         pytest.skip(f"{name} is not installed (it is in the dev extra)")
     files = [str(file) for file in release.iterdir() if name == "twine" or file.suffix == ".whl"]
 
-    ran = subprocess.run([sys.executable, "-m", module, *options, *files], check=False, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", module, *options, *files],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_make_dist_runs_the_same_checks():
-    steps = subprocess.run(["make", "-n", "dist"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    steps = subprocess.run(
+        ["make", "-n", "dist"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
 
     assert "-m build --no-isolation\n" in steps
     assert "twine check --strict dist/*\n" in steps

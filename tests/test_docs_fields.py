@@ -22,9 +22,13 @@ def fields():
 
 
 def test_the_table_is_what_the_code_makes_of_it_today():
-    check = subprocess.run([sys.executable, str(DOCS / "make_fields.py"), "--check"], capture_output=True, check=False)
+    check = subprocess.run(
+        [sys.executable, str(DOCS / "make_fields.py"), "--check"], capture_output=True, check=False
+    )
 
-    assert check.returncode == 0, f"run: python docs/make_fields.py\n{check.stderr.decode()[-2000:]}"
+    assert check.returncode == 0, (
+        f"run: python docs/make_fields.py\n{check.stderr.decode()[-2000:]}"
+    )
 
 
 def leaves_of(fields):
@@ -50,7 +54,11 @@ def test_each_proof_names_tests_that_exist(fields):
 def test_one_test_of_each_proof_names_the_field(fields):
     found = {leaf: fields.proofs.proof_of(leaf).tests for leaf in leaves_of(fields)}
 
-    bare = [leaf for leaf, tests in found.items() if not any(fields.proofs.names_it(test, leaf) for test in tests)]
+    bare = [
+        leaf
+        for leaf, tests in found.items()
+        if not any(fields.proofs.names_it(test, leaf) for test in tests)
+    ]
     assert bare == []
 
 
@@ -64,5 +72,12 @@ def test_a_test_that_does_not_name_a_field_is_known_as_such(fields):
 def test_no_proof_is_of_a_field_that_is_gone(fields):
     leaves = [f"{leaf}." for leaf in leaves_of(fields)]
 
-    proved = [*fields.proofs.PROOFS, *(leaf for few in fields.proofs.FIELDS_BY_TEST.values() for leaf in few)]
-    assert [path for path in proved if not any(leaf.startswith((f"{path}.", f"{path}[")) for leaf in leaves)] == []
+    proved = [
+        *fields.proofs.PROOFS,
+        *(leaf for few in fields.proofs.FIELDS_BY_TEST.values() for leaf in few),
+    ]
+    assert [
+        path
+        for path in proved
+        if not any(leaf.startswith((f"{path}.", f"{path}[")) for leaf in leaves)
+    ] == []

@@ -48,7 +48,15 @@ def test_the_pages_table_names_each_key_of_the_file(page):
 
 @pytest.mark.parametrize(
     "placeholder",
-    ["[More Information Needed]", "...", "TBD", "[Insert hours]", "[TODO: hours]", "{name}", "<<dotted.name>>"],
+    [
+        "[More Information Needed]",
+        "...",
+        "TBD",
+        "[Insert hours]",
+        "[TODO: hours]",
+        "{name}",
+        "<<dotted.name>>",
+    ],
 )
 def test_what_the_page_calls_a_placeholder_is_one(page, placeholder):
     assert find(placeholder, load().names) is not None

@@ -18,7 +18,13 @@ pytest_plugins = ["nvml_fixtures"]
 def doctor(folder, *arguments, env=None):
     command = [sys.executable, "-m", "autocard", "doctor", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=env or dict(os.environ), capture_output=True, text=True, timeout=90, check=False
+        command,
+        cwd=folder,
+        env=env or dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
     )
 
 
@@ -32,7 +38,9 @@ def node(nvml_machine, tmp_path):
     meter = tmp_path / "energy"
     meter.write_text("44296389 J 1654523441253893 us\n", encoding="ascii")
     site = tmp_path / "site.toml"
-    site.write_text(f'country_iso_code = "SWE"\npue = 1.07\nnode_meter = "{meter}"\n', encoding="utf-8")
+    site.write_text(
+        f'country_iso_code = "SWE"\npue = 1.07\nnode_meter = "{meter}"\n', encoding="utf-8"
+    )
     here = tmp_path / "here"
     here.mkdir()
     env = nvml_machine(gpus).env | {

@@ -34,7 +34,14 @@ def out(tmp_path_factory):
     script = folder / "train.py"
     script.write_text(PROGRAM)
     tests = str(Path(__file__).parent)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "1",
+    ]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(
         [*torchrun, "--max-restarts", "1", str(script), str(folder / "out"), tests],
@@ -49,9 +56,14 @@ def out(tmp_path_factory):
 def test_what_the_failed_processes_did_is_a_leg_of_the_run(out):
     record = json.loads((out / "autocard.json").read_text())
 
-    legs = [(leg["step_begin"], leg["step_end"], leg["status"], leg["repeated_steps"]) for leg in record["legs"]]
+    legs = [
+        (leg["step_begin"], leg["step_end"], leg["status"], leg["repeated_steps"])
+        for leg in record["legs"]
+    ]
     assert legs == [(0, 4, "interrupted", 4), (0, 6, "finished", 0)]
     assert record["job"]["launcher_restarts"] == 1
-    assert record["time"]["wall_clock_s"] == pytest.approx(sum(leg["wall_clock_s"] for leg in record["legs"]))
+    assert record["time"]["wall_clock_s"] == pytest.approx(
+        sum(leg["wall_clock_s"] for leg in record["legs"])
+    )
     assert record["time"]["wall_clock_s"] >= 10 * 0.5
     assert "in 2 legs" in (out / "README.md").read_text()

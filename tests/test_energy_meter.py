@@ -33,7 +33,11 @@ def processes_of(pid: int) -> list[int]:
     """Return the living children of a process."""
     import psutil
 
-    return [child.pid for child in psutil.Process(pid).children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [
+        child.pid
+        for child in psutil.Process(pid).children()
+        if child.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def wait_until_ready(meter: Meter, *, at_most_s: float = READY_S) -> None:
@@ -49,7 +53,9 @@ def run(tmp_path_factory):
     """Two trainings by one meter, the second cut short once; what they took by the test's own clock."""
     folder = tmp_path_factory.mktemp("output")
     gc.collect()  # the meters of other tests in this process, whose end a start would wait for
-    meter = Meter(Settings(country_iso_code="FRA", pue=1.2, cpu_power_w=100, ram_power_w=40), folder=folder)
+    meter = Meter(
+        Settings(country_iso_code="FRA", pue=1.2, cpu_power_w=100, ram_power_w=40), folder=folder
+    )
     for other in list(autocard.energy.meter._METERS):
         other.rest(meter)
     missing: dict[str, str] = {}
@@ -79,7 +85,12 @@ def run(tmp_path_factory):
             begun = again
             time.sleep(0.6)
         # The first training has one leg.
-        noted(begun, moments(lambda at=steps[-1], first=number: legs.extend(meter.end(at, 3, missing, first))))
+        noted(
+            begun,
+            moments(
+                lambda at=steps[-1], first=number: legs.extend(meter.end(at, 3, missing, first))
+            ),
+        )
         assert meter._child.pid == child, number
     meter.close()
     return folder, legs, missing, waited, walls, child
@@ -91,8 +102,14 @@ def test_cpu_and_ram_are_modelled_with_the_powers_given(run):
     (host,) = legs[0].hosts
 
     assert host.ram_j == pytest.approx(40 * legs[0].wall_clock_s * host.cpu_share, rel=0.05)
-    assert 0.1 * 100 * legs[0].wall_clock_s * 0.95 <= host.cpu_j / host.cpu_share <= 100 * legs[0].wall_clock_s * 1.05
-    assert host.sources["cpu"].startswith("modelled: CodeCarbon, load of the whole machine × 100 W (as given)")
+    assert (
+        0.1 * 100 * legs[0].wall_clock_s * 0.95
+        <= host.cpu_j / host.cpu_share
+        <= 100 * legs[0].wall_clock_s * 1.05
+    )
+    assert host.sources["cpu"].startswith(
+        "modelled: CodeCarbon, load of the whole machine × 100 W (as given)"
+    )
     assert host.sources["ram"].startswith("modelled: 40 W (as given)")
     assert host.sources["gpu"] == "no GPU was used"
 
@@ -114,7 +131,9 @@ def test_each_begin_is_a_leg_and_its_time_is_the_clocks(run):
             leg.started_at.replace("Z", "+00:00")
         )
         # Two clocks, read one after the other.
-        assert span == pytest.approx(timedelta(seconds=leg.wall_clock_s), abs=timedelta(seconds=0.5))
+        assert span == pytest.approx(
+            timedelta(seconds=leg.wall_clock_s), abs=timedelta(seconds=0.5)
+        )
 
 
 def test_the_intensity_is_that_of_the_country_with_source_and_year(run):
@@ -129,9 +148,16 @@ def test_the_intensity_is_that_of_the_country_with_source_and_year(run):
 def test_every_leaf_that_is_not_there_has_a_reason(run):
     _, legs, missing = run[0], run[1], dict(run[2])
     for number in range(len(legs)):
-        missing |= {f"legs.{number}.co2eq_g": "worked out by job", f"legs.{number}.batch": "noted by the session"}
+        missing |= {
+            f"legs.{number}.co2eq_g": "worked out by job",
+            f"legs.{number}.batch": "noted by the session",
+        }
 
-    without = [path for path in unexplained(RunRecord(legs=legs, missing=missing)) if path.startswith("legs.")]
+    without = [
+        path
+        for path in unexplained(RunRecord(legs=legs, missing=missing))
+        if path.startswith("legs.")
+    ]
 
     assert without == []
 
@@ -161,7 +187,9 @@ def test_the_ledger_holds_each_leg_and_no_name_of_the_machine(run):
         assert entry.leg.hosts[0].ram_j == pytest.approx(leg.hosts[0].ram_j, rel=0.01)
     import socket
 
-    text = "".join(file.read_text(encoding="utf-8") for file in (folder / ledger_files.FOLDER).iterdir())
+    text = "".join(
+        file.read_text(encoding="utf-8") for file in (folder / ledger_files.FOLDER).iterdir()
+    )
     assert socket.gethostname() not in text
     assert str(folder) not in text
 
@@ -231,7 +259,9 @@ def test_gpu_energy_is_that_of_the_counters_and_codecarbon_agrees(nvml_machine, 
     assert [device["device"] for device in host["devices"]] == ["h1.g0", "h1.g1"]
     assert {device["source"] for device in host["devices"]} == {"nvml-counter"}
     for device in host["devices"]:
-        assert device["counter_end_j"] - device["counter_begin_j"] == pytest.approx(device["energy_j"])
+        assert device["counter_end_j"] - device["counter_begin_j"] == pytest.approx(
+            device["energy_j"]
+        )
         assert device["note"] == ""
     assert host["codecarbon_gpu_j"] == pytest.approx(sum(energies), rel=0.1)
     assert host["sources"]["gpu"] == "measured: NVML energy counters"
@@ -239,9 +269,12 @@ def test_gpu_energy_is_that_of_the_counters_and_codecarbon_agrees(nvml_machine, 
 
 
 def test_the_counters_are_read_before_the_child_is_waited_for(nvml_machine, tmp_path):
-    # A child that hangs is waited for two seconds: 600 J of these boards, which are not the training's.
+    # A child that hangs is waited for two seconds: 600 J of these boards, which are not the
+    # training's.
     stop = "import signal; meter._worker.spoken = True; os.kill(child, signal.SIGSTOP); after = counters()"
-    script = TRAIN.replace("after = counters()", stop).replace("LAST_WORD_S = 30.0", "LAST_WORD_S = 2.0")
+    script = TRAIN.replace("after = counters()", stop).replace(
+        "LAST_WORD_S = 30.0", "LAST_WORD_S = 2.0"
+    )
 
     leg, _, true_j = python(script, tmp_path, 1.0, "{}", env=nvml_machine(1, watts=300).env)
 
@@ -251,7 +284,9 @@ def test_the_counters_are_read_before_the_child_is_waited_for(nvml_machine, tmp_
     assert at_least_j <= device["energy_j"] < at_least_j + 300
 
 
-def test_only_the_gpus_of_the_run_are_counted_and_a_dead_one_elsewhere_does_not_matter(nvml_machine, tmp_path):
+def test_only_the_gpus_of_the_run_are_counted_and_a_dead_one_elsewhere_does_not_matter(
+    nvml_machine, tmp_path
+):
     gpus = [Gpu(uuid_of(number), watts=100 * (number + 1), processes=number) for number in range(4)]
     gpus[3].dead = 1
     machine = nvml_machine(gpus)
@@ -271,15 +306,19 @@ def test_only_the_gpus_of_the_run_are_counted_and_a_dead_one_elsewhere_does_not_
 
 def test_a_board_without_a_counter_is_measured_by_its_power_and_said_to_be(nvml_machine, tmp_path):
     machine = nvml_machine([Gpu(uuid_of(0), counter=0, watts=200)])
-    (machine.folder / "nvidia-smi").unlink()  # without it CodeCarbon sees no GPU, and would call that 0 J
+    # without it CodeCarbon sees no GPU, and would call that 0 J
+    (machine.folder / "nvidia-smi").unlink()
 
     script = TRAIN.replace("counters():", "counters():\n    return [200 * time.monotonic()]")
     leg, missing, true_j = python(script, tmp_path, 3.0, "{}", env=machine.env)
 
     (device,) = leg["hosts"][0]["devices"]
-    assert_within([device["energy_j"]], true_j, rel=0.05)  # samples: they come late on a busy machine
+    # samples: they come late on a busy machine
+    assert_within([device["energy_j"]], true_j, rel=0.05)
     assert device["source"] == "nvml-power-samples"
-    assert leg["hosts"][0]["sources"]["gpu"] == "measured: NVML power, sampled twenty times a second"
+    assert (
+        leg["hosts"][0]["sources"]["gpu"] == "measured: NVML power, sampled twenty times a second"
+    )
     assert "no energy counter" in missing["legs.0.hosts.0.devices.0.counter_begin_j"]
     assert leg["hosts"][0]["codecarbon_gpu_j"] is None
     assert "0 J" in missing["legs.0.hosts.0.codecarbon_gpu_j"]
@@ -310,7 +349,9 @@ def test_a_run_on_the_cpu_of_a_gpu_node_uses_no_gpu(nvml_machine, tmp_path):
     assert "legs.0.hosts.0.devices" not in missing
 
 
-def test_a_training_that_was_over_before_codecarbon_started_has_figures_all_the_same(nvml_machine, tmp_path):
+def test_a_training_that_was_over_before_codecarbon_started_has_figures_all_the_same(
+    nvml_machine, tmp_path
+):
     host, missing, true_j = train(nvml_machine(1), tmp_path, 0.0)
 
     assert host["cpu_j"] > 0
@@ -349,11 +390,14 @@ def test_an_accelerator_that_cannot_be_measured_has_a_reason_and_is_not_zero(dev
 
 
 def test_configuration_of_codecarbon_and_slurm_reaches_nothing(tmp_path, monkeypatch):
-    (tmp_path / ".codecarbon.config").write_text("[codecarbon]\npue=3\nforce_ram_power=900\n", encoding="ascii")
+    (tmp_path / ".codecarbon.config").write_text(
+        "[codecarbon]\npue=3\nforce_ram_power=900\n", encoding="ascii"
+    )
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CODECARBON_FORCE_RAM_POWER", "900")
     monkeypatch.setenv("CODECARBON_SAVE_TO_FILE", "true")
-    monkeypatch.setenv("SLURM_JOB_ID", "4711")  # and no scontrol: plain CodeCarbon measures nothing then
+    # and no scontrol: plain CodeCarbon measures nothing then
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
     monkeypatch.chdir(tmp_path)
     meter = Meter(Settings(ram_power_w=10, country_iso_code="USA", region="California"))
     missing: dict[str, str] = {}
@@ -364,18 +408,25 @@ def test_configuration_of_codecarbon_and_slurm_reaches_nothing(tmp_path, monkeyp
     (leg,) = meter.end(1, 2, missing)
     meter.close()
 
-    assert leg.hosts[0].ram_j == pytest.approx(10 * leg.wall_clock_s * leg.hosts[0].cpu_share, rel=0.05)
-    assert "from autocard's own readings, while CodeCarbon was starting" in leg.hosts[0].sources["ram"]
-    assert leg.intensity_g_per_kwh == pytest.approx(394.769 * 0.45359237, rel=1e-3)  # eGRID gives lb/MWh
+    assert leg.hosts[0].ram_j == pytest.approx(
+        10 * leg.wall_clock_s * leg.hosts[0].cpu_share, rel=0.05
+    )
+    assert (
+        "from autocard's own readings, while CodeCarbon was starting" in leg.hosts[0].sources["ram"]
+    )
+    # eGRID gives lb/MWh
+    assert leg.intensity_g_per_kwh == pytest.approx(394.769 * 0.45359237, rel=1e-3)
     assert leg.intensity_year == 2023
     assert [file.name for file in tmp_path.iterdir()] == [".codecarbon.config"]
 
 
 def test_the_death_of_the_child_costs_cpu_and_ram_only_and_is_said(nvml_machine, tmp_path):
     dying = "os.kill(child, 9); time.sleep(1.1); meter.progress(4); after = counters()"
-    # A host that takes SIGPIPE as programs in a shell pipe do must not die of writing to the dead child.
+    # A host that takes SIGPIPE as programs in a shell pipe do must not die of writing to the dead
+    # child.
     script = TRAIN.replace(
-        "import pynvml", "import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL); import pynvml"
+        "import pynvml",
+        "import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL); import pynvml",
     )
     script = script.replace("after = counters()", dying)
 
@@ -412,7 +463,8 @@ after = counters()
     assert host["ram_j"] == pytest.approx(watts * leg["wall_clock_s"] * host["cpu_share"], rel=0.1)
     for part in ("cpu", "ram"):
         assert (
-            "the measuring process ended during training (killed by signal 9), and was started" in host["sources"][part]
+            "the measuring process ended during training (killed by signal 9), and was started"
+            in host["sources"][part]
         )
     assert len(ledger_files.read(tmp_path / ledger_files.FOLDER)) == 1
 
@@ -427,7 +479,8 @@ def test_what_the_ledger_holds_stands_in_for_a_child_that_died_near_the_end(nvml
     assert host["ram_j"] > 0
 
 
-KILLED = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # it may be inherited as ignored
+# it may be inherited as ignored
+KILLED = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 KILLED += TRAIN.replace(
     "time.sleep(seconds)",
     "meter.progress(7); time.sleep(seconds); print(json.dumps([os.getpid(), child]), flush=True); time.sleep(60)",
@@ -607,7 +660,9 @@ def test_where_no_process_can_be_started_time_is_still_measured(monkeypatch):
 
     assert leg.wall_clock_s is not None
     assert "no process for the measurement could be started" in missing["legs.0.hosts.0.cpu_j"]
-    assert "no process for the measurement could be started" in missing["legs.0.intensity_g_per_kwh"]
+    assert (
+        "no process for the measurement could be started" in missing["legs.0.intensity_g_per_kwh"]
+    )
 
 
 def test_ending_what_was_not_begun_is_an_ordinary_answer():
@@ -637,6 +692,8 @@ print("whole")
 
 
 def test_a_program_that_closes_all_descriptors_keeps_those_that_it_opens_then():
-    done = subprocess.run([sys.executable, "-c", CLOSES], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSES], capture_output=True, text=True, timeout=60, check=False
+    )
 
     assert done.stdout == "whole\n", done.stderr

@@ -50,7 +50,8 @@ VISIBLE = {
     "MIG-7c0ffee0-0000-4000-8000-000000000000": [3],
     "MIG-7c0": [3],
 }
-"""CUDA_VISIBLE_DEVICES → NVML indices that it leaves of four boards, of which the last has a MIG slice."""
+"""CUDA_VISIBLE_DEVICES → NVML indices that it leaves of four boards, of which the last has a MIG
+slice."""
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +124,14 @@ def test_where_the_variable_names_a_board_that_is_cut_cuda_shows_one_slice_of_it
     assert number == two_slices == last == unset[:1]  # the board is counted once
 
 
-def test_with_boards_of_several_kinds_cudas_order_is_in_doubt_until_something_settles_it(nvml_machine):
-    gpus = [Gpu(uuid_of(0), name="Slow"), Gpu(uuid_of(1), name="Fast"), Gpu(uuid_of(2), name="Slow")]
+def test_with_boards_of_several_kinds_cudas_order_is_in_doubt_until_something_settles_it(
+    nvml_machine,
+):
+    gpus = [
+        Gpu(uuid_of(0), name="Slow"),
+        Gpu(uuid_of(1), name="Fast"),
+        Gpu(uuid_of(2), name="Slow"),
+    ]
     machine = nvml_machine(gpus)
 
     by_speed, by_bus, by_uuid, everything, first = choose(
@@ -149,7 +156,9 @@ def test_ordinals_count_among_the_visible_boards(nvml_machine):
     assert [index for index, _, _ in two_of_three] == [3, 1]
 
 
-def test_boards_of_the_run_that_this_process_does_not_see_are_a_reason_and_not_left_out(nvml_machine):
+def test_boards_of_the_run_that_this_process_does_not_see_are_a_reason_and_not_left_out(
+    nvml_machine,
+):
     script = """
 import json
 from autocard.totals import totals as job
@@ -175,7 +184,9 @@ def test_a_dead_gpu_does_not_hide_the_others_and_has_no_ordinal(nvml_machine):
     gpus = [Gpu(uuid_of(number)) for number in range(3)]
     gpus[0].dead = 1
 
-    everything, first = choose(nvml_machine(gpus), ({}, None), ({"CUDA_VISIBLE_DEVICES": "0"}, None))
+    everything, first = choose(
+        nvml_machine(gpus), ({}, None), ({"CUDA_VISIBLE_DEVICES": "0"}, None)
+    )
 
     assert [index for index, _, _ in everything] == [1, 2]
     assert [index for index, _, _ in first] == [1]
@@ -196,7 +207,11 @@ print(json.dumps([[device.index, device.note] for device in visible.devices({"CU
 """
     gpus = [Gpu(uuid_of(number), name=f"Kind {number}") for number in range(3)]
 
-    found = python(script, *(uuid_of(number).removeprefix("GPU-") for number in (2, 0)), env=nvml_machine(gpus).env)
+    found = python(
+        script,
+        *(uuid_of(number).removeprefix("GPU-") for number in (2, 0)),
+        env=nvml_machine(gpus).env,
+    )
 
     assert found == [[2, ""], [0, ""]]
 

@@ -28,11 +28,15 @@ def track(*readings):
 
 @given(
     power_w=st.floats(0.1, 1000),
-    moments=st.lists(st.floats(0, 1000), min_size=2, max_size=30, unique_by=lambda moment: round(moment, 0)),
+    moments=st.lists(
+        st.floats(0, 1000), min_size=2, max_size=30, unique_by=lambda moment: round(moment, 0)
+    ),
     begin_s=st.floats(-10, 500),
     length_s=st.floats(0, 1000),
 )
-def test_a_constant_power_gives_power_times_time_wherever_the_readings_lie(power_w, moments, begin_s, length_s):
+def test_a_constant_power_gives_power_times_time_wherever_the_readings_lie(
+    power_w, moments, begin_s, length_s
+):
     moments = sorted(moments)
     end_s = max(begin_s + length_s, moments[0])
 
@@ -108,7 +112,9 @@ def test_a_quota_of_a_control_group_above_binds_too(tmp_path):
     count = os.cpu_count()
     process = groups(tmp_path, {"cgroup": "0::/pod/job\n"}) / "cgroup"
     quota = int(count * 100_000 / 4)
-    sys_fs = groups(tmp_path / "fs", {"pod/cpu.max": f"{quota} 100000\n", "pod/job/cpu.max": "max 100000\n"})
+    sys_fs = groups(
+        tmp_path / "fs", {"pod/cpu.max": f"{quota} 100000\n", "pod/job/cpu.max": "max 100000\n"}
+    )
 
     assert cpu_share.of_node(process, sys_fs) == pytest.approx(0.25)
 
@@ -185,9 +191,16 @@ def test_the_intensity_is_what_codecarbons_tables_hold_and_nothing_else():
 
     found = dict(zip(asked, python(INTENSITY, json.dumps(asked)), strict=True))
 
-    assert found["FRA", None] == [world["FRA"]["carbon_intensity"], 2023, "Our World in Data, through CodeCarbon"]
-    assert found["CAN", None][0] == world["CAN"]["carbon_intensity"]  # never Quebec's, which is 40 times lower
-    assert found["USA", "California"][0] == pytest.approx(states["california"]["emissions"] * 0.45359237, rel=1e-4)
+    assert found["FRA", None] == [
+        world["FRA"]["carbon_intensity"],
+        2023,
+        "Our World in Data, through CodeCarbon",
+    ]
+    # never Quebec's, which is 40 times lower
+    assert found["CAN", None][0] == world["CAN"]["carbon_intensity"]
+    assert found["USA", "California"][0] == pytest.approx(
+        states["california"]["emissions"] * 0.45359237, rel=1e-4
+    )
     assert found["USA", "California"][1:] == [2023, "EPA eGRID2023, through CodeCarbon"]
     for region in ("Californa", "_source"):
         assert found["USA", region][0] == world["USA"]["carbon_intensity"]
@@ -218,7 +231,10 @@ print(json.dumps([sorted({"torch", "transformers", "peft"} & set(sys.modules)), 
 
 def test_an_entry_is_read_as_it_was_written_and_what_is_none_is_left_out(tmp_path):
     entry = ledger_files.LedgerEntry(
-        run_id="0" * 12, host_id=ledger_files.host_id(), written_at="2026-01-01T00:00:00.000Z", leg=Leg(id="1" * 12)
+        run_id="0" * 12,
+        host_id=ledger_files.host_id(),
+        written_at="2026-01-01T00:00:00.000Z",
+        leg=Leg(id="1" * 12),
     )
     (tmp_path / "leg-broken.json").write_text('{"leg": ', encoding="ascii")
     (tmp_path / "leg-other.json").write_text("[]", encoding="ascii")

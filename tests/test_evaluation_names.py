@@ -14,19 +14,29 @@ from autocard import AutoCardCallback
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
 
 
-@pytest.mark.parametrize("prefixes", [("eval_test", "test"), ("test", "eval_test"), ("eval", "eval_eval")], ids=str)
+@pytest.mark.parametrize(
+    "prefixes", [("eval_test", "test"), ("test", "eval_test"), ("eval", "eval_eval")], ids=str
+)
 def test_neither_of_two_evaluations_with_similar_prefixes_replaces_the_other(tmp_path, prefixes):
     with contextlib.redirect_stderr(io.StringIO()):
-        trainer = training.trainer(tmp_path, model=training.bert(), callbacks=[AutoCardCallback(emissions=False)])
+        trainer = training.trainer(
+            tmp_path, model=training.bert(), callbacks=[AutoCardCallback(emissions=False)]
+        )
         trainer.train()
-        sets = dict(zip(prefixes, (training.dataset(10, seed=5), training.dataset(12, seed=6)), strict=True))
+        sets = dict(
+            zip(prefixes, (training.dataset(10, seed=5), training.dataset(12, seed=6)), strict=True)
+        )
         losses = {
             len(rows): trainer.evaluate(rows, metric_key_prefix=prefix)[f"{prefix}_loss"]
             for prefix, rows in sets.items()
         }
 
     record = json.loads((tmp_path / "autocard.json").read_text())
-    found = {one["dataset"]: one["value"] for one in record["evaluation"]["results"] if one["name"] == "loss"}
+    found = {
+        one["dataset"]: one["value"]
+        for one in record["evaluation"]["results"]
+        if one["name"] == "loss"
+    }
     rows = {one["name"]: one["rows"] for one in record["data"]["eval"]}
     assert sorted(rows.values()) == [10, 12]
     assert {rows[name]: value for name, value in found.items()} == losses
@@ -36,7 +46,9 @@ def test_neither_of_two_evaluations_with_similar_prefixes_replaces_the_other(tmp
 
 def test_two_evaluations_with_other_names_have_them_without_the_prefix(tmp_path):
     with contextlib.redirect_stderr(io.StringIO()):
-        trainer = training.trainer(tmp_path, model=training.bert(), callbacks=[AutoCardCallback(emissions=False)])
+        trainer = training.trainer(
+            tmp_path, model=training.bert(), callbacks=[AutoCardCallback(emissions=False)]
+        )
         trainer.train()
         trainer.evaluate(metric_key_prefix="eval_easy")
         trainer.evaluate(metric_key_prefix="test")

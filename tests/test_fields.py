@@ -22,14 +22,26 @@ from autocard.record import DeviceUse, Gpu, HostUse, Leg, RunRecord, from_json, 
 GOLDEN = Path(__file__).parent / "golden"
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 HOSTILE = "a|b <script>x</script> {{ y }} {% z %} $$e$$ \\(f\\) [g](http://h.example) # i `j` *k* __l__ <!-- m -->"
-STATES = ("N/A", "None", "nan", "null", "unknown", "see record", "see autocard", "autocard.json", "not recorded")
+STATES = (
+    "N/A",
+    "None",
+    "nan",
+    "null",
+    "unknown",
+    "see record",
+    "see autocard",
+    "autocard.json",
+    "not recorded",
+)
 
 
 def changed(record: RunRecord, **updates: Any) -> RunRecord:
     """Return *record* with leaves replaced: hardware__nodes=2."""
     for path, value in updates.items():
         part, leaf = path.split("__")
-        record = record.model_copy(update={part: getattr(record, part).model_copy(update={leaf: value})})
+        record = record.model_copy(
+            update={part: getattr(record, part).model_copy(update={leaf: value})}
+        )
     return record
 
 
@@ -48,7 +60,9 @@ def test_the_texts_are_the_golden_ones(story):
     folder, record = GOLDEN / f"fields_{story}", records.ALL[story]()
     made = {
         "facts.md": as_text(record),
-        "front.yaml": yaml.safe_dump(front_matter(record), sort_keys=False, allow_unicode=True, width=1000),
+        "front.yaml": yaml.safe_dump(
+            front_matter(record), sort_keys=False, allow_unicode=True, width=1000
+        ),
         "summary.txt": "".join(f"{label}: {text}\n" for label, text in summary(record).items()),
     }
     if os.environ.get("UPDATE_GOLDEN"):
@@ -66,7 +80,10 @@ def test_no_text_stands_in_for_a_fact_that_is_not_there(story):
     for name, fact in facts(record).items():
         for text in (fact.line, fact.body()):
             assert text.strip()
-            assert not [state for state in STATES if re.search(rf"\b{re.escape(state)}\b", text)], (name, text)
+            assert not [state for state in STATES if re.search(rf"\b{re.escape(state)}\b", text)], (
+                name,
+                text,
+            )
 
 
 def test_a_record_that_knows_nothing_says_nothing():
@@ -95,8 +112,19 @@ def test_texts_survive_writing_and_reading_the_record():
 def hostile(part: Any) -> Any:
     """Return *part* with every free text in it replaced by something that means harm."""
     if isinstance(part, BaseModel):
-        fixed = {"regime", "status", "source", "split", "base_model_relation", "started_at", "ended_at", "auto_class"}
-        values = {name: getattr(part, name) for name in type(part).model_fields if name not in fixed}
+        fixed = {
+            "regime",
+            "status",
+            "source",
+            "split",
+            "base_model_relation",
+            "started_at",
+            "ended_at",
+            "auto_class",
+        }
+        values = {
+            name: getattr(part, name) for name in type(part).model_fields if name not in fixed
+        }
         return part.model_copy(update={name: hostile(value) for name, value in values.items()})
     if isinstance(part, list):
         return [hostile(item) for item in part]
@@ -124,7 +152,10 @@ def check_harmless(name, text):
     for token in PARSER.parse(text):
         assert token.type != "heading_open", (name, text)
         if token.type == "html_block":
-            assert re.sub(r"</?(details|summary|p|code)>", "", token.content).count("<") == 0, (name, text)
+            assert re.sub(r"</?(details|summary|p|code)>", "", token.content).count("<") == 0, (
+                name,
+                text,
+            )
             shown.append(token.content)
         for child in token.children or []:
             assert child.type not in {"html_inline", "image", "em_open", "s_open"}, (name, text)
@@ -134,9 +165,13 @@ def check_harmless(name, text):
     raw = re.sub(r"(`+).*?\1", "", text, flags=re.DOTALL) if not text.startswith("```") else ""
     assert "$" not in raw, (name, text)
     assert not re.search(r"(?<!\\)\{", "".join(shown) + raw), (name, text)
-    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in text.split("\n") if line.startswith("|")}
+    columns = {
+        len(re.findall(r"(?<!\\)\|", line)) for line in text.split("\n") if line.startswith("|")
+    }
     for table in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
-        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.strip().split("\n")}) == 1, (name, columns)
+        assert (
+            len({len(re.findall(r"(?<!\\)\|", line)) for line in table.strip().split("\n")}) == 1
+        ), (name, columns)
 
 
 def test_a_hostile_name_is_shown_as_it_is():
@@ -151,7 +186,12 @@ def test_a_hostile_name_is_shown_as_it_is():
 def test_what_a_person_gave_stands_as_given_and_goes_first():
     record = records.lora_on_cpu().model_copy(
         update={
-            "facts": {"developers": "A *famous* lab", "model_summary": "Mine.\nAll of it.", "paper": " ", "demo": None}
+            "facts": {
+                "developers": "A *famous* lab",
+                "model_summary": "Mine.\nAll of it.",
+                "paper": " ",
+                "demo": None,
+            }
         }
     )
 
@@ -165,8 +205,12 @@ def test_what_a_person_gave_stands_as_given_and_goes_first():
 
 
 def test_figures_that_are_none_do_not_cost_the_card():
-    record = changed(records.lora_on_cpu(), time__flops=float("nan"), evaluation__train_loss=float("inf"))
-    results = [one.model_copy(update={"value": float("nan")}) for one in record.evaluation.results[:1]]
+    record = changed(
+        records.lora_on_cpu(), time__flops=float("nan"), evaluation__train_loss=float("inf")
+    )
+    results = [
+        one.model_copy(update={"value": float("nan")}) for one in record.evaluation.results[:1]
+    ]
     record = changed(record, evaluation__results=[*results, *record.evaluation.results[1:]])
 
     found = facts(record)
@@ -181,17 +225,37 @@ def test_figures_that_are_none_do_not_cost_the_card():
 @pytest.mark.parametrize(
     ("nodes", "gpus", "missing", "expected"),
     [
-        (1, [Gpu(name="NVIDIA L4", count=1, memory_bytes=24_152_899_584)], {}, "1 × NVIDIA L4 (22.5 GiB), CPU X"),
+        (
+            1,
+            [Gpu(name="NVIDIA L4", count=1, memory_bytes=24_152_899_584)],
+            {},
+            "1 × NVIDIA L4 (22.5 GiB), CPU X",
+        ),
         (1, [Gpu(name="A", count=2), Gpu(name="B", count=1)], {}, "2 × A and 1 × B, CPU X"),
         (2, [Gpu(name="A", count=8)], {}, "2 nodes × 4 × A, CPU X"),
         (2, [Gpu(name="A", count=3)], {}, "3 × A on 2 nodes, CPU X"),
-        (2, [Gpu(name="A", count=4)], {"hardware.gpus": "the others were not asked"}, "4 × A on one of 2 nodes, CPU X"),
+        (
+            2,
+            [Gpu(name="A", count=4)],
+            {"hardware.gpus": "the others were not asked"},
+            "4 × A on one of 2 nodes, CPU X",
+        ),
         (1, [], {}, "CPU X (no GPU)"),
         (3, [], {}, "3 nodes × CPU X (no GPU)"),
         (1, [], {"hardware.gpus": "NVML: driver not loaded"}, None),
         (1, [], {"hardware": "autocard failed here"}, None),
     ],
-    ids=["one", "mixed", "even", "uneven", "one-node-named", "cpu", "cpu-nodes", "not-known", "failed"],
+    ids=[
+        "one",
+        "mixed",
+        "even",
+        "uneven",
+        "one-node-named",
+        "cpu",
+        "cpu-nodes",
+        "not-known",
+        "failed",
+    ],
 )
 def test_the_hardware_is_named_no_more_exactly_than_it_is_known(nodes, gpus, missing, expected):
     hardware = parts.Hardware(nodes=nodes, gpus=gpus, cpu_model="CPU X")
@@ -241,7 +305,9 @@ def test_measured_figures_have_three_digits_and_modelled_ones_two():
 
 def test_a_part_that_was_not_measured_says_why_and_there_is_no_sum():
     record = changed(records.lora_on_cpu(), energy__cpu_kwh=None, energy__total_kwh=None)
-    record = record.model_copy(update={"missing": {"energy.cpu_kwh": "not measured: no permission"}})
+    record = record.model_copy(
+        update={"missing": {"energy.cpu_kwh": "not measured: no permission"}}
+    )
 
     table, fact = rows(record), facts(record)["energy"]
 
@@ -260,7 +326,9 @@ def test_where_nothing_was_measured_there_is_no_energy_and_no_zero():
 
 def test_without_a_place_energy_is_stated_and_co2_is_not():
     record = records.lora_on_cpu()
-    leg = record.legs[0].model_copy(update={"place": parts.Place(), "intensity_g_per_kwh": None, "co2eq_g": None})
+    leg = record.legs[0].model_copy(
+        update={"place": parts.Place(), "intensity_g_per_kwh": None, "co2eq_g": None}
+    )
     record = record.model_copy(update={"legs": [leg], "emissions": parts.Emissions()})
 
     found = facts(record)
@@ -269,13 +337,18 @@ def test_without_a_place_energy_is_stated_and_co2_is_not():
     assert "cloud_region" not in found
     assert rows(record)["At the devices"][0] == "0.010"
     assert "CO2: not stated, because no place is known" in found["energy"].body()
-    assert "country_iso_code" not in found["energy"].body()  # advice to the author is none of the reader's business
+    # advice to the author is none of the reader's business
+    assert "country_iso_code" not in found["energy"].body()
     assert "co2_eq_emissions" not in front_matter(record)
 
 
 def test_a_country_without_a_figure_is_not_called_no_place():
-    record = changed(records.lora_on_cpu(), emissions__co2eq_g=None, emissions__intensity_g_per_kwh=None)
-    record = record.model_copy(update={"missing": {"emissions.co2eq_g": "CodeCarbon has no carbon intensity for FRA"}})
+    record = changed(
+        records.lora_on_cpu(), emissions__co2eq_g=None, emissions__intensity_g_per_kwh=None
+    )
+    record = record.model_copy(
+        update={"missing": {"emissions.co2eq_g": "CodeCarbon has no carbon intensity for FRA"}}
+    )
 
     block = facts(record)["energy"].body()
 
@@ -285,7 +358,10 @@ def test_a_country_without_a_figure_is_not_called_no_place():
 
 def test_a_pue_is_shown_and_multiplies_what_co2_is_worked_out_from():
     record = changed(
-        records.three_legs_on_gpus(), emissions__pue=1.25, energy__facility_kwh=31.35, emissions__co2eq_g=1757.0
+        records.three_legs_on_gpus(),
+        emissions__pue=1.25,
+        energy__facility_kwh=31.35,
+        emissions__co2eq_g=1757.0,
     )
 
     table, block = rows(record), facts(record)["energy"].body()
@@ -296,7 +372,9 @@ def test_a_pue_is_shown_and_multiplies_what_co2_is_worked_out_from():
     assert "No PUE was given" not in block
 
 
-@pytest.mark.parametrize(("theirs", "told"), [(21.0, False), (22.3, False), (19.0, True), (23.0, True)])
+@pytest.mark.parametrize(
+    ("theirs", "told"), [(21.0, False), (22.3, False), (19.0, True), (23.0, True)]
+)
 def test_codecarbons_figure_is_told_where_it_differs_by_more_than_a_twentieth(theirs, told):
     record = changed(records.three_legs_on_gpus(), energy__codecarbon_gpu_kwh=theirs)
 
@@ -343,8 +421,12 @@ def test_steps_of_a_leg_that_ended_by_itself_were_done_again_and_a_count_that_ma
     unseen = two.model_copy(update={"steps_unseen": True})
 
     assert "went into 72 steps that were done again from a checkpoint." in said(*finished, three)
-    assert "that were done again from a checkpoint, 32 of them after interruptions." in said(finished[0], two, three)
-    assert "At least 0.31 kWh of it (1.2 %) and 21 min 42 s went into at least 72 steps" in said(one, unseen, three)
+    assert "that were done again from a checkpoint, 32 of them after interruptions." in said(
+        finished[0], two, three
+    )
+    assert "At least 0.31 kWh of it (1.2 %) and 21 min 42 s went into at least 72 steps" in said(
+        one, unseen, three
+    )
 
 
 def test_nodes_that_did_not_report_are_told():
@@ -355,7 +437,9 @@ def test_nodes_that_did_not_report_are_told():
 
 def test_legs_in_two_countries_show_the_mean_intensity_and_no_country():
     def leg(intensity):
-        return Leg(id="0" * 12, intensity_g_per_kwh=intensity, place=parts.Place(country_iso_code="X"))
+        return Leg(
+            id="0" * 12, intensity_g_per_kwh=intensity, place=parts.Place(country_iso_code="X")
+        )
 
     record = RunRecord(
         legs=[leg(56.0), leg(380.0)],
@@ -373,7 +457,12 @@ def test_legs_in_two_countries_show_the_mean_intensity_and_no_country():
 
 @pytest.mark.parametrize("regime", parts.Regime.__args__)
 def test_the_regime_is_the_forms_own_term_first(regime):
-    record = changed(RunRecord(), precision__regime=regime, precision__note="frozen base in bf16", precision__tf32=True)
+    record = changed(
+        RunRecord(),
+        precision__regime=regime,
+        precision__note="frozen base in bf16",
+        precision__tf32=True,
+    )
 
     line = facts(record)["training_regime"].line
 
@@ -388,7 +477,11 @@ def test_the_line_that_peft_looks_for_is_there_and_only_for_adapters():
 
 
 def test_adapter_settings_that_are_switched_off_are_not_told_and_names_are_sorted_as_recorded():
-    line = next(line for line in facts(records.lora_on_cpu())["model_specs"].body().split("\n") if "Adapter" in line)
+    line = next(
+        line
+        for line in facts(records.lora_on_cpu())["model_specs"].body().split("\n")
+        if "Adapter" in line
+    )
 
     assert line == (
         "- Adapter: LoRA (PEFT 0.21.2): r = 16; alpha = 32; dropout = 0.05; target modules: `dense`, `key`, `query`, "
@@ -400,7 +493,9 @@ def test_two_adapters_are_told_apart():
     record = records.lora_on_cpu()
     second = record.adapters[0].model_copy(update={"name": "other", "method": "IA³", "config": {}})
 
-    block = facts(record.model_copy(update={"adapters": [*record.adapters, second]}))["model_specs"].body()
+    block = facts(record.model_copy(update={"adapters": [*record.adapters, second]}))[
+        "model_specs"
+    ].body()
 
     assert "- Adapter `default`: LoRA" in block
     assert "- Adapter `other`: IA³ (PEFT 0.21.2)" in block
@@ -409,14 +504,22 @@ def test_two_adapters_are_told_apart():
 @pytest.mark.parametrize(
     ("model", "adapters", "expected"),
     [
-        ({"base_model": "org/b"}, [], "A fine-tuned version of [org/b](https://huggingface.co/org/b)."),
+        (
+            {"base_model": "org/b"},
+            [],
+            "A fine-tuned version of [org/b](https://huggingface.co/org/b).",
+        ),
         (
             {"base_model_description": "a local checkpoint", "task": "masked language modelling"},
             [],
             "A fine-tuned version of a local checkpoint, trained for masked language modelling.",
         ),
         ({"base_model_description": "not recorded by the model"}, [], None),
-        ({"base_model_description": "none: trained from scratch"}, [], "A model, trained from scratch."),
+        (
+            {"base_model_description": "none: trained from scratch"},
+            [],
+            "A model, trained from scratch.",
+        ),
         ({}, [parts.Adapter(name="default", method="IA³")], "An IA³ adapter."),
     ],
     ids=["hub", "local", "not-known", "scratch", "adapter"],
@@ -430,7 +533,9 @@ def test_the_summary_claims_no_more_than_is_known(model, adapters, expected):
 
 
 def test_a_path_as_base_model_becomes_no_link_and_no_front_matter():
-    record = changed(RunRecord(), model__base_model="/home/x/model", model__base_model_relation="finetune")
+    record = changed(
+        RunRecord(), model__base_model="/home/x/model", model__base_model_relation="finetune"
+    )
 
     assert "](" not in facts(record)["base_model"].line
     assert "base_model" not in front_matter(record)
@@ -465,12 +570,20 @@ def test_evaluations_at_one_step_are_one_row():
 
 
 def test_of_many_evaluations_twenty_are_shown_the_best_and_both_ends_among_them():
-    history = [{"epoch": step / 100, "step": step, "eval_loss": 1.0 / step} for step in range(1, 101)]
+    history = [
+        {"epoch": step / 100, "step": step, "eval_loss": 1.0 / step} for step in range(1, 101)
+    ]
     best = parts.Best(metric="eval_loss", value=0.5, step=38, loaded=True)
 
-    block = facts(changed(RunRecord(), evaluation__history=history, evaluation__best=best))["results"].body()
+    block = facts(changed(RunRecord(), evaluation__history=history, evaluation__best=best))[
+        "results"
+    ].body()
 
-    steps = [int(row.split("|")[2].strip(" *")) for row in block.split("\n") if row.startswith(("| 0", "| 1", "| **"))]
+    steps = [
+        int(row.split("|")[2].strip(" *"))
+        for row in block.split("\n")
+        if row.startswith(("| 0", "| 1", "| **"))
+    ]
     assert len(steps) == 20
     assert {1, 38, 100} <= set(steps)
     assert "20 of 100 evaluations" in block
@@ -494,7 +607,10 @@ def test_what_was_predicted_is_told_apart_from_what_was_evaluated():
         "- `test`: Local files, 4 rows (results by `predict()`)",
     ]
     rows = [line for line in told["results"].body().split("\n") if line.startswith("|")]
-    assert rows[2:] == ["| `eval` | `evaluate()` | 3 | loss | 0.5000 |", "| `test` | `predict()` | 3 | loss | 0.2500 |"]
+    assert rows[2:] == [
+        "| `eval` | `evaluate()` | 3 | loss | 0.5000 |",
+        "| `test` | `predict()` | 3 | loss | 0.2500 |",
+    ]
 
 
 def test_code_without_a_public_address_is_told_beside_the_software():
@@ -519,7 +635,10 @@ def test_a_mixture_is_told_part_by_part():
 
     body = facts(changed(RunRecord(), data__train=sets))["training_data"].body()
 
-    assert "[org/a](https://huggingface.co/datasets/org/a), read as a stream, drawn with probability 0.75" in body
+    assert (
+        "[org/a](https://huggingface.co/datasets/org/a), read as a stream, drawn with probability 0.75"
+        in body
+    )
     assert "[org/b](https://huggingface.co/datasets/org/b), 1,200 rows, 50,000 tokens" in body
 
 
@@ -547,7 +666,9 @@ def test_devices_that_were_not_asked_for_their_peak_are_not_spoken_for():
 def test_device_names_of_one_host_do_not_appear_in_the_card():
     record = records.three_legs_on_gpus()
     host = HostUse(host="h1", devices=[DeviceUse(device="h1.g0", name="SECRET-BOARD")])
-    record = record.model_copy(update={"legs": [record.legs[0].model_copy(update={"hosts": [host]})]})
+    record = record.model_copy(
+        update={"legs": [record.legs[0].model_copy(update={"hosts": [host]})]}
+    )
 
     assert "SECRET-BOARD" not in as_text(record)
     assert "h1" not in as_text(record).split()

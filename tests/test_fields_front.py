@@ -46,7 +46,10 @@ def test_results_on_a_hub_data_set_are_read_back_by_the_hubs_own_library():
     values = front_matter(records.three_legs_on_gpus())
 
     card = huggingface_hub.ModelCard(f"---\n{yaml.safe_dump(values)}---\n")
-    found = {(one.dataset_type, one.dataset_split, one.metric_type): one.metric_value for one in card.data.eval_results}
+    found = {
+        (one.dataset_type, one.dataset_split, one.metric_type): one.metric_value
+        for one in card.data.eval_results
+    }
 
     assert found == {
         ("HuggingFaceH4/ultrachat_200k", "test_sft", "loss"): 0.9231,
@@ -56,7 +59,11 @@ def test_results_on_a_hub_data_set_are_read_back_by_the_hubs_own_library():
 
 @pytest.mark.parametrize(
     "change",
-    [{"model": {"pipeline_tag": None}}, {"model": {"pipeline_tag": "text2text-generation"}}, {"model": {"name": None}}],
+    [
+        {"model": {"pipeline_tag": None}},
+        {"model": {"pipeline_tag": "text2text-generation"}},
+        {"model": {"name": None}},
+    ],
     ids=["no-task", "no-tag-of-the-hub", "no-name"],
 )
 def test_incomplete_results_are_left_out(change):
@@ -130,14 +137,20 @@ def test_emissions_name_their_source_run_place_hardware_and_kind_of_training():
     [
         ({"base_model_description": "none: trained from scratch"}, [], "pre-training"),
         ({"base_model": "org/b"}, [], "fine-tuning"),
-        ({"base_model_description": "a local checkpoint", "base_model_relation": "finetune"}, [], "fine-tuning"),
+        (
+            {"base_model_description": "a local checkpoint", "base_model_relation": "finetune"},
+            [],
+            "fine-tuning",
+        ),
         ({}, [parts.Adapter(name="default")], "fine-tuning"),
         ({}, [], None),
     ],
     ids=["scratch", "hub", "local", "adapter", "not-known"],
 )
 def test_the_kind_of_training_is_told_only_where_it_is_known(model, adapters, expected):
-    record = RunRecord(model=parts.Model(**model), adapters=adapters, emissions=parts.Emissions(co2eq_g=1.0))
+    record = RunRecord(
+        model=parts.Model(**model), adapters=adapters, emissions=parts.Emissions(co2eq_g=1.0)
+    )
 
     assert front_matter(record)["co2_eq_emissions"].get("training_type") == expected
 
@@ -166,9 +179,14 @@ def test_an_adapters_method_is_a_tag(method, tag):
 
 def test_data_sets_and_metrics_that_cannot_be_ids_are_left_out():
     record = RunRecord(
-        data=parts.Data(train=[parts.Dataset(dataset_id="/data/mine"), parts.Dataset(dataset_id="org/d")]),
+        data=parts.Data(
+            train=[parts.Dataset(dataset_id="/data/mine"), parts.Dataset(dataset_id="org/d")]
+        ),
         evaluation=parts.Evaluation(
-            results=[parts.Metric(name="my metric/%", value=1.0), parts.Metric(name="f1", value=0.5)]
+            results=[
+                parts.Metric(name="my metric/%", value=1.0),
+                parts.Metric(name="f1", value=0.5),
+            ]
         ),
     )
 

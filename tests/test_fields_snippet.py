@@ -25,7 +25,11 @@ CLASSIFIER = "AutoModelForSequenceClassification"
 def snippet(record: RunRecord) -> str | None:
     """Return the Python that the card shows."""
     fact = facts(record).get("get_started_code")
-    return None if fact is None else re.fullmatch(r"```python\n(.*)\n```", fact.body(), flags=re.DOTALL)[1]
+    return (
+        None
+        if fact is None
+        else re.fullmatch(r"```python\n(.*)\n```", fact.body(), flags=re.DOTALL)[1]
+    )
 
 
 def run(record, folder, monkeypatch):
@@ -44,7 +48,8 @@ def scores(model):
 
 def test_an_adapter_is_put_on_its_base_with_the_head_that_was_trained(tmp_path, monkeypatch):
     base = training.bert()
-    base.save_pretrained(tmp_path / "org" / "tiny-bert")  # what the Hub's id leads to, seen from this folder
+    # what the Hub's id leads to, seen from this folder
+    base.save_pretrained(tmp_path / "org" / "tiny-bert")
     model = training.lora(base)
     with torch.no_grad():
         for number, weight in enumerate(model.parameters()):
@@ -77,7 +82,9 @@ def test_a_whole_model_is_loaded_from_the_cards_folder(tmp_path, monkeypatch):
         model.classifier.bias.add_(1.0)
     model.save_pretrained(tmp_path)
     saved = {"saved_bytes": 1, "saved_files": ["config.json"]}
-    record = RunRecord(model=parts.Model(name="topic", library_name="transformers", auto_class=CLASSIFIER, **saved))
+    record = RunRecord(
+        model=parts.Model(name="topic", library_name="transformers", auto_class=CLASSIFIER, **saved)
+    )
 
     loaded = run(record, tmp_path, monkeypatch)
 
@@ -96,7 +103,16 @@ def test_a_whole_model_is_loaded_from_the_cards_folder(tmp_path, monkeypatch):
         {"saved_bytes": None},
         {"saved_files": []},
     ],
-    ids=["no-base", "path", "other-weights", "no-class", "no-class-name", "no-labels", "no-weights", "no-config"],
+    ids=[
+        "no-base",
+        "path",
+        "other-weights",
+        "no-class",
+        "no-class-name",
+        "no-labels",
+        "no-weights",
+        "no-config",
+    ],
 )
 def test_where_it_is_not_sure_that_the_code_works_there_is_none(change):
     record = records.lora_on_cpu()
@@ -126,7 +142,7 @@ def test_a_hub_id_is_used_where_there_is_one_and_the_bases_commit_is_named():
     assert "folder" not in code
 
 
-# -- what real runs saved -----------------------------------------------------------------------------------------
+# -- what real runs saved --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +152,15 @@ def read(tmp_path_factory):
     hub = {"HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1", "HOME": str(folder)}
     told = []
     for work in ("train", "read"):
-        command = [sys.executable, str(Path(__file__).parent / "snippet_runs.py"), work, str(folder)]
-        run = subprocess.run(command, env={**os.environ, **hub}, capture_output=True, text=True, check=False)
+        command = [
+            sys.executable,
+            str(Path(__file__).parent / "snippet_runs.py"),
+            work,
+            str(folder),
+        ]
+        run = subprocess.run(
+            command, env={**os.environ, **hub}, capture_output=True, text=True, check=False
+        )
         assert run.returncode == 0, run.stderr[-3000:]
         told.append(json.loads(run.stdout.splitlines()[-1]))
     return told

@@ -50,7 +50,9 @@ def test_a_new_file_has_the_mode_that_any_program_would_give_it(tmp_path):
 
     files.write_text(tmp_path / "deep" / "ours", "new")
 
-    assert stat.S_IMODE((tmp_path / "deep" / "ours").stat().st_mode) == stat.S_IMODE(theirs.stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "deep" / "ours").stat().st_mode) == stat.S_IMODE(
+        theirs.stat().st_mode
+    )
 
 
 def test_what_cannot_be_written_is_said_and_leaves_nothing_behind(tmp_path):

@@ -20,7 +20,8 @@ from autocard.runtime.assemble import NOT_LOOKED_FOR
 class Watch(TrainerCallback):
     """The test's own clock, and the dtype that a forward pass really has.
 
-    It may also make steps longer: CodeCarbon needs some two seconds to start, and measures nothing before.
+    It may also make steps longer: CodeCarbon needs some two seconds to start, and measures nothing
+    before.
     """
 
     def __init__(self, pause_s=0.0):
@@ -30,7 +31,9 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, args, state, control, model=None, **_):
         self.begin = time.monotonic()
-        layer = next(module for name, module in model.named_modules() if name.endswith("intermediate.dense"))
+        layer = next(
+            module for name, module in model.named_modules() if name.endswith("intermediate.dense")
+        )
         layer.register_forward_hook(lambda _m, _i, output: self.dtypes.add(output.dtype))
 
     def on_step_end(self, *_, **__):
@@ -59,7 +62,9 @@ class Trained:
         self.callback = AutoCardCallback(
             **({"country_iso_code": "FRA"} if ours is None else ours), measure_power_secs=1
         )
-        self.trainer = training.trainer(folder, callbacks=[self.watch, self.callback, self.behind], **changes)
+        self.trainer = training.trainer(
+            folder, callbacks=[self.watch, self.callback, self.behind], **changes
+        )
         self.trainer.train()
         if save:
             self.trainer.save_model()
@@ -81,7 +86,11 @@ class Trained:
 
     def section(self, heading):
         """Return the text between a heading and the next one."""
-        found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", self.card, flags=re.MULTILINE | re.DOTALL)
+        found = re.search(
+            rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)",
+            self.card,
+            flags=re.MULTILINE | re.DOTALL,
+        )
         assert found, heading
         return found[1]
 
@@ -144,7 +153,11 @@ def test_the_regime_is_what_a_forward_hook_saw(adapter, full):
 def test_parameters_are_those_of_the_state_dict(adapter, full):
     for run in (adapter, full):
         model = run.trainer.model
-        total = sum(tensor.numel() for name, tensor in model.state_dict().items() if not name.endswith("position_ids"))
+        total = sum(
+            tensor.numel()
+            for name, tensor in model.state_dict().items()
+            if not name.endswith("position_ids")
+        )
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
 
         assert run.record["model"]["parameters_total"] == total
@@ -159,7 +172,9 @@ def test_adapter_settings_are_those_on_disk(adapter):
     assert ours["config"]["r"] == saved["r"] == 4
     assert ours["config"]["target_modules"] == sorted(saved["target_modules"])
     in_full = {
-        name.split(".modules_to_save")[0] for name in adapter.trainer.model.state_dict() if "modules_to_save" in name
+        name.split(".modules_to_save")[0]
+        for name in adapter.trainer.model.state_dict()
+        if "modules_to_save" in name
     }
     assert ours["config"]["modules_to_save"] == sorted(name.rpartition(".")[2] for name in in_full)
     assert ours["peft_version_runtime"] == saved["peft_version"]
@@ -168,7 +183,8 @@ def test_adapter_settings_are_those_on_disk(adapter):
 
 def test_wall_clock_is_that_of_the_tests_own_clock(adapter, full):
     for run in (adapter, full):
-        # One clock stands before ours, one behind: between the two there is no doubt, on a busy machine either.
+        # One clock stands before ours, one behind: between the two there is no doubt, on a busy
+        # machine either.
         at_least_s, at_most_s = run.watch.end - run.behind.begin, run.behind.end - run.watch.begin
 
         assert at_least_s <= run.record["time"]["wall_clock_s"] <= at_most_s
@@ -231,7 +247,9 @@ def test_no_fact_is_missing_without_a_reason(adapter, full):
 
 def test_no_fact_failed(adapter, full):
     for run in (adapter, full):
-        assert [reason for reason in run.record["missing"].values() if "autocard failed" in reason] == []
+        assert [
+            reason for reason in run.record["missing"].values() if "autocard failed" in reason
+        ] == []
 
 
 def test_two_runs_that_differ_in_r_dtype_and_data_differ_in_just_those_slots(tmp_path):
@@ -266,7 +284,11 @@ def test_a_second_training_refreshes_ours_and_keeps_a_person_s(tmp_path):
     edited = re.sub(r"(### Direct Use\n)", r"\1\nFor weather reports.\n", edited, count=1)
     card.write_text(edited)
 
-    second = Trained(tmp_path / "out", model=training.lora(training.bert(), r=2), ours={"base_model": "org/tiny-bert"})
+    second = Trained(
+        tmp_path / "out",
+        model=training.lora(training.bert(), r=2),
+        ours={"base_model": "org/tiny-bert"},
+    )
 
     assert "Ada Lovelace" in second.card
     assert "For weather reports." in second.card
@@ -277,11 +299,14 @@ def test_a_second_training_refreshes_ours_and_keeps_a_person_s(tmp_path):
     assert second.card.count("### Direct Use") == 1
 
 
-def test_a_folder_that_cannot_be_written_costs_the_card_and_not_the_training(tmp_path, no_hidden_failures, caplog):
+def test_a_folder_that_cannot_be_written_costs_the_card_and_not_the_training(
+    tmp_path, no_hidden_failures, caplog
+):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     trainer = training.trainer(
-        tmp_path / "out", callbacks=[AutoCardCallback(card=str(blocked / "README.md"), emissions=False)]
+        tmp_path / "out",
+        callbacks=[AutoCardCallback(card=str(blocked / "README.md"), emissions=False)],
     )
 
     result = trainer.train()

@@ -1,6 +1,7 @@
 """GPU facts without a GPU: a real training beside a stand-in for NVIDIA's library, loaded by pynvml and CodeCarbon.
 
-The tensors stay on the CPU, for there is no CUDA here; the arguments alone say that the training runs on CUDA.
+The tensors stay on the CPU, for there is no CUDA here; the arguments alone say that the training
+runs on CUDA.
 """
 
 from __future__ import annotations
@@ -66,8 +67,19 @@ print(json.dumps([at_least, at_most]))
 
 def train(machine, folder, used, **variables):
     """Train for more than ten seconds on *used* GPUs; return (bounds by our own readings in mJ, record, card)."""
-    spent_mj = python(PROGRAM, folder, Path(__file__).parent, used, env={**machine.env, **variables}, timeout_s=120)
-    return spent_mj, json.loads((folder / "autocard.json").read_text()), (folder / "README.md").read_text()
+    spent_mj = python(
+        PROGRAM,
+        folder,
+        Path(__file__).parent,
+        used,
+        env={**machine.env, **variables},
+        timeout_s=120,
+    )
+    return (
+        spent_mj,
+        json.loads((folder / "autocard.json").read_text()),
+        (folder / "README.md").read_text(),
+    )
 
 
 def line(card, label):
@@ -97,7 +109,10 @@ def test_gpu_energy_is_that_of_the_counters_at_begin_and_end(run):
 
 
 def test_a_run_that_has_two_gpus_of_eight_reports_two(nvml_machine, tmp_path):
-    gpus = [Gpu(uuid_of(number), name=f"NVIDIA Kind {number % 2}", watts=100 + 31 * number) for number in range(8)]
+    gpus = [
+        Gpu(uuid_of(number), name=f"NVIDIA Kind {number % 2}", watts=100 + 31 * number)
+        for number in range(8)
+    ]
     gpus[6].dead = 1
     gpus[5].processes = 2
     machine = nvml_machine(gpus)
@@ -111,9 +126,18 @@ def test_a_run_that_has_two_gpus_of_eight_reports_two(nvml_machine, tmp_path):
     devices = record["legs"][0]["hosts"][0]["devices"]
     for number, device in zip((5, 3), devices, strict=True):
         assert spent_mj[0][number] <= device["energy_j"] * 1000 <= spent_mj[1][number]
-    assert {(device["name"], device["memory_bytes"]) for device in devices} == {("NVIDIA Kind 1", gpus[5].memory)}
-    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(sum(device["energy_j"] for device in devices))
+    assert {(device["name"], device["memory_bytes"]) for device in devices} == {
+        ("NVIDIA Kind 1", gpus[5].memory)
+    }
+    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(
+        sum(device["energy_j"] for device in devices)
+    )
     assert record["time"]["gpu_s"] == pytest.approx(2 * wall_clock_s)
-    assert [(gpu["name"], gpu["count"]) for gpu in record["hardware"]["gpus"]] == [("NVIDIA Kind 1", 2)]
+    assert [(gpu["name"], gpu["count"]) for gpu in record["hardware"]["gpus"]] == [
+        ("NVIDIA Kind 1", 2)
+    ]
     assert line(card, "Hardware Type").startswith("2 × NVIDIA Kind 1 (80 GiB)")
-    assert "Note on 1 of 2 GPUs: several processes computed on the board, and the energy of all is included." in card
+    assert (
+        "Note on 1 of 2 GPUs: several processes computed on the board, and the energy of all is included."
+        in card
+    )

@@ -2,8 +2,8 @@
 
     make gpu
 
-The GPU's energy counter is read by the test itself when training begins and ends, outside and inside of autocard's own
-events. Nothing else may run on the GPU meanwhile.
+The GPU's energy counter is read by the test itself when training begins and ends, outside and
+inside of autocard's own events. Nothing else may run on the GPU meanwhile.
 """
 
 from __future__ import annotations
@@ -33,7 +33,13 @@ REGIMES = {
     "fp16": "fp16 mixed precision",
     "LoRA in bf16": "bf16 mixed precision",
 }
-PRODUCTS = {"fp32": "float32", "TF32": "float32", "bf16": "bfloat16", "fp16": "float16", "LoRA in bf16": "bfloat16"}
+PRODUCTS = {
+    "fp32": "float32",
+    "TF32": "float32",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "LoRA in bf16": "bfloat16",
+}
 """Formats of the results of linear layers."""
 
 PROGRAM = """
@@ -98,9 +104,12 @@ print(json.dumps(seen))
 
 def why_not():
     """Return why nothing can be trained on a GPU here; None: it can."""
-    # In a process of its own: this is asked while tests are collected, and CUDA is not to be started in theirs.
+    # In a process of its own: this is asked while tests are collected, and CUDA is not to be
+    # started in theirs.
     asked = "import torch; print(torch.cuda.is_available(), torch.version.cuda)"
-    said = subprocess.run([sys.executable, "-c", asked], check=False, capture_output=True, text=True)
+    said = subprocess.run(
+        [sys.executable, "-c", asked], check=False, capture_output=True, text=True
+    )
     available, _, built = said.stdout.strip().partition(" ")
     if available == "True":
         return None
@@ -129,7 +138,9 @@ def run(request, gpu, tmp_path_factory):  # noqa: ARG001 - `gpu` skips where the
         json.dumps(SETUPS[request.param]),
         "20",
     ]
-    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280, env=dict(os.environ))
+    ran = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=280, env=dict(os.environ)
+    )
     assert ran.returncode == 0, ran.stderr
     record = json.loads((folder / "autocard.json").read_text(encoding="utf-8"))
     card = (folder / "README.md").read_text(encoding="utf-8")
@@ -141,8 +152,12 @@ pytestmark = pytest.mark.gpu
 
 def test_the_card_s_gpu_energy_is_that_of_the_board_s_own_counter(run):
     _, seen, record, card = run
-    # Callbacks run in their order at both ends: autocard's readings lie between those of the two counters.
-    inner_j, outer_j = seen["outer end"] - seen["inner begin"], seen["inner end"] - seen["outer begin"]
+    # Callbacks run in their order at both ends: autocard's readings lie between those of the two
+    # counters.
+    inner_j, outer_j = (
+        seen["outer end"] - seen["inner begin"],
+        seen["inner end"] - seen["outer begin"],
+    )
 
     stated = re.search(r"^\| GPUs \| ([\d.]+) \|", card, flags=re.MULTILINE)[1]
 
@@ -169,11 +184,15 @@ def test_tf32_is_said_where_torch_uses_it(run):
 def test_the_gpu_has_the_driver_s_name(run):
     _, seen, record, card = run
 
-    assert [(gpu["name"], gpu["count"]) for gpu in record["hardware"]["gpus"]] == [(seen["name"], 1)]
+    assert [(gpu["name"], gpu["count"]) for gpu in record["hardware"]["gpus"]] == [
+        (seen["name"], 1)
+    ]
     assert f"- **Hardware Type:** {seen['name']}" in card or f"1 × {seen['name']}" in card
 
 
 def test_the_peak_memory_is_what_torch_s_allocator_counted(run):
     _, seen, record, _ = run
 
-    assert record["hardware"]["peak_memory_bytes"] == {"h1.g0": pytest.approx(seen["peak_bytes"], rel=0.02)}
+    assert record["hardware"]["peak_memory_bytes"] == {
+        "h1.g0": pytest.approx(seen["peak_bytes"], rel=0.02)
+    }

@@ -61,7 +61,9 @@ def test_work_that_succeeds_returns_its_result_and_leaves_no_reason():
 
 
 @pytest.mark.expects_failure
-@pytest.mark.parametrize("failure", [ValueError("no"), SystemExit(3), KeyboardInterrupt(), MemoryError()])
+@pytest.mark.parametrize(
+    "failure", [ValueError("no"), SystemExit(3), KeyboardInterrupt(), MemoryError()]
+)
 def test_work_that_raises_anything_at_all_does_not_reach_the_caller(failure):
     missing = {}
 
@@ -182,7 +184,7 @@ def test_the_real_report_warns_once_for_each_fact(caplog):
     assert "Training is not affected" in caplog.text
 
 
-# -- exceptions of the program ----------------------------------------------------------------------------------------
+# -- exceptions of the program ---------------------------------------------------------------------
 
 
 class Preempted(Exception):  # noqa: N818 - as people name theirs
@@ -246,7 +248,9 @@ def test_what_another_thread_of_the_program_raises_in_the_one_that_waits_leaves(
     waiting, over = threading.get_ident(), threading.Event()
 
     def work():
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(waiting), ctypes.py_object(Preempted))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(waiting), ctypes.py_object(Preempted)
+        )
         over.wait(0.2)
 
     with pytest.raises(Preempted), guard.guard("model", {}):
@@ -264,7 +268,9 @@ def test_the_same_exception_is_a_failure_where_no_signal_raised_it():
 
 
 @pytest.mark.parametrize("event", ["begin", "step", "end"])
-def test_a_training_is_left_by_what_a_signal_handler_of_the_program_raises(event, tmp_path, monkeypatch):
+def test_a_training_is_left_by_what_a_signal_handler_of_the_program_raises(
+    event, tmp_path, monkeypatch
+):
     """The signal comes while autocard works: at the first look at the data, at a step, at the end."""
     before = signal.signal(signal.SIGUSR1, raises)
     sent = []
@@ -282,7 +288,9 @@ def test_a_training_is_left_by_what_a_signal_handler_of_the_program_raises(event
             return super().__len__()
 
     callback = AutoCardCallback(emissions=False)
-    trainer = training.trainer(tmp_path, callbacks=[callback], train=Rows(training.rows(16)), max_steps=3)
+    trainer = training.trainer(
+        tmp_path, callbacks=[callback], train=Rows(training.rows(16)), max_steps=3
+    )
     session = next(iter(callback._sessions._all.values()))[1]
     if event == "step":
         monkeypatch.setattr(type(session), "stepped", lambda *_: send())
@@ -298,7 +306,7 @@ def test_a_training_is_left_by_what_a_signal_handler_of_the_program_raises(event
     assert sent == [event]
 
 
-# -- log handlers of the program --------------------------------------------------------------------------------------
+# -- log handlers of the program -------------------------------------------------------------------
 
 
 MINE = "---\nlicense: mit\n---\n\n# Mine\n\nA fence that is never closed:\n\n```python\nprint(1)\n"

@@ -1,7 +1,7 @@
 """A thread of the training program goes on while hostile input is read: nothing holds the interpreter for 2 seconds.
 
-Inputs are made from a seed. Each class runs in a process that is ended when it overruns; `python tests/heartbeat.py`
-takes more of them.
+Inputs are made from a seed. Each class runs in a process that is ended when it overruns;
+`python tests/heartbeat.py` takes more of them.
 """
 
 from __future__ import annotations

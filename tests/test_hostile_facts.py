@@ -74,7 +74,9 @@ def shape(text):
     """Return what a reader of *text* gets beside words: front matter's keys, headings, HTML, images, rules."""
     head = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
     tokens = MarkdownIt("commonmark").enable("table").parse(text[head.end() :] if head else text)
-    headings = [inline.content for token, inline in pairwise(tokens) if token.type == "heading_open"]
+    headings = [
+        inline.content for token, inline in pairwise(tokens) if token.type == "heading_open"
+    ]
     inner = [child for token in tokens for child in token.children or ()]
     html = [token.content.strip() for token in [*tokens, *inner] if token.type.startswith("html")]
     shown = [one for one in html if not one.startswith("<!--") or not one.endswith("-->")]
@@ -147,8 +149,16 @@ def test_no_fact_reaches_out_of_its_slot_in_a_card_that_exists(tmp_path, name):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
 
-    plain = shape(card(tmp_path / "a", {"developers": HARMLESS, "direct_use": HARMLESS}, old=EXISTING))
-    found = shape(card(tmp_path / "b", {"developers": PAYLOADS[name], "direct_use": PAYLOADS[name]}, old=EXISTING))
+    plain = shape(
+        card(tmp_path / "a", {"developers": HARMLESS, "direct_use": HARMLESS}, old=EXISTING)
+    )
+    found = shape(
+        card(
+            tmp_path / "b",
+            {"developers": PAYLOADS[name], "direct_use": PAYLOADS[name]},
+            old=EXISTING,
+        )
+    )
 
     assert found[:5] == plain[:5]
 
@@ -170,7 +180,9 @@ def test_what_people_reasonably_write_stays_as_it_is():
 def test_any_text_becomes_text_that_stays(text):
     for cleaned in (author_text.block(text), author_text.variable(text), author_text.line(text)):
         tokens = MarkdownIt("commonmark").enable("table").parse(f"a\n\n{cleaned}\n\n# z\n")
-        kinds = {token.type for token in tokens} | {child.type for token in tokens for child in token.children or ()}
+        kinds = {token.type for token in tokens} | {
+            child.type for token in tokens for child in token.children or ()
+        }
         assert kinds.isdisjoint({"html_block", "html_inline", "image", "hr"})
         assert [token.type for token in tokens].count("heading_open") == 1
         assert tokens[-2].content == "z"
@@ -183,12 +195,15 @@ def test_cleaning_twice_changes_nothing(text):
 
 
 @pytest.mark.parametrize(
-    "value", ["{{ PWN }}", "{% x %}", "{# x #}", "a\u202eb", "a\u2028b", "\u200b", "\ud800", "\ufeff"]
+    "value",
+    ["{{ PWN }}", "{% x %}", "{# x #}", "a\u202eb", "a\u2028b", "\u200b", "\ud800", "\ufeff"],
 )
 def test_a_value_of_the_front_matter_holds_no_template_expression_and_nothing_invisible(value):
     text = yaml_text.scalar(value)
 
-    assert not re.search("[\u2028\u2029\u202a-\u202e\u2066-\u2069\u200b\ufeff\ud800-\udfff]|\\{[{%#]", text)
+    assert not re.search(
+        "[\u2028\u2029\u202a-\u202e\u2066-\u2069\u200b\ufeff\ud800-\udfff]|\\{[{%#]", text
+    )
     assert yaml.safe_load(text) == value.replace("\ud800", "?")
 
 
@@ -202,4 +217,7 @@ def test_labels_of_the_model_are_code_of_one_direction():
     line = next(line for line in text.splitlines() if line.startswith("labels"))
     assert not re.search("[\u202a-\u202e\u2066-\u2069]", text)
     assert "é😀" in line
-    assert json.loads(re.sub(r"\\U([0-9a-f]{8})", lambda m: "\\u" + m[1][4:], line.partition("=")[2])) == labels
+    assert (
+        json.loads(re.sub(r"\\U([0-9a-f]{8})", lambda m: "\\u" + m[1][4:], line.partition("=")[2]))
+        == labels
+    )

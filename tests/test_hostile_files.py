@@ -111,7 +111,11 @@ def test_a_pipe_ends_the_command_with_status_3(tmp_path, command):
     path = tmp_path / ("record.json" if command == "show" else "README.md")
 
     done = subprocess.run(
-        [sys.executable, "-m", "autocard", command, str(path)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "autocard", command, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert done.returncode == 3
@@ -126,7 +130,10 @@ def test_a_pipe_in_the_place_of_a_card_is_left_and_the_card_goes_beside_it(tmp_p
 
     assert outcome.card.name == "README.autocard.md"
     assert (tmp_path / "README.md").is_fifo()
-    assert check(tmp_path / "README.md", None).left_alone == "it cannot be read (it is not a regular file)"
+    assert (
+        check(tmp_path / "README.md", None).left_alone
+        == "it cannot be read (it is not a regular file)"
+    )
 
 
 def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
@@ -191,7 +198,13 @@ def test_a_template_and_a_file_of_words_that_are_pipes_are_refused(tmp_path):
 
 
 KERNEL = {"files.py", "energy/load.py", "energy/share.py", "process_mark.py"}
-INSTALLED = {"record.py", "card/forms.py", "card/labelfile.py", "card/hubcheck.py", "hub/library_text.py"}
+INSTALLED = {
+    "record.py",
+    "card/forms.py",
+    "card/labelfile.py",
+    "card/hubcheck.py",
+    "hub/library_text.py",
+}
 """Files of this package and of the installed libraries."""
 
 
@@ -200,9 +213,17 @@ def test_every_other_module_reads_files_by_the_one_reader_only():
     readers = set()
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+            name = (
+                node.func.attr
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+                else ""
+            )
             owner = ast.unparse(node.func.value) if name else ""
-            if name in ("read_text", "read_bytes") and owner not in ("files", "files_", "autocard.files"):
+            if name in ("read_text", "read_bytes") and owner not in (
+                "files",
+                "files_",
+                "autocard.files",
+            ):
                 readers.add(str(path.relative_to(package)))
 
     assert readers <= KERNEL | INSTALLED

@@ -100,7 +100,10 @@ def test_a_value_that_nothing_can_be_made_of_stays_to_the_byte_and_the_card_is_f
         "peft\n---", "peft\nlicense: mit\n---"
     )
     assert (
-        fill(filled.text, {}, {"library_name": "peft", "license": "mit"}, remembered=filled.slots).text == filled.text
+        fill(
+            filled.text, {}, {"library_name": "peft", "license": "mit"}, remembered=filled.slots
+        ).text
+        == filled.text
     )
 
 
@@ -125,7 +128,10 @@ def test_a_key_of_ours_with_a_value_that_cannot_be_read_is_a_persons(value):
         # Tags that come by a merge key would be hidden by a list beside it.
         ("<<: {tags: [mine]}\n", "<<: {tags: [mine]}\nlicense: mit\n"),
         ("d: &d\n  tags: [mine]\n<<: *d\n", "d: &d\n  tags: [mine]\n<<: *d\nlicense: mit\n"),
-        ("d: &d {license: gpl}\n<<: [*d]\ntags: []\n", "d: &d {license: gpl}\n<<: [*d]\ntags: [lora]\n"),
+        (
+            "d: &d {license: gpl}\n<<: [*d]\ntags: []\n",
+            "d: &d {license: gpl}\n<<: [*d]\ntags: [lora]\n",
+        ),
     ],
 )
 def test_what_an_alias_stands_for_is_never_changed(before, after):
@@ -164,13 +170,20 @@ def test_a_comment_makes_a_tools_co2_figure_a_persons():
     )
 
     assert patch(text, {"co2_eq_emissions": {"emissions": 2.0}}, {}).yaml == text
-    assert patch(text.replace(" # checked", ""), {"co2_eq_emissions": {"emissions": 2.0}}, {}).yaml == (
-        "co2_eq_emissions:\n  emissions: 2.0\n"
-    )
+    assert patch(
+        text.replace(" # checked", ""), {"co2_eq_emissions": {"emissions": 2.0}}, {}
+    ).yaml == ("co2_eq_emissions:\n  emissions: 2.0\n")
 
 
 @pytest.mark.parametrize(
-    "value", ["Llama 3 8B, our copy", "our own model", ">\n  Llama 3\n  8B", "https://example.org/a/b", "a--b/c"]
+    "value",
+    [
+        "Llama 3 8B, our copy",
+        "our own model",
+        ">\n  Llama 3\n  8B",
+        "https://example.org/a/b",
+        "a--b/c",
+    ],
 )
 def test_a_persons_words_for_the_base_model_are_kept(value):
     text = f"base_model: {value}\n"
@@ -181,10 +194,22 @@ def test_a_persons_words_for_the_base_model_are_kept(value):
 
 @pytest.mark.parametrize(
     "value",
-    ["/data/my models/x", "./out", "~/x", "C:\\models", "a/b/c", "file:///x", "my out/checkpoint-500", "''"],
+    [
+        "/data/my models/x",
+        "./out",
+        "~/x",
+        "C:\\models",
+        "a/b/c",
+        "file:///x",
+        "my out/checkpoint-500",
+        "''",
+    ],
 )
 def test_a_local_path_for_the_base_model_is_replaced(value):
-    assert patch(f"base_model: {value}\n", {"base_model": "org/model"}, {}).yaml == "base_model: org/model\n"
+    assert (
+        patch(f"base_model: {value}\n", {"base_model": "org/model"}, {}).yaml
+        == "base_model: org/model\n"
+    )
 
 
 def test_text_for_the_base_model_that_is_no_id_is_reported(tmp_path):
@@ -198,7 +223,10 @@ def test_text_for_the_base_model_that_is_no_id_is_reported(tmp_path):
     outcome = update(card, records.lora_on_cpu())
 
     assert "base_model: Llama 3 8B, our copy\n" in outcome.text
-    assert any("base_model" in warning and "--overwrite base_model" in warning for warning in outcome.warnings)
+    assert any(
+        "base_model" in warning and "--overwrite base_model" in warning
+        for warning in outcome.warnings
+    )
 
 
 def test_the_limits_are_those_of_no_real_card():
@@ -208,7 +236,10 @@ def test_the_limits_are_those_of_no_real_card():
         for n in range(1_000)
     )
 
-    assert len(patch(f"model-index:\n- name: x\n  results:\n{tasks}", {"license": "mit"}, {}).yaml) > 1_200_000
+    assert (
+        len(patch(f"model-index:\n- name: x\n  results:\n{tasks}", {"license": "mit"}, {}).yaml)
+        > 1_200_000
+    )
 
 
 @pytest.mark.parametrize("text", [LAUGHS, MERGES, "a: &x [*x]\n", "a: [" * 200, "a: x\n" * 500_000])
@@ -276,7 +307,9 @@ def test_the_command_line_refuses_what_cannot_be_read_with_status_3(tmp_path, na
 
 
 def test_facts_are_filled_below_a_front_matter_with_anything_in_it():
-    odd = "".join(value.replace("x:", f"k{number}:") for number, value in enumerate(RAISING.values()))
+    odd = "".join(
+        value.replace("x:", f"k{number}:") for number, value in enumerate(RAISING.values())
+    )
     text = f"---\n{odd}---\n"
     card = text + "- **Hours used:** [More Information Needed]\n"
 

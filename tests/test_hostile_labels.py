@@ -71,7 +71,9 @@ def test_a_mistake_in_a_file_of_words_is_said_and_nothing_is_written(tmp_path, t
     assert [path.name for path in tmp_path.iterdir()] == ["autocard.labels.yaml"]
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfea\x00", b"caf\xe9: x", b"\x00"], ids=["UTF-16", "Latin-1", "null"])
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfea\x00", b"caf\xe9: x", b"\x00"], ids=["UTF-16", "Latin-1", "null"]
+)
 def test_a_file_of_words_that_is_no_text_is_refused(tmp_path, data):
     (tmp_path / "autocard.labels.yaml").write_bytes(data)
 

@@ -74,7 +74,9 @@ def test_an_ordinary_name_stays_as_it_is(name):
     assert public(name) == name
 
 
-@pytest.mark.parametrize("piece", ["a", "a:", "a@", "/", "/a", "~", "a.", "?a=", "http://", "\\", "eval_"])
+@pytest.mark.parametrize(
+    "piece", ["a", "a:", "a@", "/", "/a", "~", "a.", "?a=", "http://", "\\", "eval_"]
+)
 def test_a_long_name_takes_work_in_proportion(piece):
     import time
 
@@ -92,7 +94,9 @@ SECRET = ("PASS", "NAME", "/home", "token=", "@")
 def test_no_part_of_the_record_that_people_name_holds_an_address_or_a_path():
     hostile = "https://NAME:PASS@h.example/home/NAME/x?token=1"
     raw = json.loads(to_json(records.lora_on_cpu()))
-    raw["data"]["eval"] = [{"name": hostile, "title": hostile, "columns": [hostile], "split": hostile}]
+    raw["data"]["eval"] = [
+        {"name": hostile, "title": hostile, "columns": [hostile], "split": hostile}
+    ]
     raw["evaluation"] = {
         "results": [{"name": hostile, "value": 1.0, "dataset": hostile}],
         "best": {"metric": f"eval_{hostile}"},
@@ -103,8 +107,17 @@ def test_no_part_of_the_record_that_people_name_holds_an_address_or_a_path():
     raw["model"]["labels"] = [hostile, "NAME@corp.example"]
     settings = {"task_type": hostile, "target_modules": [hostile], "rank_pattern": {hostile: 4}}
     raw["adapters"] = [{"name": hostile, "method": hostile, "config": settings}]
-    raw["training"] |= {"optimizer": hostile, "scheduler": hostile, "reward_functions": {hostile: 1.0}}
-    raw["model"] |= {"architecture": hostile, "model_type": hostile, "task": hostile, "trained_modules": [hostile]}
+    raw["training"] |= {
+        "optimizer": hostile,
+        "scheduler": hostile,
+        "reward_functions": {hostile: 1.0},
+    }
+    raw["model"] |= {
+        "architecture": hostile,
+        "model_type": hostile,
+        "task": hostile,
+        "trained_modules": [hostile],
+    }
     raw["data"]["preprocessing"] = {"collator": hostile, "tokenizer": hostile}
     raw["training"]["hyperparameters"]["metric_for_best_model"] = hostile
 
@@ -153,7 +166,13 @@ def test_freezing_a_draft_cleans_the_names():
     from autocard.settings import Settings
 
     frozen = build_record(
-        RecordDraft(settings=Settings(), run=record.run, legs=record.legs, parts={"model": model}, reasons={})
+        RecordDraft(
+            settings=Settings(),
+            run=record.run,
+            legs=record.legs,
+            parts={"model": model},
+            reasons={},
+        )
     )
 
     assert frozen.model.labels == ["x"]

@@ -29,7 +29,9 @@ DEEP = [(bullets, 12), (bullets, 45), (numbers, 12), (numbers, 45), (quotes, 30)
 
 @pytest.mark.parametrize(("nested", "depth"), DEEP)
 def test_a_form_below_a_deep_structure_is_filled(nested, depth):
-    filled = fill("# A\n\n" + nested(depth) + ASKED, {"hours_used": Fact("12 h")}, {}, remembered={})
+    filled = fill(
+        "# A\n\n" + nested(depth) + ASKED, {"hours_used": Fact("12 h")}, {}, remembered={}
+    )
 
     assert filled.text == "# A\n\n" + nested(depth) + ANSWERED
 
@@ -45,7 +47,9 @@ def test_a_section_that_is_added_below_a_deep_structure_is_found_again(nested, d
     assert again.text == first.text
 
 
-@pytest.mark.parametrize(("nested", "depth"), [(bullets, 60), (numbers, 200), (quotes, 101), (quotes, 5_000)])
+@pytest.mark.parametrize(
+    ("nested", "depth"), [(bullets, 60), (numbers, 200), (quotes, 101), (quotes, 5_000)]
+)
 def test_a_structure_that_is_too_deep_to_read_is_refused_with_the_reason(nested, depth):
     with pytest.raises(CardError, match="nested more than 50 deep"):
         fill("# A\n\n" + nested(depth) + ASKED, {"hours_used": Fact("12 h")}, {}, remembered={})

@@ -41,9 +41,14 @@ def test_a_half_character_in_a_template_is_shown_as_a_mark(tmp_path):
 
 def test_a_template_is_rendered_as_before(tmp_path):
     form = tmp_path / "form.md.j2"
-    form.write_text("# {{ model_id }}\n\n{{ nothing }}{% if nothing %}x{% endif %} {{ nothing.deep }}\n")
+    form.write_text(
+        "# {{ model_id }}\n\n{{ nothing }}{% if nothing %}x{% endif %} {{ nothing.deep }}\n"
+    )
 
-    assert blank(str(form), {"model_id": "a"}) == f"# a\n\n{rendering.PLACEHOLDER} {rendering.PLACEHOLDER}\n"
+    assert (
+        blank(str(form), {"model_id": "a"})
+        == f"# a\n\n{rendering.PLACEHOLDER} {rendering.PLACEHOLDER}\n"
+    )
 
 
 def test_a_template_cannot_read_what_the_process_holds(tmp_path, monkeypatch):

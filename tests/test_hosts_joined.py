@@ -15,7 +15,9 @@ from autocard.settings import Settings
 from autocard.totals import totals
 
 
-def entry(host, rank, boards, *, cpu_j=None, part="", size=1, nodes=1, ranks=None, expects=None, **leaves):
+def entry(
+    host, rank, boards, *, cpu_j=None, part="", size=1, nodes=1, ranks=None, expects=None, **leaves
+):
     """What one process wrote: *boards* are pseudonym → joules."""
     use = HostUse(
         host="h1",
@@ -56,7 +58,9 @@ def entry(host, rank, boards, *, cpu_j=None, part="", size=1, nodes=1, ranks=Non
         ranks=[rank] if ranks is None else ranks,
         expects=list(boards) if expects is None else expects,
         leg=leg,
-        missing={} if cpu_j is not None else {"hosts.0.cpu_j": join_hosts.OTHER, "hosts.0.ram_j": join_hosts.OTHER},
+        missing={}
+        if cpu_j is not None
+        else {"hosts.0.cpu_j": join_hosts.OTHER, "hosts.0.ram_j": join_hosts.OTHER},
     )
 
 
@@ -87,7 +91,9 @@ def written(cluster):
     for name, cpu_j, seen, unseen in cluster:
         ranks = list(range(rank, rank + 1 + len(unseen)))
         about = {"size": size, "nodes": len(cluster)}
-        entries.append(entry(name, rank, seen, cpu_j=cpu_j, ranks=ranks, expects=[*seen, *unseen], **about))
+        entries.append(
+            entry(name, rank, seen, cpu_j=cpu_j, ranks=ranks, expects=[*seen, *unseen], **about)
+        )
         for other, (board, joules) in zip(ranks[1:], unseen.items(), strict=True):
             entries.append(entry(name, other, {board: joules}, part=f"r{other}", **about))
         rank += 1 + len(unseen)
@@ -107,7 +113,9 @@ def test_the_sum_is_that_of_all_parts_in_whatever_order_they_come(cluster, draw)
     spent = [device.energy_j for host in leg.hosts for device in host.devices]
     assert abs(sum(spent) - gpu_j) <= 1e-9 * max(gpu_j, 1)
     assert len(spent) == sum(len(seen) + len(unseen) for _, _, seen, unseen in cluster)
-    assert abs(sum(host.cpu_j for host in leg.hosts) - sum(cpu_j for _, cpu_j, _, _ in cluster)) < 1e-6
+    assert (
+        abs(sum(host.cpu_j for host in leg.hosts) - sum(cpu_j for _, cpu_j, _, _ in cluster)) < 1e-6
+    )
     assert [host.host for host in leg.hosts] == [f"h{number + 1}" for number in range(len(cluster))]
     names = [device.device for host in leg.hosts for device in host.devices]
     assert len(set(names)) == len(names)
@@ -117,7 +125,9 @@ def test_the_sum_is_that_of_all_parts_in_whatever_order_they_come(cluster, draw)
 
 
 @given(clusters().filter(lambda cluster: len(cluster) > 1), st.integers(0, 4))
-def test_a_host_of_which_nothing_was_heard_leaves_no_total_and_what_was_heard_stands_apart(cluster, lost):
+def test_a_host_of_which_nothing_was_heard_leaves_no_total_and_what_was_heard_stands_apart(
+    cluster, lost
+):
     lost %= len(cluster)
     entries = [one for one in written(cluster) if one.host_id != f"host{lost}"]
 
@@ -130,7 +140,9 @@ def test_a_host_of_which_nothing_was_heard_leaves_no_total_and_what_was_heard_st
     assert (energy.total_kwh, energy.gpu_kwh, emissions.co2eq_g, time.gpu_s) == (None,) * 4
     assert "nodes reporting" in missing["energy.total_kwh"]
     known = [one for number, one in enumerate(cluster) if number != lost]
-    joules = sum(cpu_j + 1.0 + sum(seen.values()) + sum(unseen.values()) for _, cpu_j, seen, unseen in known)
+    joules = sum(
+        cpu_j + 1.0 + sum(seen.values()) + sum(unseen.values()) for _, cpu_j, seen, unseen in known
+    )
     assert abs(energy.reported_kwh * 3.6e6 - joules) <= 1e-9 * joules
     assert abs(emissions.reported_co2eq_g - joules / 3.6e6 * 100.0) <= 1e-9 * joules
 
@@ -150,8 +162,12 @@ def test_a_gpu_of_which_nothing_was_heard_is_counted_and_its_energy_is_not_made_
 
 
 def test_the_host_of_the_process_that_writes_the_card_may_be_measured_by_another_process():
-    clock = entry("a", 0, {}, size=2, nodes=1).model_copy(update={"missing": {"": "another process measures"}})
-    clock = clock.model_copy(update={"leg": clock.leg.model_copy(update={"hosts": [], "setup_j": None})})
+    clock = entry("a", 0, {}, size=2, nodes=1).model_copy(
+        update={"missing": {"": "another process measures"}}
+    )
+    clock = clock.model_copy(
+        update={"leg": clock.leg.model_copy(update={"hosts": [], "setup_j": None})}
+    )
     measured = entry("a", 1, {"x": 10.0}, cpu_j=5.0, size=2, ranks=[0, 1])
 
     (whole,) = completed([clock, measured])
@@ -163,7 +179,10 @@ def test_the_host_of_the_process_that_writes_the_card_may_be_measured_by_another
 
 def test_checkpoints_of_hosts_add_up_where_all_have_them():
     def points(*pairs):
-        return [{"step": step, "wall_clock_s": float(step), "energy_j": joules} for step, joules in pairs]
+        return [
+            {"step": step, "wall_clock_s": float(step), "energy_j": joules}
+            for step, joules in pairs
+        ]
 
     one = entry("a", 0, {}, cpu_j=1.0, size=2, nodes=2, checkpoints=points((2, 5.0), (4, 9.0)))
     other = entry("b", 1, {}, cpu_j=1.0, size=2, nodes=2, checkpoints=points((4, 1.0)))
@@ -175,10 +194,16 @@ def test_checkpoints_of_hosts_add_up_where_all_have_them():
 
 def test_the_same_machine_has_the_same_name_in_each_leg_and_the_last_leg_begins_the_count():
     def leg(number, *names):
-        made = [entry(name, rank, {}, cpu_j=1.0, size=2, nodes=2) for rank, name in enumerate(names)]
+        made = [
+            entry(name, rank, {}, cpu_j=1.0, size=2, nodes=2) for rank, name in enumerate(names)
+        ]
         return [
             one.model_copy(
-                update={"leg": one.leg.model_copy(update={"id": f"l{number}", "started_at": f"2026-01-0{number}"})}
+                update={
+                    "leg": one.leg.model_copy(
+                        update={"id": f"l{number}", "started_at": f"2026-01-0{number}"}
+                    )
+                }
             )
             for one in made
         ]
@@ -202,12 +227,18 @@ def test_a_host_whose_process_began_late_is_counted_for_the_whole_leg_and_that_i
     one, other = whole.leg.hosts
     assert (one.cpu_j, one.devices[0].energy_j) == (5.0, 10.0)
     assert (other.cpu_j, other.devices[0].energy_j) == (12.5, 25.0)
-    assert other.sources["gpu"].endswith("6.0 s, in which this host's process was not in training, at the mean power")
+    assert other.sources["gpu"].endswith(
+        "6.0 s, in which this host's process was not in training, at the mean power"
+    )
 
 
 def test_trainings_that_only_began_together_are_counted_as_long_as_each_took():
-    first = entry("a", 0, {"x": 10.0}, cpu_j=5.0, size=2, nodes=2).model_copy(update={"apart": True})
-    longer = entry("b", 1, {"y": 10.0}, cpu_j=5.0, size=2, nodes=2).model_copy(update={"apart": True})
+    first = entry("a", 0, {"x": 10.0}, cpu_j=5.0, size=2, nodes=2).model_copy(
+        update={"apart": True}
+    )
+    longer = entry("b", 1, {"y": 10.0}, cpu_j=5.0, size=2, nodes=2).model_copy(
+        update={"apart": True}
+    )
     longer = longer.model_copy(update={"leg": longer.leg.model_copy(update={"wall_clock_s": 40.0})})
 
     (whole,) = completed([first, longer])

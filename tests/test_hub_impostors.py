@@ -47,7 +47,12 @@ class Elsewhere(BaseHTTPRequestHandler):
 
     def do_GET(self):
         Elsewhere.asked.append(self.headers.get("Authorization"))
-        send(self, 200, {"Content-Type": "text/plain", "X-Repo-Commit": COMMIT}, b"# From elsewhere\n")
+        send(
+            self,
+            200,
+            {"Content-Type": "text/plain", "X-Repo-Commit": COMMIT},
+            b"# From elsewhere\n",
+        )
 
     def log_message(self, *_):
         """Print nothing."""
@@ -64,10 +69,15 @@ def elsewhere():
 
 def peak_bytes():
     status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+    return 1024 * int(
+        next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    )
 
 
-@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux, to reset the peak of memory")
+@pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK),
+    reason="needs Linux, to reset the peak of memory",
+)
 def test_an_answer_that_is_not_the_hubs_is_no_card_and_costs_little_time_and_memory(hub, impostor):
     hub.create(REPO, {"README.md": THERE})
     assert Repository(REPO).read("README.md") == THERE
@@ -84,7 +94,10 @@ def test_an_answer_that_is_not_the_hubs_is_no_card_and_costs_little_time_and_mem
 
 def test_an_answer_from_another_host_is_not_asked_for(hub, elsewhere):
     hub.create(REPO, {"README.md": THERE})
-    hub.pretend(lambda handler: send(handler, 302, {"Location": elsewhere, "X-Repo-Commit": COMMIT}), "resolve")
+    hub.pretend(
+        lambda handler: send(handler, 302, {"Location": elsewhere, "X-Repo-Commit": COMMIT}),
+        "resolve",
+    )
 
     with pytest.raises(UnavailableError, match="another host"):
         Repository(REPO).read("README.md")
@@ -95,7 +108,8 @@ def test_an_answer_from_another_host_is_not_asked_for(hub, elsewhere):
 def test_a_repository_that_was_renamed_is_read_under_its_new_name(hub):
     hub.create("me/new", {"README.md": THERE})
     hub.pretend(
-        lambda handler: send(handler, 307, {"Location": handler.path.replace("me/old", "me/new")}), "me/old/resolve"
+        lambda handler: send(handler, 307, {"Location": handler.path.replace("me/old", "me/new")}),
+        "me/old/resolve",
     )
 
     assert Repository("me/old").read("README.md") == THERE
@@ -168,7 +182,9 @@ def test_the_command_ends_with_a_reason_and_uploads_nothing(hub, impostor, at):
     hub.pretend(impostor, at)
     before = len(hub.repo(REPO).commits)
 
-    done = subprocess.run([sys.executable, "-c", PUSH], check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", PUSH], check=False, capture_output=True, text=True, timeout=120
+    )
 
     assert done.returncode == 3, done.stderr
     assert "Nothing was uploaded" in done.stderr

@@ -74,18 +74,24 @@ def test_a_wrong_token_may_read_and_not_write(hub, api):
         api.upload_file(path_or_fileobj=b"1", path_in_repo="a", repo_id="me/x", token=OTHER)
 
 
-@pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")  # huggingface_hub 2.4's call of httpx2
+# huggingface_hub 2.4's call of httpx2
+@pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
 @pytest.mark.parametrize("large_files", [True, False])
 def test_a_folder_arrives_as_one_commit_without_what_was_left_out(hub, api, folder, large_files):
     hub.large_files = large_files
     hub.create("me/x")
 
-    info = api.upload_folder(repo_id="me/x", folder_path=folder, commit_message="Train", ignore_patterns=["_*"])
+    info = api.upload_folder(
+        repo_id="me/x", folder_path=folder, commit_message="Train", ignore_patterns=["_*"]
+    )
 
     (push,) = hub.repo("me/x").pushes
     assert info.oid == push.sha
     assert push.parent == hub.repo("me/x").commits[0].sha
-    assert (push.message, sorted(push.changed)) == ("Train", ["README.md", "empty.bin", "model.safetensors"])
+    assert (push.message, sorted(push.changed)) == (
+        "Train",
+        ["README.md", "empty.bin", "model.safetensors"],
+    )
     assert push.files["model.safetensors"] == b"weights" * 1000
     assert push.text("README.md") == CARD
     assert bool(hub.blobs) == large_files
@@ -95,12 +101,12 @@ def test_a_folder_arrives_as_one_commit_without_what_was_left_out(hub, api, fold
 
 def test_the_client_with_xet_storage_at_hand_pushes_as_well(hub, folder):
     hub.create("me/x")
-    program = (
-        "import sys; from huggingface_hub import HfApi; HfApi().upload_folder(repo_id='me/x', folder_path=sys.argv[1])"
-    )
+    program = "import sys; from huggingface_hub import HfApi; HfApi().upload_folder(repo_id='me/x', folder_path=sys.argv[1])"
     environment = {**os.environ, "HF_HUB_DISABLE_XET": "0"}
 
-    subprocess.run([sys.executable, "-c", program, str(folder)], env=environment, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", program, str(folder)], env=environment, check=True, timeout=60
+    )
 
     assert hub.repo("me/x").text() == CARD
     assert not hub.unknown
@@ -150,7 +156,11 @@ def test_an_older_revision_can_be_read(hub, api, tmp_path):
 
 def test_what_is_not_there_has_the_error_that_clients_look_for(hub, api):
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     hub.create("me/x")
 
@@ -192,14 +202,21 @@ def test_files_are_listed_deleted_and_replaced(hub, api):
         ".gitattributes": hub.repo("me/x").files[".gitattributes"],
         "a/one.txt": b"11",
     }
-    assert [commit.deleted for commit in hub.repo("me/x").pushes] == [(), ("README.md",), ("a/b/two.txt",), ()]
+    assert [commit.deleted for commit in hub.repo("me/x").pushes] == [
+        (),
+        ("README.md",),
+        ("a/b/two.txt",),
+        (),
+    ]
     assert [info.path for info in api.get_paths_info("me/x", ["a/one.txt"])] == ["a/one.txt"]
 
 
 def test_a_pull_request_leaves_main_alone(hub, api):
     hub.create("me/x", {"README.md": CARD})
 
-    info = api.upload_file(path_or_fileobj=NEW, path_in_repo="README.md", repo_id="me/x", create_pr=True)
+    info = api.upload_file(
+        path_or_fileobj=NEW, path_in_repo="README.md", repo_id="me/x", create_pr=True
+    )
 
     assert info.pr_num == 1
     assert hub.repo("me/x").text() == CARD
@@ -213,7 +230,9 @@ def test_an_upload_on_top_of_a_commit_that_is_no_longer_the_last_is_refused(hub,
     hub.edit("me/x", "README.md", "mine")
 
     with pytest.raises(HfHubHTTPError, match="A commit has happened since"):
-        api.upload_file(path_or_fileobj=NEW, path_in_repo="README.md", repo_id="me/x", parent_commit=seen)
+        api.upload_file(
+            path_or_fileobj=NEW, path_in_repo="README.md", repo_id="me/x", parent_commit=seen
+        )
 
     assert hub.repo("me/x").text() == "mine"
 
@@ -287,7 +306,9 @@ def test_a_refused_card_fails_the_whole_upload_with_the_hubs_words(hub, api, fol
     hub.create("me/x")
     (folder / "README.md").write_text("---\nbase_model: /tmp/base\n---\n")
 
-    with pytest.raises(ValueError, match=r'Invalid metadata in README.md.\n- "base_model" with value "/tmp/base"'):
+    with pytest.raises(
+        ValueError, match=r'Invalid metadata in README.md.\n- "base_model" with value "/tmp/base"'
+    ):
         api.upload_folder(repo_id="me/x", folder_path=folder)
 
     assert hub.repo("me/x").pushes == []
@@ -312,7 +333,10 @@ def test_a_refused_card_cannot_come_in_through_a_commit_either(hub):
         headers={"Authorization": f"Bearer {hub.token}", "Content-Type": "application/x-ndjson"},
         timeout=10,
     ) as answer:
-        assert (answer.status_code, answer.json()["error"]) == (400, '"base_model" is not allowed to be empty')
+        assert (answer.status_code, answer.json()["error"]) == (
+            400,
+            '"base_model" is not allowed to be empty',
+        )
     assert hub.repo("me/x").pushes == []
 
 
@@ -375,7 +399,9 @@ def test_processes_that_a_test_starts_speak_to_the_same_hub(hub):
     hub.create("me/x", {"README.md": CARD})
     program = "from huggingface_hub import HfApi; print(HfApi().whoami()['name'], HfApi().model_info('me/x').sha)"
 
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
 
     assert said.stdout.split() == ["me", hub.repo("me/x").commits[-1].sha]
 

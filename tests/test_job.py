@@ -10,19 +10,30 @@ from autocard.totals import totals
 
 KWH = 3.6e6
 
-REMARKS = "with remarks that differ between legs or nodes, and stand with each of them in autocard.json"
+REMARKS = (
+    "with remarks that differ between legs or nodes, and stand with each of them in autocard.json"
+)
 
 
 def host(name="h1", *, gpus_j=(), cpu_j=0.1 * KWH, ram_j=0.05 * KWH, sources=None):
-    devices = [DeviceUse(device=f"{name}.g{number}", energy_j=joules) for number, joules in enumerate(gpus_j)]
-    sources = {"gpu": "no GPU was used", "cpu": "modelled", "ram": "modelled"} if sources is None else sources
+    devices = [
+        DeviceUse(device=f"{name}.g{number}", energy_j=joules)
+        for number, joules in enumerate(gpus_j)
+    ]
+    sources = (
+        {"gpu": "no GPU was used", "cpu": "modelled", "ram": "modelled"}
+        if sources is None
+        else sources
+    )
     return HostUse(host=name, devices=devices, cpu_j=cpu_j, ram_j=ram_j, sources=sources)
 
 
 def leg(*hosts, seconds=3600.0, **leaves):
     plain = {"intensity_g_per_kwh": 100.0, "intensity_source": "table", "intensity_year": 2023}
     where = Place(country_iso_code="FRA", source="argument")
-    return Leg(id="a" * 12, hosts=list(hosts), wall_clock_s=seconds, **{"place": where, **plain, **leaves})
+    return Leg(
+        id="a" * 12, hosts=list(hosts), wall_clock_s=seconds, **{"place": where, **plain, **leaves}
+    )
 
 
 def sums(*legs, missing=None, settings=None, **options):
@@ -40,7 +51,8 @@ def test_legs_and_hosts_are_added_up():
 
     assert time.wall_clock_s == 5400
     assert time.gpu_s == 4 * 3600 + 1800
-    assert time.allocated_gpu_s is None  # one leg had seven GPUs less; what it was given, nobody recorded
+    # one leg had seven GPUs less; what it was given, nobody recorded
+    assert time.allocated_gpu_s is None
     assert "different numbers of GPUs" in missing["time.allocated_gpu_s"]
     assert energy.gpu_kwh == pytest.approx(10.5)
     assert energy.cpu_kwh == pytest.approx(0.3)
@@ -52,7 +64,9 @@ def test_legs_and_hosts_are_added_up():
 
 
 def test_legs_with_the_same_gpus_were_given_the_same():
-    time, *_ = sums(leg(host(gpus_j=[1.0])), leg(host(gpus_j=[2.0]), seconds=1800.0), gpus_allocated=8)
+    time, *_ = sums(
+        leg(host(gpus_j=[1.0])), leg(host(gpus_j=[2.0]), seconds=1800.0), gpus_allocated=8
+    )
 
     assert time.allocated_gpu_s == 8 * 5400
 
@@ -88,7 +102,9 @@ def test_a_run_without_gpus_has_used_no_gpu_energy():
     ],
 )
 def test_a_part_that_was_not_measured_leaves_no_total_but_its_reason(broken, path, gone):
-    _, energy, emissions, missing = sums(leg(host()), leg(host(**broken)), missing={path: "the dog ate it"})
+    _, energy, emissions, missing = sums(
+        leg(host()), leg(host(**broken)), missing={path: "the dog ate it"}
+    )
 
     assert getattr(energy, gone) is None
     assert missing[f"energy.{gone}"] == "the dog ate it"
@@ -117,16 +133,23 @@ def test_each_leg_has_the_intensity_of_its_place():
     assert [one.co2eq_g for one in with_grams] == pytest.approx([100, 1500])
     assert emissions.co2eq_g == pytest.approx(1600)
     assert emissions.intensity_g_per_kwh == pytest.approx(400)
-    assert (emissions.country_iso_code, emissions.country_name, emissions.intensity_source) == (None, None, None)
+    assert (emissions.country_iso_code, emissions.country_name, emissions.intensity_source) == (
+        None,
+        None,
+        None,
+    )
     assert emissions.intensity_year == 2023
     assert missing["emissions.country_iso_code"] == totals.DIFFERS
 
 
 def test_without_a_place_there_is_energy_and_no_co2():
-    nowhere = leg(host(), intensity_g_per_kwh=None, intensity_source=None, intensity_year=None, place=Place())
+    nowhere = leg(
+        host(), intensity_g_per_kwh=None, intensity_source=None, intensity_year=None, place=Place()
+    )
     reason = 'the place is not known; give country_iso_code="…"'
     missing = {
-        f"legs.0.{leaf}": reason for leaf in ("intensity_g_per_kwh", "intensity_source", "intensity_year", "place")
+        f"legs.0.{leaf}": reason
+        for leaf in ("intensity_g_per_kwh", "intensity_source", "intensity_year", "place")
     }
 
     (with_grams,) = totals.with_emissions([nowhere], missing)
@@ -135,7 +158,12 @@ def test_without_a_place_there_is_energy_and_no_co2():
     assert energy.total_kwh == pytest.approx(0.15)
     assert emissions.co2eq_g is None
     assert with_grams.co2eq_g is None
-    for path in ("legs.0.co2eq_g", "emissions.co2eq_g", "emissions.intensity_g_per_kwh", "emissions.country_name"):
+    for path in (
+        "legs.0.co2eq_g",
+        "emissions.co2eq_g",
+        "emissions.intensity_g_per_kwh",
+        "emissions.country_name",
+    ):
         assert missing[path] == reason
 
 
@@ -157,7 +185,9 @@ def test_sources_say_each_thing_once():
     rapl = {"cpu": "measured: RAPL"}
 
     one = sums(leg(host(sources=same)))[1].sources["cpu"]
-    several = sums(leg(host(sources=same)), leg(host(sources=other)), leg(host(sources=rapl)))[1].sources["cpu"]
+    several = sums(leg(host(sources=same)), leg(host(sources=other)), leg(host(sources=rapl)))[
+        1
+    ].sources["cpu"]
 
     assert one == same["cpu"]
     assert several.split(" · ") == [
@@ -180,12 +210,28 @@ def test_every_sum_that_is_not_there_has_a_reason(legs):
 
 def test_what_was_repeated_is_added_up_and_stays_a_part_of_the_total():
     legs = [
-        leg(host(), repeated_steps=4, repeated_s=60.0, repeated_j=0.03 * KWH, setup_j=0.01 * KWH, evaluation_j=0.0),
-        leg(host(), repeated_steps=0, repeated_s=0.0, repeated_j=0.0, setup_j=0.02 * KWH, evaluation_j=0.05 * KWH),
+        leg(
+            host(),
+            repeated_steps=4,
+            repeated_s=60.0,
+            repeated_j=0.03 * KWH,
+            setup_j=0.01 * KWH,
+            evaluation_j=0.0,
+        ),
+        leg(
+            host(),
+            repeated_steps=0,
+            repeated_s=0.0,
+            repeated_j=0.0,
+            setup_j=0.02 * KWH,
+            evaluation_j=0.05 * KWH,
+        ),
     ]
 
     time, energy, _, _ = sums(*legs)
-    unknown, _, _, missing = sums(legs[0], leg(host()), missing={"legs.1.repeated_steps": "nobody counted"})
+    unknown, _, _, missing = sums(
+        legs[0], leg(host()), missing={"legs.1.repeated_steps": "nobody counted"}
+    )
 
     assert (time.repeated_steps, time.repeated_s) == (4, 60.0)
     assert energy.repeated_kwh == pytest.approx(0.03)

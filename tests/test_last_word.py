@@ -1,7 +1,7 @@
 """Host × order × strategy: after each thing that users do, the card on disk and the card in the upload are ours.
 
-Every cell is a real training and a real push to a Hub on this machine. `JOURNEY` is one trainer's life; what is wrong
-with the card after each of its steps is collected, and nothing may be.
+Every cell is a real training and a real push to a Hub on this machine. `JOURNEY` is one trainer's
+life; what is wrong with the card after each of its steps is collected, and nothing may be.
 """
 
 from __future__ import annotations
@@ -67,18 +67,28 @@ class Life:
 
     def disk(self, step: str) -> None:
         self.tagged |= step in ("create_model_card", "push_to_hub")
-        self._look(f"{step}, on disk", (self.out / "README.md").read_text(), (self.out / "autocard.json").read_text())
+        self._look(
+            f"{step}, on disk",
+            (self.out / "README.md").read_text(),
+            (self.out / "autocard.json").read_text(),
+        )
 
     def upload(self, step: str) -> None:
         files = self.repo.pushes[-1].files if self.repo.pushes else {}
         if "README.md" not in files or "autocard.json" not in files:
             self.wrong.append(f"{step}, uploaded: no card or no record in {sorted(files)}")
             return
-        self._look(f"{step}, uploaded", files["README.md"].decode(), files["autocard.json"].decode())
-        self.wrong += [f"{step}, uploaded: private {path}" for path in files if path.startswith("_")]
+        self._look(
+            f"{step}, uploaded", files["README.md"].decode(), files["autocard.json"].decode()
+        )
+        self.wrong += [
+            f"{step}, uploaded: private {path}" for path in files if path.startswith("_")
+        ]
 
     def _look(self, where: str, text: str, record: str, *, over: bool = True) -> None:
-        self.wrong += [f"{where}: {what}" for what in self._problems(text, json.loads(record), over=over)]
+        self.wrong += [
+            f"{where}: {what}" for what in self._problems(text, json.loads(record), over=over)
+        ]
 
     def _problems(self, text, record, *, over):
         ModelCard(text)
@@ -100,7 +110,9 @@ class Life:
         if str(self.base) in text or str(self.out) in text:
             yield "a local path"
         # While training runs nobody knows the hours: the person's own form still asks for them.
-        if found := [words for words in GARBAGE if words in text and (over or "Needed" not in words)]:
+        if found := [
+            words for words in GARBAGE if words in text and (over or "Needed" not in words)
+        ]:
             yield f"generated: {found}"
         if text.count("\n- PEFT ") != self.host.peft:
             yield f"{text.count('- PEFT ')} PEFT lines"
@@ -156,7 +168,9 @@ def in_training(life: Life) -> None:
             if path.endswith("/README.md"):
                 front = yaml.safe_load(commit.text(path).split("---\n")[1])
                 if front.get("base_model", BASE) != BASE or str(life.base) in commit.text(path):
-                    life.wrong.append(f"{commit.message}: base_model of {path} is {front['base_model']!r}")
+                    life.wrong.append(
+                        f"{commit.message}: base_model of {path} is {front['base_model']!r}"
+                    )
     for check in life.hub.checks:
         life.wrong += [f"refused by the Hub: {error}" for error in check.errors]
 
@@ -193,7 +207,10 @@ def test_our_card_stands_after_everything_that_users_do(name, strategy, hub, tmp
                 in_training(life) if strategy not in ("off", "end") else None
             elif step.startswith("push_to_hub") or (step == "save_model" and strategy != "off"):
                 life.upload(step)
-        if ON_THE_HUB not in life.repo.text() or ON_THE_HUB not in (life.out / "README.md").read_text():
+        if (
+            ON_THE_HUB not in life.repo.text()
+            or ON_THE_HUB not in (life.out / "README.md").read_text()
+        ):
             life.wrong.append("the edit on the Hub is gone")
 
     if life.wrong:
@@ -222,7 +239,12 @@ DO = {
 
 @pytest.mark.parametrize("name", ["Trainer", "Trainer + PEFT", "sentence-transformers"])
 def test_our_card_stands_after_the_best_model_was_loaded(name, hub, tmp_path):
-    best = {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 1, "metric_for_best_model": "loss"}
+    best = {
+        "load_best_model_at_end": True,
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "metric_for_best_model": "loss",
+    }
     life = live(name, hub, tmp_path, mine=True, hub_model_id="me/out", push_to_hub=True, **best)
 
     with quiet():
@@ -238,7 +260,9 @@ def test_our_card_stands_after_the_best_model_was_loaded(name, hub, tmp_path):
 def test_the_table_in_the_docs_is_what_was_tested():
     """`docs/last-word.md` names each cell of the matrix; a failing cell fails its own test."""
     page = Path(__file__).parents[1] / "docs" / "last-word.md"
-    rows = [f"| {name} | " + " | ".join(_cell(name, step) for step in STEPS) + " |" for name in HOSTS]
+    rows = [
+        f"| {name} | " + " | ".join(_cell(name, step) for step in STEPS) + " |" for name in HOSTS
+    ]
     head = "| | " + " | ".join(f"`{step}`" if " " not in step else step for step in STEPS) + " |"
     table = "\n".join([head, "| --- " * (len(STEPS) + 1) + "|", *rows])
 

@@ -48,7 +48,7 @@ def done(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("done"), AutoCardCallback(country_iso_code="FRA"))
 
 
-# -- what is held, and what is not ------------------------------------------------------------------------------------
+# -- what is held, and what is not -----------------------------------------------------------------
 
 
 def test_the_methods_of_the_instances_are_wrapped_and_nothing_is_put_into_them(done):
@@ -78,7 +78,9 @@ def test_with_last_word_false_nothing_is_held_and_the_trainers_card_stands(tmp_p
     assert OURS not in card(tmp_path)
 
 
-def test_a_copy_of_the_model_has_the_plain_method_and_writes_as_if_we_were_not_there(done, tmp_path):
+def test_a_copy_of_the_model_has_the_plain_method_and_writes_as_if_we_were_not_there(
+    done, tmp_path
+):
     twin = copy.deepcopy(done.model)
     thawed = pickle.loads(pickle.dumps(done.model))  # noqa: S301 - our own
 
@@ -149,7 +151,7 @@ def test_what_the_host_raises_reaches_its_caller_and_the_card_is_put_back(tmp_pa
     assert card(tmp_path) == before
 
 
-# -- attach -----------------------------------------------------------------------------------------------------------
+# -- attach ----------------------------------------------------------------------------------------
 
 
 def test_attach_gives_a_trainer_a_callback_and_the_last_word(tmp_path):
@@ -188,7 +190,7 @@ def test_a_callback_that_finds_no_trainer_says_so_and_how_to_go_on(tmp_path, cap
     assert any("autocard.attach(trainer)" in message for message in caplog.messages)
 
 
-# -- which card is whose ----------------------------------------------------------------------------------------------
+# -- which card is whose ---------------------------------------------------------------------------
 
 
 def test_an_adapter_saved_elsewhere_after_training_takes_its_card_along(done, tmp_path):
@@ -242,7 +244,9 @@ def test_a_process_killed_while_the_trainer_writes_does_not_cost_a_person_their_
     """
     run = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
 
-    killed = subprocess.run(run, cwd=Path(__file__).parent, check=False, timeout=240, capture_output=True)
+    killed = subprocess.run(
+        run, cwd=Path(__file__).parent, check=False, timeout=240, capture_output=True
+    )
     assert killed.returncode == -9
     assert "My own words." not in card(tmp_path)  # the trainer's card stands where the person's was
 
@@ -252,7 +256,7 @@ def test_a_process_killed_while_the_trainer_writes_does_not_cost_a_person_their_
     assert OURS in card(tmp_path)
 
 
-# -- failures of ours -------------------------------------------------------------------------------------------------
+# -- failures of ours ------------------------------------------------------------------------------
 
 
 def hangs(*_, **__):
@@ -270,7 +274,9 @@ def exits(*_, **__):
 @pytest.mark.expects_failure
 @pytest.mark.parametrize("piece", ["_prepare_form", "_copy", "_put_back", "_after", "hold", "look"])
 @pytest.mark.parametrize("fails", [raises, exits, hangs])
-def test_whatever_fails_in_us_the_host_writes_its_card_and_goes_on(piece, fails, tmp_path, monkeypatch):
+def test_whatever_fails_in_us_the_host_writes_its_card_and_goes_on(
+    piece, fails, tmp_path, monkeypatch
+):
     monkeypatch.setattr(keeping, "LOOK_S", 0.2)
     monkeypatch.setattr(keeping, "WRITE_S", 0.2)
     monkeypatch.setattr(keeping, "LEAST_S", 0.2)
@@ -286,7 +292,7 @@ def test_whatever_fails_in_us_the_host_writes_its_card_and_goes_on(piece, fails,
     assert trainer.state.global_step == 1
 
 
-# -- runs that were broken off, and models that are not the run's ------------------------------------------------------
+# -- runs that were broken off, and models that are not the run's ----------------------------------
 
 
 class Stops(TrainerCallback):
@@ -300,10 +306,16 @@ class Stops(TrainerCallback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("before", [False, True], ids=["first run", "a run before it in the folder"])
+@pytest.mark.parametrize(
+    "before", [False, True], ids=["first run", "a run before it in the folder"]
+)
 def test_a_run_that_was_broken_off_is_told_as_that_when_its_model_is_saved(tmp_path, before):
     if before:
-        trained(tmp_path, AutoCardCallback(emissions=False), model=training.lora(training.bert(hidden_size=16)))
+        trained(
+            tmp_path,
+            AutoCardCallback(emissions=False),
+            model=training.lora(training.bert(hidden_size=16)),
+        )
         assert "hidden size 16" in card(tmp_path)
     trainer = made(tmp_path, AutoCardCallback(emissions=False), Stops(3))
     with quiet(), pytest.raises(KeyboardInterrupt):
@@ -337,7 +349,9 @@ def test_a_run_after_a_broken_off_one_counts_its_own_time_only(tmp_path):
     assert len(record["legs"]) == 1
 
 
-def test_a_model_trained_on_in_a_loop_of_ones_own_keeps_the_card_that_was_there_and_it_is_said(tmp_path, caplog):
+def test_a_model_trained_on_in_a_loop_of_ones_own_keeps_the_card_that_was_there_and_it_is_said(
+    tmp_path, caplog
+):
     import torch
 
     trainer = trained(tmp_path, AutoCardCallback(emissions=False))
@@ -376,7 +390,9 @@ def test_what_a_trainer_of_the_authors_own_writes_is_in_the_card(tmp_path):
     assert OURS in text
     assert "None dataset" not in text
 
-    (tmp_path / "README.md").write_text(text.replace("Not for children.", "Not for children, nor for me."))
+    (tmp_path / "README.md").write_text(
+        text.replace("Not for children.", "Not for children, nor for me.")
+    )
     with quiet():
         trainer.create_model_card()
 
@@ -399,7 +415,11 @@ def test_a_callback_that_comes_after_training_costs_nobody_their_card(tmp_path):
 def test_what_a_person_wrote_goes_along_when_the_adapter_is_saved_elsewhere(tmp_path):
     trainer = trained(tmp_path / "out", AutoCardCallback(emissions=False))
     path = tmp_path / "out" / "README.md"
-    path.write_text(path.read_text().replace("## Environmental Impact", "My own words.\n\n## Environmental Impact"))
+    path.write_text(
+        path.read_text().replace(
+            "## Environmental Impact", "My own words.\n\n## Environmental Impact"
+        )
+    )
 
     with quiet():
         trainer.model.save_pretrained(tmp_path / "final")

@@ -42,7 +42,12 @@ def made(tmp_path, name="Trainer + PEFT", **settings):
     callback = AutoCardCallback(base_model=BASE, emissions=False)
     with quiet():
         return HOSTS[name].make(
-            tmp_path / "base", tmp_path / "out", [callback], hub_model_id=REPO, save_strategy="no", **settings
+            tmp_path / "base",
+            tmp_path / "out",
+            [callback],
+            hub_model_id=REPO,
+            save_strategy="no",
+            **settings,
         )
 
 
@@ -66,7 +71,7 @@ def kept(caplog) -> str:
     return Path(re.search(r"is kept in (\S+\.md)", caplog.text)[1]).read_text()
 
 
-# -- a Hub that holds a card ------------------------------------------------------------------------------------------
+# -- a Hub that holds a card -----------------------------------------------------------------------
 
 
 def test_a_card_written_on_the_hub_before_the_first_push_is_filled_and_not_replaced(hub, tmp_path):
@@ -77,7 +82,11 @@ def test_a_card_written_on_the_hub_before_the_first_push_is_filled_and_not_repla
         trainer.push_to_hub()
 
     text = hub.repo(REPO).text()
-    for words in ("license: mit  # asked our lawyer", "# A card that was written on the Hub", "For the weather"):
+    for words in (
+        "license: mit  # asked our lawyer",
+        "# A card that was written on the Hub",
+        "For the weather",
+    ):
         assert text.count(words) == 1
     assert "wall-clock" in hours(text)
     assert f"base_model: {BASE}" in text
@@ -96,11 +105,17 @@ def test_front_matter_alone_on_the_hub_stays_above_our_new_card(hub, tmp_path):
     assert "wall-clock" in hours(text)
 
 
-def test_a_second_run_refreshes_its_own_lines_in_the_card_on_the_hub_and_keeps_the_persons(hub, tmp_path):
+def test_a_second_run_refreshes_its_own_lines_in_the_card_on_the_hub_and_keeps_the_persons(
+    hub, tmp_path
+):
     first = trained(tmp_path / "first")
     with quiet():
         first.push_to_hub()
-    hub.edit(REPO, "README.md", hub.repo(REPO).text().replace("## Uses", "## Uses\n\nFor the weather.", 1))
+    hub.edit(
+        REPO,
+        "README.md",
+        hub.repo(REPO).text().replace("## Uses", "## Uses\n\nFor the weather.", 1),
+    )
     before = hub.repo(REPO).text()
 
     second = trained(tmp_path / "second", max_steps=1)
@@ -114,12 +129,16 @@ def test_a_second_run_refreshes_its_own_lines_in_the_card_on_the_hub_and_keeps_t
     assert hours(before) != hours(text)
 
 
-def test_where_both_sides_changed_a_slot_the_hubs_words_stand_and_the_disks_are_kept_and_named(hub, tmp_path, caplog):
+def test_where_both_sides_changed_a_slot_the_hubs_words_stand_and_the_disks_are_kept_and_named(
+    hub, tmp_path, caplog
+):
     trainer = trained(tmp_path)
     with quiet():
         trainer.push_to_hub()
     ours = hours(card(tmp_path))
-    hub.edit(REPO, "README.md", hub.repo(REPO).text().replace(ours, "- **Hours used:** said on the Hub"))
+    hub.edit(
+        REPO, "README.md", hub.repo(REPO).text().replace(ours, "- **Hours used:** said on the Hub")
+    )
     path = tmp_path / "out" / "README.md"
     path.write_text(card(tmp_path).replace(ours, "- **Hours used:** said on disk"))
 
@@ -166,10 +185,12 @@ def test_what_was_taken_out_on_the_hub_does_not_come_back(hub, tmp_path):
     assert "Hours used" not in card(tmp_path)
 
 
-# -- a Hub that does not do as it should ------------------------------------------------------------------------------
+# -- a Hub that does not do as it should -----------------------------------------------------------
 
 
-def test_a_hub_that_refuses_leaves_training_the_card_and_the_record_as_they_should_be(hub, tmp_path):
+def test_a_hub_that_refuses_leaves_training_the_card_and_the_record_as_they_should_be(
+    hub, tmp_path
+):
     trainer = trained(tmp_path)
     hub.refuse()
 
@@ -197,7 +218,9 @@ def test_a_hub_that_cannot_be_read_is_told_and_costs_nothing_else(hub, tmp_path,
 
 
 @pytest.mark.expects_failure
-def test_a_hub_that_is_slow_to_show_its_card_holds_a_push_up_for_a_bounded_time(hub, tmp_path, caplog, monkeypatch):
+def test_a_hub_that_is_slow_to_show_its_card_holds_a_push_up_for_a_bounded_time(
+    hub, tmp_path, caplog, monkeypatch
+):
     import time
 
     monkeypatch.setattr("autocard.hub.answers.TOTAL_S", 0.3)
@@ -213,7 +236,7 @@ def test_a_hub_that_is_slow_to_show_its_card_holds_a_push_up_for_a_bounded_time(
     assert any("could not be read from the Hub" in message for message in caplog.messages)
 
 
-# -- autocard push ----------------------------------------------------------------------------------------------------
+# -- autocard push ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -267,7 +290,9 @@ def test_push_takes_a_record_from_disk(hub, tmp_path):
     ],
     ids=["refuses", "cannot be read", "broken record", "broken card"],
 )
-def test_a_push_that_cannot_be_says_why_and_changes_nothing(fault, words, hub, pushed, monkeypatch, capsys):
+def test_a_push_that_cannot_be_says_why_and_changes_nothing(
+    fault, words, hub, pushed, monkeypatch, capsys
+):
     fault(hub)
     commits = len(pushed.commits)
     monkeypatch.setattr(sys, "argv", ["autocard", "push", REPO])
@@ -280,7 +305,9 @@ def test_a_push_that_cannot_be_says_why_and_changes_nothing(fault, words, hub, p
     assert len(pushed.commits) == commits
 
 
-def test_a_push_whose_answer_is_lost_says_that_it_may_have_arrived(hub, pushed, monkeypatch, capsys):
+def test_a_push_whose_answer_is_lost_says_that_it_may_have_arrived(
+    hub, pushed, monkeypatch, capsys
+):
     hub.drop("/commit/")  # in the middle of the answer: the commit is made
     monkeypatch.setattr(sys, "argv", ["autocard", "push", REPO])
 
@@ -307,7 +334,11 @@ def test_push_to_a_repository_without_a_record_asks_for_one(hub, monkeypatch, ca
 
 def test_push_runs_as_a_command_of_its_own(hub, pushed):
     done = subprocess.run(
-        [sys.executable, "-m", "autocard", "push", REPO], check=True, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "autocard", "push", REPO],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
     assert hub.url in done.stdout
@@ -327,10 +358,14 @@ def test_a_card_on_the_hub_that_cannot_be_filled_stays_as_it_is(hub, tmp_path, c
     assert any("left alone" in message for message in caplog.messages)
 
 
-def test_at_a_first_push_a_persons_card_on_disk_is_uploaded_and_the_hubs_is_kept_and_named(hub, tmp_path, caplog):
+def test_at_a_first_push_a_persons_card_on_disk_is_uploaded_and_the_hubs_is_kept_and_named(
+    hub, tmp_path, caplog
+):
     hub.create(REPO, {"README.md": PERSONS})
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "README.md").write_text("---\nlanguage: en\n---\n\n# On disk\n\nOther words of a person.\n")
+    (tmp_path / "out" / "README.md").write_text(
+        "---\nlanguage: en\n---\n\n# On disk\n\nOther words of a person.\n"
+    )
     trainer = trained(tmp_path)
 
     with quiet(), caplog.at_level(logging.WARNING, "autocard"):
@@ -346,7 +381,9 @@ def test_at_a_first_push_a_persons_card_on_disk_is_uploaded_and_the_hubs_is_kept
     assert not any("Hub's text" in message for message in caplog.messages)
 
 
-def test_a_stub_on_the_hub_gives_its_licence_and_replaces_no_word_of_a_person(hub, tmp_path, caplog):
+def test_a_stub_on_the_hub_gives_its_licence_and_replaces_no_word_of_a_person(
+    hub, tmp_path, caplog
+):
     hub.create(REPO, {"README.md": "---\nlicense: mit\n---\n"})
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "README.md").write_text("# On disk\n\nWords of a person.\n")
@@ -378,7 +415,9 @@ def test_a_section_added_on_the_hub_where_ours_is_added_too_costs_neither(hub, t
     trainer = trained(tmp_path)
     with quiet():
         trainer.push_to_hub()
-    hub.edit(REPO, "README.md", hub.repo(REPO).text().rstrip() + "\n\n## Mine\n\nA section of mine.\n")
+    hub.edit(
+        REPO, "README.md", hub.repo(REPO).text().rstrip() + "\n\n## Mine\n\nA section of mine.\n"
+    )
 
     with quiet(), caplog.at_level(logging.WARNING, "autocard"):
         trainer.evaluate()
@@ -434,7 +473,9 @@ def test_600_000_blank_lines_on_the_hub_cost_no_edit(hub, tmp_path):
 
 
 @pytest.mark.expects_failure
-def test_an_edit_on_the_hub_that_cannot_be_merged_is_kept_and_named(hub, tmp_path, caplog, monkeypatch):
+def test_an_edit_on_the_hub_that_cannot_be_merged_is_kept_and_named(
+    hub, tmp_path, caplog, monkeypatch
+):
     trainer = trained(tmp_path)
     with quiet():
         trainer.push_to_hub()

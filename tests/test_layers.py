@@ -55,7 +55,9 @@ def modules() -> dict[str, set[str]]:
     inside = {}
     for name, used in measure_code.imports_of(PACKAGE).items():
         short = name.removeprefix("autocard").removeprefix(".") or "__init__"
-        inside[short] = {one.removeprefix("autocard").removeprefix(".") or "__init__" for one in used}
+        inside[short] = {
+            one.removeprefix("autocard").removeprefix(".") or "__init__" for one in used
+        }
     return inside
 
 
@@ -68,7 +70,9 @@ def test_a_module_imports_from_its_own_package_and_from_those_below(name):
     room = name.split(".")[0]
 
     upwards = {
-        used for used in MODULES[name] if layer_of(used) < own or (layer_of(used) == own and used.split(".")[0] != room)
+        used
+        for used in MODULES[name]
+        if layer_of(used) < own or (layer_of(used) == own and used.split(".")[0] != room)
     }
 
     assert upwards == set()

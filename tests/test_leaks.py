@@ -113,7 +113,11 @@ def machine(tmp_path_factory):
     script = project / "train.py"
     script.write_text(HOST)
     environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("AUTOCARD_", "GIT_"))},
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AUTOCARD_", "GIT_"))
+        },
         **SECRETS,
         "HOME": str(home),
         "HF_HUB_OFFLINE": "1",
@@ -128,7 +132,12 @@ def machine(tmp_path_factory):
         ("add", "."),
         ("commit", "-q", "-m", "plantedsecret"),
         ("remote", "add", "origin", remote),
-        ("remote", "add", "backup", "plantedalice@plantednode01.corp.example:/home/plantedalice/x.git"),
+        (
+            "remote",
+            "add",
+            "backup",
+            "plantedalice@plantednode01.corp.example:/home/plantedalice/x.git",
+        ),
     ):
         subprocess.run(["git", *words], cwd=project, env=environ, check=True, capture_output=True)
     output = folder / "told.json"
@@ -141,7 +150,10 @@ def machine(tmp_path_factory):
         text=True,
     )
     assert run.returncode == 0, run.stderr[-4000:]
-    published = [(home / "plantedalice" / name).read_text(encoding="utf-8") for name in ("README.md", "autocard.json")]
+    published = [
+        (home / "plantedalice" / name).read_text(encoding="utf-8")
+        for name in ("README.md", "autocard.json")
+    ]
     return output.read_text(encoding="utf-8"), *published
 
 

@@ -13,7 +13,13 @@ from autocard.record import Place, RunRecord
 def _record(*legs: dict[str, Any]) -> RunRecord:
     """Return a record of as many legs, each with these changes; the sums are those of different places."""
     record = records.three_legs_on_gpus()
-    sums = {"country_iso_code": None, "country_name": None, "region": None, "pue": None, "cloud_region": None}
+    sums = {
+        "country_iso_code": None,
+        "country_name": None,
+        "region": None,
+        "pue": None,
+        "cloud_region": None,
+    }
     changed = [leg.model_copy(update=change) for leg, change in zip(record.legs, legs, strict=True)]
     emissions = record.emissions.model_copy(update=sums)
     energy = record.energy.model_copy(update={"facility_kwh": 31.35})
@@ -28,7 +34,9 @@ def test_the_countries_of_all_legs_are_named_in_their_order():
     record = _record(_in("FRA"), _in("POL"), _in("FRA"))
 
     assert facts(record)["cloud_region"].line.startswith("France, then Poland")
-    assert front_matter(record)["co2_eq_emissions"]["geographical_location"] == "France, then Poland"
+    assert (
+        front_matter(record)["co2_eq_emissions"]["geographical_location"] == "France, then Poland"
+    )
 
 
 def test_no_country_is_named_where_that_of_one_leg_is_not_known():
@@ -39,8 +47,12 @@ def test_no_country_is_named_where_that_of_one_leg_is_not_known():
 
 
 def test_a_pue_that_some_legs_lack_is_not_said_to_be_given_for_each():
-    some = facts(_record(_in("FRA", pue=None), _in("FRA", pue=1.2), _in("FRA", pue=1.1)))["energy"].body()
-    every = facts(_record(_in("FRA", pue=1.3), _in("FRA", pue=1.2), _in("FRA", pue=1.1)))["energy"].body()
+    some = facts(_record(_in("FRA", pue=None), _in("FRA", pue=1.2), _in("FRA", pue=1.1)))[
+        "energy"
+    ].body()
+    every = facts(_record(_in("FRA", pue=1.3), _in("FRA", pue=1.2), _in("FRA", pue=1.1)))[
+        "energy"
+    ].body()
 
     assert "given for each leg" not in some
     assert "No PUE was given for 1 of 3 legs" in some

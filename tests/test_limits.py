@@ -37,10 +37,19 @@ def figures():
 
 
 def made(part, **leaves):
-    required = {"device": "h1.g0", "host": "h1", "id": "a", "name": "x", "kind": "meter", "source": "x"}
+    required = {
+        "device": "h1.g0",
+        "host": "h1",
+        "id": "a",
+        "name": "x",
+        "kind": "meter",
+        "source": "x",
+    }
     numbers = {"step": 1, "wall_clock_s": 1.0, "energy_j": 1.0, "count": 1, "value": 1.0}
     needed = [name for name, field in part.model_fields.items() if field.is_required()]
-    return part(**{name: {**required, **numbers}[name] for name in needed}).model_copy(update=leaves)
+    return part(**{name: {**required, **numbers}[name] for name in needed}).model_copy(
+        update=leaves
+    )
 
 
 @pytest.mark.parametrize(("part", "leaf"), list(figures()))
@@ -93,9 +102,13 @@ def with_leaf(raw, path, value):
 @pytest.mark.parametrize("path", FAULTS)
 def test_a_record_with_a_figure_that_cannot_be_is_refused_with_its_leaf(path):
     raw = with_leaf(json.loads(to_json(records.three_legs_on_gpus())), path, FAULTS[path])
-    assert from_json(json.dumps(with_leaf(json.loads(json.dumps(raw)), "schema_version", 1)), check_figures=False)
+    assert from_json(
+        json.dumps(with_leaf(json.loads(json.dumps(raw)), "schema_version", 1)), check_figures=False
+    )
 
-    with pytest.raises(RecordError, match=path.replace(".", r"\.").replace("facility", "(facility|total)")):
+    with pytest.raises(
+        RecordError, match=path.replace(".", r"\.").replace("facility", "(facility|total)")
+    ):
         from_json(json.dumps(raw))
 
 
@@ -107,7 +120,12 @@ def test_a_figure_that_cannot_be_becomes_a_gap_and_the_record_is_kept(path, swal
 
     frozen = build_record(
         RecordDraft(
-            Settings(), story.run, story.legs, {}, {}, times={path.removeprefix("time."): value, "steps_per_s": 2.0}
+            Settings(),
+            story.run,
+            story.legs,
+            {},
+            {},
+            times={path.removeprefix("time."): value, "steps_per_s": 2.0},
         )
     )
 
@@ -125,7 +143,9 @@ def test_a_leg_with_negative_energy_is_in_no_sum(swallowed):
     (leg,) = story.legs
     hosts = [leg.hosts[0].model_copy(update={"cpu_j": -3600.0})]
 
-    frozen = build_record(RecordDraft(Settings(), story.run, [leg.model_copy(update={"hosts": hosts})], {}, {}))
+    frozen = build_record(
+        RecordDraft(Settings(), story.run, [leg.model_copy(update={"hosts": hosts})], {}, {})
+    )
 
     assert frozen.energy.total_kwh is None
     assert frozen.energy.cpu_kwh is None
@@ -134,7 +154,9 @@ def test_a_leg_with_negative_energy_is_in_no_sum(swallowed):
 
 
 def test_an_item_of_a_list_that_cannot_be_goes_and_the_others_stay():
-    points = [record.Checkpoint(step=step, wall_clock_s=1.0, energy_j=1.0) for step in (1, -2, 3, -4, 5)]
+    points = [
+        record.Checkpoint(step=step, wall_clock_s=1.0, energy_j=1.0) for step in (1, -2, 3, -4, 5)
+    ]
     leg = record.Leg(id="a", step_begin=0, step_end=9, checkpoints=points)
 
     found, missing = limits.without_impossible(RunRecord(legs=[leg]))
@@ -148,7 +170,9 @@ def test_what_was_written_before_is_known_though_a_figure_of_the_old_record_cann
     trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(emissions=False)], max_steps=2)
     trainer.train()
     path = tmp_path / "autocard.json"
-    path.write_text(json.dumps(with_leaf(json.loads(path.read_text()), "time.samples_per_s", -5.93)))
+    path.write_text(
+        json.dumps(with_leaf(json.loads(path.read_text()), "time.samples_per_s", -5.93))
+    )
     with pytest.raises(RecordError, match="samples_per_s"):
         load(tmp_path)
 

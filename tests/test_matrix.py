@@ -20,8 +20,16 @@ pytestmark = pytest.mark.timeout(1200)
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory):
     """Name of a set-up → what the oracles say; all trained in one process, with a watch of its own."""
-    environ = {name: value for name, value in os.environ.items() if name not in ("TRUTH_FINDINGS", "HF_HUB_CACHE")}
-    command = [sys.executable, str(HERE / "train_setups.py"), str(tmp_path_factory.mktemp("setups"))]
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("TRUTH_FINDINGS", "HF_HUB_CACHE")
+    }
+    command = [
+        sys.executable,
+        str(HERE / "train_setups.py"),
+        str(tmp_path_factory.mktemp("setups")),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
@@ -45,10 +53,18 @@ def test_the_oracles_take_a_fifth_of_the_time_at_most(matrix):
 @pytest.mark.skipif(not PAGE.is_file(), reason="the documents are not beside the tests")
 def test_the_page_has_each_setup_and_the_subjects_that_were_judged(matrix):
     rows = re.findall(r"(?m)^\| (.+?) \| (.+?) \| (\d*) ?\|$", PAGE.read_text(encoding="utf-8"))
-    page = {name: {re.sub(r" \d+$", "", one) for one in judged.split(", ")} for name, judged, false in rows if false}
+    page = {
+        name: {re.sub(r" \d+$", "", one) for one in judged.split(", ")}
+        for name, judged, false in rows
+        if false
+    }
     subjects = {name: _split(one["judged"]) for name, one in matrix.items() if "judged" in one}
 
-    assert {name: subjects[name] ^ page.get(name, set()) for name in subjects if subjects[name] != page.get(name)} == {}
+    assert {
+        name: subjects[name] ^ page.get(name, set())
+        for name in subjects
+        if subjects[name] != page.get(name)
+    } == {}
     assert [name for name in page if name not in matrix] == []
     told = {name: int(false) for name, _, false in rows if false}
     found = {name: len(matrix[name]["false"] + matrix[name]["pending"]) for name in subjects}

@@ -39,14 +39,20 @@ def boards(request, tmp_path):
     if request.param == "file":
         store = dist.FileStore(str(tmp_path / "store"), 1)
     else:
-        store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=5))
+        store = dist.TCPStore(
+            "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=5)
+        )
     return lambda: StoreRendezvous(store, "autocard/0")
 
 
 def test_notes_are_read_in_the_order_of_their_places_by_everybody(boards):
     one, other = boards(), boards()
 
-    places = [one.put("host/a", "first"), other.put("host/a", "zweiter ü"), one.put("host/b", "alone")]
+    places = [
+        one.put("host/a", "first"),
+        other.put("host/a", "zweiter ü"),
+        one.put("host/b", "alone"),
+    ]
 
     assert places == [0, 1, 0]
     assert other.notes("host/a") == one.notes("host/a") == ["first", "zweiter ü"]
@@ -65,7 +71,9 @@ def test_a_note_of_which_only_the_place_is_taken_is_not_waited_for(tmp_path):
 
 def test_each_of_many_processes_gets_places_of_its_own(tmp_path):
     started = [
-        subprocess.Popen([sys.executable, "-c", MANY, str(tmp_path / "meet"), str(name)], stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", MANY, str(tmp_path / "meet"), str(name)], stdout=subprocess.PIPE
+        )
         for name in range(4)
     ]
 
@@ -77,7 +85,9 @@ def test_each_of_many_processes_gets_places_of_its_own(tmp_path):
 
 
 def test_a_store_that_is_gone_is_a_reason_and_not_a_failure():
-    server = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=2))
+    server = dist.TCPStore(
+        "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=2)
+    )
     client = dist.TCPStore("127.0.0.1", server.port, is_master=False, timeout=timedelta(seconds=2))
     board = StoreRendezvous(client, "autocard/0")
     board.put("end", "there")
@@ -189,9 +199,26 @@ class Args:
     ("environ", "together"),
     [
         ({}, True),
-        ({"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "4"}, True),  # the batch script itself
-        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "4"}, False),
-        ({"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, True),
+        # the batch script itself
+        ({"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "4"}, True),
+        (
+            {
+                "SLURM_JOB_ID": "7",
+                "SLURM_STEP_ID": "0",
+                "SLURM_PROCID": "2",
+                "SLURM_STEP_NUM_TASKS": "4",
+            },
+            False,
+        ),
+        (
+            {
+                "SLURM_JOB_ID": "7",
+                "SLURM_STEP_ID": "0",
+                "SLURM_PROCID": "0",
+                "SLURM_STEP_NUM_TASKS": "1",
+            },
+            True,
+        ),
         (  # a shell of salloc: its step has one of the special numbers
             {
                 "SLURM_JOB_ID": "7",
@@ -205,7 +232,9 @@ class Args:
         ({"PMI_RANK": "1", "PMI_SIZE": "2"}, True),  # nothing tells this start from the next one
     ],
 )
-def test_tasks_that_were_started_together_meet_in_their_folder_and_others_do_not(tmp_path, environ, together):
+def test_tasks_that_were_started_together_meet_in_their_folder_and_others_do_not(
+    tmp_path, environ, together
+):
     team = meet(Args(), tmp_path, environ)
 
     assert team.together is together
@@ -215,9 +244,17 @@ def test_tasks_that_were_started_together_meet_in_their_folder_and_others_do_not
 
 def test_two_tasks_of_one_step_know_of_each_other_and_those_of_another_step_do_not(tmp_path):
     def environ(task, step):
-        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": step, "SLURM_PROCID": task, "SLURM_STEP_NUM_TASKS": "2"}
+        return {
+            "SLURM_JOB_ID": "7",
+            "SLURM_STEP_ID": step,
+            "SLURM_PROCID": task,
+            "SLURM_STEP_NUM_TASKS": "2",
+        }
 
-    teams = [meet(Args(), tmp_path, environ(task, step)) for task, step in (("0", "0"), ("1", "0"), ("0", "1"))]
+    teams = [
+        meet(Args(), tmp_path, environ(task, step))
+        for task, step in (("0", "0"), ("1", "0"), ("0", "1"))
+    ]
     for team in teams:
         team.arrive([])
         team.report("1/end", {})
@@ -248,7 +285,9 @@ MOUNTS = """\
         ("/dev/shm/x", True),  # noqa: S108 - a mount point, not a file
     ],
 )
-def test_storage_is_shared_unless_its_file_system_is_known_to_be_of_one_machine(tmp_path, folder, local):
+def test_storage_is_shared_unless_its_file_system_is_known_to_be_of_one_machine(
+    tmp_path, folder, local
+):
     table = tmp_path / "mountinfo"
     table.write_text(MOUNTS)
 
@@ -260,7 +299,9 @@ def test_without_a_table_of_mounts_every_folder_is_local(tmp_path):
 
 
 def test_the_folder_of_this_test_lies_where_the_system_says(tmp_path):
-    told = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        ["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True
+    ).stdout
 
     assert shared_storage.is_local(tmp_path) == (
         told.strip() in {"ext2/ext3", "xfs", "tmpfs", "overlayfs", "btrfs", "zfs"}
@@ -269,7 +310,12 @@ def test_the_folder_of_this_test_lies_where_the_system_says(tmp_path):
 
 def test_who_tells_twice_is_heard_as_he_spoke_last(tmp_path):
     def environ(task):
-        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": task, "SLURM_STEP_NUM_TASKS": "2"}
+        return {
+            "SLURM_JOB_ID": "7",
+            "SLURM_STEP_ID": "0",
+            "SLURM_PROCID": task,
+            "SLURM_STEP_NUM_TASKS": "2",
+        }
 
     one, other = (meet(Args(), tmp_path, environ(task)) for task in ("0", "1"))
     for team in (one, other):
@@ -300,12 +346,19 @@ def test_only_one_task_at_a_time_has_its_turn_and_one_that_hangs_is_not_waited_f
 
 def test_what_a_step_left_behind_days_ago_is_taken_away_by_the_next_one(tmp_path):
     def environ(step):
-        return {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": step, "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+        return {
+            "SLURM_JOB_ID": "7",
+            "SLURM_STEP_ID": step,
+            "SLURM_PROCID": "0",
+            "SLURM_STEP_NUM_TASKS": "2",
+        }
 
     folders = []
     for step in ("0", "1"):
         meet(Args(), tmp_path, environ(step)).arrive([])
-        folders.append(next(folder for folder in (tmp_path / "_autocard").iterdir() if folder not in folders))
+        folders.append(
+            next(folder for folder in (tmp_path / "_autocard").iterdir() if folder not in folders)
+        )
     os.utime(folders[0], (1.0, 1.0))
 
     meet(Args(), tmp_path, environ("2"))
@@ -335,7 +388,9 @@ for attempt in ("0", "1"):
 """
 
 
-def test_processes_that_are_started_again_do_not_take_what_the_dead_ones_wrote_for_the_living(tmp_path):
+def test_processes_that_are_started_again_do_not_take_what_the_dead_ones_wrote_for_the_living(
+    tmp_path,
+):
     command = [sys.executable, "-c", ATTEMPTS, str(tmp_path / "store")]
 
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
@@ -358,9 +413,16 @@ def test_a_second_start_in_the_same_step_does_not_take_the_first_ones_notes_for_
     said = []
     for _start in range(2):
         for task in ("0", "1"):
-            step = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": task, "SLURM_STEP_NUM_TASKS": "2"}
+            step = {
+                "SLURM_JOB_ID": "7",
+                "SLURM_STEP_ID": "0",
+                "SLURM_PROCID": task,
+                "SLURM_STEP_NUM_TASKS": "2",
+            }
             command = [sys.executable, "-c", STARTED, str(tmp_path)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **step})
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=True, env={**os.environ, **step}
+            )
             said.append(done.stdout.strip())
 
     assert said == ["True True 0", "False False 1"] * 2
@@ -399,7 +461,9 @@ if hangs_up:
 
 @pytest.mark.parametrize("when", ["now", "when Python ends"])
 def test_a_store_that_stops_answering_leaves_no_thread_inside_torch(when):
-    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
+    ) as server:
         try:
             port = server.stdout.readline().strip()
             command = [sys.executable, "-c", ASKS, port, str(server.pid), when.split()[0]]
@@ -407,7 +471,9 @@ def test_a_store_that_stops_answering_leaves_no_thread_inside_torch(when):
         finally:
             server.kill()
 
-    assert (done.returncode, done.stdout.split()) == (0, ["[]", "1"] if when == "now" else []), done.stderr
+    assert (done.returncode, done.stdout.split()) == (0, ["[]", "1"] if when == "now" else []), (
+        done.stderr
+    )
 
 
 class Program(threading.Thread):
@@ -421,7 +487,9 @@ class Program(threading.Thread):
 
     def run(self):
         while not self.over.wait(0.005):
-            self.pairs.append((socket.create_connection(self.server.getsockname()), self.server.accept()[0]))
+            self.pairs.append(
+                (socket.create_connection(self.server.getsockname()), self.server.accept()[0])
+            )
 
     def end(self):
         self.over.set()
@@ -430,7 +498,9 @@ class Program(threading.Thread):
 
 
 def test_hanging_up_on_a_silent_store_closes_no_connection_of_the_training_program():
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30))
+    store = dist.TCPStore(
+        "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30)
+    )
     program = Program()
     program.start()
 
@@ -453,8 +523,12 @@ def test_hanging_up_on_a_silent_store_closes_no_connection_of_the_training_progr
 
 
 def test_a_board_reads_what_others_wrote_through_their_own_connection():
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30))
-    one, other = (StoreRendezvous(dist.PrefixStore("default_pg", store), "autocard/0") for _ in range(2))
+    store = dist.TCPStore(
+        "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30)
+    )
+    one, other = (
+        StoreRendezvous(dist.PrefixStore("default_pg", store), "autocard/0") for _ in range(2)
+    )
 
     for text in ("a", "b" * 200_000, "c"):
         one.put("x", text)
@@ -480,7 +554,9 @@ board.let_go()
 
 
 def test_processes_meet_where_the_training_holds_more_than_1024_files_open():
-    done = subprocess.run([sys.executable, "-c", MANY_FILES], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_FILES], capture_output=True, text=True, timeout=120, check=False
+    )
 
     assert done.stdout.split("\n")[0] == "True ['there']", done.stderr[-2000:]
 
@@ -494,7 +570,9 @@ def test_a_store_whose_server_cannot_be_reached_is_said_to_be_so():
 
 
 def test_a_call_whose_answer_is_overdue_ends_by_itself(monkeypatch):
-    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
+    ) as server:
         try:
             port = int(server.stdout.readline())
             store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=timedelta(seconds=60))

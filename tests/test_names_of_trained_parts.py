@@ -20,13 +20,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWa
 def train(folder, model, data=None):
     """Train; return (model's part of the record, card, {name of a tensor: whether its bytes changed})."""
     before = {name: one.detach().clone() for name, one in model.named_parameters()}
-    arguments = training.arguments(folder, learning_rate=1e-2, max_steps=3, lr_scheduler_type="constant")
+    arguments = training.arguments(
+        folder, learning_rate=1e-2, max_steps=3, lr_scheduler_type="constant"
+    )
     ours = AutoCardCallback(base_model="org/base", emissions=False)
     data = training.dataset(16) if data is None else data
     with contextlib.redirect_stdout(io.StringIO()):
         Trainer(model=model, args=arguments, train_dataset=data, callbacks=[ours]).train()
     changed = {name: not torch.equal(before[name], one) for name, one in model.named_parameters()}
-    return json.loads((folder / "autocard.json").read_text())["model"], (folder / "README.md").read_text(), changed
+    return (
+        json.loads((folder / "autocard.json").read_text())["model"],
+        (folder / "README.md").read_text(),
+        changed,
+    )
 
 
 def covered(name, tensors):
@@ -34,9 +40,17 @@ def covered(name, tensors):
     pattern = ""
     for word in name.split("."):
         span = re.fullmatch(r"(\d+)-(\d+)", word)
-        numbers = "|".join(str(one) for one in range(int(span[1]), int(span[2]) + 1)) if span else re.escape(word)
+        numbers = (
+            "|".join(str(one) for one in range(int(span[1]), int(span[2]) + 1))
+            if span
+            else re.escape(word)
+        )
         pattern += rf"\.(?:{numbers})"
-    return {one for one in tensors if re.search(rf"{pattern}(?:\.|$)", f".{one.replace('.base_layer.', '.')}")}
+    return {
+        one
+        for one in tensors
+        if re.search(rf"{pattern}(?:\.|$)", f".{one.replace('.base_layer.', '.')}")
+    }
 
 
 def ask(model, asks):
@@ -52,7 +66,9 @@ PARTS = {
     "biases of the last blocks": lambda name: re.search(r"layer\.[3-5]\..*bias$|classifier", name),
     "weights of some blocks": lambda name: re.search(r"layer\.(0|2|3|4)\.|classifier|pooler", name),
     "one tensor of a leaf": lambda name: name in ("classifier.bias", "bert.pooler.dense.weight"),
-    "six whole blocks and more": lambda name: "encoder" in name or "LayerNorm" in name or "classifier" in name,
+    "six whole blocks and more": lambda name: (
+        "encoder" in name or "LayerNorm" in name or "classifier" in name
+    ),
 }
 
 
@@ -74,11 +90,31 @@ def test_biases_alone_are_named_biases(tmp_path):
 
 
 def test_a_module_with_a_tensor_of_its_own_is_not_named_for_the_frozen_one_inside(tmp_path):
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    conv = {"conv_dim": (8, 8), "conv_stride": (5, 2), "conv_kernel": (10, 3), "num_feat_extract_layers": 2}
-    small = {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2, "classifier_proj_size": 8}
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    conv = {
+        "conv_dim": (8, 8),
+        "conv_stride": (5, 2),
+        "conv_kernel": (10, 3),
+        "num_feat_extract_layers": 2,
+    }
+    small = {
+        "num_conv_pos_embeddings": 4,
+        "num_conv_pos_embedding_groups": 2,
+        "classifier_proj_size": 8,
+    }
     config = Wav2Vec2Config(
-        **sizes, **conv, **small, mask_time_prob=0.5, mask_time_length=2, mask_time_min_masks=1, num_labels=2
+        **sizes,
+        **conv,
+        **small,
+        mask_time_prob=0.5,
+        mask_time_length=2,
+        mask_time_min_masks=1,
+        num_labels=2,
     )
     made = Wav2Vec2ForSequenceClassification(config)
     made.freeze_feature_encoder()
@@ -86,7 +122,12 @@ def test_a_module_with_a_tensor_of_its_own_is_not_named_for_the_frozen_one_insid
 
     said, _, _ = train(tmp_path / "out", made, sounds)
 
-    frozen = {name for name, _ in made.wav2vec2.feature_extractor.named_parameters(prefix="wav2vec2.feature_extractor")}
+    frozen = {
+        name
+        for name, _ in made.wav2vec2.feature_extractor.named_parameters(
+            prefix="wav2vec2.feature_extractor"
+        )
+    }
     tensors = dict(made.named_parameters())
     assert frozen
     assert not any(covered(name, tensors) & frozen for name in said["trained_modules"])
@@ -101,6 +142,10 @@ def test_beside_an_adapter_a_module_whose_bias_alone_is_trained_is_not_named_who
 
     said, _, changed = train(tmp_path / "out", made)
 
-    base = {name: moved for name, moved in changed.items() if "lora_" not in name and "modules_to_save" not in name}
+    base = {
+        name: moved
+        for name, moved in changed.items()
+        if "lora_" not in name and "modules_to_save" not in name
+    }
     each = [covered(name, base) for name in said["trained_unsaved"]]
     assert {name for name, moved in base.items() if moved} == set().union(*each)

@@ -35,7 +35,10 @@ def test_a_run_without_a_step_has_trained_nothing(tmp_path, kind, how):
     model = make()
     before = {name: one.detach().clone() for name, one in model.named_parameters()}
     settings = {"max_steps": -1, "num_train_epochs": 0} if how == "no epochs" else {}
-    callbacks = [AutoCardCallback(emissions=False, **facts), *([] if how == "no epochs" else [Breaks()])]
+    callbacks = [
+        AutoCardCallback(emissions=False, **facts),
+        *([] if how == "no epochs" else [Breaks()]),
+    ]
     with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(RuntimeError):
         trainer = training.trainer(tmp_path, model=model, callbacks=callbacks, **settings)
         trainer.train()

@@ -46,8 +46,13 @@ def node(tmp_path_factory):
 def site(tmp_path, **lines):
     """Return the settings that an administrator's file gives."""
     file = tmp_path / "site.toml"
-    file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items()), encoding="utf-8")
-    return settings.resolve({"cpu_power_w": 100, "ram_power_w": 40}, {"AUTOCARD_SITE": str(file)}, tmp_path)
+    file.write_text(
+        "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items()),
+        encoding="utf-8",
+    )
+    return settings.resolve(
+        {"cpu_power_w": 100, "ram_power_w": 40}, {"AUTOCARD_SITE": str(file)}, tmp_path
+    )
 
 
 def legs_of(*meters, seconds, halfway):
@@ -73,7 +78,9 @@ def legs_of(*meters, seconds, halfway):
     return found
 
 
-def test_a_node_meter_that_the_site_names_is_read_beside_and_the_card_states_the_ratio(node, tmp_path):
+def test_a_node_meter_that_the_site_names_is_read_beside_and_the_card_states_the_ratio(
+    node, tmp_path
+):
     back = tmp_path / "back"
     back.write_text("44296389 J\n", encoding="ascii")
     chosen = [
@@ -98,7 +105,9 @@ def test_a_node_meter_that_the_site_names_is_read_beside_and_the_card_states_the
     assert str(tmp_path) not in json.dumps(gone[1])
     missing = dict(cray[1])
     _, energy, emissions = totals.sums([cray[0]], settings=chosen[0], missing=missing)
-    card = accounts.energy(RunRecord(legs=[cray[0]], energy=energy, emissions=emissions, missing=missing)).body()
+    card = accounts.energy(
+        RunRecord(legs=[cray[0]], energy=energy, emissions=emissions, missing=missing)
+    ).body()
     assert energy.node_meter_kwh * 3.6e6 == pytest.approx(500 * cray[0].wall_clock_s, rel=0.02)
     assert "the nodes' own meters read" in card
     ratio = energy.total_kwh / energy.node_meter_kwh

@@ -1,7 +1,7 @@
 """The objective of a card, against the loss that each batch really had.
 
-The oracle is the loss itself: a hook keeps the model's output of a training step, and the loss that the Trainer
-used is compared with one that is computed here from logits and labels.
+The oracle is the loss itself: a hook keeps the model's output of a training step, and the loss that
+the Trainer used is compared with one that is computed here from logits and labels.
 """
 
 import contextlib
@@ -100,7 +100,11 @@ def replaced_forward():
 @pytest.mark.parametrize(
     ("make", "cls", "where"),
     [
-        (lambda: FocalBertForSequenceClassification(training.bert().config), Trainer, "forward of FocalBert"),
+        (
+            lambda: FocalBertForSequenceClassification(training.bert().config),
+            Trainer,
+            "forward of FocalBert",
+        ),
         (replaced_forward, Trainer, "forward of BertForSequenceClassification"),
         (OwnClassifier, Trainer, "forward of OwnClassifier"),
         (training.bert, Doubled, "training_step overridden"),
@@ -116,7 +120,9 @@ def test_a_loss_of_the_run_s_own_code_is_called_custom(tmp_path, make, cls, wher
 
 def test_a_language_model_s_own_loss_function_is_called_custom(tmp_path, monkeypatch):
     for number, made in enumerate([with_own_loss_function(), with_own_loss_type(monkeypatch)]):
-        record, card, host = trained(tmp_path / str(number), made, models.language(), learning_rate=0.0)
+        record, card, host = trained(
+            tmp_path / str(number), made, models.language(), learning_rate=0.0
+        )
 
         batch = {name: torch.tensor(models.language()[name]) for name in ("input_ids", "labels")}
         with torch.no_grad():
@@ -125,7 +131,10 @@ def test_a_language_model_s_own_loss_function_is_called_custom(tmp_path, monkeyp
             logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten()
         )
         assert not math.isclose(first_loss(host), float(cross_entropy), rel_tol=0.05)
-        assert record.training.objective == "causal language modelling, custom loss (loss_function: squares)"
+        assert (
+            record.training.objective
+            == "causal language modelling, custom loss (loss_function: squares)"
+        )
         assert "cross-entropy" not in card
 
 
@@ -152,29 +161,47 @@ def test_the_load_balancing_loss_of_a_router_is_part_of_the_objective(tmp_path, 
     torch.manual_seed(0)
     sizes = {"vocab_size": 20, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
     heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_local_experts": 4}
-    config = transformers.MixtralConfig(**sizes, **heads, output_router_logits=on, router_aux_loss_coef=coefficient)
+    config = transformers.MixtralConfig(
+        **sizes, **heads, output_router_logits=on, router_aux_loss_coef=coefficient
+    )
 
-    record, _, host = trained(tmp_path, transformers.MixtralForCausalLM(config), models.language(), learning_rate=0.0)
+    record, _, host = trained(
+        tmp_path, transformers.MixtralForCausalLM(config), models.language(), learning_rate=0.0
+    )
 
     alone = "causal language modelling (next-token cross-entropy)"
-    added = abs(first_loss(host) - math.log(20)) > 1  # an untrained model's cross-entropy is about ln V
+    # an untrained model's cross-entropy is about ln V
+    added = abs(first_loss(host) - math.log(20)) > 1
     assert added is (on and coefficient > 0)
     both = "causal language modelling (next-token cross-entropy + 10 × load-balancing loss of the router)"
     assert record.training.objective == (both if added else alone)
 
 
 def test_clip_is_trained_with_a_contrastive_loss(tmp_path):
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     text = {**sizes, "vocab_size": 40, "max_position_embeddings": 8, "eos_token_id": 2}
     image = {**sizes, "image_size": 8, "patch_size": 4}
     config = transformers.CLIPConfig(text_config=text, vision_config=image, projection_dim=8)
-    rows = [{"input_ids": [5, 6 + row, 2], "pixel_values": [[[float(row)] * 8] * 8] * 3} for row in range(8)]
+    rows = [
+        {"input_ids": [5, 6 + row, 2], "pixel_values": [[[float(row)] * 8] * 8] * 3}
+        for row in range(8)
+    ]
 
     def collate(batch):
-        return {**{name: torch.tensor([row[name] for row in batch]) for name in batch[0]}, "return_loss": True}
+        return {
+            **{name: torch.tensor([row[name] for row in batch]) for name in batch[0]},
+            "return_loss": True,
+        }
 
     given = {"data_collator": collate}
-    record, card, _ = trained(tmp_path, transformers.CLIPModel(config), Dataset.from_list(rows), trainer=given)
+    record, card, _ = trained(
+        tmp_path, transformers.CLIPModel(config), Dataset.from_list(rows), trainer=given
+    )
 
     assert record.training.objective == "contrastive image-text loss"
     assert "trained with a contrastive image-text loss" in card
@@ -188,7 +215,10 @@ def test_the_loss_of_float_labels_is_named_when_the_head_has_chosen_it(tmp_path)
     record, _, _ = trained(tmp_path, made, data)
 
     assert made.config.problem_type == "multi_label_classification"
-    assert record.training.objective == "sequence classification (binary cross-entropy, several labels)"
+    assert (
+        record.training.objective
+        == "sequence classification (binary cross-entropy, several labels)"
+    )
 
 
 def heads():
@@ -196,7 +226,11 @@ def heads():
     ids = [[5, 6, 7, 8]] * 8
     mask = [[1] * 4] * 8
     plain = {"input_ids": ids, "attention_mask": mask}
-    choices = {"input_ids": [[[5, 6], [7, 8]]] * 8, "attention_mask": [[[1, 1], [1, 1]]] * 8, "labels": [0, 1] * 4}
+    choices = {
+        "input_ids": [[[5, 6], [7, 8]]] * 8,
+        "attention_mask": [[[1, 1], [1, 1]]] * 8,
+        "labels": [0, 1] * 4,
+    }
     yield (
         transformers.BertForQuestionAnswering(bert),
         {**plain, "start_positions": [1] * 8, "end_positions": [2] * 8},
@@ -208,14 +242,25 @@ def heads():
         {**plain, "labels": [[0, 1, 0, 1]] * 8},
         "token classification (cross-entropy)",
     )
-    yield transformers.BertForMaskedLM(bert), {**plain, "labels": ids}, "masked language modelling (cross-entropy)"
-    distil = transformers.DistilBertConfig(vocab_size=60, dim=32, n_layers=1, n_heads=2, hidden_dim=32)
+    yield (
+        transformers.BertForMaskedLM(bert),
+        {**plain, "labels": ids},
+        "masked language modelling (cross-entropy)",
+    )
+    distil = transformers.DistilBertConfig(
+        vocab_size=60, dim=32, n_layers=1, n_heads=2, hidden_dim=32
+    )
     yield (
         transformers.DistilBertForMaskedLM(distil),
         {**plain, "labels": ids},
         "masked language modelling (cross-entropy)",
     )
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    small = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
     vit = transformers.ViTConfig(**small, image_size=8, patch_size=4, num_labels=2)
     pixels = [[[[0.5] * 8] * 8] * 3] * 8
     yield (
@@ -223,20 +268,34 @@ def heads():
         {"pixel_values": pixels, "labels": [0, 1] * 4},
         "image classification (cross-entropy)",
     )
-    t5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
+    t5 = {
+        "d_model": 16,
+        "d_kv": 8,
+        "d_ff": 32,
+        "num_layers": 1,
+        "num_heads": 2,
+        "decoder_start_token_id": 0,
+    }
     yield (
         transformers.T5ForConditionalGeneration(transformers.T5Config(vocab_size=60, **t5)),
         {**plain, "labels": ids},
         "sequence-to-sequence generation (cross-entropy)",
     )
-    bart = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
+    bart = {
+        "d_model": 16,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_ffn_dim": 16,
+        "decoder_ffn_dim": 16,
+    }
     bart |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "vocab_size": 60}
     yield (
         transformers.BartForConditionalGeneration(transformers.BartConfig(**bart)),
         {**plain, "labels": ids},
         "sequence-to-sequence generation (cross-entropy)",
     )
-    # Its forward takes router logits from its caller alone, so the Trainer never adds the router's loss.
+    # Its forward takes router logits from its caller alone, so the Trainer never adds the router's
+    # loss.
     switch = {**t5, "num_experts": 2, "output_router_logits": True, "router_aux_loss_coef": 10.0}
     yield (
         transformers.SwitchTransformersForConditionalGeneration(
@@ -245,7 +304,10 @@ def heads():
         {**plain, "labels": ids},
         "sequence-to-sequence generation (cross-entropy)",
     )
-    towers = {"text_config": {**small, "vocab_size": 60}, "vision_config": {**small, "image_size": 8, "patch_size": 4}}
+    towers = {
+        "text_config": {**small, "vocab_size": 60},
+        "vision_config": {**small, "image_size": 8, "patch_size": 4},
+    }
     yield (
         PairedSiglip(transformers.SiglipConfig(**towers)),
         {"input_ids": ids, "pixel_values": pixels},
@@ -272,16 +334,25 @@ def test_the_losses_of_transformers_heads_are_named(tmp_path):
 
 def test_label_smoothing_takes_the_place_of_a_loss_in_forward(tmp_path):
     made = FocalBertForSequenceClassification(training.bert().config)
-    made.forward = type(made).__mro__[1].forward.__get__(made)  # a loss of labels, which the Trainer then leaves out
+    # a loss of labels, which the Trainer then leaves out
+    made.forward = type(made).__mro__[1].forward.__get__(made)
     record, _, _ = trained(tmp_path, made, training.dataset(8), label_smoothing_factor=0.2)
 
-    assert record.training.objective == "sequence classification (cross-entropy), label smoothing 0.2"
+    assert (
+        record.training.objective == "sequence classification (cross-entropy), label smoothing 0.2"
+    )
 
 
 def adalora(**settings):
     from peft import AdaLoraConfig, get_peft_model
 
-    config = {"init_r": 6, "target_r": 3, "total_step": 10, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"}
+    config = {
+        "init_r": 6,
+        "target_r": 3,
+        "total_step": 10,
+        "target_modules": ["q_proj"],
+        "task_type": "CAUSAL_LM",
+    }
     return get_peft_model(models.llama(), AdaLoraConfig(**config, **settings))
 
 
@@ -291,7 +362,9 @@ def language_batch():
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("weight", [0.5, 0.2, 0.0])
-def test_the_regularization_that_adalora_adds_to_the_loss_is_part_of_the_objective(tmp_path, weight):
+def test_the_regularization_that_adalora_adds_to_the_loss_is_part_of_the_objective(
+    tmp_path, weight
+):
     made = adalora(orth_reg_weight=weight)
     with torch.no_grad():
         returned = float(made(**language_batch()).loss)
@@ -301,11 +374,16 @@ def test_the_regularization_that_adalora_adds_to_the_loss_is_part_of_the_objecti
 
     term = f" + {weight:g} × orthogonality regularization of AdaLoRA"
     assert (returned > alone + 0.01) is bool(weight)
-    assert record.training.objective == f"causal language modelling (next-token cross-entropy{term if weight else ''})"
+    assert (
+        record.training.objective
+        == f"causal language modelling (next-token cross-entropy{term if weight else ''})"
+    )
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_smoothed_loss_of_the_trainer_has_no_term_of_adalora(tmp_path):
-    record, _, _ = trained(tmp_path, adalora(), models.language(), max_steps=1, label_smoothing_factor=0.1)
+    record, _, _ = trained(
+        tmp_path, adalora(), models.language(), max_steps=1, label_smoothing_factor=0.1
+    )
 
     assert "AdaLoRA" not in record.training.objective

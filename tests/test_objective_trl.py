@@ -1,6 +1,7 @@
 """What TRL's and sentence-transformers' trainers optimized, in cards of real trainings.
 
-The oracles are the trainers' own: labels of the rows that were trained on, weights in the loss, logged rewards.
+The oracles are the trainers' own: labels of the rows that were trained on, weights in the loss,
+logged rewards.
 """
 
 import last_word_hosts as hosts
@@ -56,7 +57,11 @@ def ours():
     [
         ({}, "direct preference optimization (DPO)", "aligned with DPO"),
         ({"loss_type": "ipo"}, "identity preference optimization (IPO)", "aligned with IPO"),
-        ({"loss_type": "hinge"}, "direct preference optimization (DPO), hinge loss", "aligned with DPO"),
+        (
+            {"loss_type": "hinge"},
+            "direct preference optimization (DPO), hinge loss",
+            "aligned with DPO",
+        ),
         (
             {"loss_type": ["sigmoid", "sft"], "loss_weights": [0.8, 0.2]},
             "direct preference optimization (DPO), loss 0.8 × sigmoid + 0.2 × SFT",
@@ -67,7 +72,9 @@ def ours():
 def test_the_losses_of_preference_optimization_are_told_with_their_weights(
     base, tmp_path, settings, objective, purpose
 ):
-    record, card, host = trained(base, tmp_path, trl.DPOTrainer, trl.DPOConfig, PAIRS, max_length=16, **settings)
+    record, card, host = trained(
+        base, tmp_path, trl.DPOTrainer, trl.DPOConfig, PAIRS, max_length=16, **settings
+    )
 
     asked = settings.get("loss_type", "sigmoid")
     assert host.loss_types == (asked if isinstance(asked, list) else [asked])
@@ -81,7 +88,13 @@ def test_the_losses_of_preference_optimization_are_told_with_their_weights(
     ("name", "rows", "settings", "objective", "purpose"),
     [
         ("KTO", DESIRED, {}, "Kahneman-Tversky optimization (KTO)", "aligned with KTO"),
-        ("RLOO", PROMPTS, {"reward_funcs": longer, **GENERATED}, "REINFORCE leave-one-out (RLOO)", "trained with RLOO"),
+        (
+            "RLOO",
+            PROMPTS,
+            {"reward_funcs": longer, **GENERATED},
+            "REINFORCE leave-one-out (RLOO)",
+            "trained with RLOO",
+        ),
     ],
 )
 def test_a_summary_names_the_alignment_and_not_language_modeling(
@@ -101,7 +114,10 @@ def test_a_reward_model_is_no_regression(tmp_path):
     with hosts.quiet():
         hosts.reward(tmp_path / "base", tmp_path / "out", [ours()]).train()
 
-    record, card = load(tmp_path / "out"), (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    record, card = (
+        load(tmp_path / "out"),
+        (tmp_path / "out" / "README.md").read_text(encoding="utf-8"),
+    )
     assert record.model.task == "reward model (pairwise preferences)"
     assert "trained as a reward model (pairwise preferences)" in card
     assert "regression" not in card
@@ -111,14 +127,28 @@ def test_a_policy_s_rewards_are_told_with_names_weights_and_last_values(base, tm
     rewarded = {"reward_funcs": [longer, polite], "reward_weights": [0.5, 2.0]}
 
     record, card, host = trained(
-        base, tmp_path, trl.GRPOTrainer, trl.GRPOConfig, PROMPTS, beta=0.1, loss_type="dr_grpo", **rewarded, **GENERATED
+        base,
+        tmp_path,
+        trl.GRPOTrainer,
+        trl.GRPOConfig,
+        PROMPTS,
+        beta=0.1,
+        loss_type="dr_grpo",
+        **rewarded,
+        **GENERATED,
     )
 
     last = [entry for entry in host.state.log_history if "reward" in entry][-1]
     assert record.training.objective == "group relative policy optimization (GRPO), Dr. GRPO loss"
     assert record.training.reward_functions == {"longer": 0.5, "polite": 2.0}
     assert "- Reward functions: `longer` (weight 0.5) and `polite` (weight 2)" in card
-    for name in ("reward", "rewards/longer/mean", "rewards/polite/mean", "kl", "completions/mean_length"):
+    for name in (
+        "reward",
+        "rewards/longer/mean",
+        "rewards/polite/mean",
+        "kl",
+        "completions/mean_length",
+    ):
         assert record.evaluation.rewards[name] == pytest.approx(last[name])
     assert f"Rewards logged last (step {last['step']}): mean reward" in card
     assert "of `polite` 1.000" in card
@@ -126,7 +156,9 @@ def test_a_policy_s_rewards_are_told_with_names_weights_and_last_values(base, tm
 
 def test_the_folder_of_a_reward_model_is_not_told(base, tmp_path):
     sizes = {"num_labels": 1, "pad_token_id": 0}
-    judge = transformers.LlamaForSequenceClassification(transformers.LlamaConfig(**models._sizes(), **sizes))
+    judge = transformers.LlamaForSequenceClassification(
+        transformers.LlamaConfig(**models._sizes(), **sizes)
+    )
     folder = tmp_path / "secret-judge"
     judge.save_pretrained(folder)
     models.tokenizer().save_pretrained(folder)
@@ -149,8 +181,12 @@ def test_the_folder_of_a_reward_model_is_not_told(base, tmp_path):
         ({"packing": True}, True, " on completion tokens only"),
     ],
 )
-def test_the_tokens_that_carry_the_loss_are_those_of_the_labels(base, tmp_path, settings, masked, tokens):
-    record, _, host = trained(base, tmp_path, trl.SFTTrainer, trl.SFTConfig, COMPLETED, max_length=16, **settings)
+def test_the_tokens_that_carry_the_loss_are_those_of_the_labels(
+    base, tmp_path, settings, masked, tokens
+):
+    record, _, host = trained(
+        base, tmp_path, trl.SFTTrainer, trl.SFTConfig, COMPLETED, max_length=16, **settings
+    )
 
     batch = next(iter(host.get_train_dataloader()))
     prompt = batch["labels"][batch["input_ids"] != 0] == -100
@@ -168,7 +204,13 @@ def test_a_loss_of_the_run_s_own_in_trl_s_trainers_is_called_custom(base, tmp_pa
 
     rows = {"max_length": 16}
     tuned, card, _ = trained(
-        base, tmp_path / "sft", trl.SFTTrainer, trl.SFTConfig, COMPLETED, compute_loss_func=squares, **rows
+        base,
+        tmp_path / "sft",
+        trl.SFTTrainer,
+        trl.SFTConfig,
+        COMPLETED,
+        compute_loss_func=squares,
+        **rows,
     )
     aligned, _, _ = trained(base, tmp_path / "dpo", Shifted, trl.DPOConfig, PAIRS, **rows)
 
@@ -181,20 +223,29 @@ def test_a_loss_of_the_run_s_own_in_trl_s_trainers_is_called_custom(base, tmp_pa
 
 def test_counters_of_trl_are_no_results(base, tmp_path):
     record, card, host = trained(
-        base, tmp_path, trl.SFTTrainer, trl.SFTConfig, COMPLETED, max_length=16, eval_strategy="steps", eval_steps=1
+        base,
+        tmp_path,
+        trl.SFTTrainer,
+        trl.SFTConfig,
+        COMPLETED,
+        max_length=16,
+        eval_strategy="steps",
+        eval_steps=1,
     )
 
     logged = {name for entry in host.state.log_history for name in entry}
     assert {"eval_num_tokens", "eval_entropy"} <= logged
     assert {one.name for one in record.evaluation.results} == {"loss", "mean_token_accuracy"}
-    assert {"num_tokens", "entropy"} <= {name.removeprefix("eval_") for name in record.evaluation.counters}
+    assert {"num_tokens", "entropy"} <= {
+        name.removeprefix("eval_") for name in record.evaluation.counters
+    }
     assert "num\\_tokens" not in card
     assert "entropy |" not in card
     front = card.split("---")[1]
     assert "metrics:" not in front
 
 
-# -- sentence-transformers ----------------------------------------------------------------------------------------
+# -- sentence-transformers -------------------------------------------------------------------------
 
 PAIRED = {"anchor": ["the cat", "a dog"] * 4, "positive": ["a cat", "the dog"] * 4}
 SCORED = {"a": ["the cat", "a dog"] * 4, "b": ["a cat", "the dog"] * 4, "label": [0.1, 0.9] * 4}
@@ -218,7 +269,11 @@ def encoder(tmp_path_factory):
 
 def embedded(folder, model, loss, rows, kind="SentenceTransformer", **given):
     own = {name: given.pop(name) for name in ("eval_dataset", "evaluator") if name in given}
-    data = DatasetDict({name: Dataset.from_dict(part) for name, part in rows.items()}) if "x" in rows else None
+    data = (
+        DatasetDict({name: Dataset.from_dict(part) for name, part in rows.items()})
+        if "x" in rows
+        else None
+    )
     with hosts.quiet():
         host = getattr(st, f"{kind}Trainer")(
             model=model,
@@ -279,14 +334,21 @@ def test_the_losses_of_cross_and_sparse_encoders_are_named(encoder, tmp_path):
         sparse = st.SparseEncoder(str(encoder / "sparse"), device="cpu")
     weighted = losses.BinaryCrossEntropyLoss(cross, pos_weight=torch.tensor(3.0))
     inner = sparse_losses.SparseMultipleNegativesRankingLoss(sparse)
-    splade = sparse_losses.SpladeLoss(sparse, inner, document_regularizer_weight=3e-5, query_regularizer_weight=5e-5)
+    splade = sparse_losses.SpladeLoss(
+        sparse, inner, document_regularizer_weight=3e-5, query_regularizer_weight=5e-5
+    )
 
     scored, _, _ = embedded(tmp_path / "cross", cross, weighted, SCORED, "CrossEncoder")
     sparsed, _, _ = embedded(tmp_path / "sparse", sparse, splade, PAIRED, "SparseEncoder")
 
-    assert scored.training.objective == "scores of pairs of texts, BinaryCrossEntropyLoss (pos_weight 3)"
+    assert (
+        scored.training.objective
+        == "scores of pairs of texts, BinaryCrossEntropyLoss (pos_weight 3)"
+    )
     weights = "document_regularizer_weight 3e-05, query_regularizer_weight 5e-05"
-    expected = f"sparse embeddings, SpladeLoss ({weights}) around SparseMultipleNegativesRankingLoss"
+    expected = (
+        f"sparse embeddings, SpladeLoss ({weights}) around SparseMultipleNegativesRankingLoss"
+    )
     assert sparsed.training.objective == expected
 
 
@@ -329,10 +391,16 @@ def test_one_figure_of_two_reward_functions_with_one_name_is_that_of_neither(bas
     other.__name__ = longer.__name__
     rewarded = {"reward_funcs": [longer, other], "reward_weights": [1.0, 0.5]}
 
-    record, card, host = trained(base, tmp_path, trl.GRPOTrainer, trl.GRPOConfig, PROMPTS, **rewarded, **GENERATED)
+    record, card, host = trained(
+        base, tmp_path, trl.GRPOTrainer, trl.GRPOConfig, PROMPTS, **rewarded, **GENERATED
+    )
 
     last = [entry for entry in host.state.log_history if "reward" in entry][-1]
     name = "longer and longer (2), averaged"
-    assert record.evaluation.rewards[f"rewards/{name}/mean"] == pytest.approx(last["rewards/longer/mean"])
-    assert [one for one in record.evaluation.rewards if one.startswith("rewards/")] == [f"rewards/{name}/mean"]
+    assert record.evaluation.rewards[f"rewards/{name}/mean"] == pytest.approx(
+        last["rewards/longer/mean"]
+    )
+    assert [one for one in record.evaluation.rewards if one.startswith("rewards/")] == [
+        f"rewards/{name}/mean"
+    ]
     assert f"(of `{name}` " in card

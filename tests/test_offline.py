@@ -22,7 +22,10 @@ def own_network(tmp_path):
     names.write_text("nameserver 127.0.0.1\n", encoding="ascii")
     inside = f'ip link set lo up && mount --bind {names} /etc/resolv.conf && exec "$@"'
     command = ["unshare", "-rmn", "sh", "-c", inside, "sh"]
-    if not all(map(shutil.which, ("unshare", "ip"))) or subprocess.run([*command, "true"], check=False).returncode:
+    if (
+        not all(map(shutil.which, ("unshare", "ip")))
+        or subprocess.run([*command, "true"], check=False).returncode
+    ):
         pytest.skip("needs the right to make a network namespace (unshare -rmn)")
     return command
 
@@ -46,7 +49,10 @@ def test_without_a_network_training_does_not_wait_and_no_grid_is_made_up(way, tm
     elif way == "no names":
         command = black_hole(tmp_path)
     else:
-        env |= {f"{scheme}_proxy": f"http://{NOWHERE}:9" for scheme in ("http", "https", "HTTP", "HTTPS", "all")}
+        env |= {
+            f"{scheme}_proxy": f"http://{NOWHERE}:9"
+            for scheme in ("http", "https", "HTTP", "HTTPS", "all")
+        }
     folder = tmp_path / "out"
 
     done = subprocess.run(
@@ -60,7 +66,8 @@ def test_without_a_network_training_does_not_wait_and_no_grid_is_made_up(way, tm
 
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    # CodeCarbon itself waits 4 to 23 seconds here. Ours does not wait at the begin, and 2 s are promised for the end.
+    # CodeCarbon itself waits 4 to 23 seconds here. Ours does not wait at the begin, and 2 s are
+    # promised for the end.
     assert told["waited"] == {"begin": 0}
     assert told["held_s"]["end"] < 5 * 2
     assert (told["asked"], told["reached"]) == ([], [])

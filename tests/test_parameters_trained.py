@@ -42,7 +42,8 @@ def train(folder, model, *, callbacks=(), cls=Trainer, optimizers=(None, None), 
     before = {name: one.detach().clone() for name, one in model.named_parameters()}
     ours = AutoCardCallback(base_model="org/base", emissions=False)
     arguments = training.arguments(
-        folder, **{"learning_rate": 1e-2, "max_steps": 5, "lr_scheduler_type": "constant", **settings}
+        folder,
+        **{"learning_rate": 1e-2, "max_steps": 5, "lr_scheduler_type": "constant", **settings},
     )
     with contextlib.redirect_stdout(io.StringIO()):
         trainer = cls(
@@ -53,7 +54,9 @@ def train(folder, model, *, callbacks=(), cls=Trainer, optimizers=(None, None), 
             optimizers=optimizers,
         )
         trainer.train()
-    changed = [one.numel() for name, one in model.named_parameters() if not torch.equal(before[name], one)]
+    changed = [
+        one.numel() for name, one in model.named_parameters() if not torch.equal(before[name], one)
+    ]
     record = json.loads((folder / "autocard.json").read_text())
     return (
         record["model"],
@@ -64,14 +67,22 @@ def train(folder, model, *, callbacks=(), cls=Trainer, optimizers=(None, None), 
 
 
 def adamw(*groups):
-    return torch.optim.AdamW([{"params": list(parameters), "lr": rate} for parameters, rate in groups])
+    return torch.optim.AdamW(
+        [{"params": list(parameters), "lr": rate} for parameters, rate in groups]
+    )
 
 
 HEAD = 66
 
 
 @pytest.mark.parametrize(
-    "order", ["frozen when training begins", "not in the optimizer", "in a group without a rate", "without gradients"]
+    "order",
+    [
+        "frozen when training begins",
+        "not in the optimizer",
+        "in a group without a rate",
+        "without gradients",
+    ],
 )
 def test_a_body_that_no_step_changes_is_not_counted_as_trained(tmp_path, order):
     model, callbacks, cls, optimizers = training.bert(), [], Trainer, (None, None)
@@ -80,7 +91,10 @@ def test_a_body_that_no_step_changes_is_not_counted_as_trained(tmp_path, order):
     elif order == "not in the optimizer":
         optimizers = adamw((model.classifier.parameters(), 1e-2)), None
     elif order == "in a group without a rate":
-        optimizers = adamw((model.bert.parameters(), 0.0), (model.classifier.parameters(), 1e-2)), None
+        optimizers = (
+            adamw((model.bert.parameters(), 0.0), (model.classifier.parameters(), 1e-2)),
+            None,
+        )
     else:
 
         class cls(Trainer):  # noqa: N801
@@ -89,7 +103,9 @@ def test_a_body_that_no_step_changes_is_not_counted_as_trained(tmp_path, order):
                     pooled = model.bert(inputs["input_ids"], inputs["attention_mask"]).pooler_output
                 return torch.nn.functional.cross_entropy(model.classifier(pooled), inputs["labels"])
 
-    said, card, changed, total = train(tmp_path, model, callbacks=callbacks, cls=cls, optimizers=optimizers)
+    said, card, changed, total = train(
+        tmp_path, model, callbacks=callbacks, cls=cls, optimizers=optimizers
+    )
 
     assert changed == HEAD
     assert said["parameters_trainable"] == changed
@@ -112,12 +128,17 @@ def test_a_body_that_was_trained_for_a_while_is_counted_and_said_to_be(tmp_path,
     model = training.bert()
     optimizers = adamw((model.parameters(), 1e-2)), None
 
-    said, card, changed, total = train(tmp_path, model, callbacks=[Does(model, **events)], optimizers=optimizers)
+    said, card, changed, total = train(
+        tmp_path, model, callbacks=[Does(model, **events)], optimizers=optimizers
+    )
 
     assert changed == total
     assert said["parameters_trainable"] == total
     assert said["trained_in_some_steps"] == ["bert"]
-    assert "Trained in some of the steps only:** `bert`" in card or "Trained in some of the steps only: `bert`" in card
+    assert (
+        "Trained in some of the steps only:** `bert`" in card
+        or "Trained in some of the steps only: `bert`" in card
+    )
 
 
 def test_a_body_that_is_unfrozen_after_the_last_step_is_not_trained(tmp_path):
@@ -125,7 +146,9 @@ def test_a_body_that_is_unfrozen_after_the_last_step_is_not_trained(tmp_path):
     model.bert.requires_grad_(False)
     optimizers = adamw((model.parameters(), 1e-2)), None
 
-    said, _, changed, _ = train(tmp_path, model, callbacks=[Does(model, step_end={5: True})], optimizers=optimizers)
+    said, _, changed, _ = train(
+        tmp_path, model, callbacks=[Does(model, step_end={5: True})], optimizers=optimizers
+    )
 
     assert said["parameters_trainable"] == changed == HEAD
 
@@ -141,7 +164,9 @@ def test_an_adapter_s_weights_are_counted_as_before(tmp_path):
 
 
 def test_a_whole_model_is_said_to_be_trained_whole_with_a_warmup(tmp_path):
-    said, card, changed, total = train(tmp_path, training.bert(), warmup_steps=2, lr_scheduler_type="linear")
+    said, card, changed, total = train(
+        tmp_path, training.bert(), warmup_steps=2, lr_scheduler_type="linear"
+    )
 
     assert changed == total == said["parameters_trainable"]
     assert "all of them trained" in card

@@ -88,14 +88,30 @@ def test_pictures_and_the_tables_beside_them_are_not_shown_as_code(drawn):
 
 
 def test_an_element_without_an_end_tag_is_no_open_element():
-    void = ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
+    void = [
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "source",
+        "track",
+        "wbr",
+    ]
 
     assert [name for name in void if sanitize.block(f"<p><{name}></p>") != f"<p><{name}></p>"] == []
     assert sanitize.block("<p><b></p>").startswith("```")
 
 
 def test_without_being_asked_nothing_is_drawn(tmp_path):
-    training.trainer(tmp_path / "plain", callbacks=[AutoCardCallback(emissions=False)], max_steps=2).train()
+    training.trainer(
+        tmp_path / "plain", callbacks=[AutoCardCallback(emissions=False)], max_steps=2
+    ).train()
 
     assert not list((tmp_path / "plain").glob("*.png"))
 
@@ -133,7 +149,12 @@ def test_one_point_is_no_curve():
 
 def test_names_of_metrics_cannot_open_anything_in_the_card():
     record = records.nothing_measured().model_copy(
-        update={"pictures": {"autocard_loss.png": '"><script>x</script> $$e$$ {{ y }}', "../../etc.png": "x"}}
+        update={
+            "pictures": {
+                "autocard_loss.png": '"><script>x</script> $$e$$ {{ y }}',
+                "../../etc.png": "x",
+            }
+        }
     )
 
     body = facts(record)["results"].body()
@@ -144,7 +165,10 @@ def test_names_of_metrics_cannot_open_anything_in_the_card():
 
 
 def test_a_metric_with_dollars_is_no_formula_for_matplotlib(tmp_path):
-    history = [{"step": step, "eval_$\\frac{1$": float(step), "eval__hidden": 1.0 / step} for step in (1, 2)]
+    history = [
+        {"step": step, "eval_$\\frac{1$": float(step), "eval__hidden": 1.0 / step}
+        for step in (1, 2)
+    ]
 
     told = plots.draw(plots.of(history), tmp_path)
 

@@ -44,7 +44,11 @@ def shown_code(text):
     in_table, found = False, []
     for token in MarkdownIt("commonmark").enable("table").parse(text):
         in_table = token.type == "table_open" or (in_table and token.type != "table_close")
-        found += [(child.content, in_table) for child in token.children or [] if child.type == "code_inline"]
+        found += [
+            (child.content, in_table)
+            for child in token.children or []
+            if child.type == "code_inline"
+        ]
     return found
 
 
@@ -63,7 +67,11 @@ def test_all_rows_of_a_table_with_pipes_in_names_have_the_columns_of_its_head(ca
         cells = 0 if token.type == "tr_open" else cells + (token.type in ("td_open", "th_open"))
         if token.type == "tr_close":
             rows.append(cells)
-    lines = [line for line in card.splitlines() if line.startswith("|") and not re.fullmatch(r"[|: -]+", line)]
+    lines = [
+        line
+        for line in card.splitlines()
+        if line.startswith("|") and not re.fullmatch(r"[|: -]+", line)
+    ]
 
     assert [len(re.split(r"(?<!\\)\|", line)) - 2 for line in lines] == rows
 

@@ -78,12 +78,19 @@ def aws(region):
     def token(headers):
         return TOKEN if headers.get("X-aws-ec2-metadata-token-ttl-seconds") else None
 
-    return {("PUT", "/latest/api/token"): token, ("GET", "/latest/meta-data/placement/region"): placement}
+    return {
+        ("PUT", "/latest/api/token"): token,
+        ("GET", "/latest/meta-data/placement/region"): placement,
+    }
 
 
 def gcp(zone):
     path = "/computeMetadata/v1/instance/zone"
-    return {("GET", path): lambda headers: f"projects/1/zones/{zone}" if headers["Metadata-Flavor"] else None}
+    return {
+        ("GET", path): lambda headers: (
+            f"projects/1/zones/{zone}" if headers["Metadata-Flavor"] else None
+        )
+    }
 
 
 def azure(location):
@@ -105,7 +112,10 @@ print(json.dumps(found))
 
 
 def asked(service=None, *, geolocators=(), **known):
-    found = dict.fromkeys(("country_iso_code", "region", "cloud_provider", "cloud_region", "source")) | known
+    found = (
+        dict.fromkeys(("country_iso_code", "region", "cloud_provider", "cloud_region", "source"))
+        | known
+    )
     url = None if service is None else service.url
     return found | {
         "geolocate": bool(geolocators),
@@ -131,15 +141,23 @@ def test_a_clouds_region_is_a_country_and_an_intensity_from_codecarbons_tables(s
         serve(azure("swedencentral")),
     ]
     kinds = ["aws", "aws", "gcp", "azure"]
-    world = json.loads((tables() / "private_infra" / "global_energy_mix.json").read_text(encoding="utf-8"))
-    states = json.loads((tables() / "private_infra" / "2023" / "usa_emissions.json").read_text(encoding="utf-8"))
+    world = json.loads(
+        (tables() / "private_infra" / "global_energy_mix.json").read_text(encoding="utf-8")
+    )
+    states = json.loads(
+        (tables() / "private_infra" / "2023" / "usa_emissions.json").read_text(encoding="utf-8")
+    )
     with (tables() / "cloud" / "impact.csv").open(encoding="utf-8-sig", newline="") as file:
         paris = next(row for row in csv.DictReader(file) if row["region"] == "europe-west9")
 
-    found = look_up(*(asked(service, cloud_provider=kind) for service, kind in zip(first, kinds, strict=True)))
+    found = look_up(
+        *(asked(service, cloud_provider=kind) for service, kind in zip(first, kinds, strict=True))
+    )
 
     places = [one["place"] for one, _ in found]
-    assert [(place["country_iso_code"], place["region"], place["cloud_region"]) for place in places] == [
+    assert [
+        (place["country_iso_code"], place["region"], place["cloud_region"]) for place in places
+    ] == [
         ("USA", "Oregon", "us-west-2"),
         ("FRA", None, "eu-west-3"),
         ("FRA", None, "europe-west9"),
@@ -161,9 +179,14 @@ def test_a_clouds_region_is_a_country_and_an_intensity_from_codecarbons_tables(s
 def test_what_a_person_gave_stands_and_the_region_is_named_beside_it(serve):
     service = serve(aws("us-east-1"))
 
-    ((found, _),) = look_up(asked(service, cloud_provider="aws", country_iso_code="FRA", source="argument"))
+    ((found, _),) = look_up(
+        asked(service, cloud_provider="aws", country_iso_code="FRA", source="argument")
+    )
 
-    assert (found["place"]["country_iso_code"], found["place"]["cloud_region"]) == ("FRA", "us-east-1")
+    assert (found["place"]["country_iso_code"], found["place"]["cloud_region"]) == (
+        "FRA",
+        "us-east-1",
+    )
     assert found["place"]["source"] == "argument"
     assert found["g_per_kwh"] == pytest.approx(56.039)
 
@@ -205,10 +228,22 @@ def test_a_machine_that_is_in_no_cloud_asks_nobody(serve):
 
 
 GEOJS = json.dumps(
-    {"country_code3": "DEU", "country": "Germany", "region": "Bavaria", "ip": "203.0.113.9", "latitude": "48.1"}
+    {
+        "country_code3": "DEU",
+        "country": "Germany",
+        "region": "Bavaria",
+        "ip": "203.0.113.9",
+        "latitude": "48.1",
+    }
 )
 IPINFO = json.dumps(
-    {"country": "US", "region": "California", "city": "San Jose", "loc": "37.3,-121.8", "ip": "1.2.3.4"}
+    {
+        "country": "US",
+        "region": "California",
+        "city": "San Jose",
+        "loc": "37.3,-121.8",
+        "ip": "1.2.3.4",
+    }
 )
 FIRST, SECOND = ("GET", "/first"), ("GET", "/second")
 
@@ -228,25 +263,37 @@ def test_a_look_up_keeps_country_and_region_and_forgets_the_rest(serve):
     germany, california, neither, silent = (one for one, _ in found)
     assert (germany["place"]["country_iso_code"], germany["place"]["region"]) == ("DEU", "Bavaria")
     assert "no figure for Bavaria: the country's mean" in germany["source"]
-    assert (california["place"]["country_iso_code"], california["place"]["region"]) == ("USA", "California")
+    assert (california["place"]["country_iso_code"], california["place"]["region"]) == (
+        "USA",
+        "California",
+    )
     assert california["g_per_kwh"] == pytest.approx(179.1, abs=0.1)
-    assert {germany["place"]["source"], california["place"]["source"]} == {"a look-up of the network address"}
+    assert {germany["place"]["source"], california["place"]["source"]} == {
+        "a look-up of the network address"
+    }
     assert neither["place"]["country_iso_code"] is None
     assert "an answer without a country" in neither["reason"]
     assert "failed" in silent["reason"]
     assert found[3][1] < 3.5
     told = json.dumps(found)
-    assert not [secret for secret in ("203.0.113.9", "1.2.3.4", "48.1", "37.3", "San Jose") if secret in told]
+    assert not [
+        secret
+        for secret in ("203.0.113.9", "1.2.3.4", "48.1", "37.3", "San Jose")
+        if secret in told
+    ]
 
 
 def test_a_look_up_that_never_comes_back_is_given_up_after_three_seconds():
-    # A name server that does not answer is waited for by the C library, which no timeout of a request reaches.
+    # A name server that does not answer is waited for by the C library, which no timeout of a
+    # request reaches.
     script = LOOK_UP.replace(
         "found = []",
         "import socket; socket.getaddrinfo = lambda *_, **__: time.sleep(30); found = []",
     )
 
-    ((found, seconds),) = python(script, json.dumps([asked(geolocators=["http://nowhere.invalid/"])]))
+    ((found, seconds),) = python(
+        script, json.dumps([asked(geolocators=["http://nowhere.invalid/"])])
+    )
 
     assert 2.5 < seconds < 5 * 3  # the promise is 3 s; the name server would take 30
     assert "took longer than 3 s" in found["reason"]

@@ -37,7 +37,11 @@ def told(tmp_path_factory):
 def test_each_prediction_after_training_has_its_figures(told):
     record, _, predicted = told
 
-    found = {one["dataset"]: one["value"] for one in record["evaluation"]["results"] if one["split"] == "prediction"}
+    found = {
+        one["dataset"]: one["value"]
+        for one in record["evaluation"]["results"]
+        if one["split"] == "prediction"
+    }
 
     assert found == {name: metrics[f"{name}_loss"] for name, metrics in predicted.items()}
 

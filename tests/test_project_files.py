@@ -39,7 +39,10 @@ def on_path(name):
         Path(sys.executable).parent,
         *(Path(place).parents[2] / "bin" for place in sys.path if place.endswith("site-packages")),
     }
-    return next((found for folder in folders if (found := shutil.which(name, path=str(folder)))), shutil.which(name))
+    return next(
+        (found for folder in folders if (found := shutil.which(name, path=str(folder)))),
+        shutil.which(name),
+    )
 
 
 @in_the_repository
@@ -65,14 +68,20 @@ def test_actionlint_finds_nothing_wrong_with_the_workflows():
     if tool is None:
         pytest.skip("actionlint is not installed (it is in the dev extra)")
 
-    ran = subprocess.run([tool, *GITHUB.glob("workflows/*.yml")], check=False, capture_output=True, text=True)
+    ran = subprocess.run(
+        [tool, *GITHUB.glob("workflows/*.yml")], check=False, capture_output=True, text=True
+    )
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @in_the_repository
 def test_the_workflow_covers_each_python_that_the_package_names():
-    named = set(re.findall(r"Programming Language :: Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text()))
+    named = set(
+        re.findall(
+            r"Programming Language :: Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text()
+        )
+    )
 
     jobs = read(GITHUB / "workflows" / "test.yml")["jobs"]
     covered = {version for job in ("test", "oldest") for version in versions_of(jobs[job])}
@@ -83,7 +92,11 @@ def test_the_workflow_covers_each_python_that_the_package_names():
 def versions_of(job):
     """Return the versions of Python in which a job of the workflow runs."""
     matrix = job.get("strategy", {}).get("matrix", {}).get("python", [])
-    given = [step["with"]["python-version"] for step in job["steps"] if "setup-python" in step.get("uses", "")]
+    given = [
+        step["with"]["python-version"]
+        for step in job["steps"]
+        if "setup-python" in step.get("uses", "")
+    ]
     return [*matrix, *(version for version in given if "{" not in version)]
 
 
@@ -105,8 +118,14 @@ def test_forms_for_issues_are_well_made(name):
     assert {"name", "description", "body"} <= form.keys()
     asked = [part for part in form["body"] if part["type"] != "markdown"]
     assert {part["type"] for part in asked} <= {"dropdown", "input", "textarea", "checkboxes"}
-    assert all(re.fullmatch(r"[a-z_]+", part["id"]) and part["attributes"]["label"] for part in asked)
-    assert len({part["id"] for part in asked}) == len({part["attributes"]["label"] for part in asked}) == len(asked)
+    assert all(
+        re.fullmatch(r"[a-z_]+", part["id"]) and part["attributes"]["label"] for part in asked
+    )
+    assert (
+        len({part["id"] for part in asked})
+        == len({part["attributes"]["label"] for part in asked})
+        == len(asked)
+    )
     assert all(part["attributes"]["options"] for part in asked if part["type"] == "dropdown")
     assert [part for part in asked if "autocard doctor" in part["attributes"]["label"]] != []
 
@@ -122,7 +141,10 @@ def test_the_citation_is_that_of_this_version():
         "additionalProperties": False,
         "properties": {
             **dict.fromkeys(("message", "title", "abstract", "license"), text),
-            **{key: {"type": "string", "pattern": "^https://"} for key in ("repository-code", "url")},
+            **{
+                key: {"type": "string", "pattern": "^https://"}
+                for key in ("repository-code", "url")
+            },
             "cff-version": {"const": "1.2.0"},
             "type": {"enum": ["software", "dataset"]},
             "version": text,
@@ -155,15 +177,24 @@ def test_the_project_has_one_address():
 
 
 def test_the_tools_of_the_dev_extra_are_pinned():
-    listed = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("\ndev = [\n")[1].split("\n]\n")[0]
-    tools = {name.lower() for name in re.findall(r'^  "([\w.-]+)[^[\w]', listed, flags=re.MULTILINE)} - {"autocard"}
+    listed = (
+        (ROOT / "pyproject.toml")
+        .read_text(encoding="utf-8")
+        .split("\ndev = [\n")[1]
+        .split("\n]\n")[0]
+    )
+    tools = {
+        name.lower() for name in re.findall(r'^  "([\w.-]+)[^[\w]', listed, flags=re.MULTILINE)
+    } - {"autocard"}
 
     assert tools - pins().keys() == set()
 
 
 def test_the_tests_of_real_gpus_are_left_out_where_they_cannot_run():
     def steps(target):
-        return subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            ["make", "-n", target], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
 
     assert '-m "not gpu"' in steps("test")
     assert '-m "not gpu"' in steps("coverage")

@@ -36,7 +36,9 @@ def test_the_card_in_the_readme_is_the_card_of_the_demo():
     quoted = re.search(r"<!-- card -->\n((?:>.*\n)+)", README)[1]
     lines = [re.sub(r"^> ?", "", line) for line in quoted.splitlines()]
 
-    section = card[card.index("## Environmental Impact") : card.index("## Technical Specifications")]
+    section = card[
+        card.index("## Environmental Impact") : card.index("## Technical Specifications")
+    ]
 
     assert [line for line in lines if line not in section.splitlines()] == []
     assert [line for line in lines if "kWh" in line]
@@ -47,7 +49,9 @@ def test_the_summary_in_the_readme_is_what_show_prints(tmp_path):
 
     shown = CliRunner().invoke(app, ["show", str(tmp_path)]).output
 
-    assert [line.rstrip() for line in after("show", "").splitlines()] == [line.rstrip() for line in shown.splitlines()]
+    assert [line.rstrip() for line in after("show", "").splitlines()] == [
+        line.rstrip() for line in shown.splitlines()
+    ]
 
 
 def test_the_committed_card_is_what_its_record_gives_today(tmp_path):
@@ -58,12 +62,18 @@ def test_the_committed_card_is_what_its_record_gives_today(tmp_path):
     outcome = update(tmp_path / "README.md", known, dry_run=True)
 
     # Each of our texts is refreshed where it would read otherwise today.
-    assert [report for report in outcome.reports if report.state in ("refreshed", "filled", "kept", "cleared")] == []
+    assert [
+        report
+        for report in outcome.reports
+        if report.state in ("refreshed", "filled", "kept", "cleared")
+    ] == []
     assert not outcome.changed
     assert len(known.slots["README.md"]) > 30
 
 
-@pytest.mark.parametrize("name", [name for name in Settings.__dataclass_fields__ if name != "sources"])
+@pytest.mark.parametrize(
+    "name", [name for name in Settings.__dataclass_fields__ if name != "sources"]
+)
 def test_every_setting_is_in_the_readme(name):
     assert f"`{name}`" in README
 

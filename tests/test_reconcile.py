@@ -1,7 +1,8 @@
 """`autocard reconcile`: what Slurm's accounting or another meter read, held against the sum of the components.
 
-The texts are such as `sacct` prints, the figures are worked out here by hand. `three_legs_on_gpus` takes, in each
-second of its 44,640 s, 8 × 214.8 W + 2 × (116.9 + 35.1) W = 2022.4 W, and 144,000 J of set-up before each of its legs.
+The texts are such as `sacct` prints, the figures are worked out here by hand. `three_legs_on_gpus`
+takes, in each second of its 44,640 s, 8 × 214.8 W + 2 × (116.9 + 35.1) W = 2022.4 W, and 144,000 J
+of set-up before each of its legs.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ CONTAINED = f"""{HEAD}
 812345|812345|2026-03-02T05:55:00|2026-03-02T08:30:00|02:35:00|9300|COMPLETED|2|25000000|25M
 812345.extern|812345.extern|2026-03-02T05:55:00|2026-03-02T08:30:00|02:35:00|9300|COMPLETED|2|25000000|25M
 """
-"""A job of two nodes that was preempted twice, on a site with PrologFlags=contain; its clock shows UTC."""
+"""A job of two nodes that was preempted twice, on a site with PrologFlags=contain; its clock shows
+UTC."""
 
 ALIGNED = """\
 $ sacct -j 812345 -D --format=JobID,User,Account,JobIDRaw,Start,End,Elapsed,State,NNodes,ConsumedEnergy,NodeList
@@ -57,8 +59,9 @@ JobID             User    Account JobIDRaw                   Start              
 812345.exte+            proj_0815 812345.exte+ 2026-03-01T13:55:00 2026-03-01T19:01:00   05:06:00  COMPLETED        2         50.10M     node[17-18] \n\
 812345         jdoe42   proj_0815 812345       2026-03-02T05:55:00 2026-03-02T08:30:00   02:35:00  COMPLETED        2            25M     node[17-18] \n\
 812345.exte+            proj_0815 812345.exte+ 2026-03-02T05:55:00 2026-03-02T08:30:00   02:35:00  COMPLETED        2            25M     node[17-18] \n\
-"""  # noqa: E501 - as it is printed
-"""The same as people see it: cut off, with blanks, and with columns that name people and machines."""
+"""  # noqa: E501, RUF100
+"""The same as people see it: cut off, with blanks, and with columns that name people and machines.
+"""
 
 SENTENCE = (
     "Slurm's job energy (sacct): 34.8 kWh (job 812345, 3 starts, 12 h 47 min on 2 nodes, set-up and all else that ran "
@@ -90,8 +93,14 @@ def reconcile(tmp_path, monkeypatch, capsys):
 
     def run(*arguments, text="", path=None):
         # No sacct of the machine that runs the tests.
-        plain = [place for place in os.environ["PATH"].split(os.pathsep) if not (Path(place) / "sacct").exists()]
-        monkeypatch.setenv("PATH", os.pathsep.join([*([] if path is None else [str(path)]), *plain]))
+        plain = [
+            place
+            for place in os.environ["PATH"].split(os.pathsep)
+            if not (Path(place) / "sacct").exists()
+        ]
+        monkeypatch.setenv(
+            "PATH", os.pathsep.join([*([] if path is None else [str(path)]), *plain])
+        )
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["autocard", "reconcile", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
@@ -112,7 +121,9 @@ def folder_with(record: RunRecord, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def out(tmp_path):
-    return folder_with(records.three_legs_on_gpus().model_copy(update={"reconciliations": []}), tmp_path)
+    return folder_with(
+        records.three_legs_on_gpus().model_copy(update={"reconciliations": []}), tmp_path
+    )
 
 
 def record_in(folder: Path) -> RunRecord:
@@ -127,7 +138,14 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def one_start(energy: object, *, steps: str = "", state: str = "COMPLETED", nodes: int = 2, job: str = "812345") -> str:
+def one_start(
+    energy: object,
+    *,
+    steps: str = "",
+    state: str = "COMPLETED",
+    nodes: int = 2,
+    job: str = "812345",
+) -> str:
     """Return what sacct prints of a job that ran through all three legs, in UTC."""
     line = f"{job}|{job}|2026-03-01T07:50:00|2026-03-02T08:30:00|1-00:40:00|88800|{state}|{nodes}|{energy}|"
     return f"{HEAD}\n{line}\n{steps}"
@@ -142,7 +160,7 @@ def changed(record: RunRecord, **parts) -> RunRecord:
     return RunRecord.model_validate(raw)
 
 
-# -- what sacct prints ------------------------------------------------------------------------------------------
+# -- what sacct prints -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -164,7 +182,9 @@ def test_nobody_s_name_account_or_machine_reaches_record_card_or_screen(out, rec
 
     everything = b"".join(content(out).values()).decode() + shown.out + shown.err
     assert shown.status == 0
-    assert [name for name in ("jdoe42", "proj_0815", "node17", "node[", "4711") if name in everything] == []
+    assert [
+        name for name in ("jdoe42", "proj_0815", "node17", "node[", "4711") if name in everything
+    ] == []
 
 
 @pytest.mark.usefixtures("out")
@@ -196,7 +216,8 @@ STEP = "812345.{0}|812345.{0}|2026-03-01T{1}|2026-03-01T{2}|||COMPLETED|{3}|{4}|
 
 
 def test_of_a_job_without_contain_the_batch_script_s_step_is_not_counted_beside_those_that_it_starts():
-    # Slurm's own sum: 24 MJ of the first node, and the 45 MJ of both nodes in which they are once more.
+    # Slurm's own sum: 24 MJ of the first node, and the 45 MJ of both nodes in which they are once
+    # more.
     steps = STEP.format("batch", "08:00:00", "13:00:00", 1, 24_000_000)
     steps += STEP.format("0", "08:10:00", "12:50:00", 2, 45_000_000)
 
@@ -276,7 +297,9 @@ def test_a_sum_with_joules_in_it_twice_that_nothing_can_take_apart_is_doubted(re
         ("N/A", "n/a", None),
     ],
 )
-def test_energy_is_read_as_slurm_writes_it_and_its_marks_for_nothing_are_no_energy(raw, shown, joules):
+def test_energy_is_read_as_slurm_writes_it_and_its_marks_for_nothing_are_no_energy(
+    raw, shown, joules
+):
     text = f"{HEAD}\n7|7|2026-03-01T07:50:00|2026-03-01T08:30:00|00:40:00|2400|COMPLETED|1|{raw}|{shown}\n"
 
     found = used(text)
@@ -294,7 +317,9 @@ def test_a_task_of_an_array_is_found_by_its_own_number_and_the_array_is_not_take
     starts = sacct.read(text)
 
     def energy(job, *, by_person=True):
-        return [jobs.used(start).energy_j for start in jobs.chosen(starts, [job], by_person=by_person)]
+        return [
+            jobs.used(start).energy_j for start in jobs.chosen(starts, [job], by_person=by_person)
+        ]
 
     assert energy("702") == energy("700_2") == [2e6]
     assert energy("700", by_person=False) == [3e6]
@@ -303,14 +328,20 @@ def test_a_task_of_an_array_is_found_by_its_own_number_and_the_array_is_not_take
 
 
 @pytest.mark.parametrize(
-    "waiting", ["812345_[5-10]", "812345_[1,7-9%2]", "812345_[5-1+"], ids=["some", "at most two at once", "cut off"]
+    "waiting",
+    ["812345_[5-10]", "812345_[1,7-9%2]", "812345_[5-1+"],
+    ids=["some", "at most two at once", "cut off"],
 )
-def test_tasks_of_an_array_that_have_not_run_keep_nobody_from_reading_one_that_has(waiting, tmp_path, reconcile):
+def test_tasks_of_an_array_that_have_not_run_keep_nobody_from_reading_one_that_has(
+    waiting, tmp_path, reconcile
+):
     folder_with(changed(records.three_legs_on_gpus()), tmp_path)
     line = f"{waiting}|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n"
     ran = one_start(125_100_000, job="812345_3").splitlines(keepends=True)
 
-    done = reconcile("out", "--sacct", "-", "--job", "812345_3", "--json", text="".join([ran[0], line, ran[1]]))
+    done = reconcile(
+        "out", "--sacct", "-", "--job", "812345_3", "--json", text="".join([ran[0], line, ran[1]])
+    )
 
     assert done.status == 0, done.err
     assert done.found["metered_kwh"] == pytest.approx(125.1e6 / KWH)
@@ -318,10 +349,15 @@ def test_tasks_of_an_array_that_have_not_run_keep_nobody_from_reading_one_that_h
 
 def test_a_task_of_an_array_is_known_by_the_record(tmp_path, reconcile):
     record = changed(
-        records.three_legs_on_gpus(), job__job_id="900", job__array_job_id="812345", job__array_task_id="3"
+        records.three_legs_on_gpus(),
+        job__job_id="900",
+        job__array_job_id="812345",
+        job__array_task_id="3",
     )
     folder_with(record, tmp_path)
-    text = one_start(125_100_000, job="812345_3") + "".join(one_start(7, job="812345_4").splitlines(keepends=True)[1:])
+    text = one_start(125_100_000, job="812345_3") + "".join(
+        one_start(7, job="812345_4").splitlines(keepends=True)[1:]
+    )
 
     done = reconcile("out", "--sacct", "-", "--json", text=text)
 
@@ -330,8 +366,13 @@ def test_a_task_of_an_array_is_known_by_the_record(tmp_path, reconcile):
 
 @pytest.mark.usefixtures("out")
 def test_parts_of_a_heterogeneous_job_run_side_by_side_and_are_one(reconcile):
-    parts = [one_start(joules, job=f"812345+{n}", nodes=1).splitlines()[1] for n, joules in enumerate([50e6, 75.1e6])]
-    text = "\n".join([HEAD, *(line.replace("|812345+1|", "|812346|") for line in parts)]).replace(".0|", "|")
+    parts = [
+        one_start(joules, job=f"812345+{n}", nodes=1).splitlines()[1]
+        for n, joules in enumerate([50e6, 75.1e6])
+    ]
+    text = "\n".join([HEAD, *(line.replace("|812345+1|", "|812346|") for line in parts)]).replace(
+        ".0|", "|"
+    )
 
     done = reconcile("out", "--sacct", "-", "--json", text=text)
 
@@ -346,15 +387,26 @@ def test_parts_of_a_heterogeneous_job_run_side_by_side_and_are_one(reconcile):
         ("", "no line names a column JobID"),
         ("812345|COMPLETED|1.93M\n", "no line names a column JobID"),
         ("JobID|State\n812345|COMPLETED\n", "no column ConsumedEnergyRaw"),
-        (f"{HEAD}\n812345|812345|too|short\n", "line 2 of sacct's text has 4 values under 10 names"),
+        (
+            f"{HEAD}\n812345|812345|too|short\n",
+            "line 2 of sacct's text has 4 values under 10 names",
+        ),
         (f"{HEAD}\n", "tells of no job that ran"),
         (f"{HEAD}\nnonsense|||||||||\n", "line 2 of sacct's text begins with no job's number"),
         (one_start(5, job="999"), "job 812345 is not in sacct's text, which tells of 999"),
-        (f"{HEAD}\n812345|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n", "tells of no job that ran"),
-        (f"{HEAD}\n812345_[0-9]|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n", "tells of no job that ran"),
+        (
+            f"{HEAD}\n812345|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n",
+            "tells of no job that ran",
+        ),
+        (
+            f"{HEAD}\n812345_[0-9]|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n",
+            "tells of no job that ran",
+        ),
     ],
 )
-def test_a_text_that_is_not_about_the_job_is_refused_and_nothing_is_written(text, said, out, reconcile):
+def test_a_text_that_is_not_about_the_job_is_refused_and_nothing_is_written(
+    text, said, out, reconcile
+):
     before = content(out)
 
     done = reconcile("out", "--sacct", "-", text=text)
@@ -364,7 +416,7 @@ def test_a_text_that_is_not_about_the_job_is_refused_and_nothing_is_written(text
     assert content(out) == before
 
 
-# -- what the job saw -------------------------------------------------------------------------------------------
+# -- what the job saw ------------------------------------------------------------------------------
 
 
 def test_a_job_at_another_time_is_another_job_even_if_the_number_is_right(out, reconcile):
@@ -420,7 +472,9 @@ def test_the_zone_of_a_pasted_text_is_found_by_the_legs_and_one_that_nobody_told
 
 
 @pytest.mark.usefixtures("two_hours_ahead", "out")
-def test_a_sacct_that_is_asked_here_prints_utc_and_this_machine_s_clock_is_no_excuse(tmp_path, reconcile):
+def test_a_sacct_that_is_asked_here_prints_utc_and_this_machine_s_clock_is_no_excuse(
+    tmp_path, reconcile
+):
     (tmp_path / "job.txt").write_text(shifted(CONTAINED, 2), encoding="utf-8")
 
     done = reconcile("out", "--json", path=fake_sacct(tmp_path, "cat job.txt"))
@@ -447,7 +501,9 @@ def test_several_jobs_that_one_after_the_other_trained_the_run_are_added_up(reco
     text = "".join(lines[:5] + [line.replace("700001", "700002") for line in lines[5:]])
 
     refused = reconcile("out", "--sacct", "-", text=text)
-    done = reconcile("out", "--sacct", "-", "--job", "700001", "--job", "700002", "--json", text=text)
+    done = reconcile(
+        "out", "--sacct", "-", "--job", "700001", "--job", "700002", "--json", text=text
+    )
 
     assert refused.status == 3
     assert done.found["metered_kwh"] == pytest.approx(125.1e6 / KWH)
@@ -461,7 +517,9 @@ AFTERWARDS = "{0}|{0}|2026-03-02T10:00:00|2026-03-02T10:27:00|00:27:00|1620|FAIL
 def test_a_job_in_which_no_leg_ran_is_named_and_the_sum_with_it_is_doubted(out, reconcile):
     text = CONTAINED + AFTERWARDS.format("812399")
 
-    done = reconcile("out", "--sacct", "-", "--job", "812345", "--job", "812399", "--json", text=text)
+    done = reconcile(
+        "out", "--sacct", "-", "--job", "812345", "--job", "812399", "--json", text=text
+    )
 
     assert done.found["verdict"] == "doubtful"
     assert done.found["reason"] == "none of the legs ran in job 812399"
@@ -478,7 +536,7 @@ def test_a_start_of_the_run_s_own_job_that_died_in_set_up_counts_and_is_told(rec
     assert "in 1 of these starts no leg ran" in done.found["covers"]
 
 
-# -- figures that cannot be -------------------------------------------------------------------------------------
+# -- figures that cannot be ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("energy", ["0", "", "4294967294"])
@@ -487,7 +545,11 @@ def test_what_slurm_did_not_sample_is_no_zero(energy, out, reconcile):
 
     record = record_in(out)
     assert done.status == 0
-    assert (done.found["metered_kwh"], done.found["ratio"], done.found["unmetered_kwh"]) == (None, None, None)
+    assert (done.found["metered_kwh"], done.found["ratio"], done.found["unmetered_kwh"]) == (
+        None,
+        None,
+        None,
+    )
     assert done.found["verdict"] == "implausible"
     assert done.found["reason"] == record.missing["reconciliations.0.metered_kwh"]
     assert "Slurm's job energy (sacct): no figure, because Slurm" in card_in(out)
@@ -527,7 +589,10 @@ def test_models_that_read_more_than_the_meter_are_not_a_negative_rest(out, recon
     assert done.found["ratio"] == pytest.approx(sum(LEG_J) / 85e6)
     assert done.found["verdict"] == "plausible"
     assert done.found["unmetered_kwh"] is None
-    assert "what is modelled of them reads high" in record_in(out).missing["reconciliations.0.unmetered_kwh"]
+    assert (
+        "what is modelled of them reads high"
+        in record_in(out).missing["reconciliations.0.unmetered_kwh"]
+    )
     assert "1.1 of it: what is modelled of it reads high." in card_in(out)
 
 
@@ -543,7 +608,9 @@ def test_a_job_that_still_runs_has_no_final_figure(reconcile):
 
 @pytest.mark.usefixtures("out")
 def test_a_start_without_a_figure_makes_the_sum_of_the_others_no_job_s(reconcile):
-    done = reconcile("out", "--sacct", "-", "--json", text=CONTAINED.replace("50100000|50.10M", "0|0"))
+    done = reconcile(
+        "out", "--sacct", "-", "--json", text=CONTAINED.replace("50100000|50.10M", "0|0")
+    )
 
     assert done.found["verdict"] == "implausible"
     assert "of 3 starts of the job it has no figure for 1" in done.found["reason"]
@@ -552,7 +619,9 @@ def test_a_start_without_a_figure_makes_the_sum_of_the_others_no_job_s(reconcile
 def test_meters_of_nodes_that_others_used_too_are_doubted(tmp_path, reconcile):
     record = changed(records.three_legs_on_gpus())
     legs = [
-        leg.model_copy(update={"hosts": [host.model_copy(update={"cpu_share": 0.25}) for host in leg.hosts]})
+        leg.model_copy(
+            update={"hosts": [host.model_copy(update={"cpu_share": 0.25}) for host in leg.hosts]}
+        )
         for leg in record.legs
     ]
     folder_with(record.model_copy(update={"legs": legs}), tmp_path)
@@ -566,20 +635,29 @@ def test_meters_of_nodes_that_others_used_too_are_doubted(tmp_path, reconcile):
 
 def test_where_gpus_are_not_known_there_is_no_bound(tmp_path, reconcile):
     record = changed(records.three_legs_on_gpus(), hardware__gpus=[], hardware__gpus_allocated=None)
-    missing = {**record.missing, "hardware.gpus": "not NVIDIA's", "hardware.gpus_allocated": "not told"}
+    missing = {
+        **record.missing,
+        "hardware.gpus": "not NVIDIA's",
+        "hardware.gpus_allocated": "not told",
+    }
     out = folder_with(record.model_copy(update={"missing": missing}), tmp_path)
 
     done = reconcile("out", "--sacct", "-", "--json", text=CONTAINED)
 
     assert (done.found["bound_kwh"], done.found["verdict"]) == (None, "plausible")
-    assert record_in(out).missing["reconciliations.0.bound_kwh"] == "it is not known how many GPUs the run had"
+    assert (
+        record_in(out).missing["reconciliations.0.bound_kwh"]
+        == "it is not known how many GPUs the run had"
+    )
 
 
 @pytest.mark.usefixtures("out")
 def test_a_mean_power_far_above_that_of_the_components_is_doubted(reconcile):
     # 8 kW on the mean; the components took 2.02 kW: a quarter, where 0.71 ± 0.10 has been seen.
     joules = {seconds: round(seconds * 8000) for seconds in (18360, 9300)}
-    text = re.sub(r"(\|(18360|9300)\|[A-Z]+\|2\|)\d+\|\S+", lambda m: f"{m[1]}{joules[int(m[2])]}|", CONTAINED)
+    text = re.sub(
+        r"(\|(18360|9300)\|[A-Z]+\|2\|)\d+\|\S+", lambda m: f"{m[1]}{joules[int(m[2])]}|", CONTAINED
+    )
 
     done = reconcile("out", "--sacct", "-", "--json", text=text)
 
@@ -594,12 +672,16 @@ def test_a_sum_that_lacks_a_part_is_not_compared(tmp_path, reconcile):
     done = reconcile("out", "--kwh", "0.5", "--source", "the rack's meter", "--json")
 
     record = record_in(out)
-    assert (done.found["metered_kwh"], done.found["components_kwh"], done.found["ratio"]) == (0.5, None, None)
+    assert (done.found["metered_kwh"], done.found["components_kwh"], done.found["ratio"]) == (
+        0.5,
+        None,
+        None,
+    )
     assert record.missing["reconciliations.0.components_kwh"] == record.missing["energy.total_kwh"]
     assert unexplained(record) == []
 
 
-# -- asking sacct -----------------------------------------------------------------------------------------------
+# -- asking sacct ----------------------------------------------------------------------------------
 
 
 def fake_sacct(tmp_path: Path, body: str) -> Path:
@@ -612,7 +694,9 @@ def fake_sacct(tmp_path: Path, body: str) -> Path:
     return folder
 
 
-def test_sacct_is_asked_for_the_record_s_job_in_utc_and_for_no_column_but_ours(out, tmp_path, reconcile):
+def test_sacct_is_asked_for_the_record_s_job_in_utc_and_for_no_column_but_ours(
+    out, tmp_path, reconcile
+):
     (tmp_path / "job.txt").write_text(one_start(125_100_000), encoding="utf-8")
     path = fake_sacct(tmp_path, 'printf "%s\\n" "$TZ" "$@" > asked.txt; cat job.txt')
 
@@ -670,7 +754,8 @@ def test_without_sacct_one_is_told_how_to_bring_its_text(out, reconcile):
 
 
 @pytest.mark.parametrize(
-    "job", ["812345; touch x", "--allusers", "812345.0", "jdoe42", "12345678901", "\u0668\u0661\u0662"]
+    "job",
+    ["812345; touch x", "--allusers", "812345.0", "jdoe42", "12345678901", "\u0668\u0661\u0662"],
 )
 def test_what_is_no_job_s_number_never_reaches_sacct(job, out, tmp_path, reconcile):
     path = fake_sacct(tmp_path, "touch called")
@@ -682,12 +767,14 @@ def test_what_is_no_job_s_number_never_reaches_sacct(job, out, tmp_path, reconci
     assert out.exists()
 
 
-# -- other meters -----------------------------------------------------------------------------------------------
+# -- other meters ----------------------------------------------------------------------------------
 
 
 def test_a_meter_of_the_house_is_compared_in_kwh_or_joules_and_named(out, reconcile):
     first = reconcile("out", "--kwh", "34.75", "--source", "the rack's *own* meter", "--json")
-    second = reconcile("out", "--joules", "125100000", "--source", "the rack's *own* meter", "--json")
+    second = reconcile(
+        "out", "--joules", "125100000", "--source", "the rack's *own* meter", "--json"
+    )
 
     assert first.found["metered_kwh"] == second.found["metered_kwh"] == pytest.approx(34.75)
     assert first.found["ratio"] == pytest.approx(sum(LEG_J) / 125.1e6)
@@ -732,10 +819,12 @@ def test_the_nodes_own_meters_are_held_against_training_alone(tmp_path, reconcil
     assert "8.1 kWh were not metered here" in card_in(out)
 
 
-# -- record and card --------------------------------------------------------------------------------------------
+# -- record and card -------------------------------------------------------------------------------
 
 
-def test_the_card_says_both_figures_their_ratio_and_the_rest_and_nothing_else_in_it_changes(out, reconcile):
+def test_the_card_says_both_figures_their_ratio_and_the_rest_and_nothing_else_in_it_changes(
+    out, reconcile
+):
     mine = card_in(out).replace("## Citation", "Words of a person.\n\n## Citation", 1)
     (out / "README.md").write_text(mine, encoding="utf-8")
 
@@ -776,7 +865,11 @@ def test_two_sources_stand_side_by_side(out, reconcile):
     assert all(one.covers for one in both)
     assert [one.legs for one in both] == [[leg.id for leg in record_in(out).legs]] * 2
     assert {one.parts[0] for one in both} == {"training"}
-    assert {part for one in both for part in one.parts} <= {"training", "set-up", "evaluation after it"}
+    assert {part for one in both for part in one.parts} <= {
+        "training",
+        "set-up",
+        "evaluation after it",
+    }
     assert "Slurm's job energy (sacct): 34.8 kWh" in card_in(out)
     assert "the rack's meter: 40.0 kWh" in card_in(out)
 
@@ -794,7 +887,9 @@ def test_without_a_card_of_ours_the_record_alone_is_written(tmp_path, reconcile)
     out = tmp_path / "out"
     out.mkdir()
     (out / "README.md").write_text("A person's own words.\n", encoding="utf-8")
-    (out / "autocard.json").write_text(to_json(changed(records.three_legs_on_gpus())), encoding="utf-8")
+    (out / "autocard.json").write_text(
+        to_json(changed(records.three_legs_on_gpus())), encoding="utf-8"
+    )
 
     done = reconcile("out", "--sacct", "-", text=CONTAINED)
 
@@ -823,7 +918,9 @@ def test_fill_and_check_agree_with_the_card_that_reconcile_left(out, reconcile, 
 
     def run(*arguments):
         command = [sys.executable, "-m", "autocard", *arguments]
-        return subprocess.run(command, check=False, capture_output=True, cwd=tmp_path, timeout=120).returncode
+        return subprocess.run(
+            command, check=False, capture_output=True, cwd=tmp_path, timeout=120
+        ).returncode
 
     assert run("fill", "out") == 0
     assert run("check", "out") == 0
@@ -832,7 +929,9 @@ def test_fill_and_check_agree_with_the_card_that_reconcile_left(out, reconcile, 
 
 def test_texts_of_the_comparison_are_harmless_in_a_card():
     record = records.three_legs_on_gpus()
-    bad = record.reconciliations[0].model_copy(update={"source": "<b>| x", "covers": "[a](b)", "reason": ""})
+    bad = record.reconciliations[0].model_copy(
+        update={"source": "<b>| x", "covers": "[a](b)", "reason": ""}
+    )
 
     told = facts(record.model_copy(update={"reconciliations": [bad]}))["energy"].body()
 
@@ -840,17 +939,25 @@ def test_texts_of_the_comparison_are_harmless_in_a_card():
     assert r"\<b\>\| x" in told
 
 
-# -- all of it ---------------------------------------------------------------------------------------------------
+# -- all of it -------------------------------------------------------------------------------------
 
 
 def test_a_training_under_slurm_is_reconciled_with_what_its_sacct_says(tmp_path, monkeypatch):
     from autocard import AutoCardCallback
 
-    for name, value in (("SLURM_JOB_ID", "4242"), ("SLURM_NNODES", "1"), ("SLURM_JOB_NUM_NODES", "1")):
+    for name, value in (
+        ("SLURM_JOB_ID", "4242"),
+        ("SLURM_NNODES", "1"),
+        ("SLURM_JOB_NUM_NODES", "1"),
+    ):
         monkeypatch.setenv(name, value)
     begun = datetime.now(timezone.utc) - timedelta(seconds=30)
-    ours = AutoCardCallback(country_iso_code="FRA", cpu_power_w=100, ram_power_w=20, measure_power_secs=1)
-    trainer = training.trainer(tmp_path / "out", callbacks=[ours, training.until_ready(ours), Pause(0.4)])
+    ours = AutoCardCallback(
+        country_iso_code="FRA", cpu_power_w=100, ram_power_w=20, measure_power_secs=1
+    )
+    trainer = training.trainer(
+        tmp_path / "out", callbacks=[ours, training.until_ready(ours), Pause(0.4)]
+    )
     trainer.train()
     trainer.save_model()
     ended = datetime.now(timezone.utc) + timedelta(seconds=30)
@@ -864,7 +971,9 @@ def test_a_training_under_slurm_is_reconciled_with_what_its_sacct_says(tmp_path,
 
     command = [sys.executable, "-m", "autocard", "reconcile", "out", "--json"]
     environ = {**os.environ, "PATH": f"{path}{os.pathsep}{os.environ['PATH']}"}
-    ran = subprocess.run(command, check=False, capture_output=True, cwd=tmp_path, timeout=120, env=environ)
+    ran = subprocess.run(
+        command, check=False, capture_output=True, cwd=tmp_path, timeout=120, env=environ
+    )
     done = Done(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
     assert done.status == 0, done.err
@@ -894,7 +1003,9 @@ def Pause(seconds):  # noqa: N802 - stands for a class
     ],
 )
 @pytest.mark.usefixtures("out")
-def test_a_figure_without_a_window_is_doubted_by_what_the_components_are_of_it(reconcile, kwh, verdict, words):
+def test_a_figure_without_a_window_is_doubted_by_what_the_components_are_of_it(
+    reconcile, kwh, verdict, words
+):
     done = reconcile("out", "--kwh", kwh, "--source", "a meter", "--json")
 
     assert done.found["verdict"] == verdict

@@ -65,9 +65,13 @@ def test_keys_of_a_newer_autocard_survive():
     assert again == raw
 
 
-@given(st.dictionaries(st.text(), st.text() | st.integers() | st.floats(allow_nan=False) | st.none()))
+@given(
+    st.dictionaries(st.text(), st.text() | st.integers() | st.floats(allow_nan=False) | st.none())
+)
 def test_any_facts_of_a_person_survive(facts):
-    facts = {key: value for key, value in facts.items() if value not in (float("inf"), -float("inf"))}
+    facts = {
+        key: value for key, value in facts.items() if value not in (float("inf"), -float("inf"))
+    }
     record = RunRecord(facts=facts)
 
     assert from_json(to_json(record)).facts == facts
@@ -137,7 +141,10 @@ def test_figures_that_json_does_not_have_become_reasons():
     record = RunRecord(
         time=parts.Time(flops=float("nan"), gpu_s=1.0),
         evaluation=parts.Evaluation(
-            results=[parts.Metric(name="loss", value=float("nan")), parts.Metric(name="accuracy", value=0.5)],
+            results=[
+                parts.Metric(name="loss", value=float("nan")),
+                parts.Metric(name="accuracy", value=0.5),
+            ],
             train_loss=float("inf"),
             history=[{"loss": float("nan"), "step": 10}],
         ),

@@ -43,7 +43,9 @@ class Clock(TrainerCallback):
 
     def on_train_begin(self, args, state, control, model=None, **_):
         self.begin, self.begin_s = time.time(), time.monotonic()
-        layer = next(module for name, module in model.named_modules() if name.endswith("intermediate.dense"))
+        layer = next(
+            module for name, module in model.named_modules() if name.endswith("intermediate.dense")
+        )
         layer.register_forward_hook(lambda _m, _i, output: self.dtypes.add(output.dtype))
 
     def on_step_end(self, *_, **__):
@@ -127,7 +129,8 @@ def test_at_a_checkpoint_step_time_and_energy_are_those_of_that_moment(run):
     wall_clock_s = points[STEPS]["wall_clock_s"]
     assert wall_clock_s == pytest.approx(clock.saved_s - clock.begin_s, abs=1.5)
     (host,) = leg["hosts"]
-    # In a run of seconds the point's CPU rests on fewer readings than the leg's, so it may lie above it.
+    # In a run of seconds the point's CPU rests on fewer readings than the leg's, so it may lie
+    # above it.
     assert 0 < points[STEPS]["energy_j"] <= (host["cpu_j"] + host["ram_j"]) * 1.3
     assert points[STEPS]["energy_j"] >= wall_clock_s * RAM_W * host["cpu_share"] * 0.8
     assert points[SAVED_AT]["energy_j"] < points[STEPS]["energy_j"]
@@ -136,7 +139,9 @@ def test_at_a_checkpoint_step_time_and_energy_are_those_of_that_moment(run):
 def test_a_host_s_share_is_that_of_the_cpus_that_the_process_may_use(run):
     (host,) = run[0]["legs"][0]["hosts"]
 
-    assert host["cpu_share"] == pytest.approx(len(os.sched_getaffinity(0)) / os.cpu_count(), rel=0.01)
+    assert host["cpu_share"] == pytest.approx(
+        len(os.sched_getaffinity(0)) / os.cpu_count(), rel=0.01
+    )
 
 
 def test_what_was_repeated_used_what_the_given_powers_use_in_its_seconds(run):
@@ -167,9 +172,13 @@ def test_the_compute_dtype_is_the_one_of_the_forward_pass(run, tmp_path):
     mixed = Clock()
 
     ours = AutoCardCallback(emissions=False)
-    training.trainer(tmp_path, model=training.bert(), callbacks=[mixed, ours], max_steps=1, bf16=True).train()
+    training.trainer(
+        tmp_path, model=training.bert(), callbacks=[mixed, ours], max_steps=1, bf16=True
+    ).train()
 
-    assert {str(dtype) for dtype in clock.dtypes} == {f"torch.{record['precision']['compute_dtype']}"}
+    assert {str(dtype) for dtype in clock.dtypes} == {
+        f"torch.{record['precision']['compute_dtype']}"
+    }
     assert mixed.dtypes == {torch.bfloat16}
     assert load(tmp_path).precision.compute_dtype == "bfloat16"
 
@@ -177,7 +186,11 @@ def test_the_compute_dtype_is_the_one_of_the_forward_pass(run, tmp_path):
 def test_the_best_evaluation_names_the_metric_that_was_asked_for(run):
     record, _, trainer, _ = run
 
-    losses = {entry["step"]: entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry}
+    losses = {
+        entry["step"]: entry["eval_loss"]
+        for entry in trainer.state.log_history
+        if "eval_loss" in entry
+    }
     best = record["evaluation"]["best"]
     assert f"eval_{best['metric'].removeprefix('eval_')}" == trainer.args.metric_for_best_model
     assert best["value"] == pytest.approx(min(losses.values()))
@@ -188,7 +201,10 @@ def test_the_peak_of_memory_is_that_of_the_operating_system(run):
     record, clock, _, _ = run
 
     assert 0.9 * clock.peak <= record["hardware"]["peak_ram_bytes"]
-    assert record["hardware"]["peak_ram_bytes"] <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    assert (
+        record["hardware"]["peak_ram_bytes"]
+        <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
 
 
 def test_a_training_on_the_cpu_has_no_peak_of_a_gpu_and_says_why(run):
@@ -212,8 +228,12 @@ def test_what_a_person_gave_is_told_as_it_was_given(run):
 
     told = record["emissions"]
     assert told["region"].lower() == GIVEN["region"]
-    assert {name: told[name] for name in ("pue", "wue_l_per_kwh", "market_based_co2eq_g", "country_iso_code")} == {
-        name: GIVEN[name] for name in ("pue", "wue_l_per_kwh", "market_based_co2eq_g", "country_iso_code")
+    assert {
+        name: told[name]
+        for name in ("pue", "wue_l_per_kwh", "market_based_co2eq_g", "country_iso_code")
+    } == {
+        name: GIVEN[name]
+        for name in ("pue", "wue_l_per_kwh", "market_based_co2eq_g", "country_iso_code")
     }
     assert told["place_source"] == "argument"
     assert {record["settings"][name] for name in GIVEN} == {"argument"}
@@ -243,7 +263,7 @@ def test_slots_remember_the_text_that_stands_in_the_card(run):
     assert [text for text in told if text not in card] == []
 
 
-# -- data sets ---------------------------------------------------------------------------------------------------
+# -- data sets -------------------------------------------------------------------------------------
 
 
 def quiet():
@@ -252,7 +272,9 @@ def quiet():
 
 def test_data_sets_are_told_as_datasets_itself_tells_them(tmp_path, monkeypatch):
     hub_data.lay(tmp_path, "org/Cats", {"train": models.tokens(16), "test": models.tokens(8)})
-    train_set, test_set = (hub_data.load(tmp_path, "org/Cats", monkeypatch, split) for split in ("train", "test"))
+    train_set, test_set = (
+        hub_data.load(tmp_path, "org/Cats", monkeypatch, split) for split in ("train", "test")
+    )
     rows = models.tokens(4)
     arguments = models.arguments(tmp_path / "out", eval_strategy="steps", eval_steps=2)
     trainer = transformers.Trainer(
@@ -272,7 +294,11 @@ def test_data_sets_are_told_as_datasets_itself_tells_them(tmp_path, monkeypatch)
     assert set(evaluated) == {"hub", "memory"}
     hub, memory = evaluated["hub"], evaluated["memory"]
     assert (hub.dataset_id, hub.revision, hub.inferred) == ("org/Cats", hub_data.SHA, True)
-    assert (hub.config, hub.split, hub.rows) == (test_set.info.config_name, str(test_set.split), len(test_set))
+    assert (hub.config, hub.split, hub.rows) == (
+        test_set.info.config_name,
+        str(test_set.split),
+        len(test_set),
+    )
     assert (hub.title, hub.streaming, hub.description) == ("", False, None)
     assert set(hub.columns) == set(test_set.column_names) - {
         "text"
@@ -285,12 +311,25 @@ def test_data_sets_are_told_as_datasets_itself_tells_them(tmp_path, monkeypatch)
 
 def test_evaluation_sets_of_an_encoder_and_streams_are_told_like_those_of_training(tmp_path):
     config = transformers.T5Config(
-        vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0, pad_token_id=0
+        vocab_size=50,
+        d_model=16,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_heads=2,
+        decoder_start_token_id=0,
+        pad_token_id=0,
     )
     rows = datasets.Dataset.from_dict({"input_ids": [[5, 6, 7]] * 8, "labels": [[8, 9]] * 8})
     model = transformers.T5ForConditionalGeneration(config)
     models.train(
-        model, rows, tmp_path / "t5", quiet(), trainer={"eval_dataset": rows}, eval_strategy="steps", eval_steps=2
+        model,
+        rows,
+        tmp_path / "t5",
+        quiet(),
+        trainer={"eval_dataset": rows},
+        eval_strategy="steps",
+        eval_steps=2,
     )
     stream = models.language().to_iterable_dataset()
     models.train(
@@ -308,11 +347,15 @@ def test_evaluation_sets_of_an_encoder_and_streams_are_told_like_those_of_traini
     assert [one.encoder_inputs for one in streamed.train] == [False]
     assert [one.streaming for one in (*encoder.eval, *streamed.eval)] == [False, True]
     assert [one.probability for one in (*encoder.eval, *streamed.eval)] == [None, None]
-    assert [(one.packed, one.packed_texts) for one in (*encoder.eval, *streamed.eval)] == [(False, None)] * 2
+    assert [(one.packed, one.packed_texts) for one in (*encoder.eval, *streamed.eval)] == [
+        (False, None)
+    ] * 2
 
 
 def test_the_name_that_a_card_is_made_with_is_the_data_set_s_title(tmp_path):
-    trainer = training.trainer(tmp_path, model=training.bert(), callbacks=[quiet()], eval_strategy="steps")
+    trainer = training.trainer(
+        tmp_path, model=training.bert(), callbacks=[quiet()], eval_strategy="steps"
+    )
     trainer.train()
 
     trainer.create_model_card(dataset="The cats of our street")

@@ -18,8 +18,28 @@ from autocard import record
 
 PACKAGE = Path(autocard.__file__).parent
 
-HEAVY = {"torch", "transformers", "peft", "accelerate", "datasets", "codecarbon", "pandas", "pynvml"}
-CORE = ["record", "units", "settings", "files", "guard", "errors", "totals", "card", "reconcile", "cli"]
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "codecarbon",
+    "pandas",
+    "pynvml",
+}
+CORE = [
+    "record",
+    "units",
+    "settings",
+    "files",
+    "guard",
+    "errors",
+    "totals",
+    "card",
+    "reconcile",
+    "cli",
+]
 
 
 def modules() -> dict[str, Path]:
@@ -57,13 +77,18 @@ def test_the_core_imports_nothing_heavy(name):
     assert {used.split(".")[0] for used in imports(modules()[name])} & HEAVY == set()
 
 
-@pytest.mark.parametrize("name", [name for name in modules() if name.split(".")[0] in {"capture", "energy"}])
+@pytest.mark.parametrize(
+    "name", [name for name in modules() if name.split(".")[0] in {"capture", "energy"}]
+)
 def test_captures_and_meters_import_heavy_libraries_only_inside_functions(name):
-    assert {used.split(".")[0] for used in imports(modules()[name], runtime_only=True)} & HEAVY <= ALLOWED_HEAVY
+    assert {
+        used.split(".")[0] for used in imports(modules()[name], runtime_only=True)
+    } & HEAVY <= ALLOWED_HEAVY
 
 
 ALLOWED_HEAVY = {"pynvml"}
-"""A file of Python with no library behind it: nvidia-ml-py loads the driver's only when it is asked to."""
+"""A file of Python with no library behind it: nvidia-ml-py loads the driver's only when it is asked
+to."""
 
 
 @pytest.mark.parametrize("name", modules())
@@ -76,7 +101,20 @@ def test_each_module_says_what_it_is(name):
 
 # The record's fields
 
-UNITS = ("_s", "_j", "_kwh", "_g", "_bytes", "_w", "_l", "_g_per_kwh", "_per_s", "_year", "_hz", "_px")
+UNITS = (
+    "_s",
+    "_j",
+    "_kwh",
+    "_g",
+    "_bytes",
+    "_w",
+    "_l",
+    "_g_per_kwh",
+    "_per_s",
+    "_year",
+    "_hz",
+    "_px",
+)
 COUNTS = {
     *(
         "global_step",
@@ -91,8 +129,24 @@ COUNTS = {
         *("tokens_without_padding", "packed_texts", "longest_input_rows"),
         *("step_samples", "epoch_samples", "epoch_steps"),
     ),
-    *("parameters_total", "parameters_trainable", "tokens", "flops", "rows", "vocabulary_count", "max_length"),
-    *("longest_input", "count", "nodes", "gpus_allocated", "cpu_count", "cpu_count_node", "world_size"),
+    *(
+        "parameters_total",
+        "parameters_trainable",
+        "tokens",
+        "flops",
+        "rows",
+        "vocabulary_count",
+        "max_length",
+    ),
+    *(
+        "longest_input",
+        "count",
+        "nodes",
+        "gpus_allocated",
+        "cpu_count",
+        "cpu_count_node",
+        "world_size",
+    ),
     *("nodes_allocated", "tasks", "restarts", "launcher_restarts"),
     *("processes", "processes_reporting", "trials", "trials_unfinished"),
     *(
@@ -114,7 +168,9 @@ def parts() -> dict[str, type[BaseModel]]:
     return {
         name: part
         for name, part in inspect.getmembers(record, inspect.isclass)
-        if issubclass(part, record.Frozen) and part is not record.Frozen and part.__module__.startswith(record.__name__)
+        if issubclass(part, record.Frozen)
+        and part is not record.Frozen
+        and part.__module__.startswith(record.__name__)
     }
 
 
@@ -132,7 +188,12 @@ def test_each_number_of_the_record_ends_in_its_unit_or_is_a_listed_count_or_rati
     for field in parts()[name].model_fields:
         numbers = kinds(hints[field]) & {int, float}
         in_container = re.search(r"\b(dict|list)\[", str(hints[field]))
-        if numbers and not in_container and not field.endswith(UNITS) and field not in COUNTS | RATIOS:
+        if (
+            numbers
+            and not in_container
+            and not field.endswith(UNITS)
+            and field not in COUNTS | RATIOS
+        ):
             nameless.append(field)
 
     assert nameless == []
@@ -157,7 +218,9 @@ def test_each_field_of_the_record_has_a_docstring(name):
     }
     # A part's own docstring says what it is.
     of_parts = {
-        field for field, hint in typing.get_type_hints(parts()[name]).items() if kinds(hint) & set(parts().values())
+        field
+        for field, hint in typing.get_type_hints(parts()[name]).items()
+        if kinds(hint) & set(parts().values())
     }
 
     assert set(parts()[name].model_fields) - described - of_parts == set()

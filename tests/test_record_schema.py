@@ -36,7 +36,12 @@ def test_an_empty_record_is_valid():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"time": {"gpu_s": "long"}}, {"legs": [{}]}, {"precision": {"regime": "int8"}}, {"missing": {"a": 1}}],
+    [
+        {"time": {"gpu_s": "long"}},
+        {"legs": [{}]},
+        {"precision": {"regime": "int8"}},
+        {"missing": {"a": 1}},
+    ],
     ids=["type", "required", "term", "reason"],
 )
 def test_what_the_code_refuses_the_schema_refuses_too(wrong):
@@ -51,7 +56,11 @@ def test_each_leaf_is_described():
     bare = []
     for name, part in {"RunRecord": schema(), **schema()["$defs"]}.items():
         for key, about in part["properties"].items():
-            if "description" not in about and "$ref" not in about and not re.search("[$]ref", json.dumps(about)):
+            if (
+                "description" not in about
+                and "$ref" not in about
+                and not re.search("[$]ref", json.dumps(about))
+            ):
                 bare.append(f"{name}.{key}")
 
     assert bare == []

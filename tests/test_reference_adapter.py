@@ -11,7 +11,9 @@ import pytest
 from autocard import AutoCardCallback
 from autocard import record as records
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning"
+)
 
 
 def _arguments(config: Any, folder: Path, **more: Any) -> Any:
@@ -28,7 +30,9 @@ def _dpo(model: Any, folder: Path) -> Any:
     return DPOTrainer(
         model=model,
         args=_arguments(DPOConfig, folder, max_length=16),
-        train_dataset=Dataset.from_list([{"prompt": "the cat", "chosen": "sat on", "rejected": "ran off"}] * 4),
+        train_dataset=Dataset.from_list(
+            [{"prompt": "the cat", "chosen": "sat on", "rejected": "ran off"}] * 4
+        ),
         processing_class=tokenizer,
         callbacks=[AutoCardCallback(emissions=False)],
     )
@@ -46,7 +50,8 @@ def test_the_reference_copy_of_a_loaded_adapter_is_not_counted(tmp_path: Path) -
     trainer = _dpo(model, tmp_path / "dpo")
     trainer.train()
 
-    assert sum(one.numel() for one in trainer.model.parameters()) == total + trained  # TRL has added its copy
+    # TRL has added its copy
+    assert sum(one.numel() for one in trainer.model.parameters()) == total + trained
     told = records.load(tmp_path / "dpo" / "autocard.json").model
     assert (told.parameters_total, told.parameters_trainable) == (total, trained)
 
@@ -59,6 +64,8 @@ def test_two_adapters_of_a_persons_own_are_both_counted(tmp_path: Path) -> None:
     model.add_adapter("ref", LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query"]))
     total = sum(one.numel() for one in model.parameters())
 
-    training.trainer(tmp_path, model=model, callbacks=[AutoCardCallback(emissions=False)], max_steps=1).train()
+    training.trainer(
+        tmp_path, model=model, callbacks=[AutoCardCallback(emissions=False)], max_steps=1
+    ).train()
 
     assert records.load(tmp_path / "autocard.json").model.parameters_total == total

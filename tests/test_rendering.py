@@ -25,7 +25,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
 def test_the_oracle_sees_a_table_that_is_not_shown_as_one(body):
-    good = rendering.problems(f"# A\n\n{TABLE}\n\nWords.\n", {"results": TABLE, "added:results": "# A"})
+    good = rendering.problems(
+        f"# A\n\n{TABLE}\n\nWords.\n", {"results": TABLE, "added:results": "# A"}
+    )
     card = f"# A\n\n{body}"
 
     bad = rendering.problems(card, {"results": TABLE if TABLE in card else body.strip()})
@@ -88,7 +90,9 @@ def trained_by(host):
     def make(tmp_path):
         folder = tmp_path / "out"
         with quiet():
-            trainer = HOSTS[host].make(tmp_path / "base", folder, [AutoCardCallback(emissions=False)], max_steps=2)
+            trainer = HOSTS[host].make(
+                tmp_path / "base", folder, [AutoCardCallback(emissions=False)], max_steps=2
+            )
             trainer.train()
             trainer.create_model_card()
         return folder
@@ -97,7 +101,10 @@ def trained_by(host):
 
 
 CARDS = {
-    **{name: (lambda tmp_path, name=name: filled(tmp_path, name, template=name)) for name in new_card.SHIPPED},
+    **{
+        name: (lambda tmp_path, name=name: filled(tmp_path, name, template=name))
+        for name in new_card.SHIPPED
+    },
     "hand-written": lambda tmp_path: filled(tmp_path, "hand", text=HAND_WRITTEN),
     "pictures": trained_with_pictures,
     "TRL": trained_by("TRL SFT"),
@@ -106,7 +113,9 @@ CARDS = {
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(rendering.browser() is None, reason="no Chromium on this machine (apt-get install chromium)")
+@pytest.mark.skipif(
+    rendering.browser() is None, reason="no Chromium on this machine (apt-get install chromium)"
+)
 @pytest.mark.parametrize("make", CARDS.values(), ids=CARDS)
 def test_a_browser_shows_a_card_without_raw_markdown_and_within_500_pixels(make, tmp_path):
     folder = make(tmp_path)
@@ -118,7 +127,9 @@ def test_a_browser_shows_a_card_without_raw_markdown_and_within_500_pixels(make,
     tables = sum("| --- |" in text or "---: |" in text for text in slots.values())
     assert seen["tables"] >= tables
     assert [text for text in seen["pre"] if "---" in text or "|" in text] == []
-    lines = [line for line in seen["text"].split("\n") if not any(line in code for code in seen["pre"])]
+    lines = [
+        line for line in seen["text"].split("\n") if not any(line in code for code in seen["pre"])
+    ]
     assert [line for line in lines if "**" in line or re.match(r"#{1,6} |\||- \[", line)] == []
     assert (seen["overflow"], seen["wide"]) == (0, [])
     added = [text.lstrip("# ") for name, text in slots.items() if name.startswith("added:")]

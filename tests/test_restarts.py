@@ -25,7 +25,12 @@ SERVER = Path(__file__).parent / "legs_server.py"
 RAM_W = 10.0
 """Given to autocard, so that the tests know the true power of the memory."""
 KILLS = 10
-OURS = {"country_iso_code": "FRA", "ram_power_w": RAM_W, "cpu_power_w": 10.0, "measure_power_secs": 1.0}
+OURS = {
+    "country_iso_code": "FRA",
+    "ram_power_w": RAM_W,
+    "cpu_power_w": 10.0,
+    "measure_power_secs": 1.0,
+}
 
 
 def wait_until(what, at_most_s=30.0):
@@ -53,12 +58,18 @@ class Leg:
     lines: list[list[str]] = field(default_factory=list)
 
     def read(self):
-        self.lines = [line.split() for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        self.lines = (
+            [line.split() for line in self.log.read_text().splitlines()]
+            if self.log.exists()
+            else []
+        )
         return self.lines
 
     @property
     def began(self):
-        return next(((int(line[1]), float(line[2])) for line in self.read() if line[0] == "begin"), None)
+        return next(
+            ((int(line[1]), float(line[2])) for line in self.read() if line[0] == "begin"), None
+        )
 
     @property
     def last_step(self):
@@ -100,7 +111,10 @@ class Forge:
 
     def __init__(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-W", "ignore", str(SERVER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self.process.stdout.readline() == "ready\n"
 
@@ -144,7 +158,8 @@ def whole(folder):
 def chain(folder, tick_s, seed, kills):
     """Kill a training *kills* times at random moments, each time going on from its last checkpoint, if it has one."""
     draw, legs, forge = random.Random(seed), [], Forge()  # noqa: S311 - moments, not secrets
-    # Requeued by its workload manager: what was killed before the first checkpoint is the same run, too.
+    # Requeued by its workload manager: what was killed before the first checkpoint is the same run,
+    # too.
     options = {"ours": {**OURS, "measure_power_secs": tick_s}, "args": {"max_steps": 150}}
     options["env"] = {"SLURM_JOB_ID": "4711"}
     for number in range(kills):
@@ -152,11 +167,16 @@ def chain(folder, tick_s, seed, kills):
         wait_until(lambda leg=leg: leg.began)
         everything = number % 2 == 1
         if everything:
-            # The end of a job takes the measuring process along: what it has not written by then is lost.
-            wait_until(lambda number=number: len(ledger_files.read(folder / ledger_files.FOLDER)) > number)
+            # The end of a job takes the measuring process along: what it has not written by then is
+            # lost.
+            wait_until(
+                lambda number=number: len(ledger_files.read(folder / ledger_files.FOLDER)) > number
+            )
         time.sleep(draw.uniform(0.05, 1.5))
         legs.append(leg.kill(everything=everything))
-    legs.append(forge.start(folder, name="last", resume=whole(folder), patient=True, **options).finish())
+    legs.append(
+        forge.start(folder, name="last", resume=whole(folder), patient=True, **options).finish()
+    )
     forge.close()
     return folder, legs, tick_s
 
@@ -169,9 +189,14 @@ def killed(request, both):
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """Both ticks at once: most of the time is waiting."""
-    folders = {tick_s: tmp_path_factory.mktemp("runs") / f"tick{tick_s:g}" for tick_s in (1.0, 15.0)}
+    folders = {
+        tick_s: tmp_path_factory.mktemp("runs") / f"tick{tick_s:g}" for tick_s in (1.0, 15.0)
+    }
     with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(chain, folder, tick_s, int(tick_s), KILLS) for tick_s, folder in folders.items()]
+        runs = [
+            pool.submit(chain, folder, tick_s, int(tick_s), KILLS)
+            for tick_s, folder in folders.items()
+        ]
         return {run.result()[2]: run.result() for run in runs}
 
 
@@ -210,10 +235,14 @@ def test_the_energy_is_that_of_all_legs_together(killed):
 
     share = known["legs"][0]["hosts"][0]["cpu_share"]
     joules = [leg["hosts"][0]["ram_j"] for leg in known["legs"]]
-    assert joules == pytest.approx([RAM_W * share * leg["wall_clock_s"] for leg in known["legs"]], rel=0.05, abs=0.5)
+    assert joules == pytest.approx(
+        [RAM_W * share * leg["wall_clock_s"] for leg in known["legs"]], rel=0.05, abs=0.5
+    )
     assert known["energy"]["ram_kwh"] == pytest.approx(sum(joules) / 3.6e6)
     assert known["energy"]["total_kwh"] > known["energy"]["ram_kwh"]
-    assert known["emissions"]["co2eq_g"] == pytest.approx(known["energy"]["total_kwh"] * 56.039, rel=1e-3)
+    assert known["emissions"]["co2eq_g"] == pytest.approx(
+        known["energy"]["total_kwh"] * 56.039, rel=1e-3
+    )
 
 
 def test_what_was_repeated_is_told_in_steps_seconds_and_joules(killed):
@@ -225,7 +254,8 @@ def test_what_was_repeated_is_told_in_steps_seconds_and_joules(killed):
     for number, (leg, said) in enumerate(zip(legs, known["legs"], strict=True)):
         since = min([after.began[0] for after in legs[number + 1 :]], default=leg.last_step)
         truly = max(leg.last_step - max(since, leg.began[0]), 0)
-        # The test writes a step down a moment before the callback is told. Killed with the measuring process: a tick.
+        # The test writes a step down a moment before the callback is told. Killed with the
+        # measuring process: a tick.
         unheard = tick_s + 1.5 if number % 2 else 0
         assert truly - unheard / 0.05 - 1 <= said["repeated_steps"] <= truly, number
         assert said["steps_unseen"] == bool(number % 2)
@@ -236,7 +266,10 @@ def test_what_was_repeated_is_told_in_steps_seconds_and_joules(killed):
     assert known["time"]["repeated_steps"] == lost
     assert 0 < known["energy"]["repeated_kwh"] < known["energy"]["total_kwh"]
     card = (folder / "README.md").read_text()
-    assert re.search(rf"At least .* went into at least {lost:,} steps that had to be repeated after interruption", card)
+    assert re.search(
+        rf"At least .* went into at least {lost:,} steps that had to be repeated after interruption",
+        card,
+    )
 
 
 def test_steps_are_exact_where_only_the_training_was_killed_and_nobody_says_that_a_leg_that_finished_had_to_be_repeated(
@@ -254,9 +287,16 @@ def test_steps_are_exact_where_only_the_training_was_killed_and_nobody_says_that
     after_the_choice, card_after_the_choice = record(folder), (folder / "README.md").read_text()
 
     assert after_the_kill["time"]["repeated_steps"] == lost
-    assert f" went into {lost} steps that had to be repeated after interruptions" in card_after_the_kill
+    assert (
+        f" went into {lost} steps that had to be repeated after interruptions"
+        in card_after_the_kill
+    )
     assert "t least" not in card_after_the_kill.split("went into")[0].rpartition("\n")[2]
-    assert [leg["status"] for leg in after_the_choice["legs"]] == ["interrupted", "finished", "finished"]
+    assert [leg["status"] for leg in after_the_choice["legs"]] == [
+        "interrupted",
+        "finished",
+        "finished",
+    ]
     assert [leg["repeated_steps"] for leg in after_the_choice["legs"]] == [lost, 10, 0]
     assert (
         f" went into {lost + 10} steps that were done again from a checkpoint, {lost} of them after interruptions"
@@ -264,7 +304,7 @@ def test_steps_are_exact_where_only_the_training_was_killed_and_nobody_says_that
     )
 
 
-# -- other ends than SIGKILL ------------------------------------------------------------------------------------
+# -- other ends than SIGKILL -----------------------------------------------------------------------
 
 WAYS = ["SIGTERM", "SIGUSR1", "KeyboardInterrupt", "an exception", "JIT checkpoint"]
 
@@ -274,14 +314,20 @@ def ended(forge, tmp_path_factory):
     """One run that was ended in every other way, and went on each time."""
     folder, legs = tmp_path_factory.mktemp("ends") / "run", []
     args = {"max_steps": 300, "save_steps": 10}
-    signals = {"SIGTERM": signal.SIGTERM, "SIGUSR1": signal.SIGUSR1, "KeyboardInterrupt": signal.SIGINT}
+    signals = {
+        "SIGTERM": signal.SIGTERM,
+        "SIGUSR1": signal.SIGUSR1,
+        "KeyboardInterrupt": signal.SIGINT,
+    }
     for way in WAYS:
         begin = checkpoints(folder)[-1] if checkpoints(folder) else 0
         at = {"raise": begin + 14} if way == "an exception" else {}
         # A JIT checkpoint is written three seconds after the signal.
         jit = {"enable_jit_checkpoint": True, "save_steps": 500, "max_steps": begin + 400}
         jit = jit if way == "JIT checkpoint" else {}
-        leg = forge.start(folder, name=way.replace(" ", ""), resume=whole(folder), at=at, args={**args, **jit})
+        leg = forge.start(
+            folder, name=way.replace(" ", ""), resume=whole(folder), at=at, args={**args, **jit}
+        )
         wait_until(lambda leg=leg, begin=begin: (leg.last_step or 0) >= begin + 13)
         if way in signals:
             leg.kill(signals[way])
@@ -310,7 +356,9 @@ def test_whatever_ends_a_leg_it_counts_with_its_time_and_its_steps(ended):
     assert known["time"]["wall_clock_s"] == pytest.approx(sum(leg.seconds for leg in legs), abs=5)
 
 
-def test_a_checkpoint_that_was_written_because_of_the_signal_loses_no_more_than_the_step_under_way(ended):
+def test_a_checkpoint_that_was_written_because_of_the_signal_loses_no_more_than_the_step_under_way(
+    ended,
+):
     folder, legs = ended
 
     jit = record(folder)["legs"][WAYS.index("JIT checkpoint")]
@@ -322,7 +370,7 @@ def test_a_checkpoint_that_was_written_because_of_the_signal_loses_no_more_than_
     assert jit["repeated_s"] <= 0.2 * after
 
 
-# -- other folders, other jobs ----------------------------------------------------------------------------------
+# -- other folders, other jobs ---------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=["the other folder is there", "its working files are gone"])
@@ -330,19 +378,30 @@ def moved(request, forge, tmp_path_factory):
     """A run that was killed in one folder and went on in another, in another country and building."""
     top = tmp_path_factory.mktemp("moved")
     here = {**OURS, "pue": 1.5}
-    first = forge.start(top / "one", name="first", ours=here, args={"max_steps": 100, "save_steps": 40}, patient=True)
+    first = forge.start(
+        top / "one",
+        name="first",
+        ours=here,
+        args={"max_steps": 100, "save_steps": 40},
+        patient=True,
+    )
     wait_until(lambda: first.last_step and first.last_step >= 46, 60)
     first.kill()
     if request.param == "its working files are gone":
         shutil.rmtree(top / "one" / "_autocard")
     there = {**OURS, "country_iso_code": "POL"}
     resume = str(top / "one" / "checkpoint-40")
-    args = {"max_steps": 60, "restore_callback_states_from_checkpoint": True}  # ours are read, whatever this says
-    last = forge.start(top / "two", name="last", ours=there, resume=resume, args=args, patient=True).finish()
+    # ours are read, whatever this says
+    args = {"max_steps": 60, "restore_callback_states_from_checkpoint": True}
+    last = forge.start(
+        top / "two", name="last", ours=there, resume=resume, args=args, patient=True
+    ).finish()
     return top, first, last
 
 
-def test_in_another_folder_the_totals_come_with_the_checkpoint_or_from_the_folder_where_it_lies(moved):
+def test_in_another_folder_the_totals_come_with_the_checkpoint_or_from_the_folder_where_it_lies(
+    moved,
+):
     top, first, last = moved
     has_ledger = (top / "one" / "_autocard").exists()
 
@@ -361,7 +420,10 @@ def test_in_another_folder_the_totals_come_with_the_checkpoint_or_from_the_folde
     card = (top / "two" / "README.md").read_text()
     assert "in 2 legs" in card
     lost = "after the checkpoint at step 40 is lost"
-    assert (lost in known["missing"].get("legs.0.tail", ""), lost in card) == (not has_ledger, not has_ledger)
+    assert (lost in known["missing"].get("legs.0.tail", ""), lost in card) == (
+        not has_ledger,
+        not has_ledger,
+    )
 
 
 def test_each_leg_has_the_place_the_intensity_and_the_pue_of_its_own(moved):
@@ -389,15 +451,21 @@ def test_what_travels_in_a_checkpoint_names_no_machine_and_no_folder(moved):
     assert state["stateful_callbacks"]["autocard"]["attributes"]["run_id"]
 
 
-def test_a_fresh_start_in_a_used_folder_is_a_run_of_its_own_and_so_is_what_another_job_does_there(forge, tmp_path):
+def test_a_fresh_start_in_a_used_folder_is_a_run_of_its_own_and_so_is_what_another_job_does_there(
+    forge, tmp_path
+):
     folder = tmp_path / "run"
     killed = forge.start(folder, name="killed", env={"SLURM_JOB_ID": "1"})
     wait_until(lambda: killed.last_step and killed.last_step >= 12)
     killed.kill()
-    lives = forge.start(folder, name="lives", args={"max_steps": 200, "save_steps": 20}, env={"SLURM_JOB_ID": "2"})
+    lives = forge.start(
+        folder, name="lives", args={"max_steps": 200, "save_steps": 20}, env={"SLURM_JOB_ID": "2"}
+    )
     wait_until(lambda: lives.last_step and lives.last_step >= 22)
 
-    beside = forge.start(folder, name="beside", resume=str(folder / "checkpoint-20"), args={"max_steps": 30}).finish()
+    beside = forge.start(
+        folder, name="beside", resume=str(folder / "checkpoint-20"), args={"max_steps": 30}
+    ).finish()
     after_beside = record(folder)
     lives.finish()
     after_both = record(folder)
@@ -410,7 +478,9 @@ def test_a_fresh_start_in_a_used_folder_is_a_run_of_its_own_and_so_is_what_anoth
     assert after_both["run"]["id"] != after_beside["run"]["id"]
 
 
-def test_ticks_may_stay_on_the_node_and_what_was_saved_is_in_the_output_folder_when_the_node_is_lost(forge, tmp_path):
+def test_ticks_may_stay_on_the_node_and_what_was_saved_is_in_the_output_folder_when_the_node_is_lost(
+    forge, tmp_path
+):
     folder, node = tmp_path / "run", tmp_path / "node"
     ours = {**OURS, "ledger_dir": str(node)}
     first = forge.start(folder, name="first", ours=ours, args={"max_steps": 60, "save_steps": 20})
@@ -420,7 +490,9 @@ def test_ticks_may_stay_on_the_node_and_what_was_saved_is_in_the_output_folder_w
     for file in node.iterdir():
         file.unlink()
 
-    last = forge.start(folder, name="last", ours=ours, resume=whole(folder), args={"max_steps": 60}).finish()
+    last = forge.start(
+        folder, name="last", ours=ours, resume=whole(folder), args={"max_steps": 60}
+    ).finish()
 
     one, two = record(folder)["legs"]
     assert ticks[0].leg.wall_clock_s >= saved[0].leg.wall_clock_s
@@ -433,7 +505,7 @@ def test_ticks_may_stay_on_the_node_and_what_was_saved_is_in_the_output_folder_w
     assert len(ledger_files.read(folder / ledger_files.FOLDER)) == 2
 
 
-# -- weights that were trained before ----------------------------------------------------------------------------
+# -- weights that were trained before --------------------------------------------------------------
 
 
 def test_a_training_of_weights_that_an_earlier_one_of_the_process_had_trained_says_so(tmp_path):
@@ -449,10 +521,17 @@ def test_a_training_of_weights_that_an_earlier_one_of_the_process_had_trained_sa
 
     def made(name, steps, **options):
         ours = [AutoCardCallback(emissions=False)]
-        return training.trainer(tmp_path / name, callbacks=ours, max_steps=steps, **{"model": model, **options})
+        return training.trainer(
+            tmp_path / name, callbacks=ours, max_steps=steps, **{"model": model, **options}
+        )
 
     one = made("one", 3, save_strategy="steps", save_steps=2)
-    runs = [train(one), train(one), train(made("two", 4)), train(made("fresh", 2, model=training.bert()))]
+    runs = [
+        train(one),
+        train(one),
+        train(made("two", 4)),
+        train(made("fresh", 2, model=training.bert())),
+    ]
     resumed = train(one, resume_from_checkpoint=str(tmp_path / "one" / "checkpoint-2"))
 
     assert [(run["earlier_run"], run["earlier_steps"]) for run in runs] == [
@@ -461,13 +540,20 @@ def test_a_training_of_weights_that_an_earlier_one_of_the_process_had_trained_sa
         (runs[1]["id"], 6),
         ("", 0),
     ]
-    assert (resumed["id"], resumed["earlier_run"], resumed["earlier_steps"]) == (runs[1]["id"], runs[0]["id"], 3)
+    assert (resumed["id"], resumed["earlier_run"], resumed["earlier_steps"]) == (
+        runs[1]["id"],
+        runs[0]["id"],
+        3,
+    )
     for card in (cards[0], cards[3]):
         assert "trained from scratch" in card
         assert "earlier" not in card
     for card, run, steps in ((cards[1], runs[0], 3), (cards[2], runs[1], 6)):
         assert f"trained on from the weights of run {run['id']}" in card
-        assert f"an earlier training of the same process (run {run['id']}) had done the first {steps} steps" in card
+        assert (
+            f"an earlier training of the same process (run {run['id']}) had done the first {steps} steps"
+            in card
+        )
         assert f"{steps} steps of an earlier run on the same weights not included" in card
 
 
@@ -500,5 +586,9 @@ def test_what_had_trained_the_weights_before_travels_in_checkpoints_to_another_p
 
     resumed = record(tmp_path / "two")["run"]
     assert (second["earlier_run"], second["earlier_steps"]) == (first["id"], 3)
-    assert (resumed["id"], resumed["earlier_run"], resumed["earlier_steps"]) == (second["id"], first["id"], 3)
+    assert (resumed["id"], resumed["earlier_run"], resumed["earlier_steps"]) == (
+        second["id"],
+        first["id"],
+        3,
+    )
     assert resumed["global_step"] == 4

@@ -28,7 +28,9 @@ def _stops_at(step: int) -> Any:
 def _trainer(folder: Path, *more: Any, **changes: Any) -> Any:
     callbacks = [AutoCardCallback(country_iso_code=changes.pop("country", None)), *more]
     saves = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6}
-    return training.trainer(folder, model=training.bert(), callbacks=callbacks, **{**saves, **changes})
+    return training.trainer(
+        folder, model=training.bert(), callbacks=callbacks, **{**saves, **changes}
+    )
 
 
 def test_settings_of_the_steps_before_a_resume_stand_beside_those_after_it(tmp_path: Path) -> None:
@@ -53,10 +55,14 @@ def test_a_resume_with_the_same_settings_says_nothing_of_settings(tmp_path: Path
     _trainer(tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
 
     assert "Resumed with other settings" not in (tmp_path / "README.md").read_text()
-    assert all(leg.other_hyperparameters == {} for leg in records.load(tmp_path / "autocard.json").legs)
+    assert all(
+        leg.other_hyperparameters == {} for leg in records.load(tmp_path / "autocard.json").legs
+    )
 
 
-def test_a_run_that_goes_on_from_another_folders_checkpoint_knows_how_its_first_leg_ended(tmp_path: Path) -> None:
+def test_a_run_that_goes_on_from_another_folders_checkpoint_knows_how_its_first_leg_ended(
+    tmp_path: Path,
+) -> None:
     _trainer(tmp_path / "a", _stops_at(5), country="FRA").train()
     resumed = _trainer(tmp_path / "b", country="POL")
     resumed.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-4"))
@@ -77,8 +83,15 @@ here._trainer(folder / "b", country="POL").train(resume_from_checkpoint=str(fold
 """
 
 
-def test_no_promise_of_figures_stands_in_a_record_after_the_process_has_exited(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", PROMISE, str(tmp_path)], check=True, cwd=Path(__file__).parent, timeout=300)
+def test_no_promise_of_figures_stands_in_a_record_after_the_process_has_exited(
+    tmp_path: Path,
+) -> None:
+    subprocess.run(
+        [sys.executable, "-c", PROMISE, str(tmp_path)],
+        check=True,
+        cwd=Path(__file__).parent,
+        timeout=300,
+    )
 
     for name in ("a", "b"):
         record = records.load(tmp_path / name / "autocard.json")
@@ -87,8 +100,12 @@ def test_no_promise_of_figures_stands_in_a_record_after_the_process_has_exited(t
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["nothing saved before", "adapter elsewhere"])
-def test_a_merged_model_saved_after_training_makes_the_card_a_whole_models(tmp_path: Path, before: bool) -> None:
-    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)])
+def test_a_merged_model_saved_after_training_makes_the_card_a_whole_models(
+    tmp_path: Path, before: bool
+) -> None:
+    trainer = training.trainer(
+        tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)]
+    )
     trainer.train()
     if before:
         trainer.save_model(str(tmp_path / "adapter"))
@@ -101,8 +118,12 @@ def test_a_merged_model_saved_after_training_makes_the_card_a_whole_models(tmp_p
     assert "lora" not in front.get("tags", [])
 
 
-def test_a_base_that_is_saved_after_its_adapter_was_taken_off_is_no_merged_model(tmp_path: Path) -> None:
-    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)])
+def test_a_base_that_is_saved_after_its_adapter_was_taken_off_is_no_merged_model(
+    tmp_path: Path,
+) -> None:
+    trainer = training.trainer(
+        tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)]
+    )
     trainer.train()
 
     trainer.model.unload().save_pretrained(tmp_path)

@@ -56,7 +56,9 @@ def test_on_a_disk_of_its_own_each_tick_is_written(tmp_path, monkeypatch):
     assert [note(shared=False) for _ in range(3)] == [["out"]] * 3
 
 
-def test_on_shared_storage_a_tick_is_written_once_a_minute_and_the_end_at_once(tmp_path, clock, monkeypatch):
+def test_on_shared_storage_a_tick_is_written_once_a_minute_and_the_end_at_once(
+    tmp_path, clock, monkeypatch
+):
     note = writer(monkeypatch, tmp_path / "out", tmp_path / "out", local=set())
 
     written = []
@@ -70,7 +72,9 @@ def test_on_shared_storage_a_tick_is_written_once_a_minute_and_the_end_at_once(t
     assert last == ["out"]
 
 
-def test_ticks_on_the_nodes_own_disk_do_not_use_up_the_shared_folders_turn(tmp_path, clock, monkeypatch):
+def test_ticks_on_the_nodes_own_disk_do_not_use_up_the_shared_folders_turn(
+    tmp_path, clock, monkeypatch
+):
     note = writer(monkeypatch, tmp_path / "node", tmp_path / "out", local={"node"})
 
     written = []

@@ -1,6 +1,7 @@
 """A hyperparameter search is told beside the run that follows it, and is in none of the run's own figures.
 
-Real searches with optuna, in a process of its own; truth: the test's clock around each trial, and the powers given.
+Real searches with optuna, in a process of its own; truth: the test's clock around each trial, and
+the powers given.
 """
 
 from __future__ import annotations
@@ -179,7 +180,11 @@ def test_the_energy_of_the_trials_is_that_of_their_seconds(runs, case):
 
     share = record["legs"][0]["hosts"][0]["cpu_share"]
     found = record["search"]
-    joules = (found["total_kwh"] if found["total_kwh"] is not None else found["reported_kwh"]) * J_PER_KWH / share
+    joules = (
+        (found["total_kwh"] if found["total_kwh"] is not None else found["reported_kwh"])
+        * J_PER_KWH
+        / share
+    )
     assert (RAM_W + 0.1 * CPU_W) * seconds * 0.6 <= joules <= (RAM_W + CPU_W) * seconds * 1.3
 
 

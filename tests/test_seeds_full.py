@@ -30,8 +30,23 @@ ANSWERED_BY = {
 IN_ALL = [*("training_data", "training_hyperparameters", "speeds_sizes_times", "testing_data", "testing_metrics"),
           *("results", "model_specs")]  # fmt: skip
 IN_FOUR = [
-    *("model_id", "model_type", "base_model", "repo", "get_started_code", "preprocessing", "training_regime"),
-    *("hardware_type", "hours_used", "cloud_provider", "cloud_region", "co2_emitted", "compute_infrastructure"),
+    *(
+        "model_id",
+        "model_type",
+        "base_model",
+        "repo",
+        "get_started_code",
+        "preprocessing",
+        "training_regime",
+    ),
+    *(
+        "hardware_type",
+        "hours_used",
+        "cloud_provider",
+        "cloud_region",
+        "co2_emitted",
+        "compute_infrastructure",
+    ),
     *("hardware_requirements", "software"),
 ]
 FIELDS_OF_OWN = {
@@ -64,7 +79,11 @@ def run(tmp_path_factory):
         subprocess.run(["git", *words], cwd=project, check=True, capture_output=True)
     remote = "https://name:secret@github.com/example-org/cats.git"
     subprocess.run(["git", "remote", "add", "origin", remote], cwd=project, check=True)
-    environment = {**os.environ, "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE", "AWS_EC2_METADATA_DISABLED": "true"}
+    environment = {
+        **os.environ,
+        "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     command = [sys.executable, str(project / "train.py"), str(folder), str(Path(__file__).parent)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -98,8 +117,11 @@ def test_each_field_of_a_seed_that_a_machine_can_know_is_filled(run, folder, num
         if not there:
             empty.append(field)
     assert empty == []
-    if number != "002":  # whose placeholders are bare words, as column names at the end of our own lines are
-        left = re.findall(seeds.PLACEHOLDER[number], re.sub(r"(?s)<!--.*?-->", "", after), re.MULTILINE)
+    # whose placeholders are bare words, as column names at the end of our own lines are
+    if number != "002":
+        left = re.findall(
+            seeds.PLACEHOLDER[number], re.sub(r"(?s)<!--.*?-->", "", after), re.MULTILINE
+        )
         assert len(left) <= seeds.left_of(folder, number)
 
 
@@ -111,7 +133,10 @@ def test_what_the_fields_say_is_what_the_run_was(run):
     assert f"r = {saved['r']}; alpha = {saved['lora_alpha']}" in told
     assert "[org/Cats](https://huggingface.co/datasets/org/Cats)" in known["training_data"].body()
     assert "split `test`, 8 rows" in known["testing_data"].body()
-    assert "[github.com/example-org/cats](https://github.com/example-org/cats), `train.py`" in known["repo"].line
+    assert (
+        "[github.com/example-org/cats](https://github.com/example-org/cats), `train.py`"
+        in known["repo"].line
+    )
     assert "secret" not in json.dumps(record.model_dump())
     assert known["cloud_provider"].line == "Amazon Web Services (AWS)"
     assert "France" in known["cloud_region"].line

@@ -22,7 +22,9 @@ def places(tmp_path):
     site.write_text("pue = 1.4\n")
     home = tmp_path / "home"
     home.mkdir()
-    (home / ".codecarbon.config").write_text("[codecarbon]\npue = 1.5\ncountry_iso_code = DEU\nsave_to_api = true\n")
+    (home / ".codecarbon.config").write_text(
+        "[codecarbon]\npue = 1.5\ncountry_iso_code = DEU\nsave_to_api = true\n"
+    )
     return project, {"AUTOCARD_PUE": "1.2", "AUTOCARD_SITE": str(site), "HOME": str(home)}
 
 
@@ -53,7 +55,9 @@ def test_the_nearest_place_wins_and_is_named(places):
 def test_a_codecarbon_variable_beats_its_file(places):
     folder, environ = places
 
-    settings = resolve({}, {"HOME": environ["HOME"], "CODECARBON_COUNTRY_ISO_CODE": "FRA"}, folder / "none")
+    settings = resolve(
+        {}, {"HOME": environ["HOME"], "CODECARBON_COUNTRY_ISO_CODE": "FRA"}, folder / "none"
+    )
 
     assert settings.country_iso_code == "FRA"
 
@@ -67,7 +71,9 @@ def test_nothing_given_is_nothing_claimed(tmp_path):
     assert settings.measure_power_secs == 15
 
 
-@pytest.mark.parametrize("given", ["Git.Example.org, code.example", ("git.example.org", "CODE.example")])
+@pytest.mark.parametrize(
+    "given", ["Git.Example.org, code.example", ("git.example.org", "CODE.example")]
+)
 def test_remote_hosts_are_understood_from_a_text_and_from_a_list(tmp_path, given):
     (tmp_path / "pyproject.toml").write_text("[tool.autocard]\nremote_hosts = ['weaker.example']\n")
 
@@ -85,7 +91,10 @@ def test_two_letters_of_a_country_are_understood(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"country_iso_code": "XXZ"}, "country_iso_code .from argument.*'XXZ' is no ISO 3166-1 code"),
+        (
+            {"country_iso_code": "XXZ"},
+            "country_iso_code .from argument.*'XXZ' is no ISO 3166-1 code",
+        ),
         ({"country_iso_code": "Quebec"}, "is no ISO 3166-1 code"),
         ({"country_iso_code": "USA", "pue": 0.9}, "pue .*0.9 is not a number of at least 1"),
         ({"pue": float("nan")}, "pue"),
@@ -100,7 +109,10 @@ def test_two_letters_of_a_country_are_understood(tmp_path):
         ({"empty": "hide"}, '"comment" or "placeholder"'),
         ({"region": "California"}, "without a country"),
         ({"geolocate": "perhaps"}, "neither true nor false"),
-        ({"node_meter_unit": "parsec"}, "no unit of energy that is known here: J, mJ, uJ, kJ, Wh, kWh"),
+        (
+            {"node_meter_unit": "parsec"},
+            "no unit of energy that is known here: J, mJ, uJ, kJ, Wh, kWh",
+        ),
         (
             {"remote_hosts": "https://git.example.org"},
             "remote_hosts .*no name of a host. Give one such as git.example",
@@ -118,7 +130,9 @@ def test_what_cannot_be_meant_is_refused_by_name(tmp_path, arguments, words):
 def test_a_misspelt_setting_in_a_file_names_the_file(tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool.autocard]\ncountry = 'FRA'\n")
 
-    with pytest.raises(SettingsError, match=r"pyproject\.toml: no such setting of autocard: country"):
+    with pytest.raises(
+        SettingsError, match=r"pyproject\.toml: no such setting of autocard: country"
+    ):
         resolve({}, {}, tmp_path)
 
 
@@ -153,7 +167,9 @@ os.rmdir(folder)
 after = resolve({}, {"AUTOCARD_RAM_POWER_W": "3"})
 print(before.pue, after.pue, after.ram_power_w)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.split() == ["1.3", "None", "3.0"]
 
@@ -176,7 +192,9 @@ relative.args.output_dir = "relative"
 relative.train()
 print("trained")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False
+    )
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "trained"

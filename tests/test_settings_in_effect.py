@@ -35,26 +35,40 @@ def train(folder, *, cls=Trainer, model=None, optimizers=(None, None), **setting
     return json.loads((folder / "autocard.json").read_text())["training"]
 
 
-# -- what the library set -----------------------------------------------------------------------------------------
+# -- what the library set --------------------------------------------------------------------------
 
 SAVING = {"eval_strategy": "steps", "save_strategy": "steps", "save_steps": 2, "logging_steps": 2}
 GIVEN = [
-    ({"metric_for_best_model": "wer", "greater_is_better": False, **SAVING}, {"greater_is_better"}, set()),
+    (
+        {"metric_for_best_model": "wer", "greater_is_better": False, **SAVING},
+        {"greater_is_better"},
+        set(),
+    ),
     ({"metric_for_best_model": "eval_f1", **SAVING}, set(), {"greater_is_better", "eval_steps"}),
     ({"metric_for_best_model": "eval_loss", **SAVING}, set(), {"greater_is_better"}),
-    ({"metric_for_best_model": "eval_loss", "greater_is_better": True, **SAVING}, {"greater_is_better"}, set()),
+    (
+        {"metric_for_best_model": "eval_loss", "greater_is_better": True, **SAVING},
+        {"greater_is_better"},
+        set(),
+    ),
     (
         {"load_best_model_at_end": True, **SAVING},
         {"load_best_model_at_end"},
         {"metric_for_best_model", "greater_is_better"},
     ),
     ({**SAVING, "eval_steps": 1}, {"eval_steps"}, set()),
-    ({"torch_compile_backend": "eager", "torch_compile": True}, {"torch_compile", "torch_compile_backend"}, set()),
+    (
+        {"torch_compile_backend": "eager", "torch_compile": True},
+        {"torch_compile", "torch_compile_backend"},
+        set(),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("given", "differs", "is_default"), GIVEN)
-def test_a_setting_that_the_library_chose_is_at_its_default_and_another_is_not(tmp_path, given, differs, is_default):
+def test_a_setting_that_the_library_chose_is_at_its_default_and_another_is_not(
+    tmp_path, given, differs, is_default
+):
     said = train(tmp_path, **given)
 
     assert differs <= set(said["non_default"])
@@ -76,7 +90,7 @@ def test_trl_s_own_choice_of_bf16_is_its_default(tmp_path):
     assert other.bf16 is False
 
 
-# -- what had no effect -------------------------------------------------------------------------------------------
+# -- what had no effect ----------------------------------------------------------------------------
 
 
 class OwnLoader(Trainer):
@@ -106,10 +120,17 @@ class OwnEvalLoader(Trainer):
         return DataLoader(data, batch_size=2, collate_fn=self.data_collator)
 
 
-def test_the_batch_size_of_arguments_is_not_told_where_a_loader_of_the_run_s_own_has_another(tmp_path):
+def test_the_batch_size_of_arguments_is_not_told_where_a_loader_of_the_run_s_own_has_another(
+    tmp_path,
+):
     said = train(tmp_path, cls=OwnLoader, dataloader_drop_last=True)
 
-    gone = {"per_device_train_batch_size", "dataloader_drop_last", "train_sampling_strategy", "group_by_length"}
+    gone = {
+        "per_device_train_batch_size",
+        "dataloader_drop_last",
+        "train_sampling_strategy",
+        "group_by_length",
+    }
     assert gone.isdisjoint(said["hyperparameters"])
     assert said["effective_batch_size"] == 5
     assert said["hyperparameters"]["dataloader_num_workers"] == 0
@@ -124,7 +145,9 @@ def test_the_batch_size_of_arguments_is_told_where_a_loader_of_the_run_s_own_has
 def test_the_sampling_of_arguments_is_not_told_beside_a_sampler_of_the_run_s_own(tmp_path):
     said = train(tmp_path, cls=OwnSampler, data_seed=7)
 
-    assert {"data_seed", "train_sampling_strategy", "group_by_length"}.isdisjoint(said["hyperparameters"])
+    assert {"data_seed", "train_sampling_strategy", "group_by_length"}.isdisjoint(
+        said["hyperparameters"]
+    )
     assert said["hyperparameters"]["per_device_train_batch_size"] == 4
 
 
@@ -136,13 +159,17 @@ def test_the_batch_size_of_evaluation_is_not_told_beside_a_loader_of_the_run_s_o
 
 OWN_SCHEDULES = {
     "cosine": lambda optimizer: transformers.get_cosine_schedule_with_warmup(optimizer, 2, 6),
-    "same kind, other warmup": lambda optimizer: transformers.get_linear_schedule_with_warmup(optimizer, 3, 6),
+    "same kind, other warmup": lambda optimizer: transformers.get_linear_schedule_with_warmup(
+        optimizer, 3, 6
+    ),
     "constant": transformers.get_constant_schedule,
 }
 
 
 @pytest.mark.parametrize("name", OWN_SCHEDULES)
-def test_a_schedule_of_transformers_that_the_run_made_itself_is_not_taken_for_that_of_the_arguments(tmp_path, name):
+def test_a_schedule_of_transformers_that_the_run_made_itself_is_not_taken_for_that_of_the_arguments(
+    tmp_path, name
+):
     model = training.bert()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     made = OWN_SCHEDULES[name](optimizer)
@@ -163,7 +190,7 @@ def test_a_schedule_of_the_run_s_own_that_is_the_one_of_the_arguments_is_told_by
     assert said["scheduler"] == "linear, 2 warm-up steps of 6"
 
 
-# -- what compiles ------------------------------------------------------------------------------------------------
+# -- what compiles ---------------------------------------------------------------------------------
 
 
 def _layer(model):
@@ -184,9 +211,12 @@ def _disabled(model):
 
 
 @pytest.mark.parametrize(
-    ("change", "compiled"), [(_forward, True), (_layer, True), (_part, True), (_disabled, False), (None, False)]
+    ("change", "compiled"),
+    [(_forward, True), (_layer, True), (_part, True), (_disabled, False), (None, False)],
 )
-def test_a_model_is_said_to_be_compiled_where_torch_compile_wraps_it_or_a_part_of_it(tmp_path, change, compiled):
+def test_a_model_is_said_to_be_compiled_where_torch_compile_wraps_it_or_a_part_of_it(
+    tmp_path, change, compiled
+):
     model = training.bert()
     if change is not None:
         change(model)

@@ -1,7 +1,7 @@
 """A run of any length has figures: in the card that is on disk when the process has ended, by the test's own meters.
 
-Each script is a process of its own, as a user's is. Truth: the test's clock, its own reading of /proc/stat, the powers
-that are given, and the stand-in boards' watts.
+Each script is a process of its own, as a user's is. Truth: the test's clock, its own reading of
+/proc/stat, the powers that are given, and the stand-in boards' watts.
 """
 
 from __future__ import annotations
@@ -107,15 +107,24 @@ def test_a_training_of_one_step_has_every_figure_when_the_process_has_ended(tmp_
     assert late_s
     for part in ("cpu_kwh", "ram_kwh", "total_kwh"):
         assert known["energy"][part] > 0
-    assert known["emissions"]["co2eq_g"] == pytest.approx(known["energy"]["total_kwh"] * 56.039, rel=0.01)
-    assert not [path for path, why in known["missing"].items() if "not known when this was written" in why]
-    assert "from autocard's own readings: training was over before CodeCarbon had read twice" in card
+    assert known["emissions"]["co2eq_g"] == pytest.approx(
+        known["energy"]["total_kwh"] * 56.039, rel=0.01
+    )
+    assert not [
+        path for path, why in known["missing"].items() if "not known when this was written" in why
+    ]
+    assert (
+        "from autocard's own readings: training was over before CodeCarbon had read twice" in card
+    )
     assert "not known when this was written" not in card
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 2.0, 5.0])
-def test_the_energy_of_a_short_run_is_watts_times_seconds_whatever_its_length(tmp_path, nvml_machine, seconds):
-    # Two runs: the first finds CodeCarbon starting, the second finds it ready. No run of either kind may jump.
+def test_the_energy_of_a_short_run_is_watts_times_seconds_whatever_its_length(
+    tmp_path, nvml_machine, seconds
+):
+    # Two runs: the first finds CodeCarbon starting, the second finds it ready. No run of either
+    # kind may jump.
     script = f"""
 found = []
 for number in range(2):
@@ -133,11 +142,17 @@ tell(found)
         (host,) = leg["hosts"]
         own_s = told["end"][0] - told["begin"][0]
         assert leg["wall_clock_s"] == pytest.approx(own_s, abs=0.2)
-        assert host["ram_j"] == pytest.approx(RAM_W * leg["wall_clock_s"] * host["cpu_share"], rel=0.03)
-        true_j = modelled_j(told["begin"], told["end"]) / own_s * leg["wall_clock_s"] * host["cpu_share"]
+        assert host["ram_j"] == pytest.approx(
+            RAM_W * leg["wall_clock_s"] * host["cpu_share"], rel=0.03
+        )
+        true_j = (
+            modelled_j(told["begin"], told["end"]) / own_s * leg["wall_clock_s"] * host["cpu_share"]
+        )
         # The load of pieces, each to the power of three, is not that of the whole.
         assert host["cpu_j"] == pytest.approx(true_j, rel=0.3), number
-        lowest_j, highest_j = (part * CPU_W * leg["wall_clock_s"] * host["cpu_share"] for part in (0.1, 1.0))
+        lowest_j, highest_j = (
+            part * CPU_W * leg["wall_clock_s"] * host["cpu_share"] for part in (0.1, 1.0)
+        )
         assert lowest_j * 0.97 <= host["cpu_j"] <= highest_j * 1.03
 
 
@@ -162,7 +177,9 @@ tell(leg.model_dump(mode="json"), reasons)
     assert not [path for path in reasons if path.endswith(("cpu_j", "ram_j", "energy_j"))]
 
 
-def test_several_short_trainings_of_one_process_all_have_figures_and_share_one_measuring_process(tmp_path):
+def test_several_short_trainings_of_one_process_all_have_figures_and_share_one_measuring_process(
+    tmp_path,
+):
     script = """
 import psutil
 seen = set()
@@ -228,7 +245,9 @@ def test_a_process_that_is_cut_off_leaves_a_reason_that_says_so(tmp_path):
     assert "unless the process is killed" in why
 
 
-def test_without_a_place_the_reason_is_that_none_was_given_even_where_the_process_is_cut_off(tmp_path):
+def test_without_a_place_the_reason_is_that_none_was_given_even_where_the_process_is_cut_off(
+    tmp_path,
+):
     run("del OURS['country_iso_code']; train(); os._exit(0)\n", tmp_path)
 
     known = record(tmp_path)
@@ -237,7 +256,8 @@ def test_without_a_place_the_reason_is_that_none_was_given_even_where_the_proces
 
 def test_with_emissions_off_nothing_is_measured_and_the_exit_waits_for_nothing(tmp_path):
     (begun_s, children), _ = run(
-        "import psutil; train(emissions=False); tell(time.time(), len(psutil.Process().children()))\n", tmp_path
+        "import psutil; train(emissions=False); tell(time.time(), len(psutil.Process().children()))\n",
+        tmp_path,
     )
 
     assert children == 0
@@ -248,7 +268,9 @@ def test_with_emissions_off_nothing_is_measured_and_the_exit_waits_for_nothing(t
 @pytest.mark.parametrize(
     ("how", "words"), [("SIGKILL", "ended during training"), ("SIGSTOP", "did not answer in time")]
 )
-def test_a_measuring_process_that_dies_or_hangs_costs_the_exit_five_seconds_at_most(tmp_path, how, words):
+def test_a_measuring_process_that_dies_or_hangs_costs_the_exit_five_seconds_at_most(
+    tmp_path, how, words
+):
     script = f"""
 import atexit, signal
 class Strike(TrainerCallback):
@@ -273,11 +295,21 @@ atexit.register(lambda: tell(strike.child.pid, began))  # registered last, calle
     assert words in known["missing"]["energy.cpu_kwh"]
 
 
-def test_of_two_ranks_of_a_short_run_the_card_has_figures_whichever_of_them_measures(tmp_path, monkeypatch):
-    monkeypatch.delenv("TRUTH_FINDINGS", raising=False)  # the oracles of one rank hold up the other at its end
+def test_of_two_ranks_of_a_short_run_the_card_has_figures_whichever_of_them_measures(
+    tmp_path, monkeypatch
+):
+    # the oracles of one rank hold up the other at its end
+    monkeypatch.delenv("TRUTH_FINDINGS", raising=False)
     script = tmp_path / "rank.py"
     script.write_text(HEAD + "train()\n", encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+    ]
     done = subprocess.run(
         [*command, str(tmp_path / "out")],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -316,7 +348,9 @@ def test_a_helper_program_that_hangs_ends_with_the_worker(tmp_path):
     command = "[sys.executable, '-c', 'import time; time.sleep(600)', 'cpuinfo.py']"
     code = f"import subprocess, sys\n\ndef get_cpu_info():\n    subprocess.run({command})\n"
     (package / "__init__.py").write_text(code)
-    script = "import autocard.runtime.completion\nautocard.completion.EXIT_S = 1.0\ntrain(seconds=8.0)\n"
+    script = (
+        "import autocard.runtime.completion\nautocard.completion.EXIT_S = 1.0\ntrain(seconds=8.0)\n"
+    )
     before = set(psutil.pids())
 
     run(script, tmp_path / "out", env={**os.environ, "PYTHONPATH": str(tmp_path / "path")})
@@ -417,7 +451,9 @@ ours = joules(About(cpu_mode="constant", cpu_power_w=123), [Stretch(2.0, None, N
 found.append([constant._get_power_from_cpus().W * 2.0, ours["cpu"]])
 print(json.dumps(found))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
 
     for theirs, ours in json.loads(done.stdout.splitlines()[-1]):
         assert ours == pytest.approx(theirs)

@@ -44,7 +44,10 @@ def wait_until(what, process):
 
 def preempt(process):
     """End a job without grace, as Slurm does: all its processes, whatever sessions they have made for themselves."""
-    everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    everything = [
+        psutil.Process(process.pid),
+        *psutil.Process(process.pid).children(recursive=True),
+    ]
     for number in (signal.SIGTERM, signal.SIGKILL):
         for one in everything:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -61,7 +64,8 @@ class Cluster:
             made.mkdir()
         slurm_stand_in.install(self.bin)
         (self.bin / "torchrun").write_text(
-            f'#!/bin/sh\nexec "{sys.executable}" -W ignore -m torch.distributed.run "$@"\n', encoding="ascii"
+            f'#!/bin/sh\nexec "{sys.executable}" -W ignore -m torch.distributed.run "$@"\n',
+            encoding="ascii",
         )
         (self.bin / "torchrun").chmod(0o755)
         models.llama().save_pretrained(self.shared / "model")
@@ -85,8 +89,16 @@ class Cluster:
         own = ("AUTOCARD_", "SLURM_", "TORCHELASTIC_", "ACCELERATE_", "HF_")
         environ = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         environ |= slurm_stand_in.batch(self.shared, JOB, nodes, restarts)
-        environ |= {"PATH": f"{self.bin}:{os.environ['PATH']}", "TMPDIR": str(self.local), "NPROC_PER_NODE": "1"}
-        environ |= {"HF_HOME": str(self.local / "hf"), "OMP_NUM_THREADS": "1", "AUTOCARD_COUNTRY_ISO_CODE": "FRA"}
+        environ |= {
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "TMPDIR": str(self.local),
+            "NPROC_PER_NODE": "1",
+        }
+        environ |= {
+            "HF_HOME": str(self.local / "hf"),
+            "OMP_NUM_THREADS": "1",
+            "AUTOCARD_COUNTRY_ISO_CODE": "FRA",
+        }
         if self.apart and nodes > 1:
             environ["STAND_IN_BOOT_IDS"] = str(self.boots)
         with self.log.open("ab") as log:
@@ -101,7 +113,10 @@ class Cluster:
 
     @property
     def steps(self):
-        return max((int(found.name.rpartition("-")[2]) for found in self.output.glob("checkpoint-*")), default=0)
+        return max(
+            (int(found.name.rpartition("-")[2]) for found in self.output.glob("checkpoint-*")),
+            default=0,
+        )
 
     @property
     def requeued(self):
@@ -110,13 +125,24 @@ class Cluster:
 
     @property
     def record(self):
-        return RunRecord.model_validate_json((self.output / "autocard.json").read_text(encoding="utf-8"))
+        return RunRecord.model_validate_json(
+            (self.output / "autocard.json").read_text(encoding="utf-8")
+        )
 
 
 def arguments(cluster, max_steps):
     return (
         *(str(cluster.shared / "model"), str(cluster.shared / "data.jsonl"), str(cluster.output)),
-        *("--max-steps", str(max_steps), "--save-steps", "40", "--look-steps", "5", "--max-length", "16"),
+        *(
+            "--max-steps",
+            str(max_steps),
+            "--save-steps",
+            "40",
+            "--look-steps",
+            "5",
+            "--max-length",
+            "16",
+        ),
         *("--base-model", "example-org/tiny-llama"),
     )
 
@@ -139,7 +165,9 @@ def job(tmp_path_factory):
     preempt(second)
     told["preempted"] = second.wait(PATIENCE_S), cluster.requeued
 
-    last = cluster.submit("lora_multinode.sbatch", *arguments(cluster, cluster.steps + 20), restarts=2)
+    last = cluster.submit(
+        "lora_multinode.sbatch", *arguments(cluster, cluster.steps + 20), restarts=2
+    )
     told["done"] = last.wait(PATIENCE_S), cluster.requeued, cluster.record
     return told
 
@@ -178,8 +206,16 @@ def test_the_card_of_a_requeued_job_is_that_of_one_run_in_three_legs(job):
 def test_the_card_counts_the_nodes_of_the_job_and_hears_all_of_them(job):
     record = job["done"][2]
 
-    assert (record.job.workload_manager, record.job.job_id, record.job.step_id) == ("slurm", JOB, "0")
-    assert (record.job.nodes_allocated, record.job.nodes_expected, record.hardware.nodes) == (2, 2, 2)
+    assert (record.job.workload_manager, record.job.job_id, record.job.step_id) == (
+        "slurm",
+        JOB,
+        "0",
+    )
+    assert (record.job.nodes_allocated, record.job.nodes_expected, record.hardware.nodes) == (
+        2,
+        2,
+        2,
+    )
     assert (record.job.world_size, record.job.restarts, record.job.launcher) == (2, 2, "torchrun")
     if not job["cluster"].apart:
         pytest.skip("nodes cannot have boot ids of their own here")
@@ -190,16 +226,24 @@ def test_the_card_counts_the_nodes_of_the_job_and_hears_all_of_them(job):
 def test_nothing_of_the_cluster_is_in_what_is_published(job):
     output = job["cluster"].output
     published = [
-        file for file in output.rglob("*") if file.suffix in {".md", ".json"} and "_autocard" not in file.parts
+        file
+        for file in output.rglob("*")
+        if file.suffix in {".md", ".json"} and "_autocard" not in file.parts
     ]
 
-    text = "\n".join(file.read_text(encoding="utf-8") for file in published if "checkpoint" not in str(file))
+    text = "\n".join(
+        file.read_text(encoding="utf-8") for file in published if "checkpoint" not in str(file)
+    )
 
     assert "planted" not in text
-    assert str(job["cluster"].shared.parent) not in (output / "README.md").read_text(encoding="utf-8")
+    assert str(job["cluster"].shared.parent) not in (output / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
-def test_a_training_that_fails_ends_its_job_with_a_failure_and_is_not_requeued(tmp_path, monkeypatch):
+def test_a_training_that_fails_ends_its_job_with_a_failure_and_is_not_requeued(
+    tmp_path, monkeypatch
+):
     (tmp_path / "cluster").mkdir()
     cluster = Cluster(tmp_path / "cluster")
     (tmp_path / "failing.py").write_text("raise SystemExit(3)\n", encoding="ascii")
@@ -217,13 +261,17 @@ def test_in_a_container_the_driver_the_site_file_and_the_folders_are_there(tmp_p
     cluster = Cluster(tmp_path / "cluster")
     site = tmp_path / "site.toml"
     site.write_text("pue = 1.2\n", encoding="ascii")
-    (cluster.bin / "torchrun").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$OUT"\n', encoding="ascii")
+    (cluster.bin / "torchrun").write_text(
+        '#!/bin/sh\nprintf "%s\\n" "$@" > "$OUT"\n', encoding="ascii"
+    )
     monkeypatch.setenv("OUT", str(tmp_path / "torchrun.asked"))
     image = cluster.shared / "image.sif"
 
     # AUTOCARD_SITE is the job's own variable: an administrator sets it in a profile.
     script = cluster.shared / "with_site.sbatch"
-    script.write_text(f"export AUTOCARD_SITE={site}\n. {EXAMPLES / 'lora_apptainer.sbatch'}\n", encoding="utf-8")
+    script.write_text(
+        f"export AUTOCARD_SITE={site}\n. {EXAMPLES / 'lora_apptainer.sbatch'}\n", encoding="utf-8"
+    )
     ended = cluster.submit(script, str(image), *arguments(cluster, 10), nodes=1)
 
     assert ended.wait(PATIENCE_S) == 0, cluster.log.read_text(encoding="utf-8")
@@ -236,13 +284,19 @@ def test_in_a_container_the_driver_the_site_file_and_the_folders_are_there(tmp_p
         *(str(cluster.shared / name) for name in ("model", "data.jsonl")),
     } | {str(cluster.shared)}
     assert asked[asked.index(str(image)) + 1] == "torchrun"
-    assert str(cluster.shared / "train_lora.py") in (tmp_path / "torchrun.asked").read_text(encoding="utf-8")
+    assert str(cluster.shared / "train_lora.py") in (tmp_path / "torchrun.asked").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_a_script_says_how_it_is_used_when_arguments_are_missing(script):
     done = subprocess.run(
-        ["bash", str(script)], env={**os.environ, "SLURM_SUBMIT_DIR": "/"}, capture_output=True, text=True, check=False
+        ["bash", str(script)],
+        env={**os.environ, "SLURM_SUBMIT_DIR": "/"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert done.returncode != 0
@@ -260,7 +314,8 @@ def test_a_job_can_be_started_again_and_is_told_before_its_time_is_up(script):
 def test_every_example_in_the_site_file_is_a_setting_that_autocard_takes(tmp_path):
     text = (EXAMPLES / "autocard.toml").read_text(encoding="utf-8")
     examples = re.findall(r"^# (\w+ = .+)$", text, re.MULTILINE)
-    last = {line.partition(" = ")[0]: line for line in examples}  # one key stands there twice, for two countries
+    # one key stands there twice, for two countries
+    last = {line.partition(" = ")[0]: line for line in examples}
     site = tmp_path / "site.toml"
     site.write_text("\n".join(last.values()) + "\n", encoding="utf-8")
 

@@ -47,7 +47,9 @@ def boom():
 
 
 def test_a_training_that_was_broken_off_gives_nothing_to_the_next_one(tmp_path):
-    ours = AutoCardCallback(country_iso_code="FRA", measure_power_secs=1, ram_power_w=10, cpu_power_w=10)
+    ours = AutoCardCallback(
+        country_iso_code="FRA", measure_power_secs=1, ram_power_w=10, cpu_power_w=10
+    )
     trainer = training.trainer(tmp_path, callbacks=[ours, Slow(1.0), At(4, boom)])
     with pytest.raises(RuntimeError, match="the user's own code"):
         trainer.train()
@@ -94,7 +96,9 @@ def test_a_model_that_diverged_is_not_shown_as_perfect(tmp_path):
 
 
 @pytest.mark.parametrize("max_grad_norm", [0.0, 1.0])
-def test_a_training_that_diverges_says_so_and_shows_no_loss_that_a_filter_made(tmp_path, max_grad_norm):
+def test_a_training_that_diverges_says_so_and_shows_no_loss_that_a_filter_made(
+    tmp_path, max_grad_norm
+):
     ours = AutoCardCallback(emissions=False)
     wild = {"learning_rate": 1e30, "max_grad_norm": max_grad_norm, "optim": "sgd"}
     how = {"logging_steps": 1, "eval_strategy": "steps", "eval_steps": 3, "warmup_steps": 0}
@@ -112,7 +116,9 @@ def test_a_training_that_diverges_says_so_and_shows_no_loss_that_a_filter_made(t
     assert f"gradient norm was not a finite number from step {first} on" in known["diverged"]
     losses = {one["step"]: one["loss"] for one in log if "loss" in one}
     assert losses[6] == 0  # what the trainer's own filter makes of it
-    assert [one["loss"] for one in known["history"] if "loss" in one] == [losses[step] for step in range(1, first)]
+    assert [one["loss"] for one in known["history"] if "loss" in one] == [
+        losses[step] for step in range(1, first)
+    ]
     assert known["train_loss"] is None
     card = (tmp_path / "README.md").read_text()
     assert f"gradient norm was not a finite number from step {first} on" in card
@@ -172,8 +178,12 @@ def shown(card):
     return None if found is None else found[1]
 
 
-@pytest.mark.skipif(transformers.__version__ < "5", reason="transformers 4 does not load such a folder at all")
-def test_no_code_is_shown_where_an_earlier_runs_adapter_would_be_put_on_the_merged_weights(tmp_path, monkeypatch):
+@pytest.mark.skipif(
+    transformers.__version__ < "5", reason="transformers 4 does not load such a folder at all"
+)
+def test_no_code_is_shown_where_an_earlier_runs_adapter_would_be_put_on_the_merged_weights(
+    tmp_path, monkeypatch
+):
     from transformers import AutoModelForSequenceClassification
 
     earlier = training.trainer(tmp_path, learning_rate=0.05)
@@ -182,7 +192,9 @@ def test_no_code_is_shown_where_an_earlier_runs_adapter_would_be_put_on_the_merg
     long_ago = time.time() - 3600
     for file in tmp_path.iterdir():
         os.utime(file, (long_ago, long_ago))
-    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)])
+    trainer = training.trainer(
+        tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)]
+    )
     trainer.train()
     merged = trainer.model.merge_and_unload()
     merged.save_pretrained(tmp_path)
@@ -190,7 +202,8 @@ def test_no_code_is_shown_where_an_earlier_runs_adapter_would_be_put_on_the_merg
 
     known = record(tmp_path)["model"]
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path)
-    assert not torch.allclose(scores_of(plain), scores_of(merged), atol=1e-6)  # what the code would have given
+    # what the code would have given
+    assert not torch.allclose(scores_of(plain), scores_of(merged), atol=1e-6)
     assert shown(tmp_path / "README.md") is None
     assert (known["adapters_merged"], known["base_model_relation"]) == (True, "finetune")
     assert known["saved_bytes"] == (tmp_path / "model.safetensors").stat().st_size
@@ -204,8 +217,12 @@ def test_no_code_is_shown_where_an_earlier_runs_adapter_would_be_put_on_the_merg
     assert torch.allclose(scores_of(namespace["model"]), scores_of(merged), atol=1e-6)
 
 
-def test_a_folder_with_an_adapter_and_merged_weights_of_one_run_is_an_adapter_of_its_own_size(tmp_path):
-    trainer = training.trainer(tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)])
+def test_a_folder_with_an_adapter_and_merged_weights_of_one_run_is_an_adapter_of_its_own_size(
+    tmp_path,
+):
+    trainer = training.trainer(
+        tmp_path, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)]
+    )
     trainer.train()
     trainer.save_model()
     trainer.model.merge_and_unload().save_pretrained(tmp_path)
@@ -213,22 +230,34 @@ def test_a_folder_with_an_adapter_and_merged_weights_of_one_run_is_an_adapter_of
     trainer.evaluate()
 
     known = record(tmp_path)["model"]
-    assert (known["adapters_merged"], known["base_model_relation"], known["library_name"]) == (False, "adapter", "peft")
+    assert (known["adapters_merged"], known["base_model_relation"], known["library_name"]) == (
+        False,
+        "adapter",
+        "peft",
+    )
     assert known["saved_bytes"] == (tmp_path / "adapter_model.safetensors").stat().st_size
     assert "PeftModel.from_pretrained(base" in shown(tmp_path / "README.md")
-    assert "(the adapter; `model.safetensors` beside it holds whole weights)" in (tmp_path / "README.md").read_text()
+    assert (
+        "(the adapter; `model.safetensors` beside it holds whole weights)"
+        in (tmp_path / "README.md").read_text()
+    )
 
 
 def test_one_callback_in_two_trainers_keeps_their_runs_apart(tmp_path):
     ours = AutoCardCallback(emissions=False)
     one = training.trainer(tmp_path / "one", callbacks=[ours], learning_rate=1e-3)
-    two = training.trainer(tmp_path / "two", callbacks=[ours], learning_rate=1e-2, train=training.dataset(8))
+    two = training.trainer(
+        tmp_path / "two", callbacks=[ours], learning_rate=1e-2, train=training.dataset(8)
+    )
 
     one.train()
     two.train()
     one.evaluate()
 
-    rates = [record(tmp_path / name)["training"]["hyperparameters"]["learning_rate"] for name in ("one", "two")]
+    rates = [
+        record(tmp_path / name)["training"]["hyperparameters"]["learning_rate"]
+        for name in ("one", "two")
+    ]
     rows = [record(tmp_path / name)["data"]["train"][0]["rows"] for name in ("one", "two")]
     assert rates == [1e-3, 1e-2]
     assert rows == [32, 8]
@@ -273,7 +302,10 @@ def test_data_without_a_length_has_no_epochs(tmp_path):
     assert "no length" in known["missing"]["run.epochs"]
     assert (
         "epoch"
-        not in (tmp_path / "README.md").read_text().split("#### Training Hyperparameters")[1].split("<details>")[0]
+        not in (tmp_path / "README.md")
+        .read_text()
+        .split("#### Training Hyperparameters")[1]
+        .split("<details>")[0]
     )
 
 
@@ -284,14 +316,18 @@ def test_what_autocard_did_not_write_is_named_when_it_stands_where_facts_should(
     (second / "README.md").write_bytes((first / "README.md").read_bytes())
 
     with caplog.at_level("WARNING", logger="autocard"):
-        training.trainer(second, callbacks=[AutoCardCallback(emissions=False)], max_steps=3, learning_rate=0.01).train()
+        training.trainer(
+            second, callbacks=[AutoCardCallback(emissions=False)], max_steps=3, learning_rate=0.01
+        ).train()
 
     assert "training_hyperparameters" in caplog.text
     assert "--overwrite" in caplog.text
 
 
 def test_a_given_intensity_is_not_called_a_grid_s_mean(tmp_path):
-    ours = AutoCardCallback(carbon_intensity_g_per_kwh=400, cpu_power_w=10, ram_power_w=10, measure_power_secs=1)
+    ours = AutoCardCallback(
+        carbon_intensity_g_per_kwh=400, cpu_power_w=10, ram_power_w=10, measure_power_secs=1
+    )
 
     training.trainer(tmp_path, callbacks=[ours, Slow(1.0)]).train()
 
@@ -305,7 +341,12 @@ def test_a_given_intensity_is_not_called_a_grid_s_mean(tmp_path):
 
 def test_water_is_energy_at_the_devices_times_the_given_effectiveness(tmp_path):
     ours = AutoCardCallback(
-        country_iso_code="FRA", pue=1.5, wue_l_per_kwh=1.8, cpu_power_w=10, ram_power_w=10, measure_power_secs=1
+        country_iso_code="FRA",
+        pue=1.5,
+        wue_l_per_kwh=1.8,
+        cpu_power_w=10,
+        ram_power_w=10,
+        measure_power_secs=1,
     )
 
     training.trainer(tmp_path, callbacks=[ours, Slow(1.0)]).train()
@@ -314,7 +355,9 @@ def test_water_is_energy_at_the_devices_times_the_given_effectiveness(tmp_path):
     energy, emissions = known["energy"], known["emissions"]
     assert emissions["water_l"] == pytest.approx(1.8 * energy["total_kwh"])
     assert energy["facility_kwh"] == pytest.approx(1.5 * energy["total_kwh"])
-    assert emissions["co2eq_g"] == pytest.approx(1.5 * energy["total_kwh"] * emissions["intensity_g_per_kwh"])
+    assert emissions["co2eq_g"] == pytest.approx(
+        1.5 * energy["total_kwh"] * emissions["intensity_g_per_kwh"]
+    )
 
 
 def test_a_pipe_in_the_place_of_the_card_is_left_alone_with_one_warning(tmp_path, caplog):
@@ -324,7 +367,11 @@ def test_a_pipe_in_the_place_of_the_card_is_left_alone_with_one_warning(tmp_path
 
     assert (tmp_path / "README.md").is_fifo()
     assert "# " in (tmp_path / "README.autocard.md").read_text()
-    told = [one.getMessage() for one in caplog.records if one.name == "autocard" and one.levelno >= logging.WARNING]
+    told = [
+        one.getMessage()
+        for one in caplog.records
+        if one.name == "autocard" and one.levelno >= logging.WARNING
+    ]
     (warning,) = [text for text in told if "README.md" in text]
     assert "not a regular file" in warning
     assert not [text for text in told if "Traceback" in text or "failed" in text]

@@ -23,7 +23,16 @@ from autocard.card_guard.method_wrapper import held_method
 from autocard.trainers import trainer_calls
 
 OURS = "wall-clock"
-STACK = {"_getframe", "_current_frames", "currentframe", "stack", "trace", "getouterframes", "walk_stack", "f_back"}
+STACK = {
+    "_getframe",
+    "_current_frames",
+    "currentframe",
+    "stack",
+    "trace",
+    "getouterframes",
+    "walk_stack",
+    "f_back",
+}
 
 
 def made(folder, callbacks=(), *, cls=Trainer, args=None, **changes):
@@ -56,7 +65,7 @@ def test_nothing_in_the_package_looks_at_the_call_stack():
     assert found == []
 
 
-# -- ways in which a trainer gets a callback --------------------------------------------------------------------------
+# -- ways in which a trainer gets a callback -------------------------------------------------------
 
 
 class Copies(Trainer):
@@ -127,7 +136,11 @@ def test_before_training_the_trainer_that_was_given_the_callback_is_known_alread
 
 def test_of_two_trainers_with_the_same_arguments_the_one_that_trains_is_known(tmp_path):
     args = training.arguments(tmp_path, max_steps=1)
-    first, second, neither = made(tmp_path, [ours()], args=args), made(tmp_path, [ours()], args=args), None
+    first, second, neither = (
+        made(tmp_path, [ours()], args=args),
+        made(tmp_path, [ours()], args=args),
+        None,
+    )
     neither = made(tmp_path, args=args)
 
     for trainer in (second, first):
@@ -188,7 +201,9 @@ def test_a_trainer_that_was_made_before_us_is_known_when_it_trains(tmp_path):
     assert OURS in (tmp_path / "README.md").read_text()
 
 
-@pytest.mark.parametrize("first", ["from autocard import AutoCardCallback", "from transformers import Trainer"])
+@pytest.mark.parametrize(
+    "first", ["from autocard import AutoCardCallback", "from transformers import Trainer"]
+)
 def test_signatures_of_the_trainer_are_those_without_us(first):
     program = f"""
         import inspect
@@ -212,7 +227,7 @@ def test_signatures_of_the_trainer_are_those_without_us(first):
     subprocess.run([sys.executable, "-c", inspect.cleandoc(program)], check=True, timeout=120)
 
 
-# -- calls ------------------------------------------------------------------------------------------------------------
+# -- calls -----------------------------------------------------------------------------------------
 
 
 class Looks(TrainerCallback):
@@ -305,7 +320,7 @@ def test_a_push_in_another_thread_is_not_this_ones(tmp_path):
     assert seen == [None]
 
 
-# -- two callbacks ----------------------------------------------------------------------------------------------------
+# -- two callbacks ---------------------------------------------------------------------------------
 
 
 def test_of_two_callbacks_the_one_that_stays_guards_the_card(tmp_path):

@@ -25,7 +25,9 @@ def test_every_row_of_the_table_names_tests_that_are_there():
     there = {
         (file.name, name)
         for file in TESTS.glob("test_*.py")
-        for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for name in re.findall(
+            r"^def (test_\w+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
     }
 
     named = [re.findall(r"`(test_\w+\.py)::(test_\w+)`", row) for row in rows]
@@ -39,7 +41,9 @@ def test_scontrol_is_not_asked_however_slow_it_is(tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
     scontrol = folder / "scontrol"
-    scontrol.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\nsleep 20\nexit 1\n", encoding="ascii")
+    scontrol.write_text(
+        f"#!/bin/sh\necho asked >> {tmp_path}/asked\nsleep 20\nexit 1\n", encoding="ascii"
+    )
     scontrol.chmod(0o755)
     script = """
 import json, time
@@ -56,7 +60,12 @@ time.sleep(0.6)
 meter.close()
 print(json.dumps([ready, leg.hosts[0].ram_j / leg.wall_clock_s / leg.hosts[0].cpu_share]))
 """
-    env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "4711", "SLURM_JOBID": "4711"}
+    env = {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": "4711",
+        "SLURM_JOBID": "4711",
+    }
 
     ready, ram_w = python(script, env=env)
 
@@ -65,7 +74,9 @@ print(json.dumps([ready, leg.hosts[0].ram_j / leg.wall_clock_s / leg.hosts[0].cp
     assert ram_w == pytest.approx(40, rel=0.15)
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or os.cpu_count() < 2, reason="needs Linux and two CPUs")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or os.cpu_count() < 2, reason="needs Linux and two CPUs"
+)
 def test_a_run_on_a_part_of_the_node_is_booked_that_part_of_cpu_and_memory_and_nothing_of_ours_is_left_behind():
     script = """
 import json, logging, os, signal, sys, threading, time
@@ -131,7 +142,14 @@ print("children:", len(psutil.Process().children()), flush=True)
 def test_of_several_processes_on_a_host_one_measures(tmp_path):
     script = tmp_path / "ranks.py"
     script.write_text(RANKS)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
 
     done = subprocess.run(
         [*torchrun, str(script), str(tmp_path / "out"), str(TESTS)],

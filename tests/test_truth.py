@@ -29,9 +29,18 @@ def run(tmp_path_factory, watched):
 def whole(tmp_path_factory, watched):
     """The same of a new model that is trained whole."""
     folder = tmp_path_factory.mktemp("whole")
-    settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "include_num_input_tokens_seen": "all"}
+    settings = {
+        "max_steps": 4,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "include_num_input_tokens_seen": "all",
+    }
     ours = AutoCardCallback(emissions=False)
-    return trained(training.trainer(folder, model=training.bert(), callbacks=[ours], **settings), watched, folder)
+    return trained(
+        training.trainer(folder, model=training.bert(), callbacks=[ours], **settings),
+        watched,
+        folder,
+    )
 
 
 def trained(trainer, watched, folder):
@@ -45,7 +54,11 @@ def trained(trainer, watched, folder):
 
 
 def false_in(known, card, true):
-    return {path.split("[")[0] for path, _, is_so in truth.judged(known, card, "README.md", true) if not is_so}
+    return {
+        path.split("[")[0]
+        for path, _, is_so in truth.judged(known, card, "README.md", true)
+        if not is_so
+    }
 
 
 def test_a_true_record_has_no_false_field_and_many_are_judged(run):
@@ -116,7 +129,9 @@ def test_false_list_entries_are_found(run):
     known["legs"][-1]["step_end"] = 3
     known["hardware"]["gpus"] = [{"name": "NVIDIA", "count": 1, "memory_bytes": 1}]
 
-    found = {path for path, _, is_so in truth.judged(known, run[1], "README.md", run[2]) if not is_so}
+    found = {
+        path for path, _, is_so in truth.judged(known, run[1], "README.md", run[2]) if not is_so
+    }
 
     assert {
         "adapters[].config.r",
@@ -128,7 +143,9 @@ def test_false_list_entries_are_found(run):
     } <= found
 
 
-@pytest.mark.parametrize("claim", [claim for claim in truth.OF_CARD if claim not in ("regime", "library")])
+@pytest.mark.parametrize(
+    "claim", [claim for claim in truth.OF_CARD if claim not in ("regime", "library")]
+)
 def test_a_false_claim_of_the_card_is_found(run, claim):
     known = copy.deepcopy(run[0])
     slot, pattern, _ = truth.OF_CARD[claim]
@@ -138,7 +155,9 @@ def test_a_false_claim_of_the_card_is_found(run, claim):
     other = re.sub(r"\d", lambda digit: str((int(digit[0]) + 3) % 10), said[1])
     begin, end = said.span(1)
     slots[slot] = slots[slot][:begin] + other + slots[slot][end:]
-    card = run[1].replace(said[0].splitlines()[0], re.search(pattern, slots[slot])[0].splitlines()[0])
+    card = run[1].replace(
+        said[0].splitlines()[0], re.search(pattern, slots[slot])[0].splitlines()[0]
+    )
 
     assert f"card: {claim}" in false_in(known, card, run[2])
 
@@ -167,7 +186,9 @@ def test_the_suite_fails_a_test_whose_record_is_false(watched, tmp_path, monkeyp
 
 
 def test_the_whole_model_has_no_false_field_either(whole):
-    assert [one for one in truth.judged(whole[0], whole[1], "README.md", whole[2]) if not one[2]] == []
+    assert [
+        one for one in truth.judged(whole[0], whole[1], "README.md", whole[2]) if not one[2]
+    ] == []
 
 
 def changed(run, path, value):
@@ -182,7 +203,9 @@ def changed(run, path, value):
 
 
 def found(known, run):
-    return {path for path, _, is_so in truth.judged(known, run[1], "README.md", run[2]) if not is_so}
+    return {
+        path for path, _, is_so in truth.judged(known, run[1], "README.md", run[2]) if not is_so
+    }
 
 
 @pytest.mark.parametrize(
@@ -210,7 +233,9 @@ def test_ranks_and_targets_are_held_against_the_tensors(run):
     known["adapters"][0]["config"] |= {"r": 8, "target_modules": ["query", "dense"]}
     known["adapters"][0]["method"] = "IA³"
 
-    assert {"adapters[].config.r (tensors)", "adapters[].config.target_modules (tensors)"} <= found(known, run)
+    assert {"adapters[].config.r (tensors)", "adapters[].config.target_modules (tensors)"} <= found(
+        known, run
+    )
 
 
 def test_from_scratch_is_false_where_a_norm_does_not_begin_with_ones(whole, monkeypatch):
@@ -232,16 +257,23 @@ def test_a_base_in_the_cache_is_held_against_the_first_weights(whole, tmp_path, 
     folder = tmp_path / "models--org--other" / "snapshots" / "0"
     folder.mkdir(parents=True)
     # Trained weights: of two fresh models the norms and biases are the same.
-    other = {name: one + 0.25 for name, one in training.bert(initializer_range=0.5).state_dict().items()}
+    other = {
+        name: one + 0.25 for name, one in training.bert(initializer_range=0.5).state_dict().items()
+    }
     save_file(other, folder / "model.safetensors")
     assert "model.base_model (weights)" in found(known, whole)
 
-    save_file({name: one.clone() for name, one in training.bert().state_dict().items()}, folder / "model.safetensors")
+    save_file(
+        {name: one.clone() for name, one in training.bert().state_dict().items()},
+        folder / "model.safetensors",
+    )
 
     assert "model.base_model (weights)" not in found(known, whole)
 
 
-@pytest.mark.parametrize("line", ["base_model: {}", "datasets: [{}]", "tags: ['base_model:adapter:{}']"])
+@pytest.mark.parametrize(
+    "line", ["base_model: {}", "datasets: [{}]", "tags: ['base_model:adapter:{}']"]
+)
 def test_a_folders_name_is_found_where_an_id_stands(whole, line):
     known, card, true = whole
     folder = "/".join(true.args.output_dir.split("/")[-2:])
@@ -284,7 +316,9 @@ def test_padding_among_the_tokens_seen_is_found_unless_the_card_says_so(whole, m
 
 def test_the_watch_changes_nothing_of_a_training(watched, tmp_path):
     def weights(folder):
-        trainer = training.trainer(folder, callbacks=[AutoCardCallback(emissions=False)], max_steps=3)
+        trainer = training.trainer(
+            folder, callbacks=[AutoCardCallback(emissions=False)], max_steps=3
+        )
         trainer.train()
         trainer.train()
         return {name: one.clone() for name, one in trainer.model.state_dict().items()}
@@ -309,7 +343,8 @@ def setup_of(name, watched, folder, monkeypatch):
     bases.mkdir()
     snippet_runs.lay_bases(bases)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(bases / "hub"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # read before the suite says so
+    # read before the suite says so
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     watched.install()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         trainer = SETUPS[name].run(folder / "out", [AutoCardCallback(emissions=False)])
@@ -319,7 +354,12 @@ def setup_of(name, watched, folder, monkeypatch):
 
 
 OF_SETUPS = [
-    ("DPO, IPO", "training.objective", "direct preference optimization (DPO)", "training.objective (loss type)"),
+    (
+        "DPO, IPO",
+        "training.objective",
+        "direct preference optimization (DPO)",
+        "training.objective (loss type)",
+    ),
     (
         "Sentence embeddings, ranking loss",
         "training.objective",
@@ -338,18 +378,26 @@ OF_SETUPS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
+)
 @pytest.mark.parametrize(("name", "path", "value", "oracle"), OF_SETUPS)
-def test_an_oracle_of_a_setup_finds_its_falsehood(name, path, value, oracle, watched, tmp_path, monkeypatch):
+def test_an_oracle_of_a_setup_finds_its_falsehood(
+    name, path, value, oracle, watched, tmp_path, monkeypatch
+):
     run = setup_of(name, watched, tmp_path, monkeypatch)
     assert [one for one in truth.judged(run[0], run[1], "README.md", run[2]) if not one[2]] == []
 
     assert oracle in found(changed(run, path, value), run)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
+)
 def test_the_rank_that_adalora_ignores_is_found_in_its_card(watched, tmp_path, monkeypatch):
-    known, card, true = setup_of("AdaLoRA on a base of the Hub's cache", watched, tmp_path, monkeypatch)
+    known, card, true = setup_of(
+        "AdaLoRA on a base of the Hub's cache", watched, tmp_path, monkeypatch
+    )
     slots = known["slots"]["README.md"]
 
     slots["model_specs"] = slots["model_specs"].replace("`init_r` = 6", "r = 8")

@@ -1,7 +1,8 @@
 """Users' type checkers: a consumer of the public names is clean in their strictest modes, and mistakes are found.
 
-Both read the installed wheel, in an environment with pydantic and with transformers' own `TrainerCallback`. The rest of
-transformers is left out: it takes mypy half a minute, and nothing of ours hands it on.
+Both read the installed wheel, in an environment with pydantic and with transformers' own
+`TrainerCallback`. The rest of transformers is left out: it takes mypy half a minute, and nothing of
+ours hands it on.
 """
 
 from __future__ import annotations
@@ -20,9 +21,17 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CONSUMER, MISTAKES = HERE / "typing" / "consumer.py", HERE / "typing" / "mistakes.py"
-LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "typing_inspection", "typing_extensions")
+LIBRARIES = (
+    "pydantic",
+    "pydantic_core",
+    "annotated_types",
+    "typing_inspection",
+    "typing_extensions",
+)
 
-pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="the sources are not beside the tests")
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "pyproject.toml").is_file(), reason="the sources are not beside the tests"
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +63,20 @@ def mypy(environment, file, cache):
     """Return the lines of *file* in which mypy finds an error, with what it says."""
     if find_spec("mypy") is None:
         pytest.skip("mypy is not installed (it is in the dev extra)")
-    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(environment), "--no-error-summary"]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--python-executable",
+        str(environment),
+        "--no-error-summary",
+    ]
     # Not the project's own configuration: users have none of it.
     command += ["--config-file", "/dev/null", "--cache-dir", str(cache), str(file)]
-    said = subprocess.run(command, cwd=cache, check=False, capture_output=True, text=True, timeout=200)
+    said = subprocess.run(
+        command, cwd=cache, check=False, capture_output=True, text=True, timeout=200
+    )
     assert said.returncode in (0, 1), said.stdout + said.stderr
     return {int(number): text for number, text in re.findall(r":(\d+): error: (.*)", said.stdout)}
 
@@ -80,7 +99,9 @@ def pyright(environment, file, folder):
         "--project",
         str(folder),
     ]
-    said = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, timeout=200)
+    said = subprocess.run(
+        command, cwd=folder, check=False, capture_output=True, text=True, timeout=200
+    )
     assert said.stdout, (said.returncode, said.stderr)
     found = json.loads(said.stdout)
     assert found["summary"]["filesAnalyzed"] == 1, said.stdout

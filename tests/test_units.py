@@ -137,7 +137,14 @@ def test_a_time_read_back_is_within_half_of_its_smallest_unit(seconds):
 def test_more_bytes_never_read_as_fewer(one, other):
     def read(text):
         number, unit = text.split()
-        return Fraction(number.replace(",", "")) * 1024 ** ["B", "KiB", "MiB", "GiB", "TiB", "PiB"].index(unit)
+        return Fraction(number.replace(",", "")) * 1024 ** [
+            "B",
+            "KiB",
+            "MiB",
+            "GiB",
+            "TiB",
+            "PiB",
+        ].index(unit)
 
     few, many = sorted([one, other])
 

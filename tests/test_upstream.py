@@ -1,7 +1,7 @@
 """docs/upstream.md says what other projects do today; here the same is done, so that the text goes when they change.
 
-A test that fails here is good news: take the entry out of docs/upstream.md, and look whether autocard's way round it
-can go too.
+A test that fails here is good news: take the entry out of docs/upstream.md, and look whether
+autocard's way round it can go too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import training
 pytest_plugins = ["hub_fixtures"]
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # theirs
-    pytest.mark.skipif(version("transformers") < "5", reason="the entries are about today's versions"),
+    pytest.mark.skipif(
+        version("transformers") < "5", reason="the entries are about today's versions"
+    ),
 ]
 ENTRIES = Path(__file__).parents[1] / "docs" / "upstream.md"
 
@@ -42,7 +44,9 @@ def card(folder, text):
 def test_every_entry_of_the_table_has_its_section():
     text = ENTRIES.read_text()
 
-    assert re.findall(r"^\| (\d+) \|", text, re.MULTILINE) == re.findall(r"^### (\d+)\. ", text, re.MULTILINE)
+    assert re.findall(r"^\| (\d+) \|", text, re.MULTILINE) == re.findall(
+        r"^### (\d+)\. ", text, re.MULTILINE
+    )
 
 
 def test_2_a_persons_card_is_written_over(tmp_path):
@@ -92,7 +96,9 @@ def test_6_and_14_such_a_card_is_refused_though_it_goes_into_a_subfolder(hub, tm
     adapter.save_pretrained(tmp_path / "out")
 
     with pytest.raises(ValueError, match=r'"base_model" with value "/.*" is not valid'):
-        HfApi().upload_folder(repo_id="me/x", folder_path=tmp_path / "out", path_in_repo="last-checkpoint")
+        HfApi().upload_folder(
+            repo_id="me/x", folder_path=tmp_path / "out", path_in_repo="last-checkpoint"
+        )
 
     file = CommitOperationAdd("last-checkpoint/README.md", tmp_path / "out" / "README.md")
     HfApi().create_commit("me/x", [file], commit_message="the same file")
@@ -129,7 +135,14 @@ def test_10_11_and_12_trl_writes_its_own_card_at_each_checkpoint(tmp_path):
 
     folder = card(tmp_path / "out", "---\nlicense: mit\n---\n\nMine.\n")
     path = models.save(models.llama(), tmp_path / "llama")
-    plain = {"use_cpu": True, "bf16": False, "report_to": "none", "disable_tqdm": True, "max_steps": 2, "save_steps": 1}
+    plain = {
+        "use_cpu": True,
+        "bf16": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "max_steps": 2,
+        "save_steps": 1,
+    }
     trainer = trl.SFTTrainer(
         models.load("AutoModelForCausalLM", path),
         args=trl.SFTConfig(str(folder), **plain),
@@ -160,7 +173,9 @@ def test_13_emissions_are_in_the_cards_of_checkpoints_only(tmp_path):
 
     models.tokenizer().save_pretrained(models.save(models.bert().bert, tmp_path / "encoder"))
     words = Transformer(str(tmp_path / "encoder"))
-    model = SentenceTransformer(modules=[words, Pooling(words.get_embedding_dimension())], device="cpu")
+    model = SentenceTransformer(
+        modules=[words, Pooling(words.get_embedding_dimension())], device="cpu"
+    )
     meter = CodeCarbonCallback()
     # Else it asks the network where this machine is; the callback takes one that is there.
     meter.tracker = OfflineEmissionsTracker(
@@ -170,7 +185,12 @@ def test_13_emissions_are_in_the_cards_of_checkpoints_only(tmp_path):
     trainer = SentenceTransformerTrainer(
         model,
         SentenceTransformerTrainingArguments(
-            str(tmp_path / "out"), max_steps=1, save_steps=1, report_to="none", use_cpu=True, disable_tqdm=True
+            str(tmp_path / "out"),
+            max_steps=1,
+            save_steps=1,
+            report_to="none",
+            use_cpu=True,
+            disable_tqdm=True,
         ),
         train_dataset=Dataset.from_dict(rows),
         loss=CoSENTLoss(model),

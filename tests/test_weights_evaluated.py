@@ -34,11 +34,17 @@ def record(folder):
 
 
 def losses(folder):
-    return [one["value"] for one in record(folder)["evaluation"]["results"] if one["name"] == "loss"]
+    return [
+        one["value"] for one in record(folder)["evaluation"]["results"] if one["name"] == "loss"
+    ]
 
 
 def why(folder):
-    return [reason for path, reason in record(folder)["missing"].items() if path.startswith("evaluation.results")]
+    return [
+        reason
+        for path, reason in record(folder)["missing"].items()
+        if path.startswith("evaluation.results")
+    ]
 
 
 def card(folder):
@@ -102,7 +108,12 @@ def test_a_result_of_overwritten_weights_does_not_replace_the_trained_model_s(tm
     with torch.no_grad():
         if change == "all":
             model.load_state_dict(
-                {name: one + 0.3 for name, one in model.state_dict().items() if one.is_floating_point()}, strict=False
+                {
+                    name: one + 0.3
+                    for name, one in model.state_dict().items()
+                    if one.is_floating_point()
+                },
+                strict=False,
             )
         elif change == "head":
             torch.nn.init.normal_(model.classifier.weight, std=5)
@@ -139,7 +150,9 @@ def test_an_adapter_that_was_taken_off_is_not_evaluated(tmp_path):
     assert any("taken off" in reason for reason in why(tmp_path))
 
 
-@pytest.mark.parametrize("how", ["merged in place", "merged and unloaded", "rounded", "untouched", "compiled"])
+@pytest.mark.parametrize(
+    "how", ["merged in place", "merged and unloaded", "rounded", "untouched", "compiled"]
+)
 def test_a_result_of_the_trained_weights_in_another_form_is_the_model_s(tmp_path, how):
     trainer, own = trained(tmp_path, None)
     if how == "merged in place":
@@ -151,7 +164,9 @@ def test_a_result_of_the_trained_weights_in_another_form_is_the_model_s(tmp_path
     elif how == "compiled":
         trainer.model = trainer.model_wrapped = torch.compile(trainer.model, backend="eager")
 
-    again = trainer.evaluate(training.dataset(12, seed=9), metric_key_prefix="eval_more")["eval_more_loss"]
+    again = trainer.evaluate(training.dataset(12, seed=9), metric_key_prefix="eval_more")[
+        "eval_more_loss"
+    ]
 
     assert sorted(losses(tmp_path)) == sorted([own, again])
 
@@ -159,7 +174,9 @@ def test_a_result_of_the_trained_weights_in_another_form_is_the_model_s(tmp_path
 def test_prompt_tuning_that_is_disabled_is_not_the_trained_model(tmp_path):
     from peft import PromptTuningConfig, get_peft_model
 
-    model = get_peft_model(models.llama(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3))
+    model = get_peft_model(
+        models.llama(), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
+    )
     ours = AutoCardCallback(base_model="org/base", emissions=False)
     trainer = models.train(model, models.language(), tmp_path, ours, learning_rate=0.1, max_steps=3)
     own = trainer.evaluate(models.language())["eval_loss"]
@@ -186,7 +203,12 @@ def test_an_evaluation_in_training_with_the_adapter_disabled_is_no_result(tmp_pa
 
 
 def test_evaluations_of_best_checkpoints_are_the_model_s(tmp_path):
-    settings = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    settings = {
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "save_strategy": "steps",
+        "save_steps": 2,
+    }
     _, own = trained(tmp_path, None, load_best_model_at_end=True, **settings)
 
     assert losses(tmp_path) == [own]

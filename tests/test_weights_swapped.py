@@ -38,7 +38,12 @@ def run(folder, *, swaps, first=False, **settings):
     from safetensors.torch import load_file
 
     average, ours = Average(swaps=swaps), AutoCardCallback(emissions=False)
-    settings = {"eval_strategy": "steps", "eval_steps": 2, "metric_for_best_model": "loss", **settings}
+    settings = {
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "metric_for_best_model": "loss",
+        **settings,
+    }
     with contextlib.redirect_stderr(io.StringIO()):
         trainer = training.trainer(
             folder,
@@ -56,7 +61,9 @@ def run(folder, *, swaps, first=False, **settings):
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["after ours", "before ours"])
-def test_weights_that_a_callback_replaces_at_the_end_are_not_those_of_the_last_step(tmp_path, first):
+def test_weights_that_a_callback_replaces_at_the_end_are_not_those_of_the_last_step(
+    tmp_path, first
+):
     card, record, same = run(tmp_path, swaps=True, first=first)
 
     assert not same

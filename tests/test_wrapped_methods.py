@@ -53,17 +53,21 @@ def trained(folder, **changes):
 
 def both(tmp_path, act):
     """Return what *act* returns for a trainer without the callback, and for one with it."""
-    return [act(trained(tmp_path / name / "out", ours=ours), tmp_path / name) for name, ours in TWINS]
+    return [
+        act(trained(tmp_path / name / "out", ours=ours), tmp_path / name) for name, ours in TWINS
+    ]
 
 
 TWINS = [("without", False), ("with", True)]
 WEIGHTS = "model.safetensors"
 
 
-# -- bound methods ----------------------------------------------------------------------------------------------------
+# -- bound methods ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [training.bert, lambda: training.lora(training.bert())], ids=["full", "adapter"])
+@pytest.mark.parametrize(
+    "model", [training.bert, lambda: training.lora(training.bert())], ids=["full", "adapter"]
+)
 def test_a_bound_method_keeps_its_model_and_saves(model, tmp_path):
     for name, ours in TWINS:
         trainer = trained(tmp_path / name / "out", ours=ours, model=model())
@@ -75,7 +79,10 @@ def test_a_bound_method_keeps_its_model_and_saves(model, tmp_path):
 
         save(tmp_path / name / "saved")
 
-    written = [{path.name for path in (tmp_path / name / "saved").glob("*.safetensors")} for name, _ in TWINS]
+    written = [
+        {path.name for path in (tmp_path / name / "saved").glob("*.safetensors")}
+        for name, _ in TWINS
+    ]
     assert written[0] == written[1] != set()
 
 
@@ -84,7 +91,9 @@ def test_a_thread_that_has_only_the_bound_method_saves_the_weights(tmp_path):
 
     def begun():
         save = trained(tmp_path / "out").model.save_pretrained
-        thread = threading.Thread(target=lambda save=save: start.wait() and save(tmp_path / "saved"))
+        thread = threading.Thread(
+            target=lambda save=save: start.wait() and save(tmp_path / "saved")
+        )
         thread.start()
         return thread
 
@@ -118,7 +127,7 @@ def test_a_bound_method_is_pickled_as_it_would_be_without_us(tmp_path):
     assert (tmp_path / "saved" / WEIGHTS).is_file()
 
 
-# -- copies -----------------------------------------------------------------------------------------------------------
+# -- copies ----------------------------------------------------------------------------------------
 
 
 def test_a_shallow_copy_of_a_model_saves_its_own_weights(tmp_path):
@@ -151,7 +160,7 @@ def test_no_trace_of_us_is_in_a_pickle_of_the_model(tmp_path):
     assert b"autocard" not in buffer.getvalue()
 
 
-# -- how long they live -----------------------------------------------------------------------------------------------
+# -- how long they live ----------------------------------------------------------------------------
 
 
 @contextmanager
@@ -188,7 +197,9 @@ for steps in (0, 1):
 """
 
 
-def test_a_trainer_its_model_and_copies_of_it_are_freed_with_their_last_reference(tmp_path, monkeypatch):
+def test_a_trainer_its_model_and_copies_of_it_are_freed_with_their_last_reference(
+    tmp_path, monkeypatch
+):
     monkeypatch.delenv("TRUTH_FINDINGS", raising=False)  # the oracles keep what they look at
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
 
@@ -198,7 +209,9 @@ def test_a_trainer_its_model_and_copies_of_it_are_freed_with_their_last_referenc
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     runs = [f"{steps} {ours}" for steps in (0, 1) for ours in (0, 1)]
-    assert [line for line in lines if line.startswith("copies")] == [f"copies {run} [True, True]" for run in runs]
+    assert [line for line in lines if line.startswith("copies")] == [
+        f"copies {run} [True, True]" for run in runs
+    ]
     assert [line for line in lines if line.startswith("freed")] == [
         f"freed {run} [True, True, True, True]" for run in runs
     ]
@@ -238,7 +251,7 @@ def test_a_callback_that_was_removed_gives_the_class_its_method_back(tmp_path):
     assert OURS not in (tmp_path / "README.md").read_text()
 
 
-# -- plain classes: every kind of method, class and instance ----------------------------------------------------------
+# -- plain classes: every kind of method, class and instance ---------------------------------------
 
 
 @dataclass(frozen=True)
@@ -505,7 +518,9 @@ def test_an_instance_without_weak_references_is_a_reason():
 
 
 @pytest.mark.expects_failure
-def test_a_trainer_whose_class_refuses_trains_and_a_warning_says_what_is_not_put_right(tmp_path, caplog):
+def test_a_trainer_whose_class_refuses_trains_and_a_warning_says_what_is_not_put_right(
+    tmp_path, caplog
+):
     class Own(Trainer, metaclass=Closed):
         pass
 
@@ -516,10 +531,12 @@ def test_a_trainer_whose_class_refuses_trains_and_a_warning_says_what_is_not_put
     with quiet():
         trainer.save_model()
     assert (tmp_path / WEIGHTS).is_file()
-    assert any("Own does not let create_model_card be replaced" in message for message in caplog.messages)
+    assert any(
+        "Own does not let create_model_card be replaced" in message for message in caplog.messages
+    )
 
 
-# -- functions that an instance has of its own ------------------------------------------------------------------------
+# -- functions that an instance has of its own -----------------------------------------------------
 
 
 def test_an_override_of_the_instance_is_wrapped_and_stays_as_it_is_in_the_instance():
@@ -613,7 +630,7 @@ def test_an_override_that_was_taken_from_the_instance_keeps_it_alive():
     assert isinstance(vars(Sub)["save"], types.FunctionType)
 
 
-# -- threads and processes --------------------------------------------------------------------------------------------
+# -- threads and processes -------------------------------------------------------------------------
 
 
 def test_many_threads_wrap_call_and_let_go_of_instances_of_one_class():

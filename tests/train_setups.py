@@ -40,7 +40,11 @@ def told_of(name: str, folder: Path) -> dict[str, Any]:
     except Exception as exc:  # noqa: BLE001 - one set-up that cannot be trained is told, the others are trained
         if _wants_newer_peft(exc):
             return {"kind": one.kind, "skipped": str(exc).split(".\n")[0]}
-        return {"kind": one.kind, "failed": f"{type(exc).__name__}: {exc}", "trace": traceback.format_exc()}
+        return {
+            "kind": one.kind,
+            "failed": f"{type(exc).__name__}: {exc}",
+            "trace": traceback.format_exc(),
+        }
     finally:
         watch.remove()
     return {

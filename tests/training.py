@@ -49,8 +49,16 @@ def lora(model: Any, *, autocast_adapter_dtype: bool = True, **changes: Any) -> 
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(1)
-    config = {"task_type": "SEQ_CLS", "r": 4, "lora_alpha": 8, "target_modules": ["query", "value"], **changes}
-    return get_peft_model(model, LoraConfig(**config), autocast_adapter_dtype=autocast_adapter_dtype)
+    config = {
+        "task_type": "SEQ_CLS",
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": ["query", "value"],
+        **changes,
+    }
+    return get_peft_model(
+        model, LoraConfig(**config), autocast_adapter_dtype=autocast_adapter_dtype
+    )
 
 
 def arguments(output_dir: Any, **changes: Any) -> Any:
@@ -70,7 +78,9 @@ def arguments(output_dir: Any, **changes: Any) -> Any:
     return TrainingArguments(str(output_dir), **{**plain, **changes})
 
 
-def trainer(output_dir: Any, *, model: Any = None, callbacks: Any = (), train: Any = None, **changes: Any) -> Any:
+def trainer(
+    output_dir: Any, *, model: Any = None, callbacks: Any = (), train: Any = None, **changes: Any
+) -> Any:
     """A real Trainer, ready to train; *changes* go to the TrainingArguments."""
     from transformers import Trainer
 

@@ -1,8 +1,9 @@
 """Trainer objects, drivers and environment → parts of the record. One module per source.
 
-Each module has `capture(seen, missing)`, which returns its part and notes in *missing* (path of the leaf → reason)
-every fact that it could not get. Heavy libraries are imported inside functions, and only when the run has imported
-them already. Captures read; they never change the objects of the run, run the model or draw random numbers.
+Each module has `capture(seen, missing)`, which returns its part and notes in *missing* (path of the
+leaf → reason) every fact that it could not get. Heavy libraries are imported inside functions, and
+only when the run has imported them already. Captures read; they never change the objects of the
+run, run the model or draw random numbers.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ class OwnLoss:
     """A loss that the run's own code computes."""
 
     where: str
-    """Where it is computed, in words: compute_loss_func, training_step overridden, forward of MyModel."""
+    """Where it is computed, in words: compute_loss_func, training_step overridden, forward of
+    MyModel."""
     calls_library: bool
     """Whether that code names the library's own loss too, which then may be a part of it."""
     runs_model: bool = False
-    """Whether code of the run's own calls the model, and so decides how many passes a batch takes."""
+    """Whether code of the run's own calls the model, and so decides how many passes a batch takes.
+    """
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,13 @@ class Start:
     """What is known of the weights that training starts from, besides the model itself."""
 
     fresh: bool | None = None
-    """Whether they were freshly initialized before anything changed them; None: it was not looked at."""
+    """Whether they were freshly initialized before anything changed them; None: it was not looked
+    at."""
     resumed: bool = False
     """Whether a checkpoint of the run has replaced them since the model was made."""
     trained_before: bool = False
-    """Whether an earlier training of this process has trained them, which the record says elsewhere."""
+    """Whether an earlier training of this process has trained them, which the record says
+    elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ class Seen:
     eval_dataloader: Any = None
     """None until the first evaluation; then that of the current set."""
     own_loss: OwnLoss | None = None
-    """Code of the run's own in the trainer that computes the loss; None: there is none, or no trainer was found."""
+    """Code of the run's own in the trainer that computes the loss; None: there is none, or no
+    trainer was found."""
     trainer: Any = None
     """The trainer, where an event of the calling thread found it. Not kept beyond the event."""
     start: Start = Start()

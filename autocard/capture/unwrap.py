@@ -1,7 +1,8 @@
 """What stands inside the wrappers: DDP, torch.compile, FSDP, sentence-transformers, PEFT.
 
-Every capture asks here for "the model itself", so that all of them mean the same object. Reads attributes only, and
-imports neither torch nor peft: wrappers are known by their class's name and by what they carry.
+Every capture asks here for "the model itself", so that all of them mean the same object. Reads
+attributes only, and imports neither torch nor peft: wrappers are known by their class's name and by
+what they carry.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def without_wrappers(model: Any) -> Any:
 
 def is_sentence_transformer(model: Any) -> bool:
     """Return whether *model* is one of the sentence-transformers library's classes."""
-    return any(cls.__module__.split(".")[0] == "sentence_transformers" for cls in type(model).__mro__)
+    return any(
+        cls.__module__.split(".")[0] == "sentence_transformers" for cls in type(model).__mro__
+    )
 
 
 def is_peft_model(model: Any) -> bool:
@@ -69,7 +72,8 @@ def core(model: Any) -> Any:
     if not is_peft_model(inner):
         return inner
     base = getattr(inner, "base_model", inner)
-    # A tuner (LoraModel, …) holds the model as `.model` (X-LoRA: its LoraModel); prompt learning puts the model there.
+    # A tuner (LoraModel, …) holds the model as `.model` (X-LoRA: its LoraModel); prompt learning
+    # puts the model there.
     for _ in range(_DEPTH):
         if not type(base).__module__.startswith("peft.tuners"):
             break

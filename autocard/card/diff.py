@@ -1,8 +1,8 @@
 """Which lines two texts share, in order: as difflib finds them, in time that is bounded for any text.
 
-`SequenceMatcher` takes quadratic time where many lines are equal, and where many have moved. Such texts are matched at
-their ends and at lines that each of them has once (patience diff), and only what lies between is given to difflib. What
-is too costly even then counts as changed as a whole.
+`SequenceMatcher` takes quadratic time where many lines are equal, and where many have moved. Such
+texts are matched at their ends and at lines that each of them has once (patience diff), and only
+what lies between is given to difflib. What is too costly even then counts as changed as a whole.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def matching_blocks(first: Sequence[str], second: Sequence[str]) -> list[Match]:
 def likeness(first: Sequence[str], second: Sequence[str]) -> float:
     """Return the share of lines that are common to both, from 0 to 1."""
     total = len(first) + len(second)
-    return 2.0 * sum(block.size for block in matching_blocks(first, second)) / total if total else 1.0
+    return (
+        2.0 * sum(block.size for block in matching_blocks(first, second)) / total if total else 1.0
+    )
 
 
 def _steps(first: Sequence[str], second: Sequence[str]) -> int:
@@ -87,7 +89,9 @@ def _single(
     """Return where the lines are that both spans have exactly once, as many as stand in the same order in both."""
     places = _once(second, *b)
     pairs = [
-        (i, places[line]) for line, i in sorted(_once(first, *a).items(), key=lambda item: item[1]) if line in places
+        (i, places[line])
+        for line, i in sorted(_once(first, *a).items(), key=lambda item: item[1])
+        if line in places
     ]
     # The longest rising sequence, by patience sorting.
     tops: list[int] = []

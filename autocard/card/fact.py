@@ -21,9 +21,10 @@ class Fact:
     """What one slot is filled with, in the two shapes that slots have.
 
     Attributes:
-        line: one line of Markdown without a newline, for a labelled line (`- **Hours used:** …`) or a table cell.
-        block: several lines of Markdown for the body of a heading, with U+000A between them and none at the end; no
-            headings in it. None: the line stands there too.
+        line: one line of Markdown without a newline, for a labelled line (`- **Hours used:** …`) or
+            a table cell.
+        block: several lines of Markdown for the body of a heading, with U+000A between them and
+            none at the end; no headings in it. None: the line stands there too.
     """
 
     line: str
@@ -47,7 +48,8 @@ def escape(name: str) -> str:
     >>> print(escape("my_model|<b>"))
     my\_model\|\<b\>
     """
-    # Entities, not backslashes, where the Hub's formulas (`\\(`, `$$`) look at the text before Markdown does.
+    # Entities, not backslashes, where the Hub's formulas (`\\(`, `$$`) look at the text before
+    # Markdown does.
     text = _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], "\\" + found[0]), plain(name))
     start = _LEADING.match(text)
     if start is None:
@@ -71,9 +73,12 @@ def code(name: str) -> str:
 def cell(text: str) -> str:
     r"""Return a line of Markdown as the cell of a table: each pipe is escaped, in code spans too.
 
-    A table takes those backslashes away before it reads the cell; anywhere else a code span would show them.
+    A table takes those backslashes away before it reads the cell; anywhere else a code span would
+    show them.
 
     >>> print(cell("`a|b` c|d"), cell(escape("a|b")))
     `a\|b` c\|d a\|b
     """
-    return _PIPE_OR_CODE.sub(lambda found: found[0] if found[0][0] == "\\" else found[0].replace("|", "\\|"), text)
+    return _PIPE_OR_CODE.sub(
+        lambda found: found[0] if found[0][0] == "\\" else found[0].replace("|", "\\|"), text
+    )

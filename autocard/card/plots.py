@@ -1,7 +1,8 @@
 """Curves of a run as small pictures beside the card, light and dark; needs the extra `plots` (matplotlib).
 
-One rule: a picture shows figures of the record and nothing else, and its alt text says in words what one would see.
-Draws on a canvas of its own: no window, no global state of matplotlib is touched.
+One rule: a picture shows figures of the record and nothing else, and its alt text says in words
+what one would see. Draws on a canvas of its own: no window, no global state of matplotlib is
+touched.
 """
 
 from __future__ import annotations
@@ -51,7 +52,11 @@ class Picture:
 
     def alt(self) -> str:
         """Return in words what one would see."""
-        return f"Line chart, {self.title}: " + "; ".join(self._said(name) for name in self.curves) + "."
+        return (
+            f"Line chart, {self.title}: "
+            + "; ".join(self._said(name) for name in self.curves)
+            + "."
+        )
 
     def _said(self, name: str) -> str:
         curve = self.curves[name]
@@ -76,8 +81,20 @@ def of(history: Sequence[Mapping[str, Any]], legs: Sequence[Leg] = ()) -> list[P
     metrics = _curves(history, _is_metric)
     found = [
         Picture("autocard_loss", "loss over optimizer steps", "step", "loss", _first(losses)),
-        Picture("autocard_metrics", "metrics of the evaluations over steps", "step", "value", _first(metrics)),
-        Picture("autocard_power", "mean power between checkpoints", "hour", "power in W", _first(_power(legs))),
+        Picture(
+            "autocard_metrics",
+            "metrics of the evaluations over steps",
+            "step",
+            "value",
+            _first(metrics),
+        ),
+        Picture(
+            "autocard_power",
+            "mean power between checkpoints",
+            "hour",
+            "power in W",
+            _first(_power(legs)),
+        ),
     ]
     return [one for one in found if one.curves][:MOST]
 
@@ -93,7 +110,9 @@ def draw(pictures: Sequence[Picture], folder: Path) -> dict[str, str]:
         for end, colours in (("", _LIGHT), ("_dark", _DARK)):
             buffer = io.BytesIO()
             made = figure(picture, colours)
-            made.savefig(buffer, format="png", facecolor=colours["back"], metadata={"Software": None})
+            made.savefig(
+                buffer, format="png", facecolor=colours["back"], metadata={"Software": None}
+            )
             write_bytes(folder / f"{picture.name}{end}.png", buffer.getvalue())
         told[f"{picture.name}.png"] = picture.alt()
     return told
@@ -132,11 +151,17 @@ def figure(picture: Picture, colours: Mapping[str, str]) -> Any:
 
 def _first(curves: Mapping[str, Curve]) -> dict[str, Curve]:
     """Return the first curves that can be drawn: not math, for matplotlib, whatever their names hold."""
-    drawn = {name.replace("$", "").lstrip("_") or "value": curve for name, curve in curves.items() if len(curve) > 1}
+    drawn = {
+        name.replace("$", "").lstrip("_") or "value": curve
+        for name, curve in curves.items()
+        if len(curve) > 1
+    }
     return dict(list(drawn.items())[:_LINES])
 
 
-def _curves(history: Sequence[Mapping[str, Any]], chosen: Any) -> dict[str, list[tuple[float, float]]]:
+def _curves(
+    history: Sequence[Mapping[str, Any]], chosen: Any
+) -> dict[str, list[tuple[float, float]]]:
     found: dict[str, list[tuple[float, float]]] = {}
     for entry in history:
         step = entry.get("step")
@@ -144,7 +169,11 @@ def _curves(history: Sequence[Mapping[str, Any]], chosen: Any) -> dict[str, list
             continue
         for key, value in entry.items():
             if chosen(str(key)) and isinstance(value, int | float):
-                name = "training loss" if key == "loss" else str(key).removeprefix("eval_").replace("_", " ")
+                name = (
+                    "training loss"
+                    if key == "loss"
+                    else str(key).removeprefix("eval_").replace("_", " ")
+                )
                 name = f"evaluation {name}" if str(key).endswith("loss") and key != "loss" else name
                 found.setdefault(name, []).append((float(step), float(value)))
     return found

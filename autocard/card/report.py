@@ -16,8 +16,8 @@ class Report:
         slot: its name: a fact, or "yaml:" and a key.
         label: how the card calls it.
         line: line of the card before the fill, counted from 1; 0: it was not there.
-        state: filled, refreshed, same (ours, up to date), kept (a person's), removed (ours, which a person took out),
-            cleared (ours, no longer known), empty (nobody has filled it).
+        state: filled, refreshed, same (ours, up to date), kept (a person's), removed (ours, which a
+            person took out), cleared (ours, no longer known), empty (nobody has filled it).
         who: machine, suggested or person: who can fill it.
         ours_before: a kept slot was written by autocard first and edited since.
         there: what stands in a kept slot.
@@ -35,7 +35,11 @@ class Report:
 
     def message(self, card: str) -> str:
         """Return what a person is told of a kept slot: where, what, and the ways on."""
-        since = "was edited by hand since autocard wrote it" if self.ours_before else "holds a text of somebody else's"
+        since = (
+            "was edited by hand since autocard wrote it"
+            if self.ours_before
+            else "holds a text of somebody else's"
+        )
         return (
             f'{card}:{self.line}: slot "{self.label}" {since}. Nothing was written there.\n'
             f'Keep your text: do nothing. Take the measured value: autocard fill {card} --overwrite "{self.label}"'

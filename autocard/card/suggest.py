@@ -1,7 +1,7 @@
 """What a machine can propose and only a person can say: licence, developers, citation. Only when it is asked for.
 
-One rule: every proposal says that it is one and where it is from, so that nobody takes it for somebody's word; nothing
-is asked over the network.
+One rule: every proposal says that it is one and where it is from, so that nobody takes it for
+somebody's word; nothing is asked over the network.
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ def suggestions(record: RunRecord, folder: Path) -> dict[str, Fact]:
     author = _git_author(folder)
     found: dict[str, Fact | None] = {
         "license": _licence(record),
-        "developers": Fact(f"{escape(author)} ({MARK}: the author in this machine's git)") if author else None,
+        "developers": Fact(f"{escape(author)} ({MARK}: the author in this machine's git)")
+        if author
+        else None,
         "citation_bibtex": _citation(record, author),
     }
     if author:
         found["model_card_authors"] = found["developers"]
-    return {name: fact for name, fact in found.items() if fact is not None and not record.facts.get(name)}
+    return {
+        name: fact
+        for name, fact in found.items()
+        if fact is not None and not record.facts.get(name)
+    }
 
 
 def kept(remembered: Mapping[str, str], card: str) -> dict[str, Fact]:
@@ -50,7 +56,10 @@ def kept(remembered: Mapping[str, str], card: str) -> dict[str, Fact]:
     for name, text in remembered.items():
         if is_text(name) and MARK in text and text.replace("\r\n", "\n") in there:
             (blocks if "\n" in text else lines).setdefault(fact_of(name), text)
-    return {name: Fact(lines.get(name) or plain(blocks[name]), blocks.get(name)) for name in sorted({*lines, *blocks})}
+    return {
+        name: Fact(lines.get(name) or plain(blocks[name]), blocks.get(name))
+        for name in sorted({*lines, *blocks})
+    }
 
 
 def _licence(record: RunRecord) -> Fact | None:
@@ -83,7 +92,9 @@ def base_card(base: str, revision: str | None) -> str | None:
 def _cache() -> Path:
     """Return where huggingface_hub keeps what it downloaded (its constants.py), without importing it."""
     environ = os.environ
-    home = Path(environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    home = Path(
+        environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    )
     return expanded(Path(environ.get("HF_HUB_CACHE") or home / "hub"))
 
 
@@ -112,6 +123,8 @@ def _citation(record: RunRecord, author: str | None) -> Fact | None:
     if "/" in name:
         entries["url"] = f"https://huggingface.co/{name}"
     entries["note"] = MARK
-    lines = [f"  {label} = {{{re.sub(r'[{}`]', '', plain(value))}}}," for label, value in entries.items()]
+    lines = [
+        f"  {label} = {{{re.sub(r'[{}`]', '', plain(value))}}}," for label, value in entries.items()
+    ]
     block = "\n".join(["```bibtex", f"@misc{{{key},", *lines, "}", "```"])
     return Fact(f"{escape(who)}: {escape(name)} ({MARK})", block)

@@ -1,7 +1,8 @@
 """Two versions of one card that were edited apart → one card that holds both edits.
 
-One rule: what one side changed and the other did not is taken; where both changed the same lines, or the same key of
-the front matter, the first side's stand, and the caller is told. Lines and keys are moved whole, never rewritten.
+One rule: what one side changed and the other did not is taken; where both changed the same lines,
+or the same key of the front matter, the first side's stand, and the caller is told. Lines and keys
+are moved whole, never rewritten.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def merge(base: str | None, first: str, second: str) -> Merged:
     """Return *first* with what *second* changed since *base*.
 
     Args:
-        base: what both were made from; None: not known, then what they have in common stands for it.
+        base: what both were made from; None: not known, then what they have in common stands for
+            it.
         first: the side whose text stands where both changed the same place.
         second: the other side.
     """
@@ -80,7 +82,7 @@ def _parts(text: str) -> tuple[str, str, str, str]:
     return text[:start], text[start:end], text[document.body :], text[end : document.body]
 
 
-# -- the front matter -------------------------------------------------------------------------------------------------
+# -- the front matter ------------------------------------------------------------------------------
 
 
 def _merge_front(base: str, first: str, second: str) -> Merged:
@@ -123,7 +125,7 @@ def _entries(text: str) -> dict[str, str]:
     return {**found, "": text[at:]} if text[at:].strip() else found
 
 
-# -- the body ---------------------------------------------------------------------------------------------------------
+# -- the body --------------------------------------------------------------------------------------
 
 
 def _merge_lines(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> Merged:
@@ -139,7 +141,9 @@ def _merge_lines(base: Sequence[str], first: Sequence[str], second: Sequence[str
     return Merged("".join(pieces), tuple(conflicts))
 
 
-def _stable(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+def _stable(
+    base: Sequence[str], first: Sequence[str], second: Sequence[str]
+) -> Iterator[tuple[int, int, int, int]]:
     """Yield runs of lines that all three have: where they begin in each, and how many; an empty one last."""
     ours = matching_blocks(base, first)
     theirs = matching_blocks(base, second)
@@ -165,9 +169,13 @@ def _chunk(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> 
     if len(base) == len(first) == len(second) > 1:
         # Neighbouring lines that were each changed by one side only are no conflict.
         lines = [_chunk([old], [a], [b]) for old, a, b in zip(base, first, second, strict=True)]
-        return Merged("".join(line.text for line in lines), tuple(lost for line in lines for lost in line.conflicts))
+        return Merged(
+            "".join(line.text for line in lines),
+            tuple(lost for line in lines for lost in line.conflicts),
+        )
     if not base:
-        # Both put something in at the same place: nobody's words give way. What both have, in this order, stands once.
+        # Both put something in at the same place: nobody's words give way. What both have, in this
+        # order, stands once.
         return Merged("".join(_union(first, second)))
     known = {*base, *first}
     changed = [line.strip() for line in second if line not in known and line.strip()]

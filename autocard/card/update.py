@@ -2,8 +2,9 @@
 
 One rule: a card that cannot be filled safely is left alone, and the new card goes beside it.
 
-The record is written twice around the card: first with what is about to be written added to what was, so that a crash
-between the two writes never makes text of ours look like a person's; then with what stands in the card.
+The record is written twice around the card: first with what is about to be written added to what
+was, so that a crash between the two writes never makes text of ours look like a person's; then with
+what stands in the card.
 """
 
 from __future__ import annotations
@@ -77,8 +78,10 @@ class Standing:
 
     Attributes:
         text: the card; None: there was none.
-        ours: slots that autocard wrote into it by another record (such as the Hub's), beside those it remembers.
-        remembered: those it remembers, where it is another card than the file's; None: what the record beside it says.
+        ours: slots that autocard wrote into it by another record (such as the Hub's), beside those
+            it remembers.
+        remembered: those it remembers, where it is another card than the file's; None: what the
+            record beside it says.
     """
 
     text: str | None
@@ -136,15 +139,18 @@ def update(
 
     Args:
         card: path of the card; made where there is none. A symbolic link is followed and stays one.
-        record: the run's record; its own `slots` are not looked at, those of the file beside the card are.
+        record: the run's record; its own `slots` are not looked at, those of the file beside the
+            card are.
         template: shipped name or path, for a new card; None: the Hub's own template.
         empty: how a new card shows what nobody has filled: "comment" or "placeholder".
         overwrite: names or labels of slots that are written whoever wrote there.
         dry_run: write nothing, only say what would be.
         standing: what counts as the card, where that is not what the file holds.
-        extra: keys of the front matter that others bring (a trainer's tags); the record's values go before them.
+        extra: keys of the front matter that others bring (a trainer's tags); the record's values go
+            before them.
         suggest: propose what only a person can say (licence, developers, citation), marked as such.
-        withheld: names that the front matter may not show as the base: local folders that the model was loaded from.
+        withheld: names that the front matter may not show as the base: local folders that the model
+            was loaded from.
 
     Raises:
         SettingsError: the template or a file of labels cannot be used. Nothing was written.
@@ -152,8 +158,19 @@ def update(
         AbandonedError: it took too long and the caller has gone on.
     """
     ours = standing.ours if standing else {}
-    job = _Job(card, record, template, empty, overwrite, load(new_card.label_files(template, card)), extra, ours)
-    job.withheld = frozenset(withheld) - {record.model.base_model} | base_statements.local_bases(card.parent, record)
+    job = _Job(
+        card,
+        record,
+        template,
+        empty,
+        overwrite,
+        load(new_card.label_files(template, card)),
+        extra,
+        ours,
+    )
+    job.withheld = frozenset(withheld) - {record.model.base_model} | base_statements.local_bases(
+        card.parent, record
+    )
     slots = _remembered_slots(job)
     before, problem = _read(card)
     target, in_file = card, before
@@ -162,11 +179,17 @@ def update(
         if standing.remembered is not None:
             slots = {**slots, card.name: dict(standing.remembered)}
     remembered = slots.get(card.name, {})
-    job.proposed = suggesting.suggestions(record, card.parent) if suggest else suggesting.kept(remembered, before or "")
+    job.proposed = (
+        suggesting.suggestions(record, card.parent)
+        if suggest
+        else suggesting.kept(remembered, before or "")
+    )
     filled: Filled | None = None
     if before is not None:
         try:
-            filled = _from_front_matter(job, before, slots) or _fill_existing(job, card.name, before, slots)
+            filled = _from_front_matter(job, before, slots) or _fill_existing(
+                job, card.name, before, slots
+            )
         except CardError as exc:
             problem = str(exc)
     if filled is None:
@@ -183,7 +206,16 @@ def update(
     changed = filled.text != in_file
     if not dry_run:
         _write(job, target, filled, slots, changed=changed)
-    return Outcome(target, filled.text, changed, in_file, filled.reports, tuple(job.warnings), problem, _own(job))
+    return Outcome(
+        target,
+        filled.text,
+        changed,
+        in_file,
+        filled.reports,
+        tuple(job.warnings),
+        problem,
+        _own(job),
+    )
 
 
 def _own(job: _Job) -> frozenset[str]:
@@ -227,7 +259,9 @@ def _remembered_slots(job: _Job) -> dict[str, dict[str, str]]:
     return {name: dict(texts) for name, texts in there.slots.items()}
 
 
-def _from_front_matter(job: _Job, text: str, slots: Mapping[str, Mapping[str, str]]) -> Filled | None:
+def _from_front_matter(
+    job: _Job, text: str, slots: Mapping[str, Mapping[str, str]]
+) -> Filled | None:
     """Return a new card below the front matter that stands there alone (as in a new repository of the Hub)."""
     top = 1 if text.startswith("\ufeff") else 0
     if text[find_front_matter(text, top)[1] :].strip():
@@ -237,10 +271,14 @@ def _from_front_matter(job: _Job, text: str, slots: Mapping[str, Mapping[str, st
     body = blank[Document(blank).body :].lstrip("\n")
     head = text if document.front else text[: document.top]
     gap = document.newline * (0 if not head.strip() else 1 if head.endswith("\n") else 2)
-    return _fill_blank(job, head + gap + body.replace("\n", document.newline), slots.get(job.card.name, {}))
+    return _fill_blank(
+        job, head + gap + body.replace("\n", document.newline), slots.get(job.card.name, {})
+    )
 
 
-def _again(job: _Job, name: str, text: str | None, slots: Mapping[str, Mapping[str, str]]) -> Filled | None:
+def _again(
+    job: _Job, name: str, text: str | None, slots: Mapping[str, Mapping[str, str]]
+) -> Filled | None:
     """Fill the card beside once more, if it is there and can be."""
     if text is None:
         return None
@@ -250,14 +288,20 @@ def _again(job: _Job, name: str, text: str | None, slots: Mapping[str, Mapping[s
         return None
 
 
-def _fill_existing(job: _Job, name: str, text: str, slots: Mapping[str, Mapping[str, str]]) -> Filled:
+def _fill_existing(
+    job: _Job, name: str, text: str, slots: Mapping[str, Mapping[str, str]]
+) -> Filled:
     remembered = slots.get(name, {})
     pending = {**job.ours, **slots.get(name + PENDING, {})}
     facts = {**job.proposed, **fields.facts(job.record), **_reasons(job, {*remembered, *pending})}
     front = job.front
-    if base_statements.names_other_base(text, job.record, {**remembered, **pending}, {*job.withheld, *job.overwrite}):
+    if base_statements.names_other_base(
+        text, job.record, {**remembered, **pending}, {*job.withheld, *job.overwrite}
+    ):
         # What we know of the base is not what this card is about.
-        facts = {name: fact for name, fact in facts.items() if name not in base_statements.OF_THE_BASE}
+        facts = {
+            name: fact for name, fact in facts.items() if name not in base_statements.OF_THE_BASE
+        }
         front.pop("base_model_relation", None)
     filled = fill(
         text,
@@ -271,15 +315,17 @@ def _fill_existing(job: _Job, name: str, text: str, slots: Mapping[str, Mapping[
         withheld=job.withheld,
         untrue=_untrue_tags(job, {**remembered, **pending}),
     )
-    job.warnings += other_runs.warnings(job.card.name, text, filled.reports, job.record.run.id, job.labels)
+    job.warnings += other_runs.warnings(
+        job.card.name, text, filled.reports, job.record.run.id, job.labels
+    )
     return _honest(filled, facts, job)
 
 
 def _untrue_tags(job: _Job, remembered: Mapping[str, str]) -> frozenset[str]:
     """Return the tags that an earlier write may have left and that do not hold for the run that is shown now.
 
-    Of another run's tags, those of its adapters are known by its record. Its library's tags go only where those of
-    this run's library are known (`extra`).
+    Of another run's tags, those of its adapters are known by its record. Its library's tags go only
+    where those of this run's library are known (`extra`).
     """
     untrue = set(base_statements.untrue_tags(job.record))
     if not job.other_run or job.there is None:
@@ -296,14 +342,20 @@ def _new(job: _Job) -> Filled:
         return _fill_blank(job, _blank(job), {})
     except CardError as exc:
         # Only a user's own template can be that strange.
-        job.warnings.append(f"template {job.template}: {exc}. The Hub's own template was used instead.")
+        job.warnings.append(
+            f"template {job.template}: {exc}. The Hub's own template was used instead."
+        )
         return _fill_blank(replace(job, template=None), _blank(replace(job, template=None)), {})
 
 
 def _blank(job: _Job) -> str:
     return new_card.blank(
         job.template,
-        {name: author_text.variable(str(value)) for name, value in job.record.facts.items() if value is not None},
+        {
+            name: author_text.variable(str(value))
+            for name, value in job.record.facts.items()
+            if value is not None
+        },
     )
 
 
@@ -312,7 +364,9 @@ def _fill_blank(job: _Job, blank: str, remembered: Mapping[str, str]) -> Filled:
     facts = {**job.proposed, **fields.facts(job.record)}
     facts.update({name: fact for name, fact in _reasons(job, None).items() if name not in facts})
     yaml_only = {name: text for name, text in remembered.items() if name.startswith(YAML)}
-    filled = fill(blank, facts, job.front, remembered=yaml_only, labels=job.labels, withheld=job.withheld)
+    filled = fill(
+        blank, facts, job.front, remembered=yaml_only, labels=job.labels, withheld=job.withheld
+    )
     text, slots = filled.text.replace(new_card.CARD_DATA + "\n", ""), filled.slots
     if job.empty == "comment":
         text, slots = hidden_slots.hide(text, job.labels, slots)
@@ -322,14 +376,17 @@ def _fill_blank(job: _Job, blank: str, remembered: Mapping[str, str]) -> Filled:
 def _honest(filled: Filled, facts: Mapping[str, Fact], job: _Job) -> Filled:
     """Return *filled* with those slots reported as empty that hold a reason rather than a fact."""
     reasons = facts.keys() - fields.facts(job.record).keys() - job.proposed.keys()
-    reports = [replace(one, state="empty") if one.slot in reasons else one for one in filled.reports]
+    reports = [
+        replace(one, state="empty") if one.slot in reasons else one for one in filled.reports
+    ]
     return replace(filled, reports=tuple(reports))
 
 
 def _reasons(job: _Job, names: Collection[str] | None) -> dict[str, Fact]:
     """Return the reasons that readers want to know, for facts that the record does not have.
 
-    A new card (*names* is None) gives them all; a card that exists only where we wrote before (*names*).
+    A new card (*names* is None) gives them all; a card that exists only where we wrote before
+    (*names*).
     """
     known = fields.facts(job.record)
     found = {}
@@ -338,11 +395,20 @@ def _reasons(job: _Job, names: Collection[str] | None) -> dict[str, Fact]:
             continue
         reason = job.record.why_missing(kind.record)
         if reason:
-            found[name] = Fact(escape(reason) if reason.startswith("not ") else f"not known: {escape(reason)}")
+            found[name] = Fact(
+                escape(reason) if reason.startswith("not ") else f"not known: {escape(reason)}"
+            )
     return found
 
 
-def _write(job: _Job, target: Path, filled: Filled, slots: Mapping[str, Mapping[str, str]], *, changed: bool) -> None:
+def _write(
+    job: _Job,
+    target: Path,
+    filled: Filled,
+    slots: Mapping[str, Mapping[str, str]],
+    *,
+    changed: bool,
+) -> None:
     """Write the record, the card, and the record again."""
     name = target.name
     path = job.card.parent / RECORD_NAME

@@ -1,9 +1,10 @@
 """What a person passes to `create_model_card` and `push_to_hub`: a person's facts, as the callback's arguments are.
 
-One rule: they go before what was found out, and of two that contradict the later one stands, with a warning.
+One rule: they go before what was found out, and of two that contradict the later one stands, with a
+warning.
 
-The names are those of transformers 5.23 (trainer.py), sentence-transformers 6.2 (base/trainer.py, the same ones) and
-TRL 1.16 (trainer/base_trainer.py: model_name, dataset_name, tags).
+The names are those of transformers 5.23 (trainer.py), sentence-transformers 6.2 (base/trainer.py,
+the same ones) and TRL 1.16 (trainer/base_trainer.py: model_name, dataset_name, tags).
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ class CardArguments:
         if not isinstance(given, str) or not given.strip():
             return
         if not _is_hub_id(given):
-            log_warning("autocard: finetuned_from is no id of a model on the Hub, so the card does not name it")
+            log_warning(
+                "autocard: finetuned_from is no id of a model on the Hub, so the card does not name it"
+            )
             return
         self._warn("base model", self.base_model or self.settings.base_model, given)
         self.base_model = given
@@ -94,7 +97,9 @@ class CardArguments:
         ids = ids or [one for one in named if _is_hub_id(one)]
         known = tuple(one for one in ids if _is_hub_id(one))
         if len(known) < len(ids):
-            log_warning("autocard: dataset_tags has names that are no ids of data sets on the Hub; they are left out")
+            log_warning(
+                "autocard: dataset_tags has names that are no ids of data sets on the Hub; they are left out"
+            )
         if known:
             before = self.dataset_ids or tuple(self.settings.datasets or ())
             self._warn("data sets", ", ".join(before), ", ".join(known))
@@ -114,13 +119,17 @@ class CardArguments:
             self._warn("task", self.pipeline_tag, found)
             self.pipeline_tag = found
         elif tasks:
-            log_warning("autocard: tasks names none of the Hub's pipeline tags, so the card does not name it")
+            log_warning(
+                "autocard: tasks names none of the Hub's pipeline tags, so the card does not name it"
+            )
 
     def _warn(self, what: str, before: str | None, now: str) -> None:
         if before and before != now:
-            log_warning("autocard: %s: %s was given before; %s, given now, stands", what, before, now)
+            log_warning(
+                "autocard: %s: %s was given before; %s, given now, stands", what, before, now
+            )
 
-    # -- into the record ----------------------------------------------------------------------------------------
+    # -- into the record ---------------------------------------------------------------------------
 
     def completed(self, record: RunRecord, repository: str | None) -> RunRecord:
         """Return *record* with what was passed, and with the Hub id that the model is pushed to."""
@@ -128,7 +137,9 @@ class CardArguments:
         model = self._model(record, missing)
         if repository is not None and _is_hub_id(repository) and "/" in repository:
             model = model.model_copy(update={"name": repository})
-        data = record.data.model_copy(update={"train": self._train(list(record.data.train), missing)})
+        data = record.data.model_copy(
+            update={"train": self._train(list(record.data.train), missing)}
+        )
         update = {"model": model, "data": data, "facts": {**record.facts, **self.facts}}
         return record.model_copy(update={**update, "missing": dict(sorted(missing.items()))})
 
@@ -167,7 +178,13 @@ class CardArguments:
 
 def _words(given: Any) -> list[str]:
     """Return what was given as one word or as a list of them."""
-    listed = [given] if isinstance(given, str) else list(given) if isinstance(given, list | tuple | set) else []
+    listed = (
+        [given]
+        if isinstance(given, str)
+        else list(given)
+        if isinstance(given, list | tuple | set)
+        else []
+    )
     return [one for one in listed if isinstance(one, str) and one.strip()][:_MOST]
 
 

@@ -1,7 +1,7 @@
 """Which text stands after somebody else has written a card: a person's and ours, with what the other knew better.
 
-One rule: the host's own writing is never stopped or changed; the card is put right behind it. Whatever fails here
-leaves a reason in the log, and the card that a person had.
+One rule: the host's own writing is never stopped or changed; the card is put right behind it.
+Whatever fails here leaves a reason in the log, and the card that a person had.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class CardGuard:
     """Keeps the cards of one trainer's run.
 
     Args:
-        settings: the user's; `last_word` False: nothing is put around anything, cards are only written.
+        settings: the user's; `last_word` False: nothing is put around anything, cards are only
+            written.
         run: has the record.
     """
 
@@ -121,7 +122,7 @@ class CardGuard:
         self._weights: weight_fingerprint.WeightFingerprint | None = None
         self._pen = CardWriter(settings)
 
-    # -- hold and let go ----------------------------------------------------------------------------------------
+    # -- hold and let go ---------------------------------------------------------------------------
 
     @property
     def _held(self) -> list[WrappedMethod]:
@@ -142,9 +143,14 @@ class CardGuard:
         if trainer is not None:
             self._trainer, wanted = weakref.ref(trainer), weakref.ref(callback)
             self._wanted = lambda: _has(self._trainer(), wanted())
-        wrapped = [self._wrap(owner, method) for owner, method in card_writers.writers(self._trainer(), model)]
+        wrapped = [
+            self._wrap(owner, method)
+            for owner, method in card_writers.writers(self._trainer(), model)
+        ]
         self._held = [held for held in wrapped if held is not None]
-        self._form = any(card_writers.sentence_transformer(layer) for layer in card_writers.layers(model))
+        self._form = any(
+            card_writers.sentence_transformer(layer) for layer in card_writers.layers(model)
+        )
 
     def _wrap(self, owner: Any, method: card_writers.CardMethod) -> WrappedMethod | None:
         try:
@@ -152,7 +158,8 @@ class CardGuard:
         except UnavailableError as exc:
             if method.name not in self._unwrapped:
                 log_warning(
-                    "autocard: %s, so a card that it writes stands as written. Later: autocard fill README.md", exc
+                    "autocard: %s, so a card that it writes stands as written. Later: autocard fill README.md",
+                    exc,
                 )
             self._unwrapped.add(method.name)
             return None
@@ -184,7 +191,7 @@ class CardGuard:
         """Remember how *model* stands: one that somebody trains on has other facts than ours."""
         self._weights = None if model is None else weight_fingerprint.WeightFingerprint(model)
 
-    # -- the session's side -------------------------------------------------------------------------------------
+    # -- the session's side ------------------------------------------------------------------------
 
     def look(self, folder: Path) -> None:
         """Training begins: see which card is there, and put back one that a killed process left behind."""
@@ -204,7 +211,8 @@ class CardGuard:
 
         self._written, standing = card, self._standing_at_end(card)
         if standing is not None and standing.text is not None:
-            files.write_text(card, standing.text)  # first: whatever fails below, what a person had stands again
+            # first: whatever fails below, what a person had stands again
+            files.write_text(card, standing.text)
         self._put(card, self._pen.given.completed(record, self._repository_name()), standing)
 
     def _standing_at_end(self, card: Path) -> Standing | None:
@@ -231,7 +239,12 @@ class CardGuard:
         if card == self._output and before.text is not None and before.text != self._snapshot:
             # Where the trainer could not be held, its card may stand where a person's was.
             left = self._files.left.get(card, self._snapshot)
-            if left is not None and before.text != left and boilerplate.wrote(before.text) and not self.holds:
+            if (
+                left is not None
+                and before.text != left
+                and boilerplate.wrote(before.text)
+                and not self.holds
+            ):
                 return Standing(left)
         return None
 
@@ -246,7 +259,8 @@ class CardGuard:
             before.text == text for path, text in self._files.left.items() if path != card
         )
         theirs = None
-        if checkpoint:  # sentence-transformers has copied a checkpoint's card over the one that was here
+        # sentence-transformers has copied a checkpoint's card over the one that was here
+        if checkpoint:
             theirs = before.text
             data = None if self._snapshot is None else self._snapshot.encode("utf-8")
             before = library_cards.CardBefore(card, self._snapshot, data)
@@ -256,7 +270,7 @@ class CardGuard:
         if not self._hub_is_silent:  # not a second time: training waits for it
             self._with_hub(card, record, {})
 
-    # -- around the host's writing --------------------------------------------------------------------------------
+    # -- around the host's writing -----------------------------------------------------------------
 
     @contextlib.contextmanager
     def around(self, method: card_writers.CardMethod, call: Mapping[str, Any]) -> Iterator[None]:
@@ -282,12 +296,18 @@ class CardGuard:
             return
         trainer = self._trainer()
         if not trainer_calls.trains(trainer):
-            self._run.record_now()  # a training that has raised writes its card before the library does
+            # a training that has raised writes its card before the library does
+            self._run.record_now()
         pushing = trainer_calls.push(trainer) if method.pushes else None
         card = method.folder(call) / CARD
         if method.pushes:
             guarded("_given", {}, lambda: self._note_given(call), Budget(LOOK_S, LEAST_S))
-        guarded("_deleted", {}, lambda: self._files.forget_deleted((card, self._output, self._written)), Budget(LOOK_S))
+        guarded(
+            "_deleted",
+            {},
+            lambda: self._files.forget_deleted((card, self._output, self._written)),
+            Budget(LOOK_S),
+        )
         writing = self._enter(card)
         self._own.within = True
         try:
@@ -300,7 +320,8 @@ class CardGuard:
     def _enter(self, card: Path) -> _Writing | None:
         """Look at *card* before a library writes it; None: it could not be read.
 
-        Of several threads that write it at once the first looks: what the others would see may be a library's text.
+        Of several threads that write it at once the first looks: what the others would see may be a
+        library's text.
         """
         place = os.path.realpath(card)
         with _held_for(self._entry, WRITE_S):
@@ -309,7 +330,9 @@ class CardGuard:
                 guarded(
                     "_card left behind", {}, CardCopies(card).settle, Budget(LOOK_S, LEAST_S)
                 )  # by a killed process
-                before = guarded("_card before", {}, lambda: library_cards.read(card), Budget(LOOK_S, LEAST_S))
+                before = guarded(
+                    "_card before", {}, lambda: library_cards.read(card), Budget(LOOK_S, LEAST_S)
+                )
                 if before is None:
                     return None
                 guarded("_card copied", {}, lambda: self._copy(before), Budget(LOOK_S, LEAST_S))
@@ -327,7 +350,9 @@ class CardGuard:
             return writing.writers == 0
 
     @contextlib.contextmanager
-    def _around_save(self, method: card_writers.CardMethod, call: Mapping[str, Any]) -> Iterator[None]:
+    def _around_save(
+        self, method: card_writers.CardMethod, call: Mapping[str, Any]
+    ) -> Iterator[None]:
         """Look at the folder again when the outermost save has returned: cards are written before the weights."""
         self._own.saves += 1
         try:
@@ -335,9 +360,16 @@ class CardGuard:
         finally:
             self._own.saves -= 1
         # While training runs nothing is known yet; at a push a card is written after this anyway.
-        busy = trainer_calls.trains(self._trainer()) or trainer_calls.push(self._trainer()) is not None
+        busy = (
+            trainer_calls.trains(self._trainer()) or trainer_calls.push(self._trainer()) is not None
+        )
         if self._own.saves == 0 and not self._own.within and not busy:
-            guarded("_saved", {}, lambda: self._look_at_saved(method.folder(call)), Budget(WRITE_S, LEAST_S))
+            guarded(
+                "_saved",
+                {},
+                lambda: self._look_at_saved(method.folder(call)),
+                Budget(WRITE_S, LEAST_S),
+            )
 
     def _look_at_saved(self, folder: Path) -> None:
         """Bring the card in *folder* up to date with the files that were saved there."""
@@ -349,7 +381,8 @@ class CardGuard:
         record = known.record
         if record is None or not known.ended:
             return
-        # A card that says of which step the weights are must not say so any more where they have been changed.
+        # A card that says of which step the weights are must not say so any more where they have
+        # been changed.
         says_less = "evaluation.best.loaded" in record.missing
         changed = self._weights is not None and self._weights.changed()
         if not says_less and (changed or self._saved.get(card) == _saved_in(record)):
@@ -359,7 +392,10 @@ class CardGuard:
     def _note_given(self, call: Mapping[str, Any]) -> None:
         """Remember what a person passed; a sentence-transformers model writes it into its own card, too."""
         args, repository = getattr(self._trainer(), "args", None), self._repository_name()
-        names = {Path(str(getattr(args, "output_dir", ""))).name, (repository or "").rpartition("/")[2]}
+        names = {
+            Path(str(getattr(args, "output_dir", ""))).name,
+            (repository or "").rpartition("/")[2],
+        }
         self._pen.given.note(call, names)
         self._inform()
 
@@ -370,14 +406,18 @@ class CardGuard:
             from autocard.card.fields import front_matter  # noqa: PLC0415
 
             revision = record.model.base_model_revision
-            card_writers.inform(self._model(), front_matter(record), revision=revision, withheld=self._pen.withheld)
+            card_writers.inform(
+                self._model(), front_matter(record), revision=revision, withheld=self._pen.withheld
+            )
 
     def _known(self, saved_to: Path | None = None) -> RecordNow:
         """Return the record with what a person has passed in code."""
         known = self._run.record_now(saved_to)
         if known.record is None:
             return known
-        return replace(known, record=self._pen.given.completed(known.record, self._repository_name()))
+        return replace(
+            known, record=self._pen.given.completed(known.record, self._repository_name())
+        )
 
     def _prepare_form(self, card: Path) -> None:
         """Tell a sentence-transformers model where it will be, before it writes *card*."""
@@ -404,7 +444,8 @@ class CardGuard:
     ) -> None:
         """Put a person's card back behind the library, then our facts into it: each under a guard of its own.
 
-        In this order, whatever fails in the second leaves the person's card on disk and in the upload.
+        In this order, whatever fails in the second leaves the person's card on disk and in the
+        upload.
         """
         with _held_for(self._turn, WRITE_S):
             before, budget = writing.before, Budget(LOOK_S, LEAST_S)
@@ -432,7 +473,8 @@ class CardGuard:
     def _put_back(self, before: library_cards.CardBefore) -> library_cards.CardBefore:
         """Put what a person had in the place of what the library wrote, and return the library's text.
 
-        First of all, from memory: neither the library's text nor a folder of copies is needed for it.
+        First of all, from memory: neither the library's text nor a folder of copies is needed for
+        it.
         """
         theirs = None
         try:
@@ -482,9 +524,14 @@ class CardGuard:
         else:
             self._restore(before, theirs, record)
 
-    def _settle(self, before: library_cards.CardBefore, theirs: str | None, record: RunRecord, *, form: bool) -> None:
+    def _settle(
+        self, before: library_cards.CardBefore, theirs: str | None, record: RunRecord, *, form: bool
+    ) -> None:
         """Write the card as it should stand after the library has written *theirs*."""
-        card, theirs = before.card, card_writers.at_home(theirs) if self._form and theirs else theirs
+        card, theirs = (
+            before.card,
+            card_writers.at_home(theirs) if self._form and theirs else theirs,
+        )
         known, left = self._files.host.get(card), self._files.left.get(card)
         self._touched |= before.text is not None and before.text not in (known, left)
         if before.data is not None and before.text is None:
@@ -516,20 +563,31 @@ class CardGuard:
 
         known = self._files.host.get(card)
         if before is None or before == known:  # nobody but the host has written there
-            if card != self._output and self._output is not None and self._output in self._files.left:
-                # The model is saved elsewhere: it takes its card along, with what people wrote into it.
-                return Standing(library_cards.read(self._output).text, remembered=library_cards.slots(self._output))
+            if (
+                card != self._output
+                and self._output is not None
+                and self._output in self._files.left
+            ):
+                # The model is saved elsewhere: it takes its card along, with what people wrote into
+                # it.
+                return Standing(
+                    library_cards.read(self._output).text,
+                    remembered=library_cards.slots(self._output),
+                )
             return Standing(theirs if form else None)
         if form and theirs is not None:
             if known is not None:
-                # What the host knows better by now (statistics, logs), with what people and we have written since.
+                # What the host knows better by now (statistics, logs), with what people and we have
+                # written since.
                 return Standing(three_way_merge.merge(known, before, theirs).text)
             if not self._touched:
                 return Standing(theirs, remembered={})  # until now there was only our own new card
             self._pen.warn_of_override(card)
         return Standing(before)
 
-    def _restore(self, before: library_cards.CardBefore, theirs: str | None, record: RunRecord | None) -> None:
+    def _restore(
+        self, before: library_cards.CardBefore, theirs: str | None, record: RunRecord | None
+    ) -> None:
         """Training is not over: a person's card stays as it is; of a library's alone, ids that are bad are repaired."""
         from autocard import files  # noqa: PLC0415
 
@@ -545,7 +603,7 @@ class CardGuard:
             self._files.note(card, repaired)
             self._files.left[card] = repaired
 
-    # -- writing --------------------------------------------------------------------------------------------------
+    # -- writing -----------------------------------------------------------------------------------
 
     def _put(self, card: Path, record: RunRecord, standing: Standing | None) -> bool:
         """Write record and card; return whether it was this card, not one beside it."""
@@ -553,7 +611,9 @@ class CardGuard:
         outcome = self._pen.write(card, record, standing, form)
         self._files.left[outcome.card] = outcome.text
         self._saved[card] = _saved_in(record)
-        if outcome.left_alone is not None and getattr(getattr(self._trainer(), "args", None), "push_to_hub", False):
+        if outcome.left_alone is not None and getattr(
+            getattr(self._trainer(), "args", None), "push_to_hub", False
+        ):
             self._keep_out_of_upload(card)  # at once: an upload may be under way in the background
         return outcome.left_alone is None
 
@@ -564,7 +624,8 @@ class CardGuard:
         from autocard.hub import uploads  # noqa: PLC0415
 
         repo = self._repository(pushing)
-        if repo is None or library_cards.read(card).text is None:  # a card that is not UTF-8 cannot be merged
+        # a card that is not UTF-8 cannot be merged
+        if repo is None or library_cards.read(card).text is None:
             return
         past = uploads.UploadHistory(card.parent / files.PRIVATE, repo.name)
         by_host = lambda text: hash(text) in self._files.seen  # noqa: E731
@@ -585,8 +646,13 @@ class CardGuard:
             merged = None
         if merged is not None:
             self._touched = True
-            if not self._put(card, record, Standing(merged.text, merged.ours, merged.ours if merged.whole else None)):
-                files.write_text(card, merged.text)  # the Hub's card cannot be filled: it stands as it is
+            if not self._put(
+                card,
+                record,
+                Standing(merged.text, merged.ours, merged.ours if merged.whole else None),
+            ):
+                # the Hub's card cannot be filled: it stands as it is
+                files.write_text(card, merged.text)
             if merged.warning is not None:
                 log_warning("autocard: %s", merged.warning)
         self._unmerged = None
@@ -611,7 +677,9 @@ class CardGuard:
         args, name = getattr(self._trainer(), "args", None), self._repository_name()
         if name is None:
             return None
-        token, revision = (pushing.get(key) or getattr(args, f"hub_{key}", None) for key in ("token", "revision"))
+        token, revision = (
+            pushing.get(key) or getattr(args, f"hub_{key}", None) for key in ("token", "revision")
+        )
         return remote.Repository(name, token, revision)
 
     def _repository_name(self) -> str | None:

@@ -1,7 +1,7 @@
 """Which methods of a trainer and its model write cards, and into which folder: all that depends on the hosts' versions.
 
-Read in transformers 4.57 and 5.23 (trainer.py), TRL 1.16 (trainer/base_trainer.py), PEFT 0.18 and 0.21 (peft_model.py)
-and sentence-transformers 5.1 and 6.2 (base/model.py).
+Read in transformers 4.57 and 5.23 (trainer.py), TRL 1.16 (trainer/base_trainer.py), PEFT 0.18 and
+0.21 (peft_model.py) and sentence-transformers 5.1 and 6.2 (base/model.py).
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ class CardMethod:
         folder: the call's arguments by name → the folder whose README.md it writes.
         pushes: it is what `push_to_hub` calls last before it uploads.
         uploads: it writes no card; it uploads the folder while training runs.
-        form: the card that it writes is the form that ours is filled into: people want what is in it.
-        saves: it saves the model, and may write a card by another of these methods before the weights are there.
+        form: the card that it writes is the form that ours is filled into: people want what is in
+            it.
+        saves: it saves the model, and may write a card by another of these methods before the
+            weights are there.
     """
 
     name: str
@@ -56,8 +58,9 @@ class CardMethod:
 def watch_trainers() -> None:
     """Make trainers known, and their calls of `train` and `push_to_hub`, by wrapping methods of `transformers.Trainer`.
 
-    Callbacks are not given their trainer. Each method is wrapped once in a process and stays so; the wrapper notes the
-    trainer (by a weak reference) and calls the method. Where transformers' trainer cannot be imported there is none.
+    Callbacks are not given their trainer. Each method is wrapped once in a process and stays so;
+    the wrapper notes the trainer (by a weak reference) and calls the method. Where transformers'
+    trainer cannot be imported there is none.
     """
     try:
         from transformers.trainer import Trainer  # noqa: PLC0415 - with torch and accelerate
@@ -119,7 +122,9 @@ def watch(trainer: Any) -> None:
     """
     trainer_calls.note(trainer)
     for name in _CALLS:
-        if inspect.getattr_static(type(trainer), name, None) not in _watchers or name in vars(trainer):
+        if inspect.getattr_static(type(trainer), name, None) not in _watchers or name in vars(
+            trainer
+        ):
             standing = held_method(trainer, name)
             calls = _OwnCalls(trainer) if standing is None else standing.keeper
             hold(trainer, CardMethod(name, lambda _: Path()), calls)
@@ -127,7 +132,9 @@ def watch(trainer: Any) -> None:
 
 def is_trainer(found: Any) -> bool:
     """Return whether *found* is a trainer of transformers' kind."""
-    return all(hasattr(type(found), name) for name in ("create_model_card", "train", "add_callback"))
+    return all(
+        hasattr(type(found), name) for name in ("create_model_card", "train", "add_callback")
+    )
 
 
 def has_callback(trainer: Any, kind: type) -> Any:
@@ -150,21 +157,45 @@ def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, CardMethod]]:
     if trainer is not None:
         args = trainer.args
         form = sentence_transformer(model) or _by_author(type(trainer).create_model_card)
-        yield trainer, CardMethod("create_model_card", lambda _: Path(args.output_dir), pushes=True, form=form)
-        yield trainer, CardMethod("save_model", lambda call: _saved_to(call, args.output_dir), saves=True)
-        if not hasattr(trainer.callback_handler, "on_push_begin"):  # transformers 4: no event before these uploads
-            yield trainer, CardMethod("_push_from_checkpoint", lambda _: Path(args.output_dir), uploads=True)
+        yield (
+            trainer,
+            CardMethod(
+                "create_model_card", lambda _: Path(args.output_dir), pushes=True, form=form
+            ),
+        )
+        yield (
+            trainer,
+            CardMethod("save_model", lambda call: _saved_to(call, args.output_dir), saves=True),
+        )
+        # transformers 4: no event before these uploads
+        if not hasattr(trainer.callback_handler, "on_push_begin"):
+            yield (
+                trainer,
+                CardMethod("_push_from_checkpoint", lambda _: Path(args.output_dir), uploads=True),
+            )
     for layer in layers(model):
         if hasattr(type(layer), "create_or_update_model_card"):
-            yield layer, CardMethod("create_or_update_model_card", lambda call: Path(call["output_dir"]))
+            yield (
+                layer,
+                CardMethod("create_or_update_model_card", lambda call: Path(call["output_dir"])),
+            )
             base = layer.get_base_model()  # what `merge_and_unload` returns
             if hasattr(type(base), "save_pretrained"):
-                yield base, CardMethod("save_pretrained", lambda call: _saved_to(call, None), saves=True)
+                yield (
+                    base,
+                    CardMethod("save_pretrained", lambda call: _saved_to(call, None), saves=True),
+                )
         if sentence_transformer(layer):
-            yield layer, CardMethod("_create_model_card", lambda call: Path(call["path"]), form=True)
+            yield (
+                layer,
+                CardMethod("_create_model_card", lambda call: Path(call["path"]), form=True),
+            )
             yield layer, CardMethod("save", lambda call: _saved_to(call, None), saves=True)
         elif hasattr(type(layer), "save_pretrained"):
-            yield layer, CardMethod("save_pretrained", lambda call: _saved_to(call, None), saves=True)
+            yield (
+                layer,
+                CardMethod("save_pretrained", lambda call: _saved_to(call, None), saves=True),
+            )
 
 
 def _saved_to(call: Mapping[str, Any], default: str | None) -> Path:
@@ -205,7 +236,9 @@ def write_form(model: Any, folder: Path) -> None:
             return
 
 
-_NAMELESS = re.compile(r'"(?:sentence_transformers|cross_encoder|sparse_encoder|multi_vector_encoder)_model_id"')
+_NAMELESS = re.compile(
+    r'"(?:sentence_transformers|cross_encoder|sparse_encoder|multi_vector_encoder)_model_id"'
+)
 """What sentence-transformers calls a model whose place it does not know."""
 _DOWNLOAD = "# Download from the 🤗 Hub"
 
@@ -225,11 +258,16 @@ def at_home(form: str) -> str:
 
 
 def inform(
-    model: Any, front: Mapping[str, Any], *, revision: str | None = None, withheld: Collection[str] = ()
+    model: Any,
+    front: Mapping[str, Any],
+    *,
+    revision: str | None = None,
+    withheld: Collection[str] = (),
 ) -> None:
     """Tell a sentence-transformers model's card data what they do not know: base model, license, language.
 
-    The base is always ours: the library asks the Hub whether the name of a local folder is somebody's model there.
+    The base is always ours: the library asks the Hub whether the name of a local folder is
+    somebody's model there.
     """
     for layer in layers(model):
         if not sentence_transformer(layer):
@@ -245,8 +283,13 @@ def inform(
 def _set_base(data: Any, base_model: str | None, revision: str | None) -> None:
     """Set the base in sentence-transformers' card data; None: a local checkpoint, which the card does not name."""
     named = getattr(data, "base_model", None)
-    if named and named != base_model and str(getattr(data, "model_name", "") or "").endswith(f" based on {named}"):
+    if (
+        named
+        and named != base_model
+        and str(getattr(data, "model_name", "") or "").endswith(f" based on {named}")
+    ):
         data.model_name = None  # made of the name; it is made again
     data.base_model, data.base_model_revision = base_model, revision
     if base_model is None:
-        data.first_save = False  # before its first save it looks for a base by parts of the folder's path
+        # before its first save it looks for a base by parts of the folder's path
+        data.first_save = False

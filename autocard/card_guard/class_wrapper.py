@@ -1,6 +1,7 @@
 """The function that stands in a class in the place of a method, as long as an instance has it wrapped.
 
-Bound methods, `super()`, signatures and pickles are as they were; whatever else is put into the class meanwhile stays.
+Bound methods, `super()`, signatures and pickles are as they were; whatever else is put into the
+class meanwhile stays.
 """
 
 from __future__ import annotations
@@ -89,7 +90,11 @@ class ClassWrapper:
         standing = vars(self._cls).get(self._name)
         wanted: Any = self._function
         if self._name in _attributes(owner) or isinstance(standing, _Override):
-            wanted = standing if isinstance(standing, _Override) else _Override(self._name, self._function)
+            wanted = (
+                standing
+                if isinstance(standing, _Override)
+                else _Override(self._name, self._function)
+            )
         if standing is not wanted:
             try:
                 setattr(self._cls, self._name, wanted)
@@ -105,7 +110,8 @@ class ClassWrapper:
     def leave(self) -> None:
         """Give the place in the class back when the last instance has gone.
 
-        Where something else has been put over it since, it stays below that and only passes calls on.
+        Where something else has been put over it since, it stays below that and only passes calls
+        on.
         """
         self._users -= 1
         if self._users > 0 or vars(self._cls).get(self._name) is not self._installed:
@@ -115,7 +121,8 @@ class ClassWrapper:
                 delattr(self._cls, self._name)
             else:
                 setattr(self._cls, self._name, self._standing)
-        except (TypeError, AttributeError):  # the class has been closed since: the function passes calls on
+        # the class has been closed since: the function passes calls on
+        except (TypeError, AttributeError):
             return
 
     def _as_function(self, plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,8 +138,9 @@ class ClassWrapper:
 class _Override:
     """Stands in a class where an instance has a function of its own under the method's name.
 
-    Python looks into the instance first, unless the class has a descriptor that can be set. Only so can the function be
-    wrapped for that instance and stay as it is in the instance's `__dict__`, which copies take over.
+    Python looks into the instance first, unless the class has a descriptor that can be set. Only so
+    can the function be wrapped for that instance and stay as it is in the instance's `__dict__`,
+    which copies take over.
     """
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
@@ -161,7 +169,9 @@ class _Override:
             raise AttributeError(self._name) from None
 
 
-def _wrapped_override(owner: Any, own: Callable[..., Any], held: WrappedMethod) -> Callable[..., Any]:
+def _wrapped_override(
+    owner: Any, own: Callable[..., Any], held: WrappedMethod
+) -> Callable[..., Any]:
     """Return the instance's own function, wrapped; like a bound method, it keeps its owner alive."""
 
     @functools.wraps(own)

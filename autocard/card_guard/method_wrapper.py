@@ -1,8 +1,9 @@
 """Wrapped methods: one method of chosen instances runs inside a context manager, all else stays as it was.
 
-The wrapper is a plain function in the class. It looks the instance up by identity and calls the original method; other
-instances, copies and pickles are not in that table, so for them it only passes the call on. The table refers to
-instances weakly, and the class gets its own attribute back when its last wrapped instance is gone.
+The wrapper is a plain function in the class. It looks the instance up by identity and calls the
+original method; other instances, copies and pickles are not in that table, so for them it only
+passes the call on. The table refers to instances weakly, and the class gets its own attribute back
+when its last wrapped instance is gone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def hold(owner: Any, method: Named, keeper: Surroundings) -> WrappedMethod:
     """Run *method* of *owner* inside of `keeper.around`; what it ran inside of before acts again when that lets go.
 
     Raises:
-        UnavailableError: the class does not let its method be replaced, or the instance cannot be referred to weakly.
+        UnavailableError: the class does not let its method be replaced, or the instance cannot be
+            referred to weakly.
     """
     try:
         weakref.ref(owner)
@@ -37,7 +39,12 @@ def hold(owner: Any, method: Named, keeper: Surroundings) -> WrappedMethod:
         stack = registry.living(owner, method.name)
         mine = next((held for held in stack if held.keeper is keeper), None)
         wrapper = ClassWrapper.of(type(owner), method.name)
-        if mine is None or mine is not stack[-1] or mine.wrapper is not wrapper or not wrapper.stands_for(owner):
+        if (
+            mine is None
+            or mine is not stack[-1]
+            or mine.wrapper is not wrapper
+            or not wrapper.stands_for(owner)
+        ):
             others = [held for held in stack if held is not mine]
             wrapper.enter(owner)
             stack = [*others, WrappedMethod(owner, method, keeper, wrapper)]

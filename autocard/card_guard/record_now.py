@@ -30,6 +30,6 @@ class RecordSource(Protocol):
         """Return the record as it stands now; a training that has raised has ended.
 
         Args:
-            saved_to: another folder than the run's own that the model has just been saved to: the record then tells of
-                the weights in it.
+            saved_to: another folder than the run's own that the model has just been saved to: the
+                record then tells of the weights in it.
         """

@@ -1,6 +1,7 @@
 """Whether a model is still as our run left it: a model that somebody trained on has other facts than ours.
 
-A few values of a few trained tensors are kept; torch's own count of in-place changes misses its fused optimizers.
+A few values of a few trained tensors are kept; torch's own count of in-place changes misses its
+fused optimizers.
 """
 
 from __future__ import annotations
@@ -30,5 +31,7 @@ class WeightFingerprint:
 
 
 def _some(weight: Any) -> str:
-    local = weight.to_local() if hasattr(weight, "to_local") else weight  # this process's shard of it
-    return repr(local.detach().flatten()[:_VALUES].float().cpu().tolist())  # as text: NaN equals NaN
+    # this process's shard of it
+    local = weight.to_local() if hasattr(weight, "to_local") else weight
+    # as text: NaN equals NaN
+    return repr(local.detach().flatten()[:_VALUES].float().cpu().tolist())

@@ -1,6 +1,7 @@
 """Which methods of which instances are wrapped, and what they run inside of.
 
-Several may wrap the same method of an instance: the latest acts, and the one before it when that lets go.
+Several may wrap the same method of an instance: the latest acts, and the one before it when that
+lets go.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class WrappedMethod:
         """Note whether it is the latest for its method."""
         self._acting = self._keeper() if acts else None
 
-    def run(self, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def run(
+        self, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Call *original*, which is bound to the instance, in the context that was chosen for it."""
         keeper = self._keeper()
         if keeper is None:
@@ -141,7 +144,9 @@ def active(owner: Any, name: str) -> WrappedMethod | None:
     return None
 
 
-def arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
     """Return name → value of what *function*, whose first parameter is the instance, is called with besides that."""
     try:
         bound = inspect.signature(function).bind_partial(None, *args, **kwargs)

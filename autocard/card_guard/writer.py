@@ -33,7 +33,9 @@ class CardWriter:
         self.withheld: frozenset[str] = frozenset()
         """Names that no card may show: local paths that the model was loaded from."""
 
-    def write(self, card: Path, record: RunRecord, standing: Standing | None, form: str | None) -> Outcome:
+    def write(
+        self, card: Path, record: RunRecord, standing: Standing | None, form: str | None
+    ) -> Outcome:
         """Write record and card; *form* is the host's own card, where ours is filled into it."""
         from autocard.card.update import update  # noqa: PLC0415
 
@@ -50,7 +52,8 @@ class CardWriter:
             log_warning("autocard: %s", message)
         kept = _kept_words(outcome, form)
         if kept and kept != self._told.get(outcome.card):
-            # Not a failure: people's words win. But a card that was copied must not pass in silence.
+            # Not a failure: people's words win. But a card that was copied must not pass in
+            # silence.
             self._told[outcome.card] = kept
             log_warning(
                 "autocard: %s: text that autocard did not write, or that was edited since, was kept in: %s. "
@@ -86,7 +89,9 @@ class CardWriter:
     def _tags_beside(self, record: RunRecord) -> list[str]:
         """Return the tags that go into a card beside the record's own: those given in code, and a library's."""
         known = [tag for tag in self._library_tags if library_cards.is_true_tag(tag, record)]
-        given = [tag for tag in self.given.tags if not library_cards.names_one_of(tag, self.withheld)]
+        given = [
+            tag for tag in self.given.tags if not library_cards.names_one_of(tag, self.withheld)
+        ]
         return list(dict.fromkeys([*given, *known]))
 
 
@@ -94,4 +99,8 @@ def _kept_words(outcome: Outcome, form: str | None) -> list[str]:
     """Return the slots that hold somebody's text; what the host's own form says there is nobody's."""
     said = set((form or "").splitlines())
     lines = outcome.text.splitlines()
-    return sorted(report.slot for report in outcome.kept if not (report.line and lines[report.line - 1] in said))
+    return sorted(
+        report.slot
+        for report in outcome.kept
+        if not (report.line and lines[report.line - 1] in said)
+    )

@@ -1,7 +1,8 @@
 """This process among those of its training: what it measures, what it tells, what it hears.
 
-Rule: the session calls every method under its guard; whatever of them fails, this process goes on as if it were alone,
-and what it could not hear is missing with a reason. The meeting itself is `meeting`'s, the sums are `job`'s.
+Rule: the session calls every method under its guard; whatever of them fails, this process goes on
+as if it were alone, and what it could not hear is missing with a reason. The meeting itself is
+`meeting`'s, the sums are `job`'s.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from autocard.distributed.team import Assignment, Team, meet, next_training
 from autocard.errors import UnavailableError
 
 EVALUATION_S = 2.0
-"""Seconds that the process which writes the card waits for the others' figure of an evaluation after training."""
+"""Seconds that the process which writes the card waits for the others' figure of an evaluation
+after training."""
 
 
 class OpenLeg(Protocol):
@@ -159,7 +161,9 @@ class Coordinator:
     def _beside(self) -> list[int]:
         """Return the processes of this host as its launcher has numbered them: for those that have not met."""
         first = self.team.rank - self._local_rank
-        return list(range(first, min(first + max(_on_host(), 1), self.team.size))) or [self.team.rank]
+        return list(range(first, min(first + max(_on_host(), 1), self.team.size))) or [
+            self.team.rank
+        ]
 
     def _on_paper(self, nodes: int | None) -> dict[str, Any]:
         from autocard.energy.ledger.ledger_files import pseudonym  # noqa: PLC0415 - with pydantic
@@ -224,16 +228,22 @@ class Coordinator:
             self.tell(seen, hardware)
             self.hear(seen)
 
-    def of_all(self, seen: Seen, parts: Mapping[str, Any], missing: dict[str, str]) -> dict[str, Any]:
+    def of_all(
+        self, seen: Seen, parts: Mapping[str, Any], missing: dict[str, str]
+    ) -> dict[str, Any]:
         """Return the parts of the record that tell of all nodes, as they are after the last words of all."""
         if self.team.alone or not self.writes(seen):
             return {}
         from autocard.distributed import reports  # noqa: PLC0415 - with pydantic
 
         entry, found = self._book.last(), dict[str, Any]()
-        own = self._before = self._before or {key: parts[key] for key in ("hardware", "job") if key in parts}
+        own = self._before = self._before or {
+            key: parts[key] for key in ("hardware", "job") if key in parts
+        }
         if "hardware" in own:
-            hardware = reports.hardware_of_all(own["hardware"], entry, self._notes, missing, self.team.own)
+            hardware = reports.hardware_of_all(
+                own["hardware"], entry, self._notes, missing, self.team.own
+            )
             cpus = max(self._cpus, hardware.cpu_count or 0)  # processes are bound to some each
             found["hardware"] = hardware.model_copy(update={"cpu_count": cpus or None})
         if "job" in own:

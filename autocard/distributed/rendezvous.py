@@ -1,7 +1,7 @@
 """A notice board that the processes of one training share: the process group's store, or a folder.
 
-Rule: reading never waits for a writer, and what is on the board is never changed. A note has a place in its group,
-which one process only can get. Other machines' clocks mean nothing here.
+Rule: reading never waits for a writer, and what is on the board is never changed. A note has a
+place in its group, which one process only can get. Other machines' clocks mean nothing here.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ class StoreRendezvous:
         with self._answering():
             taken = int(self._store.add(f"{self._prefix}/{group}", 0))
             keys = [f"{self._prefix}/{group}/{place}" for place in range(known, taken)]
-            # One question for all of them. Where a place was taken a moment ago, `get` would wait for its note.
+            # One question for all of them. Where a place was taken a moment ago, `get` would wait
+            # for its note.
             if keys and not self._store.check(keys):
                 keys = list(itertools.takewhile(lambda key: self._store.check([key]), keys))
             if len(keys) > 1 and self._store.has_extended_api():
@@ -117,8 +118,8 @@ class StoreRendezvous:
     def let_go(self) -> None:
         """Close the connection to a store that has not answered: the thread that waits for it fails at once, and ends.
 
-        No thread of autocard may be inside torch when Python ends: where the answer comes then, the process is aborted.
-        The training's own connections are not touched.
+        No thread of autocard may be inside torch when Python ends: where the answer comes then, the
+        process is aborted. The training's own connections are not touched.
         """
         thread = self._asking
         if thread is None or self._client is None or os.getpid() != self._pid:
@@ -131,8 +132,8 @@ class StoreRendezvous:
 def _tcp_store(store: Any) -> Any:
     """Return the TCP store below the prefixes of *store*; None: it is of another kind.
 
-    Keys on it need no prefix of the process group: each start of a process group that shares a server has its own
-    attempt number, which is part of the board's prefix.
+    Keys on it need no prefix of the process group: each start of a process group that shares a
+    server has its own attempt number, which is part of the board's prefix.
     """
     from torch.distributed import TCPStore  # noqa: PLC0415 - a process with a store has torch loaded
 
@@ -144,7 +145,8 @@ def _tcp_store(store: Any) -> Any:
 def _clone(store: Any) -> Any:
     try:
         return store.clone()
-    except (RuntimeError, AttributeError) as exc:  # this kind of store cannot do it, or this version of torch
+    # this kind of store cannot do it, or this version of torch
+    except (RuntimeError, AttributeError) as exc:
         msg = f"the process group's store cannot be used ({type(exc).__name__})"
         raise UnavailableError(msg) from exc
 
@@ -187,7 +189,9 @@ class FolderRendezvous:
             finally:
                 Path(temporary).unlink()
         except OSError as exc:
-            msg = f"the folder where the training's processes meet cannot be written ({exc.strerror})"
+            msg = (
+                f"the folder where the training's processes meet cannot be written ({exc.strerror})"
+            )
             raise UnavailableError(msg) from exc
 
     def _link(self, temporary: str, group: str) -> int:
@@ -224,7 +228,9 @@ class FolderRendezvous:
         except FileExistsError:
             return False
         except OSError as exc:
-            msg = f"the folder where the training's processes meet cannot be written ({exc.strerror})"
+            msg = (
+                f"the folder where the training's processes meet cannot be written ({exc.strerror})"
+            )
             raise UnavailableError(msg) from exc
         return True
 
@@ -246,8 +252,9 @@ class FolderRendezvous:
 def board_of_task(folder: Path, key: str, number: int) -> FolderRendezvous:
     """Return the board of a task that was started together with others, in *folder*.
 
-    One step may start a program several times, one after the other. Each start has each task once: where the number of
-    this one is taken by another process, that was an earlier start, and the next board is ours.
+    One step may start a program several times, one after the other. Each start has each task once:
+    where the number of this one is taken by another process, that was an earlier start, and the
+    next board is ours.
 
     Args:
         folder: private working files of the output folder.

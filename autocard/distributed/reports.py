@@ -1,6 +1,7 @@
 """What each process tells the one that writes the card when training ends, and what that one makes of it.
 
-Rule: a note holds figures and pseudonyms, never a host's or a user's name. Who said nothing is named.
+Rule: a note holds figures and pseudonyms, never a host's or a user's name. Who said nothing is
+named.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ SOME = "those are named that are known: not every node told of its own"
 DIFFERS = "it differs between the nodes"
 ALIKE = ("cpu_model", "ram_bytes", "cpu_count_node")
 """Leaves of `Hardware` that a node tells of itself."""
-TICK = "what it used after its last tick is not known: its process was not heard when training ended"
+TICK = (
+    "what it used after its last tick is not known: its process was not heard when training ended"
+)
 
 
 def note(
@@ -52,23 +55,33 @@ def note(
 
 def named(boards: Iterable[Device]) -> dict[str, list[Any]]:
     """Return pseudonym → name and memory (bytes)."""
-    return {ledger_files.pseudonym(board.uuid): [board.name, board.memory_bytes] for board in boards}
+    return {
+        ledger_files.pseudonym(board.uuid): [board.name, board.memory_bytes] for board in boards
+    }
 
 
 def earlier(folders: LedgerFolders, run_id: str, leg_id: str) -> list[LedgerEntry]:
     """Return what lies here of the run's earlier legs on this host."""
     mine = ledger_files.of_run(folders.reads, run_id)
-    return [entry for entry in mine if entry.leg.id != leg_id and entry.host_id == ledger_files.host_id()]
+    return [
+        entry
+        for entry in mine
+        if entry.leg.id != leg_id and entry.host_id == ledger_files.host_id()
+    ]
 
 
-def entries(notes: Sequence[Mapping[str, Any]], leg_id: str) -> tuple[list[LedgerEntry], list[LedgerEntry]]:
+def entries(
+    notes: Sequence[Mapping[str, Any]], leg_id: str
+) -> tuple[list[LedgerEntry], list[LedgerEntry]]:
     """Return what *notes* tell of this leg, and of earlier ones; a note that cannot be read tells nothing."""
     now, before = [], []
     for one in notes:
         found = _entry(one.get("entry"))
         if found is not None:
             # Where a process did not hear in time what the leg is called, it has made up a name.
-            now.append(found.model_copy(update={"leg": found.leg.model_copy(update={"id": leg_id})}))
+            now.append(
+                found.model_copy(update={"leg": found.leg.model_copy(update={"id": leg_id})})
+            )
         before += [entry for entry in map(_entry, one.get("past") or ()) if entry is not None]
     return now, before
 
@@ -78,7 +91,8 @@ def from_folder(
 ) -> list[LedgerEntry]:
     """Return what lies in shared folders of hosts that have not reported: as of their last tick, if they still run.
 
-    A meter whose training process was stopped reads on: of its energy, *wall_clock_s* of the leg are counted.
+    A meter whose training process was stopped reads on: of its energy, *wall_clock_s* of the leg
+    are counted.
     """
     have = {ledger_files.key_of(entry) for entry in known}
     found = []
@@ -88,7 +102,9 @@ def from_folder(
         still = entry.status == "running"
         missing = {**entry.missing, "tail": TICK} if still else entry.missing
         entry = entry if entry.apart else join_hosts.cut(entry, wall_clock_s)  # noqa: PLW2901
-        found.append(entry.model_copy(update={"ranks": [] if still else entry.ranks, "missing": missing}))
+        found.append(
+            entry.model_copy(update={"ranks": [] if still else entry.ranks, "missing": missing})
+        )
     return found
 
 
@@ -130,7 +146,9 @@ def hardware_of_all(
     complete = leg.processes_reporting == leg.processes and bool(leg.hosts)
     if groups:
         found["gpus"] = [
-            Gpu(name=name, count=count, memory_bytes=size) for (name, size), count in groups.items() if name
+            Gpu(name=name, count=count, memory_bytes=size)
+            for (name, size), count in groups.items()
+            if name
         ]
     if complete:
         found["nodes"] = len(leg.hosts)
@@ -140,7 +158,10 @@ def hardware_of_all(
         missing["hardware.gpus"] = SOME
     for leaf in ALIKE:
         told = dict.fromkeys(
-            [getattr(own, leaf), *(one["about"][leaf] for one in notes if leaf in one.get("about", {}))]
+            [
+                getattr(own, leaf),
+                *(one["about"][leaf] for one in notes if leaf in one.get("about", {})),
+            ]
         )
         kinds = [value for value in told if value is not None]
         if len(kinds) > 1 and leaf == "cpu_model":
@@ -165,7 +186,9 @@ def job_of_all(own: Job, leg: Leg, notes: Sequence[Mapping[str, Any]]) -> Job:
     return own.model_copy(update=told)
 
 
-def peaks_of_all(entry: LedgerEntry, own: Mapping[str, int], notes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def peaks_of_all(
+    entry: LedgerEntry, own: Mapping[str, int], notes: Sequence[Mapping[str, Any]]
+) -> dict[str, int]:
     """Return device of the record → the most memory that a process held on it (bytes).
 
     Args:

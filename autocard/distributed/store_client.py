@@ -1,9 +1,10 @@
 """A client of torch's TCP store that can be closed while it waits for an answer.
 
-torch's own client waits without a limit where the server does not answer, and a thread that is inside torch when
-Python ends aborts the process. Its socket belongs to torch and has no handle in Python. So the client connects to a
-relay in this process, which passes bytes on to the store. Both sockets of the relay are this module's own, and no
-other socket of the process is ever looked at or touched. When they close, the client's call fails at once.
+torch's own client waits without a limit where the server does not answer, and a thread that is
+inside torch when Python ends aborts the process. Its socket belongs to torch and has no handle in
+Python. So the client connects to a relay in this process, which passes bytes on to the store. Both
+sockets of the relay are this module's own, and no other socket of the process is ever looked at or
+touched. When they close, the client's call fails at once.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from typing import Any
 from autocard.errors import UnavailableError
 
 CONNECT_S = 15.0
-"""Seconds that connecting to the store may take. Torch looks up the name of each end of a connection, which takes
-5 s and more where no name server answers."""
+"""Seconds that connecting to the store may take. Torch looks up the name of each end of a
+connection, which takes 5 s and more where no name server answers."""
 ANSWER_S = 10.0
-"""Seconds that the store may take for one answer; it needs less than a millisecond when all is well."""
+"""Seconds that the store may take for one answer; it needs less than a millisecond when all is
+well."""
 _CHUNK_BYTES = 1 << 16
 _END_S = 0.5
 """Seconds that the relay's own thread gets to end."""
 _LOOPBACK = "127.0.0.1"
-_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-"""`poll` where there is one: `select` takes no descriptor above 1,023, and a training may hold more files open."""
+_Selector: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.SelectSelector
+)
+"""`poll` where there is one: `select` takes no descriptor above 1,023, and a training may hold more
+files open."""
 
 
 class Relay:
@@ -70,7 +75,8 @@ class Relay:
         self._closed = True
         for one in (self._listener, self._local, self._server):
             if one is not None:
-                # Shut down first: this wakes the relay's own thread, which a mere close() would leave waiting.
+                # Shut down first: this wakes the relay's own thread, which a mere close() would
+                # leave waiting.
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
                 one.close()
@@ -95,7 +101,9 @@ class Relay:
         finally:
             self.close()
 
-    def _pass_on(self, selector: selectors.BaseSelector, local: socket.socket, server: socket.socket) -> bool:
+    def _pass_on(
+        self, selector: selectors.BaseSelector, local: socket.socket, server: socket.socket
+    ) -> bool:
         """Pass on what has arrived; return False where one side has closed or an answer is overdue."""
         overdue_s = self._overdue_s  # read once: another thread changes it
         wait_s = None if overdue_s is None else max(0.0, overdue_s - time.monotonic())
@@ -130,7 +138,13 @@ class StoreClient:
         self._relay.expect_answer(CONNECT_S)
         try:
             timeout = timedelta(seconds=CONNECT_S)
-            self.store = TCPStore(_LOOPBACK, self._relay.port, is_master=False, timeout=timeout, wait_for_workers=False)
+            self.store = TCPStore(
+                _LOOPBACK,
+                self._relay.port,
+                is_master=False,
+                timeout=timeout,
+                wait_for_workers=False,
+            )
         except RuntimeError as exc:
             self._relay.close()
             msg = f"the process group's store does not answer ({type(exc).__name__})"

@@ -1,8 +1,9 @@
 """The processes of one training, as one of them sees them: which of them measures a host, which writes the card.
 
-Rule: of a host (its boot id tells it from others, never a local rank) the first process that arrives measures CPU,
-memory and every GPU of the training that it can see; a GPU that it cannot see is measured by the process that uses it.
-What was agreed is read from the board and not worked out, so that two processes never both think it is theirs.
+Rule: of a host (its boot id tells it from others, never a local rank) the first process that
+arrives measures CPU, memory and every GPU of the training that it can see; a GPU that it cannot see
+is measured by the process that uses it. What was agreed is read from the board and not worked out,
+so that two processes never both think it is theirs.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from autocard.energy.ledger import ledger_files
 from autocard.errors import UnavailableError
 
 BEGIN_S = 1.0
-"""Seconds that a process waits for the others of its host when training begins; they are mostly there before."""
+"""Seconds that a process waits for the others of its host when training begins; they are mostly
+there before."""
 COLLECT_S = 8.0
 """Seconds that the process which writes the card waits for the others when training ends."""
 TURN_S = 5.0
@@ -49,8 +51,8 @@ _trainings = itertools.count(1)
 def next_training() -> int:
     """Return the number of the training that begins in this process.
 
-    It is the same in all processes: they train together. Trainers are not counted, for one process may make more of
-    them than the others.
+    It is the same in all processes: they train together. Trainers are not counted, for one process
+    may make more of them than the others.
     """
     return next(_trainings)
 
@@ -78,14 +80,22 @@ class Assignment:
 class Team:
     """All processes of one training."""
 
-    def __init__(self, rank: int = 0, size: int = 1, board: Rendezvous | None = None, *, together: bool = True) -> None:
+    def __init__(
+        self,
+        rank: int = 0,
+        size: int = 1,
+        board: Rendezvous | None = None,
+        *,
+        together: bool = True,
+    ) -> None:
         """Nobody has been met yet.
 
         Args:
             rank: of this process, from 0.
             size: processes that train.
             board: where they meet; None: nowhere.
-            together: whether they train one model; False: each is a training of its own, and the last to end knows all.
+            together: whether they train one model; False: each is a training of its own, and the
+                last to end knows all.
         """
         self.rank, self.size, self.together = rank, size, together
         self._board = board
@@ -132,7 +142,8 @@ class Team:
         self.own, self._unknown = list(boards), reason
         if self._board is None:
             return
-        # Processes that train on their own measure their GPUs themselves: nobody else needs their names.
+        # Processes that train on their own measure their GPUs themselves: nobody else needs their
+        # names.
         told = [asdict(board) for board in boards] if self.together else []
         me = {"rank": self.rank, "process": ledger_files.process_id()}
         note = {**me, "boards": told, "cpus": sorted(cpu_share.usable()), "reason": reason}
@@ -198,26 +209,43 @@ class Team:
         part = f"r{self.rank}" if left or not self.together else ""
         uuids = [board.uuid for board in left]
         why = None if self.together else self._unknown
-        return Assignment(boards=left, part=part, ranks=[self.rank], expects=uuids, measures=bool(part), reason=why)
+        return Assignment(
+            boards=left,
+            part=part,
+            ranks=[self.rank],
+            expects=uuids,
+            measures=bool(part),
+            reason=why,
+        )
 
     def _lead(self, number: int, on_host: int) -> Assignment:
         if not self.together:
             uuids = [board.uuid for board in self.own]
-            return Assignment(boards=self.own, ranks=[self.rank], expects=uuids, reason=self._unknown)
+            return Assignment(
+                boards=self.own, ranks=[self.rank], expects=uuids, reason=self._unknown
+            )
         notes = self._beside(on_host)
         used = {one["uuid"]: Device(**one) for note in notes for one in note["boards"]}
         seen = {board.uuid: board for board in _in_sight()} if used else {}
         boards = sorted(
-            (replace(board, index=seen[uuid].index) for uuid, board in used.items() if uuid in seen),
+            (
+                replace(board, index=seen[uuid].index)
+                for uuid, board in used.items()
+                if uuid in seen
+            ),
             key=lambda board: board.index,
         )
         if self._board is not None:
-            self._board.put(f"watch/{number}/{self._host}", json.dumps([board.uuid for board in boards]))
+            self._board.put(
+                f"watch/{number}/{self._host}", json.dumps([board.uuid for board in boards])
+            )
         return Assignment(
             boards=boards,
             ranks=sorted({note["rank"] for note in notes}),
             expects=list(used),
-            share=_share({cpu for note in notes for cpu in note["cpus"]}) if len(notes) > 1 else None,
+            share=_share({cpu for note in notes for cpu in note["cpus"]})
+            if len(notes) > 1
+            else None,
             reason=next((note["reason"] for note in notes if note["reason"]), None),
         )
 
@@ -240,7 +268,9 @@ class Team:
         Raises:
             UnavailableError: the board does not answer.
         """
-        return len({cpu for note in self._came(f"host/{self._host}").values() for cpu in note["cpus"]})
+        return len(
+            {cpu for note in self._came(f"host/{self._host}").values() for cpu in note["cpus"]}
+        )
 
     def let_go(self) -> None:
         """Hang up where the others' meeting place does not answer; nothing is lost where it does."""
@@ -264,7 +294,9 @@ class Team:
         if self._board is not None:
             self._board.put(f"report/{what}", json.dumps({**note, "rank": self.rank}))
 
-    def collect(self, what: str, wait_s: float = COLLECT_S, enough: int | None = None) -> list[dict[str, Any]]:
+    def collect(
+        self, what: str, wait_s: float = COLLECT_S, enough: int | None = None
+    ) -> list[dict[str, Any]]:
         """Return what the others have reported, after waiting for them.
 
         Processes that train on their own are not waited for: whoever ends last hears of all.
@@ -281,14 +313,19 @@ class Team:
             return []
         if not self.together:
             self.size = len(self._came("all"))
-            last = {note["rank"]: note for note in self._notes(f"report/{what}")}  # who has told twice knows more now
+            # who has told twice knows more now
+            last = {note["rank"]: note for note in self._notes(f"report/{what}")}
             return [note for rank, note in last.items() if rank != self.rank]
         # Who has never come will not report: a callback that only the first process was given, say.
         most = len(self._came("all")) - 1 if enough is None else enough
         return self._wait_for(f"report/{what}", wait_s, enough=most) if most > 0 else []
 
     def _notes(self, group: str, known: int = 0) -> list[Any]:
-        return [] if self._board is None else [json.loads(text) for text in self._board.notes(group, known)]
+        return (
+            []
+            if self._board is None
+            else [json.loads(text) for text in self._board.notes(group, known)]
+        )
 
     def _wait_for(self, group: str, wait_s: float, enough: int = 1) -> list[Any]:
         """Return the notes of *group* as soon as there are *enough*, or those that there are after *wait_s*."""
@@ -317,7 +354,8 @@ def meet(args: Any, folder: Path, environ: Mapping[str, str] = os.environ) -> Te
             if store is None:
                 team.reason = "there is no process group of torch's to meet in"
             else:
-                # The store of torchrun's agent may outlive processes that it starts again, with all that they wrote.
+                # The store of torchrun's agent may outlive processes that it starts again, with all
+                # that they wrote.
                 attempt = environ.get("TORCHELASTIC_RESTART_COUNT", "0")
                 team = Team(rank, size, on_store(store, f"autocard/{attempt}"))
         except UnavailableError as exc:
@@ -343,8 +381,9 @@ _TASKS = {
     "SLURM_PROCID": ("SLURM_STEP_NUM_TASKS", _SLURM, "SLURM_STEP_ID"),
     "OMPI_COMM_WORLD_RANK": ("OMPI_COMM_WORLD_SIZE", ("PMIX_NAMESPACE",), "PMIX_NAMESPACE"),
 }
-"""Variable with a task's number → with the number of tasks, with what tells their start from all others, and what must
-be there. Other MPI launchers (PMI_RANK) say nothing that tells one start from the next."""
+"""Variable with a task's number → with the number of tasks, with what tells their start from all
+others, and what must be there. Other MPI launchers (PMI_RANK) say nothing that tells one start from
+the next."""
 
 
 def _task(environ: Mapping[str, str]) -> tuple[str, int, int] | None:
@@ -357,7 +396,11 @@ def _task(environ: Mapping[str, str]) -> tuple[str, int, int] | None:
             continue  # the batch script itself, or a shell: the variables are there all the same
         values = environ.get(number, ""), environ.get(count, "")
         if all(value.isdigit() for value in values) and int(values[1]) > 1 and environ.get(must):
-            return " ".join([number, *(environ.get(name, "") for name in names)]), int(values[0]), int(values[1])
+            return (
+                " ".join([number, *(environ.get(name, "") for name in names)]),
+                int(values[0]),
+                int(values[1]),
+            )
     return None
 
 

@@ -1,13 +1,14 @@
 """Energy and time of a training, measured from outside: what the callback uses.
 
-Rule: on the training's thread there are counter reads and a hand-over, no more. The counters of NVML and of the host
-are read here, at the very begin and end; CodeCarbon, power samples and the ledger live in a child process (`carbon`).
-No thread, no signal handler, nothing that works in a forked process. After training the child waits some minutes for an
-evaluation; it ends with the training process. It serves the next training of this process too, where that has the same
-settings. A leg that ended before CodeCarbon had started is completed later (`late`).
+Rule: on the training's thread there are counter reads and a hand-over, no more. The counters of
+NVML and of the host are read here, at the very begin and end; CodeCarbon, power samples and the
+ledger live in a child process (`carbon`). No thread, no signal handler, nothing that works in a
+forked process. After training the child waits some minutes for an evaluation; it ends with the
+training process. It serves the next training of this process too, where that has the same settings.
+A leg that ended before CodeCarbon had started is completed later (`late`).
 
-Reasons: `missing` gets path → reason for every leaf of the legs that is None, under "legs.N.…" where N counts from
-`first`; `job.sums` finds the reasons for its sums there.
+Reasons: `missing` gets path → reason for every leaf of the legs that is None, under "legs.N.…"
+where N counts from `first`; `job.sums` finds the reasons for its sums there.
 """
 
 from __future__ import annotations
@@ -35,16 +36,20 @@ from autocard.record import DeviceUse, HostUse, Leg
 from autocard.settings import Settings
 
 LAST_WORD_S = 0.4
-"""Seconds that `end` waits for the child's last reading, which mostly takes some milliseconds; what comes later is
-taken by `late`. A child that has never said a word has hardly started, and is not waited for."""
+"""Seconds that `end` waits for the child's last reading, which mostly takes some milliseconds; what
+comes later is taken by `late`. A child that has never said a word has hardly started, and is not
+waited for."""
 DEATHS = 3
 """How often in one leg a child that died is replaced."""
 ENTRY = frozenset({"rank", "part", "ranks", "apart", "expects"})
-"""Of what is known of the training's processes, the leaves of the ledger's entry; the rest are the leg's."""
+"""Of what is known of the training's processes, the leaves of the ledger's entry; the rest are the
+leg's."""
 SAVING_S = 0.004
 """Seconds that a checkpoint waits for the child's reading, to take it along."""
 UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
-NOT_THE_TRAINING = "autocard measures only in the process that began training, not in one forked from it"
+NOT_THE_TRAINING = (
+    "autocard measures only in the process that began training, not in one forked from it"
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ class Meter:
 
         Args:
             settings: place, powers, interval, ledger.
-            uses_gpu: False: the training runs on the CPU, whatever GPUs there are; None: not known, one looks.
+            uses_gpu: False: the training runs on the CPU, whatever GPUs there are; None: not known,
+                one looks.
             folder: output folder, for the ledger; None: none is kept.
             run_id: `run.id`; None: one is made.
             device_type: torch's name of the accelerator (cuda, mps, xpu, …), where it is known.
@@ -92,7 +98,9 @@ class Meter:
         self.settings = settings
         self.run_id = run_id or new_id()
         """On which legs that begin from now on are booked."""
-        self._uses_gpu = uses_gpu if uses_gpu is not None or device_type is None else device_type != "cpu"
+        self._uses_gpu = (
+            uses_gpu if uses_gpu is not None or device_type is None else device_type != "cpu"
+        )
         self._device_type = device_type
         self._ordinals = None if ordinals is None else list(ordinals)
         self.folders = ledger_files.folders_of(folder, settings.ledger_dir)
@@ -105,7 +113,8 @@ class Meter:
         self._team: dict[str, Any] = {}
         self._unknown: dict[str, str] = {}
         self._pid = os.getpid()
-        Leg(id="")  # pydantic builds its models when they are first used, in 20 ms: not when training begins
+        # pydantic builds its models when they are first used, in 20 ms: not when training begins
+        Leg(id="")
         self._worker: WorkerClient | None = None
         self._worker_reason: str | None = None
         self._open: OpenLeg | None = None
@@ -128,7 +137,11 @@ class Meter:
     @property
     def board_ids(self) -> list[str]:
         """Pseudonyms of the boards of the open leg."""
-        return [] if self._open is None else [ledger_files.pseudonym(uuid) for uuid in self._open.uuids]
+        return (
+            []
+            if self._open is None
+            else [ledger_files.pseudonym(uuid) for uuid in self._open.uuids]
+        )
 
     @property
     def unfinished(self) -> bool:
@@ -195,8 +208,13 @@ class Meter:
             "cpu_power_w": self.settings.cpu_power_w,
             "ram_power_w": self.settings.ram_power_w,
             "place": geolocation.order(place.of(self.settings), geolocate=self._geolocate),
-            "node_meter": None if meter is None else [str(meter.path.absolute()), meter.unit, meter.name],
-            "given": [self.settings.carbon_intensity_g_per_kwh, leg_builder.given_by(self.settings)],
+            "node_meter": None
+            if meter is None
+            else [str(meter.path.absolute()), meter.unit, meter.name],
+            "given": [
+                self.settings.carbon_intensity_g_per_kwh,
+                leg_builder.given_by(self.settings),
+            ],
         }
 
     def _idle_worker(self, order: Mapping[str, Any]) -> WorkerClient | None:
@@ -228,11 +246,17 @@ class Meter:
 
         Args:
             boards: in the order of the leg's devices; None: those that this process uses.
-            share: of the node's CPUs, all processes of the training on it together; None: this process's.
-            team: leaves of the ledger's entry: rank, part, ranks, expects; and of the leg: processes, nodes_expected.
+            share: of the node's CPUs, all processes of the training on it together; None: this
+                process's.
+            team: leaves of the ledger's entry: rank, part, ranks, expects; and of the leg:
+                processes, nodes_expected.
             reason: why *boards* are not all that the processes use.
         """
-        self._boards, self._share, self._team = None if boards is None else list(boards), share, dict(team)
+        self._boards, self._share, self._team = (
+            None if boards is None else list(boards),
+            share,
+            dict(team),
+        )
         self._unknown = {} if reason is None else {"hosts.0.devices": f"not measured: {reason}"}
 
     def begin(
@@ -246,12 +270,14 @@ class Meter:
     ) -> None:
         """Begin a leg at *step* (global step): the clock runs, the counters are read.
 
-        A leg that is still open was cut short by this one (`auto_find_batch_size` does that); `end` returns it too.
+        A leg that is still open was cut short by this one (`auto_find_batch_size` does that); `end`
+        returns it too.
 
         Args:
             step: global step.
             max_steps: planned.
-            anew: a leg that is still open was broken off; the ledger has it, `end` does not return it.
+            anew: a leg that is still open was broken off; the ledger has it, `end` does not return
+                it.
             leg_id: on which the training's processes have agreed; None: one is made.
             mark: what was read when training began; None: it is read now.
 
@@ -270,7 +296,9 @@ class Meter:
         devices, reasons = self._devices()
         counters = _counters(devices)
         if mark is None or not all(device.uuid in mark.boards for device in devices):
-            mark = Mark(time.monotonic(), {} if counters is None else counters.read(), host_counters.read())
+            mark = Mark(
+                time.monotonic(), {} if counters is None else counters.read(), host_counters.read()
+            )
         self._step = step
         self._open = OpenLeg(
             head=self._head(step, devices, mark.boards, leg_id or new_id()),
@@ -285,7 +313,9 @@ class Meter:
         self._tell_begin(self._open, left_at=left_at)
         self._start_s = None  # set-up is over: another child process would have none
 
-    def _tell_begin(self, leg: OpenLeg, before: Mapping[str, Any] | None = None, *, left_at: int | None = None) -> None:
+    def _tell_begin(
+        self, leg: OpenLeg, before: Mapping[str, Any] | None = None, *, left_at: int | None = None
+    ) -> None:
         """Give the child the leg to watch.
 
         Args:
@@ -325,7 +355,9 @@ class Meter:
             return
         self._deaths += 1
         written = ledger_files.of_leg(self.folders.all, leg.head.id)
-        entry = ledger_files.find(written, leg.head.id, ledger_files.host_id(), self._team.get("part", ""))
+        entry = ledger_files.find(
+            written, leg.head.id, ledger_files.host_id(), self._team.get("part", "")
+        )
         death = f"the measuring process ended during training ({child.end_in_words})"
         self.start()
         self._tell_begin(leg, ledger_files.handed_on(entry, leg.uuids, death))
@@ -349,7 +381,8 @@ class Meter:
 
         Args:
             step: global step; after training, that an evaluation goes on.
-            saving: a checkpoint is about to be written: the child's reading is waited for, 4 ms at most.
+            saving: a checkpoint is about to be written: the child's reading is waited for, 4 ms at
+                most.
             saved: a checkpoint was written.
         """
         self.reached(step)
@@ -365,9 +398,13 @@ class Meter:
         """Read the counters of the open leg, which ends at *at_s* (monotonic seconds); `end` follows."""
         leg = self._open
         if leg is not None and os.getpid() == self._pid:
-            self._stopped = Mark(at_s, {} if leg.counters is None else leg.counters.read(), host_counters.read())
+            self._stopped = Mark(
+                at_s, {} if leg.counters is None else leg.counters.read(), host_counters.read()
+            )
 
-    def end(self, step: int, max_steps: int | None, missing: MutableMapping[str, str], first: int = 0) -> list[Leg]:
+    def end(
+        self, step: int, max_steps: int | None, missing: MutableMapping[str, str], first: int = 0
+    ) -> list[Leg]:
         """End the leg at *step*: read the counters first, then wait up to two seconds for the child's last reading.
 
         Args:
@@ -377,7 +414,8 @@ class Meter:
             first: how many legs the record holds already.
 
         Returns:
-            The legs since the last call, in order: mostly one; more where one was cut short by another `begin`.
+            The legs since the last call, in order: mostly one; more where one was cut short by
+                another `begin`.
 
         Raises:
             UnavailableError: no leg was begun, or in a forked process.
@@ -424,7 +462,9 @@ class Meter:
         worker: WorkerClient | None = leg.worker
         if worker is None or not worker.child.alive:
             return False
-        return not worker.final(leg.head.id) or any(one not in worker.evaluations for one in leg.evaluations)
+        return not worker.final(leg.head.id) or any(
+            one not in worker.evaluations for one in leg.evaluations
+        )
 
     def _complete_late(self, leg: OpenLeg) -> tuple[Leg, dict[str, str]]:
         full, reasons = self._complete(leg)
@@ -433,7 +473,9 @@ class Meter:
         known = [part for part in joules if part is not None]
         if len(known) < len(joules):
             reasons["evaluation_j"] = UNKNOWN_AFTER
-        return full.model_copy(update={"evaluation_j": sum(known, 0.0) if len(known) == len(joules) else None}), reasons
+        return full.model_copy(
+            update={"evaluation_j": sum(known, 0.0) if len(known) == len(joules) else None}
+        ), reasons
 
     def after(self, begin_s: float, end_s: float) -> float | None:
         """Return the joules of a stretch after the last leg (monotonic seconds); None: not known, or not yet."""
@@ -442,12 +484,22 @@ class Meter:
         if worker is None or self._last_id is None:
             return None
         number, until_s = next(_NUMBERS), time.monotonic() + LAST_WORD_S
-        question = {"do": "after", "id": self._last_id, "begin_s": begin_s, "end_s": end_s, "number": number}
+        question = {
+            "do": "after",
+            "id": self._last_id,
+            "begin_s": begin_s,
+            "end_s": end_s,
+            "number": number,
+        }
         worker.child.tell(question)
         if waits is not None:
             waits.evaluations.append(number)
             return None
-        while number not in worker.evaluations and worker.spoken and worker.take(until_s - time.monotonic()):
+        while (
+            number not in worker.evaluations
+            and worker.spoken
+            and worker.take(until_s - time.monotonic())
+        ):
             pass
         return worker.evaluations.pop(number, None)
 
@@ -483,11 +535,17 @@ class Meter:
                 return [], {}  # nothing to measure, and nobody says that there is
             return [], {"hosts.0.devices": f"not measured: {why}"}
         if not found and self._uses_gpu:
-            return [], {"hosts.0.devices": "not measured: NVML shows none of the GPUs that the training uses"}
+            return [], {
+                "hosts.0.devices": "not measured: NVML shows none of the GPUs that the training uses"
+            }
         return found, {}
 
     def _head(
-        self, step: int, devices: list[nvml.Device], readings: dict[str, nvml.CounterReading], leg_id: str
+        self,
+        step: int,
+        devices: list[nvml.Device],
+        readings: dict[str, nvml.CounterReading],
+        leg_id: str,
     ) -> Leg:
         settings = self.settings
         return Leg(
@@ -502,7 +560,9 @@ class Meter:
                             device=f"h1.g{number}",
                             name=device.name,
                             memory_bytes=device.memory_bytes,
-                            counter_begin_j=readings.get(device.uuid, nvml.CounterReading()).energy_j,
+                            counter_begin_j=readings.get(
+                                device.uuid, nvml.CounterReading()
+                            ).energy_j,
                             note=device.note,
                         )
                         for number, device in enumerate(devices)
@@ -556,7 +616,11 @@ class Meter:
             return
         until_s = time.monotonic() + LAST_WORD_S
         worker.take(0.0)
-        while worker.spoken and leg.head.id not in worker.windows and worker.take(until_s - time.monotonic()):
+        while (
+            worker.spoken
+            and leg.head.id not in worker.windows
+            and worker.take(until_s - time.monotonic())
+        ):
             pass
 
     def _take(self, wait_s: float) -> bool:
@@ -576,14 +640,20 @@ class Meter:
         if window is None:
             window = leg_builder.from_ledger(leg, self.folders.ticks, why)
         found = None if worker is None else worker.intensity
-        return leg_builder.complete(leg, window, found or {"reason": self._why_no_intensity(why)}, self.settings)
+        return leg_builder.complete(
+            leg, window, found or {"reason": self._why_no_intensity(why)}, self.settings
+        )
 
     def _why_silent(self, worker: WorkerClient | None) -> str:
         """Return why the child has said nothing."""
         if worker is None:
             return self._worker_reason or "no process for the measurement was started"
         if worker.child.alive:
-            return "the measuring process did not answer in time" if self._gave_up else leg_parts.PENDING
+            return (
+                "the measuring process did not answer in time"
+                if self._gave_up
+                else leg_parts.PENDING
+            )
         return f"the measuring process ended during training ({worker.child.end_in_words})"
 
     def _why_no_intensity(self, why: str) -> str:

@@ -1,7 +1,8 @@
 """Running totals at a few moments → joules between two moments.
 
-Rule: a total is only read between readings, or beside them at the mean power of the nearest interval, and how much of
-the window lay outside the readings is said. Pure arithmetic; imports the standard library only.
+Rule: a total is only read between readings, or beside them at the mean power of the nearest
+interval, and how much of the window lay outside the readings is said. Pure arithmetic; imports the
+standard library only.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ class Used:
     joules: dict[str, float] = field(default_factory=dict)
     """Part to joules; a part without enough readings is not in it."""
     before_s: float = 0.0
-    """Seconds at the start of the window that no reading covers: filled in at the first interval's mean power."""
+    """Seconds at the start of the window that no reading covers: filled in at the first interval's
+    mean power."""
     after_s: float = 0.0
-    """Seconds at the end of the window that no reading covers: filled in at the last interval's mean power."""
+    """Seconds at the end of the window that no reading covers: filled in at the last interval's
+    mean power."""
     reason: str | None = None
     """Why there are no joules."""
     note: str = ""
@@ -111,14 +114,20 @@ class SampleHistory:
         first, last = self._samples[0], self._samples[-1]
         one, other = self._pair(begin_s), self._pair(end_s)
         return Used(
-            {part: max(_total(other, part, end_s) - _total(one, part, begin_s), 0.0) for part in parts},
+            {
+                part: max(_total(other, part, end_s) - _total(one, part, begin_s), 0.0)
+                for part in parts
+            },
             before_s=max(first.at_s - begin_s, 0.0),
             after_s=max(end_s - last.at_s, 0.0),
         )
 
     def _pair(self, at_s: float) -> list[Sample]:
         """Return the two readings around *at_s*, or the two that are nearest."""
-        after = next((n for n, sample in enumerate(self._samples) if sample.at_s >= at_s), len(self._samples) - 1)
+        after = next(
+            (n for n, sample in enumerate(self._samples) if sample.at_s >= at_s),
+            len(self._samples) - 1,
+        )
         after = max(after, 1)
         return self._samples[after - 1 : after + 1]
 

@@ -1,8 +1,9 @@
 """One answer of the Hub, read within limits of size and time, and only if it is the Hub's.
 
-A proxy's error page, a captive portal or a redirect to another host can stand where a file of the Hub is expected. An
-answer counts as the Hub's if it comes from the endpoint's own origin and has the header that every client of the Hub
-relies on: the commit of a file, or the code of an error. A web page is never a file's text.
+A proxy's error page, a captive portal or a redirect to another host can stand where a file of the
+Hub is expected. An answer counts as the Hub's if it comes from the endpoint's own origin and has
+the header that every client of the Hub relies on: the commit of a file, or the code of an error. A
+web page is never a file's text.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _OK, _NOT_FOUND = 200, 404
 _MOVED = (301, 302, 303, 307, 308)
 
 COMMIT = "x-repo-commit"
-"""Header of every file that the Hub serves (`huggingface_hub.constants.HUGGINGFACE_HEADER_X_REPO_COMMIT`)."""
+"""Header of every file that the Hub serves
+(`huggingface_hub.constants.HUGGINGFACE_HEADER_X_REPO_COMMIT`)."""
 ERROR = "x-error-code"
 """Header of the Hub's own refusals (`huggingface_hub.utils.hf_raise_for_status` reads it)."""
 
@@ -116,8 +118,8 @@ def get(url: str, headers: dict[str, str]) -> Answer:
 def _within(seconds: float, work: Callable[[], T]) -> T:
     """Return what *work* returns, if it is done in *seconds*.
 
-    The time-out of an HTTP client is one for each read: a server that sends a byte now and then is never too slow for
-    it. So the work has a thread, which is left behind where it takes too long.
+    The time-out of an HTTP client is one for each read: a server that sends a byte now and then is
+    never too slow for it. So the work has a thread, which is left behind where it takes too long.
     """
     done: list[T] = []
     failed: list[BaseException] = []
@@ -188,16 +190,22 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
 
 
 @contextmanager
-def _stream(url: str, headers: dict[str, str]) -> Iterator[tuple[int, dict[str, str], Iterator[bytes]]]:
+def _stream(
+    url: str, headers: dict[str, str]
+) -> Iterator[tuple[int, dict[str, str], Iterator[bytes]]]:
     """Give status, headers and the raw body of one answer, through huggingface_hub's session and its settings."""
     from huggingface_hub import get_session  # noqa: PLC0415 - importing it costs a second
 
     session: Any = get_session()
     if hasattr(session, "stream"):  # httpx, since huggingface_hub 1
-        with session.stream("GET", url, headers=headers, timeout=WAIT_S, follow_redirects=False) as answer:
+        with session.stream(
+            "GET", url, headers=headers, timeout=WAIT_S, follow_redirects=False
+        ) as answer:
             yield answer.status_code, _lower(answer.headers), answer.iter_raw(_CHUNK_BYTES)
     else:  # requests
-        with session.get(url, headers=headers, timeout=WAIT_S, allow_redirects=False, stream=True) as answer:
+        with session.get(
+            url, headers=headers, timeout=WAIT_S, allow_redirects=False, stream=True
+        ) as answer:
             chunks = answer.raw.stream(_CHUNK_BYTES, decode_content=False)
             yield answer.status_code, _lower(answer.headers), chunks
 

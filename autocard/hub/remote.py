@@ -1,7 +1,8 @@
 """A card on the Hub: read as it is there now, and repaired there.
 
-Reads through huggingface_hub's own session (its proxies, its certificates, `HF_ENDPOINT`), without its cache: what
-matters is what is there at this moment. Works with huggingface_hub 0.34 (requests) and 2.4 (httpx).
+Reads through huggingface_hub's own session (its proxies, its certificates, `HF_ENDPOINT`), without
+its cache: what matters is what is there at this moment. Works with huggingface_hub 0.34 (requests)
+and 2.4 (httpx).
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Repository:
             msg = f"{self.name!r} is no id of a repository on the Hub, such as me/my-model. Nothing was uploaded."
             raise SettingsError(msg) from exc
         revision = quote(self.revision or "main", safe="")
-        # `expand`: the commit alone. The list of a large repository's files would not keep within the limits.
+        # `expand`: the commit alone. The list of a large repository's files would not keep within
+        # the limits.
         url = f"{constants.ENDPOINT}/api/models/{self.name}/revision/{revision}?expand=sha"
         found = self._asked("the newest commit", lambda: answers.read_json(url, self._headers()))
         return None if found is None else str(found.get("sha"))
@@ -125,7 +127,9 @@ class Pushed:
     commit: str | None
 
 
-def push(repo: Repository, record: RunRecord | None, *, overwrite: Any = (), dry_run: bool = False) -> Pushed:
+def push(
+    repo: Repository, record: RunRecord | None, *, overwrite: Any = (), dry_run: bool = False
+) -> Pushed:
     """Fill the card of *repo* where it is, and upload it with its record in one commit.
 
     Args:
@@ -135,7 +139,8 @@ def push(repo: Repository, record: RunRecord | None, *, overwrite: Any = (), dry
         dry_run: upload nothing.
 
     Raises:
-        HubError: the Hub could not be read or refused, or somebody changed the repository meanwhile.
+        HubError: the Hub could not be read or refused, or somebody changed the repository
+            meanwhile.
         RecordError: there is no record, or it cannot be read.
         SettingsError: *repo* cannot be the id of a repository.
     """
@@ -160,7 +165,11 @@ def push(repo: Repository, record: RunRecord | None, *, overwrite: Any = (), dry
         files: Mapping[str, bytes] = {
             name: read_bytes(card.parent / name, records.MAX_BYTES) for name in (CARD, RECORD_NAME)
         }
-    same = outcome.text == before and beside is not None and files[RECORD_NAME] == beside.encode("utf-8")
+    same = (
+        outcome.text == before
+        and beside is not None
+        and files[RECORD_NAME] == beside.encode("utf-8")
+    )
     commit = None if dry_run or same else _commit(repo, head, files)
     return Pushed(before, outcome.text, outcome.warnings, commit)
 
@@ -192,7 +201,8 @@ def _commit(repo: Repository, head: str | None, files: Mapping[str, bytes]) -> s
     """Upload *files*, but only onto the commit that they were made from.
 
     Raises:
-        HubError: the Hub refused; or the connection broke, and whether the commit was made is not known.
+        HubError: the Hub refused; or the connection broke, and whether the commit was made is not
+            known.
     """
     from huggingface_hub import CommitOperationAdd, HfApi  # noqa: PLC0415
     from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
@@ -205,7 +215,8 @@ def _commit(repo: Repository, head: str | None, files: Mapping[str, bytes]) -> s
             revision=repo.revision,
             parent_commit=head,
         )
-    except (HfHubHTTPError, ValueError) as exc:  # ValueError: of the check of the metadata, before anything is sent
+    # ValueError: of the check of the metadata, before anything is sent
+    except (HfHubHTTPError, ValueError) as exc:
         msg = f"the Hub refused the upload to {repo.name}: {exc} Nothing was changed there."
         raise HubError(msg) from exc
     except _network_errors() as exc:
@@ -220,8 +231,8 @@ def _commit(repo: Repository, head: str | None, files: Mapping[str, bytes]) -> s
 def _network_errors() -> tuple[type[Exception], ...]:
     """Return what a call of the Hub raises where the network or the Hub is at fault.
 
-    huggingface_hub below 1 is on requests, whose errors are OSErrors, as is its offline mode; since 1 it is on httpx,
-    whose errors have the base that it calls HTTPError.
+    huggingface_hub below 1 is on requests, whose errors are OSErrors, as is its offline mode; since
+    1 it is on httpx, whose errors have the base that it calls HTTPError.
     """
     from huggingface_hub import errors  # noqa: PLC0415
 

@@ -1,9 +1,9 @@
 """What was uploaded from here, and what was edited on the Hub's own page since: the edit goes into the next upload.
 
-Rules: a person's words win over autocard's. Since an upload from here, an edit on the Hub wins over one on disk.
-Without such an upload, the card that the user asked to push wins, and the Hub's card lends it the keys of the front
-matter that it lacks. Wherever words give way, that version is kept in a file, and a warning names it after the card was
-written.
+Rules: a person's words win over autocard's. Since an upload from here, an edit on the Hub wins over
+one on disk. Without such an upload, the card that the user asked to push wins, and the Hub's card
+lends it the keys of the front matter that it lacks. Wherever words give way, that version is kept
+in a file, and a warning names it after the card was written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from autocard.card.markdown.document import Document
 from autocard.hub.remote import CARD, Repository
 
 _REMEMBERED = 3
-"""Uploads that are remembered: one of them may have failed, so the last need not be what is there."""
+"""Uploads that are remembered: one of them may have failed, so the last need not be what is there.
+"""
 _SHOWN = 3
 """Lines that gave way, as the log shows them."""
 _UPLOAD_BYTES = 4 * files.CARD_BYTES
@@ -75,14 +76,22 @@ class UploadHistory:
         """Return the upload that *text* was most likely edited from."""
         lines = text.splitlines()
         uploads = reversed(list(self))
-        return max(uploads, key=lambda upload: likeness(upload.text.splitlines(), lines), default=None)
+        return max(
+            uploads, key=lambda upload: likeness(upload.text.splitlines(), lines), default=None
+        )
 
     def add(self, card: Path) -> None:
         """Remember *card* as it is now: it is about to be uploaded."""
-        data = {"repository": self._repository, "text": files.read_text(card), "slots": library_cards.slots(card)}
+        data = {
+            "repository": self._repository,
+            "text": files.read_text(card),
+            "slots": library_cards.slots(card),
+        }
         paths = self._paths()
         number = int(paths[-1].stem.partition("-")[2]) + 1 if paths else 1
-        files.write_text(self._private / f"uploaded-{number:06}.json", json.dumps(data, ensure_ascii=False))
+        files.write_text(
+            self._private / f"uploaded-{number:06}.json", json.dumps(data, ensure_ascii=False)
+        )
         for path in paths[: -(_REMEMBERED - 1)]:
             path.unlink(missing_ok=True)
 
@@ -90,7 +99,11 @@ class UploadHistory:
 def _read(path: Path, repository: str) -> Upload | None:
     try:
         data = json.loads(files.read_text(path, _UPLOAD_BYTES))
-        return Upload(str(data["text"]), dict(data["slots"])) if data["repository"] == repository else None
+        return (
+            Upload(str(data["text"]), dict(data["slots"]))
+            if data["repository"] == repository
+            else None
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -110,17 +123,24 @@ def take_in(
         card: as it would be uploaded.
         repo: where to.
         past: what was uploaded there from here.
-        generated: says whether the host alone wrote a text. An upload runs in the background, and may have read the
-            file in the moment between the host's writing and ours: then the host's card is there, and nobody's edit.
+        generated: says whether the host alone wrote a text. An upload runs in the background, and
+            may have read the file in the moment between the host's writing and ours: then the
+            host's card is there, and nobody's edit.
         mine: the card on disk as a person left it; None: only autocard has written there.
-        edited: called with the Hub's text before it is compared and merged, if it may have been edited there.
+        edited: called with the Hub's text before it is compared and merged, if it may have been
+            edited there.
 
     Raises:
         UnavailableError: the Hub could not be read.
     """
     there = repo.read(CARD)
     here = files.read_text(card)
-    if there is None or not there.strip() or there == here or any(there == upload.text for upload in past):
+    if (
+        there is None
+        or not there.strip()
+        or there == here
+        or any(there == upload.text for upload in past)
+    ):
         return None
     edited(there)
     base = past.closest(there)
@@ -130,9 +150,13 @@ def take_in(
     if base is None and mine is None:
         return Taken(there, ours, whole=True)
     if base is None:
-        return _first(card, here, there, ours, known={*here.splitlines(), *(mine or "").splitlines()})
+        return _first(
+            card, here, there, ours, known={*here.splitlines(), *(mine or "").splitlines()}
+        )
     merged = three_way_merge.merge(base.text, there, here)
-    ours_here = [text for name, text in library_cards.slots(card).items() if not name.startswith(PLACE)]
+    ours_here = [
+        text for name, text in library_cards.slots(card).items() if not name.startswith(PLACE)
+    ]
     lost = [line for line in merged.conflicts if not _is_ours(line, ours_here)]
     warning = _keep_disk(card, here, lost) if lost else None
     return Taken(merged.text, ours, warning=warning)

@@ -1,6 +1,7 @@
 """Have Slurm's `sacct` print what a job used.
 
-Rule: one command, with nothing in it but numbers of jobs and names of columns, and never waited for without end.
+Rule: one command, with nothing in it but numbers of jobs and names of columns, and never waited for
+without end.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def ask(jobs: Iterable[str], timeout_s: float) -> str:
     """Return what sacct prints of *jobs*, all their starts, times in UTC.
 
     Raises:
-        MeterError: there is no sacct, it fails, or it takes longer than *timeout_s*. It is killed then, with whatever
-            it has started.
+        MeterError: there is no sacct, it fails, or it takes longer than *timeout_s*. It is killed
+            then, with whatever it has started.
     """
     jobs = list(jobs)
     command = shutil.which("sacct")

@@ -1,7 +1,8 @@
 """A meter's figure and a record → what they say of each other.
 
-Rule: a figure is compared with the components of the legs that it saw, and with no others; and it is believed only
-where it can be: between what counters read inside of it and what the nodes can have drawn.
+Rule: a figure is compared with the components of the legs that it saw, and with no others; and it
+is believed only where it can be: between what counters read inside of it and what the nodes can
+have drawn.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from autocard.record import Reconciliation, RunRecord
 from autocard.totals import totals
 
 SURE = 0.95
-"""Counters of boards are good to 5 % (NVIDIA, for older ones): no meter around them reads less than this share."""
+"""Counters of boards are good to 5 % (NVIDIA, for older ones): no meter around them reads less than
+this share."""
 
 SEEN = 0.3
-"""Components have been 0.71 of a wall's meter (Fischer 2025: 318 runs, standard deviation 0.10); below this, something
-else than what a sum of components leaves out is in the figure."""
+"""Components have been 0.71 of a wall's meter (Fischer 2025: 318 runs, standard deviation 0.10);
+below this, something else than what a sum of components leaves out is in the figure."""
 
 HIGH = 2.0
-"""Models of processors and memory read high, but a sum that is more than this times a meter's figure is another's."""
+"""Models of processors and memory read high, but a sum that is more than this times a meter's
+figure is another's."""
 
 WHOLE = 0.995
 """A run that has more of its nodes than this has them to itself."""
@@ -48,7 +51,9 @@ def compare(record: RunRecord, metered: meters.Metered) -> tuple[Reconciliation,
     elif verdict != "plausible":
         why["unmetered_kwh"] = reason
     elif ratio > 1:
-        why["unmetered_kwh"] = "the components come to more than the meter: what is modelled of them reads high"
+        why["unmetered_kwh"] = (
+            "the components come to more than the meter: what is modelled of them reads high"
+        )
     else:
         rest_kwh = (kwh or 0.0) - (components_kwh or 0.0)
     for leaf in ("window_s", "nodes", "bound_kwh"):
@@ -78,9 +83,16 @@ def _components(record: RunRecord, metered: meters.Metered) -> tuple[float | Non
     """Return what the components took that the meter saw, which parts that is, and why it is not known."""
     energy, reasons = totals.of_legs(record.legs, metered.legs, record.missing)
     if energy.total_kwh is None or record.energy.total_kwh is None:
-        return None, [], record.why_missing("energy.total_kwh") or reasons.get("total_kwh") or "not measured"
+        return (
+            None,
+            [],
+            record.why_missing("energy.total_kwh") or reasons.get("total_kwh") or "not measured",
+        )
     kwh, parts = energy.total_kwh, ["training"]
-    for value, words in ((energy.setup_kwh, "set-up"), (energy.evaluation_kwh, "evaluation after it")):
+    for value, words in (
+        (energy.setup_kwh, "set-up"),
+        (energy.evaluation_kwh, "evaluation after it"),
+    ):
         if value is not None and not metered.training_only:
             kwh, parts = kwh + value, [*parts, words]
     return kwh, parts, ""
@@ -109,7 +121,11 @@ def _faults(record: RunRecord, metered: meters.Metered, kwh: float) -> Iterator[
     """Yield why the figure cannot be what the run took."""
     counted_kwh = totals.counted_kwh(record.legs, metered.legs)
     if kwh < SURE * counted_kwh:
-        hint = " (Slurm's RAPL plugin, for one, reads processors and memory alone)" if metered.kind == "sacct" else ""
+        hint = (
+            " (Slurm's RAPL plugin, for one, reads processors and memory alone)"
+            if metered.kind == "sacct"
+            else ""
+        )
         yield f"it is less than the {units.kwh(counted_kwh)} that counters inside of it read{hint}"
     # Of a shared node it is not known how many GPUs others used.
     if metered.bound_kwh is not None and kwh > metered.bound_kwh and not _shared(record, metered):
@@ -120,7 +136,9 @@ def _faults(record: RunRecord, metered: meters.Metered, kwh: float) -> Iterator[
         )
 
 
-def _doubts(record: RunRecord, metered: meters.Metered, kwh: float, components_kwh: float | None) -> Iterator[str]:
+def _doubts(
+    record: RunRecord, metered: meters.Metered, kwh: float, components_kwh: float | None
+) -> Iterator[str]:
     """Yield why the figure need not be this run's alone."""
     if metered.kind != "meter" and _shared(record, metered):
         yield "the run had only a share of its nodes, and their meters do not tell whose energy it is"
@@ -137,7 +155,8 @@ def _doubts(record: RunRecord, metered: meters.Metered, kwh: float, components_k
     if components_kwh is None or not training_kwh or not training_s or not metered.window_s:
         return
     ours_w, theirs_w = (
-        used * totals.J_PER_KWH / s for used, s in ((training_kwh, training_s), (kwh, metered.window_s))
+        used * totals.J_PER_KWH / s
+        for used, s in ((training_kwh, training_s), (kwh, metered.window_s))
     )
     if ours_w < SEEN * theirs_w:
         yield (

@@ -1,9 +1,9 @@
 """Starts of jobs → those of the run, and what each used, the same joules never twice.
 
-Facts of Slurm's source that this rests on: the energy of a line is that of its nodes while it ran. With
-`PrologFlags=contain` the job's energy is that of the step `.extern`, which lasts as long as the job; without it, Slurm
-adds up all steps, and the batch script's step runs at the same time as those that it starts: joules are in that sum
-twice.
+Facts of Slurm's source that this rests on: the energy of a line is that of its nodes while it ran.
+With `PrologFlags=contain` the job's energy is that of the step `.extern`, which lasts as long as
+the job; without it, Slurm adds up all steps, and the batch script's step runs at the same time as
+those that it starts: joules are in that sum twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ OF_STEPS = "Slurm gives energy for steps alone, so what the job did outside of t
 TOO_LITTLE = "Slurm's figure for the whole job is less than that of a step of it, and is not taken"
 OF_STEPS_STILL = f"{TOO_LITTLE}; what the job did outside of its steps is not in it"
 _SUM = 0.99
-"""A job's energy that is smaller than this share of its steps' is not their sum; they are rounded to three digits."""
+"""A job's energy that is smaller than this share of its steps' is not their sum; they are rounded
+to three digits."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ def chosen(starts: Sequence[Start], wanted: Iterable[str], *, by_person: bool) -
     Args:
         starts: what sacct told.
         wanted: ids; none: the only job that there is.
-        by_person: a person named them, and may mean an array; else they are numbers that Slurm gave to jobs.
+        by_person: a person named them, and may mean an array; else they are numbers that Slurm gave
+            to jobs.
 
     Raises:
         MeterError: one is not there, there are several, or it is an array's.
@@ -53,7 +55,9 @@ def chosen(starts: Sequence[Start], wanted: Iterable[str], *, by_person: bool) -
     wanted = list(wanted)
     if not wanted:
         if len(jobs) > 1:
-            msg = f"sacct's text tells of {len(jobs)} jobs ({_some(jobs)}). Name the run's: --job ID"
+            msg = (
+                f"sacct's text tells of {len(jobs)} jobs ({_some(jobs)}). Name the run's: --job ID"
+            )
             raise MeterError(msg)
         return list(starts)
     found: list[Start] = []
@@ -101,13 +105,24 @@ def used(start: Start) -> JobUse:
         job_j, why, remark = None, TOO_LITTLE, OF_STEPS_STILL
     if not known:
         return JobUse(job_j, "" if job_j is not None else why)
-    if job_j is not None and (_fits(known, start) or job_j < _SUM * sum(step.energy_j or 0.0 for step in known)):
+    if job_j is not None and (
+        _fits(known, start) or job_j < _SUM * sum(step.energy_j or 0.0 for step in known)
+    ):
         return JobUse(job_j)
     numbered = [step for step in known if step.step != "batch"]
-    sets = [steps for steps in (known, numbered, [step for step in known if step.step == "batch"]) if steps]
+    sets = [
+        steps
+        for steps in (known, numbered, [step for step in known if step.step == "batch"])
+        if steps
+    ]
     sums = [sum(step.energy_j or 0.0 for step in steps) for steps in sets if _fits(steps, start)]
     if not sums:
-        return JobUse(job_j, why, "steps that ran at the same time are in it more than once", doubled=job_j is not None)
+        return JobUse(
+            job_j,
+            why,
+            "steps that ran at the same time are in it more than once",
+            doubled=job_j is not None,
+        )
     return JobUse(max(sums), remark=ONCE if job_j is not None else remark)
 
 
@@ -126,6 +141,8 @@ def _fits(steps: Sequence[Line], start: Start) -> bool:
             and other.start.when <= one.start.when
             and (other is one or other.end is None or other.end.when > one.start.when)
         ]
-        if len(together) > 1 and (nodes is None or sum(step.nodes or nodes for step in together) > nodes):
+        if len(together) > 1 and (
+            nodes is None or sum(step.nodes or nodes for step in together) > nodes
+        ):
             return False
     return True

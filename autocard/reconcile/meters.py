@@ -1,6 +1,7 @@
 """Figures of meters, each with what is known of it: which legs it saw, for how long, on how many nodes.
 
-Rule: what a figure covers is found out from times, and where that cannot be, it is said; nothing is judged here.
+Rule: what a figure covers is found out from times, and where that cannot be, it is said; nothing is
+judged here.
 """
 
 from __future__ import annotations
@@ -20,16 +21,19 @@ from autocard.totals import totals
 SLURM = "Slurm's job energy (sacct)"
 
 NODE_W = 3000.0
-"""Watts that no node draws without its GPUs: two processors of 500 W, memory, network, fans and losses come to 2 kW."""
+"""Watts that no node draws without its GPUs: two processors of 500 W, memory, network, fans and
+losses come to 2 kW."""
 GPU_W = 2000.0
-"""Watts that no GPU draws with its share of fans and losses: the largest boards are made for 1.4 kW."""
+"""Watts that no GPU draws with its share of fans and losses: the largest boards are made for 1.4
+kW."""
 
 SLACK_S = 120.0
 """Clocks of nodes and of Slurm's controller may differ so much."""
 
 _J_PER_KWH = totals.J_PER_KWH
 _QUARTERS = range(-14 * 4, 14 * 4 + 1)
-"""Zones on Earth, in quarters of an hour from UTC; 12 hours west to 14 hours east, and the other way round."""
+"""Zones on Earth, in quarters of an hour from UTC; 12 hours west to 14 hours east, and the other
+way round."""
 
 
 @dataclass
@@ -74,7 +78,9 @@ def by_nodes(record: RunRecord) -> Metered:
         why = record.why_missing("energy.node_meter_kwh") or "not read"
         msg = f"the record has no figure of the nodes' own meters ({why})"
         raise MeterError(msg)
-    source = record.energy.sources.get("node_meter", "").partition(";")[0] or "the nodes' own meters"
+    source = (
+        record.energy.sources.get("node_meter", "").partition(";")[0] or "the nodes' own meters"
+    )
     nodes = max((len(leg.hosts) for leg in record.legs), default=0) or None
     window_s = record.time.wall_clock_s
     return Metered(
@@ -85,7 +91,9 @@ def by_nodes(record: RunRecord) -> Metered:
         legs=list(range(len(record.legs))),
         window_s=window_s,
         nodes=nodes,
-        bound_kwh=None if window_s is None or nodes is None else _bound_kwh(record, nodes, window_s),
+        bound_kwh=None
+        if window_s is None or nodes is None
+        else _bound_kwh(record, nodes, window_s),
         training_only=True,
     )
 
@@ -116,12 +124,22 @@ def by_slurm(record: RunRecord, starts: Sequence[Start], *, in_utc: bool = False
     found.covers = "; ".join(_covers(record, starts, figures, fit, found))
     found.doubts += _doubts(starts, fit)
     if known and short:
-        found.faults.append(f"of {len(figures)} starts of the job it has no figure for {len(short)}: {short[0].why}")
+        found.faults.append(
+            f"of {len(figures)} starts of the job it has no figure for {len(short)}: {short[0].why}"
+        )
     if any(start.goes_on for start in starts):
-        found.faults.append("the job still ran when sacct was asked, and Slurm adds a step's energy when it ends")
+        found.faults.append(
+            "the job still ran when sacct was asked, and Slurm adds a step's energy when it ends"
+        )
     if any(one.doubled for one in figures):
-        found.doubts.append("steps that ran at the same time on the same nodes are in it more than once")
-    if not fit.timed and found.window_s is not None and found.window_s + SLACK_S < (record.time.wall_clock_s or 0.0):
+        found.doubts.append(
+            "steps that ran at the same time on the same nodes are in it more than once"
+        )
+    if (
+        not fit.timed
+        and found.window_s is not None
+        and found.window_s + SLACK_S < (record.time.wall_clock_s or 0.0)
+    ):
         found.faults.append(
             f"the job ran for {units.duration(found.window_s)}, the training for "
             f"{units.duration(record.time.wall_clock_s or 0.0)}: a part of it ran in other jobs or starts"
@@ -140,7 +158,9 @@ def _span(record: RunRecord, starts: Sequence[Start], found: Metered) -> None:
         return
     longest_s = [max(seconds or 0.0 for seconds in side) for side in elapsed_s]
     found.window_s = sum(longest_s)
-    nodes = [[start.line.nodes or record.hardware.nodes for start in side] for side in together.values()]
+    nodes = [
+        [start.line.nodes or record.hardware.nodes for start in side] for side in together.values()
+    ]
     if all(number for side in nodes for number in side):
         counts = [sum(number or 0 for number in side) for side in nodes]
         found.nodes = max(counts)
@@ -193,7 +213,11 @@ def _idle(starts: Sequence[Start], fit: _Fit) -> tuple[list[Start], int]:
 
 
 def _covers(
-    record: RunRecord, starts: Sequence[Start], figures: Sequence[jobs.JobUse], fit: _Fit, found: Metered
+    record: RunRecord,
+    starts: Sequence[Start],
+    figures: Sequence[jobs.JobUse],
+    fit: _Fit,
+    found: Metered,
 ) -> Iterator[str]:
     """Yield what Slurm's figure holds, in words."""
     text = _names(starts)
@@ -212,7 +236,7 @@ def _covers(
         yield f"it saw {units.count(len(found.legs))} of {units.count(len(record.legs))} legs"
 
 
-# -- which legs a job saw ---------------------------------------------------------------------------------------
+# -- which legs a job saw --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -226,23 +250,30 @@ class _Fit:
     timed: bool = True
     """Whether there are times to tell it; without them, all legs are taken."""
     ahead: timedelta | None = None
-    """How far ahead of UTC the clock would be by which this is so; None: it is UTC's, or this machine's own."""
+    """How far ahead of UTC the clock would be by which this is so; None: it is UTC's, or this
+    machine's own."""
 
 
 def _seen(legs: Sequence[Leg], starts: Sequence[Start], *, in_utc: bool) -> _Fit:
     """Return which legs ran in the time of which of *starts*.
 
-    Slurm's times come without their zone unless we asked for them. Then the zone is looked for in which most legs lie
-    inside; among equals this machine's goes first, then UTC.
+    Slurm's times come without their zone unless we asked for them. Then the zone is looked for in
+    which most legs lie inside; among equals this machine's goes first, then UTC.
     """
     spans = [(start.line.start, None if start.goes_on else start.line.end) for start in starts]
     begins = [_instant(leg.started_at) for leg in legs]
     if any(begin is None for begin, _ in spans) or not all(begins):
         return _Fit(list(range(len(legs))), [True] * len(starts), timed=False)
     best = _Fit([], [False] * len(starts))
-    for ahead, utc in _zones(zoned=all(begin is not None and begin.zoned for begin, _ in spans), in_utc=in_utc):
+    for ahead, utc in _zones(
+        zoned=all(begin is not None and begin.zoned for begin, _ in spans), in_utc=in_utc
+    ):
         within = [
-            [number for number, leg in enumerate(legs) if begin and _inside(leg, utc(begin), utc(end) if end else None)]
+            [
+                number
+                for number, leg in enumerate(legs)
+                if begin and _inside(leg, utc(begin), utc(end) if end else None)
+            ]
             for begin, end in spans
         ]
         inside = sorted({number for numbers in within for number in numbers})
@@ -251,7 +282,9 @@ def _seen(legs: Sequence[Leg], starts: Sequence[Start], *, in_utc: bool) -> _Fit
     return best
 
 
-def _zones(*, zoned: bool, in_utc: bool) -> Iterator[tuple[timedelta | None, Callable[[Moment], datetime]]]:
+def _zones(
+    *, zoned: bool, in_utc: bool
+) -> Iterator[tuple[timedelta | None, Callable[[Moment], datetime]]]:
     """Yield ways to make UTC of a moment, and how far ahead of UTC the clock is if it is a mere guess."""
     if zoned:
         yield None, lambda moment: moment.when

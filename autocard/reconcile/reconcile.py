@@ -1,7 +1,7 @@
 """A comparison into the record, and into the cards that stand beside it.
 
-Rule: the record is written where it lies, as `fill` writes it; of the cards, only those that autocard has filled are
-filled again; the same source again takes the place of what it said before.
+Rule: the record is written where it lies, as `fill` writes it; of the cards, only those that
+autocard has filled are filled again; the same source again takes the place of what it said before.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def metered(record: RunRecord, asked: ReconcileRequest) -> meters.Metered:
         return meters.by_person(record, asked.kwh, asked.source)
     ids, by_person = (asked.jobs, True) if asked.jobs else (_own_jobs(record), False)
     if asked.text is not None:
-        return meters.by_slurm(record, jobs.chosen(sacct.read(asked.text), ids, by_person=by_person))
+        return meters.by_slurm(
+            record, jobs.chosen(sacct.read(asked.text), ids, by_person=by_person)
+        )
     if asked.jobs or (ids and ask.is_there()):
         starts = sacct.read(ask.ask(ids, asked.timeout_s))
         return meters.by_slurm(record, jobs.chosen(starts, ids, by_person=by_person), in_utc=True)
@@ -119,7 +121,9 @@ def _own_jobs(record: RunRecord) -> tuple[str, ...]:
 def put(record: RunRecord, one: Reconciliation, why: dict[str, str]) -> RunRecord:
     """Return *record* with *one* in it, in the place of what the same source said before."""
     there = list(record.reconciliations)
-    same = [n for n, other in enumerate(there) if (other.kind, other.source) == (one.kind, one.source)]
+    same = [
+        n for n, other in enumerate(there) if (other.kind, other.source) == (one.kind, one.source)
+    ]
     number = same[0] if same else len(there)
     there[number : number + 1] = [one]
     path = f"reconciliations.{number}."
@@ -133,4 +137,8 @@ def _cards(file: Path, record: RunRecord) -> list[Path]:
     if file.name != records.RECORD_NAME:
         return []
     names = dict.fromkeys(name.removesuffix(PENDING) for name in record.slots)
-    return [file.parent / name for name in names if Path(name).name == name and (file.parent / name).is_file()]
+    return [
+        file.parent / name
+        for name in names
+        if Path(name).name == name and (file.parent / name).is_file()
+    ]

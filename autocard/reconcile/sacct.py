@@ -1,11 +1,12 @@
 """What Slurm's `sacct` prints → starts of jobs, each with its steps.
 
-Rule: of the columns only those of `COLUMNS` are looked at. Accounts, users and names of machines are not read, so that
-they cannot be told.
+Rule: of the columns only those of `COLUMNS` are looked at. Accounts, users and names of machines
+are not read, so that they cannot be told.
 
-Facts of Slurm's source and manual that this rests on: a job has a line, and below it one for each step; a job that was
-requeued has one for each start (`--duplicates`). Letters behind `ConsumedEnergy` (K, M, G, T, P) are powers of 1000.
-Where nothing was sampled, the energy is 0, blank, or one of the numbers that stand for "no value".
+Facts of Slurm's source and manual that this rests on: a job has a line, and below it one for each
+step; a job that was requeued has one for each start (`--duplicates`). Letters behind
+`ConsumedEnergy` (K, M, G, T, P) are powers of 1000. Where nothing was sampled, the energy is 0,
+blank, or one of the numbers that stand for "no value".
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ MAX_CHARACTERS = 16_000_000
 HOW_TO_ASK = f"sacct --jobs ID --duplicates --parsable2 --format={','.join(COLUMNS)}"
 
 NOT_SAMPLED = "Slurm says 0 J: its energy plugin is off, or has nothing to read on these nodes"
-NO_VALUE = 'Slurm gives the number that stands for "no value": its energy plugin is off, or could not read'
+NO_VALUE = (
+    'Slurm gives the number that stands for "no value": its energy plugin is off, or could not read'
+)
 BLANK = "Slurm gives no energy for it"
 
 _NO_VALUES = {2**32 - 2, 2**32 - 1, 2**64 - 2, 2**64 - 1}
@@ -54,12 +57,22 @@ _ENERGY = re.compile(r"([0-9]{1,25}(?:\.[0-9]{1,25})?(?:[eE]\+?[0-9]{1,2})?)([KM
 _ELAPSED = re.compile(r"(?:([0-9]{1,5})-)?(?:([0-9]{1,5}):)?([0-9]{1,5}):([0-9]{1,5})(?:\.[0-9]+)?")
 _STEP = re.compile(r"([0-9]+(?:_[0-9]+|\+[0-9]+)?)(?:\.(\S*))?")
 _TO_COME = re.compile(r"[0-9]+_\[\S*")
-"""Tasks of an array that have not run: 812345_[5-10], 812345_[1,4-9%2], or what a narrow column leaves of it."""
+"""Tasks of an array that have not run: 812345_[5-10], 812345_[1,4-9%2], or what a narrow column
+leaves of it."""
 _YEARS = (1970, 9000)
 _LAST_S = 10**11
 """Seconds since 1970, far in the future: a number above is no time."""
 _NAMED = ("batch", "extern", "interactive")
-_GOES_ON = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "RESIZING", "STAGE_OUT", "SIGNALING", "STOPPED"}
+_GOES_ON = {
+    "RUNNING",
+    "COMPLETING",
+    "CONFIGURING",
+    "SUSPENDED",
+    "RESIZING",
+    "STAGE_OUT",
+    "SIGNALING",
+    "STOPPED",
+}
 _WAITS = {"PENDING", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
 
 
@@ -77,9 +90,11 @@ class Line:
 
     job: str
     raw: str
-    """Number of the job itself, where the id names a task or a part; empty: there is no such column."""
+    """Number of the job itself, where the id names a task or a part; empty: there is no such
+    column."""
     step: str
-    """Empty: the job's own; batch, extern, interactive, a number; "?": cut off by a narrow column."""
+    """Empty: the job's own; batch, extern, interactive, a number; "?": cut off by a narrow column.
+    """
     start: Moment | None
     end: Moment | None
     elapsed_s: float | None
@@ -128,7 +143,11 @@ def read(text: str) -> list[Start]:
     for start in starts:
         if not start.whole:
             start.steps.insert(0, start.line)
-    return [start for start in starts if start.line.state not in _WAITS and (start.elapsed_s != 0 or _energy(start))]
+    return [
+        start
+        for start in starts
+        if start.line.state not in _WAITS and (start.elapsed_s != 0 or _energy(start))
+    ]
 
 
 def _energy(start: Start) -> float:
@@ -152,7 +171,7 @@ def _file(starts: list[Start], line: Line) -> None:
         of_job[-1].steps.append(line)
 
 
-# -- the text ---------------------------------------------------------------------------------------------------
+# -- the text --------------------------------------------------------------------------------------
 
 
 def _lines(text: str) -> Iterator[Line]:
@@ -203,7 +222,10 @@ def _known(name: str) -> str:
 def _cells(row: str, head: str, widths: Sequence[tuple[int, int]]) -> list[str]:
     if widths:
         last = widths[-1][0]
-        return [row[start:end].strip() if start != last else row[start:].strip() for start, end in widths]
+        return [
+            row[start:end].strip() if start != last else row[start:].strip()
+            for start, end in widths
+        ]
     if "|" not in head:
         return row.split()
     # With --parsable each line ends in a bar, the header too.
@@ -274,7 +296,11 @@ def _moment(text: str) -> Moment | None:
     """Return the time that *text* says (ISO 8601, or seconds since 1970); None for "Unknown" and what else it is."""
     seconds = _whole(text)
     if seconds is not None:
-        return Moment(datetime.fromtimestamp(seconds, timezone.utc), zoned=True) if seconds < _LAST_S else None
+        return (
+            Moment(datetime.fromtimestamp(seconds, timezone.utc), zoned=True)
+            if seconds < _LAST_S
+            else None
+        )
     try:
         when = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:

@@ -22,7 +22,11 @@ class Frozen(BaseModel):
     """What all parts share: they cannot be changed, and keys of a newer autocard are kept, not lost."""
 
     model_config = ConfigDict(
-        frozen=True, extra="allow", ser_json_inf_nan="null", protected_namespaces=(), defer_build=True
+        frozen=True,
+        extra="allow",
+        ser_json_inf_nan="null",
+        protected_namespaces=(),
+        defer_build=True,
     )
 
     @model_validator(mode="before")
@@ -39,5 +43,7 @@ def whole(value: Any) -> Any:
     if isinstance(value, dict):
         return {whole(key): whole(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)([whole(item) for item in value]) if type(value) in (list, tuple) else value
+        return (
+            type(value)([whole(item) for item in value]) if type(value) in (list, tuple) else value
+        )
     return value

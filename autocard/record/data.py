@@ -31,7 +31,8 @@ class Dataset(Frozen):
     columns: list[str] = Field(default_factory=list)
     """Column names."""
     tokens: int | None = None
-    """Token ids in these rows; padding that stands in them is counted, that of the batches is not."""
+    """Token ids in these rows; padding that stands in them is counted, that of the batches is not.
+    """
     tokens_without_padding: int | None = None
     """Those of `tokens` that are not padding, by the attention mask or the token that pads."""
     encoder_inputs: bool = False
@@ -60,9 +61,11 @@ class Preprocessing(Frozen):
     max_length: int | None = None
     """Tokens. Longest input that the tokenizer lets through."""
     max_length_applied: bool = False
-    """Whether rows are known to be cut at `max_length`; False: it is a limit that may have cut none of them."""
+    """Whether rows are known to be cut at `max_length`; False: it is a limit that may have cut none
+    of them."""
     longest_input: int | None = None
-    """Tokens, without padding. Longest row in the first rows that were looked at; None: not looked at."""
+    """Tokens, without padding. Longest row in the first rows that were looked at; None: not looked
+    at."""
     longest_input_rows: int | None = None
     """Rows that were looked at for it."""
     padding_side: str | None = None
@@ -76,13 +79,16 @@ class Preprocessing(Frozen):
     padding: str | None = None
     """Up to which length the collator fills batches: longest, max_length, none."""
     masking: dict[str, Scalar] = Field(default_factory=dict)
-    """How the collator masks tokens for masked language modeling: probability (0 to 1), whole_words."""
+    """How the collator masks tokens for masked language modeling: probability (0 to 1),
+    whole_words."""
     chat_template_sha256: str | None = None
-    """SHA-256 of the tokenizer's chat template in UTF-8, 64 hexadecimal digits; the template itself is not kept."""
+    """SHA-256 of the tokenizer's chat template in UTF-8, 64 hexadecimal digits; the template itself
+    is not kept."""
     image_size_px: list[int] = Field(default_factory=list)
     """Height and width that images are brought to; one number: of the shortest edge."""
     image_mean: list[float] = Field(default_factory=list)
-    """What is subtracted from each channel, after rescaling to 0 to 1; empty: images are not normalized."""
+    """What is subtracted from each channel, after rescaling to 0 to 1; empty: images are not
+    normalized."""
     image_std: list[float] = Field(default_factory=list)
     """What each channel is then divided by."""
     sampling_rate_hz: int | None = None

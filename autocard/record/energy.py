@@ -25,7 +25,8 @@ class Time(Frozen):
     eval_s: float | None = None
     """Evaluation inside the training window."""
     samples_per_s: float | None = None
-    """Training samples (`training.batch_unit`) per second of the last leg, evaluations and saving included."""
+    """Training samples (`training.batch_unit`) per second of the last leg, evaluations and saving
+    included."""
     steps_per_s: float | None = None
     """Optimizer steps per second of the last leg, evaluations and saving included."""
     tokens: int | None = None
@@ -37,11 +38,13 @@ class Time(Frozen):
     flops_method: str | None = None
     """What the figure counts."""
     flops_estimate: float | None = None
-    """Floating-point operations of training without weight gradients of frozen parameters, by its method; a model."""
+    """Floating-point operations of training without weight gradients of frozen parameters, by its
+    method; a model."""
     flops_estimate_method: str | None = None
     """What the estimate counts."""
     peak_share: float | None = None
-    """flops_estimate / (device-seconds × the devices' peak for dense products), 0 to 1: model FLOPs utilisation."""
+    """flops_estimate / (device-seconds × the devices' peak for dense products), 0 to 1: model FLOPs
+    utilisation."""
     peak_share_method: str | None = None
     """Which peak that is, and whose figure."""
     tokens_per_s: float | None = None
@@ -66,7 +69,8 @@ class Energy(Frozen):
     codecarbon_gpu_kwh: float | None = None
     """CodeCarbon's figure for the GPUs, for comparison."""
     sources: dict[str, str] = Field(default_factory=dict)
-    """Part (gpu, cpu, ram, setup, node_meter) to how it was measured or modelled, in words for people."""
+    """Part (gpu, cpu, ram, setup, node_meter) to how it was measured or modelled, in words for
+    people."""
     boundary: str | None = None
     """What the total covers and what it does not."""
     setup_kwh: float | None = None
@@ -76,14 +80,16 @@ class Energy(Frozen):
     repeated_kwh: float | None = None
     """The part of the total that went into steps which a later leg did again."""
     reported_kwh: float | None = None
-    """What the nodes that reported used, where others did not: at least this much. None where all did."""
+    """What the nodes that reported used, where others did not: at least this much. None where all
+    did."""
 
 
 class Search(Frozen):
     """A hyperparameter search of the same process, before the run; nothing of it is in the run's own figures."""
 
     backend: str = ""
-    """Optuna, Ray Tune, …, as transformers names it; empty: there was no search, or it is not known."""
+    """Optuna, Ray Tune, …, as transformers names it; empty: there was no search, or it is not
+    known."""
     trials: int = 0
     """Trainings of it; 0: no search was seen."""
     trials_unfinished: int = 0
@@ -135,13 +141,15 @@ class Reconciliation(Frozen):
     """What somebody else's meter read of the run, held against the sum of the components. No sum has it in it."""
 
     kind: Literal["sacct", "meter", "node_meter"]
-    """sacct: Slurm's accounting; meter: a figure that a person gave; node_meter: read by autocard beside the parts."""
+    """sacct: Slurm's accounting; meter: a figure that a person gave; node_meter: read by autocard
+    beside the parts."""
     source: str
     """Whose figure, in words; the same kind and source again takes the place of the last."""
     metered_kwh: float | None = None
     """What it read; None: it read nothing, and 0 where only no meter reads 0."""
     components_kwh: float | None = None
-    """What the components of the same legs took: training, and set-up and evaluation where the meter saw them."""
+    """What the components of the same legs took: training, and set-up and evaluation where the
+    meter saw them."""
     ratio: float | None = None
     """components_kwh / metered_kwh."""
     unmetered_kwh: float | None = None

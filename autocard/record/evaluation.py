@@ -41,15 +41,20 @@ class Evaluation(Frozen):
     """What the trainer reported."""
 
     results: list[Metric] = Field(default_factory=list)
-    """Of the weights that the run ended with; an evaluator's figures have "evaluator" for their data set."""
+    """Of the weights that the run ended with; an evaluator's figures have "evaluator" for their
+    data set."""
     counters: list[str] = Field(default_factory=list)
-    """Names of evaluation figures in `history` that count or time the training, and are no results (TRL's)."""
+    """Names of evaluation figures in `history` that count or time the training, and are no results
+    (TRL's)."""
     rewards: dict[str, float] = Field(default_factory=dict)
-    """Rewards logged last in a policy's training, and their step: reward, rewards/<function>/mean, kl, …"""
+    """Rewards logged last in a policy's training, and their step: reward, rewards/<function>/mean,
+    kl, …"""
     not_finite: list[str] = Field(default_factory=list)
-    """Metrics of the last evaluations that were not finite numbers, and are not among the results."""
+    """Metrics of the last evaluations that were not finite numbers, and are not among the results.
+    """
     diverged: list[str] = Field(default_factory=list)
-    """What shows that training diverged, in words: losses, gradient norms or weights that are not finite numbers."""
+    """What shows that training diverged, in words: losses, gradient norms or weights that are not
+    finite numbers."""
     best: Best | None = None
     """None: no metric was tracked."""
     train_loss: float | None = None

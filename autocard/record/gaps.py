@@ -43,7 +43,9 @@ def finite(record: RunRecord) -> RunRecord:
     raw = _finite(record.model_dump(), "", missing)
     if not missing:
         return record
-    raw["evaluation"]["results"] = [one for one in raw["evaluation"]["results"] if one["value"] is not None]
+    raw["evaluation"]["results"] = [
+        one for one in raw["evaluation"]["results"] if one["value"] is not None
+    ]
     raw["missing"] = {**missing, **raw["missing"]}
     return RunRecord.model_validate(raw)
 
@@ -51,7 +53,10 @@ def finite(record: RunRecord) -> RunRecord:
 def _finite(value: Any, path: str, missing: dict[str, str]) -> Any:
     """Return *value* with None for floats that are not finite, and nothing for them in a point of the trainer's log."""
     if isinstance(value, dict):
-        cleaned = {key: _finite(item, f"{path}.{key}" if path else key, missing) for key, item in value.items()}
+        cleaned = {
+            key: _finite(item, f"{path}.{key}" if path else key, missing)
+            for key, item in value.items()
+        }
         if path.startswith("evaluation.history."):
             return {key: item for key, item in cleaned.items() if item is not None}
         return cleaned

@@ -34,10 +34,12 @@ def from_json(text: str, where: str = RECORD_NAME, *, check_figures: bool = True
     Args:
         text: of the file.
         where: name of the file.
-        check_figures: refuse figures that cannot be; False: the texts in it are wanted, not the figures.
+        check_figures: refuse figures that cannot be; False: the texts in it are wanted, not the
+            figures.
 
     Raises:
-        RecordError: not JSON, of a newer schema, or with a leaf of a wrong type or a figure that cannot be (named).
+        RecordError: not JSON, of a newer schema, or with a leaf of a wrong type or a figure that
+            cannot be (named).
     """
     if len(text) > MAX_BYTES:
         msg = f"{where}: {len(text)} characters; a record has at most {MAX_BYTES}. It was not read."
@@ -49,7 +51,9 @@ def from_json(text: str, where: str = RECORD_NAME, *, check_figures: bool = True
         msg = f"{where}: {position}: this is not JSON. The record was not read. Is the file cut short?"
         raise RecordError(msg) from exc
     if not isinstance(raw, dict):
-        msg = f"{where}: a record is a JSON object, this is a {type(raw).__name__}. It was not read."
+        msg = (
+            f"{where}: a record is a JSON object, this is a {type(raw).__name__}. It was not read."
+        )
         raise RecordError(msg)
     version = raw.get("schema_version")
     if not isinstance(version, int) or isinstance(version, bool):
@@ -87,7 +91,13 @@ def _integer(text: str) -> int | float:
 
 def _too_long(value: Any, path: str) -> Iterator[str]:
     """Yield the paths of the numbers in *value* that `_integer` did not convert."""
-    inner: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner: Any = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in inner:
         place = f"{path}.{key}" if path else str(key)
         if isinstance(item, float) and math.isinf(item):

@@ -17,7 +17,8 @@ class Code(Frozen):
     remote: str | None = None
     """URL of the remote without user name, password or token."""
     script: str | None = None
-    """Path of the script inside the repository if `remote` is given and git tracks it; else its file name."""
+    """Path of the script inside the repository if `remote` is given and git tracks it; else its
+    file name."""
     note: str | None = None
     """What commit and state do not say: submodules, …"""
 
@@ -42,7 +43,8 @@ class Job(Frozen):
     restarts: int | None = None
     """How often the manager has started the job again."""
     launcher: str | None = None
-    """What started the training processes: torchrun, accelerate launch, deepspeed, srun, mpirun, …"""
+    """What started the training processes: torchrun, accelerate launch, deepspeed, srun, mpirun, …
+    """
     launcher_restarts: int | None = None
     """How often the launcher has started them again in this job (torchrun)."""
     world_size: int | None = None
@@ -56,4 +58,5 @@ class Job(Frozen):
     processes_reporting: int | None = None
     """Training processes that it heard at the end, itself included."""
     parallelism: dict[str, int] = Field(default_factory=dict)
-    """Kind of parallelism (data, shard, tensor, pipeline, context, sequence, expert) to processes in each group."""
+    """Kind of parallelism (data, shard, tensor, pipeline, context, sequence, expert) to processes
+    in each group."""

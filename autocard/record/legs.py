@@ -42,7 +42,8 @@ class DeviceUse(Frozen):
     counter_end_j: float | None = None
     """The energy counter when training ended."""
     note: str | None = None
-    """What a reader must know: shared board, MIG slice of a board with one counter, counter reset …"""
+    """What a reader must know: shared board, MIG slice of a board with one counter, counter reset …
+    """
 
 
 class HostUse(Frozen):
@@ -63,7 +64,8 @@ class HostUse(Frozen):
     node_meter_j: float | None = None
     """What the node's own meter says; for comparison, not summed."""
     sources: dict[str, str] = Field(default_factory=dict)
-    """Part (gpu, cpu, ram, setup, node_meter) to how it was measured or modelled, in words for people."""
+    """Part (gpu, cpu, ram, setup, node_meter) to how it was measured or modelled, in words for
+    people."""
 
 
 class Checkpoint(Frozen):
@@ -106,13 +108,15 @@ class Leg(Frozen):
     batch: Batch = Field(default_factory=Batch)
     """What its optimizer steps consumed: a resumed training may go on with another batch size."""
     other_hyperparameters: dict[str, Scalar] = Field(default_factory=dict)
-    """Settings that differ from `training.hyperparameters`, which are the last leg's; None: not set or not known."""
+    """Settings that differ from `training.hyperparameters`, which are the last leg's; None: not set
+    or not known."""
     wall_clock_s: float | None = None
     """By a monotonic clock, from `on_train_begin` to `on_train_end`."""
     hosts: list[HostUse] = Field(default_factory=list)
     """One for each host that reported."""
     setup_j: float | None = None
-    """GPU, CPU and RAM joules from the callback's start to the start of training; not in the run's total."""
+    """GPU, CPU and RAM joules from the callback's start to the start of training; not in the run's
+    total."""
     evaluation_j: float | None = None
     """Joules of evaluations after training; not in the run's total."""
     place: Place = Field(default_factory=Place)
@@ -130,7 +134,8 @@ class Leg(Frozen):
     checkpoints: list[Checkpoint] = Field(default_factory=list)
     """Readings at checkpoints, thinned to 20."""
     steps_unseen: bool = False
-    """Whether it may have done more steps than `step_end` says: it was killed together with what counts them."""
+    """Whether it may have done more steps than `step_end` says: it was killed together with what
+    counts them."""
     repeated_steps: int | None = None
     """Steps of this leg that came after the step at which a later leg began."""
     repeated_s: float | None = None

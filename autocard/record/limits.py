@@ -1,7 +1,8 @@
 """Figures that cannot be: below zero, not finite, a part that is larger than its whole.
 
-A figure like this is a fault of ours or of a tool that we asked. When a record is made it becomes a gap with its
-reason; in a record that is read it is an error. Looks at records by their fields, and imports nothing of them.
+A figure like this is a fault of ours or of a tool that we asked. When a record is made it becomes a
+gap with its reason; in a record that is read it is an error. Looks at records by their fields, and
+imports nothing of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from autocard import units
 Part = TypeVar("Part", bound=BaseModel)
 
 _SIGNED = frozenset({"value", "train_loss", "seed", "unmetered_kwh"})
-"""Leaves that may be below zero: metrics, losses, a difference of two meters, and the user's own number."""
+"""Leaves that may be below zero: metrics, losses, a difference of two meters, and the user's own
+number."""
 _AS_REPORTED = frozenset({"evaluation"})
 """Parts whose figures that are not finite numbers have a place of their own."""
 _COUNTS_BY_NAME = frozenset({"dims", "peak_memory_bytes", "parallelism", "image_size_px"})
@@ -72,7 +74,7 @@ def without_impossible(part: Part, path: str = "") -> tuple[Part, dict[str, str]
     return part, missing
 
 
-# -- leaves -------------------------------------------------------------------------------------------------------
+# -- leaves ----------------------------------------------------------------------------------------
 
 
 def _of_leaves(part: BaseModel, path: str) -> Iterator[Impossible]:
@@ -84,7 +86,9 @@ def _of_leaves(part: BaseModel, path: str) -> Iterator[Impossible]:
             items = value.items() if isinstance(value, dict) else enumerate(value)
             found = [why for _, item in items if (why := _fault(name, item))]
             yield from (Impossible(place, why) for why in found[:1])
-        elif (why := _fault(name, value)) and not (signed and isinstance(value, float) and not math.isfinite(value)):
+        elif (why := _fault(name, value)) and not (
+            signed and isinstance(value, float) and not math.isfinite(value)
+        ):
             yield Impossible(place, why)
 
 
@@ -117,13 +121,15 @@ def _is_instant(text: str) -> bool:
     return True
 
 
-# -- a part and its whole -----------------------------------------------------------------------------------------
+# -- a part and its whole --------------------------------------------------------------------------
 
 Faults = Iterator[tuple[str, str]]
 """Leaf → why it cannot be."""
 
 
-def _above(part: Any, leaf: str, whole: str, words: str, *, factor: float = 1.0, more: float = 0.0) -> Faults:
+def _above(
+    part: Any, leaf: str, whole: str, words: str, *, factor: float = 1.0, more: float = 0.0
+) -> Faults:
     """Yield *leaf* where it is above *whole*, another leaf of *part*."""
     value, limit = getattr(part, leaf), getattr(part, whole)
     if value is not None and limit is not None and value > limit * factor + more:
@@ -131,13 +137,20 @@ def _above(part: Any, leaf: str, whole: str, words: str, *, factor: float = 1.0,
 
 
 def _model(model: Any) -> Faults:
-    yield from _above(model, "parameters_trainable", "parameters_total", "all parameters together are")
+    yield from _above(
+        model, "parameters_trainable", "parameters_total", "all parameters together are"
+    )
 
 
 def _leg(leg: Any) -> Faults:
     if leg.step_begin is not None and leg.step_end is not None and leg.step_end < leg.step_begin:
-        yield "step_end", f"the figure was {leg.step_end}, and the leg began at step {leg.step_begin}"
-    yield from _above(leg, "repeated_s", "wall_clock_s", "the leg took", factor=_CLOCKS, more=_CLOCKS_S)
+        yield (
+            "step_end",
+            f"the figure was {leg.step_end}, and the leg began at step {leg.step_begin}",
+        )
+    yield from _above(
+        leg, "repeated_s", "wall_clock_s", "the leg took", factor=_CLOCKS, more=_CLOCKS_S
+    )
 
 
 def _time(time: Any) -> Faults:
@@ -146,14 +159,19 @@ def _time(time: Any) -> Faults:
     yield from _above(time, "repeated_s", "wall_clock_s", "all of training took", **times)
     used_s, given_s = time.gpu_s, time.allocated_gpu_s
     if used_s is not None and given_s is not None and used_s > given_s * _CLOCKS + _CLOCKS_S:
-        yield "allocated_gpu_s", f"the figure was {given_s:g}, and GPUs were used for {used_s:g} device-seconds"
+        yield (
+            "allocated_gpu_s",
+            f"the figure was {given_s:g}, and GPUs were used for {used_s:g} device-seconds",
+        )
 
 
 def _energy(energy: Any) -> Faults:
     total = ("total_kwh", "the total is")
     for leaf in ("gpu_kwh", "cpu_kwh", "ram_kwh", "repeated_kwh", "reported_kwh"):
         yield from _above(energy, leaf, *total, factor=_ROUNDING)
-    yield from _above(energy, "total_kwh", "facility_kwh", "with the building's share it is", factor=_ROUNDING)
+    yield from _above(
+        energy, "total_kwh", "facility_kwh", "with the building's share it is", factor=_ROUNDING
+    )
 
 
 def _dataset(data: Any) -> Faults:
@@ -171,13 +189,14 @@ _RELATIONS: dict[str, tuple[Callable[[Any], Faults], ...]] = {
 """Part of the record → what must hold between its leaves."""
 
 
-# -- leaving out --------------------------------------------------------------------------------------------------
+# -- leaving out -----------------------------------------------------------------------------------
 
 
 def _without(part: Any, keys: list[str]) -> tuple[Any, str]:
     """Return *part* without the leaf at *keys*, and the path of what is gone: a leaf, or the item that cannot lack it.
 
-    A leaf that is never None, such as a count, has its default instead; an item of a list without one is left out.
+    A leaf that is never None, such as a count, has its default instead; an item of a list without
+    one is left out.
     """
     name, *rest = keys
     value = getattr(part, name)
@@ -200,7 +219,11 @@ def _can_lack(part: BaseModel, name: str) -> bool:
 
 
 def _nothing(part: BaseModel, name: str) -> Any:
-    return None if _can_lack(part, name) else type(part).model_fields[name].get_default(call_default_factory=True)
+    return (
+        None
+        if _can_lack(part, name)
+        else type(part).model_fields[name].get_default(call_default_factory=True)
+    )
 
 
 def _join(path: str, name: str) -> str:

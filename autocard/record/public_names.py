@@ -1,8 +1,9 @@
 """Names that people give, without what is not for the public: user info, query strings, addresses, paths, tokens.
 
-One rule: what is left is the harmless part of the name: of a path its last part, of an address its host. A name without
-such parts stays as it is. The names of evaluation sets, metrics, labels, adapters, columns, runs and classes are
-published, and what a file of settings from the Hub says of an adapter.
+One rule: what is left is the harmless part of the name: of a path its last part, of an address its
+host. A name without such parts stays as it is. The names of evaluation sets, metrics, labels,
+adapters, columns, runs and classes are published, and what a file of settings from the Hub says of
+an adapter.
 """
 
 from __future__ import annotations
@@ -30,10 +31,24 @@ _TOKEN = re.compile(
     r"|glpat-[\w-]{16,}|sk-[\w-]{20,}|xox[abeprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|npm_[A-Za-z0-9]{30,}"
     r"|pypi-[\w-]{30,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]*)"
 )
-"""Access tokens of the Hub, GitHub, GitLab, OpenAI and others, Slack, AWS, Google, npm, PyPI; JSON Web Tokens."""
-_TOKEN_STARTS = ("hf_", "api_org_", "gh", "glpat-", "sk-", "xox", "AKIA", "AIza", "npm_", "pypi-", "eyJ")
+"""Access tokens of the Hub, GitHub, GitLab, OpenAI and others, Slack, AWS, Google, npm, PyPI; JSON
+Web Tokens."""
+_TOKEN_STARTS = (
+    "hf_",
+    "api_org_",
+    "gh",
+    "glpat-",
+    "sk-",
+    "xox",
+    "AKIA",
+    "AIza",
+    "npm_",
+    "pypi-",
+    "eyJ",
+)
 _WITH_BLANKS = re.compile(
-    r"(?:/(?:home|Users|root|mnt|media|data|scratch|tmp|srv|opt|var|work)/|[A-Za-z]:[\\/]|~/).*", re.DOTALL
+    r"(?:/(?:home|Users|root|mnt|media|data|scratch|tmp|srv|opt|var|work)/|[A-Za-z]:[\\/]|~/).*",
+    re.DOTALL,
 )
 """A whole name that is a path, blanks included: `/home/jane doe/score`."""
 
@@ -82,11 +97,16 @@ def with_public_names(record: RunRecord) -> RunRecord:
     """Return *record* with the names in it that people give as `public` has them."""
     data, evaluation, model = record.data, record.evaluation, record.model
     sets = {
-        part: [one.model_copy(update=_texts(one, "name", "title", "config", "split", "columns")) for one in found]
+        part: [
+            one.model_copy(update=_texts(one, "name", "title", "config", "split", "columns"))
+            for one in found
+        ]
         for part, found in (("train", data.train), ("eval", data.eval))
     }
     found: dict[str, Any] = {
-        "results": [one.model_copy(update=_texts(one, "name", "dataset")) for one in evaluation.results],
+        "results": [
+            one.model_copy(update=_texts(one, "name", "dataset")) for one in evaluation.results
+        ],
         "history": [_keys(point) for point in evaluation.history],
         **_texts(evaluation, "not_finite", "diverged"),
     }
@@ -96,11 +116,18 @@ def with_public_names(record: RunRecord) -> RunRecord:
     settings = {name: _cleaned(value) for name, value in training.hyperparameters.items()}
     return record.model_copy(
         update={
-            "data": data.model_copy(update={**sets, "preprocessing": _all_texts(data.preprocessing)}),
+            "data": data.model_copy(
+                update={**sets, "preprocessing": _all_texts(data.preprocessing)}
+            ),
             "evaluation": evaluation.model_copy(update=found),
             "model": model.model_copy(update=_texts(model, *_OF_MODEL)),
-            "adapters": [one.model_copy(update=_texts(one, "name", "method", "config")) for one in record.adapters],
-            "training": training.model_copy(update={"hyperparameters": settings, **_texts(training, *_OF_TRAINING)}),
+            "adapters": [
+                one.model_copy(update=_texts(one, "name", "method", "config"))
+                for one in record.adapters
+            ],
+            "training": training.model_copy(
+                update={"hyperparameters": settings, **_texts(training, *_OF_TRAINING)}
+            ),
         }
     )
 
@@ -109,7 +136,14 @@ _OF_MODEL = (
     *("name", "labels", "architecture", "model_type", "task", "library_name", "auto_class"),
     *("trained_modules", "trained_unsaved", "saved_files"),
 )
-_OF_TRAINING = ("optimizer", "scheduler", "attention_implementation", "kernels", "reward_functions", "learning_rates")
+_OF_TRAINING = (
+    "optimizer",
+    "scheduler",
+    "attention_implementation",
+    "kernels",
+    "reward_functions",
+    "learning_rates",
+)
 
 
 def _all_texts(part: Any) -> Any:

@@ -1,8 +1,9 @@
 """What a training run knew about itself: typed, frozen, serialisable.
 
-Captures make the parts, `job` sums them up, cards and exports read them; nothing here computes a fact. Imports the
-standard library and pydantic only. A fact that could not be had is None, and `RunRecord.missing` says why, under the
-path of the leaf or of a part that holds it; zero is a measured zero. Names carry units.
+Captures make the parts, `job` sums them up, cards and exports read them; nothing here computes a
+fact. Imports the standard library and pydantic only. A fact that could not be had is None, and
+`RunRecord.missing` says why, under the path of the leaf or of a part that holds it; zero is a
+measured zero. Names carry units.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class RunRecord(Frozen):
     reconciliations: list[Reconciliation] = Field(default_factory=list)
     """What `autocard reconcile` compared; empty: nothing yet."""
     pictures: dict[str, str] = Field(default_factory=dict)
-    """File name of a picture beside the card to what one sees on it; its dark twin ends in _dark.png."""
+    """File name of a picture beside the card to what one sees on it; its dark twin ends in
+    _dark.png."""
     facts: dict[str, Scalar] = Field(default_factory=dict)
     """What a person supplied: template variable to text."""
     settings: dict[str, str] = Field(default_factory=dict)
@@ -64,7 +66,8 @@ class RunRecord(Frozen):
     missing: dict[str, str] = Field(default_factory=dict)
     """Path of the fact to the reason why it is not there."""
     slots: dict[str, dict[str, str]] = Field(default_factory=dict)
-    """Card's file name to slot to the text that autocard wrote into it; "place:" and a slot to where it stands."""
+    """Card's file name to slot to the text that autocard wrote into it; "place:" and a slot to
+    where it stands."""
 
     def why_missing(self, path: str) -> str | None:
         """Return why the fact at *path* (dots between keys, indices of lists included) is None, or None."""

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from autocard import guard, units
-from autocard.capture.model.artifacts import ADAPTER_CONFIG, ADAPTERS, WHOLE, saved_bytes, saved_dtype, saved_files
+from autocard.capture.model.artifacts import (
+    ADAPTER_CONFIG,
+    ADAPTERS,
+    WHOLE,
+    saved_bytes,
+    saved_dtype,
+    saved_files,
+)
 from autocard.capture.training.flops import peak_share
 from autocard.errors import ImpossibleFigureError, UnavailableError
 from autocard.record import (
@@ -55,7 +62,9 @@ PUBLISHED_SETTINGS = (
 )
 """Settings that shape a figure; the others may hold paths of the machine."""
 
-UNSEEN = "the operations are those of all steps, and the time of the first of them is not recorded here"
+UNSEEN = (
+    "the operations are those of all steps, and the time of the first of them is not recorded here"
+)
 _FORMAT_NOT_SAID = "the weights are no safetensors of numbers, whose header says their format"
 NOT_LOOKED_FOR = "autocard did not look for this"
 """The reason of last resort. A test holds that no real run's record contains it."""
@@ -114,15 +123,21 @@ class RecordDraft:
 
 def build_record(draft: RecordDraft) -> RunRecord:
     """Return the record of *draft*."""
-    missing = {path: reason for reasons in draft.reasons.values() for path, reason in reasons.items()}
+    missing = {
+        path: reason for reasons in draft.reasons.values() for path, reason in reasons.items()
+    }
     parts = {key: draft.parts.get(key, make()) for key, make in _EMPTY.items()}
     parts["model"] = _model(draft, parts["model"], missing)
     if draft.eval_sets:
         parts["data"] = parts["data"].model_copy(update={"eval": list(draft.eval_sets)})
     parts["hardware"] = _hardware(draft, parts["hardware"])
     hardware, facts = parts["hardware"], draft.settings
-    legs = totals.with_emissions(totals.with_repeats(_possible(draft.legs, missing), missing), missing)
-    time, energy, emissions = totals.sums(legs, gpus_allocated=hardware.gpus_allocated, settings=facts, missing=missing)
+    legs = totals.with_emissions(
+        totals.with_repeats(_possible(draft.legs, missing), missing), missing
+    )
+    time, energy, emissions = totals.sums(
+        legs, gpus_allocated=hardware.gpus_allocated, settings=facts, missing=missing
+    )
     record = RunRecord(
         run=draft.run,
         legs=legs,
@@ -132,7 +147,9 @@ def build_record(draft: RecordDraft) -> RunRecord:
         search=draft.search,
         pictures=dict(draft.pictures),
         facts=dict(facts.facts),
-        settings={name: source for name, source in facts.sources.items() if name in PUBLISHED_SETTINGS},
+        settings={
+            name: source for name, source in facts.sources.items() if name in PUBLISHED_SETTINGS
+        },
         **parts,
     )
     record, gone = without_impossible(with_public_names(record))
@@ -161,22 +178,36 @@ def _report(gone: Mapping[str, str]) -> None:
 def _model(draft: RecordDraft, model: Model, missing: dict[str, str]) -> Model:
     found: dict[str, Any] = {}
     names = ("parameters_total", "parameters_trainable")
-    found.update({name: count for name, count in zip(names, draft.counted or (), strict=False) if count is not None})
+    found.update(
+        {
+            name: count
+            for name, count in zip(names, draft.counted or (), strict=False)
+            if count is not None
+        }
+    )
     if draft.saved_bytes is not None:
-        found.update(_saved(model, draft.parts.get("adapters") or (), draft.saved_bytes, draft.saved_files))
+        found.update(
+            _saved(model, draft.parts.get("adapters") or (), draft.saved_bytes, draft.saved_files)
+        )
         found["saved_dtype"] = draft.saved_dtype
         if draft.saved_dtype is None:
             missing["model.saved_dtype"] = _FORMAT_NOT_SAID
     else:
         why = draft.reasons.get("model.saved_bytes", {}).get("model.saved_bytes")
-        missing["model.saved_bytes"] = why or "the weights were not in the output folder when this was written"
+        missing["model.saved_bytes"] = (
+            why or "the weights were not in the output folder when this was written"
+        )
         missing["model.saved_dtype"] = missing["model.saved_bytes"]
     found["checkpoint_bytes"] = draft.checkpoint_bytes
     found["checkpoint_has_optimizer"] = draft.checkpoint_has_optimizer
     run, said = draft.run, model.base_model_description
     if run.earlier_run and said and not model.base_model:
-        words = f"an earlier training of the same process (run {run.earlier_run}) had done the first"
-        found["base_model_description"] = f"{said}; {words} {units.plural(run.earlier_steps, 'step')}"
+        words = (
+            f"an earlier training of the same process (run {run.earlier_run}) had done the first"
+        )
+        found["base_model_description"] = (
+            f"{said}; {words} {units.plural(run.earlier_steps, 'step')}"
+        )
     return model.model_copy(update=found)
 
 
@@ -208,10 +239,14 @@ def _with_saved(record: RunRecord, found: Mapping[str, Any]) -> RunRecord:
     missing = {path: reason for path, reason in record.missing.items() if path not in known}
     if found["saved_dtype"] is None:
         missing["model.saved_dtype"] = _FORMAT_NOT_SAID
-    return record.model_copy(update={"model": record.model.model_copy(update=found), "missing": missing})
+    return record.model_copy(
+        update={"model": record.model.model_copy(update=found), "missing": missing}
+    )
 
 
-def _saved(model: Model, adapters: Sequence[Any], size: int, files: Sequence[str]) -> dict[str, Any]:
+def _saved(
+    model: Model, adapters: Sequence[Any], size: int, files: Sequence[str]
+) -> dict[str, Any]:
     """Return the leaves of *model* that follow from the weights that were saved."""
     found: dict[str, Any] = {"saved_bytes": size, "saved_files": list(files)}
     return {**found, **(_merged(model) if adapters and saved_whole(files) else {})}
@@ -223,7 +258,8 @@ def look_again(record: RunRecord, folder: Path, *, elsewhere: bool = False) -> R
     Args:
         record: as it was written.
         folder: the one that holds the card.
-        elsewhere: it is another one than the run's output folder, so the size that is known is another folder's.
+        elsewhere: it is another one than the run's output folder, so the size that is known is
+            another folder's.
     """
     merged = as_saved(record, folder)
     if merged is not record:
@@ -240,7 +276,11 @@ def look_again(record: RunRecord, folder: Path, *, elsewhere: bool = False) -> R
 def _seconds(started_at: str | None) -> float | None:
     """Return a time stamp (ISO 8601) in seconds since the epoch; None: it is none."""
     try:
-        return None if started_at is None else datetime.fromisoformat(started_at.replace("Z", "+00:00")).timestamp()
+        return (
+            None
+            if started_at is None
+            else datetime.fromisoformat(started_at.replace("Z", "+00:00")).timestamp()
+        )
     except ValueError:
         return None
 
@@ -263,7 +303,9 @@ def _time(draft: RecordDraft, time: Time) -> Time:
     return time.model_copy(update=known)
 
 
-def _with_peak(time: Time, parts: Mapping[str, Any], legs: Sequence[Leg], missing: dict[str, str]) -> Time:
+def _with_peak(
+    time: Time, parts: Mapping[str, Any], legs: Sequence[Leg], missing: dict[str, str]
+) -> Time:
     """Return *time* with the share of the devices' peak that training reached, or the reason why it is not known."""
     precision, gpus = parts["precision"], parts["hardware"].gpus
     if legs and legs[0].step_begin:
@@ -271,7 +313,11 @@ def _with_peak(time: Time, parts: Mapping[str, Any], legs: Sequence[Leg], missin
         return time
     try:
         share, method = peak_share(
-            time.flops_estimate, time.gpu_s, gpus, precision.compute_dtype, tf32=bool(precision.tf32)
+            time.flops_estimate,
+            time.gpu_s,
+            gpus,
+            precision.compute_dtype,
+            tf32=bool(precision.tf32),
         )
     except UnavailableError as exc:
         missing["time.peak_share"] = missing["time.peak_share_method"] = str(exc)
@@ -282,7 +328,9 @@ def _with_peak(time: Time, parts: Mapping[str, Any], legs: Sequence[Leg], missin
 def _reasons(record: RunRecord, missing: Mapping[str, str]) -> dict[str, str]:
     """Return the reasons that are still needed, sorted, with one of last resort for what nobody explained."""
     empty = set(empty_leaves(record))
-    needed = {path: reason for path, reason in missing.items() if _stands_for_nothing(record, path, empty)}
+    needed = {
+        path: reason for path, reason in missing.items() if _stands_for_nothing(record, path, empty)
+    }
     explained = record.model_copy(update={"missing": needed})
     needed.update(dict.fromkeys(unexplained(explained), NOT_LOOKED_FOR))
     return dict(sorted(needed.items()))

@@ -1,7 +1,8 @@
 """The machine's wall clock, watched: one that is set during training makes the Trainer's own times wrong.
 
-The Trainer takes its times from `time.time()`, which a clock service, an administrator or a resumed virtual machine may
-set back or forward. Ours come from clocks that only run. Imports the standard library only.
+The Trainer takes its times from `time.time()`, which a clock service, an administrator or a resumed
+virtual machine may set back or forward. Ours come from clocks that only run. Imports the standard
+library only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import datetime as dt
 import time
 
 STEP_S = 0.5
-"""Seconds by which the wall clock must move against ours to count as set; clock services that slew stay far below."""
+"""Seconds by which the wall clock must move against ours to count as set; clock services that slew
+stay far below."""
 
 
 def running_s() -> float:
@@ -21,7 +23,9 @@ def running_s() -> float:
 
 def later(started_at: str, seconds: float) -> str:
     """Return the moment *seconds* after *started_at* (ISO 8601, UTC)."""
-    moment = dt.datetime.fromisoformat(started_at.replace("Z", "+00:00")) + dt.timedelta(seconds=seconds)
+    moment = dt.datetime.fromisoformat(started_at.replace("Z", "+00:00")) + dt.timedelta(
+        seconds=seconds
+    )
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

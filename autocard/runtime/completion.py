@@ -1,7 +1,7 @@
 """Cards that were written before everything was measured: completed when the rest is known, at exit at the latest.
 
-Rule: nothing here waits while training runs; the exit of the process waits for the measuring process `EXIT_S` seconds
-at most. No trainer and no model is kept alive for it.
+Rule: nothing here waits while training runs; the exit of the process waits for the measuring
+process `EXIT_S` seconds at most. No trainer and no model is kept alive for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Protocol
 from autocard import guard
 
 EXIT_S = 4.0
-"""Seconds that the exit of the process waits for figures; to write the cards then takes a fraction of one."""
+"""Seconds that the exit of the process waits for figures; to write the cards then takes a fraction
+of one."""
 
 
 class Completable(Protocol):
@@ -49,7 +50,8 @@ def add(session: Completable) -> None:
     if _pid != os.getpid():
         _sessions.clear()
         _pid = os.getpid()
-        # Behind the handlers that are there already, so called before them: they end the measuring processes.
+        # Behind the handlers that are there already, so called before them: they end the measuring
+        # processes.
         atexit.unregister(_at_exit)
         atexit.register(_at_exit)
     _sessions.append(session)

@@ -1,7 +1,7 @@
 """The legs of one trainer's run: those before this process, this one, and what of them travels in checkpoints.
 
-Rule: a leg is known by clock and step counter at least, whatever fails to measure it. Nothing here measures; nothing
-here is guarded: the session does that.
+Rule: a leg is known by clock and step counter at least, whatever fails to measure it. Nothing here
+measures; nothing here is guarded: the session does that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ NOT_YET = "not measured: nothing had been read when the checkpoint was written"
 BROKEN_OFF = "not measured: training was broken off, so its last readings are missing"
 UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
 OWN_CLOCK = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
-"""Leaves of a leg that our own clock tells; it was read before the meter's, and stands even where the meter failed."""
+"""Leaves of a leg that our own clock tells; it was read before the meter's, and stands even where
+the meter failed."""
 OF_METER = (
     "hosts",
     "checkpoints",
@@ -37,7 +38,9 @@ OF_METER = (
 
 def now() -> str:
     """Return the time: ISO 8601, UTC, milliseconds."""
-    return dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 @dataclass
@@ -80,7 +83,8 @@ class RunHistory:
         self.heard: list[Any] = []
         """Ledger entries of the same leg, of the other processes that measure."""
         self.team: dict[str, Any] = {}
-        """Of this process's entry: rank, part, ranks, expects; of its leg: processes, nodes_expected."""
+        """Of this process's entry: rank, part, ranks, expects; of its leg: processes,
+        nodes_expected."""
         self.boards: list[str] = []
         """Pseudonyms of the GPUs that this process measures, in the order of its leg's devices."""
         self._where: Any = None
@@ -103,11 +107,15 @@ class RunHistory:
 
     def broken_off(self, step: int) -> None:
         """The leg that was open has ended at *step* without our being told."""
-        self._memory.append(self._entry(self.clock(step, "interrupted", self.open.last_s), {"": BROKEN_OFF}))
+        self._memory.append(
+            self._entry(self.clock(step, "interrupted", self.open.last_s), {"": BROKEN_OFF})
+        )
 
     def cut_off(self, step: int) -> None:
         """The open leg was broken off at *step*, and is told by the clock, up to its last sign of life."""
-        self.own = [self._entry(self.clock(step, "interrupted", self.open.last_s), {"": BROKEN_OFF})]
+        self.own = [
+            self._entry(self.clock(step, "interrupted", self.open.last_s), {"": BROKEN_OFF})
+        ]
 
     def find(self, folder: Path, state: Any, step: int, checkpoint: Any = None) -> bool:
         """Find out which run this leg goes on with, and after which legs; return whether it is another than before.
@@ -118,11 +126,17 @@ class RunHistory:
             step: global step.
             checkpoint: `TrainingArguments.resume_from_checkpoint`: whose folder may be another one.
         """
-        self._checkpoint = checkpoint if step and isinstance(checkpoint, str) and Path(checkpoint).is_dir() else None
+        self._checkpoint = (
+            checkpoint
+            if step and isinstance(checkpoint, str) and Path(checkpoint).is_dir()
+            else None
+        )
         from autocard.energy.ledger import earlier_legs  # noqa: PLC0415
 
         told = (getattr(state, "stateful_callbacks", None) or {}).get(earlier_legs.STATE_KEY)
-        found = earlier_legs.find(self._folders(folder), told, step, job_id=self.job_id, memory=self._memory)
+        found = earlier_legs.find(
+            self._folders(folder), told, step, job_id=self.job_id, memory=self._memory
+        )
         changed, self.past = self.past is not None and found.run_id != self.run_id, found
         if found.run_id is not None:
             self.run_id = found.run_id
@@ -134,7 +148,9 @@ class RunHistory:
         """Put what is known of the run into the trainer's state, which its checkpoints take along."""
         from autocard.energy.ledger import earlier_legs  # noqa: PLC0415
 
-        self._travels = earlier_legs.travelling(self.past or earlier_legs.EarlierLegs(), self.run_id)
+        self._travels = earlier_legs.travelling(
+            self.past or earlier_legs.EarlierLegs(), self.run_id
+        )
         callbacks[earlier_legs.STATE_KEY] = {"args": {}, "attributes": self._travels}
 
     @staticmethod
@@ -154,12 +170,20 @@ class RunHistory:
     def know_batches(self, travelled: Any) -> None:
         """Take from the checkpoint what the steps of the earlier legs consumed: id of the leg → leaves of `Batch`."""
         if isinstance(travelled, Mapping):
-            self._batches |= {str(leg_id): batch for leg_id, batch in travelled.items() if isinstance(batch, Mapping)}
+            self._batches |= {
+                str(leg_id): batch
+                for leg_id, batch in travelled.items()
+                if isinstance(batch, Mapping)
+            }
 
     def know_settings(self, travelled: Any) -> None:
         """Take from the checkpoint what the earlier legs were trained with: id of the leg → hyperparameters."""
         if isinstance(travelled, Mapping):
-            found = {str(leg_id): dict(one) for leg_id, one in travelled.items() if isinstance(one, Mapping)}
+            found = {
+                str(leg_id): dict(one)
+                for leg_id, one in travelled.items()
+                if isinstance(one, Mapping)
+            }
             self._hyperparameters |= found
 
     def trains_with(self, hyperparameters: Mapping[str, Any]) -> None:
@@ -181,9 +205,13 @@ class RunHistory:
         from autocard.energy.ledger import earlier_legs  # noqa: PLC0415
 
         if measured is not None and not saving:
-            self._travels["current"] = {key: value for key, value in measured.items() if key not in earlier_legs.STAYS}
+            self._travels["current"] = {
+                key: value for key, value in measured.items() if key not in earlier_legs.STAYS
+            }
         elif measured is not None:
-            self._travels["current"] = earlier_legs.stretched(measured, step, self.open.last_s - self.open.at_s)
+            self._travels["current"] = earlier_legs.stretched(
+                measured, step, self.open.last_s - self.open.at_s
+            )
         elif saving:
             entry = self._entry(self.clock(step, None, self.open.last_s), {"": NOT_YET})
             self._travels["current"] = entry.model_dump(mode="json", exclude=earlier_legs.STAYS)
@@ -205,8 +233,8 @@ class RunHistory:
     def _ended_at(self, at_s: float) -> str:
         """Return the moment *at_s* (monotonic seconds) of the open leg.
 
-        That is the present moment, but for a leg that was broken off a while ago. Where the machine's clock was set in
-        between, the time that has passed says it.
+        That is the present moment, but for a leg that was broken off a while ago. Where the
+        machine's clock was set in between, the time that has passed says it.
         """
         told = now()
         if not self.open.at:
@@ -214,7 +242,11 @@ class RunHistory:
         if time.monotonic() - at_s > STEP_S:
             return later(self.open.at, at_s - self.open.at_s)
         expected = later(self.open.at, running_s() - self.open.running_s)
-        apart_s = abs((dt.datetime.fromisoformat(told[:-1]) - dt.datetime.fromisoformat(expected[:-1])).total_seconds())
+        apart_s = abs(
+            (
+                dt.datetime.fromisoformat(told[:-1]) - dt.datetime.fromisoformat(expected[:-1])
+            ).total_seconds()
+        )
         return expected if apart_s > STEP_S else told
 
     def end(self, clock: Any, measured: Any, missing: dict[str, str]) -> None:
@@ -236,7 +268,9 @@ class RunHistory:
 
     def entries_of(self, leg_id: str) -> list[Any]:
         """Return what this process knows of a leg of this process, of all hosts."""
-        return [entry for entry in (*self.own, *self.heard, *self._memory) if entry.leg.id == leg_id]
+        return [
+            entry for entry in (*self.own, *self.heard, *self._memory) if entry.leg.id == leg_id
+        ]
 
     def folders_of(self, folder: Path) -> Any:
         """Return the folders of the ledger of a training that writes into *folder*."""
@@ -254,7 +288,9 @@ class RunHistory:
         """Whether figures that are still to come are written where this process can read them."""
         from autocard.energy.ledger import ledger_files  # noqa: PLC0415
 
-        written = {ledger_files.key_of(entry) for entry in self._written()} if self.awaited else set()
+        written = (
+            {ledger_files.key_of(entry) for entry in self._written()} if self.awaited else set()
+        )
         return any(ledger_files.key_of(entry) in written for entry in self.awaited)
 
     def _written(self) -> list[Any]:
@@ -335,7 +371,11 @@ class RunHistory:
         for number, entry in enumerate(self.heard):
             before_j, joules = entry.leg.evaluation_j, told.get(entry.rank)
             after_j = None if joules is None or before_j is None else before_j + joules
-            missing = entry.missing if after_j is not None else {**entry.missing, "evaluation_j": UNKNOWN_AFTER}
+            missing = (
+                entry.missing
+                if after_j is not None
+                else {**entry.missing, "evaluation_j": UNKNOWN_AFTER}
+            )
             leg = entry.leg.model_copy(update={"evaluation_j": after_j})
             self.heard[number] = entry.model_copy(update={"leg": leg, "missing": missing})
 
@@ -360,13 +400,19 @@ class RunHistory:
             from autocard.energy.ledger import earlier_legs as legs  # noqa: PLC0415
 
             known = {entry.leg.id for entry in self.past.legs}
-            self.past = legs.with_more(self.past, [entry for entry in past if entry.leg.id in known])
+            self.past = legs.with_more(
+                self.past, [entry for entry in past if entry.leg.id in known]
+            )
 
     def go_on(self) -> None:
         """Take the run's earlier legs from the ledger: another process had found out which they are."""
         from autocard.energy.ledger import earlier_legs, ledger_files  # noqa: PLC0415
 
-        before = [one for one in ledger_files.of_run(self._where.reads, self.run_id) if one.leg.id != self.open.id]
+        before = [
+            one
+            for one in ledger_files.of_run(self._where.reads, self.run_id)
+            if one.leg.id != self.open.id
+        ]
         self.past = earlier_legs.with_more(earlier_legs.EarlierLegs(self.run_id), before)
 
     def last(self) -> Any:
@@ -435,7 +481,11 @@ class RunHistory:
 
         told = self._batches.get(leg.id)
         try:
-            return leg if told is None else leg.model_copy(update={"batch": Batch.model_validate(told)})
+            return (
+                leg
+                if told is None
+                else leg.model_copy(update={"batch": Batch.model_validate(told)})
+            )
         except ValidationError:  # a checkpoint's, which somebody else may have written
             return leg
 
@@ -483,9 +533,15 @@ class RunHistory:
 def _why_no_batch(leg: Any, path: str) -> dict[str, str]:
     """Return path of what is not known of the batches of *leg*, which stand at *path* → reason."""
     if leg.batch.step_samples is None:
-        return {path: "what its optimizer steps consumed was not recorded with it, or batches have no fixed size"}
+        return {
+            path: "what its optimizer steps consumed was not recorded with it, or batches have no fixed size"
+        }
     reason = "the data loader does not tell how long an epoch is"
-    return {f"{path}.{leaf}": reason for leaf in ("epoch_samples", "epoch_steps") if getattr(leg.batch, leaf) is None}
+    return {
+        f"{path}.{leaf}": reason
+        for leaf in ("epoch_samples", "epoch_steps")
+        if getattr(leg.batch, leaf) is None
+    }
 
 
 def _is_pending(entry: Any) -> bool:
@@ -503,16 +559,27 @@ def _never_completed(entry: Any) -> Any:
     missing = {path: NEVER_CAME if why == PENDING else why for path, why in entry.missing.items()}
     hosts = [
         host.model_copy(
-            update={"sources": {part: NEVER_CAME if how == PENDING else how for part, how in host.sources.items()}}
+            update={
+                "sources": {
+                    part: NEVER_CAME if how == PENDING else how
+                    for part, how in host.sources.items()
+                }
+            }
         )
         for host in entry.leg.hosts
     ]
-    return entry.model_copy(update={"missing": missing, "leg": entry.leg.model_copy(update={"hosts": hosts})})
+    return entry.model_copy(
+        update={"missing": missing, "leg": entry.leg.model_copy(update={"hosts": hosts})}
+    )
 
 
 def _with_figures(entry: Any, measured: Any, missing: Mapping[str, str]) -> Any:
     """Return *entry* with the figures of *measured*, and with the reasons of what both do not hold."""
     leg = entry.leg.model_copy(update={leaf: getattr(measured, leaf) for leaf in OF_METER})
-    reasons = {path: why for path, why in entry.missing.items() if path.partition(".")[0] not in OF_METER}
-    reasons.update({path: why for path, why in missing.items() if path.partition(".")[0] in OF_METER})
+    reasons = {
+        path: why for path, why in entry.missing.items() if path.partition(".")[0] not in OF_METER
+    }
+    reasons.update(
+        {path: why for path, why in missing.items() if path.partition(".")[0] in OF_METER}
+    )
     return entry.model_copy(update={"leg": leg, "missing": reasons, "written_at": now()})

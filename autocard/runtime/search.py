@@ -1,7 +1,8 @@
 """Trainings of a hyperparameter search: what they took, told apart from the run that follows.
 
-Rule: a trial never counts in the run's own figures. A trial that was pruned or that failed ends without an event: it
-counts up to its last sign of life. Trials in other processes (Ray's workers) are not seen here.
+Rule: a trial never counts in the run's own figures. A trial that was pruned or that failed ends
+without an event: it counts up to its last sign of life. Trials in other processes (Ray's workers)
+are not seen here.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Trials:
     family: object
     """The `Sessions` of its callback."""
     model_init: Any = None
-    """Weak reference to the function that makes its models; None: it has none, or one that cannot be referred to."""
+    """Weak reference to the function that makes its models; None: it has none, or one that cannot
+    be referred to."""
     backend: str = ""
     """Optuna, Ray Tune, …, as transformers names it."""
     done: list[Trial] = field(default_factory=list)
@@ -79,7 +81,9 @@ def of(session: Searching, folder: Path, trainer: Any) -> Trials:
     if known is not None:
         return known
     made = _weak(getattr(trainer, "model_init", None))
-    search = Trials(os.path.realpath(folder), weakref.ref(session), session.family, made, _backend(trainer))
+    search = Trials(
+        os.path.realpath(folder), weakref.ref(session), session.family, made, _backend(trainer)
+    )
     _searches.append(search)
     return search
 
@@ -87,8 +91,8 @@ def of(session: Searching, folder: Path, trainer: Any) -> Trials:
 def related(session: Searching, folder: Path, trainer: Any) -> list[Trials]:
     """Return the searches that a training of *session* follows.
 
-    They have its trainer, its callback or its output folder; where none has, it is the latest one whose models the same
-    function has made.
+    They have its trainer, its callback or its output folder; where none has, it is the latest one
+    whose models the same function has made.
     """
     real, made = os.path.realpath(folder), getattr(trainer, "model_init", None)
     found = [
@@ -98,7 +102,11 @@ def related(session: Searching, folder: Path, trainer: Any) -> list[Trials]:
     ]
     if found or made is None:
         return found
-    return [search for search in _searches if search.model_init is not None and search.model_init() is made][-1:]
+    return [
+        search
+        for search in _searches
+        if search.model_init is not None and search.model_init() is made
+    ][-1:]
 
 
 def part(searches: Iterable[Trials], missing: MutableMapping[str, str]) -> Search:
@@ -114,7 +122,9 @@ def part(searches: Iterable[Trials], missing: MutableMapping[str, str]) -> Searc
     if why is not None:
         missing["search.total_kwh"] = why
     return Search(
-        backend=" and ".join(sorted({search.backend for search in told if search.backend and search.all()})),
+        backend=" and ".join(
+            sorted({search.backend for search in told if search.backend and search.all()})
+        ),
         trials=len(trials),
         trials_unfinished=sum(not trial.finished for trial in trials),
         wall_clock_s=sum(trial.wall_clock_s for trial in trials),
@@ -131,7 +141,11 @@ def _leg(trial: Trial) -> tuple[Leg | None, dict[str, str]]:
     if not any(entry.leg.hosts for entry in entries):
         # It ended without an event: the measuring process has written what it used up to its end.
         written = ledger_files.of_leg(trial.book.folders_of(trial.folder).all, trial.leg_id)
-        entries = [join_hosts.cut(entry, trial.wall_clock_s) for entry in written if entry.status != "running"]
+        entries = [
+            join_hosts.cut(entry, trial.wall_clock_s)
+            for entry in written
+            if entry.status != "running"
+        ]
     if not entries:
         return None, {}
     whole = earlier_legs.completed(entries)[-1]

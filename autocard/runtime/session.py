@@ -1,8 +1,9 @@
 """One trainer's run, from its first event to its last card: what is captured when, and what becomes of it.
 
-Every piece of work here passes through the guard with a deadline, on its own: one that raises, exits or hangs costs
-its own part of the record and nothing else. The training thread waits for them, so they are few and short; the clock
-of the training window is read before anything else happens.
+Every piece of work here passes through the guard with a deadline, on its own: one that raises,
+exits or hangs costs its own part of the record and nothing else. The training thread waits for
+them, so they are few and short; the clock of the training window is read before anything else
+happens.
 """
 
 from __future__ import annotations
@@ -56,10 +57,12 @@ AT_BEGIN = {
     "environment.code": "code",
     "environment.launcher": "job",
 }
-"""Capture module → key of the record; all of them when training begins, before anything can change."""
+"""Capture module → key of the record; all of them when training begins, before anything can change.
+"""
 
 BEGIN_S = 10.0
-"""Seconds that the start of training may be held up when our work hangs; it takes a fraction of one otherwise."""
+"""Seconds that the start of training may be held up when our work hangs; it takes a fraction of one
+otherwise."""
 END_S = 20.0
 """The same for the end."""
 EVENT_S = 2.0
@@ -69,7 +72,8 @@ ASK_S = 3.0
 HEAR_S = 9.5
 """The same at its end: the silence of one costs no more than 10 s."""
 PUSH_S = 3.0
-"""Seconds that an upload waits for figures of a training that was over before CodeCarbon had started."""
+"""Seconds that an upload waits for figures of a training that was over before CodeCarbon had
+started."""
 OTHERS_S = 0.1
 """Seconds between two looks for figures of other processes, when this one exits."""
 LEAST_S = 0.5
@@ -87,8 +91,8 @@ class Sessions:
         """Check that *settings* can work.
 
         Raises:
-            SettingsError: there is no such template, or it cannot be read; or the file of labels beside the template
-                or beside the card that is named has a mistake.
+            SettingsError: there is no such template, or it cannot be read; or the file of labels
+                beside the template or beside the card that is named has a mistake.
         """
         from autocard.card.fill.new_card import check_template, label_files  # noqa: PLC0415
         from autocard.card.form.label_files import load  # noqa: PLC0415
@@ -172,16 +176,24 @@ class Session:
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
         """Return what an event shows, with our settings."""
-        names = [name for name in Seen.__dataclass_fields__ if name not in {"settings", "args", "state", "start"}]
+        names = [
+            name
+            for name in Seen.__dataclass_fields__
+            if name not in {"settings", "args", "state", "start"}
+        ]
         shown: dict[str, Any] = {name: objects.get(name) for name in names}
         return Seen(self.settings, args, state, **shown)
 
     def hold(self, trainer: Any, model: Any, callback: Any) -> None:
         """Keep the last word over the cards that *trainer* (None: it was not found) and *model* write."""
         if self.settings.last_word and (trainer is None or trainer.is_world_process_zero()):
-            self._part("_hold", lambda _: self.keeper.hold(trainer, model, callback), Budget(EVENT_S, LEAST_S))
+            self._part(
+                "_hold",
+                lambda _: self.keeper.hold(trainer, model, callback),
+                Budget(EVENT_S, LEAST_S),
+            )
 
-    # -- the events ---------------------------------------------------------------------------------------------
+    # -- the events --------------------------------------------------------------------------------
 
     def prepared(self, seen: Seen) -> None:
         """A trainer exists: start the meter's child early, and count parameters before anything shards them."""
@@ -189,8 +201,15 @@ class Session:
         budget = Budget(EVENT_S, LEAST_S)
         self._check_labels(seen, budget)
         count = "model.parameters_total"
-        self._part(count, lambda _: _module("model.model").count(seen.model, seen.args), budget, self._keep_count)
-        self._fresh = self._part("_fresh", lambda _: _module("model.initial_weights").is_fresh(seen.model), budget)
+        self._part(
+            count,
+            lambda _: _module("model.model").count(seen.model, seen.args),
+            budget,
+            self._keep_count,
+        )
+        self._fresh = self._part(
+            "_fresh", lambda _: _module("model.initial_weights").is_fresh(seen.model), budget
+        )
         self._part("_withheld", lambda _: self._withhold(seen), budget)
         self._meet(seen, budget)
         self._start_meter(seen, budget)
@@ -200,10 +219,13 @@ class Session:
         opened = StartedLeg(int(seen.state.global_step), now(), time.monotonic())
         trainer = _trainer_of(seen)
         self._train_call = trainer_calls.outermost(trainer, trainer_calls.TRAIN)
-        mark = self._part("_mark", lambda _: self._mark(seen, opened.at_s), Budget(EVENT_S, LEAST_S))
+        mark = self._part(
+            "_mark", lambda _: self._mark(seen, opened.at_s), Budget(EVENT_S, LEAST_S)
+        )
         self.take_late()
         if self.running and getattr(seen.args, "auto_find_batch_size", False):
-            # The same training with smaller batches: its window began with the attempt that ran out of memory.
+            # The same training with smaller batches: its window began with the attempt that ran out
+            # of memory.
             self._attempts += 1
             self._attempt_after_s = opened.at_s - self.book.open.at_s
             self._look(replace(seen, start=self._start), Budget(BEGIN_S, LEAST_S))
@@ -211,7 +233,9 @@ class Session:
         broken_off, budget = self.running, Budget(BEGIN_S, LEAST_S)
         self._check_labels(seen, budget)
         if broken_off:
-            self._part("_broken off", lambda _: self.book.broken_off(self.book.open.reached), budget)
+            self._part(
+                "_broken off", lambda _: self.book.broken_off(self.book.open.reached), budget
+            )
             self._note_trial(self.left_trial())
         self._part("_search", partial(self._know_search, seen, trainer), budget)
         self.running, self.ended, self._attempts, self._since_s = True, False, 1, time.time()
@@ -224,14 +248,17 @@ class Session:
             self._start_meter(seen, budget)
         self.book.begin(opened)
         if self.crew.writes(seen) and self.crew.team.opens:
-            self._go_on(seen, budget)  # one process of a run goes on with its legs, or they would be counted by each
+            # one process of a run goes on with its legs, or they would be counted by each
+            self._go_on(seen, budget)
         start = self._part("_weights before", lambda _: self._know_weights(seen), budget)
         leg_id = self._ask("_leg", lambda _: self.crew.open(), EVENT_S)
         self._share_out(seen, budget)
         meter, max_steps = self.meter, int(seen.state.max_steps)
         if meter is not None and self.crew.measures:
             meter.run_id = self.book.run_id
-            begin = lambda _: meter.begin(opened.step, max_steps, anew=broken_off, leg_id=leg_id, mark=mark)  # noqa: E731
+            begin = lambda _: meter.begin(  # noqa: E731
+                opened.step, max_steps, anew=broken_off, leg_id=leg_id, mark=mark
+            )
             self._part(LEG, begin, budget)
             self.book.boards = meter.board_ids
         opened.id = (None if meter is None else meter.leg_id) or leg_id or uuid.uuid4().hex[:12]
@@ -239,13 +266,16 @@ class Session:
         self._start = start or Start()
         self._look(replace(seen, start=self._start), budget)
         self._part("_base", lambda _: _module("model.base_weights").remember(seen.model), budget)
-        self._under = self._part("_under", lambda _: _module("model.base_weights").UnderAdapters(seen.model), budget)
+        self._under = self._part(
+            "_under", lambda _: _module("model.base_weights").UnderAdapters(seen.model), budget
+        )
         if self.settings.last_word and not self.keeper.holds and self.crew.writes(seen):
             log_warning(
                 "autocard: the trainer was not found, so a card that it writes after training stands as it writes it. "
                 "Name the trainer: autocard.attach(trainer). Or repair the card later: autocard fill README.md"
             )
-        self._shown = self.seen(seen.args, seen.state, {})  # without the model, which is not ours to keep alive
+        # without the model, which is not ours to keep alive
+        self._shown = self.seen(seen.args, seen.state, {})
         self._part("_card before", lambda _: self.keeper.look(Path(seen.args.output_dir)), budget)
 
     def stepping(self, args: Any, state: Any, objects: Mapping[str, Any]) -> None:
@@ -265,7 +295,11 @@ class Session:
         if self.meter is not None:
             self.meter.reached(step)
         if step >= state.max_steps and self.running:
-            self._part("_weights of the last step", lambda _: self._evaluated.last_step(model), Budget(EVENT_S))
+            self._part(
+                "_weights of the last step",
+                lambda _: self._evaluated.last_step(model),
+                Budget(EVENT_S),
+            )
 
     def progress(self, seen: Seen) -> None:
         """Tell the meter how far training is; the callback calls this once a second."""
@@ -285,7 +319,11 @@ class Session:
         """An upload begins; `push_to_hub` still writes a card before its own, and the keeper stands around that."""
         self.take_late(PUSH_S if self.ended else 0.0)
         self.complete()
-        if self.settings.last_word and self.crew.writes(seen) and trainer_calls.push(_trainer_of(seen)) is None:
+        if (
+            self.settings.last_word
+            and self.crew.writes(seen)
+            and trainer_calls.push(_trainer_of(seen)) is None
+        ):
             folder = Path(seen.args.output_dir)
             self._part("_push", lambda _: self.keeper.push_begun(folder), Budget(END_S, LEAST_S))
             self.keeper.keep_unmerged()
@@ -295,7 +333,9 @@ class Session:
         self._notice_break(seen)
         budget = Budget(EVENT_S, LEAST_S)
         shown = replace(seen, trainer=_trainer_of(seen))
-        of_others = self._part("_weights evaluated", lambda _: self._evaluated.look(shown, metrics), budget)
+        of_others = self._part(
+            "_weights evaluated", lambda _: self._evaluated.look(shown, metrics), budget
+        )
         if not of_others:
             self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
         if self.running and not self.ended:
@@ -312,9 +352,17 @@ class Session:
             return
         budget = Budget(EVENT_S, LEAST_S)
         shown = replace(seen, trainer=_trainer_of(seen))
-        if not self._part("_weights evaluated", lambda _: self._evaluated.look_at_prediction(shown), budget):
-            self._part("data.predict", lambda missing: self._eval_set(seen, metrics, missing, "predict"), budget)
-            self.predictions |= {key: value for key, value in metrics.items() if isinstance(value, int | float)}
+        if not self._part(
+            "_weights evaluated", lambda _: self._evaluated.look_at_prediction(shown), budget
+        ):
+            self._part(
+                "data.predict",
+                lambda missing: self._eval_set(seen, metrics, missing, "predict"),
+                budget,
+            )
+            self.predictions |= {
+                key: value for key, value in metrics.items() if isinstance(value, int | float)
+            }
         self._apart(seen, metrics, budget)
         self._finish_again(seen)
 
@@ -323,7 +371,9 @@ class Session:
         if not self.running:
             return
         at_s, step = time.monotonic(), int(seen.state.global_step)
-        clock = self.book.clock(step, "finished" if step >= int(seen.state.max_steps) else "stopped", at_s)
+        clock = self.book.clock(
+            step, "finished" if step >= int(seen.state.max_steps) else "stopped", at_s
+        )
         self.running, self.ended = False, True
         self._clock_was_set, self._ended_s = self.wall_clock.was_set(self.book.open.at_s), at_s
         budget = Budget(END_S, LEAST_S)
@@ -355,7 +405,7 @@ class Session:
         if self.incomplete:
             completion.add(self.without_trainer())
 
-    # -- trials of a search -------------------------------------------------------------------------------------
+    # -- trials of a search ------------------------------------------------------------------------
 
     def _know_search(self, seen: Seen, trainer: Any, _: dict[str, str]) -> None:
         """Find out whether this training is a trial of a search, or follows one."""
@@ -382,7 +432,7 @@ class Session:
         if trial is not None and self._trials is not None:
             self._trials.done.append(trial)
 
-    # -- what is measured late ----------------------------------------------------------------------------------
+    # -- what is measured late ---------------------------------------------------------------------
 
     @property
     def incomplete(self) -> bool:
@@ -404,7 +454,9 @@ class Session:
         if seen is None or not news or not self.ended or not self.crew.writes(seen):
             return False
         budget = Budget(EVENT_S, LEAST_S)
-        if search.is_trial(seen.state) or not self._part("_newest", lambda _: self._is_newest(seen), budget):
+        if search.is_trial(seen.state) or not self._part(
+            "_newest", lambda _: self._is_newest(seen), budget
+        ):
             return False
         self._part("_earlier", lambda _: self.book.look_again(Path(seen.args.output_dir)), budget)
         self._note_saved(seen, budget)
@@ -441,7 +493,11 @@ class Session:
         if self.book.awaited:
             left_s = max(until_s - time.monotonic(), 0.0)
             budget = Budget(left_s + EVENT_S, LEAST_S)
-            news = self._part("_late figures of others", lambda _: self._take_late_of_others(left_s, last=last), budget)
+            news = self._part(
+                "_late figures of others",
+                lambda _: self._take_late_of_others(left_s, last=last),
+                budget,
+            )
             self._news = self._news or bool(news)
 
     def _take_late_of_others(self, wait_s: float, *, last: bool) -> bool:
@@ -467,7 +523,11 @@ class Session:
             self._news = self._news or self.book.holds(leg.id)
             self.hear_of(leg.id)
             completion.tell_of(leg.id)
-            self._part("_ledger", lambda _, one=entry: self.book.keep(Path(seen.args.output_dir), one), budget)  # type: ignore[misc]
+            self._part(
+                "_ledger",
+                lambda _, one=entry: self.book.keep(Path(seen.args.output_dir), one),  # type: ignore[misc]
+                budget,
+            )
 
     def cut_off(self) -> None:
         """Record what there is of a training that has raised."""
@@ -489,7 +549,7 @@ class Session:
         if self._raised():
             self.cut_off()
 
-    # -- the pieces ---------------------------------------------------------------------------------------------
+    # -- the pieces --------------------------------------------------------------------------------
 
     def _part(
         self,
@@ -500,7 +560,8 @@ class Session:
     ) -> T | None:
         """Do one piece of work under the guard; its reasons replace those of its last time.
 
-        *path* is the fact that is missing if it fails; one that begins with "_" is nobody's fact, and only reported.
+        *path* is the fact that is missing if it fails; one that begins with "_" is nobody's fact,
+        and only reported.
         """
         own: dict[str, str] = {}  # its own: an abandoned piece may go on writing into it
         failed: dict[str, str] = {}
@@ -551,12 +612,17 @@ class Session:
             return None
         from autocard.energy.meter import mark  # noqa: PLC0415
 
-        return mark(at_s, boards=_module("environment.hardware").own_accelerators(seen.args, seen.model).uses_gpu)
+        return mark(
+            at_s,
+            boards=_module("environment.hardware").own_accelerators(seen.args, seen.model).uses_gpu,
+        )
 
     def _share_out(self, seen: Seen, budget: Budget) -> None:
         """Find out what this process measures in the leg that begins, and tell its meter."""
         nodes = self._part(
-            "_nodes", lambda _: _module("environment.launcher").nodes(os.environ, self.crew.team.tasks), budget
+            "_nodes",
+            lambda _: _module("environment.launcher").nodes(os.environ, self.crew.team.tasks),
+            budget,
         )
         self._ask("_watch", lambda _: self.crew.share_out(nodes), EVENT_S)
         watch, team = self.crew.watch, self.book.team
@@ -565,10 +631,14 @@ class Session:
             self.meter = self._part(LEG, start, budget)
         meter = self.meter
         if meter is not None:
-            self._part("_use", lambda _: meter.use(watch.boards, watch.share, team, watch.reason), budget)
+            self._part(
+                "_use", lambda _: meter.use(watch.boards, watch.share, team, watch.reason), budget
+            )
 
     def _start_meter(self, seen: Seen, budget: Budget) -> None:
-        self._part("_job", lambda _: self.book.know_job(_module("environment.launcher").identity()), budget)
+        self._part(
+            "_job", lambda _: self.book.know_job(_module("environment.launcher").identity()), budget
+        )
         if not self.settings.emissions:
             return
 
@@ -595,7 +665,9 @@ class Session:
             job_id=self.book.job_id,
             start_s=self._made_s,
             whole=whole,
-            geolocate=self.settings.geolocate and whole and self.crew.team.first_to("look the place up"),
+            geolocate=self.settings.geolocate
+            and whole
+            and self.crew.team.first_to("look the place up"),
         )
         meter.start()
         return meter
@@ -604,10 +676,19 @@ class Session:
         """Run every capture of the start."""
         seen = self._with_trainer(seen, budget)
         self._carried_flops = float(getattr(seen.trainer, "current_flos", 0.0) or 0.0)
-        self.rates = _module("training.schedule").LearningRates(int(seen.state.global_step), int(seen.state.max_steps))
-        self._part("_learning rate", lambda _: self.rates.look(int(seen.state.global_step), seen.optimizer), budget)
+        self.rates = _module("training.schedule").LearningRates(
+            int(seen.state.global_step), int(seen.state.max_steps)
+        )
+        self._part(
+            "_learning rate",
+            lambda _: self.rates.look(int(seen.state.global_step), seen.optimizer),
+            budget,
+        )
         self._renamed = (
-            self._part("_renamed", lambda _: _module("training.rewards").renamed(seen.trainer), budget) or {}
+            self._part(
+                "_renamed", lambda _: _module("training.rewards").renamed(seen.trainer), budget
+            )
+            or {}
         )
         for module, key in AT_BEGIN.items():
             self.parts.pop(key, None)
@@ -634,7 +715,9 @@ class Session:
     def _with_trainer(self, seen: Seen, budget: Budget) -> Seen:
         """Return *seen* with the trainer."""
         trainer = _trainer_of(seen)
-        own_loss = self._part("_own loss", lambda _: _module("training.loss_source").own_loss(trainer), budget)
+        own_loss = self._part(
+            "_own loss", lambda _: _module("training.loss_source").own_loss(trainer), budget
+        )
         if trainer is not None:
             self._own_loss = own_loss
         return replace(seen, own_loss=own_loss, trainer=trainer)
@@ -645,14 +728,21 @@ class Session:
         if begun is not None:
 
             def again(missing: dict[str, str]) -> Any:
-                return _module("training.training").at_end(begun, seen, self._shown_by_steps(seen), missing)
+                return _module("training.training").at_end(
+                    begun, seen, self._shown_by_steps(seen), missing
+                )
 
             reasons = dict(self.reasons.get("training", {}))
             self._part("training", again, budget, self._keeper("training"))
             self.reasons["training"] = {**reasons, **self.reasons["training"]}
         self._part("_trained", lambda _: self._know_trained(seen), budget)
         self.stop_reason = (
-            self._part("_stopped", lambda _: _module("training.stop_reason").stop_reason(seen.trainer), budget) or ""
+            self._part(
+                "_stopped",
+                lambda _: _module("training.stop_reason").stop_reason(seen.trainer),
+                budget,
+            )
+            or ""
         )
 
     def _shown_by_steps(self, seen: Seen) -> Any:
@@ -660,7 +750,9 @@ class Session:
         rates = self.rates.until(int(seen.state.global_step))
         rates_changed = self._changes.changed("learning rate")
         batches_changed = self._changes.changed("gradient_accumulation_steps")
-        return _module("training.training").Shown(rates, self._changes.in_words(), rates_changed, batches_changed)
+        return _module("training.training").Shown(
+            rates, self._changes.in_words(), rates_changed, batches_changed
+        )
 
     def _know_trained(self, seen: Seen) -> None:
         """Note which parameters the steps have changed, whatever asked for gradients at the start."""
@@ -672,7 +764,9 @@ class Session:
         self.counted = total, changed.parameters
 
     def _know_trained_weights(self, seen: Seen) -> None:
-        self._evaluated.trained(seen.model, loads_best=bool(getattr(seen.args, "load_best_model_at_end", False)))
+        self._evaluated.trained(
+            seen.model, loads_best=bool(getattr(seen.args, "load_best_model_at_end", False))
+        )
 
     def _keeper(self, key: str) -> Callable[[Any], None]:
         def keep(part: Any) -> None:
@@ -681,7 +775,11 @@ class Session:
         return keep
 
     def _eval_set(
-        self, seen: Seen, metrics: Mapping[str, Any], missing: dict[str, str], used_by: str = "evaluate"
+        self,
+        seen: Seen,
+        metrics: Mapping[str, Any],
+        missing: dict[str, str],
+        used_by: str = "evaluate",
     ) -> None:
         data = _module("data.data")
         found = data.evaluation_set(seen, metrics, used_by)
@@ -699,15 +797,21 @@ class Session:
         folder, state, book = Path(seen.args.output_dir), seen.state, self.book
         came_from = trainer_calls.resumed_from(_trainer_of(seen))
         came_from = came_from or getattr(seen.args, "resume_from_checkpoint", None)
-        if self._part("_past", lambda _: book.find(folder, state, book.open.step, came_from), budget):
+        if self._part(
+            "_past", lambda _: book.find(folder, state, book.open.step, came_from), budget
+        ):
             kept = {LEG: self.reasons.get(LEG, {})}
             self._reset()
             self.running, self._since_s, self.reasons = True, time.time(), kept
         callbacks = getattr(state, "stateful_callbacks", None)
         told = lambda _: {key: book.travelled(state, key) for key in ("earlier", "fresh")}  # noqa: E731
         self._told = self._part("_told", told, budget) or {}
-        self._part("_batches", lambda _: book.know_batches(book.travelled(state, "batches")), budget)
-        self._part("_settings", lambda _: book.know_settings(book.travelled(state, "settings")), budget)
+        self._part(
+            "_batches", lambda _: book.know_batches(book.travelled(state, "batches")), budget
+        )
+        self._part(
+            "_settings", lambda _: book.know_settings(book.travelled(state, "settings")), budget
+        )
         if isinstance(callbacks, dict):
             self._part("_travel", lambda _: book.pack(callbacks), budget)
 
@@ -715,9 +819,15 @@ class Session:
         """Find out what has trained the weights before, in this process; note that this run does now."""
         if seen.model is None:
             return Start()
-        earlier, opened, resumed = _module("model.prior_training"), self.book.open, self.book.open.step > 0
+        earlier, opened, resumed = (
+            _module("model.prior_training"),
+            self.book.open,
+            self.book.open.step > 0,
+        )
         # After a resume they are those of the checkpoint, which says what had trained them before.
-        self._earlier = earlier.unpacked(self._told.get("earlier")) if resumed else earlier.find(seen.model)
+        self._earlier = (
+            earlier.unpacked(self._told.get("earlier")) if resumed else earlier.find(seen.model)
+        )
         self.book.take_along("earlier", earlier.packed(self._earlier))
         if resumed:
             is_fresh = self._told.get("fresh") is True
@@ -726,7 +836,9 @@ class Session:
         else:
             is_fresh = self._is_fresh(seen)
         self.book.take_along("fresh", is_fresh)
-        earlier.note(seen.model, earlier.PriorTraining(self.book.run_id, opened, self._earlier, is_fresh))
+        earlier.note(
+            seen.model, earlier.PriorTraining(self.book.run_id, opened, self._earlier, is_fresh)
+        )
         return Start(is_fresh, resumed, trained_before=self._earlier is not None)
 
     def _is_fresh(self, seen: Seen) -> bool:
@@ -737,7 +849,9 @@ class Session:
 
     def _withhold(self, seen: Seen) -> None:
         """Find the names that no card may show: local paths that the model was loaded from."""
-        names = _module("model.base_model").withheld(seen.model, self.settings.base_model, seen.processing_class)
+        names = _module("model.base_model").withheld(
+            seen.model, self.settings.base_model, seen.processing_class
+        )
         self.keeper.withhold(names)
 
     def _tell(self, seen: Seen, **what: bool) -> None:
@@ -748,7 +862,9 @@ class Session:
         if meter is not None:
             meter.progress(step, **what)
         if self.running and not self.ended:
-            self.book.so_far(step, None if meter is None else meter.so_far, saving=what.get("saving", False))
+            self.book.so_far(
+                step, None if meter is None else meter.so_far, saving=what.get("saving", False)
+            )
 
     def _name_late(self) -> None:
         """Call the leg what the others call it, where that was not known when it began."""
@@ -766,9 +882,13 @@ class Session:
             legs = self._part(LEG, lambda reasons: meter.end(step, max_steps, reasons), budget)
             if legs:
                 reasons = self.reasons.pop(LEG)
-                return legs[-1], {path.removeprefix("legs.0."): reason for path, reason in reasons.items()}
+                return legs[-1], {
+                    path.removeprefix("legs.0."): reason for path, reason in reasons.items()
+                }
         off = "measuring was turned off (emissions=False)"
-        why = self.reasons.pop(LEG, {}).get(LEG) or ("not measured" if self.settings.emissions else off)
+        why = self.reasons.pop(LEG, {}).get(LEG) or (
+            "not measured" if self.settings.emissions else off
+        )
         return None, {"": why}
 
     def _apart(self, seen: Seen, metrics: Mapping[str, Any], budget: Budget) -> None:
@@ -777,9 +897,13 @@ class Session:
         self.take_late()
         if not self.book.own:
             return
-        took_s = next((float(value) for key, value in metrics.items() if key.endswith("_runtime")), None)
+        took_s = next(
+            (float(value) for key, value in metrics.items() if key.endswith("_runtime")), None
+        )
         since_s = now_s - self._ended_s
-        if took_s is not None and (not 0 <= took_s <= since_s or self.wall_clock.was_set(self._ended_s)):
+        if took_s is not None and (
+            not 0 <= took_s <= since_s or self.wall_clock.was_set(self._ended_s)
+        ):
             took_s = None  # the machine's clock was set
         measures, joules = meter is not None and bool(self.book.own[-1].leg.hosts), None
         if meter is not None and measures and took_s is not None:
@@ -810,8 +934,15 @@ class Session:
     def _finish(self, seen: Seen, budget: Budget) -> None:
         """Put together what is known and write it, on the one process that writes."""
         self._shown = self.seen(seen.args, seen.state, {})
-        self._part("evaluation", lambda missing: self._evaluation(seen, missing), budget, self._keeper("evaluation"))
-        self._part("time", lambda missing: self._times(seen, missing), budget, self._keeper("times"))
+        self._part(
+            "evaluation",
+            lambda missing: self._evaluation(seen, missing),
+            budget,
+            self._keeper("evaluation"),
+        )
+        self._part(
+            "time", lambda missing: self._times(seen, missing), budget, self._keeper("times")
+        )
         self._part(
             "hardware.peak_memory_bytes",
             lambda missing: _module("environment.hardware").peaks(seen, missing),
@@ -820,7 +951,9 @@ class Session:
         )
         self._note_saved(seen, budget)
         every = self._part(
-            "_all nodes", lambda _: self.crew.of_all(seen, self.parts, self.reasons.get("hardware", {})), budget
+            "_all nodes",
+            lambda _: self.crew.of_all(seen, self.parts, self.reasons.get("hardware", {})),
+            budget,
         )
         self.parts.update(every or {})
         if not self.crew.writes(seen) or getattr(seen.state, "is_hyper_param_search", False):
@@ -832,11 +965,16 @@ class Session:
     def _write_record(self, seen: Seen, budget: Budget) -> None:
         self._news = False
         record = self._part("_record", lambda _: self.record(seen), budget)
-        if record is not None and not self._part("_card", lambda _: self._write(seen, record), budget):
+        if record is not None and not self._part(
+            "_card", lambda _: self._write(seen, record), budget
+        ):
             self._part("_kept", lambda _: self._keep_elsewhere(record), budget)
 
     def _note_saved(self, seen: Seen, budget: Budget) -> None:
-        folder, names = seen.args.output_dir, [adapter.name for adapter in self.parts.get("adapters") or ()]
+        folder, names = (
+            seen.args.output_dir,
+            [adapter.name for adapter in self.parts.get("adapters") or ()],
+        )
         saved_bytes = lambda _: _module("model.artifacts").saved_bytes(folder, self._since_s, names)  # noqa: E731
         self._part("model.saved_bytes", saved_bytes, budget, self._keeper("saved"))
         saved_dtype = lambda _: _module("model.artifacts").saved_dtype(folder, self._since_s, names)  # noqa: E731
@@ -845,26 +983,40 @@ class Session:
         self._part("model.saved_files", saved_files, budget, self._keeper("files"))
         newest = lambda _: _module("model.artifacts").checkpoint_bytes(folder, self._since_s)  # noqa: E731
         self._part("model.checkpoint_bytes", newest, budget, self._keeper("checkpoint"))
-        has_state = lambda _: _module("model.artifacts").checkpoint_has_optimizer(folder, self._since_s)  # noqa: E731
-        self._part("model.checkpoint_has_optimizer", has_state, budget, self._keeper("checkpoint state"))
+        has_state = lambda _: _module("model.artifacts").checkpoint_has_optimizer(  # noqa: E731
+            folder, self._since_s
+        )
+        self._part(
+            "model.checkpoint_has_optimizer", has_state, budget, self._keeper("checkpoint state")
+        )
         self._part("_bare", lambda _: self._leave_out_bare_base(), budget)
 
     def _leave_out_bare_base(self) -> None:
         """Do not take the base for the trained model where it was saved after its adapters had been taken off."""
         from autocard.runtime.assemble import saved_whole  # noqa: PLC0415 - with pydantic
 
-        if self._under is None or not saved_whole(self.parts.get("files") or ()) or not self._under.bare():
+        if (
+            self._under is None
+            or not saved_whole(self.parts.get("files") or ())
+            or not self._under.bare()
+        ):
             return
         self.parts.update(saved=None, files=())
         why = "the weights in the output folder are those of the base, without the adapter that was trained"
         self.reasons["model.saved_bytes"] = {"model.saved_bytes": why}
 
     def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
-        told = {"predictions": self.predictions, "renamed": self._renamed, "of_others": self._evaluated.of_others}
+        told = {
+            "predictions": self.predictions,
+            "renamed": self._renamed,
+            "of_others": self._evaluated.of_others,
+        }
         found = _module("evaluation.evaluation").capture(seen, missing, **told)
         if not self._clock_was_set:
             return found
-        return found.model_copy(update={"history": _module("training.throughput").without_times(found.history)})
+        return found.model_copy(
+            update={"history": _module("training.throughput").without_times(found.history)}
+        )
 
     def _times(self, seen: Seen, missing: dict[str, str]) -> dict[str, Any]:
         speed = _module("training.throughput")
@@ -872,14 +1024,16 @@ class Session:
         if leg_s is not None:
             leg_s -= self._attempt_after_s  # the Trainer times the last attempt alone
         own = speed.OwnSpeed(leg_s, self._clock_was_set)
-        seen = replace(seen, own_loss=self._own_loss)  # also where the trainer is not found any more
+        # also where the trainer is not found any more
+        seen = replace(seen, own_loss=self._own_loss)
         parts: dict[str, Any] = speed.time_parts(
             seen,
             missing,
             self.book.open.step,
             own,
             carried_flops=self._carried_flops,
-            # A leg that was broken off has no summary in the log, behind which evaluations are not of the training.
+            # A leg that was broken off has no summary in the log, behind which evaluations are not
+            # of the training.
             logged_in_training=self._logged_in_training if self.running else None,
         )
         # Those of the model as it was trained: an adapter may have been merged or taken off since.
@@ -915,7 +1069,10 @@ class Session:
                 settings=self.settings,
                 run=run,
                 legs=legs,
-                parts={**self.parts, **({"evaluation": evaluation} if evaluation is not None else {})},
+                parts={
+                    **self.parts,
+                    **({"evaluation": evaluation} if evaluation is not None else {}),
+                },
                 reasons=self.reasons,
                 eval_sets=list(self.eval_sets.values()),
                 counted=self.counted,
@@ -934,9 +1091,16 @@ class Session:
     def _of_these_weights(self, missing: dict[str, str]) -> Evaluation | None:
         """Return the evaluation; do not say of which step the model's weights are if they were changed since."""
         found: Evaluation | None = self.parts.get("evaluation")
-        if found is None or found.best is None or found.best.loaded is None or not self._evaluated.changed_since():
+        if (
+            found is None
+            or found.best is None
+            or found.best.loaded is None
+            or not self._evaluated.changed_since()
+        ):
             return found
-        missing["evaluation.best.loaded"] = "the weights were changed after the last step or the best one was loaded"
+        missing["evaluation.best.loaded"] = (
+            "the weights were changed after the last step or the best one was loaded"
+        )
         return found.model_copy(update={"best": found.best.model_copy(update={"loaded": None})})
 
     def _search_part(self) -> Search:
@@ -953,7 +1117,9 @@ class Session:
         data = self.parts.get("data")
         if data is not None and data.train and data.train[0].rows is None:
             reason = "the data set has no length, so there are no epochs to count"
-        elif _module("training.consumed_samples").resumed_with_other_batches(seen) or batches.differ(legs):
+        elif _module("training.consumed_samples").resumed_with_other_batches(
+            seen
+        ) or batches.differ(legs):
             counted = batches.epochs(legs)
             if counted is not None:
                 return counted
@@ -966,7 +1132,11 @@ class Session:
     def _before(self) -> dict[str, Any]:
         """Return the leaves of `Run` that tell of weights which were trained before."""
         earlier = self._earlier
-        return {} if earlier is None else {"earlier_run": earlier.run_id, "earlier_steps": earlier.steps}
+        return (
+            {}
+            if earlier is None
+            else {"earlier_run": earlier.run_id, "earlier_steps": earlier.steps}
+        )
 
     def record_now(self, saved_to: Path | None = None) -> RecordNow:
         """Return the record as it stands now, as the card guard asks for it."""
@@ -1005,7 +1175,12 @@ class Session:
         )
         known = {"global_step": step, "max_steps": planned, **self._before()}
         run = Run(id=self.book.run_id, started_at=self.book.open.at, **known)
-        own = {"so far": {**reasons, **{f"run.{leaf}": reasons["legs"] for leaf in ("ended_at", "status", "epochs")}}}
+        own = {
+            "so far": {
+                **reasons,
+                **{f"run.{leaf}": reasons["legs"] for leaf in ("ended_at", "status", "epochs")},
+            }
+        }
         return build_record(
             RecordDraft(
                 settings=self.settings,
@@ -1036,14 +1211,16 @@ class Session:
 
         folder = self._elsewhere
         if folder is None:
-            # A folder of a new name, for this user alone: others can neither foresee nor read what is in it.
+            # A folder of a new name, for this user alone: others can neither foresee nor read what
+            # is in it.
             folder = Path(tempfile.mkdtemp(prefix="autocard-"))
         path = folder / RECORD_NAME
         try:
             write_text(path, to_json(record))
         except NotWrittenError:
             if self._elsewhere is None:
-                shutil.rmtree(folder, ignore_errors=True)  # made a moment ago, and there is nothing to find in it
+                # made a moment ago, and there is nothing to find in it
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         self._elsewhere = folder
         log_warning(

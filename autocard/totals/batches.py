@@ -1,7 +1,7 @@
 """What the optimizer steps of a run consumed, over all its legs: pure arithmetic on the record's legs.
 
-A resumed training may go on with another batch size. Of steps that a later leg did again, only the later ones are in
-the weights.
+A resumed training may go on with another batch size. Of steps that a later leg did again, only the
+later ones are in the weights.
 """
 
 from __future__ import annotations
@@ -57,9 +57,13 @@ def epochs(legs: Sequence[Leg]) -> float | None:
     total, reached = 0.0, 0
     for one in stretches(legs):
         batch = one.batch
-        if one.step_begin != reached or not (batch.step_samples and batch.epoch_samples and batch.epoch_steps):
+        if one.step_begin != reached or not (
+            batch.step_samples and batch.epoch_samples and batch.epoch_steps
+        ):
             return None
-        total += (_samples(batch, one.step_end) - _samples(batch, one.step_begin)) / batch.epoch_samples
+        total += (
+            _samples(batch, one.step_end) - _samples(batch, one.step_begin)
+        ) / batch.epoch_samples
         reached = one.step_end
     return total
 

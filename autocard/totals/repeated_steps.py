@@ -1,8 +1,8 @@
 """Legs of a run → which of their steps a later leg did again, and what those had cost.
 
-Rule: where a leg was read at the checkpoint from which a later one went on, the difference to its end is what was
-repeated; elsewhere the energy between two readings is shared out evenly over the steps between them, and that is said.
-Pure arithmetic.
+Rule: where a leg was read at the checkpoint from which a later one went on, the difference to its
+end is what was repeated; elsewhere the energy between two readings is shared out evenly over the
+steps between them, and that is said. Pure arithmetic.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def marked(legs: Sequence[Leg], missing: MutableMapping[str, str]) -> list[Leg]:
     A leg that says itself that this is not known is left as it is.
     """
     return [
-        leg if f"legs.{number}.repeated_steps" in missing else _marked(leg, legs[number + 1 :], number, missing)
+        leg
+        if f"legs.{number}.repeated_steps" in missing
+        else _marked(leg, legs[number + 1 :], number, missing)
         for number, leg in enumerate(legs)
     ]
 
@@ -47,9 +49,14 @@ def _marked(leg: Leg, later: Sequence[Leg], number: int, missing: MutableMapping
     return _priced(leg, since, steps, number, missing)
 
 
-def _priced(leg: Leg, since: int, steps: int, number: int, missing: MutableMapping[str, str]) -> Leg:
+def _priced(
+    leg: Leg, since: int, steps: int, number: int, missing: MutableMapping[str, str]
+) -> Leg:
     """Return *leg*, of which the steps after the step *since* were repeated, with their seconds and joules."""
-    total_s, total_j = leg.wall_clock_s, None if f"legs.{number}.hosts" in missing else joules_of(leg)
+    total_s, total_j = (
+        leg.wall_clock_s,
+        None if f"legs.{number}.hosts" in missing else joules_of(leg),
+    )
     if total_s is None:
         missing[f"legs.{number}.repeated_s"] = NO_TIME
     if total_j is None or total_s is None:
@@ -59,13 +66,17 @@ def _priced(leg: Leg, since: int, steps: int, number: int, missing: MutableMappi
         update={
             "repeated_steps": steps,
             "repeated_s": None if total_s is None else max(total_s - spent_s, 0.0),
-            "repeated_j": None if total_j is None or total_s is None else max(total_j - spent_j, 0.0),
+            "repeated_j": None
+            if total_j is None or total_s is None
+            else max(total_j - spent_j, 0.0),
             "repeated_source": source,
         }
     )
 
 
-def _until(leg: Leg, step: int, total_s: float | None, total_j: float | None) -> tuple[float, float, str]:
+def _until(
+    leg: Leg, step: int, total_s: float | None, total_j: float | None
+) -> tuple[float, float, str]:
     """Return seconds and joules that *leg* had used at *step*, and how that is known."""
     begin, end = leg.step_begin or 0, leg.step_end or 0
     if step <= begin:

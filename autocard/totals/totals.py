@@ -1,12 +1,13 @@
 """Legs of all hosts → the job's sums: hours, kilowatt-hours, grams.
 
-Rule: every sum is worked out here and nowhere else, and a sum of which one part was not measured is None with that
-part's reason, never the sum of the rest; where nodes are silent, that one stands apart under a name of its own
-(`reported_…`). Imports nothing heavy and measures nothing.
+Rule: every sum is worked out here and nowhere else, and a sum of which one part was not measured is
+None with that part's reason, never the sum of the rest; where nodes are silent, that one stands
+apart under a name of its own (`reported_…`). Imports nothing heavy and measures nothing.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 
 from autocard.record import Emissions, Energy, HostUse, Leg, Time
@@ -17,7 +18,9 @@ J_PER_KWH = 3.6e6
 
 NO_LEGS = "no training was measured"
 NO_PUE = "no PUE was given"
-OTHER_ALLOCATIONS = "the legs used different numbers of GPUs, and what the earlier ones were given is not recorded"
+OTHER_ALLOCATIONS = (
+    "the legs used different numbers of GPUs, and what the earlier ones were given is not recorded"
+)
 NOT_ALLOCATED = "no workload manager says how many GPUs the job was given"
 DIFFERS = "it differs between the legs"
 ALL_REPORTED = "the total is known"
@@ -50,18 +53,27 @@ def sums(
     Args:
         legs: of the record, in its order.
         settings: what only people can give: water usage effectiveness, market-based emissions.
-        missing: holds the reasons for what the legs do not hold (under "legs.N.…"); gets those of the sums.
+        missing: holds the reasons for what the legs do not hold (under "legs.N.…"); gets those of
+            the sums.
         gpus_allocated: GPUs that the workload manager gave to the job.
     """
     paths = _paths(legs)
-    return _time(paths, gpus_allocated, missing), _energy(paths, missing), _emissions(paths, settings, missing)
+    return (
+        _time(paths, gpus_allocated, missing),
+        _energy(paths, missing),
+        _emissions(paths, settings, missing),
+    )
 
 
 def with_emissions(legs: Sequence[Leg], missing: MutableMapping[str, str]) -> list[Leg]:
     """Return *legs*, each with its own grams of CO2eq, or with the reason in *missing* why it has none."""
     return [
         leg.model_copy(
-            update={"co2eq_g": _or_reason(f"{path}.co2eq_g", lambda one=(path, leg): _co2eq_g([one], missing), missing)}  # type: ignore[misc]
+            update={
+                "co2eq_g": _or_reason(
+                    f"{path}.co2eq_g", functools.partial(_co2eq_g, [(path, leg)], missing), missing
+                )
+            }
         )
         for path, leg in _paths(legs)
     ]
@@ -76,7 +88,9 @@ def _paths(legs: Sequence[Leg]) -> _Paths:
     return [(f"legs.{number}", leg) for number, leg in enumerate(legs)]
 
 
-def _or_reason(path: str, work: Callable[[], float], missing: MutableMapping[str, str]) -> float | None:
+def _or_reason(
+    path: str, work: Callable[[], float], missing: MutableMapping[str, str]
+) -> float | None:
     """Return what *work* returns, or None with the reason at *path*."""
     try:
         return work()
@@ -199,9 +213,13 @@ def _time(legs: _Paths, gpus_allocated: int | None, missing: MutableMapping[str,
         wall_clock_s=_or_reason("time.wall_clock_s", wall_clock_s, missing),
         gpu_s=_or_reason("time.gpu_s", gpu_s, missing),
         allocated_gpu_s=_or_reason("time.allocated_gpu_s", allocated_gpu_s, missing),
-        repeated_s=_or_reason("time.repeated_s", lambda: _of_legs(legs, "repeated_s", missing), missing),
+        repeated_s=_or_reason(
+            "time.repeated_s", lambda: _of_legs(legs, "repeated_s", missing), missing
+        ),
         repeated_steps=_whole(
-            _or_reason("time.repeated_steps", lambda: _of_legs(legs, "repeated_steps", missing), missing)
+            _or_reason(
+                "time.repeated_steps", lambda: _of_legs(legs, "repeated_steps", missing), missing
+            )
         ),
     )
 
@@ -222,13 +240,17 @@ def _energy(legs: _Paths, missing: MutableMapping[str, str]) -> Energy:
         total_kwh=kwh("total_kwh", lambda: _all_j(legs, missing)),
         facility_kwh=_or_reason("energy.facility_kwh", facility_kwh, missing),
         node_meter_kwh=kwh("node_meter_kwh", lambda: _part_j(legs, "node_meter_j", missing)),
-        codecarbon_gpu_kwh=kwh("codecarbon_gpu_kwh", lambda: _part_j(legs, "codecarbon_gpu_j", missing)),
+        codecarbon_gpu_kwh=kwh(
+            "codecarbon_gpu_kwh", lambda: _part_j(legs, "codecarbon_gpu_j", missing)
+        ),
         sources=_sources([host for _, leg in legs for host in leg.hosts]),
         boundary=BOUNDARY,
         setup_kwh=kwh("setup_kwh", lambda: _of_legs(legs, "setup_j", missing)),
         evaluation_kwh=kwh("evaluation_kwh", lambda: _of_legs(legs, "evaluation_j", missing)),
         repeated_kwh=kwh("repeated_kwh", lambda: _of_legs(legs, "repeated_j", missing)),
-        reported_kwh=kwh("reported_kwh", lambda: sum(_reported_j(leg) for leg in _some_silent(legs, missing))),
+        reported_kwh=kwh(
+            "reported_kwh", lambda: sum(_reported_j(leg) for leg in _some_silent(legs, missing))
+        ),
     )
 
 
@@ -238,7 +260,9 @@ def _some_silent(legs: _Paths, missing: Mapping[str, str]) -> list[Leg]:
     Raises:
         _GapError: of all their nodes all is known, or they have but one.
     """
-    if not any(len(leg.hosts) > 1 or (f"{path}.hosts" in missing and leg.hosts) for path, leg in legs):
+    if not any(
+        len(leg.hosts) > 1 or (f"{path}.hosts" in missing and leg.hosts) for path, leg in legs
+    ):
         raise _GapError(ONE_NODE)
     try:
         _all_j(legs, missing)
@@ -289,10 +313,13 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def of_legs(legs: Sequence[Leg], numbers: Sequence[int], missing: Mapping[str, str]) -> tuple[Energy, dict[str, str]]:
+def of_legs(
+    legs: Sequence[Leg], numbers: Sequence[int], missing: Mapping[str, str]
+) -> tuple[Energy, dict[str, str]]:
     """Return total, set-up and evaluation of the legs with these *numbers*, and leaf → why one of them is not known.
 
-    For comparisons with meters that saw only some of the legs; the sums of the record are those of all.
+    For comparisons with meters that saw only some of the legs; the sums of the record are those of
+    all.
     """
     some, reasons = [(f"legs.{number}", legs[number]) for number in numbers], dict(missing)
     found = _energy(some, reasons)
@@ -303,7 +330,9 @@ def of_legs(legs: Sequence[Leg], numbers: Sequence[int], missing: Mapping[str, s
     }
 
 
-def of_trials(legs: Sequence[tuple[Leg | None, Mapping[str, str]]]) -> tuple[float | None, float, str | None]:
+def of_trials(
+    legs: Sequence[tuple[Leg | None, Mapping[str, str]]],
+) -> tuple[float | None, float, str | None]:
     """Return the kWh of trainings that are told apart, those of the ones that are known, and why the first is None.
 
     Args:
@@ -314,7 +343,9 @@ def of_trials(legs: Sequence[tuple[Leg | None, Mapping[str, str]]]) -> tuple[flo
         if leg is None:
             why = why or "what a trial used was not recorded"
             continue
-        energy, reasons = of_legs([leg], [0], {f"legs.0.{path}".rstrip("."): text for path, text in missing.items()})
+        energy, reasons = of_legs(
+            [leg], [0], {f"legs.0.{path}".rstrip("."): text for path, text in missing.items()}
+        )
         if energy.total_kwh is None:
             why = why or reasons["total_kwh"]
         else:
@@ -339,7 +370,9 @@ def _sources(hosts: Sequence[HostUse]) -> dict[str, str]:
         for part, words in host.sources.items():
             how, _, remark = words.partition("; ")
             found.setdefault(part, {}).setdefault(how, set()).add(remark)
-    return {part: " · ".join(_merged(how, ways[how]) for how in ways) for part, ways in found.items()}
+    return {
+        part: " · ".join(_merged(how, ways[how]) for how in ways) for part, ways in found.items()
+    }
 
 
 def _merged(how: str, remarks: set[str]) -> str:
@@ -357,7 +390,9 @@ def _emissions(legs: _Paths, settings: Settings, missing: MutableMapping[str, st
         if values and values[0] is not None and all(value == values[0] for value in values):
             return values[0]
         differs = any(value != values[0] for value in values)
-        missing[f"emissions.{leaf}"] = DIFFERS if differs else _why(missing, f"legs.0.{at}") if legs else NO_LEGS
+        missing[f"emissions.{leaf}"] = (
+            DIFFERS if differs else _why(missing, f"legs.0.{at}") if legs else NO_LEGS
+        )
         return None
 
     leaves = {
@@ -378,14 +413,18 @@ def _emissions(legs: _Paths, settings: Settings, missing: MutableMapping[str, st
     if settings.market_based_co2eq_g is None:
         missing["emissions.market_based_co2eq_g"] = "not given: contracts tell it, no meter does"
     told["co2eq_g"] = _or_reason("emissions.co2eq_g", lambda: _co2eq_g(legs, missing), missing)
-    told["reported_co2eq_g"] = _or_reason("emissions.reported_co2eq_g", lambda: _reported_g(legs, missing), missing)
+    told["reported_co2eq_g"] = _or_reason(
+        "emissions.reported_co2eq_g", lambda: _reported_g(legs, missing), missing
+    )
     told["intensity_g_per_kwh"] = _or_reason(
         "emissions.intensity_g_per_kwh", lambda: _intensity_g_per_kwh(legs, missing), missing
     )
     told["wue_l_per_kwh"] = settings.wue_l_per_kwh
     if settings.wue_l_per_kwh is None:
         missing["emissions.wue_l_per_kwh"] = "no water usage effectiveness was given"
-    told["water_l"] = _or_reason("emissions.water_l", lambda: _water_l(legs, settings, missing), missing)
+    told["water_l"] = _or_reason(
+        "emissions.water_l", lambda: _water_l(legs, settings, missing), missing
+    )
     return Emissions.model_validate(told)
 
 
@@ -425,7 +464,8 @@ def _country_name(code: object) -> str | None:
 def _water_l(legs: _Paths, settings: Settings, missing: Mapping[str, str]) -> float:
     """Return litres: energy at the devices × the water usage effectiveness that was given.
 
-    WUE is defined over the energy of the IT equipment (The Green Grid, White Paper 35), so the PUE is not in it.
+    WUE is defined over the energy of the IT equipment (The Green Grid, White Paper 35), so the PUE
+    is not in it.
     """
     if settings.wue_l_per_kwh is None:
         msg = "no water usage effectiveness was given"

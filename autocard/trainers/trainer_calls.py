@@ -1,7 +1,7 @@
 """Which trainers there are, and which of their calls are running.
 
-Trainers make themselves known when one of their wrapped methods is called (`hub.hosts` says which). They are referred
-to weakly, and nothing is read off the call stack.
+Trainers make themselves known when one of their wrapped methods is called (`hub.hosts` says which).
+They are referred to weakly, and nothing is read off the call stack.
 """
 
 from __future__ import annotations
@@ -98,5 +98,7 @@ def trains(trainer: Any) -> bool:
 def push(trainer: Any) -> dict[str, Any] | None:
     """Return what was passed to the `push_to_hub` of *trainer* that this thread is in; None: it is in none."""
     calls = None if trainer is None else _trainers.get(trainer)
-    mine = [call for call in calls or () if call.name == PUSH and call.thread == threading.get_ident()]
+    mine = [
+        call for call in calls or () if call.name == PUSH and call.thread == threading.get_ident()
+    ]
     return mine[0].given if mine else None

@@ -27,11 +27,15 @@ def main(folder: Path) -> None:
     print(f"modules: {len(sources)}")
     print(f"lines: {lines}, of code {code}")
     print(f"longest module: {longest.relative_to(folder)}, {sources[longest].count(chr(10))} lines")
-    print(f"comprehensions, conditional expressions and lambdas per 100 lines of code: {100 * dense / code:.1f}")
+    print(
+        f"comprehensions, conditional expressions and lambdas per 100 lines of code: {100 * dense / code:.1f}"
+    )
     print(f"lines with a comment: {100 * comments / code:.1f} %")
     print(f"Any: {sum(isinstance(node, ast.Name) and node.id == 'Any' for node in nodes)}")
     print(f"imports inside functions: {inner}")
-    print(f"stack inspections: {sum(isinstance(node, ast.Attribute) and node.attr in STACK for node in nodes)}")
+    print(
+        f"stack inspections: {sum(isinstance(node, ast.Attribute) and node.attr in STACK for node in nodes)}"
+    )
     print(f"circles of imports: {len(circles(folder))}")
 
 
@@ -54,20 +58,34 @@ def _docstring_lines(tree: ast.AST) -> set[int]:
     """Return the lines of bare strings: docstrings, and the words below fields and constants."""
     found: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             found |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return found
 
 
 def _inner_imports(tree: ast.AST) -> int:
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    found = {id(node) for one in functions for node in ast.walk(one) if isinstance(node, ast.Import | ast.ImportFrom)}
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    found = {
+        id(node)
+        for one in functions
+        for node in ast.walk(one)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
     return len(found)
 
 
 def imports_of(folder: Path) -> dict[str, set[str]]:
     """Return module → modules of the package that it imports, those for type checkers included."""
-    names = {".".join(path.relative_to(folder.parent).with_suffix("").parts): path for path in folder.rglob("*.py")}
+    names = {
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts): path
+        for path in folder.rglob("*.py")
+    }
     names = {name.removesuffix(".__init__"): path for name, path in names.items()}
     return {name: set(_imported(path, names)) - {name} for name, path in names.items()}
 
@@ -94,4 +112,6 @@ def circles(folder: Path) -> list[set[str]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / "autocard")
+    main(
+        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / "autocard"
+    )

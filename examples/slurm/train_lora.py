@@ -2,8 +2,9 @@
 
     torchrun --nproc-per-node gpu train_lora.py --model FOLDER --data FILE.jsonl --output-dir FOLDER
 
-MODEL is a folder or a Hub id, DATA a file of JSON lines with a "text" in each. A file `_stop` in the output folder ends
-training at one of the next steps, with a checkpoint; it is then called `_stopped`.
+MODEL is a folder or a Hub id, DATA a file of JSON lines with a "text" in each. A file `_stop` in
+the output folder ends training at one of the next steps, with a checkpoint; it is then called
+`_stopped`.
 """
 
 import argparse
@@ -36,7 +37,9 @@ class StopWhenAsked(TrainerCallback):
         """Ask the first process, and do as it says."""
         if state.global_step % self.every_steps or state.global_step >= state.max_steps:
             return
-        asked = torch.tensor(int(state.is_world_process_zero and self.file.exists()), device=args.device)
+        asked = torch.tensor(
+            int(state.is_world_process_zero and self.file.exists()), device=args.device
+        )
         if dist.is_initialized():
             dist.broadcast(asked, 0)
         if asked.item():
@@ -46,7 +49,9 @@ class StopWhenAsked(TrainerCallback):
 def newest_checkpoint(folder):
     """Return the newest checkpoint that is whole; a job may be killed while it writes one."""
     whole = [
-        file.parent for file in folder.glob("checkpoint-*/trainer_state.json") if any(file.parent.glob("*.safetensors"))
+        file.parent
+        for file in folder.glob("checkpoint-*/trainer_state.json")
+        if any(file.parent.glob("*.safetensors"))
     ]
     return max(whole, key=lambda found: int(found.name.rpartition("-")[2]), default=None)
 
@@ -59,7 +64,9 @@ def main():
     parser.add_argument("--base-model", help="Hub id of the model, where --model is a folder")
     parser.add_argument("--max-steps", type=int, default=1000)
     parser.add_argument("--save-steps", type=int, default=100)
-    parser.add_argument("--look-steps", type=int, default=10, help="how often to look whether to stop")
+    parser.add_argument(
+        "--look-steps", type=int, default=10, help="how often to look whether to stop"
+    )
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--max-length", type=int, default=512)
@@ -92,7 +99,10 @@ def main():
         data = data.map(tokens, batched=True, remove_columns=data.column_names)
     model = AutoModelForCausalLM.from_pretrained(given.model, dtype="auto")
     lora = LoraConfig(
-        task_type="CAUSAL_LM", r=given.lora_rank, lora_alpha=2 * given.lora_rank, target_modules="all-linear"
+        task_type="CAUSAL_LM",
+        r=given.lora_rank,
+        lora_alpha=2 * given.lora_rank,
+        target_modules="all-linear",
     )
     stop = StopWhenAsked(given.output_dir / "_stop", given.look_steps)
     trainer = Trainer(

@@ -2,8 +2,8 @@
 
     python tests/cards/make.py [FOLDER]
 
-Wants trl and sentence-transformers beside what the tests need. Versions and loss figures change with each run; what the
-tests look at does not.
+Wants trl and sentence-transformers beside what the tests need. Versions and loss figures change
+with each run; what the tests look at does not.
 """
 
 from __future__ import annotations
@@ -47,11 +47,15 @@ def of_the_trainer(folder: Path) -> dict[str, str]:
     import training
 
     cards = {}
-    trainer = training.trainer(folder / "calm-or-storm", model=training.bert(), eval_strategy="steps", eval_steps=3)
+    trainer = training.trainer(
+        folder / "calm-or-storm", model=training.bert(), eval_strategy="steps", eval_steps=3
+    )
     trainer.train()
     trainer.create_model_card()
     cards["trainer"] = _card(trainer)
-    trainer.create_model_card(finetuned_from="google-bert/bert-base-uncased", dataset="imdb", dataset_tags="imdb")
+    trainer.create_model_card(
+        finetuned_from="google-bert/bert-base-uncased", dataset="imdb", dataset_tags="imdb"
+    )
     cards["trainer_of_a_base"] = _card(trainer)
     trainer = training.trainer(folder / "calm-or-storm-lora", eval_strategy="steps", eval_steps=3)
     trainer.train()
@@ -89,15 +93,21 @@ def of_trl(folder: Path) -> dict[str, str]:
     texts = Dataset.from_dict({"text": ["the cat sat on a mat"] * 8})
     model = models.lora(models.llama(), task_type="CAUSAL_LM", target_modules=["q_proj"])
     arguments_ = arguments(SFTConfig, "tell-cats")
-    trainer = SFTTrainer(model=model, args=arguments_, train_dataset=texts, processing_class=tokenizer)
+    trainer = SFTTrainer(
+        model=model, args=arguments_, train_dataset=texts, processing_class=tokenizer
+    )
     trainer.train()
     trainer.create_model_card()
     cards["trl_with_peft"] = _card(trainer)
     trainer.save_model()
     cards["trl_with_peft_saved"] = _card(trainer)
-    trainer.create_model_card(model_name="tell-cats", dataset_name="trl-lib/Capybara", tags=["mine"])
+    trainer.create_model_card(
+        model_name="tell-cats", dataset_name="trl-lib/Capybara", tags=["mine"]
+    )
     cards["trl_named"] = _card(trainer)
-    pairs = Dataset.from_dict({"prompt": ["the cat"] * 8, "chosen": ["sat on"] * 8, "rejected": ["ran off"] * 8})
+    pairs = Dataset.from_dict(
+        {"prompt": ["the cat"] * 8, "chosen": ["sat on"] * 8, "rejected": ["ran off"] * 8}
+    )
     trainer = DPOTrainer(
         model=models.llama(),
         ref_model=models.llama(),
@@ -125,7 +135,9 @@ def of_sentence_transformers(folder: Path) -> dict[str, str]:
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers.integrations import CodeCarbonCallback
 
-    transformers.BertModel(transformers.BertConfig(**models._sizes())).save_pretrained(folder / "base")
+    transformers.BertModel(transformers.BertConfig(**models._sizes())).save_pretrained(
+        folder / "base"
+    )
     models.tokenizer().save_pretrained(folder / "base")
     words = Transformer(str(folder / "base"))
     pooling = Pooling(words.get_embedding_dimension())
@@ -143,17 +155,26 @@ def of_sentence_transformers(folder: Path) -> dict[str, str]:
     )
     codecarbon = CodeCarbonCallback()
     # While it runs, the card has CodeCarbon's figures.
-    codecarbon.tracker = OfflineEmissionsTracker(country_iso_code="FRA", log_level="error", save_to_file=False)
+    codecarbon.tracker = OfflineEmissionsTracker(
+        country_iso_code="FRA", log_level="error", save_to_file=False
+    )
     loss = CoSENTLoss(model)
     trainer = SentenceTransformerTrainer(
-        model=model, args=arguments, train_dataset=data, eval_dataset=data, loss=loss, callbacks=[codecarbon]
+        model=model,
+        args=arguments,
+        train_dataset=data,
+        eval_dataset=data,
+        loss=loss,
+        callbacks=[codecarbon],
     )
     trainer.train()
     model.save_pretrained(str(folder / "near-cats"))
     saved = folder / "near-cats" / "checkpoint-2" / "README.md"
     return {
         "sentence_transformers": _card(trainer),
-        "sentence_transformers_with_codecarbon": _of_nobodys_machine(saved.read_text(encoding="utf-8")),
+        "sentence_transformers_with_codecarbon": _of_nobodys_machine(
+            saved.read_text(encoding="utf-8")
+        ),
     }
 
 

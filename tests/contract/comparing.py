@@ -15,9 +15,11 @@ MEASURED = re.compile(
     r"|adapters\.\d+\.earlier_run|data\.preprocessing\.chat_template_sha256|model\.(saved|checkpoint)_bytes"
     r"|code\.|legs\.\d+\.co2eq_g|training\.learning_rates"
 )
-"""Leaves whose value differs from one training to the next, or from one machine to the next: here they need only to be
-there in both, or in neither."""
-OF_THE_MACHINE = re.compile(r"hardware|missing\.hardware|software|missing\.(emissions|legs\.\d+\.place)\.cloud")
+"""Leaves whose value differs from one training to the next, or from one machine to the next: here
+they need only to be there in both, or in neither."""
+OF_THE_MACHINE = re.compile(
+    r"hardware|missing\.hardware|software|missing\.(emissions|legs\.\d+\.place)\.cloud"
+)
 """Not compared at all."""
 CHOSEN = "training.hyperparameters.learning_rate"
 """What the search of `trainings` chooses at random."""
@@ -31,7 +33,11 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     before, after = dict(_leaves(then)), dict(_leaves(now))
     fields = {line.partition(":")[0] for line in json.loads(FIELDS.read_text(encoding="utf-8"))}
     for path in sorted({*before, *after}):
-        if OF_THE_MACHINE.match(path) or path.startswith("slots.") or (path == CHOSEN and now["search"]):
+        if (
+            OF_THE_MACHINE.match(path)
+            or path.startswith("slots.")
+            or (path == CHOSEN and now["search"])
+        ):
             continue
         if path not in before and _is_new(path, fields):
             continue
@@ -50,7 +56,13 @@ def _is_new(path: str, fields: set[str]) -> bool:
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else None
+    inner = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else None
+    )
     if inner is None or not node:
         yield path.rstrip("."), node
         return
@@ -60,4 +72,8 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def _plain(value: Any) -> Any:
     """Return a text without the figures and names that each training makes up."""
-    return re.sub(r"\d[\d.,]*(e[+-]?\d+)?|\b[0-9a-f]{12}\b", "N", value) if isinstance(value, str) else value
+    return (
+        re.sub(r"\d[\d.,]*(e[+-]?\d+)?|\b[0-9a-f]{12}\b", "N", value)
+        if isinstance(value, str)
+        else value
+    )

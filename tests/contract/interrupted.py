@@ -1,7 +1,8 @@
 """Trainings that end too early, and trainings with GPUs and on several hosts: their ledgers and checkpoints are frozen.
 
-Usage: interrupted.py FOLDER: leaves one output folder for each of `STATES` and `RECORDS` in FOLDER. `make.py` runs it.
-Needs a C compiler and the right to make mount namespaces, as the tests of clusters do.
+Usage: interrupted.py FOLDER: leaves one output folder for each of `STATES` and `RECORDS` in FOLDER.
+`make.py` runs it. Needs a C compiler and the right to make mount namespaces, as the tests of
+clusters do.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def killed_twice(folder: Path) -> None:
 
     forge = Forge()
     for number, last in enumerate((14, 34)):
-        options = {"args": {"max_steps": 60, "save_steps": 10, "save_total_limit": 1}, "patient": True}
+        options = {
+            "args": {"max_steps": 60, "save_steps": 10, "save_total_limit": 1},
+            "patient": True,
+        }
         leg = forge.start(folder, name=str(number), resume=whole(folder), **options)
         wait_until(lambda leg=leg, last=last: (leg.last_step or 0) >= last, 120)
         leg.kill(everything=number == 0)
@@ -42,8 +46,20 @@ def two_hosts_killed(folder: Path, rig: Any) -> None:
     nodes = rig.nodes(2)
     for number, last in enumerate((8, 13)):
         faults = [{"rank": rank, "at": last, "do": "kill"} for rank in range(4)]
-        job = Job(folder.parent / f"job-{number}", nodes, launcher="srun", patient=True, steps=20, step_s=0.4)
-        job.args, job.faults, job.output, job.resume = SAVES, faults, folder, "last" if number else None
+        job = Job(
+            folder.parent / f"job-{number}",
+            nodes,
+            launcher="srun",
+            patient=True,
+            steps=20,
+            step_s=0.4,
+        )
+        job.args, job.faults, job.output, job.resume = (
+            SAVES,
+            faults,
+            folder,
+            "last" if number else None,
+        )
         rig.run(job)
 
 
@@ -51,7 +67,14 @@ def two_hosts(folder: Path, rig: Any) -> None:
     """Two hosts with two GPUs each, trained to the end."""
     from cluster_rig import Job
 
-    job = Job(folder.parent / "job", rig.nodes(2), launcher="torchrun, c10d", patient=True, steps=12, step_s=0.4)
+    job = Job(
+        folder.parent / "job",
+        rig.nodes(2),
+        launcher="torchrun, c10d",
+        patient=True,
+        steps=12,
+        step_s=0.4,
+    )
     job.output = folder
     rig.run(job)
 
@@ -98,7 +121,9 @@ def main(top: Path) -> None:
         place.parent.mkdir()
     library = top / "libnvidia-ml.so.1"
     compiler = shutil.which("cc") or "gcc"
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"], check=True)
+    subprocess.run(
+        [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"], check=True
+    )
     (top / "machine").mkdir()
     (top / "rig").mkdir()
     listed = [Gpu(uuid_of(number), watts=300) for number in range(2)]

@@ -1,12 +1,14 @@
 """Freeze the contract: what later versions have to read, render and answer as this one does.
 
-    python tests/contract/make.py                 trains, kills and freezes everything (about four minutes)
-    python tests/contract/make.py cards stories   makes these parts again from the frozen records: review the diff
-    python tests/contract/make.py --compare       trains again, writes nothing, says what today's records say otherwise
+    python tests/contract/make.py                 trains, kills and freezes everything (about four
+    minutes) python tests/contract/make.py cards stories   makes these parts again from the frozen
+    records: review the diff python tests/contract/make.py --compare       trains again, writes
+    nothing, says what today's records say otherwise
 
-Parts: records, states, cards, stories, surface. `records` and `states` train; they need a C compiler and the right to
-make mount namespaces, as the tests of clusters do. Run it from a clean environment, with the versions of
-constraints.txt; nothing that it writes names a machine or a folder.
+Parts: records, states, cards, stories, surface. `records` and `states` train; they need a C
+compiler and the right to make mount namespaces, as the tests of clusters do. Run it from a clean
+environment, with the versions of constraints.txt; nothing that it writes names a machine or a
+folder.
 """
 
 from __future__ import annotations
@@ -48,14 +50,20 @@ def train(folder: Path, names: list[str] | None = None) -> None:
     project.mkdir(parents=True)
     shutil.copy(HERE / "trainings.py", project / "train.py")
     date = "2026-01-01T00:00:00Z"
-    author = {f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    author = {
+        f"GIT_{who}_{what}": "a@example.org"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
     dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
     environment = {**_environment(), **author, **dates}
     remote = ["remote", "add", "origin", "https://github.com/example-org/example.git"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "Train"], remote):
         subprocess.run(["git", *words], cwd=project, check=True, env=environment)
     command = [sys.executable, str(project / "train.py"), str(folder), *(names or [])]
-    subprocess.run(command, check=True, env=environment, stderr=subprocess.DEVNULL, stdout=sys.stderr)
+    subprocess.run(
+        command, check=True, env=environment, stderr=subprocess.DEVNULL, stdout=sys.stderr
+    )
 
 
 def _environment() -> dict[str, str]:
@@ -82,13 +90,24 @@ def freeze_states(top: Path) -> None:
     to = _empty(HERE / "states")
     for name in interrupted.STATES:
         shutil.copytree(top / name / name, to / name)
-        # Paths are in the first, nothing is in the second; one process trains on, and there is no need of the others.
+        # Paths are in the first, nothing is in the second; one process trains on, and there is no
+        # need of the others.
         for pattern in ("training_args.bin", "*.lock", "rng_state_[1-9].pth"):
             for left_out in (to / name).rglob(pattern):
                 left_out.unlink()
         for how in ("here", "elsewhere"):
-            command = [sys.executable, "-W", "ignore", str(HERE / "resuming.py"), name, str(top / name / how), how]
-            done = subprocess.run(command, check=True, env=_environment(), capture_output=True, text=True)
+            command = [
+                sys.executable,
+                "-W",
+                "ignore",
+                str(HERE / "resuming.py"),
+                name,
+                str(top / name / how),
+                how,
+            ]
+            done = subprocess.run(
+                command, check=True, env=_environment(), capture_output=True, text=True
+            )
             expected = json.loads(done.stdout.splitlines()[-1])
             _write(HERE / "states" / f"{name}.{how}.json", expected)
 
@@ -105,7 +124,9 @@ def freeze_cards() -> None:
 def freeze_stories() -> None:
     """Write the end of each story again, and the beginning of those that begin with a card of a frozen record."""
     for name in stories.OF_A_RECORD:
-        (stories.FOLDER / name / "before.md").write_text(stories.before_of_record(name), encoding="utf-8")
+        (stories.FOLDER / name / "before.md").write_text(
+            stories.before_of_record(name), encoding="utf-8"
+        )
     for name in stories.names():
         with tempfile.TemporaryDirectory() as folder:
             (stories.FOLDER / name / "after.md").write_bytes(stories.after(name, Path(folder))[0])
@@ -133,10 +154,14 @@ def name_the_commit() -> None:
     """Write down, here and in the change log, which commit's records and states these are."""
     git = ["git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD"]
     commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
-    version = json.loads((HERE / "records" / "lora" / "autocard.json").read_text(encoding="utf-8"))["autocard_version"]
+    version = json.loads((HERE / "records" / "lora" / "autocard.json").read_text(encoding="utf-8"))[
+        "autocard_version"
+    ]
     _write(FROZEN, {"version": version, "commit": commit})
     told = CHANGELOG.read_text(encoding="utf-8")
-    CHANGELOG.write_text(re.sub(r"(?m)^Commit `\w+`", f"Commit `{commit}`", told, count=1), encoding="utf-8")
+    CHANGELOG.write_text(
+        re.sub(r"(?m)^Commit `\w+`", f"Commit `{commit}`", told, count=1), encoding="utf-8"
+    )
 
 
 def _empty(folder: Path) -> Path:
@@ -151,7 +176,9 @@ def _write(file: Path, value: Any) -> None:
 
 def main() -> int:
     """Freeze the parts that are named, or all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []])
     parser.add_argument("--compare", action="store_true")
     asked = parser.parse_args()
@@ -163,14 +190,22 @@ def main() -> int:
             print("\n".join(found) or "the records say the same")
             return int(bool(found))
         if {"records", "states"} & set(parts):
-            subprocess.run([sys.executable, str(HERE / "interrupted.py"), folder], check=True, env=_environment())
+            subprocess.run(
+                [sys.executable, str(HERE / "interrupted.py"), folder],
+                check=True,
+                env=_environment(),
+            )
         if "records" in parts:
             freeze_records(top)
         if "states" in parts:
             freeze_states(top)
     if {"records", "states"} <= set(parts):
         name_the_commit()
-    for name, step in {"cards": freeze_cards, "stories": freeze_stories, "surface": freeze_surface}.items():
+    for name, step in {
+        "cards": freeze_cards,
+        "stories": freeze_stories,
+        "surface": freeze_surface,
+    }.items():
         if name in parts:
             step()
     return 0

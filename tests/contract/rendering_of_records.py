@@ -27,7 +27,9 @@ IN_A_USERS_FORM = {
 def wanted() -> list[tuple[str, str]]:
     """Return (record, form) of each card."""
     default = [(folder.name, DEFAULT) for folder in sorted(RECORDS.iterdir())]
-    shipped = [(name, form) for form in surface.forms() if form != DEFAULT for name in IN_EACH_SHIPPED_FORM]
+    shipped = [
+        (name, form) for form in surface.forms() if form != DEFAULT for name in IN_EACH_SHIPPED_FORM
+    ]
     return default + shipped + [(name, form) for form, name in IN_A_USERS_FORM.items()]
 
 

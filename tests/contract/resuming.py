@@ -1,7 +1,7 @@
 """Resume a frozen training by the present code, and say what of its record is about the earlier legs.
 
-Usage: resuming.py STATE FOLDER [elsewhere]: copies the state into FOLDER and trains on; prints JSON. *elsewhere*: only
-the checkpoint is there, and the output folder is another one.
+Usage: resuming.py STATE FOLDER [elsewhere]: copies the state into FOLDER and trains on; prints
+JSON. *elsewhere*: only the checkpoint is there, and the output folder is another one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 STATES = Path(__file__).parent / "states"
-OURS = {"country_iso_code": "FRA", "ram_power_w": 10.0, "cpu_power_w": 10.0, "measure_power_secs": 1.0}
+OURS = {
+    "country_iso_code": "FRA",
+    "ram_power_w": 10.0,
+    "cpu_power_w": 10.0,
+    "measure_power_secs": 1.0,
+}
 MORE_STEPS = 4
 
 
@@ -40,7 +45,9 @@ def resume(state: Path, folder: Path, *, elsewhere: bool = False) -> dict[str, A
     callback = AutoCardCallback(**OURS)
     trainer = training.trainer(
         output,
-        model=training.bert(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8),
+        model=training.bert(
+            hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+        ),
         callbacks=[callback, training.until_ready(callback)],
         max_steps=int(checkpoint.name.rpartition("-")[2]) + MORE_STEPS,
         logging_steps=1,
@@ -59,10 +66,20 @@ def earlier(record: dict[str, Any]) -> dict[str, Any]:
         "run_id": record["run"]["id"],
         "started_at": record["run"]["started_at"],
         "legs": record["legs"][:last],
-        "missing": {path: reason for path, reason in record["missing"].items() if paths.match(path)},
+        "missing": {
+            path: reason for path, reason in record["missing"].items() if paths.match(path)
+        },
         "repeated_steps": record["time"]["repeated_steps"],
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(earlier(resume(STATES / sys.argv[1], Path(sys.argv[2]), elsewhere="elsewhere" in sys.argv[3:]))))
+    print(
+        json.dumps(
+            earlier(
+                resume(
+                    STATES / sys.argv[1], Path(sys.argv[2]), elsewhere="elsewhere" in sys.argv[3:]
+                )
+            )
+        )
+    )

@@ -1,8 +1,8 @@
 """Stories: a card before and after `autocard fill`.
 
-A story's folder has `before.md`, `after.md` and `story.yaml`: `record` (of contract/records), and, where they matter,
-`beside` (the record that lies beside the card: what was written into it before), `overwrite` (slots), `about`.
-An `autocard.labels.yaml` there lies beside the card, too.
+A story's folder has `before.md`, `after.md` and `story.yaml`: `record` (of contract/records), and,
+where they matter, `beside` (the record that lies beside the card: what was written into it before),
+`overwrite` (slots), `about`. An `autocard.labels.yaml` there lies beside the card, too.
 """
 
 from __future__ import annotations
@@ -55,11 +55,13 @@ def _filled(words: list[str], card: Path) -> bytes:
     return card.read_bytes()
 
 
-# -- cards that the training wrote and somebody changed: make.py writes their before.md --------------------------
+# -- cards that the training wrote and somebody changed: make.py writes their before.md ------------
 
 
 def _own_hours(card: str) -> str:
-    return re.sub(r"(?m)^(- \*\*Hours used:\*\*) .*$", r"\1 about ten seconds, by the clock on the wall", card)
+    return re.sub(
+        r"(?m)^(- \*\*Hours used:\*\*) .*$", r"\1 about ten seconds, by the clock on the wall", card
+    )
 
 
 def _without_impact(card: str) -> str:
@@ -68,7 +70,9 @@ def _without_impact(card: str) -> str:
 
 def _with_own_section(card: str) -> str:
     own = "## How we chose the data\n\nBy hand, in two evenings.\n\n- **Hours used:** two evenings\n\n"
-    return card.replace("## Training Details\n", own + "## Training Details\n\nRead this with the paper.\n", 1)
+    return card.replace(
+        "## Training Details\n", own + "## Training Details\n\nRead this with the paper.\n", 1
+    )
 
 
 OF_A_RECORD: dict[str, tuple[str, Callable[[str], str]]] = {

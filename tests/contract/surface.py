@@ -24,7 +24,15 @@ from pydantic import BaseModel
 HERE = Path(__file__).parent
 RECORDS = HERE / "records"
 
-RECORD_NAMES = ["RECORD_NAME", "SCHEMA_VERSION", "from_json", "json_schema", "load", "to_json", "unexplained"]
+RECORD_NAMES = [
+    "RECORD_NAME",
+    "SCHEMA_VERSION",
+    "from_json",
+    "json_schema",
+    "load",
+    "to_json",
+    "unexplained",
+]
 SETTINGS_NAMES = ["Settings", "disabled", "resolve"]
 VALUES = {
     "template": "compact",
@@ -71,7 +79,7 @@ def command(*words: str, folder: Path | None = None) -> tuple[int, str]:
     return int(status), out.getvalue()
 
 
-# -- commands -------------------------------------------------------------------------------------------------
+# -- commands --------------------------------------------------------------------------------------
 
 
 def commands() -> dict[str, list[str]]:
@@ -82,7 +90,9 @@ def commands() -> dict[str, list[str]]:
 
 
 def _names(help_text: str) -> list[str]:
-    rows = re.findall(r"(?m)^[│|] {1,4}\*? {0,4}((?:-|[A-Z])\S*)(?: +(-[a-z]|--[a-z-]+) )?", help_text)
+    rows = re.findall(
+        r"(?m)^[│|] {1,4}\*? {0,4}((?:-|[A-Z])\S*)(?: +(-[a-z]|--[a-z-]+) )?", help_text
+    )
     return sorted({name for row in rows for name in row if name})
 
 
@@ -119,7 +129,16 @@ STATUSES: dict[str, tuple[str, ...]] = {
     "check as JSON": ("check", "run", "--json"),
     "check no card": ("check", "nowhere"),
     "reconcile": ("reconcile", "energy", "--kwh", "0.1", "--source", "a meter", "--diff"),
-    "reconcile: two figures": ("reconcile", "energy", "--kwh", "1", "--joules", "1", "--source", "a meter"),
+    "reconcile: two figures": (
+        "reconcile",
+        "energy",
+        "--kwh",
+        "1",
+        "--joules",
+        "1",
+        "--source",
+        "a meter",
+    ),
     "reconcile without a source": ("reconcile", "energy", "--kwh", "1"),
     "schema": ("schema",),
 }
@@ -153,7 +172,7 @@ def statuses(folder: Path) -> dict[str, int]:
     return found
 
 
-# -- names ----------------------------------------------------------------------------------------------------
+# -- names -----------------------------------------------------------------------------------------
 
 
 def names() -> dict[str, Any]:
@@ -161,7 +180,11 @@ def names() -> dict[str, Any]:
     import autocard
     from autocard import record, settings
 
-    parts = {name for name, one in vars(record).items() if inspect.isclass(one) and issubclass(one, BaseModel)}
+    parts = {
+        name
+        for name, one in vars(record).items()
+        if inspect.isclass(one) and issubclass(one, BaseModel)
+    }
     parts = {name for name in parts if not name.startswith("_")} - {"BaseModel", "Frozen"}
     signature = inspect.signature(settings.resolve).parameters
     return {
@@ -190,12 +213,14 @@ def settings() -> dict[str, Any]:
     from autocard.settings import Settings, resolve
 
     given = {f"AUTOCARD_{name.upper()}": value for name, value in VALUES.items()}
-    empty = HERE / "stories"  # a folder without a pyproject.toml of its own is enough: arguments and variables win
+    # a folder without a pyproject.toml of its own is enough: arguments and variables win
+    empty = HERE / "stories"
     read = dataclasses.asdict(resolve({}, given, empty))
     defaults = dataclasses.asdict(Settings())
-    return {name: {"default": value, "from_variable": _plain(read[name])} for name, value in defaults.items()} | {
-        "sources": _plain(read["sources"])
-    }
+    return {
+        name: {"default": value, "from_variable": _plain(read[name])}
+        for name, value in defaults.items()
+    } | {"sources": _plain(read["sources"])}
 
 
 def _plain(value: Any) -> Any:
@@ -229,7 +254,9 @@ def _part(annotation: Any) -> tuple[type[BaseModel] | None, str]:
 
 def _type(annotation: Any) -> str:
     text = (
-        annotation.__name__ if inspect.isclass(annotation) and not hasattr(annotation, "__args__") else str(annotation)
+        annotation.__name__
+        if inspect.isclass(annotation) and not hasattr(annotation, "__args__")
+        else str(annotation)
     )
     return text.replace("typing.", "")
 
@@ -248,14 +275,25 @@ def _bare(node: Any) -> Any:
 
 def labels() -> dict[str, Any]:
     """Return the names in the table of labels, and the words of each fact."""
-    table = yaml.safe_load((files("autocard") / "templates" / "labels.yaml").read_text(encoding="utf-8"))
-    found: dict[str, Any] = {part: sorted(body) for part, body in table.items() if isinstance(body, dict)}
-    return found | {"facts": {name: _words(about) for name, about in table["facts"].items()}, "parts": sorted(table)}
+    table = yaml.safe_load(
+        (files("autocard") / "templates" / "labels.yaml").read_text(encoding="utf-8")
+    )
+    found: dict[str, Any] = {
+        part: sorted(body) for part, body in table.items() if isinstance(body, dict)
+    }
+    return found | {
+        "facts": {name: _words(about) for name, about in table["facts"].items()},
+        "parts": sorted(table),
+    }
 
 
 def _words(about: Mapping[str, Any]) -> dict[str, Any]:
     under = {section: sorted(map(str, words)) for section, words in about.get("under", {}).items()}
-    return {"words": sorted(map(str, about.get("words", []))), "under": under, "who": about.get("who", "")}
+    return {
+        "words": sorted(map(str, about.get("words", []))),
+        "under": under,
+        "who": about.get("who", ""),
+    }
 
 
 def forms() -> list[str]:

@@ -59,7 +59,11 @@ def leaves(node, path=""):
     if not node or not isinstance(node, dict | list):
         return {path: json.dumps(node)}
     inner = node.items() if isinstance(node, dict) else enumerate(node)
-    return {leaf: value for name, part in inner for leaf, value in leaves(part, f"{path}.{name}").items()}
+    return {
+        leaf: value
+        for name, part in inner
+        for leaf, value in leaves(part, f"{path}.{name}").items()
+    }
 
 
 @pytest.mark.parametrize(("record", "form"), rendering.wanted(), ids="-".join)
@@ -87,8 +91,13 @@ def test_a_card_that_a_training_of_then_wrote_is_up_to_date(name, tmp_path):
     filled = surface.command("fill", str(tmp_path / "run"))[0]
 
     assert (checked, filled) == (0, 0)
-    assert (tmp_path / "run" / "README.md").read_bytes() == (HERE / "records" / name / "README.md").read_bytes()
-    before, now = json.loads(frozen(name)), json.loads((tmp_path / "run" / "autocard.json").read_bytes())
+    assert (tmp_path / "run" / "README.md").read_bytes() == (
+        HERE / "records" / name / "README.md"
+    ).read_bytes()
+    before, now = (
+        json.loads(frozen(name)),
+        json.loads((tmp_path / "run" / "autocard.json").read_bytes()),
+    )
     remembered = now["slots"].get("README.md", {}).get("yaml:tags")
     if remembered is not None:  # a list: which of its items are ours, in any order
         tags = json.loads(before["slots"]["README.md"].pop("yaml:tags"))

@@ -13,10 +13,16 @@ STATES = ["killed-twice", "two-hosts-killed"]
 J_PER_KWH = 3.6e6
 
 
-@pytest.fixture(scope="module", params=[(name, how) for name in STATES for how in ("here", "elsewhere")], ids="-".join)
+@pytest.fixture(
+    scope="module",
+    params=[(name, how) for name in STATES for how in ("here", "elsewhere")],
+    ids="-".join,
+)
 def resumed(request, tmp_path_factory):
     name, how = request.param
-    record = resuming.resume(HERE / "states" / name, tmp_path_factory.mktemp("resumed"), elsewhere=how == "elsewhere")
+    record = resuming.resume(
+        HERE / "states" / name, tmp_path_factory.mktemp("resumed"), elsewhere=how == "elsewhere"
+    )
     return name, how, record
 
 
@@ -32,18 +38,23 @@ def test_the_run_is_the_one_that_the_ledger_names(resumed):
     name, _, record = resumed
 
     assert {entry["run_id"] for entry in ledger(name)} >= {record["run"]["id"]}
-    assert {leg["id"] for leg in record["legs"][:-1]} == {entry["leg"]["id"] for entry in ledger(name)}
+    assert {leg["id"] for leg in record["legs"][:-1]} == {
+        entry["leg"]["id"] for entry in ledger(name)
+    }
     assert record["run"]["status"] == "finished"
 
 
 def test_the_sums_are_those_of_the_frozen_legs_and_of_the_last_one(resumed):
     name, how, record = resumed
 
-    frozen = json.loads((HERE / "states" / f"{name}.{how}.json").read_text(encoding="utf-8"))["legs"]
+    frozen = json.loads((HERE / "states" / f"{name}.{how}.json").read_text(encoding="utf-8"))[
+        "legs"
+    ]
     legs = [*frozen, record["legs"][-1]]
     told = [record["energy"][f"{part}_kwh"] for part in ("cpu", "ram", "gpu", "total")]
     assert record["time"]["wall_clock_s"] == pytest.approx(sum(leg["wall_clock_s"] for leg in legs))
-    if (name, how) == ("two-hosts-killed", "elsewhere"):  # of the second host, the checkpoint has one leg alone
+    # of the second host, the checkpoint has one leg alone
+    if (name, how) == ("two-hosts-killed", "elsewhere"):
         assert told == [None] * 4
         return
     sums = used(legs)
@@ -62,10 +73,13 @@ def test_the_frozen_legs_have_the_energy_that_the_files_of_the_ledger_have(name)
 def of_the_frozen_keys(now, then):
     """Return *now* without the fields of legs that were added since."""
     legs = [
-        {key: leg[key] for key in frozen if key in leg} for leg, frozen in zip(now["legs"], then["legs"], strict=True)
+        {key: leg[key] for key in frozen if key in leg}
+        for leg, frozen in zip(now["legs"], then["legs"], strict=True)
     ]
     added = {
-        f"legs.{number}.{key}" for number, leg in enumerate(now["legs"]) for key in set(leg) - set(then["legs"][0])
+        f"legs.{number}.{key}"
+        for number, leg in enumerate(now["legs"])
+        for key in set(leg) - set(then["legs"][0])
     }
     reasons = {path: reason for path, reason in now["missing"].items() if path not in added}
     return {**now, "legs": legs, "missing": reasons}
@@ -80,4 +94,7 @@ def used(legs):
 
 def ledger(name):
     """Return the entries of the frozen ledger, read without any code of autocard."""
-    return [json.loads(file.read_text()) for file in sorted((HERE / "states" / name / "_autocard").glob("leg-*.json"))]
+    return [
+        json.loads(file.read_text())
+        for file in sorted((HERE / "states" / name / "_autocard").glob("leg-*.json"))
+    ]

@@ -1,6 +1,7 @@
 """Cards before and after: `before.md` is filled and becomes `after.md`, to the byte.
 
-Where one changes on purpose, `python tests/contract/make.py stories` writes it again: the diff is what is reviewed.
+Where one changes on purpose, `python tests/contract/make.py stories` writes it again: the diff is
+what is reviewed.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ def lost(then, now, path=""):
         return [
             line
             for name, part in then.items()
-            for line in (lost(part, now[name], f"{path}.{name}") if name in now else [f"{path}.{name}"])
+            for line in (
+                lost(part, now[name], f"{path}.{name}") if name in now else [f"{path}.{name}"]
+            )
         ]
     if isinstance(then, list) and isinstance(now, list):
         return [f"{path}: {part}" for part in then if part not in now]
@@ -63,7 +65,11 @@ def test_the_change_log_names_the_version_and_the_commit_that_is_frozen():
     changes = HERE.parents[2] / "CHANGELOG.md"
     told = json.loads((HERE.parent / "frozen.json").read_text(encoding="utf-8"))
 
-    section = changes.read_text(encoding="utf-8").partition(f"## [{told['version']}]")[2].partition("\n## [")[0]
+    section = (
+        changes.read_text(encoding="utf-8")
+        .partition(f"## [{told['version']}]")[2]
+        .partition("\n## [")[0]
+    )
     assert f"Commit `{told['commit']}`" in section
 
 

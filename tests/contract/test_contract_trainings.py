@@ -1,6 +1,7 @@
 """Trainings of today leave the records that they left when the contract was frozen: all but what was measured.
 
-This holds the reasons of the gaps (`missing`) and every captured fact over changes of the code that makes records.
+This holds the reasons of the gaps (`missing`) and every captured fact over changes of the code that
+makes records.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ pytestmark = pytest.mark.timeout(900)
 
 def test_the_same_trainings_leave_the_same_facts_and_reasons():
     done = subprocess.run(
-        [sys.executable, str(HERE / "make.py"), "--compare"], capture_output=True, text=True, check=False
+        [sys.executable, str(HERE / "make.py"), "--compare"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]

@@ -1,6 +1,7 @@
 """The trainings whose records the contract freezes: each one small, real, and unlike the others.
 
-Usage: trainings.py FOLDER [NAME]…: trains in FOLDER, one output folder for each training. `make.py` runs it.
+Usage: trainings.py FOLDER [NAME]…: trains in FOLDER, one output folder for each training. `make.py`
+runs it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,12 @@ SETUPS_BY_NAME = {
     "bf16-mixed": "bf16 mixed precision",
 }
 """Name of the record → name of the set-up (tests/setups). These do not measure energy."""
-MEASURED = {"country_iso_code": "FRA", "cpu_power_w": 65.0, "ram_power_w": 20.0, "measure_power_secs": 1.0}
+MEASURED = {
+    "country_iso_code": "FRA",
+    "cpu_power_w": 65.0,
+    "ram_power_w": 20.0,
+    "measure_power_secs": 1.0,
+}
 FACTS = {"license": "apache-2.0", "language": "en", "developers": "The Example Lab"}
 
 
@@ -63,7 +69,9 @@ def with_facts_of_a_person(folder: Path) -> None:
 
 def without_a_place(folder: Path) -> None:
     """Measure energy where no country is given: there is no CO2 figure."""
-    _measured_run(folder, **{name: value for name, value in MEASURED.items() if name != "country_iso_code"})
+    _measured_run(
+        folder, **{name: value for name, value in MEASURED.items() if name != "country_iso_code"}
+    )
 
 
 def prediction(folder: Path) -> None:
@@ -160,7 +168,12 @@ def _train(name: str, folder: Path) -> None:
 def main(folder: Path, names: list[str]) -> int:
     """Train; return 1 if a training failed or left no record."""
     warnings.simplefilter("ignore")
-    os.environ |= {"HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1", "HOME": str(folder), "CI": "1"}
+    os.environ |= {
+        "HF_HUB_CACHE": str(folder / "hub"),
+        "HF_HUB_OFFLINE": "1",
+        "HOME": str(folder),
+        "CI": "1",
+    }
     import snippet_runs
 
     snippet_runs.lay_bases(folder)
@@ -169,7 +182,10 @@ def main(folder: Path, names: list[str]) -> int:
         place = folder / name / name
         place.parent.mkdir()
         try:
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            with (
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(io.StringIO()),
+            ):
                 _train(name, place)
         except Exception:  # noqa: BLE001 - the other trainings go on
             failed += 1

@@ -15,23 +15,35 @@ KIND = "Architectures and tasks"
 @setup("BERT classifier, weights of the Hub's cache", KIND)
 def hub_bert(out, callbacks):
     model = models.load("AutoModelForSequenceClassification", "org/tiny-bert")
-    return train(out, callbacks, model, models.tokens(), trainer=(transformers.Trainer, words_and_padding()))
+    return train(
+        out, callbacks, model, models.tokens(), trainer=(transformers.Trainer, words_and_padding())
+    )
 
 
 @setup("BERT classifier, new weights", KIND)
 def new_bert(out, callbacks):
-    return train(out, callbacks, models.bert(), ragged(), trainer=(transformers.Trainer, words_and_padding()))
+    return train(
+        out, callbacks, models.bert(), ragged(), trainer=(transformers.Trainer, words_and_padding())
+    )
 
 
 @setup("Llama, weights of the Hub's cache", KIND)
 def hub_llama(out, callbacks):
-    return train(out, callbacks, models.load("AutoModelForCausalLM", "org/tiny-llama"), models.language())
+    return train(
+        out, callbacks, models.load("AutoModelForCausalLM", "org/tiny-llama"), models.language()
+    )
 
 
 @setup("GPT-2, new weights", KIND)
 def gpt2(out, callbacks):
     config = transformers.GPT2Config(
-        vocab_size=len(models.WORDS), n_embd=16, n_layer=2, n_head=2, n_positions=64, bos_token_id=2, eos_token_id=3
+        vocab_size=len(models.WORDS),
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        n_positions=64,
+        bos_token_id=2,
+        eos_token_id=3,
     )
     return train(out, callbacks, of(transformers.GPT2LMHeadModel, config), models.language())
 
@@ -39,7 +51,11 @@ def gpt2(out, callbacks):
 @setup("Mamba", KIND)
 def mamba(out, callbacks):
     config = transformers.MambaConfig(
-        vocab_size=len(models.WORDS), hidden_size=16, num_hidden_layers=2, state_size=4, pad_token_id=0
+        vocab_size=len(models.WORDS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        state_size=4,
+        pad_token_id=0,
     )
     data = models.language().remove_columns("attention_mask")
     return train(out, callbacks, of(transformers.MambaForCausalLM, config), data)
@@ -48,7 +64,12 @@ def mamba(out, callbacks):
 @setup("Mixtral (experts), with its load-balancing loss", KIND)
 def mixtral(out, callbacks):
     config = transformers.MixtralConfig(
-        **sizes(num_key_value_heads=2, num_local_experts=4, output_router_logits=True, router_aux_loss_coef=10.0)
+        **sizes(
+            num_key_value_heads=2,
+            num_local_experts=4,
+            output_router_logits=True,
+            router_aux_loss_coef=10.0,
+        )
     )
     return train(out, callbacks, of(transformers.MixtralForCausalLM, config), models.language())
 
@@ -56,20 +77,35 @@ def mixtral(out, callbacks):
 @setup("Qwen3-MoE, every layer sparse", KIND)
 def qwen3_moe(out, callbacks):
     config = transformers.Qwen3MoeConfig(
-        **sizes(num_key_value_heads=2, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=24, head_dim=8)
+        **sizes(
+            num_key_value_heads=2,
+            num_experts=4,
+            num_experts_per_tok=2,
+            moe_intermediate_size=24,
+            head_dim=8,
+        )
     )
     return train(out, callbacks, of(transformers.Qwen3MoeForCausalLM, config), models.language())
 
 
 def _seq2seq() -> Dataset:
     return Dataset.from_list(
-        [{"input_ids": [5 + row % 9] * 6, "attention_mask": [1] * 6, "labels": [6, 7, 8, 3]} for row in range(12)]
+        [
+            {"input_ids": [5 + row % 9] * 6, "attention_mask": [1] * 6, "labels": [6, 7, 8, 3]}
+            for row in range(12)
+        ]
     )
 
 
 def _t5():
     config = transformers.T5Config(
-        vocab_size=len(models.WORDS), d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, decoder_start_token_id=0
+        vocab_size=len(models.WORDS),
+        d_model=16,
+        d_kv=8,
+        d_ff=32,
+        num_layers=2,
+        num_heads=2,
+        decoder_start_token_id=0,
     )
     return of(transformers.T5ForConditionalGeneration, config)
 
@@ -80,9 +116,15 @@ def t5(out, callbacks):
 
     from setups.common import go
 
-    arguments = models.arguments(out, Seq2SeqTrainingArguments, predict_with_generate=True, generation_max_length=6)
+    arguments = models.arguments(
+        out, Seq2SeqTrainingArguments, predict_with_generate=True, generation_max_length=6
+    )
     made = Seq2SeqTrainer(
-        model=_t5(), args=arguments, train_dataset=_seq2seq(), eval_dataset=_seq2seq(), callbacks=list(callbacks)
+        model=_t5(),
+        args=arguments,
+        train_dataset=_seq2seq(),
+        eval_dataset=_seq2seq(),
+        callbacks=list(callbacks),
     )
     return go(made)
 
@@ -100,7 +142,9 @@ def bart(out, callbacks):
 @setup("Encoder and decoder of two kinds (BERT, BERT)", KIND)
 def encoder_decoder(out, callbacks):
     encoder = transformers.BertConfig(**sizes())
-    decoder = transformers.BertConfig(**sizes(is_decoder=True, add_cross_attention=True, num_hidden_layers=1))
+    decoder = transformers.BertConfig(
+        **sizes(is_decoder=True, add_cross_attention=True, num_hidden_layers=1)
+    )
     config = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
     config.decoder_start_token_id, config.pad_token_id = 2, 0
     return train(out, callbacks, of(transformers.EncoderDecoderModel, config), _seq2seq())
@@ -120,9 +164,16 @@ def _stack(rows):
 
 @setup("ViT (pictures)", KIND)
 def vit(out, callbacks):
-    rows = [{"pixel_values": torch.full((3, 16, 16), row / 12).tolist(), "labels": row % 3} for row in range(12)]
+    rows = [
+        {"pixel_values": torch.full((3, 16, 16), row / 12).tolist(), "labels": row % 3}
+        for row in range(12)
+    ]
     return train(
-        out, callbacks, _vit(), Dataset.from_list(rows), trainer=(transformers.Trainer, {"data_collator": _stack})
+        out,
+        callbacks,
+        _vit(),
+        Dataset.from_list(rows),
+        trainer=(transformers.Trainer, {"data_collator": _stack}),
     )
 
 
@@ -135,7 +186,11 @@ def clip(out, callbacks):
     }  # fmt: skip
     config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
     rows = [
-        {"input_ids": [2, 5 + row % 9, 6, 3], "attention_mask": [1] * 4, "pixel_values": torch.rand(3, 16, 16).tolist()}
+        {
+            "input_ids": [2, 5 + row % 9, 6, 3],
+            "attention_mask": [1] * 4,
+            "pixel_values": torch.rand(3, 16, 16).tolist(),
+        }
         for row in range(8)
     ]
 
@@ -144,7 +199,11 @@ def clip(out, callbacks):
 
     model = of(transformers.CLIPModel, config)
     return train(
-        out, callbacks, model, Dataset.from_list(rows), trainer=(transformers.Trainer, {"data_collator": collate})
+        out,
+        callbacks,
+        model,
+        Dataset.from_list(rows),
+        trainer=(transformers.Trainer, {"data_collator": collate}),
     )
 
 
@@ -176,22 +235,32 @@ def whisper(out, callbacks):
     rows = [{"input_features": torch.rand(8, 40).tolist(), "labels": [5, 6, 7]} for _ in range(8)]
     data = {"data_collator": _stack}
     model = of(transformers.WhisperForConditionalGeneration, config)
-    return train(out, callbacks, model, Dataset.from_list(rows), trainer=(transformers.Trainer, data))
+    return train(
+        out, callbacks, model, Dataset.from_list(rows), trainer=(transformers.Trainer, data)
+    )
 
 
 @setup("Token classification", KIND)
 def token_classification(out, callbacks):
     rows = [
-        {"input_ids": [5, 6, 7, 8], "attention_mask": [1] * 4, "labels": [-100, row % 3, 1, 2]} for row in range(12)
+        {"input_ids": [5, 6, 7, 8], "attention_mask": [1] * 4, "labels": [-100, row % 3, 1, 2]}
+        for row in range(12)
     ]
-    model = of(transformers.BertForTokenClassification, transformers.BertConfig(**sizes(), num_labels=3))
+    model = of(
+        transformers.BertForTokenClassification, transformers.BertConfig(**sizes(), num_labels=3)
+    )
     return train(out, callbacks, model, Dataset.from_list(rows))
 
 
 @setup("Extractive question answering", KIND)
 def question_answering(out, callbacks):
     rows = [
-        {"input_ids": [5, 6, 7, 8], "attention_mask": [1] * 4, "start_positions": row % 4, "end_positions": 3}
+        {
+            "input_ids": [5, 6, 7, 8],
+            "attention_mask": [1] * 4,
+            "start_positions": row % 4,
+            "end_positions": 3,
+        }
         for row in range(12)
     ]
     model = of(transformers.BertForQuestionAnswering, transformers.BertConfig(**sizes()))
@@ -210,7 +279,10 @@ def masked(out, callbacks):
 
 @setup("Multiple choice", KIND)
 def multiple_choice(out, callbacks):
-    rows = [{"input_ids": [[5, 6, 7]] * 4, "attention_mask": [[1, 1, 1]] * 4, "labels": row % 4} for row in range(8)]
+    rows = [
+        {"input_ids": [[5, 6, 7]] * 4, "attention_mask": [[1, 1, 1]] * 4, "labels": row % 4}
+        for row in range(8)
+    ]
     model = of(transformers.BertForMultipleChoice, transformers.BertConfig(**sizes()))
     return train(out, callbacks, model, Dataset.from_list(rows))
 
@@ -218,14 +290,17 @@ def multiple_choice(out, callbacks):
 @setup("Several labels at once, found by their type", KIND)
 def multi_label(out, callbacks):
     rows = [
-        {"input_ids": [5, 6, 7], "attention_mask": [1] * 3, "labels": [1.0, 0.0, float(row % 2)]} for row in range(12)
+        {"input_ids": [5, 6, 7], "attention_mask": [1] * 3, "labels": [1.0, 0.0, float(row % 2)]}
+        for row in range(12)
     ]
     return train(out, callbacks, models.bert(num_labels=3), Dataset.from_list(rows))
 
 
 @setup("Regression", KIND)
 def regression(out, callbacks):
-    rows = [{"input_ids": [5, 6, 7], "attention_mask": [1] * 3, "labels": row / 12} for row in range(12)]
+    rows = [
+        {"input_ids": [5, 6, 7], "attention_mask": [1] * 3, "labels": row / 12} for row in range(12)
+    ]
     return train(out, callbacks, models.bert(num_labels=1), Dataset.from_list(rows))
 
 
@@ -238,10 +313,14 @@ def own_module(out, callbacks):
             self.head = torch.nn.Linear(16, 2)
 
         def forward(self, input_ids, attention_mask=None, labels=None):
-            seen = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[:, 0]
+            seen = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state[
+                :, 0
+            ]
             logits = self.head(seen)
             loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
             return {"loss": loss, "logits": logits}
 
     torch.manual_seed(0)
-    return train(out, callbacks, Mine(), models.tokens(), trainer=(transformers.Trainer, words_and_padding()))
+    return train(
+        out, callbacks, Mine(), models.tokens(), trainer=(transformers.Trainer, words_and_padding())
+    )

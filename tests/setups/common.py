@@ -92,7 +92,10 @@ def ragged(count: int = 15) -> Dataset:
     """Rows of unlike lengths: token ids, attention mask, label."""
     rows = [[5 + (row + place) % 9 for place in range(3 + row % 5)] for row in range(count)]
     return Dataset.from_list(
-        [{"input_ids": ids, "attention_mask": [1] * len(ids), "labels": row % 2} for row, ids in enumerate(rows)]
+        [
+            {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": row % 2}
+            for row, ids in enumerate(rows)
+        ]
     )
 
 

@@ -14,9 +14,7 @@ SENTENCES = "Trainers of sentence-transformers"
 def _tokenizer():
     words = models.tokenizer()
     words.eos_token = "[SEP]"  # noqa: S105 - a word
-    words.chat_template = (
-        "{% for message in messages %}{{ message['content'] }} {% endfor %}{% if add_generation_prompt %}a{% endif %}"
-    )
+    words.chat_template = "{% for message in messages %}{{ message['content'] }} {% endfor %}{% if add_generation_prompt %}a{% endif %}"
     return words
 
 
@@ -36,18 +34,27 @@ def _trl(trainer, config, out, callbacks, data, *, model=None, more=None, **sett
 
 
 def _texts(count=12):
-    return Dataset.from_dict({"text": ["the cat sat on a mat", "the dog ran", "a cat"] * (count // 3)})
+    return Dataset.from_dict(
+        {"text": ["the cat sat on a mat", "the dog ran", "a cat"] * (count // 3)}
+    )
 
 
 def _prompts(count=12):
     return Dataset.from_dict(
-        {"prompt": ["the cat"] * count, "completion": [" sat on a mat", " ran off a dog"] * (count // 2)}
+        {
+            "prompt": ["the cat"] * count,
+            "completion": [" sat on a mat", " ran off a dog"] * (count // 2),
+        }
     )
 
 
 def _pairs(count=12):
     return Dataset.from_dict(
-        {"prompt": ["the cat"] * count, "chosen": [" sat on a mat"] * count, "rejected": [" ran off"] * count}
+        {
+            "prompt": ["the cat"] * count,
+            "chosen": [" sat on a mat"] * count,
+            "rejected": [" ran off"] * count,
+        }
     )
 
 
@@ -55,7 +62,9 @@ def _sft(name, data, **settings):
     @setup(f"SFT, {name}", KIND)
     def run(out, callbacks):
         rows = data()
-        return _trl("SFTTrainer", "SFTConfig", out, callbacks, rows, more={"eval_dataset": rows}, **settings)
+        return _trl(
+            "SFTTrainer", "SFTConfig", out, callbacks, rows, more={"eval_dataset": rows}, **settings
+        )
 
 
 _sft("texts", _texts)
@@ -77,7 +86,14 @@ def _dpo(name, loss, **settings):
     def run(out, callbacks):
         rows = _pairs()
         return _trl(
-            "DPOTrainer", "DPOConfig", out, callbacks, rows, more={"eval_dataset": rows}, loss_type=loss, **settings
+            "DPOTrainer",
+            "DPOConfig",
+            out,
+            callbacks,
+            rows,
+            more={"eval_dataset": rows},
+            loss_type=loss,
+            **settings,
         )
 
 
@@ -97,7 +113,11 @@ def dpo_lora(out, callbacks):
 @setup("KTO", KIND)
 def kto(out, callbacks):
     rows = Dataset.from_dict(
-        {"prompt": ["the cat"] * 12, "completion": [" sat on a mat", " ran off"] * 6, "label": [True, False] * 6}
+        {
+            "prompt": ["the cat"] * 12,
+            "completion": [" sat on a mat", " ran off"] * 6,
+            "label": [True, False] * 6,
+        }
     )
     return _trl("KTOTrainer", "KTOConfig", out, callbacks, rows)
 
@@ -111,7 +131,15 @@ def _online(name, trainer, config, **settings):
     def run(out, callbacks):
         rows = Dataset.from_dict({"prompt": ["the cat", "a dog"] * 7})
         plain = {"num_generations": 4, "max_completion_length": 4}
-        return _trl(trainer, config, out, callbacks, rows, more={"reward_funcs": long_ones}, **{**plain, **settings})
+        return _trl(
+            trainer,
+            config,
+            out,
+            callbacks,
+            rows,
+            more={"reward_funcs": long_ones},
+            **{**plain, **settings},
+        )
 
 
 _online("GRPO", "GRPOTrainer", "GRPOConfig", gradient_accumulation_steps=2)
@@ -122,16 +150,30 @@ _online("RLOO", "RLOOTrainer", "RLOOConfig")
 def reward(out, callbacks):
     import transformers
 
-    config = transformers.LlamaConfig(**models._sizes(), num_key_value_heads=2, pad_token_id=0, num_labels=1)
+    config = transformers.LlamaConfig(
+        **models._sizes(), num_key_value_heads=2, pad_token_id=0, num_labels=1
+    )
     rows = _pairs().remove_columns("prompt")
     model = transformers.LlamaForSequenceClassification(config)
-    return _trl("RewardTrainer", "RewardConfig", out, callbacks, rows, model=model, more={"eval_dataset": rows})
+    return _trl(
+        "RewardTrainer",
+        "RewardConfig",
+        out,
+        callbacks,
+        rows,
+        model=model,
+        more={"eval_dataset": rows},
+    )
 
 
 def _scored(count=8):
     half = count // 2
     return Dataset.from_dict(
-        {"a": ["the cat", "a dog"] * half, "b": ["a cat", "the dog"] * half, "score": [1.0, 0.0] * half}
+        {
+            "a": ["the cat", "a dog"] * half,
+            "b": ["a cat", "the dog"] * half,
+            "score": [1.0, 0.0] * half,
+        }
     )
 
 
@@ -140,7 +182,9 @@ def _embedder(**parts):
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     words = Transformer("org/tiny-bert")
-    return SentenceTransformer(modules=[words, Pooling(words.get_embedding_dimension())], device="cpu", **parts)
+    return SentenceTransformer(
+        modules=[words, Pooling(words.get_embedding_dimension())], device="cpu", **parts
+    )
 
 
 def _sentences(out, callbacks, model, prefix, data, loss=None, **more):
@@ -163,7 +207,9 @@ def embeddings(out, callbacks):
     from sentence_transformers import losses
 
     model = _embedder()
-    return _sentences(out, callbacks, model, "SentenceTransformer", _scored(), losses.CosineSimilarityLoss(model))
+    return _sentences(
+        out, callbacks, model, "SentenceTransformer", _scored(), losses.CosineSimilarityLoss(model)
+    )
 
 
 @setup("Sentence embeddings, ranking loss", SENTENCES)
@@ -172,7 +218,14 @@ def ranking(out, callbacks):
 
     model = _embedder()
     data = _scored().remove_columns("score")
-    return _sentences(out, callbacks, model, "SentenceTransformer", data, losses.MultipleNegativesRankingLoss(model))
+    return _sentences(
+        out,
+        callbacks,
+        model,
+        "SentenceTransformer",
+        data,
+        losses.MultipleNegativesRankingLoss(model),
+    )
 
 
 @setup("Sentence embeddings, two sets and an evaluator", SENTENCES)
@@ -181,7 +234,9 @@ def two_sets(out, callbacks):
     from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 
     model, data = _embedder(), {"nli": _scored(), "sts": _scored(12)}
-    judge = EmbeddingSimilarityEvaluator(data["sts"]["a"], data["sts"]["b"], data["sts"]["score"], name="dev")
+    judge = EmbeddingSimilarityEvaluator(
+        data["sts"]["a"], data["sts"]["b"], data["sts"]["score"], name="dev"
+    )
     loss = losses.CosineSimilarityLoss(model)
     return _sentences(out, callbacks, model, "SentenceTransformer", data, loss, evaluator=judge)
 
@@ -207,5 +262,9 @@ def sparse_encoder(out, callbacks):
 
     model = SparseEncoder(modules=[MLMTransformer("org/tiny-bert"), SpladePooling()], device="cpu")
     inner = losses.SparseMultipleNegativesRankingLoss(model)
-    loss = losses.SpladeLoss(model, inner, document_regularizer_weight=3e-5, query_regularizer_weight=5e-5)
-    return _sentences(out, callbacks, model, "SparseEncoder", _scored().remove_columns("score"), loss)
+    loss = losses.SpladeLoss(
+        model, inner, document_regularizer_weight=3e-5, query_regularizer_weight=5e-5
+    )
+    return _sentences(
+        out, callbacks, model, "SparseEncoder", _scored().remove_columns("score"), loss
+    )

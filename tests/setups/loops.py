@@ -12,14 +12,20 @@ from setups.common import go, padded, quiet, ragged, setup, train, words_and_pad
 KIND = "Batches, schedules, losses, restarts"
 
 
-def _trainer(out, callbacks, *, model=None, data=None, cls=transformers.Trainer, more=None, **settings):
+def _trainer(
+    out, callbacks, *, model=None, data=None, cls=transformers.Trainer, more=None, **settings
+):
     data = ragged() if data is None else data
     return cls(
         model=models.bert() if model is None and "model_init" not in (more or {}) else model,
         args=models.arguments(out, **{"learning_rate": 0.01, **settings}),
         train_dataset=data,
         callbacks=list(callbacks),
-        **{"eval_dataset": data if isinstance(data, Dataset) else ragged(), **words_and_padding(), **(more or {})},
+        **{
+            "eval_dataset": data if isinstance(data, Dataset) else ragged(),
+            **words_and_padding(),
+            **(more or {}),
+        },
     )
 
 
@@ -29,10 +35,25 @@ def _plain(name, **settings):
         return go(_trainer(out, callbacks, **settings))
 
 
-_plain("Accumulation, the last step short", gradient_accumulation_steps=3, max_steps=-1, num_train_epochs=2)
+_plain(
+    "Accumulation, the last step short",
+    gradient_accumulation_steps=3,
+    max_steps=-1,
+    num_train_epochs=2,
+)
 _plain("Last batch dropped", dataloader_drop_last=True, max_steps=-1, num_train_epochs=3)
-_plain("Constant rate with a warm-up that has no effect", lr_scheduler_type="constant", warmup_steps=3, max_steps=4)
-_plain("Constant rate with a warm-up", lr_scheduler_type="constant_with_warmup", warmup_steps=3, max_steps=6)
+_plain(
+    "Constant rate with a warm-up that has no effect",
+    lr_scheduler_type="constant",
+    warmup_steps=3,
+    max_steps=4,
+)
+_plain(
+    "Constant rate with a warm-up",
+    lr_scheduler_type="constant_with_warmup",
+    warmup_steps=3,
+    max_steps=6,
+)
 _plain("Linear with a share of warm-up", lr_scheduler_type="linear", warmup_steps=0.5, max_steps=6)
 _plain("Cosine", lr_scheduler_type="cosine", warmup_steps=2, max_steps=6)
 _plain("Cosine, restarting", lr_scheduler_type="cosine_with_restarts", max_steps=6)
@@ -45,7 +66,9 @@ _plain("SGD", optim="sgd")
 _plain("Label smoothing", label_smoothing_factor=0.1)
 _plain("bf16 mixed precision", bf16=True)
 _plain("Gradient checkpointing", gradient_checkpointing=True)
-_plain("Batches by length", train_sampling_strategy="group_by_length", max_steps=-1, num_train_epochs=1)
+_plain(
+    "Batches by length", train_sampling_strategy="group_by_length", max_steps=-1, num_train_epochs=1
+)
 
 
 @setup("Rate that falls at plateaus", KIND)
@@ -66,7 +89,13 @@ def plateau(out, callbacks):
 @setup("GaLore", KIND, "galore_torch")
 def galore(out, callbacks):
     return go(
-        _trainer(out, callbacks, optim="galore_adamw", optim_target_modules=["query", "value"], optim_args="rank=4")
+        _trainer(
+            out,
+            callbacks,
+            optim="galore_adamw",
+            optim_target_modules=["query", "value"],
+            optim_args="rank=4",
+        )
     )
 
 
@@ -74,7 +103,9 @@ def galore(out, callbacks):
 def own_optimizer(out, callbacks):
     model = models.bert()
     head = {"params": model.classifier.parameters(), "lr": 0.01}
-    optimizer = torch.optim.SGD([{"params": model.bert.parameters(), "lr": 1e-3}, head], momentum=0.9)
+    optimizer = torch.optim.SGD(
+        [{"params": model.bert.parameters(), "lr": 1e-3}, head], momentum=0.9
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
     return go(_trainer(out, callbacks, model=model, more={"optimizers": (optimizer, schedule)}))
 
@@ -82,13 +113,24 @@ def own_optimizer(out, callbacks):
 @setup("Rows padded beforehand, tokens counted by the Trainer", KIND)
 def padded_rows(out, callbacks):
     return go(
-        _trainer(out, callbacks, data=padded(), include_num_input_tokens_seen="all", max_steps=-1, num_train_epochs=1)
+        _trainer(
+            out,
+            callbacks,
+            data=padded(),
+            include_num_input_tokens_seen="all",
+            max_steps=-1,
+            num_train_epochs=1,
+        )
     )
 
 
 @setup("Tokens counted without padding", KIND)
 def counted(out, callbacks):
-    settings = {"include_num_input_tokens_seen": "non_padding", "max_steps": -1, "num_train_epochs": 1}
+    settings = {
+        "include_num_input_tokens_seen": "non_padding",
+        "max_steps": -1,
+        "num_train_epochs": 1,
+    }
     return go(_trainer(out, callbacks, data=padded(), **settings))
 
 
@@ -116,7 +158,9 @@ def own_data(out, callbacks):
 @setup("Several evaluation sets", KIND)
 def several_sets(out, callbacks):
     sets = {"short": ragged(6), "long": ragged(9)}
-    return go(_trainer(out, callbacks, more={"eval_dataset": sets}, eval_strategy="steps", eval_steps=1))
+    return go(
+        _trainer(out, callbacks, more={"eval_dataset": sets}, eval_strategy="steps", eval_steps=1)
+    )
 
 
 @setup("Evaluated on another set afterwards", KIND)
@@ -159,14 +203,23 @@ def load_best(out, callbacks):
 @setup("Early stopping", KIND)
 def early_stopping(out, callbacks):
     stopping = transformers.EarlyStoppingCallback(early_stopping_patience=2)
-    return go(_trainer(out, [*callbacks, stopping], more={"compute_metrics": _Better()}, max_steps=6, **BEST))
+    return go(
+        _trainer(
+            out, [*callbacks, stopping], more={"compute_metrics": _Better()}, max_steps=6, **BEST
+        )
+    )
 
 
 @setup("Nested metrics", KIND)
 def nested(out, callbacks):
     return go(
         _trainer(
-            out, callbacks, more={"compute_metrics": _accuracy}, eval_strategy="epoch", max_steps=-1, num_train_epochs=1
+            out,
+            callbacks,
+            more={"compute_metrics": _accuracy},
+            eval_strategy="epoch",
+            max_steps=-1,
+            num_train_epochs=1,
         )
     )
 
@@ -207,7 +260,9 @@ def own_compute_loss(out, callbacks):
         def compute_loss(self, model, inputs, return_outputs=False, **_):
             labels = inputs.pop("labels")
             outputs = model(**inputs)
-            loss = torch.nn.functional.cross_entropy(outputs.logits, labels, weight=torch.tensor([1.0, 5.0]))
+            loss = torch.nn.functional.cross_entropy(
+                outputs.logits, labels, weight=torch.tensor([1.0, 5.0])
+            )
             return (loss, outputs) if return_outputs else loss
 
     return go(_trainer(out, callbacks, cls=Weighted))
@@ -260,10 +315,18 @@ def second_training(out, callbacks):
 
 @setup("Hyper-parameter search, then the training", KIND, "optuna")
 def search(out, callbacks):
-    made = _trainer(out, callbacks, more={"model_init": lambda _: models.bert()}, eval_strategy="steps", eval_steps=2)
+    made = _trainer(
+        out,
+        callbacks,
+        more={"model_init": lambda _: models.bert()},
+        eval_strategy="steps",
+        eval_steps=2,
+    )
     with quiet():
         made.hyperparameter_search(
-            hp_space=lambda trial: {"learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2)},
+            hp_space=lambda trial: {
+                "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2)
+            },
             n_trials=2,
             backend="optuna",
         )

@@ -38,13 +38,21 @@ CONFIGS = {
     "LoRA, all linear layers but one": lambda: peft.LoraConfig(
         r=2, target_modules="all-linear", exclude_modules=["down_proj"], **LM
     ),
-    "LoRA, random start": lambda: peft.LoraConfig(r=2, init_lora_weights=False, target_modules=QV, **LM),
+    "LoRA, random start": lambda: peft.LoraConfig(
+        r=2, init_lora_weights=False, target_modules=QV, **LM
+    ),
     "LoRA, the head trained in full": lambda: peft.LoraConfig(
         r=2, modules_to_save=["lm_head"], target_modules=QV, **LM
     ),
-    "LoRA, new tokens": lambda: peft.LoraConfig(r=2, trainable_token_indices=[1, 2], target_modules=QV, **LM),
-    "AdaLoRA": lambda: peft.AdaLoraConfig(init_r=6, target_r=3, total_step=10, target_modules=QV, **LM),
-    "IA³": lambda: peft.IA3Config(target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"], **LM),
+    "LoRA, new tokens": lambda: peft.LoraConfig(
+        r=2, trainable_token_indices=[1, 2], target_modules=QV, **LM
+    ),
+    "AdaLoRA": lambda: peft.AdaLoraConfig(
+        init_r=6, target_r=3, total_step=10, target_modules=QV, **LM
+    ),
+    "IA³": lambda: peft.IA3Config(
+        target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"], **LM
+    ),
     "Prompt tuning": lambda: peft.PromptTuningConfig(num_virtual_tokens=4, **LM),
     "Prefix tuning": lambda: peft.PrefixTuningConfig(num_virtual_tokens=4, **LM),
     "P-tuning": lambda: peft.PromptEncoderConfig(num_virtual_tokens=4, encoder_hidden_size=8, **LM),
@@ -98,7 +106,9 @@ def continued(out, callbacks):
 
 @setup("An adapter merged, then a new one", KIND)
 def merged_then_new(out, callbacks):
-    model = _with(peft.LoraConfig(r=4, init_lora_weights=False, target_modules=QV, **LM)).merge_and_unload()
+    model = _with(
+        peft.LoraConfig(r=4, init_lora_weights=False, target_modules=QV, **LM)
+    ).merge_and_unload()
     return train(out, callbacks, _with(CONFIGS["LoRA"](), model), models.language())
 
 
@@ -126,7 +136,10 @@ def local_stage(out, callbacks):
     first = [AutoCardCallback(base_model="org/tiny-llama", emissions=False)] if callbacks else []
     train(stage, first, _llama(), models.language())
     return train(
-        out, callbacks, _with(CONFIGS["LoRA"](), models.load("AutoModelForCausalLM", stage)), models.language()
+        out,
+        callbacks,
+        _with(CONFIGS["LoRA"](), models.load("AutoModelForCausalLM", stage)),
+        models.language(),
     )
 
 
@@ -150,7 +163,9 @@ def state_dict(out, callbacks):
     ).model
     student = models.bert()
     student.load_state_dict(teacher.state_dict())
-    return train(out, callbacks, student, ragged(16), trainer=(transformers.Trainer, words_and_padding()))
+    return train(
+        out, callbacks, student, ragged(16), trainer=(transformers.Trainer, words_and_padding())
+    )
 
 
 @setup("A frozen body, the head trained", KIND)
@@ -158,15 +173,22 @@ def frozen(out, callbacks):
     model = models.bert()
     for one in model.bert.parameters():
         one.requires_grad_(False)
-    return train(out, callbacks, model, ragged(16), trainer=(transformers.Trainer, words_and_padding()))
+    return train(
+        out, callbacks, model, ragged(16), trainer=(transformers.Trainer, words_and_padding())
+    )
 
 
 @setup("The last layer and the head trained", KIND)
 def last_layer(out, callbacks):
-    model = of(transformers.BertForSequenceClassification, transformers.BertConfig(**sizes(num_hidden_layers=4)))
+    model = of(
+        transformers.BertForSequenceClassification,
+        transformers.BertConfig(**sizes(num_hidden_layers=4)),
+    )
     for name, one in model.named_parameters():
         one.requires_grad_("layer.3" in name or "classifier" in name)
-    return train(out, callbacks, model, ragged(16), trainer=(transformers.Trainer, words_and_padding()))
+    return train(
+        out, callbacks, model, ragged(16), trainer=(transformers.Trainer, words_and_padding())
+    )
 
 
 @setup("bfloat16 weights", KIND)
@@ -184,4 +206,10 @@ def bfloat16(out, callbacks):
 def classifier_lora(out, callbacks):
     base = models.load("AutoModelForSequenceClassification", "org/tiny-bert")
     config = peft.LoraConfig(task_type="SEQ_CLS", r=4, target_modules=["query", "value"])
-    return train(out, callbacks, _with(config, base), ragged(16), trainer=(transformers.Trainer, words_and_padding()))
+    return train(
+        out,
+        callbacks,
+        _with(config, base),
+        ragged(16),
+        trainer=(transformers.Trainer, words_and_padding()),
+    )

@@ -49,7 +49,11 @@ def adapters_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
                 continue  # by the tensors, below
             if isinstance(there, int | float | str | bool):
                 derived = there == 0 and value != 0  # PEFT works it out of another setting
-                yield f"adapters[].config.{name}", value, value == there or str(value) == str(there) or derived
+                yield (
+                    f"adapters[].config.{name}",
+                    value,
+                    value == there or str(value) == str(there) or derived,
+                )
 
 
 def _tensors(true: Truth, name: str) -> dict[str, Any]:
@@ -70,8 +74,14 @@ def tensors_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         tensors = _tensors(true, said["name"])
         kind = str(plain(getattr(true.adapters.get(said["name"]), "peft_type", "")))
         if kind in KINDS:
-            yield "adapters[].method", f"{said['method']}: {kind}", KINDS[kind] in said["method"].lower()
-        ranks = {one.shape[0] for path, one in tensors.items() if ".lora_A." in path and one.ndim == 2}
+            yield (
+                "adapters[].method",
+                f"{said['method']}: {kind}",
+                KINDS[kind] in said["method"].lower(),
+            )
+        ranks = {
+            one.shape[0] for path, one in tensors.items() if ".lora_A." in path and one.ndim == 2
+        }
         rank = said["config"].get("r")
         if ranks and rank is not None:
             yield "adapters[].config.r (tensors)", f"{rank}: {sorted(ranks)}", rank in ranks
@@ -96,7 +106,11 @@ def card_of_adapters(card_slots: dict[str, str], true: Truth) -> Iterator[Said]:
     for name, config in true.adapters.items():
         if str(plain(getattr(config, "peft_type", ""))) != "ADALORA":
             continue
-        ranks = {one.shape[0] for path, one in _tensors(true, name).items() if "lora_A" in path and one.ndim == 2}
+        ranks = {
+            one.shape[0]
+            for path, one in _tensors(true, name).items()
+            if "lora_A" in path and one.ndim == 2
+        }
         for said in re.findall(r"(?<!_)\br = (\d+)", specs):
             yield "card: AdaLoRA's r", f"{said}: {sorted(ranks)}", int(said) in ranks
 
@@ -106,7 +120,11 @@ def weights_saved(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     folder, said = Path(true.args.output_dir), known["model"]["saved_bytes"]
     if not said or not true.at_end:
         return
-    files = [file for file in folder.rglob("*.safetensors") if "checkpoint-" not in str(file.relative_to(folder))]
+    files = [
+        file
+        for file in folder.rglob("*.safetensors")
+        if "checkpoint-" not in str(file.relative_to(folder))
+    ]
     if len(files) < 2:
         return
     trained = {true.at_end[name] for name in true.asking_for_gradients if name in true.at_end}
@@ -114,4 +132,8 @@ def weights_saved(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     if having:
         sizes = sorted(file.stat().st_size for file in having)
         whole = sum(file.stat().st_size for file in files)
-        yield "model.saved_bytes (tensors)", f"{said}: {sizes}", said in sizes or sum(sizes) <= said <= whole
+        yield (
+            "model.saved_bytes (tensors)",
+            f"{said}: {sizes}",
+            said in sizes or sum(sizes) <= said <= whole,
+        )

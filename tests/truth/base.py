@@ -28,30 +28,48 @@ def base_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     if base:
         names_there = names_of_base(true)
         cached = f"models--{base.replace('/', '--')}"
-        there = any(base == name or cached in name or name.endswith(f"/{base}") for name in names_there)
-        # A local folder's own files may name its base: which they are is not known here, but that it is a folder is.
+        there = any(
+            base == name or cached in name or name.endswith(f"/{base}") for name in names_there
+        )
+        # A local folder's own files may name its base: which they are is not known here, but that
+        # it is a folder is.
         local = any(Path(name).is_dir() for name in names_there if name)
         yield "model.base_model", base, there or local or base == true.given.get("base_model")
         if said["base_model_relation"] and not said["adapters_merged"]:
             is_adapter = said["base_model_relation"] == "adapter"
-            yield "model.base_model_relation", said["base_model_relation"], is_adapter is true.adapters_are_trained
+            yield (
+                "model.base_model_relation",
+                said["base_model_relation"],
+                is_adapter is true.adapters_are_trained,
+            )
     if said["library_name"]:
-        sentences = any(cls.__module__.startswith("sentence_transformers") for cls in type(true.whole).__mro__)
-        is_peft = any(cls.__name__ in ("PeftModel", "PeftMixedModel") for cls in type(true.whole).__mro__)
+        sentences = any(
+            cls.__module__.startswith("sentence_transformers") for cls in type(true.whole).__mro__
+        )
+        is_peft = any(
+            cls.__name__ in ("PeftModel", "PeftMixedModel") for cls in type(true.whole).__mro__
+        )
         is_peft = is_peft or bool(true.adapters)  # transformers' own add_adapter saves PEFT's files
         right = "sentence-transformers" if sentences else "peft" if is_peft else "transformers"
-        yield "model.library_name", said["library_name"], said["library_name"] == right or said["adapters_merged"]
+        yield (
+            "model.library_name",
+            said["library_name"],
+            said["library_name"] == right or said["adapters_merged"],
+        )
 
 
 def names_of_base(true: Truth) -> list[str]:
     names = [str(getattr(true.config, "_name_or_path", "") or "")]
-    if true.config is None and hasattr(true.whole, "modules"):  # a module of one's own around a model
+    # a module of one's own around a model
+    if true.config is None and hasattr(true.whole, "modules"):
         configs = [getattr(module, "config", None) for module in true.whole.modules()]
         names += [str(getattr(config, "_name_or_path", "") or "") for config in configs]
-    return names + [str(getattr(one, "base_model_name_or_path", "") or "") for one in true.adapters.values()]
+    return names + [
+        str(getattr(one, "base_model_name_or_path", "") or "") for one in true.adapters.values()
+    ]
 
 
-# -- by the weights -----------------------------------------------------------------------------------------------
+# -- by the weights --------------------------------------------------------------------------------
 
 
 def digests_of_file(file: Path) -> set[str]:
@@ -59,7 +77,9 @@ def digests_of_file(file: Path) -> set[str]:
     import torch
     from safetensors.torch import load_file
 
-    tensors = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+    tensors = (
+        load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+    )
     return {digest(one) for one in tensors.values()}
 
 
@@ -75,10 +95,20 @@ def rounded_digests_of_folder(folder: Path) -> list[set[str]]:
 
     found = []
     for file in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin")):
-        tensors = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+        tensors = (
+            load_file(file)
+            if file.suffix == ".safetensors"
+            else torch.load(file, weights_only=True)
+        )
         for one in tensors.values():
-            rounded = [one.to(torch.bfloat16), one.to(torch.float16)] if one.is_floating_point() else []
-            wide = [half.to(torch.float32) for half in (one, *rounded)] if one.is_floating_point() else []
+            rounded = (
+                [one.to(torch.bfloat16), one.to(torch.float16)] if one.is_floating_point() else []
+            )
+            wide = (
+                [half.to(torch.float32) for half in (one, *rounded)]
+                if one.is_floating_point()
+                else []
+            )
             found.append({digest(form) for form in (one, *rounded, *wide)})
     return found
 
@@ -87,7 +117,9 @@ def folders_of(hub_id: str) -> list[Path]:
     """Return where the Hub's cache holds a model."""
     from huggingface_hub import constants
 
-    return sorted(Path(constants.HF_HUB_CACHE).glob(f"models--{hub_id.replace('/', '--')}/snapshots/*"))
+    return sorted(
+        Path(constants.HF_HUB_CACHE).glob(f"models--{hub_id.replace('/', '--')}/snapshots/*")
+    )
 
 
 def weights_of_base(known: dict[str, Any], true: Truth) -> Iterator[Said]:
@@ -97,13 +129,24 @@ def weights_of_base(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         return
     given = said["base_model"] is not None and said["base_model"] == true.given.get("base_model")
     if said["base_model"] and not given:
-        there = [found for folder in folders_of(said["base_model"]) if (found := rounded_digests_of_folder(folder))]
+        there = [
+            found
+            for folder in folders_of(said["base_model"])
+            if (found := rounded_digests_of_folder(folder))
+        ]
         if there:
             enough = MOST_OF_THEM if true.adapters else SOME_OF_THEM
-            shares = [sum(not one.isdisjoint(begun) for one in tensors) / len(tensors) for tensors in there]
+            shares = [
+                sum(not one.isdisjoint(begun) for one in tensors) / len(tensors)
+                for tensors in there
+            ]
             fits = max(shares) >= enough or _starts_from_the_weights(true)
             if fits or not _were_cast(known):
-                yield "model.base_model (weights)", said["base_model"], fits or bool(said["adapters_merged"])
+                yield (
+                    "model.base_model (weights)",
+                    said["base_model"],
+                    fits or bool(said["adapters_merged"]),
+                )
         elif said["base_model_relation"] == "adapter" and _stands_on_a_folder(true, begun):
             yield "model.base_model (weights)", said["base_model"], False
     if "from scratch" in (said["base_model_description"] or ""):
@@ -119,14 +162,21 @@ def _were_cast(known: dict[str, Any]) -> bool:
 
 def _starts_from_the_weights(true: Truth) -> bool:
     """Return whether an adapter takes a part out of the base's weights when it is made, as PiSSA does."""
-    return any(isinstance(getattr(one, "init_lora_weights", None), str) for one in true.adapters.values())
+    return any(
+        isinstance(getattr(one, "init_lora_weights", None), str) for one in true.adapters.values()
+    )
 
 
 def _stands_on_a_folder(true: Truth, begun: set[str]) -> bool:
     """Return whether the weights are those of a local folder that is no copy of a Hub repository."""
     for name in names_of_base(true):
         folder = Path(name)
-        if name and folder.is_dir() and "models--" not in name and not (folder / ".cache" / "huggingface").is_dir():
+        if (
+            name
+            and folder.is_dir()
+            and "models--" not in name
+            and not (folder / ".cache" / "huggingface").is_dir()
+        ):
             there = digests_of_folder(folder)
             if there and len(there & begun) >= MOST_OF_THEM * len(there):
                 return True
@@ -160,7 +210,7 @@ def is_fresh(true: Truth) -> bool | None:
     return True
 
 
-# -- ids ----------------------------------------------------------------------------------------------------------
+# -- ids -------------------------------------------------------------------------------------------
 
 
 def front_matter(card: str) -> dict[str, Any]:
@@ -184,20 +234,29 @@ def ids_in(known: dict[str, Any], card: str) -> Iterator[tuple[str, str]]:
             yield "card: tags", name
     for model in front.get("model-index") or ():
         for result in model.get("results") or ():
-            yield from (("card: model-index", one) for one in _listed((result.get("dataset") or {}).get("type")))
+            yield from (
+                ("card: model-index", one)
+                for one in _listed((result.get("dataset") or {}).get("type"))
+            )
     links = re.findall(r"\]\(https://huggingface\.co/(?:datasets/)?([\w.-]+(?:/[\w.-]+)?)\)", card)
     yield from (("card: link", one) for one in links)
     yield from (("model.base_model", one) for one in _listed(known["model"]["base_model"]))
     for kind in ("train", "eval"):
         yield from (
-            (f"data.{kind}[].dataset_id", one["dataset_id"]) for one in known["data"][kind] if one["dataset_id"]
+            (f"data.{kind}[].dataset_id", one["dataset_id"])
+            for one in known["data"][kind]
+            if one["dataset_id"]
         )
 
 
 def folders_at_hand(true: Truth) -> Iterator[str]:
     """Yield the names of the local folders that a training was given or writes into."""
     words = getattr(true.trainer, "processing_class", None)
-    names = [*names_of_base(true), str(true.args.output_dir), str(getattr(words, "name_or_path", "") or "")]
+    names = [
+        *names_of_base(true),
+        str(true.args.output_dir),
+        str(getattr(words, "name_or_path", "") or ""),
+    ]
     for name in names:
         if name and Path(name).is_dir() and "models--" not in name:
             parts = Path(name).resolve().parts
@@ -211,4 +270,8 @@ def ids_of(known: dict[str, Any], card: str, true: Truth) -> Iterator[Said]:
     given |= {str(getattr(true.args, "hub_model_id", "") or "")}
     folders = set(folders_at_hand(true)) - given
     for place, name in ids_in(known, card):
-        yield f"{place} (id)", name, name not in folders and not (Path(name).is_dir() and name not in given)
+        yield (
+            f"{place} (id)",
+            name,
+            name not in folders and not (Path(name).is_dir() and name not in given),
+        )

@@ -37,9 +37,11 @@ def speed_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         if time[name] is not None:
             yield f"time.{name} (positive)", time[name], time[name] > 0
     whole = len(known["legs"]) == 1 and not true.step_begin and not known["run"]["earlier_run"]
-    # The trainer's clock begins again with each attempt at a smaller batch, and the speeds are those of the last one.
+    # The trainer's clock begins again with each attempt at a smaller batch, and the speeds are
+    # those of the last one.
     whole = whole and not true.args.auto_find_batch_size
-    # Processes of a group wait for each other in events, inside one clock's window and outside the other's.
+    # Processes of a group wait for each other in events, inside one clock's window and outside the
+    # other's.
     whole = whole and int(true.args.world_size) == 1
     if not whole or true.steps_s <= 0 or not true.observed.steps:
         return
@@ -61,7 +63,10 @@ def _within(seconds: float, true: Truth) -> bool:
 
 def tokens_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     steps, said = true.observed.steps, known["time"]["tokens"]
-    tokens, padding = total([step.tokens for step in steps]), total([step.padding for step in steps])
+    tokens, padding = (
+        total([step.tokens for step in steps]),
+        total([step.padding for step in steps]),
+    )
     first = not true.step_begin and len(known["legs"]) == 1 and not known["run"]["earlier_run"]
     if said is None or tokens is None or not first or _generates(true) or true.args.world_size > 1:
         return
@@ -72,9 +77,18 @@ def tokens_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
 def padding_of(known: dict[str, Any], card: str, true: Truth) -> Iterator[Said]:
     """Hold the card's count of seen tokens against the batches: where padding is in it, the card says so."""
     steps = true.observed.steps
-    tokens, padding = total([step.tokens for step in steps]), total([step.padding for step in steps])
+    tokens, padding = (
+        total([step.tokens for step in steps]),
+        total([step.padding for step in steps]),
+    )
     said = re.search(r"(?m)tokens seen: ([\d,]+)(.*)$", card)
-    if said is None or not tokens or not padding or known["time"]["tokens"] is None or true.step_begin:
+    if (
+        said is None
+        or not tokens
+        or not padding
+        or known["time"]["tokens"] is None
+        or true.step_begin
+    ):
         return
     if int(said[1].replace(",", "")) == tokens:
         yield "card: tokens seen (padding)", said[0], "padding" in said[2]
@@ -82,7 +96,11 @@ def padding_of(known: dict[str, Any], card: str, true: Truth) -> Iterator[Said]:
 
 def epochs_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     """Hold the epochs against the rows that were drawn, where the whole run was seen and nothing is drawn twice."""
-    rows = length_of(true.trainer.train_dataset) if hasattr(true.trainer.train_dataset, "features") else None
+    rows = (
+        length_of(true.trainer.train_dataset)
+        if hasattr(true.trainer.train_dataset, "features")
+        else None
+    )
     samples = total([step.samples for step in true.observed.steps])
     said, first = known["run"]["epochs"], not true.step_begin and len(known["legs"]) == 1
     if not rows or not samples or said is None or not first or _generates(true) or _packs(true):

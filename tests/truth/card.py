@@ -20,7 +20,9 @@ def _lora(name: str) -> Callable[[str, Truth], bool | None]:
         values = [getattr(one, name, None) for one in true.adapters.values()]
         if 0 in values:  # PEFT works it out of another setting
             return UNSURE
-        return number(said) in [float(one) for one in values if one is not None] if values else UNSURE
+        return (
+            number(said) in [float(one) for one in values if one is not None] if values else UNSURE
+        )
 
     return is_so
 
@@ -49,7 +51,9 @@ def _seconds(said: str, true: Truth) -> bool | None:
 
 def _loss(said: str, true: Truth) -> bool | None:
     there = [entry["eval_loss"] for entry in [*true.log, true.metrics] if "eval_loss" in entry]
-    return any(near(number(said), one, share=1e-3, at_most=6e-5) for one in there) if there else UNSURE
+    return (
+        any(near(number(said), one, share=1e-3, at_most=6e-5) for one in there) if there else UNSURE
+    )
 
 
 LAYERS = ("num_hidden_layers", "n_layer")
@@ -59,7 +63,9 @@ def parts_of(config: Any) -> dict[str, Any]:
     """Return the configurations of a model's parts, by their names."""
     names = getattr(config, "sub_configs", None) or {}
     found = {name: getattr(config, name, None) for name in {*names, "encoder", "decoder"}}
-    return {name: one for name, one in found.items() if named(one, "hidden_size", "d_model") is not None}
+    return {
+        name: one for name, one in found.items() if named(one, "hidden_size", "d_model") is not None
+    }
 
 
 OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
@@ -79,7 +85,9 @@ OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
         "model_specs",
         r"Dimensions: (\d+) layers",
         lambda said, true: (
-            UNSURE if true.config is None or parts_of(true.config) else int(said) == named(true.config, *LAYERS)
+            UNSURE
+            if true.config is None or parts_of(true.config)
+            else int(said) == named(true.config, *LAYERS)
         ),
     ),
     "steps": (

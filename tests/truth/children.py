@@ -1,7 +1,8 @@
 """Trainings in processes that tests start: each such Python watches itself, and writes down what it found.
 
-`sitecustomize.py` in `child/` is on the path of every Python that a test starts with the tests' environment, as rigs,
-launchers and Slurm's stand-in do. It waits until autocard's callback is imported; any other Python is left alone.
+`sitecustomize.py` in `child/` is on the path of every Python that a test starts with the tests'
+environment, as rigs, launchers and Slurm's stand-in do. It waits until autocard's callback is
+imported; any other Python is left alone.
 """
 
 from __future__ import annotations
@@ -40,8 +41,13 @@ class Writer:
         self._lock = threading.Lock()
 
     def __call__(self, fields: int, false: list[str], spent_s: float) -> None:
-        line = json.dumps({"fields": fields, "false": false, "spent_s": spent_s, "pid": os.getpid()})
-        with self._lock, (self._folder / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
+        line = json.dumps(
+            {"fields": fields, "false": false, "spent_s": spent_s, "pid": os.getpid()}
+        )
+        with (
+            self._lock,
+            (self._folder / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file,
+        ):
             file.write(line + "\n")
 
 

@@ -42,7 +42,8 @@ class Truth:
     at_most_s: float = math.inf
     """Bounds of the training's time: from after our begin to before our end, and with both."""
     steps_s: float = 0.0
-    """From after our begin to the end of the last step. The trainer computes its speeds between that and our end."""
+    """From after our begin to the end of the last step. The trainer computes its speeds between
+    that and our end."""
     metrics: dict[str, float] = field(default_factory=dict)
     """What `evaluate` gave to its callbacks after training."""
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -104,12 +105,21 @@ class Truth:
             return None
         named = dict(self.whole.named_parameters())
         if type(self.args).__module__.startswith("trl."):
-            # A copy of a loaded adapter that TRL keeps as the reference of its loss is no part of the model.
-            named = {name: one for name, one in named.items() if ".ref" not in name or one.requires_grad}
+            # A copy of a loaded adapter that TRL keeps as the reference of its loss is no part of
+            # the model.
+            named = {
+                name: one for name, one in named.items() if ".ref" not in name or one.requires_grad
+            }
         found = {(one.device, one.data_ptr(), one.shape): one for one in named.values()}.values()
-        if any(one.is_meta or not one.dtype.is_floating_point or type(one) is not nn.Parameter for one in found):
+        if any(
+            one.is_meta or not one.dtype.is_floating_point or type(one) is not nn.Parameter
+            for one in found
+        ):
             return None
-        all_of_them = [Weights(one.numel(), str(one.dtype).removeprefix("torch."), one.requires_grad) for one in found]
+        all_of_them = [
+            Weights(one.numel(), str(one.dtype).removeprefix("torch."), one.requires_grad)
+            for one in found
+        ]
         return all_of_them if all(one.count for one in all_of_them) else None
 
     @functools.cached_property
@@ -130,7 +140,11 @@ class Truth:
     def asking_for_gradients(self) -> frozenset[str]:
         """Names of the parameters that ask for gradients when training has ended."""
         named = getattr(self.whole, "named_parameters", None)
-        return frozenset() if named is None else frozenset(name for name, one in named() if one.requires_grad)
+        return (
+            frozenset()
+            if named is None
+            else frozenset(name for name, one in named() if one.requires_grad)
+        )
 
     @functools.cached_property
     def trained_at_least(self) -> tuple[int, int] | None:
@@ -139,19 +153,27 @@ class Truth:
         A tensor with a gradient of 0 stays as it was. None: the tensors could not be compared.
         """
         begun = self.observed.tensors_at_begin
-        named = dict(self.whole.named_parameters()) if hasattr(self.whole, "named_parameters") else {}
+        named = (
+            dict(self.whole.named_parameters()) if hasattr(self.whole, "named_parameters") else {}
+        )
         if not self.at_end or not named or not named.keys() <= begun.keys() & self.at_end.keys():
             return None
         changed = {name for name in named if begun[name] != self.at_end[name]}
         either = changed | self.asking_for_gradients
-        return sum(named[name].numel() for name in changed), sum(named[name].numel() for name in either)
+        return sum(named[name].numel() for name in changed), sum(
+            named[name].numel() for name in either
+        )
 
     def fits_trained(self, said: int) -> bool | None:
         """Return whether *said* parameters can be those that were trained."""
         bounds = self.trained_at_least
         if bounds is not None:
             return bounds[0] <= said <= bounds[1]
-        return None if self.parameters is None else said == sum(one.count for one in self.parameters if one.trained)
+        return (
+            None
+            if self.parameters is None
+            else said == sum(one.count for one in self.parameters if one.trained)
+        )
 
     def keep(self) -> None:
         """Look at the model now: later it may be merged, cast or unloaded, and the record tells of training."""
@@ -173,7 +195,9 @@ class Truth:
         return next((entry[key] for entry in reversed(self.log) if key in entry), None)
 
 
-def near(said: float, true: float | None, *, share: float = 1e-6, at_most: float = 1e-9) -> bool | None:
+def near(
+    said: float, true: float | None, *, share: float = 1e-6, at_most: float = 1e-9
+) -> bool | None:
     return UNSURE if true is None else abs(said - true) <= share * abs(true) + at_most
 
 
@@ -185,7 +209,9 @@ def length_of(data: Any) -> int | None:
 
 
 def named(config: Any, *names: str) -> Any:
-    return next((value for name in names if (value := getattr(config, name, None)) is not None), None)
+    return next(
+        (value for name in names if (value := getattr(config, name, None)) is not None), None
+    )
 
 
 @functools.cache

@@ -20,7 +20,12 @@ def leaves(value: Any, *, zeros: bool = True) -> int:
 def data_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     data, sets = true.trainer.train_dataset, known["data"]["train"]
     rows = None if isinstance(data, Mapping) else length_of(data)
-    if sets and rows is not None and all(one["rows"] is not None for one in sets) and not sets[0]["streaming"]:
+    if (
+        sets
+        and rows is not None
+        and all(one["rows"] is not None for one in sets)
+        and not sets[0]["streaming"]
+    ):
         said = sum(one["rows"] for one in sets)
         yield "data.train[].rows", said, said == rows
     columns = getattr(data, "column_names", None)
@@ -32,7 +37,11 @@ def data_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         real = count
         if "attention_mask" in columns:
             real = sum(leaves(data[index]["attention_mask"], zeros=False) for index in range(rows))
-        yield "data.train[].tokens", f"{sets[0]['tokens']}: {count}, {real}", sets[0]["tokens"] in (count, real)
+        yield (
+            "data.train[].tokens",
+            f"{sets[0]['tokens']}: {count}, {real}",
+            sets[0]["tokens"] in (count, real),
+        )
     for one in sets:
         if one["dataset_id"] and one["inferred"] is False:
             given = true.given.get("datasets") or ()

@@ -16,14 +16,23 @@ def evaluation_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     figures: dict[str, list[float]] = {}
     for entry in [*true.log, true.metrics]:
         for name, value in entry.items():
-            nested = {f"{name} {key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+            nested = (
+                {f"{name} {key}": one for key, one in value.items()}
+                if isinstance(value, dict)
+                else {name: value}
+            )
             for key, one in nested.items():
                 if isinstance(one, int | float):
                     figures.setdefault(key, []).append(float(one))
     for one in said["results"]:
         if one["split"] == "prediction":  # no log holds these
             continue
-        fitting = [value for name, values in figures.items() if name.endswith(one["name"]) for value in values]
+        fitting = [
+            value
+            for name, values in figures.items()
+            if name.endswith(one["name"])
+            for value in values
+        ]
         if fitting and one["value"] is not None:
             found = any(near(one["value"], value, share=1e-5) for value in fitting)
             yield f"evaluation.results[{one['name']}]", one["value"], found
@@ -42,7 +51,11 @@ def weights_evaluated(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     for one in known["evaluation"]["results"]:
         fitting = [value for name, value in true.evaluated.items() if name.endswith(one["name"])]
         if one["step"] is not None and one["value"] in fitting:
-            yield "evaluation.results[].step", f"{one['name']}: {one['step']} of {sorted(steps)}", one["step"] in steps
+            yield (
+                "evaluation.results[].step",
+                f"{one['name']}: {one['step']} of {sorted(steps)}",
+                one["step"] in steps,
+            )
 
 
 ROUNDING = 0.03
@@ -51,9 +64,18 @@ ROUNDING = 0.03
 
 def model_evaluated(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     """Hold what was just evaluated against the answer of the trained model: another's figures are no results of it."""
-    if true.answer is None or true.answer_now is None or near(true.answer_now, true.answer, share=ROUNDING):
+    if (
+        true.answer is None
+        or true.answer_now is None
+        or near(true.answer_now, true.answer, share=ROUNDING)
+    ):
         return
-    earlier = {float(value) for entry in true.log[:-1] for value in entry.values() if isinstance(value, int | float)}
+    earlier = {
+        float(value)
+        for entry in true.log[:-1]
+        for value in entry.values()
+        if isinstance(value, int | float)
+    }
     for one in known["evaluation"]["results"]:
         theirs = [value for name, value in true.evaluated.items() if name.endswith(one["name"])]
         if one["split"] != "prediction" and one["value"] in theirs and one["value"] not in earlier:
@@ -63,10 +85,18 @@ def model_evaluated(known: dict[str, Any], true: Truth) -> Iterator[Said]:
 def losses_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     said = known["evaluation"]
     if said["train_loss"] is not None and not said["diverged"]:
-        yield "evaluation.train_loss", said["train_loss"], bool(near(said["train_loss"], true.summary("train_loss")))
+        yield (
+            "evaluation.train_loss",
+            said["train_loss"],
+            bool(near(said["train_loss"], true.summary("train_loss"))),
+        )
     for entry in said["history"]:
         if "loss" in entry and "step" in entry:
-            there = [one["loss"] for one in true.log if one.get("step") == entry["step"] and "loss" in one]
+            there = [
+                one["loss"]
+                for one in true.log
+                if one.get("step") == entry["step"] and "loss" in one
+            ]
             if there:
                 fits = any(near(entry["loss"], float(one), share=1e-5) for one in there)
                 yield "evaluation.history[].loss", entry["loss"], fits

@@ -40,7 +40,8 @@ OF_RECORD: dict[str, tuple[Callable[[dict[str, Any], Truth], Iterator[Said]], ..
 def by_subject(known: dict[str, Any], card: str, name: str, true: Truth) -> dict[str, list[Said]]:
     """Return, by subject, all that record and card say that an oracle can judge."""
     told = {
-        subject: [one for oracle in oracles for one in oracle(known, true)] for subject, oracles in OF_RECORD.items()
+        subject: [one for oracle in oracles for one in oracle(known, true)]
+        for subject, oracles in OF_RECORD.items()
     }
     slots = known.get("slots", {}).get(name, {})
     told["base"] += ids_of(known, card, true)

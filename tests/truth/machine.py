@@ -21,7 +21,11 @@ def machine_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield f"software.{name}", version, str(version) in (there, str(own))
     if "python" in known["software"]:
         here = ".".join(map(str, sys.version_info[:3]))
-        yield "software.python", known["software"]["python"], known["software"]["python"].startswith(here)
+        yield (
+            "software.python",
+            known["software"]["python"],
+            known["software"]["python"].startswith(here),
+        )
     if known["hardware"]["gpus"] and not _has_boards():
         yield "hardware.gpus", known["hardware"]["gpus"], False
     world = known["job"]["world_size"]
@@ -52,12 +56,28 @@ def sums_of(known: dict[str, Any], _: Truth) -> Iterator[Said]:
         yield "energy.total_kwh", energy["total_kwh"], False
     # Legs with factors of their own are not one product; their tests add them up.
     one_place = len({(leg["pue"], leg["intensity_g_per_kwh"]) for leg in known["legs"]}) <= 1
-    if one_place and emissions["co2eq_g"] is not None and energy["total_kwh"] and emissions["intensity_g_per_kwh"]:
+    if (
+        one_place
+        and emissions["co2eq_g"] is not None
+        and energy["total_kwh"]
+        and emissions["intensity_g_per_kwh"]
+    ):
         grams = energy["total_kwh"] * (emissions["pue"] or 1.0) * emissions["intensity_g_per_kwh"]
-        yield "emissions.co2eq_g", emissions["co2eq_g"], bool(near(emissions["co2eq_g"], grams, share=1e-3))
+        yield (
+            "emissions.co2eq_g",
+            emissions["co2eq_g"],
+            bool(near(emissions["co2eq_g"], grams, share=1e-3)),
+        )
     for path in known["missing"]:
         leaf = functools.reduce(
-            lambda part, name: part.get(name) if isinstance(part, dict) else None, path.split("."), known
+            lambda part, name: part.get(name) if isinstance(part, dict) else None,
+            path.split("."),
+            known,
         )
-        if path in ("energy.total_kwh", "emissions.co2eq_g", "model.parameters_total", "model.saved_bytes"):
+        if path in (
+            "energy.total_kwh",
+            "emissions.co2eq_g",
+            "model.parameters_total",
+            "model.saved_bytes",
+        ):
             yield f"missing[{path}]", leaf, leaf is None

@@ -16,7 +16,11 @@ def model_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "model.architecture", said["architecture"], said["architecture"] in classes[:2]
     if said["parameters_total"] is not None and true.parameters is not None:
         count = sum(one.count for one in true.parameters)
-        yield "model.parameters_total", f"{said['parameters_total']} of {count}", said["parameters_total"] == count
+        yield (
+            "model.parameters_total",
+            f"{said['parameters_total']} of {count}",
+            said["parameters_total"] == count,
+        )
     trained = said["parameters_trainable"]
     fits = None if trained is None else true.fits_trained(trained)
     if fits is not None:
@@ -40,15 +44,24 @@ def dims_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
                 yield f"model.dims.{ours}", said["dims"][ours], said["dims"][ours] == number
         labels = getattr(true.config, "id2label", None) or {}
         if said["labels"]:
-            yield "model.labels", said["labels"], said["labels"] == [labels[index] for index in sorted(labels)]
+            yield (
+                "model.labels",
+                said["labels"],
+                said["labels"] == [labels[index] for index in sorted(labels)],
+            )
 
 
 def saved_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     folder, said = Path(true.args.output_dir), known["model"]
     if said["saved_bytes"] is not None:
         files = [*folder.rglob("*.safetensors"), *folder.rglob("*model*.bin")]
-        sizes = [file.stat().st_size for file in files if "checkpoint-" not in str(file.relative_to(folder))]
-        fits = said["saved_bytes"] in (*sizes, sum(sizes)) or len(sizes) > 2  # more: in shards, or of several formats
+        sizes = [
+            file.stat().st_size
+            for file in files
+            if "checkpoint-" not in str(file.relative_to(folder))
+        ]
+        # more: in shards, or of several formats
+        fits = said["saved_bytes"] in (*sizes, sum(sizes)) or len(sizes) > 2
         yield "model.saved_bytes", said["saved_bytes"], fits
     for name in said["saved_files"]:
         yield "model.saved_files", name, (folder / name).is_file()

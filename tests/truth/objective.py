@@ -53,7 +53,9 @@ def _squared_error(one: Replay) -> float:
 def _binary(one: Replay) -> float:
     import torch
 
-    return float(torch.nn.functional.binary_cross_entropy_with_logits(one.logits.float(), one.labels.float()))
+    return float(
+        torch.nn.functional.binary_cross_entropy_with_logits(one.logits.float(), one.labels.float())
+    )
 
 
 LOSSES: tuple[tuple[str, Callable[[Replay], float]], ...] = (
@@ -71,7 +73,12 @@ MORE_THAN_THAT = r"label smoothing|own code|custom|auxiliary|load-balancing|\+|C
 def loss_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     whole, one = known["training"]["objective"] or "", true.replay
     said, added = _without_adapters_term(whole, true)
-    if one is None or one.logits is None or not math.isfinite(one.loss) or re.search(MORE_THAN_THAT, said):
+    if (
+        one is None
+        or one.logits is None
+        or not math.isfinite(one.loss)
+        or re.search(MORE_THAN_THAT, said)
+    ):
         return
     named = next((loss for pattern, loss in LOSSES if re.search(pattern, said)), None)
     if named is None:
@@ -114,9 +121,17 @@ def names_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         words = {"sigmoid": "dpo", "sft": "sft|supervised|cross-entropy|nll"}.get(
             kind, re.escape(kind).replace("_", ".")
         )
-        yield "training.objective (loss type)", f"{said}: {kind}", re.search(words, said, re.IGNORECASE) is not None
+        yield (
+            "training.objective (loss type)",
+            f"{said}: {kind}",
+            re.search(words, said, re.IGNORECASE) is not None,
+        )
     if type(true.trainer).__module__.startswith("sentence_transformers"):
         loss = true.trainer.loss
         losses = list(loss.values()) if isinstance(loss, dict) else [loss]
         for one in losses:
-            yield "training.objective (loss's class)", f"{said}: {type(one).__name__}", type(one).__name__ in said
+            yield (
+                "training.objective (loss's class)",
+                f"{said}: {type(one).__name__}",
+                type(one).__name__ in said,
+            )

@@ -1,7 +1,8 @@
 """What is seen of a training while it runs: its batches, learning rates and weights, before each optimizer step.
 
-Stands around the Trainer's own method that collects the batches of one optimizer step, and only looks: it draws no
-random number, and copies no tensor. Fingerprints are taken of small models alone.
+Stands around the Trainer's own method that collects the batches of one optimizer step, and only
+looks: it draws no random number, and copies no tensor. Fingerprints are taken of small models
+alone.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def is_small(model: Any) -> bool:
     if not isinstance(model, nn.Module):
         return False
     parameters = list(model.parameters())
-    if any(type(one) is not nn.Parameter or one.is_meta for one in parameters):  # sharded, quantized, not loaded
+    # sharded, quantized, not loaded
+    if any(type(one) is not nn.Parameter or one.is_meta for one in parameters):
         return False
     return 0 < sum(one.numel() for one in parameters) <= SMALL_MODEL
 
@@ -72,11 +74,17 @@ def digest(tensor: Any) -> str:
     with torch.no_grad():
         plain = tensor.detach().cpu().contiguous()
         data = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
-    return hashlib.blake2b(data + str((tuple(plain.shape), plain.dtype)).encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b(
+        data + str((tuple(plain.shape), plain.dtype)).encode(), digest_size=12
+    ).hexdigest()
 
 
 def digests(model: Any) -> dict[str, str]:
-    return {name: digest(one) for name, one in plain_model(model).state_dict().items() if hasattr(one, "detach")}
+    return {
+        name: digest(one)
+        for name, one in plain_model(model).state_dict().items()
+        if hasattr(one, "detach")
+    }
 
 
 def fingerprint(model: Any) -> str:
@@ -109,13 +117,21 @@ def rows_of(batch: Any) -> int | None:
     """Return how many samples a batch has."""
     if isinstance(batch, list | tuple):
         return len(batch)
-    sizes = [len(value) for _, value in _flat(batch) if getattr(value, "ndim", 0) or isinstance(value, list)]
+    sizes = [
+        len(value)
+        for _, value in _flat(batch)
+        if getattr(value, "ndim", 0) or isinstance(value, list)
+    ]
     return max(set(sizes), key=sizes.count) if sizes else None
 
 
 def _tensors(batch: Any, name: str) -> list[Any]:
     """Return the tensors of that name; where there is none, those whose names end so, as in batches of pairs."""
-    found = {path: value for path, value in _flat(batch) if path.endswith(name) and hasattr(value, "numel")}
+    found = {
+        path: value
+        for path, value in _flat(batch)
+        if path.endswith(name) and hasattr(value, "numel")
+    }
     return [found[name]] if name in found else list(found.values())
 
 
@@ -124,7 +140,11 @@ def tokens_of(batch: Any) -> tuple[int | None, int | None]:
     ids, masks = _tensors(batch, "input_ids"), _tensors(batch, "attention_mask")
     count = sum(value.numel() for value in ids) if ids else None
     shapes = [value.shape for value in ids]
-    padding = sum(int((value == 0).sum()) for value in masks) if [value.shape for value in masks] == shapes else None
+    padding = (
+        sum(int((value == 0).sum()) for value in masks)
+        if [value.shape for value in masks] == shapes
+        else None
+    )
     return count, padding
 
 

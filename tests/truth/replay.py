@@ -45,7 +45,10 @@ def random_numbers_kept() -> Iterator[None]:
 
 def _alone(batch: Mapping[str, Any]) -> dict[str, Any]:
     """Return a batch that may be taken apart without changing the first."""
-    return {name: value.clone() if hasattr(value, "clone") else copy.copy(value) for name, value in batch.items()}
+    return {
+        name: value.clone() if hasattr(value, "clone") else copy.copy(value)
+        for name, value in batch.items()
+    }
 
 
 def replay(trainer: Any, batch: Any) -> Replay | None:
@@ -71,7 +74,11 @@ def answer(trainer: Any, batch: Any) -> float | None:
     """Return the loss of the model as it is now for *batch*, without dropout; None: it cannot be had."""
     import torch
 
-    if not isinstance(batch, Mapping) or "labels" not in batch or not hasattr(trainer.model, "eval"):
+    if (
+        not isinstance(batch, Mapping)
+        or "labels" not in batch
+        or not hasattr(trainer.model, "eval")
+    ):
         return None
     was_training = trainer.model.training
     try:
@@ -91,7 +98,8 @@ def _replay(trainer: Any, batch: Mapping[str, Any]) -> Replay:
     model = copy.deepcopy(getattr(trainer.model, "_orig_mod", None) or trainer.model)
     trainer.current_gradient_accumulation_steps = 1
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if hasattr(inner, "set_experts_implementation"):  # torch's counter does not know grouped products
+    # torch's counter does not know grouped products
+    if hasattr(inner, "set_experts_implementation"):
         inner.set_experts_implementation("eager")
     torch.manual_seed(SEED)
     with FlopCounterMode(display=False) as counter:

@@ -14,8 +14,13 @@ def run_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     yield "run.global_step", run["global_step"], run["global_step"] == state.global_step
     yield "run.max_steps", run["max_steps"], run["max_steps"] == state.max_steps
     done = state.global_step >= state.max_steps
-    yield "run.status", run["status"], (run["status"] == "finished") is done and run["status"] != "interrupted"
-    # After a resume with another batch size the Trainer divides all steps by those of an epoch of now.
+    yield (
+        "run.status",
+        run["status"],
+        (run["status"] == "finished") is done and run["status"] != "interrupted",
+    )
+    # After a resume with another batch size the Trainer divides all steps by those of an epoch of
+    # now.
     sizes = {json.dumps(leg["batch"]) for leg in known["legs"]}
     if run["epochs"] is not None and state.epoch is not None and len(sizes) < 2:
         yield "run.epochs", run["epochs"], bool(near(run["epochs"], state.epoch, share=1e-3))
@@ -37,4 +42,8 @@ def legs_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "time.wall_clock_s", total, bool(near(total, sum(walls)))
     # A step that was done twice is time that was spent twice, and a gap between two legs is none.
     ends = [(leg["step_begin"], leg["step_end"]) for leg in known["legs"]]
-    yield "legs[].step_end", ends, all(begin <= end for begin, end in ends if None not in (begin, end))
+    yield (
+        "legs[].step_end",
+        ends,
+        all(begin <= end for begin, end in ends if None not in (begin, end)),
+    )

@@ -36,7 +36,11 @@ def schedule_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "training.scheduler (warm-up)", shown, _near(rates[0], max(rates))
     if re.match(r"constant(?!.*warm)", said):
         yield "training.scheduler (constant)", shown, _near(min(rates), max(rates))
-    if said.startswith("linear") and len(rates) > 2 and (warmup is None or int(warmup[1]) < len(rates) - 1):
+    if (
+        said.startswith("linear")
+        and len(rates) > 2
+        and (warmup is None or int(warmup[1]) < len(rates) - 1)
+    ):
         yield "training.scheduler (linear)", shown, rates[-1] < max(rates)
 
 
@@ -44,8 +48,17 @@ def warmup_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     """Hold a warm-up among the settings against the first rates: a setting that had no effect is not one."""
     rates = rates_of(true)
     steps = known["training"]["hyperparameters"].get("warmup_steps")
-    if steps and len(rates) > 1 and not true.step_begin and "warmup_steps" in known["training"]["non_default"]:
-        yield "training.hyperparameters.warmup_steps (used)", f"{steps}: {rates[:4]}", rates[0] < rates[1]
+    if (
+        steps
+        and len(rates) > 1
+        and not true.step_begin
+        and "warmup_steps" in known["training"]["non_default"]
+    ):
+        yield (
+            "training.hyperparameters.warmup_steps (used)",
+            f"{steps}: {rates[:4]}",
+            rates[0] < rates[1],
+        )
 
 
 def learning_rate_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
@@ -56,4 +69,8 @@ def learning_rate_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
     groups = getattr(true.trainer.optimizer, "param_groups", None) or []
     there = {*rates, *(float(group["initial_lr"]) for group in groups if "initial_lr" in group)}
     claimed = float(said[1].rstrip("."))
-    yield "training.optimizer (learning rate)", said[1], any(abs(claimed - one) <= 6e-3 * one for one in there)
+    yield (
+        "training.optimizer (learning rate)",
+        said[1],
+        any(abs(claimed - one) <= 6e-3 * one for one in there),
+    )

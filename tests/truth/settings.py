@@ -26,7 +26,11 @@ def training_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         if getattr(optimizer, "optimizer_dict", None):  # one for each parameter
             optimizer = next(iter(optimizer.optimizer_dict.values()))
         if optimizer is not None:
-            yield "training.optimizer", said["optimizer"], type(optimizer).__name__ in said["optimizer"]
+            yield (
+                "training.optimizer",
+                said["optimizer"],
+                type(optimizer).__name__ in said["optimizer"],
+            )
 
 
 def precision_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
@@ -41,11 +45,19 @@ def precision_of(known: dict[str, Any], true: Truth) -> Iterator[Said]:
         yield "precision.weights_dtype", said["weights_dtype"], said["weights_dtype"] == most
     trained = {one.dtype for one in true.parameters if one.trained}
     if said["trainable_dtype"]:
-        yield "precision.trainable_dtype", said["trainable_dtype"], said["trainable_dtype"] in trained
+        yield (
+            "precision.trainable_dtype",
+            said["trainable_dtype"],
+            said["trainable_dtype"] in trained,
+        )
     if said["regime"] == "fp32":
         yield "precision.regime", said["regime"], set(sizes) <= {"float32"} and not true.args.bf16
     elif said["regime"] == "bf16 mixed precision":
-        yield "precision.regime", said["regime"], bool(true.args.bf16) or trained == {"float32"} or len(trained) > 1
+        yield (
+            "precision.regime",
+            said["regime"],
+            bool(true.args.bf16) or trained == {"float32"} or len(trained) > 1,
+        )
     elif said["regime"] and said["regime"].endswith("non-mixed precision"):
         wanted = {"bf16": "bfloat16", "fp16": "float16"}[said["regime"].split()[0]]
         yield "precision.regime", said["regime"], wanted in sizes

@@ -19,7 +19,8 @@ from truth.judge import by_subject
 from truth.replay import answer, replay
 
 PENDING: tuple[str, ...] = ()
-"""Beginnings of what is known to be false and is being repaired; it is counted, and fails no test. Keep it empty."""
+"""Beginnings of what is known to be false and is being repaired; it is counted, and fails no test.
+Keep it empty."""
 
 
 @contextlib.contextmanager
@@ -39,7 +40,8 @@ class Watch:
         self.false: list[str] = []
         """What a test fails by."""
         self.on_look: Callable[[int, list[str], float], None] | None = None
-        """Is called with what each look found: fields, false ones, and the seconds since the last look."""
+        """Is called with what each look found: fields, false ones, and the seconds since the last
+        look."""
         self.subjects: dict[str, list[Said]] = {}
         """Subject → all that was judged."""
         self._under_way: dict[int, Truth] = {}
@@ -84,7 +86,8 @@ class Watch:
         return watched
 
     def on_train_begin(self, _: Any, args: Any, state: Any, before_s: float, __: Any) -> None:
-        if self._undo is None:  # only now: transformers is heavy, and not every process with the callback has it
+        # only now: transformers is heavy, and not every process with the callback has it
+        if self._undo is None:
             self._undo = observe.stand_around(self.on_batches)
         again = id(args) in self._clocks and getattr(args, "auto_find_batch_size", False)
         if not again:  # with smaller batches it is the same training
@@ -113,7 +116,11 @@ class Watch:
         true, model = self._under_way.get(id(args)), objects.get("model")
         if true is not None and id(args) in self._clocks:
             true.steps_s = before_s - self._clocks[id(args)][1]
-        if true is None or not true.observed.tensors_at_begin or len(true.observed.steps) > observe.MOST_STEPS:
+        if (
+            true is None
+            or not true.observed.tensors_at_begin
+            or len(true.observed.steps) > observe.MOST_STEPS
+        ):
             return
         begun_s = time.perf_counter()
         true.observed.weights_after[int(state.global_step)] = observe.fingerprint(model)
@@ -129,7 +136,9 @@ class Watch:
         true.trainer, true.state = trainer, state
         true.keep()
         settings = getattr(getattr(callback, "_sessions", None), "_settings", None)
-        true.given = {name: getattr(settings, name, None) for name in ("base_model", "datasets", "card")}
+        true.given = {
+            name: getattr(settings, name, None) for name in ("base_model", "datasets", "card")
+        }
         looked_s = time.perf_counter()
         if true.observed.tensors_at_begin:
             true.at_end = observe.digests(trainer.model)
@@ -182,7 +191,9 @@ class Watch:
         self.runs += 1
         true.legs = len(known["legs"])
         with quiet():
-            subjects = by_subject(known, card.read_text(encoding="utf-8", errors="replace"), card.name, true)
+            subjects = by_subject(
+                known, card.read_text(encoding="utf-8", errors="replace"), card.name, true
+            )
         told = [one for found in subjects.values() for one in found]
         for subject, found in subjects.items():
             self.subjects.setdefault(subject, []).extend(found)

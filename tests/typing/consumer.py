@@ -52,7 +52,9 @@ def described(folder: Path) -> str:
     record: RunRecord = load(folder / "autocard.json")
     hardware: Hardware = record.hardware
     boards = ", ".join(f"{gpu.count} × {gpu.name}" for gpu in hardware.gpus)
-    hours: float | None = None if record.time.wall_clock_s is None else record.time.wall_clock_s / 3600
+    hours: float | None = (
+        None if record.time.wall_clock_s is None else record.time.wall_clock_s / 3600
+    )
     regime: str | None = record.precision.regime
     missing: dict[str, str] = record.missing
     legs: list[str] = [leg.id for leg in record.legs]

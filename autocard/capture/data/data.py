@@ -1,7 +1,8 @@
 """The data sets of the run and what stood between rows and tensors.
 
-Rows are never read: their number, their columns' names and the lengths of token lists are (training text is private).
-A data set's id is told where a person gave it, or where the Hub's cache proves it; then it is marked as inferred.
+Rows are never read: their number, their columns' names and the lengths of token lists are (training
+text is private). A data set's id is told where a person gave it, or where the Hub's cache proves
+it; then it is marked as inferred.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ def evaluation_set(
     parts = _described(data, reading_of(seen, trained_on=False))
     first = parts[0]
     if len(parts) > 1:
-        first = Dataset(description=f"{len(parts)} data sets, joined", rows=_rows(data), streaming=first.streaming)
+        first = Dataset(
+            description=f"{len(parts)} data sets, joined",
+            rows=_rows(data),
+            streaming=first.streaming,
+        )
     return first.model_copy(update={"name": set_name(metrics), "used_by": used_by})
 
 
@@ -58,7 +63,9 @@ def set_name(metrics: Mapping[str, Any]) -> str | None:
 
 def prefix(metrics: Mapping[str, Any]) -> str:
     """Return what stands before the keys of *metrics*."""
-    return next((key.removesuffix("_runtime") for key in metrics if key.endswith("_runtime")), "eval")
+    return next(
+        (key.removesuffix("_runtime") for key in metrics if key.endswith("_runtime")), "eval"
+    )
 
 
 def with_unique_names(
@@ -97,7 +104,9 @@ def reading_of(seen: Seen, *, trained_on: bool = True) -> DatasetReading:
         packs = False  # the rows are as they were given
     strategy = str(getattr(args, "packing_strategy", "")) if packs else None
     config = config_of(seen.model)
-    return DatasetReading(_pad_id(seen), strategy, bool(getattr(config, "is_encoder_decoder", False)))
+    return DatasetReading(
+        _pad_id(seen), strategy, bool(getattr(config, "is_encoder_decoder", False))
+    )
 
 
 def _pad_id(seen: Seen) -> int | None:
@@ -105,7 +114,10 @@ def _pad_id(seen: Seen) -> int | None:
     processor = seen.processing_class
     tokenizer = getattr(processor, "tokenizer", processor)
     pad_id = getattr(tokenizer, "pad_token_id", None)
-    others = [getattr(tokenizer, f"{name}_token_id", None) for name in ("eos", "bos", "unk", "sep", "cls", "mask")]
+    others = [
+        getattr(tokenizer, f"{name}_token_id", None)
+        for name in ("eos", "bos", "unk", "sep", "cls", "mask")
+    ]
     return pad_id if isinstance(pad_id, int) and pad_id not in others else None
 
 
@@ -118,8 +130,12 @@ def explain(sets: Sequence[Dataset], path: str) -> dict[str, str]:
             "dataset_id": "the data set carries no trace of a Hub id; datasets=… can name it",
             "description": "dataset_id says it",
             "name": "there is one such set, and it has no name",
-            "revision": "neither given nor found in the local cache" if from_hub else "not known to be from the Hub",
-            "config": "not recorded by the data set" if from_hub else "not known to be from the Hub",
+            "revision": "neither given nor found in the local cache"
+            if from_hub
+            else "not known to be from the Hub",
+            "config": "not recorded by the data set"
+            if from_hub
+            else "not known to be from the Hub",
             "split": "the data set does not say; splitting, joining and building in memory lose it",
             "rows": "it has no length: it is read as a stream, or joined with others whose rows are told together",
             "inferred": "there is no id that could have been inferred",
@@ -129,7 +145,13 @@ def explain(sets: Sequence[Dataset], path: str) -> dict[str, str]:
             "streaming": "a person named it; how it was read is told of the rows that it is part of",
             "probability": "no rows are drawn at random from several parts",
         }
-        reasons.update({f"{path}.{index}.{key}": why for key, why in words.items() if getattr(data, key) is None})
+        reasons.update(
+            {
+                f"{path}.{index}.{key}": why
+                for key, why in words.items()
+                if getattr(data, key) is None
+            }
+        )
     return reasons
 
 
@@ -138,7 +160,9 @@ def _train(seen: Seen) -> list[Dataset]:
     if data is None:
         msg = "the trainer showed no training data"
         raise UnavailableError(msg)
-    found = [part.model_copy(update={"used_by": "train"}) for part in _described(data, reading_of(seen))]
+    found = [
+        part.model_copy(update={"used_by": "train"}) for part in _described(data, reading_of(seen))
+    ]
     return with_ids(found, seen.settings.datasets, _rows(data))
 
 
@@ -191,9 +215,17 @@ def _described(data: Any, reading: DatasetReading) -> list[Dataset]:
     data = inside(data)
     if type(data).__name__ == "ConcatDataset":
         parts = list(data.datasets)
-        return [entry for part in parts for entry in _described(part, reading)] or [_one(data, reading)]
-    if isinstance(data, Mapping) and data and all(hasattr(part, "__len__") for part in data.values()):
-        named = [(str(key), entry) for key, part in data.items() for entry in _described(part, reading)]
+        return [entry for part in parts for entry in _described(part, reading)] or [
+            _one(data, reading)
+        ]
+    if (
+        isinstance(data, Mapping)
+        and data
+        and all(hasattr(part, "__len__") for part in data.values())
+    ):
+        named = [
+            (str(key), entry) for key, part in data.items() for entry in _described(part, reading)
+        ]
         return [entry.model_copy(update={"name": name}) for name, entry in named]
     several = dataset_mixture.parts(data)
     if several:
@@ -217,8 +249,12 @@ def _dataset(source: Source, data: Any, reading: DatasetReading) -> Dataset:
     counts: dict[str, Any] = {}
     with guard("tokens", {}):
         counts["tokens"] = token_lengths.tokens(data)
-        counts["tokens_without_padding"] = token_lengths.tokens_without_padding(data, reading.pad_id)
-        counts["packed_texts"] = token_lengths.packed_texts(data) if reading.packing == "bfd" else None
+        counts["tokens_without_padding"] = token_lengths.tokens_without_padding(
+            data, reading.pad_id
+        )
+        counts["packed_texts"] = (
+            token_lengths.packed_texts(data) if reading.packing == "bfd" else None
+        )
     return Dataset(
         dataset_id=source.hub_id,
         description=source.description,

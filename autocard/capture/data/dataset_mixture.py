@@ -1,7 +1,7 @@
 """The parts of a data set that joins several: which tables or streams, how many rows of each, drawn how often.
 
-`datasets` joins tables block by block and notes nothing of it, so the parts are told by the folders that the blocks lie
-in; a stream keeps its parts as objects. Rows are counted, not read.
+`datasets` joins tables block by block and notes nothing of it, so the parts are told by the folders
+that the blocks lie in; a stream keeps its parts as objects. Rows are counted, not read.
 """
 
 from __future__ import annotations
@@ -72,9 +72,15 @@ def _of_blocks(data: Any, blocks: list[Any]) -> list[MixturePart]:
         rows = None if counts is None else counts[number]
         if place in found:
             before = found[place]
-            found[place] = MixturePart(before.source, None if rows is None else (before.rows or 0) + rows)
+            found[place] = MixturePart(
+                before.source, None if rows is None else (before.rows or 0) + rows
+            )
         else:
-            source = of_file(path) if path else Source(description="an in-memory data set (datasets.Dataset)")
+            source = (
+                of_file(path)
+                if path
+                else Source(description="an in-memory data set (datasets.Dataset)")
+            )
             found[place] = MixturePart(source, rows)
     return list(found.values())
 

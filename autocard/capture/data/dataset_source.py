@@ -1,7 +1,7 @@
 """Where a data set came from: a Hub id with its commit, local files, memory, a class of the user's own.
 
-Looks at what `datasets` leaves on its objects and at the names in its cache and the Hub's. Rows are not read, nothing
-is called that could run the user's code, and no path is told.
+Looks at what `datasets` leaves on its objects and at the names in its cache and the Hub's. Rows are
+not read, nothing is called that could run the user's code, and no path is told.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 _UNKNOWN = "rows from Arrow files (origin not recorded)"
-"""Said of files that `datasets` writes for rows in memory just as for others: a cache, `save_to_disk`."""
+"""Said of files that `datasets` writes for rows in memory just as for others: a cache,
+`save_to_disk`."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 """Folder in the cache of `datasets` for rows that it read from local files."""
@@ -50,9 +51,18 @@ def find(data: Any) -> Source:
     hub_id, revision = _from_stream(data) if kind == "IterableDataset" else _from_cache(data)
     if hub_id is not None:
         config = getattr(info, "config_name", None)
-        return Source(hub_id, revision, config, split, f"streamed from the Hub ({kind})" if _streams(kind) else None)
+        return Source(
+            hub_id,
+            revision,
+            config,
+            split,
+            f"streamed from the Hub ({kind})" if _streams(kind) else None,
+        )
     if revision is not None:
-        return Source(split=split, description="a data set of the Hub, whose exact id the local cache does not tell")
+        return Source(
+            split=split,
+            description="a data set of the Hub, whose exact id the local cache does not tell",
+        )
     return Source(split=split, description=_without_id(data, kind))
 
 
@@ -62,8 +72,12 @@ def of_file(path: str) -> Source:
     if hub_id is not None:
         return Source(hub_id, revision, split=_split_of(Path(path)))
     if revision is not None:
-        return Source(description="a data set of the Hub, whose exact id the local cache does not tell")
-    return Source(description="local files" if _HASH.fullmatch(Path(path).parent.name) else _UNKNOWN)
+        return Source(
+            description="a data set of the Hub, whose exact id the local cache does not tell"
+        )
+    return Source(
+        description="local files" if _HASH.fullmatch(Path(path).parent.name) else _UNKNOWN
+    )
 
 
 def of_stream(step: Any) -> Source:
@@ -77,7 +91,9 @@ def of_stream(step: Any) -> Source:
 def _split_of(path: Path) -> str | None:
     """Return the split in <name>-<split>.arrow (or …-00000-of-00002.arrow), as `datasets` names its files."""
     name = path.parts[-5].rpartition("___")[2]
-    found = re.fullmatch(rf"{re.escape(name)}-(?P<split>\w+)(?:-\d{{5}}-of-\d{{5}})?\.arrow", path.name)
+    found = re.fullmatch(
+        rf"{re.escape(name)}-(?P<split>\w+)(?:-\d{{5}}-of-\d{{5}})?\.arrow", path.name
+    )
     return found["split"] if found else None
 
 
@@ -86,15 +102,19 @@ def _without_id(data: Any, kind: str) -> str:
     info = getattr(data, "info", None)
     builder = getattr(info, "builder_name", None)
     if kind == "Dataset" and not getattr(data, "cache_files", None):
-        return "an in-memory data set (datasets.Dataset)"  # perhaps loaded once, but what is held now was made here
-    if kind == "Dataset" and any(_of_place(Path(str(entry.get("filename", ""))))[1] for entry in data.cache_files):
+        # perhaps loaded once, but what is held now was made here
+        return "an in-memory data set (datasets.Dataset)"
+    if kind == "Dataset" and any(
+        _of_place(Path(str(entry.get("filename", ""))))[1] for entry in data.cache_files
+    ):
         return "rows made of data sets of the Hub that were joined; which ones is not recorded"
     if builder == "generator":
         return f"rows made by a generator function (datasets.{kind})"
     if kind == "Dataset" and builder is None:
         return _UNKNOWN
     if builder is not None:
-        # The builder's name is the data set's where it was asked for by name: load_dataset("csv", …).
+        # The builder's name is the data set's where it was asked for by name: load_dataset("csv",
+        # …).
         named = getattr(info, "dataset_name", None) == builder
         return f"local files ({builder})" if named else "local files"
     return "a stream of rows (datasets.IterableDataset)"
@@ -107,7 +127,10 @@ def _streams(kind: str) -> bool:
 def _kind(data: Any) -> str | None:
     """Return Dataset or IterableDataset where *data* is one of the `datasets` library."""
     for cls in type(data).__mro__:
-        if cls.__module__.split(".")[0] == "datasets" and cls.__name__ in {"Dataset", "IterableDataset"}:
+        if cls.__module__.split(".")[0] == "datasets" and cls.__name__ in {
+            "Dataset",
+            "IterableDataset",
+        }:
             return cls.__name__
     return None
 
@@ -121,10 +144,13 @@ def _class(data: Any) -> str:
 def _from_cache(data: Any) -> tuple[str | None, str | None]:
     """Return (id, commit) that the places of the Arrow files prove; (None, None) where they differ or prove nothing.
 
-    What was mapped after joining several lies in the folder of the first; but then the information on the data set is
-    gone (datasets, info.py, `from_merge`), and nothing is claimed.
+    What was mapped after joining several lies in the folder of the first; but then the information
+    on the data set is gone (datasets, info.py, `from_merge`), and nothing is claimed.
     """
-    places = {_of_place(Path(str(entry.get("filename", "")))) for entry in getattr(data, "cache_files", None) or ()}
+    places = {
+        _of_place(Path(str(entry.get("filename", ""))))
+        for entry in getattr(data, "cache_files", None) or ()
+    }
     if len(places) != 1 or not getattr(getattr(data, "info", None), "dataset_name", None):
         return None, None
     return places.pop()
@@ -133,8 +159,9 @@ def _from_cache(data: Any) -> tuple[str | None, str | None]:
 def _of_place(file: Path) -> tuple[str | None, str | None]:
     """Return (id, commit) that the place of one Arrow file proves.
 
-    `datasets` keeps <owner>___<name, in snake case>/<config>/<version>/<commit>/…arrow (builder.py); the name alone is
-    lossy, so the id is taken from the Hub's cache, where the same commit lies under the exact name.
+    `datasets` keeps <owner>___<name, in snake case>/<config>/<version>/<commit>/…arrow
+    (builder.py); the name alone is lossy, so the id is taken from the Hub's cache, where the same
+    commit lies under the exact name.
     """
     parts = file.parts
     if len(parts) < 5 or not _COMMIT.fullmatch(parts[-2]):  # noqa: PLR2004 - the five parts above
@@ -165,7 +192,11 @@ def _from_stream(data: Any) -> tuple[str | None, str | None]:
 
 def _one_of(names: Iterator[str]) -> tuple[str | None, str | None]:
     """Return the one (id, commit) that file *names* of a stream hold, or (None, None)."""
-    found = {(match["id"], match["sha"]) for name in names if (match := _STREAMED.search(name)) is not None}
+    found = {
+        (match["id"], match["sha"])
+        for name in names
+        if (match := _STREAMED.search(name)) is not None
+    }
     return found.pop() if len(found) == 1 else (None, None)
 
 

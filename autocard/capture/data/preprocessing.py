@@ -1,6 +1,7 @@
 """What stands between rows and tensors: tokenizer or processor, lengths, padding, packing, the collator.
 
-Settings only, of the objects that the Trainer holds; a chat template is told by its hash, for it is text of the user's.
+Settings only, of the objects that the Trainer holds; a chat template is told by its hash, for it is
+text of the user's.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from autocard.guard import guard
 from autocard.record import Preprocessing, Scalar
 
 _ABSURD_TOKENS = 10**9
-"""transformers' tokenizers without a limit say 10^30 (tokenization_utils_base.py, VERY_LARGE_INTEGER)."""
+"""transformers' tokenizers without a limit say 10^30 (tokenization_utils_base.py,
+VERY_LARGE_INTEGER)."""
 
 _DEPTH = 8
 """Wrappers of collators that are taken off one after the other."""
 
-_ROWS_AS_THEY_ARE = frozenset({"default_data_collator", "DefaultDataCollator", "DataCollatorWithFlattening"})
+_ROWS_AS_THEY_ARE = frozenset(
+    {"default_data_collator", "DefaultDataCollator", "DataCollatorWithFlattening"}
+)
 """transformers' collators that stack rows or lay them end to end."""
 
 
@@ -113,17 +117,24 @@ def _side_of(tokenizer: Any, setting: str, does: str) -> str:
 def _max_length(seen: Seen, tokenizer: Any, longest_tokens: int | None) -> tuple[int, bool]:
     """Return the tokens at which inputs are cut, and whether rows are known to be cut there.
 
-    They are by TRL's arguments, where its trainer prepares the rows, and by a sentence-transformers model. A
-    tokenizer's state is its limit of the moment; it cut rows if the longest of them is as long as that.
+    They are by TRL's arguments, where its trainer prepares the rows, and by a sentence-transformers
+    model. A tokenizer's state is its limit of the moment; it cut rows if the longest of them is as
+    long as that.
     """
     whole = without_wrappers(seen.model)
-    prepares = not (getattr(seen.args, "dataset_kwargs", None) or {}).get("skip_prepare_dataset", False)
+    prepares = not (getattr(seen.args, "dataset_kwargs", None) or {}).get(
+        "skip_prepare_dataset", False
+    )
     told = [getattr(seen.args, name, None) for name in ("max_length", "max_seq_length") if prepares]
     if is_sentence_transformer(whole):
         told.append(getattr(whole, "max_seq_length", None))
     cut = getattr(getattr(tokenizer, "backend_tokenizer", None), "truncation", None) or {}
     limits = [(tokens, True) for tokens in told]
-    if longest_tokens is not None and isinstance(cut.get("max_length"), int) and longest_tokens <= cut["max_length"]:
+    if (
+        longest_tokens is not None
+        and isinstance(cut.get("max_length"), int)
+        and longest_tokens <= cut["max_length"]
+    ):
         limits.append((cut["max_length"], longest_tokens == cut["max_length"]))
     limits.append((getattr(tokenizer, "model_max_length", None), False))
     for tokens, applied in limits:
@@ -185,7 +196,9 @@ def _padding(collator: Any) -> str:
 
 def _chat_template(processor: Any, tokenizer: Any) -> str:
     """Return the SHA-256 of the chat template; of several, that of the one named default."""
-    template = getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)
+    template = getattr(processor, "chat_template", None) or getattr(
+        tokenizer, "chat_template", None
+    )
     if isinstance(template, Mapping):
         template = template.get("default")
     if not isinstance(template, str) or not template:
@@ -199,7 +212,9 @@ def _image_size(processor: Any) -> list[int]:
     images = getattr(processor, "image_processor", processor)
     crops = getattr(images, "do_center_crop", False) and getattr(images, "crop_size", None)
     size = crops or (getattr(images, "size", None) if getattr(images, "do_resize", True) else None)
-    found = {name: _side(size, name) for name in ("height", "width", "shortest_edge")} if size else {}
+    found = (
+        {name: _side(size, name) for name in ("height", "width", "shortest_edge")} if size else {}
+    )
     if found.get("height") and found.get("width"):
         return [found["height"], found["width"]]
     if found.get("shortest_edge"):

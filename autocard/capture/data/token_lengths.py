@@ -1,7 +1,7 @@
 """How long the rows are, in tokens: read from the table's offsets and masks, without formatting or transforms.
 
-Token ids themselves are looked at only to tell padding from others, where there is no mask. A cell may hold one
-sequence, or several (multiple choice).
+Token ids themselves are looked at only to tell padding from others, where there is no mask. A cell
+may hold one sequence, or several (multiple choice).
 """
 
 from __future__ import annotations
@@ -59,7 +59,11 @@ def longest(data: Any) -> Longest:
     masks = data.data.column(_MASK) if _MASK in data.column_names else None
     count = min(len(data), LOOKED_AT_ROWS)
     # Row by row: taking many rows at once would copy the whole table of a shuffled data set.
-    rows = range(count) if order is None else [order.column(0)[index].as_py() for index in range(count)]
+    rows = (
+        range(count)
+        if order is None
+        else [order.column(0)[index].as_py() for index in range(count)]
+    )
     found = [_longest_of(column[row], None if masks is None else masks[row]) for row in rows]
     known = [length for length in found if length is not None]
     if not known:
@@ -74,10 +78,17 @@ def _longest_of(cell: Any, mask: Any) -> int | None:
     if not hasattr(cell, "__len__") or not cell.is_valid:
         return None
     if _is_list(cell.values.type):
-        masks = [None] * len(cell.values) if mask is None or not mask.is_valid else list(mask.values)
+        masks = (
+            [None] * len(cell.values) if mask is None or not mask.is_valid else list(mask.values)
+        )
         lengths = [_longest_of(*pair) for pair in zip(cell.values, masks, strict=False)]
         return max((length for length in lengths if length is not None), default=None)
-    if mask is None or not mask.is_valid or not _is_list(mask.type) or len(mask.values) != len(cell.values):
+    if (
+        mask is None
+        or not mask.is_valid
+        or not _is_list(mask.type)
+        or len(mask.values) != len(cell.values)
+    ):
         return len(cell)
     pc = _compute()
     return int(pc.sum(pc.not_equal(mask.values, 0)).as_py() or 0)
@@ -95,7 +106,8 @@ def tokens(data: Any) -> int | None:
 def tokens_without_padding(data: Any, pad_id: int | None) -> int | None:
     """Return the number of token ids in all rows that are not padding; None: it is not known.
 
-    By the attention mask, else by *pad_id*: the token that pads and does nothing else (None: there is none).
+    By the attention mask, else by *pad_id*: the token that pads and does nothing else (None: there
+    is none).
     """
     try:
         column, order = _table(data)
@@ -139,7 +151,11 @@ def _sizes(column: Any, other_than: int | None = None) -> Any:
     elif other_than is None:
         return lengths
     else:
-        counts = pc.fill_null(pc.not_equal(inner, other_than), False).to_numpy(**_copies(inner)).astype(np.int64)  # noqa: FBT003
+        counts = (
+            pc.fill_null(pc.not_equal(inner, other_than), False)  # noqa: FBT003
+            .to_numpy(**_copies(inner))
+            .astype(np.int64)
+        )
     before = np.concatenate([[0], np.cumsum(counts)])
     ends = np.cumsum(lengths)
     return before[ends] - before[ends - lengths]
@@ -170,7 +186,11 @@ def _is_list(kind: Any) -> bool:
 
 def _table(data: Any) -> tuple[Any, Any]:
     """Return the column of token lists and the indices that choose its rows (None: all of them, in order)."""
-    if type(data).__name__ != "Dataset" or not hasattr(data, "data") or _COLUMN not in data.column_names:
+    if (
+        type(data).__name__ != "Dataset"
+        or not hasattr(data, "data")
+        or _COLUMN not in data.column_names
+    ):
         msg = "the rows are not a table of token lists, so their lengths were not looked at"
         raise UnavailableError(msg)
     return data.data.column(_COLUMN), getattr(data, "_indices", None)

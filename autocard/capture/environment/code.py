@@ -1,9 +1,9 @@
 """Which code ran: the git commit of the main script's folder.
 
-Git is asked by its own program, briefly, without locks, hooks or helpers. A remote is told without user name, password
-or token, and only where its host is one that the public knows, or one that the user allows (`remote_hosts`). Folder
-names are published only with such a remote, and only if git tracks the script: elsewhere they may name a client or a
-person.
+Git is asked by its own program, briefly, without locks, hooks or helpers. A remote is told without
+user name, password or token, and only where its host is one that the public knows, or one that the
+user allows (`remote_hosts`). Folder names are published only with such a remote, and only if git
+tracks the script: elsewhere they may name a client or a person.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from autocard.record import Code
 TIMEOUT_S = 2.0
 """Seconds that one question to git may take."""
 
-PUBLIC_HOSTS = frozenset({"github.com", "gitlab.com", "huggingface.co", "codeberg.org", "bitbucket.org"})
+PUBLIC_HOSTS = frozenset(
+    {"github.com", "gitlab.com", "huggingface.co", "codeberg.org", "bitbucket.org"}
+)
 """Hosts whose names tell nothing about where the run's author works."""
 
 _SCP = re.compile(r"(?:[^@/\s]+@)?(?P<host>[\w.-]+):(?P<path>(?!/)[^\s]+)")
@@ -76,7 +78,10 @@ def _script() -> tuple[Path | None, str]:
     """Return the main script, or (None, why there is none)."""
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     if not file:
-        return None, "there is no script: training ran interactively, in a notebook or from a command line"
+        return (
+            None,
+            "there is no script: training ran interactively, in a notebook or from a command line",
+        )
     path = Path(file)
     if not path.is_file():
         return None, "the main script is not on this machine's disk any more"
@@ -129,7 +134,15 @@ def _is_tracked(top: Path, script: Path) -> bool:
 def _submodules(top: Path) -> str:
     """Return how many submodules there are; their own changes are not looked for."""
     try:
-        names = _git(top, "config", "--file", ".gitmodules", "--name-only", "--get-regexp", r"^submodule\..*\.path$")
+        names = _git(
+            top,
+            "config",
+            "--file",
+            ".gitmodules",
+            "--name-only",
+            "--get-regexp",
+            r"^submodule\..*\.path$",
+        )
     except SlowGitError:
         raise
     except UnavailableError as exc:
@@ -187,7 +200,11 @@ def public_url(remote: str, allowed: Collection[str] = ()) -> str | None:
             return None
         host, path = short["host"].lower(), short["path"]
     path = path.strip("/").removesuffix(".git")
-    if host not in {*PUBLIC_HOSTS, *allowed} or not _REPOSITORY.fullmatch(path) or {".", ".."} & set(path.split("/")):
+    if (
+        host not in {*PUBLIC_HOSTS, *allowed}
+        or not _REPOSITORY.fullmatch(path)
+        or {".", ".."} & set(path.split("/"))
+    ):
         return None
     return f"https://{host}/{path}"
 
@@ -199,7 +216,12 @@ def _git(folder: Path, *question: str) -> str:
         UnavailableError: it refused, or took too long.
     """
     program = shutil.which("git") or "git"
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    environment = {
+        **os.environ,
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         environment.pop(name, None)
     command = [program, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *question]

@@ -1,7 +1,7 @@
 """How many GPUs a job was given, from the workload manager's variables.
 
-Rule: a variable tells the request, the step or the job. What they say together is told; where they contradict each
-other, nothing is, and the reason says so. Only Slurm has such variables.
+Rule: a variable tells the request, the step or the job. What they say together is told; where they
+contradict each other, nothing is, and the reason says so. Only Slurm has such variables.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ _PLACES = re.compile(r"\d+(?:-\d+)?")
 def count(environ: Mapping[str, str]) -> int:
     """Return the GPUs that the workload manager gave to the job, all nodes together.
 
-    What the job asked for (SLURM_GPUS, SLURM_GPUS_PER_NODE, SLURM_GPUS_PER_TASK) and what it has on this node
-    (SLURM_JOB_GPUS, SLURM_GPUS_ON_NODE, which may be the step's) have to agree; a job that asked for GPUs of a node
-    (--gres) has as many on each. A job that has one node, exclusively, may have more than it asked for.
+    What the job asked for (SLURM_GPUS, SLURM_GPUS_PER_NODE, SLURM_GPUS_PER_TASK) and what it has on
+    this node (SLURM_JOB_GPUS, SLURM_GPUS_ON_NODE, which may be the step's) have to agree; a job
+    that asked for GPUs of a node (--gres) has as many on each. A job that has one node,
+    exclusively, may have more than it asked for.
 
     Raises:
-        UnavailableError: there is no manager, it does not say, or its variables contradict each other.
+        UnavailableError: there is no manager, it does not say, or its variables contradict each
+            other.
     """
     one = scheduler.known(environ, "no workload manager")
     if one.name != "slurm":
@@ -38,7 +40,10 @@ def count(environ: Mapping[str, str]) -> int:
     if "MIG-" in environ.get("CUDA_VISIBLE_DEVICES", ""):
         msg = "the job was given slices of GPUs (MIG), which Slurm counts like whole ones"
         raise UnavailableError(msg)
-    here = max(scheduler.number(environ, "SLURM_GPUS_ON_NODE") or 0, _listed(environ.get("SLURM_JOB_GPUS", "")))
+    here = max(
+        scheduler.number(environ, "SLURM_GPUS_ON_NODE") or 0,
+        _listed(environ.get("SLURM_JOB_GPUS", "")),
+    )
     there = scheduler.nodes(environ)
     asked, most_here = _asked(environ, there)
     if asked is None:
@@ -63,7 +68,10 @@ def _asked(environ: Mapping[str, str], there: int) -> tuple[int | None, int]:
     """Return how many GPUs the job asked for, and how many of them one of its *there* nodes can have at most."""
     per_node = _requested(environ, "SLURM_GPUS_PER_NODE")
     total = _requested(environ, "SLURM_GPUS")
-    per_task, tasks_there = _requested(environ, "SLURM_GPUS_PER_TASK"), scheduler.number(environ, "SLURM_NTASKS")
+    per_task, tasks_there = (
+        _requested(environ, "SLURM_GPUS_PER_TASK"),
+        scheduler.number(environ, "SLURM_NTASKS"),
+    )
     if total is None and per_node:
         return per_node * there, per_node
     if total is None and per_task and tasks_there:

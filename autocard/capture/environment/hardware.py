@@ -1,7 +1,7 @@
 """Drivers, the operating system and the launcher's variables → the machines and accelerators of the run.
 
-Rule: what the run uses, not what the node holds; a GPU is named by its driver. Names of hosts do not leave this
-module. torch is asked only where the run has imported it.
+Rule: what the run uses, not what the node holds; a GPU is named by its driver. Names of hosts do
+not leave this module. torch is asked only where the run has imported it.
 """
 
 from __future__ import annotations
@@ -45,11 +45,14 @@ class Accelerators:
     """CUDA ordinals; None: all that are visible."""
 
 
-def accelerators(args: Any, model: Any = None, environ: Mapping[str, str] = os.environ) -> Accelerators:
+def accelerators(
+    args: Any, model: Any = None, environ: Mapping[str, str] = os.environ
+) -> Accelerators:
     """Return which accelerators a run with *args* (`TrainingArguments`) uses on this host, as far as one process knows.
 
-    One process uses the devices that the Trainer spreads over: all of `n_gpu`, or those of the model's device map. With
-    several processes on a host, each has one, and their local ranks are the ordinals.
+    One process uses the devices that the Trainer spreads over: all of `n_gpu`, or those of the
+    model's device map. With several processes on a host, each has one, and their local ranks are
+    the ordinals.
     """
     own, local = own_accelerators(args, model), environ.get("LOCAL_WORLD_SIZE", "")
     if not own.uses_gpu or not (local.isdigit() and int(local) > 1):
@@ -103,9 +106,13 @@ def capture(seen: Seen, missing: MutableMapping[str, str]) -> Hardware:
         # A driver says nothing of a run that uses no GPU.
         for leaf in ("driver_version", "cuda_driver_version", "cuda_runtime_version"):
             missing[f"hardware.{leaf}"] = missing.get("hardware.gpus", NO_GPU)
-    nodes = ask("nodes", lambda: launcher.nodes(os.environ, int(getattr(seen.args, "world_size", 1))))
+    nodes = ask(
+        "nodes", lambda: launcher.nodes(os.environ, int(getattr(seen.args, "world_size", 1)))
+    )
     if nodes is None or nodes > 1:
-        missing["hardware.gpus"] = "those of one node are named; the other nodes have not been asked"
+        missing["hardware.gpus"] = (
+            "those of one node are named; the other nodes have not been asked"
+        )
     return Hardware(
         nodes=nodes,
         gpus=gpus,
@@ -123,20 +130,25 @@ def capture(seen: Seen, missing: MutableMapping[str, str]) -> Hardware:
 def peaks(seen: Seen, missing: MutableMapping[str, str]) -> tuple[dict[str, int], int | None]:
     """Return the most memory that torch held on each device (bytes), and the largest resident set (bytes).
 
-    Devices have the names of the record (h1.g0 is the first that the run uses); without CUDA there are none.
+    Devices have the names of the record (h1.g0 is the first that the run uses); without CUDA there
+    are none.
     """
     memory: dict[str, int] = {}
     used = accelerators(seen.args, seen.model)
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     if used.device_type == "cuda" and cuda is not None and cuda.is_initialized():
         ordinals = range(cuda.device_count()) if used.ordinals is None else used.ordinals
-        memory = {f"h1.g{number}": int(cuda.max_memory_allocated(ordinal)) for number, ordinal in enumerate(ordinals)}
+        memory = {
+            f"h1.g{number}": int(cuda.max_memory_allocated(ordinal))
+            for number, ordinal in enumerate(ordinals)
+        }
     else:
         missing["hardware.peak_memory_bytes"] = NO_GPU
     import resource  # noqa: PLC0415 - POSIX only
 
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return memory, resident if sys.platform == "darwin" else resident * KIB  # macOS counts bytes, Linux kibibytes
+    # macOS counts bytes, Linux kibibytes
+    return memory, resident if sys.platform == "darwin" else resident * KIB
 
 
 def own_peaks(args: Any, model: Any) -> dict[str, int]:
@@ -149,7 +161,9 @@ def own_peaks(args: Any, model: Any) -> dict[str, int]:
     if used.device_type != "cuda" or cuda is None or not cuda.is_initialized():
         return {}
     return {
-        gpu_selection.devices(ordinals=[ordinal], device_type="cuda")[0].uuid: int(cuda.max_memory_allocated(ordinal))
+        gpu_selection.devices(ordinals=[ordinal], device_type="cuda")[0].uuid: int(
+            cuda.max_memory_allocated(ordinal)
+        )
         for ordinal in used.ordinals or ()
     }
 
@@ -172,14 +186,17 @@ def _gpus(used: Accelerators) -> list[Gpu]:
             return named
         raise
     groups = Counter((device.name, device.memory_bytes) for device in devices)
-    return [Gpu(name=name, count=count, memory_bytes=memory) for (name, memory), count in groups.items()]
+    return [
+        Gpu(name=name, count=count, memory_bytes=memory) for (name, memory), count in groups.items()
+    ]
 
 
 def _from_torch(used: Accelerators) -> list[Gpu]:
     """Return what torch calls the accelerators (AMD's are cuda to it); empty: it does not say."""
     torch = sys.modules.get("torch")
     if used.device_type == "mps" and sys.platform == "darwin":
-        return [Gpu(name=f"{cpu_model()} GPU", count=1)]  # Apple's chip has one name, and one memory for all
+        # Apple's chip has one name, and one memory for all
+        return [Gpu(name=f"{cpu_model()} GPU", count=1)]
     kind = getattr(torch, used.device_type or "", None)
     if kind is None or not hasattr(kind, "get_device_properties") or not kind.is_available():
         return []
@@ -188,7 +205,9 @@ def _from_torch(used: Accelerators) -> list[Gpu]:
         return []  # some are seen by other processes only
     about = [kind.get_device_properties(ordinal) for ordinal in ordinals]
     groups = Counter((str(one.name), getattr(one, "total_memory", None)) for one in about)
-    return [Gpu(name=name, count=count, memory_bytes=memory) for (name, memory), count in groups.items()]
+    return [
+        Gpu(name=name, count=count, memory_bytes=memory) for (name, memory), count in groups.items()
+    ]
 
 
 def cpu_model(info: Path = Path("/proc/cpuinfo")) -> str:

@@ -1,7 +1,7 @@
 """Processes and who started them: workload manager, launcher, kind of parallelism.
 
-From a few environment variables, by name, and from what the trainer says of itself. Of a job's id only its number is
-told: the rest of it names machines.
+From a few environment variables, by name, and from what the trainer says of itself. Of a job's id
+only its number is told: the rest of it names machines.
 """
 
 from __future__ import annotations
@@ -41,25 +41,39 @@ LAUNCHERS = (
     # transformers sets some variables of accelerate's, and these not.
     Launcher("accelerate launch", ("ACCELERATE_DYNAMO_USE_FULLGRAPH",), **_ELASTIC),
     Launcher("accelerate launch", ("ACCELERATE_CONFIG_DS_FIELDS",), **_ELASTIC),
-    Launcher("deepspeed", ("CROSS_RANK", "CROSS_SIZE", "LOCAL_SIZE"), ("CROSS_SIZE",), ("LOCAL_SIZE",)),
+    Launcher(
+        "deepspeed", ("CROSS_RANK", "CROSS_SIZE", "LOCAL_SIZE"), ("CROSS_SIZE",), ("LOCAL_SIZE",)
+    ),
     Launcher("torchrun", ("TORCHELASTIC_RUN_ID",), **_ELASTIC),
-    Launcher("jsrun", ("JSM_NAMESPACE_SIZE",), of_a_node=("JSM_NAMESPACE_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE")),
-    Launcher("mpirun (Open MPI)", ("OMPI_COMM_WORLD_SIZE",), of_a_node=("OMPI_COMM_WORLD_LOCAL_SIZE",)),
-    Launcher("mpirun (MVAPICH)", ("MV2_COMM_WORLD_SIZE",), of_a_node=("MV2_COMM_WORLD_LOCAL_SIZE",)),
+    Launcher(
+        "jsrun",
+        ("JSM_NAMESPACE_SIZE",),
+        of_a_node=("JSM_NAMESPACE_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ),
+    Launcher(
+        "mpirun (Open MPI)", ("OMPI_COMM_WORLD_SIZE",), of_a_node=("OMPI_COMM_WORLD_LOCAL_SIZE",)
+    ),
+    Launcher(
+        "mpirun (MVAPICH)", ("MV2_COMM_WORLD_SIZE",), of_a_node=("MV2_COMM_WORLD_LOCAL_SIZE",)
+    ),
     Launcher("mpiexec (PALS)", ("PALS_RANKID",), of_a_node=("PALS_LOCAL_SIZE", "PMI_LOCAL_SIZE")),
     # Not by PMI_SIZE: srun sets that too.
     Launcher("mpiexec (MPICH or Intel MPI)", ("MPI_LOCALNRANKS",), of_a_node=("MPI_LOCALNRANKS",)),
     Launcher("flux run", ("FLUX_TASK_RANK",), ("FLUX_JOB_NNODES",)),
 )
-"""The nearest to the process first: mpirun and torchrun may be started by srun themselves, and leave its variables."""
+"""The nearest to the process first: mpirun and torchrun may be started by srun themselves, and
+leave its variables."""
 
-_SRUN = Launcher("srun", ("SLURM_STEP_ID", "SLURM_PROCID"), ("SLURM_STEP_NUM_NODES", "SLURM_NNODES"))
+_SRUN = Launcher(
+    "srun", ("SLURM_STEP_ID", "SLURM_PROCID"), ("SLURM_STEP_NUM_NODES", "SLURM_NNODES")
+)
 """Under all others; inside of a step SLURM_NNODES is the step's, too."""
 
 
 def capture(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os.environ) -> Job:
     """Return what is known of the job when training begins."""
-    facts: dict[str, Any] = {"nodes_reporting": 1, "processes_reporting": 1}  # who else is heard, the end says
+    # who else is heard, the end says
+    facts: dict[str, Any] = {"nodes_reporting": 1, "processes_reporting": 1}
     with guard("job.workload_manager", missing):
         facts |= scheduler.facts(environ, missing)
     with guard("job.world_size", missing):
@@ -80,8 +94,8 @@ def capture(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os
 def identity(environ: Mapping[str, str] = os.environ) -> str | None:
     """Return what tells this job from all others, to compare and not to be told; None: nothing says it.
 
-    A job that is requeued keeps it, and so do processes that torchrun's agent starts again. A pod of Kubernetes has no
-    such thing in its environment.
+    A job that is requeued keeps it, and so do processes that torchrun's agent starts again. A pod
+    of Kubernetes has no such thing in its environment.
     """
     manager = scheduler.manager(environ)
     if manager is None or manager.name == "kubernetes":
@@ -100,7 +114,8 @@ def _agent() -> str | None:
         boot = files.read_loosely(Path("/proc/sys/kernel/random/boot_id")).strip()
     except OSError:
         return None
-    started = stat.rpartition(")")[2].split()[19]  # the 22nd field: clock ticks after boot, see proc_pid_stat(5)
+    # the 22nd field: clock ticks after boot, see proc_pid_stat(5)
+    started = stat.rpartition(")")[2].split()[19]
     return f"torchrun {boot} {parent} {started}"
 
 
@@ -122,8 +137,11 @@ def launcher(environ: Mapping[str, str], world_size: int) -> str:
         UnavailableError: their variables do not say that for certain.
     """
     found = next(iter(_launchers(environ)), None)
-    # A shell that srun gave to a person looks like a program that srun started, and so do the programs in it.
-    if found is None or (found is _SRUN and (scheduler.number(environ, "SLURM_STEP_NUM_TASKS") or world_size) <= 1):
+    # A shell that srun gave to a person looks like a program that srun started, and so do the
+    # programs in it.
+    if found is None or (
+        found is _SRUN and (scheduler.number(environ, "SLURM_STEP_NUM_TASKS") or world_size) <= 1
+    ):
         msg = "the environment does not show for certain what started the training"
         raise UnavailableError(msg)
     return found.name
@@ -146,8 +164,9 @@ def _launcher_restarts(environ: Mapping[str, str]) -> int:
 def nodes(environ: Mapping[str, str], world_size: int) -> int:
     """Return the nodes that the training's processes are spread over, by the launcher's plan.
 
-    That is the launcher's own figure, or *world_size* over the processes of a node. The nodes of the job are not asked
-    unless it has only one: torchrun that was started without srun trains on one node of however many there are.
+    That is the launcher's own figure, or *world_size* over the processes of a node. The nodes of
+    the job are not asked unless it has only one: torchrun that was started without srun trains on
+    one node of however many there are.
 
     Raises:
         UnavailableError: the launcher does not say.
@@ -156,12 +175,17 @@ def nodes(environ: Mapping[str, str], world_size: int) -> int:
         return 1
     # At last by torch's own name for the processes of a node, which Ray and others set, too.
     for one in (*_launchers(environ), Launcher("", (), of_a_node=("LOCAL_WORLD_SIZE",))):
-        planned, of_a_node = scheduler.first(environ, one.nodes), scheduler.first(environ, one.of_a_node)
+        planned, of_a_node = (
+            scheduler.first(environ, one.nodes),
+            scheduler.first(environ, one.of_a_node),
+        )
         if planned:
             return min(planned, world_size)
         if of_a_node:
             return -(-world_size // of_a_node)
-    pods = scheduler.number(environ, "PET_NNODES") if environ.get("KUBERNETES_SERVICE_HOST") else None
+    pods = (
+        scheduler.number(environ, "PET_NNODES") if environ.get("KUBERNETES_SERVICE_HOST") else None
+    )
     if pods:
         return min(pods, world_size)  # Kubeflow's, in pods that start Python without torchrun
     if scheduler.first(environ, ("SLURM_JOB_NUM_NODES", "SLURM_NNODES")) == 1:
@@ -190,7 +214,8 @@ def _distributed(seen: Seen) -> str:
 def _sharded(model: Any) -> str | None:
     """Return which FSDP shards *model* or a part of it; None: none does.
 
-    The flag of the arguments says nothing: on CPUs the Trainer takes it, and trains by DDP (accelerate, state.py).
+    The flag of the arguments says nothing: on CPUs the Trainer takes it, and trains by DDP
+    (accelerate, state.py).
     """
     kinds = {type(module) for module in (model.modules() if hasattr(model, "modules") else [model])}
     names = {cls.__name__ for kind in kinds for cls in kind.__mro__}
@@ -199,7 +224,11 @@ def _sharded(model: Any) -> str | None:
     return "FSDP" if "FullyShardedDataParallel" in names else None
 
 
-_SIZES = {"tp_size": "tensor parallelism", "cp_size": "context parallelism", "sp_size": "sequence parallelism"}
+_SIZES = {
+    "tp_size": "tensor parallelism",
+    "cp_size": "context parallelism",
+    "sp_size": "sequence parallelism",
+}
 _KINDS = {
     "dp_replicate_size": "data",
     "dp_shard_size": "shard",
@@ -221,12 +250,16 @@ _LOADED = {
 def _parallelism(seen: Seen, distributed: str) -> dict[str, int]:
     """Return kind → processes in each group, where there is more than one.
 
-    As accelerate's own configuration has them; else as the model was loaded with, and without that the processes by
-    what holds them together.
+    As accelerate's own configuration has them; else as the model was loaded with, and without that
+    the processes by what holds them together.
     """
     config = getattr(seen.args, "parallelism_config", None)
     if config is not None:
-        return {ours: _size(seen.args, theirs) for theirs, ours in _KINDS.items() if _size(seen.args, theirs) > 1}
+        return {
+            ours: _size(seen.args, theirs)
+            for theirs, ours in _KINDS.items()
+            if _size(seen.args, theirs) > 1
+        }
     loaded = getattr(config_of(seen.model), "distributed_config", None)
     if loaded is not None:
         sizes = {ours: int(getattr(loaded, theirs, None) or 1) for theirs, ours in _LOADED.items()}
@@ -238,7 +271,10 @@ def _parallelism(seen: Seen, distributed: str) -> dict[str, int]:
     if rest > 1:
         shards = distributed.startswith("FSDP") or distributed == "DeepSpeed ZeRO-3"
         found["shard" if shards else "data"] = rest
-    devices = {str(place) for place in (getattr(without_wrappers(seen.model), "hf_device_map", None) or {}).values()}
+    devices = {
+        str(place)
+        for place in (getattr(without_wrappers(seen.model), "hf_device_map", None) or {}).values()
+    }
     if world == 1 and len(devices) > 1:
         found["layers spread over devices"] = len(devices)
     return found

@@ -1,7 +1,8 @@
 """What a workload manager says of the job that this process belongs to: its number, its nodes, tasks and restarts.
 
-Rule: from the managers' variables, by name, and no command is asked (`scontrol` may be missing, or hang). Of names of
-hosts, in lists and files, only how many they are leaves this module. Nothing says who runs the job, or where.
+Rule: from the managers' variables, by name, and no command is asked (`scontrol` may be missing, or
+hang). Of names of hosts, in lists and files, only how many they are leaves this module. Nothing
+says who runs the job, or where.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ MANAGERS = (
     # Pods have no numbers; those of an indexed Job (of a JobSet, too) know their index.
     Manager("kubernetes", "KUBERNETES_SERVICE_HOST", array_task=("JOB_COMPLETION_INDEX",)),
 )
-"""In the order in which they are looked for: Slurm may run in pods, and Flux in jobs of the others."""
+"""In the order in which they are looked for: Slurm may run in pods, and Flux in jobs of the others.
+"""
 
 TITLES = {
     "slurm": "Slurm",
@@ -123,7 +125,9 @@ def number(environ: Mapping[str, str], variable: str) -> int | None:
 
 def first(environ: Mapping[str, str], variables: tuple[str, ...]) -> int | None:
     """Return what the first of *variables* that counts something says."""
-    return next((found for found in (number(environ, variable) for variable in variables) if found), None)
+    return next(
+        (found for found in (number(environ, variable) for variable in variables) if found), None
+    )
 
 
 def job_id(environ: Mapping[str, str]) -> str:
@@ -204,7 +208,11 @@ def nodes(environ: Mapping[str, str]) -> int:
         of_one_part(environ)
         # srun sets SLURM_NNODES to the nodes of its step.
         found = found or (None if in_step(environ) else number(environ, "SLURM_NNODES"))
-    found = found or _hosts(environ.get(one.hosts or "", "")) or _pairs(environ.get(one.pairs or "", ""))
+    found = (
+        found
+        or _hosts(environ.get(one.hosts or "", ""))
+        or _pairs(environ.get(one.pairs or "", ""))
+    )
     if found is None:
         msg = f"{TITLES[one.name]}'s variables do not say how many nodes the job was given"
         raise UnavailableError(msg)
@@ -244,7 +252,11 @@ def tasks(environ: Mapping[str, str]) -> int:
 def _per_node(text: str) -> list[int]:
     """Return Slurm's counts node by node: 4(x2),2 → 4, 4, 2; empty: it is something else."""
     entries = [_PER_NODE.fullmatch(entry.strip()) for entry in text.split(",")]
-    return [int(entry[1]) for entry in entries if entry for _ in range(int(entry[2] or 1))] if all(entries) else []
+    return (
+        [int(entry[1]) for entry in entries if entry for _ in range(int(entry[2] or 1))]
+        if all(entries)
+        else []
+    )
 
 
 def restarts(environ: Mapping[str, str]) -> int:

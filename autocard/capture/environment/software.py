@@ -1,6 +1,7 @@
 """Versions of what ran.
 
-Only libraries that the run imported, by allow-list; of the system only its kind and release, nothing of the machine.
+Only libraries that the run imported, by allow-list; of the system only its kind and release,
+nothing of the machine.
 """
 
 from __future__ import annotations
@@ -46,8 +47,11 @@ LIBRARIES = {
 """Name for people (and of the distribution) → module whose import shows that the run used it."""
 
 
-_ONLY_WHERE_USED = frozenset({"peft", "trl", "sentence-transformers", "bitsandbytes", "deepspeed", "flash-attn"})
-"""Libraries that others import in passing: their versions are told only where this run shows that it used them."""
+_ONLY_WHERE_USED = frozenset(
+    {"peft", "trl", "sentence-transformers", "bitsandbytes", "deepspeed", "flash-attn"}
+)
+"""Libraries that others import in passing: their versions are told only where this run shows that
+it used them."""
 
 
 def capture(seen: Seen, missing: dict[str, str]) -> dict[str, str]:
@@ -61,7 +65,8 @@ def capture(seen: Seen, missing: dict[str, str]) -> dict[str, str]:
                 if version:
                     found[name] = version
     with guard("software.codecarbon", missing):
-        # In a process of its own where it measures, so it is not among the modules; its version counts all the same.
+        # In a process of its own where it measures, so it is not among the modules; its version
+        # counts all the same.
         version = _installed("codecarbon") if seen.settings.emissions else None
         if version:
             found["codecarbon"] = version
@@ -75,7 +80,11 @@ def capture(seen: Seen, missing: dict[str, str]) -> dict[str, str]:
 def _used(seen: Seen) -> set[str]:
     """Return those of `_ONLY_WHERE_USED` that the run's own objects come from, or are configured with."""
     whole = None if seen.model is None else without_wrappers(seen.model)
-    bases = [cls.__module__ for thing in (seen.args, whole, seen.optimizer) for cls in type(thing).__mro__]
+    bases = [
+        cls.__module__
+        for thing in (seen.args, whole, seen.optimizer)
+        for cls in type(thing).__mro__
+    ]
     packages = {name.partition(".")[0] for name in bases}
     packages.add(type(getattr(seen.optimizer, "optimizer", None)).__module__.partition(".")[0])
     found = {name for name, module in LIBRARIES.items() if module in packages}

@@ -1,7 +1,7 @@
 """What the trainer reported: results of the weights that the run ended with, the log, its mean loss.
 
-Reads `state` only. Results are those of the step whose weights are in the model: the best one where it was loaded at
-the end, else the last. A result that is not a finite number is not told.
+Reads `state` only. Results are those of the step whose weights are in the model: the best one where
+it was loaded at the end, else the last. A result that is not a finite number is not told.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocard.capture.evaluation.results import counters, not_figures, predicted, results
-from autocard.capture.evaluation.training_log import is_evaluation, is_summary, number, prefix_of, summary_of, thinned
+from autocard.capture.evaluation.training_log import (
+    is_evaluation,
+    is_summary,
+    number,
+    prefix_of,
+    summary_of,
+    thinned,
+)
 from autocard.capture.evaluation.weights_in_effect import OfOthers
 from autocard.capture.observed import Seen
 from autocard.capture.training import divergence, rewards
@@ -41,7 +48,10 @@ def capture(
     """
     facts: dict[str, Any] = {"results": []}
     of_others = of_others or OfOthers()
-    log = [_with_names(entry, renamed or {}) for entry in thinned(of_others.without(seen.state.log_history))]
+    log = [
+        _with_names(entry, renamed or {})
+        for entry in thinned(of_others.without(seen.state.log_history))
+    ]
     filtered = bool(getattr(seen.args, "logging_nan_inf_filter", False))
     diverged_at: int | None = None
     with guard("evaluation.diverged", missing):
@@ -67,7 +77,9 @@ def capture(
     return Evaluation(**facts)
 
 
-def history(log: Sequence[Mapping[str, Any]], points: int = MAX_POINTS) -> list[dict[str, float | int | str]]:
+def history(
+    log: Sequence[Mapping[str, Any]], points: int = MAX_POINTS
+) -> list[dict[str, float | int | str]]:
     """Return the entries of the trainer's *log*, finite numbers only, thinned evenly to at most *points*.
 
     Evaluations, summaries, the first and the last entry are kept before others are.
@@ -76,7 +88,9 @@ def history(log: Sequence[Mapping[str, Any]], points: int = MAX_POINTS) -> list[
     entries = [(kept, entry) for kept, entry in entries if set(entry) - {"epoch", "step"}]
     if len(entries) <= points:
         return [entry for _, entry in entries]
-    kept = [index for index, (first, _) in enumerate(entries) if first or index in {0, len(entries) - 1}]
+    kept = [
+        index for index, (first, _) in enumerate(entries) if first or index in {0, len(entries) - 1}
+    ]
     kept = _evenly(kept, points)
     others = [index for index in range(len(entries)) if index not in set(kept)]
     chosen = sorted({*kept, *_evenly(others, points - len(kept))})
@@ -88,14 +102,20 @@ def _with_names(entry: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[st
     found = {}
     for key, value in entry.items():
         begins = next((one for one in renamed if str(key).startswith(one)), None)
-        found[str(key) if begins is None else renamed[begins] + str(key).removeprefix(begins)] = value
+        found[str(key) if begins is None else renamed[begins] + str(key).removeprefix(begins)] = (
+            value
+        )
     return found
 
 
 def _measured(log: Sequence[Mapping[str, Any]], diverged_at: int | None) -> list[dict[str, Any]]:
     """Return *log* of a training that diverged without losses that its filter made: means of what was finite, or 0."""
     return [
-        {key: value for key, value in entry.items() if key != "loss" or not _made_up(entry, diverged_at)}
+        {
+            key: value
+            for key, value in entry.items()
+            if key != "loss" or not _made_up(entry, diverged_at)
+        }
         for entry in log
     ]
 
@@ -133,7 +153,10 @@ def _best(seen: Seen, missing: dict[str, str]) -> Best:
         missing["evaluation.best.value"] = "the trainer's figure is not a finite number"
     if step is None:
         missing["evaluation.best.step"] = "the trainer kept no step for it"
-    loaded = bool(getattr(args, "load_best_model_at_end", False)) and state.best_model_checkpoint is not None
+    loaded = (
+        bool(getattr(args, "load_best_model_at_end", False))
+        and state.best_model_checkpoint is not None
+    )
     metric = getattr(args, "metric_for_best_model", None)
     if metric is None:
         missing["evaluation.best.metric"] = "metric_for_best_model was not set"
@@ -163,7 +186,9 @@ def _why(results: Sequence[Metric], not_finite: Sequence[str] = ()) -> dict[str,
     return {"evaluation.results": "; ".join(words)} if words else {}
 
 
-def _train_loss(log: Sequence[Mapping[str, Any]], *, filtered: bool = False, diverged: bool = False) -> float:
+def _train_loss(
+    log: Sequence[Mapping[str, Any]], *, filtered: bool = False, diverged: bool = False
+) -> float:
     entry = summary_of(log)
     value = None if entry is None else number(entry["train_loss"])
     if value is None:

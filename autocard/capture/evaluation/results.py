@@ -1,7 +1,8 @@
 """Which figures of the trainer's log are results, of which data, and of the weights of which step.
 
-A figure in a mapping is a result under two names (`PER f1`). Counters of TRL are no results. The figures of a
-sentence-transformers evaluator are about the evaluator's own data, whatever set the trainer logged them with.
+A figure in a mapping is a result under two names (`PER f1`). Counters of TRL are no results. The
+figures of a sentence-transformers evaluator are about the evaluator's own data, whatever set the
+trainer logged them with.
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ from autocard.record import Metric
 EVALUATOR = "evaluator"
 """Name of the data of an evaluator's metrics."""
 
-_SPEEDS = ("_runtime", "_samples_per_second", "_steps_per_second", "_tokens_per_second", "_model_preparation_time")
+_SPEEDS = (
+    "_runtime",
+    "_samples_per_second",
+    "_steps_per_second",
+    "_tokens_per_second",
+    "_model_preparation_time",
+)
 _COUNTERS = frozenset({"num_tokens", "entropy", "step_time", "frac_reward_zero_std"})
 _COUNTED = ("clip_ratio/", "completions/", "sampling/", "tools/")
 """How the names of TRL's other counters begin."""
@@ -44,7 +51,9 @@ def results(seen: Seen, log: Sequence[Mapping[str, Any]]) -> list[Metric]:
             last_of_set[str(prefix_of(entry))] = entry, step
     names = set_names(prefixes_of(log))
     every = [
-        metric for prefix, (entry, step) in last_of_set.items() for metric in _metrics(seen, entry, names[prefix], step)
+        metric
+        for prefix, (entry, step) in last_of_set.items()
+        for metric in _metrics(seen, entry, names[prefix], step)
     ]
     once = {(metric.dataset, metric.name): metric for metric in every}
     return list(once.values())
@@ -52,7 +61,9 @@ def results(seen: Seen, log: Sequence[Mapping[str, Any]]) -> list[Metric]:
 
 def predicted(seen: Seen, metrics: Mapping[str, Any]) -> list[Metric]:
     """Return the figures of each prediction; each has a prefix of its own, "test" where the caller gave none."""
-    runtimes = [str(key).removesuffix("_runtime") for key in metrics if str(key).endswith("_runtime")]
+    runtimes = [
+        str(key).removesuffix("_runtime") for key in metrics if str(key).endswith("_runtime")
+    ]
     prefixes = sorted(runtimes, key=len, reverse=True) or ["test"]
     step = step_of_weights(seen)
     found = []
@@ -60,7 +71,9 @@ def predicted(seen: Seen, metrics: Mapping[str, Any]) -> list[Metric]:
         prefix = next((one for one in prefixes if key.startswith(f"{one}_")), None)
         name = key.removeprefix(f"{prefix}_")
         if not key.endswith(_SPEEDS) and not _is_counter(seen, name):
-            found.append(Metric(name=name, value=value, dataset=prefix, split="prediction", step=step))
+            found.append(
+                Metric(name=name, value=value, dataset=prefix, split="prediction", step=step)
+            )
     return found
 
 
@@ -102,7 +115,9 @@ def _kind(value: Any) -> str | None:
     """Return what *value* is, if neither it nor what it holds can be a figure."""
     if isinstance(value, bool):
         return "true or false"
-    if isinstance(value, list | tuple) or (hasattr(value, "shape") and getattr(value, "size", 1) not in {1, ()}):
+    if isinstance(value, list | tuple) or (
+        hasattr(value, "shape") and getattr(value, "size", 1) not in {1, ()}
+    ):
         return "a list"
     if isinstance(value, str):
         return "a text"
@@ -124,7 +139,9 @@ def _is_of_final_weights(seen: Seen, entry: Mapping[str, Any]) -> bool:
     return True  # the last evaluation; its step says of which weights it is
 
 
-def _metrics(seen: Seen, entry: Mapping[str, Any], name: str | None, step: int | None) -> Iterator[Metric]:
+def _metrics(
+    seen: Seen, entry: Mapping[str, Any], name: str | None, step: int | None
+) -> Iterator[Metric]:
     prefix = f"{prefix_of(entry)}_"
     evaluator = _of_sentence_transformers(seen)
     for key, value in _flat(entry):
@@ -142,7 +159,9 @@ def _flat(entry: Mapping[str, Any]) -> Iterator[tuple[str, float | int]]:
     """Yield (key, figure) of *entry*; of a mapping in it each figure, its key behind a space."""
     for key, value in entry.items():
         inner = (
-            {f"{key} {name}": one for name, one in value.items()} if isinstance(value, Mapping) else {str(key): value}
+            {f"{key} {name}": one for name, one in value.items()}
+            if isinstance(value, Mapping)
+            else {str(key): value}
         )
         for name, one in inner.items():
             figure = number(one)
@@ -156,4 +175,6 @@ def _is_counter(seen: Seen, name: str) -> bool:
 
 def _of_sentence_transformers(seen: Seen) -> bool:
     """Return whether the trainer is one of sentence-transformers, which evaluates metrics by an evaluator alone."""
-    return any(package_of(cls.__module__) == "sentence_transformers" for cls in type(seen.args).__mro__)
+    return any(
+        package_of(cls.__module__) == "sentence_transformers" for cls in type(seen.args).__mro__
+    )

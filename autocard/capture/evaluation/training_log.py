@@ -10,11 +10,13 @@ MOST_STEPS = 20_000
 """Entries of training steps that are looked at."""
 
 
-def thinned(log: Sequence[Mapping[str, Any]] | None, most: int = MOST_STEPS) -> list[Mapping[str, Any]]:
+def thinned(
+    log: Sequence[Mapping[str, Any]] | None, most: int = MOST_STEPS
+) -> list[Mapping[str, Any]]:
     """Return the trainer's *log* with at most *most* entries of training steps, evenly chosen, the last among them.
 
-    A run that logs each of a million steps would hold up its end for seconds. Evaluations, summaries and everything
-    else that is no entry of a training step are kept.
+    A run that logs each of a million steps would hold up its end for seconds. Evaluations,
+    summaries and everything else that is no entry of a training step are kept.
     """
     entries = list(log or ())
     if len(entries) <= most:
@@ -49,13 +51,16 @@ def prefix_of(entry: Mapping[str, Any]) -> str | None:
 
 def prefixes_of(log: Sequence[Mapping[str, Any]] | None) -> list[str]:
     """Return the prefixes of the evaluations in *log*, each once."""
-    return list(dict.fromkeys(prefix for entry in log or () if (prefix := prefix_of(entry)) is not None))
+    return list(
+        dict.fromkeys(prefix for entry in log or () if (prefix := prefix_of(entry)) is not None)
+    )
 
 
 def set_names(prefixes: Iterable[str]) -> dict[str, str | None]:
     """Return prefix of an evaluation's keys → name of its data set: what stands behind "eval_", where that is unique.
 
-    None: the data set without a name. `test` and `eval_test` keep their whole names beside each other.
+    None: the data set without a name. `test` and `eval_test` keep their whole names beside each
+    other.
     """
     every = set(prefixes)
     return {prefix: _set_name(prefix, every) for prefix in every}

@@ -1,7 +1,8 @@
 """Whether the weights that an evaluation used are those that training ended with.
 
-`take` keeps samples of the weights and the state of the adapters when training ends; `difference` compares a model
-with them. Weights that are sharded, or not loaded, are not compared; the state of their adapters is. Reads only.
+`take` keeps samples of the weights and the state of the adapters when training ends; `difference`
+compares a model with them. Weights that are sharded, or not loaded, are not compared; the state of
+their adapters is. Reads only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from autocard.capture.observed import Seen
 from autocard.capture.unwrap import adapted, original_name, without_wrappers
 
 MOST_WHOLE = 4096
-"""Numbers of a tensor that is compared as a whole; of a larger one as many are compared, evenly spaced."""
+"""Numbers of a tensor that is compared as a whole; of a larger one as many are compared, evenly
+spaced."""
 
 _HALF_TYPES = ("bfloat16", "float16")
 _OF_PEFT = "base_model.model."
@@ -110,7 +112,11 @@ class Evaluated:
         model = None if self._model is None else self._model()
         if model is None or self._trained is None:
             return False
-        return any(weights_differ(one, model) for one in (self._last_step, self._trained) if one is not None)
+        return any(
+            weights_differ(one, model)
+            for one in (self._last_step, self._trained)
+            if one is not None
+        )
 
     def look(self, seen: Seen, metrics: Mapping[str, Any]) -> bool:
         """Note an evaluation that has just ended; return whether it was of other weights."""
@@ -118,7 +124,14 @@ class Evaluated:
         if words is None:
             return False
         log = seen.state.log_history
-        place = next((place for place in reversed(range(len(log))) if not log[place].keys().isdisjoint(metrics)), None)
+        place = next(
+            (
+                place
+                for place in reversed(range(len(log)))
+                if not log[place].keys().isdisjoint(metrics)
+            ),
+            None,
+        )
         if place is not None:
             self.of_others.entries[place] = words
         return place is not None
@@ -132,7 +145,8 @@ class Evaluated:
 
     def _difference(self, seen: Seen) -> str | None:
         reference = self._trained or self._begun
-        # What the events show is the model that the trainer was made with, which may have been replaced since.
+        # What the events show is the model that the trainer was made with, which may have been
+        # replaced since.
         model = seen.model if seen.trainer is None else seen.trainer.model
         if reference is None or model is None:
             return None
@@ -154,14 +168,21 @@ def adapters_of(model: Any) -> Adapters:
     layers = [
         (name, layer)
         for name, layer in holder.named_modules()
-        if isinstance(getattr(layer, "disable_adapters", None), bool) and hasattr(layer, "active_adapters")
+        if isinstance(getattr(layer, "disable_adapters", None), bool)
+        and hasattr(layer, "active_adapters")
     ]
     if not layers:
-        # Prompt learning: PEFT keeps the state in the model itself, and disables by replacing `forward`.
-        if not any(getattr(settings, "is_prompt_learning", False) for settings in holder.peft_config.values()):
+        # Prompt learning: PEFT keeps the state in the model itself, and disables by replacing
+        # `forward`.
+        if not any(
+            getattr(settings, "is_prompt_learning", False)
+            for settings in holder.peft_config.values()
+        ):
             return Adapters()  # a shell that the adapter was taken out of
         disabled = bool(getattr(holder, "_adapters_disabled", False)) or "forward" in vars(holder)
-        return Adapters(present=True, disabled=disabled, active=_names(getattr(holder, "active_adapter", None)))
+        return Adapters(
+            present=True, disabled=disabled, active=_names(getattr(holder, "active_adapter", None))
+        )
     active = frozenset(name for _, layer in layers for name in layer.active_adapters)
     return Adapters(
         present=True,
@@ -190,7 +211,11 @@ def difference(trained: Effect, model: Any, *, weights: bool = True) -> str | No
         return None
     if found.keys() != trained.samples.keys():
         return "the model had other parameters than at the end of training"
-    return "the weights were not those at the end of training" if weights_differ(trained, model) else None
+    return (
+        "the weights were not those at the end of training"
+        if weights_differ(trained, model)
+        else None
+    )
 
 
 def weights_differ(before: Effect, model: Any) -> bool:
@@ -198,7 +223,9 @@ def weights_differ(before: Effect, model: Any) -> bool:
     found = _samples(without_wrappers(model))
     if found.keys() != before.samples.keys():
         return False
-    return not all(_same(before.samples[name], found[name]) for name in found.keys() - before.under_adapters)
+    return not all(
+        _same(before.samples[name], found[name]) for name in found.keys() - before.under_adapters
+    )
 
 
 def _other_adapters(trained: Adapters, now: Adapters) -> str | None:
@@ -216,11 +243,19 @@ def _other_adapters(trained: Adapters, now: Adapters) -> str | None:
 def _without_adapter(trained: Effect, model: Any) -> str | None:
     """Return what of a *model* without its adapter differs: nothing, if the adapter was merged into the weights."""
     found = {_plain(name): sample for name, sample in _samples(without_wrappers(model)).items()}
-    covered = {_plain(name): trained.samples[name] for name in trained.under_adapters if name in trained.samples}
+    covered = {
+        _plain(name): trained.samples[name]
+        for name in trained.under_adapters
+        if name in trained.samples
+    }
     both = [name for name in covered if name in found]
     if any(not _same(covered[name], found[name]) for name in both):
         return None
-    return "the adapter had been taken off" if both else "the model had other parameters than at the end of training"
+    return (
+        "the adapter had been taken off"
+        if both
+        else "the model had other parameters than at the end of training"
+    )
 
 
 def _plain(name: str) -> str:
@@ -306,7 +341,9 @@ def _same(before: Any, now: Any) -> bool:
         return False
     if _equal(torch, before.to(now.dtype), now):
         return True
-    return any(_equal(torch, before.to(getattr(torch, kind)).to(now.dtype), now) for kind in _HALF_TYPES)
+    return any(
+        _equal(torch, before.to(getattr(torch, kind)).to(now.dtype), now) for kind in _HALF_TYPES
+    )
 
 
 def _equal(torch: Any, one: Any, other: Any) -> bool:

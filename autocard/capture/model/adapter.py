@@ -1,7 +1,7 @@
 """PEFT adapters: method and settings, by allow-list.
 
-Only adapters that are active are told (TRL keeps a frozen "ref" beside the one it trains). A setting that is not on the
-list is not told: configurations hold paths, prompts and token texts.
+Only adapters that are active are told (TRL keeps a frozen "ref" beside the one it trains). A
+setting that is not on the list is not told: configurations hold paths, prompts and token texts.
 """
 
 from __future__ import annotations
@@ -142,9 +142,13 @@ def capture(seen: Seen, missing: dict[str, str]) -> list[Adapter]:
         with guard(f"{path}.peft_version_created", missing):
             facts["peft_version_created"] = _text(getattr(settings, "peft_version", None))
             if facts["peft_version_created"] is None:
-                missing[f"{path}.peft_version_created"] = "this configuration was made by a peft that did not say"
+                missing[f"{path}.peft_version_created"] = (
+                    "this configuration was made by a peft that did not say"
+                )
         with guard(f"{path}.peft_version_runtime", missing):
-            facts["peft_version_runtime"] = _text(getattr(sys.modules.get("peft"), "__version__", None))
+            facts["peft_version_runtime"] = _text(
+                getattr(sys.modules.get("peft"), "__version__", None)
+            )
             if facts["peft_version_runtime"] is None:
                 missing[f"{path}.peft_version_runtime"] = "peft was not imported by the run"
         found.append(Adapter(name=name, **facts))
@@ -154,16 +158,24 @@ def capture(seen: Seen, missing: dict[str, str]) -> list[Adapter]:
 def _before(name: str, settings: Any, seen: Seen) -> dict[str, Any]:
     """Return what is known of an earlier training of the adapter; one of this process or run is told elsewhere."""
     inner, start = core(seen.model), seen.start
-    if start.resumed or start.trained_before or not continued_adapter.is_continued(inner, name, settings):
+    if (
+        start.resumed
+        or start.trained_before
+        or not continued_adapter.is_continued(inner, name, settings)
+    ):
         return {}
     output_dir = getattr(seen.args, "output_dir", None) or "."
-    return {"continued": True, "earlier_run": continued_adapter.run_before(inner, name, Path(output_dir))}
+    return {
+        "continued": True,
+        "earlier_run": continued_adapter.run_before(inner, name, Path(output_dir)),
+    }
 
 
 def _active(holder: Any) -> list[str]:
     """Return the names of the adapters that take part, in the order in which they were made.
 
-    X-LoRA is one adapter: those that it mixes are its parts, though PEFT calls them the active ones.
+    X-LoRA is one adapter: those that it mixes are its parts, though PEFT calls them the active
+    ones.
     """
     mixers = [name for name, settings in holder.peft_config.items() if _kind(settings) == "XLORA"]
     if mixers:
@@ -176,7 +188,11 @@ def _active(holder: Any) -> list[str]:
     active = set(names or ()) & set(holder.peft_config)
     if not active:
         chosen = getattr(holder, "active_adapter", None)
-        active = {chosen} if isinstance(chosen, str) and chosen in holder.peft_config else set(holder.peft_config)
+        active = (
+            {chosen}
+            if isinstance(chosen, str) and chosen in holder.peft_config
+            else set(holder.peft_config)
+        )
     return [name for name in holder.peft_config if name in active]
 
 
@@ -205,7 +221,9 @@ def _config(name: str, holder: Any, model: Any) -> dict[str, Any]:
     settings = holder.peft_config[name]
     found = {}
     # Its fields only: peft hangs more on it while it runs.
-    for field in sorted(ALLOWED & {entry.name for entry in dataclasses.fields(settings)} - _without_effect(settings)):
+    for field in sorted(
+        ALLOWED & {entry.name for entry in dataclasses.fields(settings)} - _without_effect(settings)
+    ):
         value = _plain(getattr(settings, field, None))
         if field in adapter_layers.DERIVED and value in (0, None):
             value = adapter_layers.derived(model, name, field)
@@ -213,7 +231,9 @@ def _config(name: str, holder: Any, model: Any) -> dict[str, Any]:
             continue
         found[field] = sorted(value) if field in _MODULES and isinstance(value, list) else value
     if isinstance(found.get("target_modules"), list):
-        found["target_modules"] = _short(adapter_layers.reached(found["target_modules"], model, name), model)
+        found["target_modules"] = _short(
+            adapter_layers.reached(found["target_modules"], model, name), model
+        )
     if isinstance(found.get("modules_to_save"), list):
         found["modules_to_save"] = _there(found["modules_to_save"], model)
     parts = _parts(name, holder)
@@ -227,7 +247,10 @@ def _without_effect(settings: Any) -> set[str]:
         return {"r"}  # init_r and target_r are its ranks (peft, tuners/adalora/config.py)
     if kind == "PREFIX_TUNING" and not getattr(settings, "prefix_projection", False):
         return {"encoder_hidden_size"}  # there is no encoder
-    if kind == "P_TUNING" and _plain(getattr(settings, "encoder_reparameterization_type", None)) == "MLP":
+    if (
+        kind == "P_TUNING"
+        and _plain(getattr(settings, "encoder_reparameterization_type", None)) == "MLP"
+    ):
         return {"encoder_num_layers", "encoder_dropout"}  # those of the LSTM
     return set()
 
@@ -236,7 +259,11 @@ def _parts(name: str, holder: Any) -> list[str]:
     """Return the adapters that the X-LoRA adapter *name* mixes: name, method, rank."""
     if _kind(holder.peft_config[name]) != "XLORA":
         return []
-    parts = [(part, settings) for part, settings in holder.peft_config.items() if _kind(settings) != "XLORA"]
+    parts = [
+        (part, settings)
+        for part, settings in holder.peft_config.items()
+        if _kind(settings) != "XLORA"
+    ]
     return [f"{part} ({_method(settings, None)}, r = {settings.r})" for part, settings in parts]
 
 
@@ -245,7 +272,11 @@ def _there(names: list[str], model: Any) -> list[str]:
     if not hasattr(model, "named_modules"):
         return names
     modules = [name for name, _ in model.named_modules()]
-    return [name for name in names if any(module == name or module.endswith(f".{name}") for module in modules)]
+    return [
+        name
+        for name in names
+        if any(module == name or module.endswith(f".{name}") for module in modules)
+    ]
 
 
 def _short(names: list[str], model: Any) -> list[str]:
@@ -263,7 +294,9 @@ def _short(names: list[str], model: Any) -> list[str]:
 
 def _is_place(name: str) -> bool:
     """Return whether *name* is a module of the model itself, not one that an adapter put inside it."""
-    return not any(part in {"base_layer", "modules_to_save", "original_module"} for part in name.split("."))
+    return not any(
+        part in {"base_layer", "modules_to_save", "original_module"} for part in name.split(".")
+    )
 
 
 def _method(settings: Any, quantization: Mapping[str, Any] | None) -> str:

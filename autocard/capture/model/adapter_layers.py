@@ -1,6 +1,7 @@
 """What an adapter's layers in the model say of it: where it really is, which sizes PEFT derived, what is saved with it.
 
-A configuration says what was asked for; PEFT works some of it out only when it makes the layers. Reads attributes only.
+A configuration says what was asked for; PEFT works some of it out only when it makes the layers.
+Reads attributes only.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 DERIVED = ("r", "oft_block_size", "boft_block_size", "boft_block_num")
-"""Settings for which 0 means that PEFT derives them from another one, layer by layer (OFT, BOFT)."""
+"""Settings for which 0 means that PEFT derives them from another one, layer by layer (OFT, BOFT).
+"""
 _NAMES = 12
 """Modules that are named."""
 
@@ -22,10 +24,14 @@ def carriers(model: Any, adapter: str) -> list[tuple[str, Any]]:
 
 
 def _holds(layer: Any, adapter: str) -> bool:
-    holders = getattr(type(layer), "adapter_layer_names", None) or getattr(layer, "adapter_layer_names", ())
+    holders = getattr(type(layer), "adapter_layer_names", None) or getattr(
+        layer, "adapter_layer_names", ()
+    )
     if not isinstance(holders, list | tuple):
         return False
-    return any(adapter in _keys(getattr(layer, name, None)) for name in holders if isinstance(name, str))
+    return any(
+        adapter in _keys(getattr(layer, name, None)) for name in holders if isinstance(name, str)
+    )
 
 
 def _keys(held: Any) -> list[str]:
@@ -68,10 +74,13 @@ def is_among(weight: Any, trained: Collection[int] | None) -> bool:
     return bool(weight.requires_grad) if trained is None else id(weight) in trained
 
 
-def trained_beside(holder: Any, model: Any, bias: str, trained: Collection[int] | None = None) -> list[str]:
+def trained_beside(
+    holder: Any, model: Any, bias: str, trained: Collection[int] | None = None
+) -> list[str]:
     """Return the modules of *model* that are trained but are not saved with the adapters of *holder*.
 
-    PEFT saves its own layers and the modules that `modules_to_save` names; *bias* says which biases go along.
+    PEFT saves its own layers and the modules that `modules_to_save` names; *bias* says which biases
+    go along.
     """
     marks = _marks_of_saved(holder, model)
     flags: dict[str, bool] = {}
@@ -81,33 +90,45 @@ def trained_beside(holder: Any, model: Any, bias: str, trained: Collection[int] 
             flags[name.replace(".base_layer.", ".")] = is_among(weight, trained)
     in_part = {_module_of(name) for name, is_trained_one in flags.items() if not is_trained_one}
     names = [name for name, is_trained_one in flags.items() if is_trained_one]
-    return _short_names([name if _module_of(name) in in_part else _module_of(name) or name for name in names], flags)
+    return _short_names(
+        [name if _module_of(name) in in_part else _module_of(name) or name for name in names], flags
+    )
 
 
 def is_trained(holder: Any) -> bool:
     """Return whether an adapter of *holder* takes part in training, and not the weights under it alone.
 
-    An adapter that is disabled gets no gradient, even where its weights ask for one. Where nothing asks for a gradient,
-    or the adapter's own weights are not known, it is taken for trained.
+    An adapter that is disabled gets no gradient, even where its weights ask for one. Where nothing
+    asks for a gradient, or the adapter's own weights are not known, it is taken for trained.
     """
     names = [name for name, weight in holder.named_parameters() if weight.requires_grad]
     layers = [module for module in holder.modules() if _disabled(module) is not None]
     if layers and all(_disabled(module) for module in layers):
         return not names
     marks = _marks_of_saved(holder, holder)
-    own = {name for name, _ in holder.named_parameters() if any(mark in f".{name}" for mark in marks)}
+    own = {
+        name for name, _ in holder.named_parameters() if any(mark in f".{name}" for mark in marks)
+    }
     return not names or not own or not own.isdisjoint(names)
 
 
 def _disabled(layer: Any) -> bool | None:
     """Return whether PEFT's *layer* leaves its adapters out; None: it is no such layer."""
-    found = getattr(layer, "disable_adapters", None) if hasattr(layer, "adapter_layer_names") else None
+    found = (
+        getattr(layer, "disable_adapters", None) if hasattr(layer, "adapter_layer_names") else None
+    )
     return found if isinstance(found, bool) else None
 
 
 def _marks_of_saved(holder: Any, model: Any) -> set[str]:
     """Return what the names of the parameters contain that PEFT saves with an adapter."""
-    marks = {".modules_to_save.", "trainable_tokens_", "prompt_encoder", "internal_xlora", ".adaption_"}
+    marks = {
+        ".modules_to_save.",
+        "trainable_tokens_",
+        "prompt_encoder",
+        "internal_xlora",
+        ".adaption_",
+    }
     prefix = getattr(getattr(holder, "base_model", None), "prefix", None)
     if isinstance(prefix, str) and prefix:
         marks.add(prefix)
@@ -182,7 +203,9 @@ def _in_ranges(names: set[str]) -> list[str]:
             continue
         ends = ".".join(words[: places[0]]), "".join(f".{word}" for word in words[places[0] + 1 :])
         numbers.setdefault(ends, []).append(int(words[places[0]]))
-    ranges = [f"{start}.{run}{end}" for (start, end), found in numbers.items() for run in _runs(found)]
+    ranges = [
+        f"{start}.{run}{end}" for (start, end), found in numbers.items() for run in _runs(found)
+    ]
     return sorted([*others, *ranges])
 
 

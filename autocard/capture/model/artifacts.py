@@ -12,14 +12,22 @@ from pathlib import Path
 from autocard import files
 from autocard.errors import UnavailableError
 
-_WEIGHTS = re.compile(r"(?P<adapter>adapter_)?(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?P<kind>safetensors|bin)")
+_WEIGHTS = re.compile(
+    r"(?P<adapter>adapter_)?(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?P<kind>safetensors|bin)"
+)
 ADAPTER_CONFIG = "adapter_config.json"
-WHOLE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+WHOLE = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 """Whole weights, in one piece or several (transformers, utils/__init__.py)."""
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 """An adapter's weights (peft, utils/constants.py)."""
 DEFAULT = "default"
-"""The adapter that PEFT saves in the model's own folder; every other one has a folder of its name in it."""
+"""The adapter that PEFT saves in the model's own folder; every other one has a folder of its name
+in it."""
 _CONFIG_BYTES = 1_000_000
 """Size that an adapter's configuration stays under."""
 _HEADER_BYTES = 100_000_000
@@ -34,7 +42,13 @@ _OF_ADAPTERS = (*ADAPTERS, ADAPTER_CONFIG)
 _FILES = (
     *WHOLE,
     *ADAPTERS,
-    *("config.json", ADAPTER_CONFIG, "tokenizer.json", "tokenizer_config.json", "generation_config.json"),
+    *(
+        "config.json",
+        ADAPTER_CONFIG,
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+    ),
     *("chat_template.jinja", "preprocessor_config.json", "processor_config.json", "modules.json"),
     "config_sentence_transformers.json",
 )
@@ -46,16 +60,16 @@ def saved_bytes(
 ) -> int | None:
     """Return the bytes of the weights that lie in *folder*, or None where there are none.
 
-    Files older than *since_s* (seconds since the epoch) are those of an earlier run and are not counted. Where both
-    formats lie there, the safetensors count; where an adapter lies beside whole weights, the adapter alone does, which
-    is what such a folder is taken for.
+    Files older than *since_s* (seconds since the epoch) are those of an earlier run and are not
+    counted. Where both formats lie there, the safetensors count; where an adapter lies beside whole
+    weights, the adapter alone does, which is what such a folder is taken for.
 
     Args:
         folder: where the model was saved.
         since_s: when the run began.
-        adapters: names of the trained adapters. PEFT saves each but "default" in a folder of its own inside *folder*;
-            where such folders are there, those of the trained adapters count and no other's. Of X-LoRA the folders of
-            the adapters that it mixes count too.
+        adapters: names of the trained adapters. PEFT saves each but "default" in a folder of its
+            own inside *folder*; where such folders are there, those of the trained adapters count
+            and no other's. Of X-LoRA the folders of the adapters that it mixes count too.
     """
     places = _places(folder, adapters)
     sizes = [_bytes_in(place, since_s) for place in places.values()]
@@ -65,7 +79,9 @@ def saved_bytes(
 def _places(folder: str | os.PathLike[str], adapters: Collection[str]) -> dict[str, Path]:
     """Return where the weights lie, by what stands before the file names: "" or "name/"."""
     root = Path(folder)
-    own = {f"{name}/": root / name for name in (*adapters, *_mixed(root, adapters)) if name != DEFAULT}
+    own = {
+        f"{name}/": root / name for name in (*adapters, *_mixed(root, adapters)) if name != DEFAULT
+    }
     if not any((place / ADAPTER_CONFIG).is_file() for place in own.values()):
         return {"": root}
     return {**({"": root} if DEFAULT in adapters else {}), **own}
@@ -80,7 +96,11 @@ def _mixed(root: Path, adapters: Collection[str]) -> list[str]:
         settings = json.loads(files.read_bytes(file, _CONFIG_BYTES))
     except ValueError:
         return []
-    mixed = settings.get("adapters") if isinstance(settings, dict) and settings.get("peft_type") == "XLORA" else None
+    mixed = (
+        settings.get("adapters")
+        if isinstance(settings, dict) and settings.get("peft_type") == "XLORA"
+        else None
+    )
     return [name for name in mixed if Path(name).name == name] if isinstance(mixed, dict) else []
 
 
@@ -94,7 +114,9 @@ def _bytes_in(place: Path, since_s: float | None) -> int | None:
         if kind is None or not file.is_file():
             continue
         status = file.stat()
-        if (since_s is None or status.st_mtime >= since_s) and not _is_pointer(file, status.st_size):
+        if (since_s is None or status.st_mtime >= since_s) and not _is_pointer(
+            file, status.st_size
+        ):
             sizes[kind["adapter"] is not None, kind["kind"]] += status.st_size
     return next((size for size in sizes.values() if size), None)
 
@@ -110,7 +132,11 @@ def saved_dtype(
     for place in _places(folder, adapters).values():
         if not place.is_dir():
             continue
-        found = [one for one in place.iterdir() if _WEIGHTS.fullmatch(one.name) and one.suffix == ".safetensors"]
+        found = [
+            one
+            for one in place.iterdir()
+            if _WEIGHTS.fullmatch(one.name) and one.suffix == ".safetensors"
+        ]
         own = [one for one in found if _counts(one, since_s)]
         only_adapters = [one for one in own if one.name.startswith("adapter_")]
         for file in only_adapters or own:
@@ -130,7 +156,11 @@ def _formats_in(file: Path) -> dict[str, int]:
     except ValueError:
         return {}
     for name, tensor in tensors.items() if isinstance(tensors, dict) else ():
-        kind = _FORMATS.get(str(tensor.get("dtype"))) if name != "__metadata__" and isinstance(tensor, dict) else None
+        kind = (
+            _FORMATS.get(str(tensor.get("dtype")))
+            if name != "__metadata__" and isinstance(tensor, dict)
+            else None
+        )
         if kind is not None:
             found[kind] = found.get(kind, 0) + math.prod(tensor.get("shape") or (1,))
     return found
@@ -158,8 +188,12 @@ def checkpoint_has_optimizer(folder: str | os.PathLike[str], since_s: float | No
 
 def _newest_checkpoint(folder: str | os.PathLike[str], since_s: float | None) -> Path:
     place = Path(folder)
-    found = [one for one in place.glob("checkpoint-*") if one.name.removeprefix("checkpoint-").isdigit()]
-    ours = [one for one in found if one.is_dir() and (since_s is None or one.stat().st_mtime >= since_s)]
+    found = [
+        one for one in place.glob("checkpoint-*") if one.name.removeprefix("checkpoint-").isdigit()
+    ]
+    ours = [
+        one for one in found if one.is_dir() and (since_s is None or one.stat().st_mtime >= since_s)
+    ]
     if not ours:
         msg = "the run kept no checkpoint"
         raise UnavailableError(msg)
@@ -178,16 +212,23 @@ def saved_files(
 ) -> list[str]:
     """Return the names of the files in *folder* that loading the model reads, those of this run only.
 
-    With one exception: an adapter's configuration is named whatever its age. transformers follows it even where it was
-    left behind by an earlier run, and puts that run's adapter on the weights that it loads.
+    With one exception: an adapter's configuration is named whatever its age. transformers follows
+    it even where it was left behind by an earlier run, and puts that run's adapter on the weights
+    that it loads.
 
     Args:
         folder: where the model was saved.
         since_s: when the run began.
-        adapters: names of the trained adapters; files in a folder of an adapter's own are named with it.
+        adapters: names of the trained adapters; files in a folder of an adapter's own are named
+            with it.
     """
     root, places = Path(folder), _places(folder, adapters)
-    found = [name for name in _FILES if "" in places or name not in _OF_ADAPTERS if _counts(root / name, since_s)]
+    found = [
+        name
+        for name in _FILES
+        if "" in places or name not in _OF_ADAPTERS
+        if _counts(root / name, since_s)
+    ]
     own = [prefix + name for prefix in places if prefix for name in _OF_ADAPTERS]
     return sorted([*found, *(name for name in own if _counts(root / name, since_s))])
 

@@ -1,7 +1,8 @@
 """Where the weights came from: a Hub id with its commit, a local checkpoint, or nowhere (trained from scratch).
 
-A local path is never told to anyone. A name is believed to be the Hub's only where the disk bears it out, and the
-weights are believed to be those of the name only while their values are. No network.
+A local path is never told to anyone. A name is believed to be the Hub's only where the disk bears
+it out, and the weights are believed to be those of the name only while their values are. No
+network.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from autocard.capture.model import base_weights, initial_weights, local_checkpoint
-from autocard.capture.model.hub_names import SHA, cached_commit, commits_with_weights, read_name, snapshot_of
+from autocard.capture.model.hub_names import (
+    SHA,
+    cached_commit,
+    commits_with_weights,
+    read_name,
+    snapshot_of,
+)
 from autocard.capture.observed import Start
 from autocard.capture.unwrap import adapted, backbone
 
@@ -78,11 +85,15 @@ def withheld(model: Any, base_model: str | None, processing_class: Any = None) -
 
 def _not_loaded(model: Any, names: list[str], start: Start) -> Origin:
     """Return the origin of weights that `from_pretrained` did not load: fresh ones only if something shows it."""
-    is_fresh = start.fresh if start.fresh is not None or start.resumed else initial_weights.is_fresh(model)
+    is_fresh = (
+        start.fresh if start.fresh is not None or start.resumed else initial_weights.is_fresh(model)
+    )
     if is_fresh:
         config_of_id = read_name(names[0])[0] if names else None
         return _from_scratch(f", with the configuration of {config_of_id}" if config_of_id else "")
-    why = "from_pretrained did not load the weights, and they are not known to be freshly initialized"
+    why = (
+        "from_pretrained did not load the weights, and they are not known to be freshly initialized"
+    )
     return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
 
 
@@ -153,12 +164,18 @@ def _derived(origin: Origin, words: str, model: Any) -> Origin:
 
 def _local(folder: Path, model: Any, start: Start) -> Origin:
     """Follow a local folder's own record, card or configuration, one level."""
-    if not start.resumed and not start.trained_before and base_weights.compare(model, folder) == "replaced":
+    if (
+        not start.resumed
+        and not start.trained_before
+        and base_weights.compare(model, folder) == "replaced"
+    ):
         why = "all or most weights of the local checkpoint that the model was loaded from were replaced"
         return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
     ancestor = _ancestor(folder)
     if ancestor is not None:
-        return _derived(Origin(hub_id=ancestor), f"{LOCAL}, itself fine-tuned from {ancestor}", model)
+        return _derived(
+            Origin(hub_id=ancestor), f"{LOCAL}, itself fine-tuned from {ancestor}", model
+        )
     named = _named_in_configuration(folder)
     if named is not None:
         return _named(named, model)
@@ -191,7 +208,9 @@ def _ancestor(folder: Path) -> str | None:
 def _named_in_configuration(folder: Path) -> str | None:
     """Return the Hub id that the configuration in *folder* names, where no record of ours is beside it."""
     return (
-        None if local_checkpoint.record_of(folder) else _hub_id(local_checkpoint.name_in_configuration(folder), folder)
+        None
+        if local_checkpoint.record_of(folder)
+        else _hub_id(local_checkpoint.name_in_configuration(folder), folder)
     )
 
 
@@ -229,10 +248,11 @@ def _wanted_revisions(model: Any) -> Iterator[str]:
 def _was_loaded(model: Any) -> bool:
     """Return whether `from_pretrained` put weights into the model.
 
-    Since transformers 5 it leaves its list of conversions on the model and a flag on each tensor that it filled
-    (core_model_loading.py and modeling_utils.py); initialising weights leaves neither. transformers 4 leaves nothing
-    but the name that weights or, with `AutoConfig.from_pretrained`, only a configuration came from: there, a name is
-    believed to be the weights'. Of models that are not transformers' it is not known what loading leaves behind.
+    Since transformers 5 it leaves its list of conversions on the model and a flag on each tensor
+    that it filled (core_model_loading.py and modeling_utils.py); initialising weights leaves
+    neither. transformers 4 leaves nothing but the name that weights or, with
+    `AutoConfig.from_pretrained`, only a configuration came from: there, a name is believed to be
+    the weights'. Of models that are not transformers' it is not known what loading leaves behind.
     """
     inner = backbone(model)
     if inner is None:

@@ -1,8 +1,9 @@
 """Whether a model's weights are still those of the checkpoint that it names, told by comparing some of their values.
 
-A name says where weights were loaded from; `merge_and_unload`, `load_state_dict` or training may have changed them
-since. Compared are the first values of up to 200 tensors, with the checkpoint's files and with what an earlier
-training of this process began with. Files are read in place, a few values each; nothing is loaded.
+A name says where weights were loaded from; `merge_and_unload`, `load_state_dict` or training may
+have changed them since. Compared are the first values of up to 200 tensors, with the checkpoint's
+files and with what an earlier training of this process began with. Files are read in place, a few
+values each; nothing is loaded.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from autocard import files
 from autocard.capture.unwrap import adapted, backbone, original_name, quantization_of
 
 State = Literal["same", "changed", "replaced"]
-"""replaced: none of the weights that were compared are the checkpoint's, or most are another model's; else changed."""
+"""replaced: none of the weights that were compared are the checkpoint's, or most are another
+model's; else changed."""
 
 _TENSORS = 200
 _VALUES = 64
@@ -29,12 +31,14 @@ _UNDER = 8
 """Weights under adapters that are looked at."""
 _INDEX_BYTES = 20_000_000
 _ALIKE = 0.5
-"""Correlation with the checkpoint's values from which on a tensor may be made from them, as by a merged adapter.
+"""Correlation with the checkpoint's values from which on a tensor may be made from them, as by a
+merged adapter.
 
 Of tensors of two models that were trained apart it is near 0.
 """
 _CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga")
-"""Initializations of LoRA that take what the adapter starts with out of the base's weights (peft, lora/layer.py)."""
+"""Initializations of LoRA that take what the adapter starts with out of the base's weights (peft,
+lora/layer.py)."""
 
 _begun: weakref.WeakKeyDictionary[Any, dict[str, Weight]] = weakref.WeakKeyDictionary()
 """Model → its weights when the last training of this process on it began."""
@@ -59,7 +63,11 @@ def compare(model: Any, folder: Path | None) -> State | None:
     if inner is None or quantization_of(model) is not None:
         return None
     now = _weights_of(inner, model)
-    found = None if folder is None else _state(_compared_with_files(folder, now, str(inner.base_model_prefix)))
+    found = (
+        None
+        if folder is None
+        else _state(_compared_with_files(folder, now, str(inner.base_model_prefix)))
+    )
     if found is not None:
         return found
     before = _begun.get(inner, {})
@@ -86,7 +94,9 @@ class _Comparison:
 
 def _compared(now: Weight, before: Weight) -> _Comparison:
     same = now == before
-    alike = same or (now.shape == before.shape and _correlation(now.values, before.values) >= _ALIKE)
+    alike = same or (
+        now.shape == before.shape and _correlation(now.values, before.values) >= _ALIKE
+    )
     return _Comparison(math.prod(now.shape), same, alike)
 
 
@@ -135,7 +145,9 @@ def _adapter_rewrites_base(model: Any) -> bool:
     holder = adapted(model)
     configs = () if holder is None else holder.peft_config.values()
     starts = [getattr(settings, "init_lora_weights", None) for settings in configs]
-    return any(isinstance(start, str) and start.lower().startswith(_CHANGES_BASE) for start in starts)
+    return any(
+        isinstance(start, str) and start.lower().startswith(_CHANGES_BASE) for start in starts
+    )
 
 
 def _first(weight: Any) -> tuple[float, ...]:
@@ -147,7 +159,8 @@ def _first(weight: Any) -> tuple[float, ...]:
 def _compared_with_files(folder: Path, now: Mapping[str, Weight], prefix: str) -> list[_Comparison]:
     """Compare each weight that the safetensors files in *folder* hold.
 
-    A weight with another number of rows is left out unless its first row is the same: it is a new head.
+    A weight with another number of rows is left out unless its first row is the same: it is a new
+    head.
     """
     if "safetensors" not in sys.modules:
         return []
@@ -163,7 +176,11 @@ def _compared_with_files(folder: Path, now: Mapping[str, Weight], prefix: str) -
                 if weight is None:
                     continue
                 if shape[1:] != weight.shape[1:] or len(shape) != len(weight.shape):
-                    compared.append(_Comparison(math.prod(weight.shape), same=False, alike=False, same_shape=False))
+                    compared.append(
+                        _Comparison(
+                            math.prod(weight.shape), same=False, alike=False, same_shape=False
+                        )
+                    )
                     continue
                 rows = saved[0:1] if len(shape) > 1 else saved[0:_VALUES]
                 same = _is_same(weight, rows)
@@ -171,7 +188,9 @@ def _compared_with_files(folder: Path, now: Mapping[str, Weight], prefix: str) -
                     alike = same or _correlation(weight.values, _first(rows)) >= _ALIKE
                     compared.append(_Comparison(math.prod(shape), same, alike))
                 elif same:
-                    compared.append(_Comparison(math.prod(weight.shape), same, alike=True, same_shape=False))
+                    compared.append(
+                        _Comparison(math.prod(weight.shape), same, alike=True, same_shape=False)
+                    )
     return compared
 
 
@@ -188,8 +207,12 @@ def _weight_files(folder: Path) -> Iterator[Path]:
     """Yield the safetensors files of a checkpoint that are there."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        names = set(json.loads(files.read_bytes(index, _INDEX_BYTES)).get("weight_map", {}).values())
-        yield from (folder / name for name in sorted(names) if "/" not in name and (folder / name).is_file())
+        names = set(
+            json.loads(files.read_bytes(index, _INDEX_BYTES)).get("weight_map", {}).values()
+        )
+        yield from (
+            folder / name for name in sorted(names) if "/" not in name and (folder / name).is_file()
+        )
     elif (folder / "model.safetensors").is_file():
         yield folder / "model.safetensors"
 
@@ -202,7 +225,11 @@ class UnderAdapters:
         inner = backbone(model)
         self._inner = None if inner is None else weakref.ref(inner)
         named = [] if inner is None else list(inner.named_parameters())
-        under = [(name, weight) for name, weight in named if ".base_layer." in name and not weight.is_meta]
+        under = [
+            (name, weight)
+            for name, weight in named
+            if ".base_layer." in name and not weight.is_meta
+        ]
         self._before = {original_name(name): _first(weight) for name, weight in under[:_UNDER]}
 
     def bare(self) -> bool:
@@ -213,4 +240,6 @@ class UnderAdapters:
         now = dict(inner.named_parameters())
         if any(".base_layer." in name for name in now):
             return False
-        return all(name in now and _first(now[name]) == values for name, values in self._before.items())
+        return all(
+            name in now and _first(now[name]) == values for name, values in self._before.items()
+        )

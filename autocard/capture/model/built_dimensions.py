@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _MIXES_TOKENS = re.compile(r"attention|attn|mixer|mamba")
-"""Names of modules that a layer of a transformer or a state-space model has; convolutions before the layers do not."""
+"""Names of modules that a layer of a transformer or a state-space model has; convolutions before
+the layers do not."""
 _ONE_LAYER = re.compile(r"(Layer|Block)(?!.*(Group|Stage))")
 """Classes that are one layer each, and no group of layers that share their weights."""
 _READS_IMAGE_SIZE = re.compile(r"\.image_size\b")
@@ -47,7 +48,8 @@ def layers(model: Any, config: Any, said: int, side: str | None = None) -> int |
     Args:
         model: the whole model.
         config: of the whole model or of one part.
-        said: how many *config* says; stands where a list of modules is that long, or where none is a list of layers.
+        said: how many *config* says; stands where a list of modules is that long, or where none is
+            a list of layers.
         side: "encoder" or "decoder" of a configuration that describes both.
     """
     found = holders(model, config)
@@ -59,10 +61,16 @@ def layers(model: Any, config: Any, said: int, side: str | None = None) -> int |
         return None
     lists = dict(_lists_of_layers(here))
     counts = [_length(one) for one in lists.values()]
-    are_layers = all(_ONE_LAYER.search(type(layer).__name__) for one in lists.values() for layer in _full(one))
+    are_layers = all(
+        _ONE_LAYER.search(type(layer).__name__) for one in lists.values() for layer in _full(one)
+    )
     if not lists or said in counts or not are_layers:
         return said
-    beside = [name for name, _ in here if _mixes(name) and not any(name.startswith(f"{one}.") for one in lists)]
+    beside = [
+        name
+        for name, _ in here
+        if _mixes(name) and not any(name.startswith(f"{one}.") for one in lists)
+    ]
     if len(lists) == 1 and not beside:
         return counts[0]
     return said if beside else None

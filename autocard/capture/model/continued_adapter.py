@@ -1,7 +1,8 @@
 """Whether an adapter had been trained before this process, and by which run.
 
-A new adapter changes nothing: LoRA's B is zero, IA³'s factors are one. Where it does change something when training
-begins, it was loaded. PEFT does not keep where from, so adapters that lie beside the output folder are compared.
+A new adapter changes nothing: LoRA's B is zero, IA³'s factors are one. Where it does change
+something when training begins, it was loaded. PEFT does not keep where from, so adapters that lie
+beside the output folder are compared.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ def run_before(model: Any, adapter: str, output_dir: Path) -> str:
     wanted = []
     for path, layer in carriers(model, adapter)[:_LAYERS]:
         weights = ((name, _weight(layer, name, adapter)) for name in _STARTS)
-        wanted += [(f"{path}.{name}", _values(weight)) for name, weight in weights if weight is not None]
+        wanted += [
+            (f"{path}.{name}", _values(weight)) for name, weight in weights if weight is not None
+        ]
     if not wanted or "safetensors" not in sys.modules:
         return ""
     for folder in _folders(output_dir):

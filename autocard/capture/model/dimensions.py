@@ -1,8 +1,9 @@
 """The dimensions of a model: of a model of parts (text and vision, encoder and decoder) those of each part.
 
-Names come from transformers' configurations. Where one holds a size that no tensor has, as the dense layers' of a model
-whose layers are all experts, the tensors have the say. So have the modules where layers were cut off, or where the
-configuration has a default that the model does not use (`built`).
+Names come from transformers' configurations. Where one holds a size that no tensor has, as the
+dense layers' of a model whose layers are all experts, the tensors have the say. So have the modules
+where layers were cut off, or where the configuration has a default that the model does not use
+(`built`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ _DIMS = {
     "attention_heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
     "key_value_heads": ("num_key_value_heads",),
     "head_size": ("head_dim", "d_kv"),
-    "intermediate_size": ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "encoder_ffn_dim", "hidden_dim"),
+    "intermediate_size": (
+        "intermediate_size",
+        "n_inner",
+        "d_ff",
+        "ffn_dim",
+        "encoder_ffn_dim",
+        "hidden_dim",
+    ),
     "vocabulary": ("vocab_size",),
     "context_length": ("max_position_embeddings", "n_positions", "n_ctx"),
     "experts": ("num_local_experts", "num_experts", "n_routed_experts"),
@@ -48,10 +56,14 @@ _DECODER = {
 """The same of an encoder and a decoder that one configuration describes (Whisper, T5, BART)."""
 
 _PART_NAMES = {"text_config": "text", "vision_config": "vision", "audio_config": "audio"}
-"""Configurations inside a configuration → the part's name; others are called as they are, without "_config"."""
+"""Configurations inside a configuration → the part's name; others are called as they are, without
+"_config"."""
 
-_POSITIONS_FROM_PADDING = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm"})
-"""Families that count positions from the padding index + 1 (modeling_roberta.py): their table is that much longer."""
+_POSITIONS_FROM_PADDING = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm"}
+)
+"""Families that count positions from the padding index + 1 (modeling_roberta.py): their table is
+that much longer."""
 
 _EXPERTS = ".experts."
 
@@ -63,10 +75,15 @@ def dims(config: Any, model: Any = None) -> dict[str, int]:
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     found = _named(_DIMS, text, config)
     padding = getattr(text, "pad_token_id", None)
-    if text.model_type in _POSITIONS_FROM_PADDING and "context_length" in found and _is_count(padding):
+    if (
+        text.model_type in _POSITIONS_FROM_PADDING
+        and "context_length" in found
+        and _is_count(padding)
+    ):
         found["context_length"] -= padding + 1
     if _has_latent_attention(text):
-        found.pop("head_size", None)  # `head_dim` is then the part of queries and keys that is rotated
+        # `head_dim` is then the part of queries and keys that is rotated
+        found.pop("head_size", None)
         found["query_key_head_size"] = text.qk_nope_head_dim + text.qk_rope_head_dim
         found.update(_named({"value_head_size": ("v_head_dim",)}, text))
     if model is None:
@@ -83,7 +100,10 @@ def parts(config: Any, model: Any = None) -> dict[str, dict[str, int]]:
     inside = {name: _of_part(name, part, model) for name, part in _configurations(config)}
     inside = {name: sizes for name, sizes in inside.items() if len(sizes) > 1}
     if len(inside) > 1:
-        return {_PART_NAMES.get(name, name.removesuffix("_config")): sizes for name, sizes in inside.items()}
+        return {
+            _PART_NAMES.get(name, name.removesuffix("_config")): sizes
+            for name, sizes in inside.items()
+        }
     if not getattr(config, "is_encoder_decoder", False):
         return {}
     encoder, decoder = _named(_ENCODER, config), _named(_DECODER, config)
@@ -92,8 +112,12 @@ def parts(config: Any, model: Any = None) -> dict[str, dict[str, int]]:
     told = {*encoder, *decoder, "decoder_layers"}
     shared = {name: size for name, size in dims(config, model).items() if name not in told}
     if model is not None:
-        encoder = _with_layers(encoder, "layers", built_dimensions.layers(model, config, encoder["layers"], "encoder"))
-        decoder = _with_layers(decoder, "layers", built_dimensions.layers(model, config, decoder["layers"], "decoder"))
+        encoder = _with_layers(
+            encoder, "layers", built_dimensions.layers(model, config, encoder["layers"], "encoder")
+        )
+        decoder = _with_layers(
+            decoder, "layers", built_dimensions.layers(model, config, decoder["layers"], "decoder")
+        )
     return {"encoder": encoder, "decoder": decoder, **({"both": shared} if shared else {})}
 
 
@@ -106,7 +130,9 @@ def _as_built(found: dict[str, int], config: Any, model: Any) -> dict[str, int]:
         del sizes["image_size"]
     side = "encoder" if "decoder_layers" in sizes else None
     if "layers" in sizes:
-        sizes = _with_layers(sizes, "layers", built_dimensions.layers(model, config, sizes["layers"], side))
+        sizes = _with_layers(
+            sizes, "layers", built_dimensions.layers(model, config, sizes["layers"], side)
+        )
     if "decoder_layers" in sizes:
         count = built_dimensions.layers(model, config, sizes["decoder_layers"], "decoder")
         sizes = _with_layers(sizes, "decoder_layers", count)
@@ -121,7 +147,8 @@ def _with_layers(sizes: dict[str, int], name: str, count: int | None) -> dict[st
 
 def _of_part(name: str, part: Any, model: Any) -> dict[str, int]:
     sizes = dims(part, model)
-    if name in ("vision_config", "audio_config"):  # what such a configuration says of words is left over from another
+    # what such a configuration says of words is left over from another
+    if name in ("vision_config", "audio_config"):
         sizes.pop("vocabulary", None)
     return sizes
 
@@ -145,7 +172,9 @@ def _named(names: dict[str, tuple[str, ...]], *sources: Any) -> dict[str, int]:
 
 def _has_latent_attention(config: Any) -> bool:
     """Return whether heads have two parts, with and without positions, as in multi-head latent attention (DeepSeek)."""
-    return all(_is_count(getattr(config, name, None)) for name in ("qk_nope_head_dim", "qk_rope_head_dim"))
+    return all(
+        _is_count(getattr(config, name, None)) for name in ("qk_nope_head_dim", "qk_rope_head_dim")
+    )
 
 
 def _has_dense_layers(model: Any, sizes: dict[str, int]) -> bool:

@@ -1,6 +1,7 @@
 """What a name or a path says of the Hub: believed only where the disk bears it out. No network.
 
-Borne out are a snapshot folder of the Hub's cache, an entry in that cache, and a name that is no folder anywhere near.
+Borne out are a snapshot folder of the Hub's cache, an entry in that cache, and a name that is no
+folder anywhere near.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from pathlib import Path
 
 from autocard import files
 
-_SNAPSHOT = re.compile(r"(?:^|[/\\])models--(?P<id>[^/\\]+)[/\\]snapshots[/\\](?P<sha>[0-9a-f]{40})(?:[/\\]|$)")
+_SNAPSHOT = re.compile(
+    r"(?:^|[/\\])models--(?P<id>[^/\\]+)[/\\]snapshots[/\\](?P<sha>[0-9a-f]{40})(?:[/\\]|$)"
+)
 _HUB_ID = re.compile(r"(?!\.)[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 SHA = re.compile(r"[0-9a-f]{40}")
 _LONGEST_ID = 96
@@ -24,7 +27,8 @@ out output outputs private project projects result results run runs saved saved_
 mnt
 """
 _FOLDERS = frozenset(_FOLDER_NAMES.split())
-"""First parts of `a/b` that people give to folders; such a name is believed only if the Hub's cache knows it."""
+"""First parts of `a/b` that people give to folders; such a name is believed only if the Hub's cache
+knows it."""
 _CHECKPOINT = re.compile(r"(?:checkpoint|ckpt|step|epoch)[-_]?\d+", re.IGNORECASE)
 
 
@@ -45,7 +49,8 @@ def read_name(name: str, *near: Path) -> tuple[str | None, str | None]:
     if _is_near(name, near):
         return None, None
     owner, _, rest = name.partition("/")
-    # A bare name is a folder that has gone just as well as one of the Hub's few ids without an owner.
+    # A bare name is a folder that has gone just as well as one of the Hub's few ids without an
+    # owner.
     believable = bool(rest) and owner.lower() not in _FOLDERS and not _CHECKPOINT.fullmatch(rest)
     return (name, None) if believable else (None, None)
 
@@ -110,5 +115,8 @@ def commits_with_weights(hub_id: str) -> list[str]:
         snapshot.name
         for snapshot in sorted((folder / "snapshots").iterdir())
         if SHA.fullmatch(snapshot.name)
-        and any(file.suffix in {".safetensors", ".bin", ".gguf", ".pt", ".pth"} for file in snapshot.iterdir())
+        and any(
+            file.suffix in {".safetensors", ".bin", ".gguf", ".pt", ".pth"}
+            for file in snapshot.iterdir()
+        )
     ]

@@ -1,9 +1,10 @@
 """Whether a model's weights are as its class initialized them: the evidence that "trained from scratch" needs.
 
-`from_pretrained` leaves marks, but `load_state_dict`, `torch.load` and copies from another model leave none, so the
-absence of marks proves nothing. Initialized weights are recognized by their values (normalization layers start at one,
-or at zero, with biases of zero) and, in a small model, by how often torch has written into each of them in place.
-Only transformers' models are judged; of others it is not known how they start.
+`from_pretrained` leaves marks, but `load_state_dict`, `torch.load` and copies from another model
+leave none, so the absence of marks proves nothing. Initialized weights are recognized by their
+values (normalization layers start at one, or at zero, with biases of zero) and, in a small model,
+by how often torch has written into each of them in place. Only transformers' models are judged; of
+others it is not known how they start.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ _SAMPLE = 4096
 def is_fresh(model: Any) -> bool | None:
     """Return whether the weights of *model* are freshly initialized; None: nothing tells.
 
-    Call it before training, before a checkpoint is loaded and before anything shards or broadcasts the weights.
+    Call it before training, before a checkpoint is loaded and before anything shards or broadcasts
+    the weights.
     """
     inner = backbone(model)
     if inner is None:
         return None
     norms = list(_norm_layers(inner))
-    if any(layer.weight.is_meta or not layer.weight.numel() for layer in norms):  # its values are elsewhere
+    # its values are elsewhere
+    if any(layer.weight.is_meta or not layer.weight.numel() for layer in norms):
         return None
     if any(not _starts_like(layer) for layer in norms):
         return False

@@ -1,7 +1,7 @@
 """The model: its name, its base, its architecture, its size.
 
-Counts come from the parameters themselves, names from the configuration; the model is never run. Needs no torch of its
-own: what it asks of tensors they answer themselves.
+Counts come from the parameters themselves, names from the configuration; the model is never run.
+Needs no torch of its own: what it asks of tensors they answer themselves.
 """
 
 from __future__ import annotations
@@ -40,13 +40,17 @@ if TYPE_CHECKING:
     from autocard.capture.model.trained_parameters import Changed
 
 NOT_TRANSFORMERS = "the model is not one of transformers: it has no configuration that says so"
-_NO_NAMES = frozenset({"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"})
+_NO_NAMES = frozenset(
+    {"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"}
+)
 _MADE_UP = re.compile(r"tmp[\w-]{6,10}|checkpoint-\d+")
 
 TRL_REFERENCE = "ref"
-"""Name that TRL's trainers give the frozen copy of an adapter that was loaded (trl, trainer/dpo_trainer.py)."""
+"""Name that TRL's trainers give the frozen copy of an adapter that was loaded (trl,
+trainer/dpo_trainer.py)."""
 _COUNTABLE = frozenset({"bitsandbytes", "torchao", "quanto", "gguf", "fp8"})
-"""Quantizations whose parameters still say how many weights they hold; the others pack them into whole numbers."""
+"""Quantizations whose parameters still say how many weights they hold; the others pack them into
+whole numbers."""
 
 
 def capture(seen: Seen, missing: dict[str, str]) -> Model:
@@ -88,14 +92,15 @@ def capture(seen: Seen, missing: dict[str, str]) -> Model:
 def count(model: Any, args: Any = None) -> tuple[int | None, int | None]:
     """Return how many parameters *model* has and how many of them ask for gradients (adapters included).
 
-    Tied weights count once. Of parameters that DeepSpeed's ZeRO-3 has taken apart the whole size is counted
-    (`ds_numel`), of bitsandbytes' 4-bit parameters each packed weight. None for the total: the weights are packed into
-    whole numbers. To be called before FSDP1 shards the model; after that nobody can tell.
+    Tied weights count once. Of parameters that DeepSpeed's ZeRO-3 has taken apart the whole size is
+    counted (`ds_numel`), of bitsandbytes' 4-bit parameters each packed weight. None for the total:
+    the weights are packed into whole numbers. To be called before FSDP1 shards the model; after
+    that nobody can tell.
 
     Args:
         model: wrapped or not.
-        args: the trainer's arguments. TRL's trainers add a frozen copy of the adapter to *model*, as the reference of
-            their loss; it is saved nowhere and is not counted.
+        args: the trainer's arguments. TRL's trainers add a frozen copy of the adapter to *model*,
+            as the reference of their loss; it is saved nowhere and is not counted.
 
     Raises:
         UnavailableError: there is nothing to count, or FSDP1 has sharded it already.
@@ -142,7 +147,9 @@ def _counts(model: Any, args: Any, missing: dict[str, str]) -> dict[str, Any]:
         missing["model.parameters_trainable"] = str(exc)
         raise
     if total is None:
-        missing["model.parameters_total"] = f"{_quantization_method(model)} packs several weights into one number"
+        missing["model.parameters_total"] = (
+            f"{_quantization_method(model)} packs several weights into one number"
+        )
     return {"parameters_total": total, "parameters_trainable": trainable}
 
 
@@ -188,7 +195,11 @@ def _task(seen: Seen, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
     config = config_of(model)
     scores = getattr(config, "num_labels", None) if head.tag == "text-classification" else None
     regression = scores == 1 or getattr(config, "problem_type", None) == "regression"
-    task = "sequence regression" if head.task == "sequence classification" and regression else head.task
+    task = (
+        "sequence regression"
+        if head.task == "sequence classification" and regression
+        else head.task
+    )
     method = method_of(seen.args)
     if method is not None and method.task:
         task = method.task
@@ -221,7 +232,10 @@ def _auto_class(model: Any, whole: Any) -> str:
 def as_trained(begun: Model, model: Any, changed: Changed) -> Model:
     """Return *begun* with what the optimizer steps of *model* have changed, whatever was planned."""
     inner = core(model)
-    facts: dict[str, Any] = {"parameters_trainable": changed.parameters, **_trained(model, changed.every)}
+    facts: dict[str, Any] = {
+        "parameters_trainable": changed.parameters,
+        **_trained(model, changed.every),
+    }
     facts["trained_in_some_steps"] = adapter_layers.trained_parts(inner, changed.in_some_steps)
     return begun.model_copy(update=facts)
 
@@ -256,10 +270,16 @@ def _name(args: Any, facts: dict[str, Any]) -> str:
     if hub_id:
         return str(hub_id)
     folder = _folder_name(args)
-    if folder.lower() not in _NO_NAMES and not _MADE_UP.fullmatch(folder) and not _is_private(folder):
+    if (
+        folder.lower() not in _NO_NAMES
+        and not _MADE_UP.fullmatch(folder)
+        and not _is_private(folder)
+    ):
         return folder
     start = facts.get("base_model") or facts.get("architecture") or "model"
-    suffix = facts.get("pipeline_tag") or ("adapter" if facts.get("library_name") == "peft" else "finetuned")
+    suffix = facts.get("pipeline_tag") or (
+        "adapter" if facts.get("library_name") == "peft" else "finetuned"
+    )
     return f"{start.rpartition('/')[2]}-{suffix}"
 
 

@@ -1,7 +1,7 @@
 """Which weights an earlier training of this process has trained: those are no longer what was loaded or initialised.
 
-Rule: weights are known as objects, by weak references: what somebody copied or loaded anew is not recognised, and no
-model is kept alive. Weights that a checkpoint has replaced are not asked for.
+Rule: weights are known as objects, by weak references: what somebody copied or loaded anew is not
+recognised, and no model is kept alive. Weights that a checkpoint has replaced are not asked for.
 """
 
 from __future__ import annotations
@@ -55,7 +55,12 @@ def find(model: Any) -> PriorTraining | None:
     """Return what has trained weights of *model* before; None: nothing that is known."""
     for weights in model.parameters():
         reference, earlier = _trained.get(id(weights), (None, None))
-        if reference is not None and earlier is not None and reference() is weights and earlier.steps:
+        if (
+            reference is not None
+            and earlier is not None
+            and reference() is weights
+            and earlier.steps
+        ):
             return earlier
     return None
 
@@ -70,7 +75,12 @@ def unpacked(raw: Any) -> PriorTraining | None:
     if not isinstance(raw, Mapping):
         return None
     run_id, steps = raw.get("run_id"), raw.get("steps")
-    if not isinstance(run_id, str) or not _ID.fullmatch(run_id) or not isinstance(steps, int) or steps < 1:
+    if (
+        not isinstance(run_id, str)
+        or not _ID.fullmatch(run_id)
+        or not isinstance(steps, int)
+        or steps < 1
+    ):
         return None
     return PriorTraining(run_id, StepsDone(steps))
 

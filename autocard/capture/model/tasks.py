@@ -1,7 +1,8 @@
 """The head of an architecture → what it does, in the Hub's tags and in words for people.
 
-A table, read by `model` (task, tag, Auto class) and `training` (objective). Suffixes are those of transformers'
-modeling_auto.py; tags are the Hub's (huggingface.js, pipelines.ts). What a suffix leaves open stays open.
+A table, read by `model` (task, tag, Auto class) and `training` (objective). Suffixes are those of
+transformers' modeling_auto.py; tags are the Hub's (huggingface.js, pipelines.ts). What a suffix
+leaves open stays open.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ _BY_SUFFIX = {
     "ForCTC": Head("speech recognition (CTC)", "automatic-speech-recognition"),
     "ForSpeechSeq2Seq": Head("speech recognition", "automatic-speech-recognition"),
     "ForVisualQuestionAnswering": Head("visual question answering", "visual-question-answering"),
-    "ForDocumentQuestionAnswering": Head("document question answering", "document-question-answering"),
+    "ForDocumentQuestionAnswering": Head(
+        "document question answering", "document-question-answering"
+    ),
     "ForTableQuestionAnswering": Head("table question answering", "table-question-answering"),
     "ForMaskGeneration": Head("mask generation", "mask-generation"),
     "ForKeypointDetection": Head("keypoint detection", "keypoint-detection"),
@@ -63,13 +66,18 @@ _BY_SUFFIX = {
 
 _SEQ2SEQ = Head("sequence-to-sequence generation", None)
 
-# Auto class → head, for architectures whose name does not say it (…ForConditionalGeneration, CLIPModel, bare models).
+# Auto class → head, for architectures whose name does not say it (…ForConditionalGeneration,
+# CLIPModel, bare models).
 _BY_AUTO_CLASS = {
     "AutoModelForSeq2SeqLM": _SEQ2SEQ,
     "AutoModelForSpeechSeq2Seq": _BY_SUFFIX["ForSpeechSeq2Seq"],
-    "AutoModelForImageTextToText": Head("text generation from images and text", "image-text-to-text"),
+    "AutoModelForImageTextToText": Head(
+        "text generation from images and text", "image-text-to-text"
+    ),
     "AutoModelForMultimodalLM": Head("text generation from several kinds of input", None),
-    "AutoModelForZeroShotImageClassification": Head("zero-shot image classification", "zero-shot-image-classification"),
+    "AutoModelForZeroShotImageClassification": Head(
+        "zero-shot image classification", "zero-shot-image-classification"
+    ),
     "AutoModelForTextToSpectrogram": Head("speech synthesis", "text-to-speech"),
     "AutoModelForTextToWaveform": Head("speech synthesis", "text-to-audio"),
     "AutoModel": Head("embeddings (no head)", "feature-extraction"),

@@ -1,7 +1,8 @@
 """Which parameters the optimizer steps of one training change.
 
-Looks at the parameters right before an optimizer step, when their gradients are there. A parameter is trained if the
-optimizer has it, with a learning rate that is not 0, and it has a gradient. Keeps no tensor beyond the training.
+Looks at the parameters right before an optimizer step, when their gradients are there. A parameter
+is trained if the optimizer has it, with a learning rate that is not 0, and it has a gradient. Keeps
+no tensor beyond the training.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class Steps:
                     with_gradient.add(id(one))
         self._asking = asking if self._asking is None else self._asking & asking
         self._all_asking |= asking
-        # Without any gradient they are kept elsewhere (DeepSpeed), or used up in the backward pass already.
+        # Without any gradient they are kept elsewhere (DeepSpeed), or used up in the backward pass
+        # already.
         self._trained |= with_gradient or {id(one) for one in without}
         self._open = [one for one in without if id(one) not in self._trained]
 
@@ -86,5 +88,6 @@ class Steps:
 
 
 def _is_zero(rate: Any) -> bool:
-    # A rate in a tensor is not read: that would wait for the GPU. None: the optimizer works it out (Adafactor).
+    # A rate in a tensor is not read: that would wait for the GPU. None: the optimizer works it out
+    # (Adafactor).
     return isinstance(rate, int | float) and rate == 0

@@ -1,7 +1,8 @@
 """Settings that code of the run changes between optimizer steps: learning rate, weight decay, accumulation.
 
-What was read when training began is true of the first step only, where a callback changes it later. Looks right before
-each optimizer step, and compares numbers alone: tensors are not read, which would wait for the GPU.
+What was read when training began is true of the first step only, where a callback changes it later.
+Looks right before each optimizer step, and compares numbers alone: tensors are not read, which
+would wait for the GPU.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import Any
 from autocard import units
 from autocard.capture.training.effective_args import inside
 
-_ARGUMENTS = {"gradient_accumulation_steps": "gradient accumulation steps", "max_grad_norm": "maximum gradient norm"}
+_ARGUMENTS = {
+    "gradient_accumulation_steps": "gradient accumulation steps",
+    "max_grad_norm": "maximum gradient norm",
+}
 _MOST = 3
 """Changes of a setting that are told one by one."""
 
@@ -61,7 +65,11 @@ def _planned_and_used(groups: Any, optimizer: Any, scheduler: Any) -> tuple[list
     """Return the learning rates that the schedule has set, and those that the step uses; empty: they are not known."""
     planned: Any = getattr(inside(scheduler, "scheduler"), "_last_lr", None)
     used = [group.get("lr") for group in groups]
-    if not isinstance(planned, list) or len(planned) != len(used) or hasattr(optimizer, "optimizer_dict"):
+    if (
+        not isinstance(planned, list)
+        or len(planned) != len(used)
+        or hasattr(optimizer, "optimizer_dict")
+    ):
         return [], []
     if not all(isinstance(rate, float) for rate in (*planned, *used)):
         return [], []

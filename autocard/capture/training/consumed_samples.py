@@ -1,8 +1,8 @@
 """How many samples the optimizer steps of a leg consume, worked out from the data loader that the Trainer made.
 
-Rule: a count is returned only where each batch's size is known, or where what is not known is too little to show in a
-figure of three digits. Sizes are those of all processes together. Rows that accelerate repeats, so that each process
-gets full batches, are processed and therefore counted.
+Rule: a count is returned only where each batch's size is known, or where what is not known is too
+little to show in a figure of three digits. Sizes are those of all processes together. Rows that
+accelerate repeats, so that each process gets full batches, are processed and therefore counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from autocard.capture.unwrap import config_of, without_wrappers
 from autocard.errors import UnavailableError
 
 _PLAIN_BATCH_SAMPLERS = frozenset({"BatchSampler", "DefaultBatchSampler"})
-"""torch's and sentence-transformers' batch samplers that put rows into batches in order and leave none out."""
+"""torch's and sentence-transformers' batch samplers that put rows into batches in order and leave
+none out."""
 
 _TOO_LITTLE_TO_SHOW = 0.005
 """Share of the samples whose batches may be of unknown size: the figure has three digits."""
@@ -76,7 +77,9 @@ class Plan:
     @property
     def effective_batch_size(self) -> int:
         """The samples of one optimizer step: all of an epoch where it has fewer than a whole step."""
-        return self.step_samples if self.epoch is None else min(self.step_samples, self.epoch.samples)
+        return (
+            self.step_samples if self.epoch is None else min(self.step_samples, self.epoch.samples)
+        )
 
 
 def plan(seen: Seen) -> Plan:
@@ -104,7 +107,8 @@ def samples_of_leg(seen: Seen, step_begin: int) -> int:
     made, steps = plan(seen), int(seen.state.global_step)
     if made.epoch is None:
         return _samples_of_unknown_passes(seen, made, step_begin)
-    # The Trainer skips what the steps before a resume would have consumed by the present plan, or starts an epoch.
+    # The Trainer skips what the steps before a resume would have consumed by the present plan, or
+    # starts an epoch.
     skipped = _steps_skipped(seen, made.epoch, step_begin)
     done = skipped + steps - step_begin
     expected = step_begin // made.epoch.steps + (made.epochs_of(done) or 0.0)
@@ -126,7 +130,8 @@ def _samples_of_unknown_passes(seen: Seen, made: Plan, step_begin: int) -> int:
     samples = (int(seen.state.global_step) - step_begin) * made.step_samples
     passes_ended = math.ceil(seen.state.epoch or 1) - 1
     if step_begin or getattr(seen.train_dataloader, "end_of_dataloader", True):
-        # The last batch may have been the last of its pass. (accelerate looks one batch ahead, and says so.)
+        # The last batch may have been the last of its pass. (accelerate looks one batch ahead, and
+        # says so.)
         passes_ended += 1
     parts = getattr(getattr(seen.train_dataloader, "dataset", None), "datasets", None)
     not_full = passes_ended * (len(parts) if isinstance(parts, list | dict) else 1)
@@ -154,14 +159,17 @@ def batch_size_of_loader(seen: Seen) -> int | None:
     if is_online(seen.args):  # the loader draws prompts for several steps at once
         return None
     loader = seen.train_dataloader
-    drawn = getattr(_batch_sampler(loader), "batch_size", None) or getattr(loader, "batch_size", None)
+    drawn = getattr(_batch_sampler(loader), "batch_size", None) or getattr(
+        loader, "batch_size", None
+    )
     return drawn if isinstance(drawn, int) and drawn > 0 else None
 
 
 def _by_arguments(seen: Seen) -> int | None:
     """Return the batch of one process by the arguments, or the one that `auto_find_batch_size` found.
 
-    A checkpoint brings back its own size in the state, which the Trainer uses for `auto_find_batch_size` alone.
+    A checkpoint brings back its own size in the state, which the Trainer uses for
+    `auto_find_batch_size` alone.
     """
     asked = getattr(seen.args, "train_batch_size", None)
     found = getattr(seen.state, "train_batch_size", None)
@@ -196,14 +204,20 @@ def is_online(args: Any) -> bool:
 def processes_with_the_same_data(seen: Seen) -> int:
     """Return how many processes work on the same samples (tensor, context, sequence parallelism).
 
-    As accelerate's configuration says, or where there is none, as the model was loaded: the Trainer tells accelerate of
-    the model's tensor parallelism, and of no other (transformers, trainer.py).
+    As accelerate's configuration says, or where there is none, as the model was loaded: the Trainer
+    tells accelerate of the model's tensor parallelism, and of no other (transformers, trainer.py).
 
     Raises:
         UnavailableError: the model is split into pipeline stages.
     """
     parallel = getattr(seen.args, "parallelism_config", None)
-    if int(getattr(getattr(config_of(seen.model), "distributed_config", None), "pp_size", None) or 1) > 1:
+    if (
+        int(
+            getattr(getattr(config_of(seen.model), "distributed_config", None), "pp_size", None)
+            or 1
+        )
+        > 1
+    ):
         msg = "the model is split into pipeline stages, and the Trainer does not say which samples a step takes"
         raise UnavailableError(msg)
     if parallel is None:
@@ -214,7 +228,7 @@ def processes_with_the_same_data(seen: Seen) -> int:
     return product
 
 
-# -- the loader ---------------------------------------------------------------------------------------------------
+# -- the loader ------------------------------------------------------------------------------------
 
 
 def _epoch(seen: Seen, total: int, processes: int, accumulation: int) -> Epoch | None:
@@ -224,7 +238,9 @@ def _epoch(seen: Seen, total: int, processes: int, accumulation: int) -> Epoch |
     if not batches:
         return None
     # Generated completions always come in full batches.
-    samples = batches * total if is_online(seen.args) else _samples(loader, batches, total, processes)
+    samples = (
+        batches * total if is_online(seen.args) else _samples(loader, batches, total, processes)
+    )
     if not samples:
         return None
     return Epoch(samples, batches, -(-batches // accumulation))
@@ -235,7 +251,9 @@ def _samples(loader: Any, batches: int, total: int, processes: int) -> int | Non
     sampler = _batch_sampler(loader)
     kind = type(sampler).__name__
     if kind == "BatchRebalanceSampler":
-        tail = max(sampler.remainder, sampler.dp_size * sampler.grad_accum) if sampler.has_tail else 0
+        tail = (
+            max(sampler.remainder, sampler.dp_size * sampler.grad_accum) if sampler.has_tail else 0
+        )
         return int(sampler.num_full_batches * sampler.effective_batch_size + tail)
     rows = length_of(getattr(sampler, "sampler", None))
     if kind not in _PLAIN_BATCH_SAMPLERS or rows is None:
@@ -245,7 +263,9 @@ def _samples(loader: Any, batches: int, total: int, processes: int) -> int | Non
         return min(rows, batches * total) if drop_last else rows
     if type(loader).__name__ == "DataLoaderDispatcher":
         return _dispatched(rows, total, processes, drop_last=drop_last)
-    return _sharded(getattr(loader, "batch_sampler", None), rows, batches * total, drop_last=drop_last)
+    return _sharded(
+        getattr(loader, "batch_sampler", None), rows, batches * total, drop_last=drop_last
+    )
 
 
 def _sharded(shard: Any, rows: int, full: int, *, drop_last: bool) -> int | None:

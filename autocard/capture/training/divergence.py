@@ -10,7 +10,8 @@ from autocard.capture.evaluation.training_log import is_summary, prefix_of
 from autocard.capture.observed import Seen
 
 _TENSORS = 8
-"""Trained parameters that are looked at: what is not a number spreads to all of them within a step or two."""
+"""Trained parameters that are looked at: what is not a number spreads to all of them within a step
+or two."""
 _NUMBERS = 65536
 """Numbers of each of them."""
 
@@ -20,14 +21,18 @@ WEIGHTS = "trained weights are not finite numbers"
 def signs(seen: Seen, log: Sequence[Mapping[str, Any]]) -> tuple[list[str], int | None]:
     """Return what shows that training diverged, in words, and the first logged step that it shows in.
 
-    A figure counts where it stays so to the end: with fp16 the gradient norm is infinite wherever the loss scale was
-    too high, and such a step is left out. There it needs weights that say the same.
+    A figure counts where it stays so to the end: with fp16 the gradient norm is infinite wherever
+    the loss scale was too high, and such a step is left out. There it needs weights that say the
+    same.
     """
     weights = bad_weights(seen.model)
     steps = _steps(log)
     if getattr(seen.args, "fp16", False) and not weights:
         steps.pop("gradient norm", None)
-    found = [f"{name} was not a finite number from step {step} on" for name, step in sorted(steps.items())]
+    found = [
+        f"{name} was not a finite number from step {step} on"
+        for name, step in sorted(steps.items())
+    ]
     return [*found, *([WEIGHTS] if weights else [])], min(steps.values(), default=None)
 
 
@@ -53,21 +58,30 @@ def _figures(entry: Mapping[str, Any]) -> dict[str, float]:
         if prefix is None
         else {f"evaluation loss{'' if prefix == 'eval' else f' ({prefix})'}": f"{prefix}_loss"}
     )
-    return {name: float(entry[key]) for name, key in keys.items() if isinstance(entry.get(key), int | float)}
+    return {
+        name: float(entry[key])
+        for name, key in keys.items()
+        if isinstance(entry.get(key), int | float)
+    }
 
 
 def bad_weights(model: Any) -> bool:
     """Return whether parts of *model*'s trained parameters are not finite; of shards, those of this process."""
     if not hasattr(model, "parameters"):
         return False
-    trained = [one for one in model.parameters() if one.requires_grad and one.numel() and one.device.type != "meta"]
+    trained = [
+        one
+        for one in model.parameters()
+        if one.requires_grad and one.numel() and one.device.type != "meta"
+    ]
     every = max(len(trained) // _TENSORS, 1)
     return any(not _finite(one) for one in trained[::every][:_TENSORS] + trained[-1:])
 
 
 def _finite(parameter: Any) -> bool:
     data = parameter.detach()
-    if hasattr(data, "to_local"):  # a shard: the whole would have to be asked of the other processes
+    # a shard: the whole would have to be asked of the other processes
+    if hasattr(data, "to_local"):
         data = data.to_local()
     part = data.reshape(-1)[:_NUMBERS]
     return bool((part - part == 0).all().item())

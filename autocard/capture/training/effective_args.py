@@ -15,7 +15,8 @@ _OPTIMIZER = {*_GROUP, *_BETAS, "optim", "optim_args"}
 _SCHEDULE = frozenset({"lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"})
 _WARMUP = frozenset({"warmup_steps", "warmup_ratio"})
 _WITHOUT_WARMUP = frozenset({"constant", "reduce_lr_on_plateau", "greedy"})
-"""Schedules of transformers that `warmup_steps` is not given to (optimization.py, get_scheduler)."""
+"""Schedules of transformers that `warmup_steps` is not given to (optimization.py, get_scheduler).
+"""
 _LOADER = frozenset({"dataloader_drop_last", "dataloader_num_workers", "remove_unused_columns"})
 _SAMPLING = frozenset({"train_sampling_strategy", "group_by_length", "data_seed"})
 _OWN_LOSS = frozenset({"label_smoothing_factor"})
@@ -40,12 +41,16 @@ def _is_other_loader(name: str, seen: Seen) -> bool:
         return _is_own(seen.trainer, "get_eval_dataloader")
     if name in _SAMPLING and _is_own(seen.trainer, "_get_train_sampler"):
         return True
-    if not any(_is_own(seen.trainer, method) for method in ("get_train_dataloader", "_get_dataloader")):
+    if not any(
+        _is_own(seen.trainer, method) for method in ("get_train_dataloader", "_get_dataloader")
+    ):
         return False
     if name == "per_device_train_batch_size":
         return consumed_samples.batch_size_of_loader(seen) != int(seen.args.train_batch_size)
     if name == "dataloader_num_workers":
-        return bool(getattr(seen.train_dataloader, "num_workers", None) != seen.args.dataloader_num_workers)
+        return bool(
+            getattr(seen.train_dataloader, "num_workers", None) != seen.args.dataloader_num_workers
+        )
     return True
 
 
@@ -58,7 +63,11 @@ def _is_own(trainer: Any, name: str) -> bool:
 def _has_no_part(name: str, seen: Seen) -> bool:
     """Return whether the schedule that ran does not use argument *name* of the schedule."""
     if name in _WARMUP:
-        return bool(getattr(seen.args, name, 0)) and seen.lr_scheduler is not None and not warms_up(seen)
+        return (
+            bool(getattr(seen.args, name, 0))
+            and seen.lr_scheduler is not None
+            and not warms_up(seen)
+        )
     return name == "lr_scheduler_kwargs" and kind_of_schedule(seen.args) == "constant"
 
 
@@ -71,12 +80,14 @@ def kind_of_schedule(args: Any) -> str:
 def warms_up(seen: Seen) -> bool:
     """Return whether the schedule begins below its highest learning rate, as it does in a warmup.
 
-    transformers' schedules are factors of the highest rate, and pure functions of the step; other classes have no
-    warmup that `warmup_steps` would set.
+    transformers' schedules are factors of the highest rate, and pure functions of the step; other
+    classes have no warmup that `warmup_steps` would set.
     """
     made = inside(seen.lr_scheduler, "scheduler")
     rules = [
-        rule for rule in getattr(made, "lr_lambdas", ()) if _package(getattr(rule, "func", rule)) == "transformers"
+        rule
+        for rule in getattr(made, "lr_lambdas", ())
+        if _package(getattr(rule, "func", rule)) == "transformers"
     ]
     if rules:
         return float(rules[0](0)) < 1
@@ -94,7 +105,11 @@ def inside(wrapper: Any, attribute: str) -> Any:
 def _is_other_optimizer(name: str, seen: Seen) -> bool:
     made = inside(seen.optimizer, "optimizer")
     groups = getattr(made, "param_groups", None)
-    if not groups or _package(type(made)) in _WRAPPERS - {"transformers"} or hasattr(made, "optimizer_dict"):
+    if (
+        not groups
+        or _package(type(made)) in _WRAPPERS - {"transformers"}
+        or hasattr(made, "optimizer_dict")
+    ):
         return False
     asked = _asked_for(seen.args)
     if asked is not None and type(made) is not asked:
@@ -108,7 +123,8 @@ def _is_other_optimizer(name: str, seen: Seen) -> bool:
         used = [g.get("initial_lr", g[key]) if key == "lr" else g[key] for g in groups if key in g]
     else:
         return False
-    # Adafactor has two epsilons of its own, SGD has no betas: what the arguments say of them had no part in it.
+    # Adafactor has two epsilons of its own, SGD has no betas: what the arguments say of them had no
+    # part in it.
     numbers = [float(value) for value in used if not isinstance(value, list | tuple)]
     return float(getattr(seen.args, name)) not in numbers
 

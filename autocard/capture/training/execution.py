@@ -1,7 +1,7 @@
 """What runs the model's layers: attention function, kernels, torch.compile, gradient checkpointing.
 
-Read from the modules themselves where they show it; a flag of the arguments is believed only for what the Trainer does
-with it after its callbacks have seen the model.
+Read from the modules themselves where they show it; a flag of the arguments is believed only for
+what the Trainer does with it after its callbacks have seen the model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _KERNELS = {
 """Package whose layers or forward functions stand in a model → its name for people."""
 
 
-def facts(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def facts(
+    seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
     """Return `gradient_checkpointing`, `compiled`, `attention_implementation` and `kernels` of `record.Training`."""
     found: dict[str, Any] = {}
     modules = list(seen.model.modules()) if seen.model is not None else []
@@ -70,7 +72,10 @@ def _is_compiled(seen: Seen, modules: list[Any], environ: Mapping[str, str]) -> 
 
 def _compiles(module: Any) -> bool:
     """Return whether torch.compile wraps *module*, its call or its `forward`."""
-    if type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None:
+    if (
+        type(module).__name__ == "OptimizedModule"
+        or getattr(module, "_compiled_call_impl", None) is not None
+    ):
         return True
     forward = getattr(module, "forward", None)
     forward = getattr(forward, "__func__", forward)
@@ -85,7 +90,8 @@ def _attention(model: Any, modules: list[Any]) -> str:
     if not isinstance(name, str) or not name:
         msg = "the model has no configuration of transformers that names its attention function"
         raise UnavailableError(msg)
-    # Convolutional and state-space models have the setting too ("eager"), and nothing that it could be about.
+    # Convolutional and state-space models have the setting too ("eager"), and nothing that it could
+    # be about.
     kinds = {type(module).__name__.lower() for module in modules}
     if not any("attention" in kind or "attn" in kind for kind in kinds):
         msg = "the model has no attention layers"

@@ -1,9 +1,10 @@
 """Floating-point operations: an estimate beside the Trainer's own figure, and the share of the devices' peak.
 
-The Trainer counts 6 × parameters × tokens for every run. Of these six, two are the forward pass, two the gradients of
-the activations, and two those of the weights (Kaplan et al. 2020, arXiv:2001.08361, section 2.1); the last two are not
-worked out for weights that are frozen, and the two before not below the first trained one (`gradients`). The share of
-the peak is "model FLOPs utilization" (Chowdhery et al. 2022, arXiv:2204.02311, appendix B), without the attention's own
+The Trainer counts 6 × parameters × tokens for every run. Of these six, two are the forward pass,
+two the gradients of the activations, and two those of the weights (Kaplan et al. 2020,
+arXiv:2001.08361, section 2.1); the last two are not worked out for weights that are frozen, and the
+two before not below the first trained one (`gradients`). The share of the peak is "model FLOPs
+utilization" (Chowdhery et al. 2022, arXiv:2204.02311, appendix B), without the attention's own
 products and without what is recomputed.
 """
 
@@ -23,7 +24,14 @@ ESTIMATE_METHOD = (
     "attention products and recomputation are not"
 )
 """What the estimate counts."""
-_OTHER_PARTS = ("vision_config", "audio_config", "image_config", "speech_config", "perceiver_config", "encoder")
+_OTHER_PARTS = (
+    "vision_config",
+    "audio_config",
+    "image_config",
+    "speech_config",
+    "perceiver_config",
+    "encoder",
+)
 """Parts of a model's configuration that say that it is shown more than text."""
 OF_EXPERTS = "; of experts, those that a token is sent to"
 
@@ -41,20 +49,25 @@ PEAK_FLOPS = {
     "H100 80GB HBM3": {"float16": 989e12, "bfloat16": 989e12, "tf32": 494e12, "float32": 67e12},
     "H200": {"float16": 989e12, "bfloat16": 989e12, "tf32": 494e12, "float32": 67e12},
 }
-"""Words in the driver's product name → format of the products → operations per second of dense matrix products.
+"""Words in the driver's product name → format of the products → operations per second of dense
+matrix products.
 
-NVIDIA's data sheets of these boards (V100, T4, A100, A10, A30, A40, L4, L40S, H100, H200), without sparsity: where a
-sheet gives only the doubled figure "with sparsity", half of it. Boards that are not here have no share.
+NVIDIA's data sheets of these boards (V100, T4, A100, A10, A30, A40, L4, L40S, H100, H200), without
+sparsity: where a sheet gives only the doubled figure "with sparsity", half of it. Boards that are
+not here have no share.
 """
 
-PEAK_METHOD = "the estimate / (device-seconds × {tera:g} TFLOPS, NVIDIA's dense {kind} figure for {name})"
+PEAK_METHOD = (
+    "the estimate / (device-seconds × {tera:g} TFLOPS, NVIDIA's dense {kind} figure for {name})"
+)
 
 
 def estimate(model: Any, total_flos: float) -> float:
     """Return the operations of training *model*, of which the Trainer counted *total_flos* (`TrainerState`).
 
     Raises:
-        UnavailableError: the parameters cannot be told apart any more, or there are none but embeddings.
+        UnavailableError: the parameters cannot be told apart any more, or there are none but
+            embeddings.
     """
     inner = core(model)
     if not hasattr(inner, "named_parameters"):
@@ -82,9 +95,12 @@ def check_counted(model: Any) -> None:
     """Check that the Trainer's figure counts tokens.
 
     Raises:
-        UnavailableError: it counts values of another input, or leaves out what other parts of the model are shown.
+        UnavailableError: it counts values of another input, or leaves out what other parts of the
+            model are shown.
     """
-    name = getattr(model, "main_input_name", None) or getattr(core(model), "main_input_name", "input_ids")
+    name = getattr(model, "main_input_name", None) or getattr(
+        core(model), "main_input_name", "input_ids"
+    )
     if name != "input_ids":
         msg = f"the Trainer multiplies parameters by the numbers in {name}, which are no tokens"
         raise UnavailableError(msg)
@@ -111,7 +127,10 @@ def _weights(model: Any) -> list[TrainedWeight]:
     embeddings = {
         f"{name}.weight"
         for name, module in model.named_modules()
-        if any(cls.__name__ == "Embedding" and cls.__module__.startswith("torch.") for cls in type(module).__mro__)
+        if any(
+            cls.__name__ == "Embedding" and cls.__module__.startswith("torch.")
+            for cls in type(module).__mro__
+        )
     }
     return in_order(
         [
@@ -133,13 +152,25 @@ def _used_experts(model: Any) -> float:
     if hasattr(config, "get_text_config"):
         config = config.get_text_config()
     names = ("num_local_experts", "num_experts", "n_routed_experts")
-    there = next((count for name in names if isinstance(count := getattr(config, name, None), int) and count > 0), 0)
+    there = next(
+        (
+            count
+            for name in names
+            if isinstance(count := getattr(config, name, None), int) and count > 0
+        ),
+        0,
+    )
     used = getattr(config, "num_experts_per_tok", None)
     return min(used / there, 1.0) if there and isinstance(used, int) and used > 0 else 1.0
 
 
 def peak_share(
-    operations: float | None, gpu_s: float | None, gpus: Sequence[Gpu], kind: str | None, *, tf32: bool = False
+    operations: float | None,
+    gpu_s: float | None,
+    gpus: Sequence[Gpu],
+    kind: str | None,
+    *,
+    tf32: bool = False,
 ) -> tuple[float, str]:
     """Return (share of the devices' peak, how it was worked out).
 
@@ -154,13 +185,19 @@ def peak_share(
         UnavailableError: one of these is not known, or the board is not in the table.
     """
     if not operations or not gpu_s or not gpus:
-        msg = "no GPU was used" if operations and not gpus else "operations or device time are not known"
+        msg = (
+            "no GPU was used"
+            if operations and not gpus
+            else "operations or device time are not known"
+        )
         raise UnavailableError(msg)
     if len({gpu.name for gpu in gpus}) > 1:
         msg = "the GPUs are of several models"
         raise UnavailableError(msg)
     name = gpus[0].name
-    words = next((key for key in sorted(PEAK_FLOPS, key=len, reverse=True) if _is_board(key, name)), None)
+    words = next(
+        (key for key in sorted(PEAK_FLOPS, key=len, reverse=True) if _is_board(key, name)), None
+    )
     peaks: Mapping[str, float] = PEAK_FLOPS.get(words or "", {})
     kind = "tf32" if tf32 and kind == "float32" else kind
     if kind is None or "MIG" in name or kind not in peaks:
@@ -172,4 +209,7 @@ def peak_share(
 
 def _is_board(key: str, name: str) -> bool:
     """Return whether the words of *key* stand in *name* as whole words: "A10" is neither in "A100" nor in "A10G"."""
-    return f" {key} ".lower() in f" {name.replace('-', ' ')} ".lower() or f" {key}-".lower() in f" {name}-".lower()
+    return (
+        f" {key} ".lower() in f" {name.replace('-', ' ')} ".lower()
+        or f" {key}-".lower() in f" {name}-".lower()
+    )

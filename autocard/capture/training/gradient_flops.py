@@ -1,9 +1,10 @@
 """Floating-point operations of a training step for each token, by the gradients that autograd has to work out.
 
-A matrix costs two operations for each of its numbers in the forward pass, two more where its input needs a gradient,
-and two more where it is trained itself (Kaplan et al. 2020, arXiv:2001.08361, section 2.1). An input needs a gradient
-where something before it is trained: nothing flows below the first trained parameter. The order of the modules is taken
-for the order in which they run, but for norms that stand behind what they feed and projections that share one input.
+A matrix costs two operations for each of its numbers in the forward pass, two more where its input
+needs a gradient, and two more where it is trained itself (Kaplan et al. 2020, arXiv:2001.08361,
+section 2.1). An input needs a gradient where something before it is trained: nothing flows below
+the first trained parameter. The order of the modules is taken for the order in which they run, but
+for norms that stand behind what they feed and projections that share one input.
 """
 
 from __future__ import annotations
@@ -81,7 +82,10 @@ def operations_per_token(model: Any, weights: list[TrainedWeight], used_experts:
         return 2 * sum(weight.size for weight in weights if not weight.embedding)
     beside = _beside(weights[first].name) if first >= 0 else ()
     total = 0.0
-    for number, weight in [*enumerate(weights), *((len(weights), one) for one in _tied_heads(model))]:
+    for number, weight in [
+        *enumerate(weights),
+        *((len(weights), one) for one in _tied_heads(model)),
+    ]:
         if weight.embedding or _is_unused(model, weight.name):
             continue
         needs_gradient = number > first and not weight.name.startswith(beside)
@@ -93,7 +97,8 @@ def operations_per_token(model: Any, weights: list[TrainedWeight], used_experts:
 def _first_trained(model: Any, weights: list[TrainedWeight]) -> int | None:
     """Return the place of the first trained parameter; -1: the embeddings' output is made to need a gradient."""
     if any(getattr(module, "_require_grads_hook", None) is not None for module in model.modules()):
-        return -1  # transformers' enable_input_require_grads, for checkpointed layers below an adapter
+        # transformers' enable_input_require_grads, for checkpointed layers below an adapter
+        return -1
     return next((number for number, weight in enumerate(weights) if weight.trained), None)
 
 

@@ -1,6 +1,7 @@
 """Values that a library gives arguments by itself: those are its defaults too, though the fields' defaults differ.
 
-Each rule repeats what the `__post_init__` of TrainingArguments, or of TRL's configs, does where nothing was given.
+Each rule repeats what the `__post_init__` of TrainingArguments, or of TRL's configs, does where
+nothing was given.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ def derived(name: str, args: Any) -> Any:
 
 def _metric(args: Any) -> str | None:
     schedule = getattr(args, "lr_scheduler_type", None)
-    wanted = getattr(args, "load_best_model_at_end", False) or getattr(schedule, "value", schedule) in _METRIC_WANTED_BY
+    wanted = (
+        getattr(args, "load_best_model_at_end", False)
+        or getattr(schedule, "value", schedule) in _METRIC_WANTED_BY
+    )
     return "loss" if wanted else None
 
 
@@ -38,7 +42,11 @@ def _backend(args: Any) -> str | None:
 
 def _bf16(args: Any) -> bool | None:
     """Return TRL's choice: bf16 unless fp16 was asked for. The field's default is None there, and False elsewhere."""
-    field = type(args).__dataclass_fields__.get("bf16") if hasattr(type(args), "__dataclass_fields__") else None
+    field = (
+        type(args).__dataclass_fields__.get("bf16")
+        if hasattr(type(args), "__dataclass_fields__")
+        else None
+    )
     return None if field is None or field.default is not None else not getattr(args, "fp16", False)
 
 
@@ -54,7 +62,10 @@ def _steps_per_generation(args: Any) -> Any:
 
 
 def _generation_batch_size(args: Any) -> int | None:
-    batch, steps = getattr(args, "per_device_train_batch_size", None), getattr(args, "steps_per_generation", None)
+    batch, steps = (
+        getattr(args, "per_device_train_batch_size", None),
+        getattr(args, "steps_per_generation", None),
+    )
     if not isinstance(batch, int) or not isinstance(steps, int):
         return None
     return batch * int(getattr(args, "world_size", 1) or 1) * steps

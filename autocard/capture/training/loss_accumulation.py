@@ -1,9 +1,10 @@
 """Whether the losses that the Trainer logs are sums over the batches of an optimizer step, and not means.
 
-The Trainer tells the code that computes a loss how many labels the whole step has (`num_items_in_batch`), and takes the
-loss for one that was divided by it (transformers 5.23, trainer.py, `training_step`). A head that ignores the number
-returns the mean of its batch; the Trainer then adds up these means, and multiplies them by the number of processes.
-Code is read, never called.
+The Trainer tells the code that computes a loss how many labels the whole step has
+(`num_items_in_batch`), and takes the loss for one that was divided by it (transformers 5.23,
+trainer.py, `training_step`). A head that ignores the number returns the mean of its batch; the
+Trainer then adds up these means, and multiplies them by the number of processes. Code is read,
+never called.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from autocard.capture.training.model_loss import forward_of, names_used, uses_a_
 from autocard.capture.unwrap import config_of, core
 
 _ITEMS = "num_items_in_batch"
-_BY_ITEMS = frozenset({"ForCausalLMLoss", "ForMaskedLMLoss", "ForTokenClassification", "ForSemanticSegmentationLoss"})
+_BY_ITEMS = frozenset(
+    {"ForCausalLMLoss", "ForMaskedLMLoss", "ForTokenClassification", "ForSemanticSegmentationLoss"}
+)
 """transformers' loss functions that divide by the number of labels where they are given it."""
 _BY_PROBLEM_TYPE = "ForSequenceClassificationLoss"
 """One that does so for classes, and not for numbers or several labels."""
@@ -35,7 +38,8 @@ class StepBatches:
 
     usual: int
     last: int | None = None
-    """Those of the last step of an epoch, where it has fewer; None: all steps have the same number."""
+    """Those of the last step of an epoch, where it has fewer; None: all steps have the same number.
+    """
 
 
 def batches_summed(seen: Seen) -> StepBatches | None:
@@ -43,7 +47,8 @@ def batches_summed(seen: Seen) -> StepBatches | None:
     trainer, args = seen.trainer, seen.args
     if trainer is None or not _by_the_trainer(trainer, "training_step"):
         return None
-    if getattr(trainer, "loss_is_scaled_for_ga", None) is not None:  # the run's code has said how it is scaled
+    # the run's code has said how it is scaled
+    if getattr(trainer, "loss_is_scaled_for_ga", None) is not None:
         return None
     function = getattr(trainer, "compute_loss_func", None)
     if not getattr(trainer, "model_accepts_loss_kwargs", False) and function is None:
@@ -58,7 +63,9 @@ def batches_summed(seen: Seen) -> StepBatches | None:
     elif callable(function):
         ignored = _ignores_items(function)
     else:
-        ignored = not getattr(args, "label_smoothing_factor", 0) and _model_ignores_items(seen.model)
+        ignored = not getattr(args, "label_smoothing_factor", 0) and _model_ignores_items(
+            seen.model
+        )
     return batches if ignored else None
 
 
@@ -83,7 +90,9 @@ def _by_the_trainer(trainer: Any, name: str) -> bool:
 def _counts_labels(seen: Seen) -> bool:
     """Return whether batches have `labels` in one tensor, which the Trainer can count."""
     inner = core(seen.model)
-    if not hasattr(inner, "forward") or "labels" not in (getattr(seen.trainer, "label_names", None) or ()):
+    if not hasattr(inner, "forward") or "labels" not in (
+        getattr(seen.trainer, "label_names", None) or ()
+    ):
         return False
     objects = type(inner).__name__.endswith(
         ("ForObjectDetection", "ForInstanceSegmentation", "ForUniversalSegmentation")
@@ -111,7 +120,10 @@ def _function_ignores_items(inner: Any) -> bool:
     function = getattr(inner, "loss_function", None)
     name = getattr(function, "__name__", "")
     if name == _BY_PROBLEM_TYPE and of_library(function):
-        return getattr(config_of(inner), "problem_type", None) in ("regression", "multi_label_classification")
+        return getattr(config_of(inner), "problem_type", None) in (
+            "regression",
+            "multi_label_classification",
+        )
     return name not in _BY_ITEMS and _ignores_items(function)
 
 
@@ -124,7 +136,9 @@ def _passes_on(forward: Any) -> bool | None:
     calls = [
         node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "loss_function"
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "loss_function"
     ]
     return any(word.arg is None for call in calls for word in call.keywords) if calls else None
 
@@ -137,7 +151,9 @@ def _ignores_items(function: Any) -> bool:
         return False
     watched = {_ITEMS}
     if code.co_flags & inspect.CO_VARKEYWORDS:
-        positional = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+        positional = (
+            code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+        )
         watched.add(code.co_varnames[positional])
     loaded = {step.argval for step in dis.get_instructions(code) if step.opname.startswith("LOAD")}
     return loaded.isdisjoint(watched)

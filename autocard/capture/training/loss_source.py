@@ -1,6 +1,7 @@
 """Which code computes the training loss: a library's, whose loss is known, or the run's own.
 
-Reads the trainer's methods without calling them. `model_loss` does the same for the model's `forward`.
+Reads the trainer's methods without calling them. `model_loss` does the same for the model's
+`forward`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from typing import Any
 from autocard.capture.observed import OwnLoss
 
 LIBRARIES = frozenset(
-    {"transformers", "trl", "sentence_transformers", "peft", "accelerate", "liger_kernel", "unsloth", "unsloth_zoo"}
+    {
+        "transformers",
+        "trl",
+        "sentence_transformers",
+        "peft",
+        "accelerate",
+        "liger_kernel",
+        "unsloth",
+        "unsloth_zoo",
+    }
 )
 """Packages whose code is not the run's own."""
 
@@ -43,7 +53,9 @@ def _own_loss_methods(cls: type) -> list[str]:
         name
         for parent in own
         for name, value in vars(parent).items()
-        if name.endswith("_loss") and callable(value) and any(name in vars(library) for library in libraries)
+        if name.endswith("_loss")
+        and callable(value)
+        and any(name in vars(library) for library in libraries)
     ]
 
 

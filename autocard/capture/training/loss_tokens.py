@@ -1,6 +1,7 @@
 """Which tokens carry the loss in supervised fine-tuning: what the trainer was told, checked against rows' labels.
 
-Labels are read from the table of a few rows, without formatting or transforms; -100 is the label that losses leave out.
+Labels are read from the table of a few rows, without formatting or transforms; -100 is the label
+that losses leave out.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ def tokens_with_loss(args: Any, trainer: Any) -> str:
 def some_left_out(data: Any) -> bool | None:
     """Return whether labels of the first rows leave tokens out of the loss; None: the rows have no such column."""
     data = inside(data)
-    if type(data).__name__ != "Dataset" or not hasattr(data, "data") or "labels" not in data.column_names:
+    if (
+        type(data).__name__ != "Dataset"
+        or not hasattr(data, "data")
+        or "labels" not in data.column_names
+    ):
         return None
     column, order = data.data.column("labels"), getattr(data, "_indices", None)
     count = min(len(data), _ROWS)

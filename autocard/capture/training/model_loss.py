@@ -1,8 +1,8 @@
 """The loss that a transformers model computes in its own `forward`, as far as the code that computes it is known.
 
-A loss is named where three things agree: `forward` belongs to a library, the code of that `forward` uses the loss, and
-the loss is in the tables below (transformers 5.23, loss/loss_utils.py and models/*/modeling_*.py). Code is read, never
-called.
+A loss is named where three things agree: `forward` belongs to a library, the code of that `forward`
+uses the loss, and the loss is in the tables below (transformers 5.23, loss/loss_utils.py and
+models/*/modeling_*.py). Code is read, never called.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ _KINDS = {
     "CosineEmbeddingLoss": "other",
     "MarginRankingLoss": "other",
 }
-"""Name in the code of `forward` → kind of loss; "other" is a sign of a loss that is not named here."""
+"""Name in the code of `forward` → kind of loss; "other" is a sign of a loss that is not named here.
+"""
 
 _CLASSIFIER = frozenset({"cross-entropy", "binary cross-entropy", "mean squared error"})
 """What the `forward` of a classification head uses that follows `config.problem_type`."""
@@ -111,7 +112,11 @@ class ModelLoss:
     @property
     def of_pairs(self) -> str | None:
         """The loss in words, where it compares images or sounds with texts."""
-        return self.words if self.words in _PAIRS or self.words == "contrastive audio-text loss" else None
+        return (
+            self.words
+            if self.words in _PAIRS or self.words == "contrastive audio-text loss"
+            else None
+        )
 
 
 def names_used(function: Any) -> frozenset[str]:
@@ -139,7 +144,9 @@ def _of_core(model: Any) -> ModelLoss:
     forward = forward_of(inner)
     if not of_library(forward):
         used = names_used(forward)
-        return ModelLoss(own=OwnLoss(f"forward of {class_of(inner).__name__}", calls_library="forward" in used))
+        return ModelLoss(
+            own=OwnLoss(f"forward of {class_of(inner).__name__}", calls_library="forward" in used)
+        )
     used = names_used(forward)
     routes = _ROUTER in used and _routes(inner) and _follows_config(forward)
     extra = router_loss(_coefficient(inner)) if routes else None
@@ -147,7 +154,9 @@ def _of_core(model: Any) -> ModelLoss:
         function = getattr(inner, "loss_function", None)
         if function is None or not of_library(function):
             name = getattr(function, "__name__", None) or type(function).__name__
-            return ModelLoss(own=OwnLoss(f"loss_function: {name}", calls_library=False), extra=extra)
+            return ModelLoss(
+                own=OwnLoss(f"loss_function: {name}", calls_library=False), extra=extra
+            )
         return ModelLoss(words=_FUNCTIONS.get(getattr(function, "__name__", "")), extra=extra)
     return ModelLoss(words=_inline(inner, forward, used), extra=extra)
 
@@ -158,7 +167,9 @@ def adapter_loss(model: Any) -> str | None:
     tuner = getattr(holder, "base_model", None)
     if not any(cls.__name__ == "AdaLoraModel" for cls in type(tuner).__mro__):
         return None
-    settings = getattr(holder, "peft_config", {}).get(getattr(tuner, "trainable_adapter_name", None))
+    settings = getattr(holder, "peft_config", {}).get(
+        getattr(tuner, "trainable_adapter_name", None)
+    )
     weight = getattr(settings, "orth_reg_weight", None)
     return f"{weight:g} × orthogonality regularization of AdaLoRA" if weight else None
 
@@ -174,7 +185,10 @@ def forward_of(model: Any) -> Any:
     """Return the function behind *model*'s `forward`, without decorators and accelerate's autocast."""
     own = vars(model).get("forward")
     function = _unwrapped(own) if own is not None else None
-    if function is None or str(getattr(function, "__module__", "")).partition(".")[0] in {"torch", "accelerate"}:
+    if function is None or str(getattr(function, "__module__", "")).partition(".")[0] in {
+        "torch",
+        "accelerate",
+    }:
         function = _unwrapped(type(model).forward)
     return function
 
@@ -207,8 +221,13 @@ def _names(code: CodeType | None) -> Iterator[str]:
 
 def _inline(model: Any, forward: Any, used: frozenset[str]) -> str | None:
     """Return the loss that *forward* computes itself, with torch's functions or with a loss module of the model's."""
-    if str(getattr(forward, "__module__", "")).partition(".")[0] in {"liger_kernel", "unsloth", "unsloth_zoo"}:
-        return _of_suffix(model, "cross-entropy", only_language_models=True)  # their fused form of the model's own loss
+    if str(getattr(forward, "__module__", "")).partition(".")[0] in {
+        "liger_kernel",
+        "unsloth",
+        "unsloth_zoo",
+    }:
+        # their fused form of the model's own loss
+        return _of_suffix(model, "cross-entropy", only_language_models=True)
     kinds = {_KINDS[name] for name in used if name in _KINDS}
     for name, module in getattr(model, "_modules", {}).items():
         if name in used and type(module).__module__ == "torch.nn.modules.loss":
@@ -230,7 +249,11 @@ def _of_one_kind(model: Any, kind: str) -> str | None:
         return kind if _begins(model, _SIGMOID_PAIRS) else None
     if kind == "contrastive loss":
         return "contrastive audio-text loss" if _begins(model, _SOUND_PAIRS) else None
-    return kind if kind in {"binary cross-entropy", "CTC loss", "contrastive image-text loss"} else None
+    return (
+        kind
+        if kind in {"binary cross-entropy", "CTC loss", "contrastive image-text loss"}
+        else None
+    )
 
 
 def _of_two_kinds(model: Any, kinds: set[str]) -> str | None:
@@ -238,7 +261,9 @@ def _of_two_kinds(model: Any, kinds: set[str]) -> str | None:
     if kinds == {"sigmoid image-text loss", "other"} and _begins(model, _SIGMOID_PAIRS):
         return "sigmoid image-text loss"
     labels = getattr(config_of(model), "num_labels", None)
-    if kinds == {"cross-entropy", "binary cross-entropy"} and _ends(model, "ForSemanticSegmentation"):
+    if kinds == {"cross-entropy", "binary cross-entropy"} and _ends(
+        model, "ForSemanticSegmentation"
+    ):
         return "pixel-wise cross-entropy" if isinstance(labels, int) and labels > 1 else None
     return None
 

@@ -1,7 +1,8 @@
 """What was optimized: the model's task and the loss that was used, by the code that computed it.
 
-A loss is named only where that code is a library's and its loss is known. Otherwise the objective says that the loss
-is the run's own, and where it is computed. The Trainer's label smoother takes the place of a loss of `labels` alone.
+A loss is named only where that code is a library's and its loss is known. Otherwise the objective
+says that the loss is the run's own, and where it is computed. The Trainer's label smoother takes
+the place of a loss of `labels` alone.
 """
 
 from __future__ import annotations
@@ -96,7 +97,11 @@ def _joined(task: str | None, loss: str) -> str:
 
 
 def _with_own_loss(task: str | None, own: OwnLoss) -> str:
-    loss = f"custom loss code ({own.where}, calls the library's)" if own.calls_library else f"custom loss ({own.where})"
+    loss = (
+        f"custom loss code ({own.where}, calls the library's)"
+        if own.calls_library
+        else f"custom loss ({own.where})"
+    )
     return ", ".join(filter(None, [task, loss]))
 
 

@@ -12,11 +12,22 @@ from autocard.capture.observed import Seen
 from autocard.capture.training.effective_args import inside
 from autocard.errors import UnavailableError
 
-_SETTINGS = ("lr", "betas", "eps", "weight_decay", "momentum", "nesterov", "amsgrad", "alpha", "centered")
+_SETTINGS = (
+    "lr",
+    "betas",
+    "eps",
+    "weight_decay",
+    "momentum",
+    "nesterov",
+    "amsgrad",
+    "alpha",
+    "centered",
+)
 _WORDS = {"lr": "learning rate", "eps": "epsilon", "weight_decay": "weight decay"}
 
 _FAMILIES = {"galore_torch": "GaLore", "apollo_torch": "APOLLO"}
-"""Package whose classes have the names of the optimizers that they change → the name of the method."""
+"""Package whose classes have the names of the optimizers that they change → the name of the method.
+"""
 _LOW_RANK = {
     "rank": "rank",
     "update_proj_gap": "projection updated every {} steps",
@@ -58,8 +69,12 @@ def name_of(optimizer: Any) -> str:
     if package != "bitsandbytes":
         return name
     bits = getattr(getattr(optimizer, "args", None), "optim_bits", None)
-    marks = ["paged"] if getattr(optimizer, "is_paged", False) and "paged" not in name.lower() else []
-    marks += [f"{bits}-bit"] if isinstance(bits, int) and bits < 32 and "bit" not in name.lower() else []  # noqa: PLR2004
+    marks = (
+        ["paged"] if getattr(optimizer, "is_paged", False) and "paged" not in name.lower() else []
+    )
+    marks += (
+        [f"{bits}-bit"] if isinstance(bits, int) and bits < 32 and "bit" not in name.lower() else []  # noqa: PLR2004
+    )
     return " ".join([*marks, name])
 
 
@@ -74,7 +89,9 @@ def _inside_layers(optimizer: Any) -> tuple[Any, bool]:
 
 def _low_rank(groups: Sequence[Mapping[str, Any]], args: Any) -> list[str]:
     """Return the settings of the groups whose gradients are projected, and the modules that they hold."""
-    group = next((one for one in groups if one.get("rank") is not None and "update_proj_gap" in one), None)
+    group = next(
+        (one for one in groups if one.get("rank") is not None and "update_proj_gap" in one), None
+    )
     if group is None:
         return []
     found = []
@@ -83,7 +100,13 @@ def _low_rank(groups: Sequence[Mapping[str, Any]], args: Any) -> list[str]:
             value = _number(group[key])
             found.append(words.format(value) if "{}" in words else f"{words} {value}")
     targets = getattr(args, "optim_target_modules", None)
-    named = [targets] if isinstance(targets, str) else list(targets) if isinstance(targets, list | tuple) else []
+    named = (
+        [targets]
+        if isinstance(targets, str)
+        else list(targets)
+        if isinstance(targets, list | tuple)
+        else []
+    )
     if named:
         more = f" and {len(named) - _TARGETS} more" if len(named) > _TARGETS else ""
         found.append(f"on {', '.join(map(str, named[:_TARGETS]))}{more}")
@@ -93,10 +116,19 @@ def _low_rank(groups: Sequence[Mapping[str, Any]], args: Any) -> list[str]:
 def _plain_settings(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     words = []
     for name in _SETTINGS:
-        # A schedule has already changed `lr` to that of the first step; `initial_lr` is what was asked for.
-        values = [group.get("initial_lr", group.get(name)) if name == "lr" else group.get(name) for group in groups]
-        said = list(dict.fromkeys(_number(value) for value in values if value is not None and value is not False))
-        if said and not (name == "alpha" and said == ["0"]):  # bitsandbytes keeps one for all its optimizers
+        # A schedule has already changed `lr` to that of the first step; `initial_lr` is what was
+        # asked for.
+        values = [
+            group.get("initial_lr", group.get(name)) if name == "lr" else group.get(name)
+            for group in groups
+        ]
+        said = list(
+            dict.fromkeys(
+                _number(value) for value in values if value is not None and value is not False
+            )
+        )
+        # bitsandbytes keeps one for all its optimizers
+        if said and not (name == "alpha" and said == ["0"]):
             words.append(f"{_WORDS.get(name, name)} {' / '.join(said)}")
     return words
 
@@ -106,4 +138,8 @@ def _number(value: Any) -> str:
         return f"({', '.join(_number(item) for item in value)})"
     if hasattr(value, "item"):
         value = value.item()
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return (
+        f"{value:g}"
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else str(value)
+    )

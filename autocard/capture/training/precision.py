@@ -1,8 +1,9 @@
 """Number formats of training: the six terms of the Hub's template, from what the model really holds and does.
 
-The rule: T, the format of the trainable parameters, and A, the format that autocast or a sharding policy imposes on
-the forward pass, decide the term; flags are believed only where the model bears them out (fp16 on a CPU, say, imposes
-nothing). To be called when training begins: `*_full_eval` casts weights later and says nothing about training.
+The rule: T, the format of the trainable parameters, and A, the format that autocast or a sharding
+policy imposes on the forward pass, decide the term; flags are believed only where the model bears
+them out (fp16 on a CPU, say, imposes nothing). To be called when training begins: `*_full_eval`
+casts weights later and says nothing about training.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ _MIXED: dict[str, Regime] = {
     "bfloat16": "bf16 mixed precision",
     "fp8": "fp8 mixed precision",
 }
-_NOT_MIXED: dict[str, Regime] = {"float16": "fp16 non-mixed precision", "bfloat16": "bf16 non-mixed precision"}
+_NOT_MIXED: dict[str, Regime] = {
+    "float16": "fp16 non-mixed precision",
+    "bfloat16": "bf16 non-mixed precision",
+}
 
 _QUANTIZATION = {
     "quant_method": "method",
@@ -73,7 +77,9 @@ def capture(seen: Seen, missing: dict[str, str]) -> Precision:
     formats, imposed = Formats(), None
     with guard("precision.weights_dtype", missing):
         formats = count_formats(seen.model)
-        facts["weights_dtype"] = _most(formats.trainable + formats.frozen, "the model has no floating-point weights")
+        facts["weights_dtype"] = _most(
+            formats.trainable + formats.frozen, "the model has no floating-point weights"
+        )
     with guard("precision.trainable_dtype", missing):
         facts["trainable_dtype"] = _most(formats.trainable, "no parameter asks for gradients")
     with guard("precision.quantization", missing):
@@ -102,11 +108,16 @@ def count_formats(model: Any) -> Formats:
     return found
 
 
-def term(formats: Formats, imposed: str | None, sharded_in_fp32: bool = False) -> tuple[Regime, str | None]:  # noqa: FBT001, FBT002
+def term(
+    formats: Formats,
+    imposed: str | None,
+    sharded_in_fp32: bool = False,  # noqa: FBT001, FBT002
+) -> tuple[Regime, str | None]:
     """Return the term of the Hub's template and what it does not say (or None).
 
-    *imposed* is the format of the forward pass by autocast, DeepSpeed or FSDP (None: that of the weights);
-    *sharded_in_fp32* says that a sharding library keeps float32 masters beside the weights it shows.
+    *imposed* is the format of the forward pass by autocast, DeepSpeed or FSDP (None: that of the
+    weights); *sharded_in_fp32* says that a sharding library keeps float32 masters beside the
+    weights it shows.
 
     Raises:
         UnavailableError: none of the six terms fits.
@@ -123,7 +134,10 @@ def term(formats: Formats, imposed: str | None, sharded_in_fp32: bool = False) -
     if trained in _NOT_MIXED:
         notes = [some] if some else []
         if imposed in _HALF:
-            notes.insert(0, f"autocast to {_HALF[imposed]} was on; weights and optimizer are {_HALF[trained]} too")
+            notes.insert(
+                0,
+                f"autocast to {_HALF[imposed]} was on; weights and optimizer are {_HALF[trained]} too",
+            )
         return _NOT_MIXED[trained], "; ".join(notes) or None
     if trained != "float32":
         msg = f"the trainable parameters are {trained}, for which the template has no term"
@@ -148,7 +162,8 @@ def imposed_format(seen: Seen) -> str | None:
         return policy
     for wrapped in (model, without_wrappers(model)):
         if "_original_forward" in getattr(wrapped, "__dict__", {}):
-            # accelerate wraps forward() in autocast and leaves the original here (accelerator.py, prepare_model).
+            # accelerate wraps forward() in autocast and leaves the original here (accelerator.py,
+            # prepare_model).
             found = _autocast_format(wrapped.forward)
             return found or _NAMES.get(str(getattr(seen.args, "mixed_precision", None)))
     return None
@@ -175,7 +190,8 @@ def _autocast_format(forward: Any) -> str | None:
 
 def _has_fp8_layers(model: Any) -> bool:
     return any(
-        type(module).__name__ == "Float8Linear" or type(module).__module__.startswith("transformer_engine")
+        type(module).__name__ == "Float8Linear"
+        or type(module).__module__.startswith("transformer_engine")
         for module in model.modules()
     )
 
@@ -198,7 +214,11 @@ def _deepspeed(args: Any) -> str | None:
 
 def _sharding_policy(model: Any) -> str | None:
     """Return the format of the parameters in FSDP's forward pass, as FSDP itself holds it."""
-    policy = getattr(model, "mixed_precision", None) if type(model).__name__ == "FullyShardedDataParallel" else None
+    policy = (
+        getattr(model, "mixed_precision", None)
+        if type(model).__name__ == "FullyShardedDataParallel"
+        else None
+    )
     if policy is None and any(cls.__name__ == "FSDPModule" for cls in type(model).__mro__):
         state = model._get_fsdp_state()  # noqa: SLF001 - FSDP2 has no other way to tell
         policy = getattr(state, "_mp_policy", None)
@@ -252,7 +272,8 @@ def _tf32(seen: Seen) -> bool:
         msg = "TF32 is a format of NVIDIA GPUs, and training ran on none"
         raise UnavailableError(msg)
     matmul = torch.backends.cuda.matmul
-    if hasattr(torch.backends, "fp32_precision"):  # torch 2.9 on; asking the old flag fails once the new one was set
+    # torch 2.9 on; asking the old flag fails once the new one was set
+    if hasattr(torch.backends, "fp32_precision"):
         return str(matmul.fp32_precision) == "tf32"
     return bool(matmul.allow_tf32)
 
@@ -270,5 +291,9 @@ def _most(formats: Counter[str], why_none: str) -> str:
 def _others(formats: Counter[str], most: str) -> str | None:
     """Return a note on trainable parameters of other formats than *most*, or None."""
     total = sum(formats.values())
-    parts = [f"{size / total:.0%} of them in {name}" for name, size in sorted(formats.items()) if name != most]
+    parts = [
+        f"{size / total:.0%} of them in {name}"
+        for name, size in sorted(formats.items())
+        if name != most
+    ]
     return f"trainable parameters mostly in {most}, {', '.join(parts)}" if parts else None

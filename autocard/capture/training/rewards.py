@@ -27,7 +27,11 @@ def shown_names(trainer: Any) -> list[str]:
     names = list(getattr(trainer, "reward_func_names", ()))
     found: list[str] = []
     for index, made in enumerate(trainer.reward_funcs):
-        name = str(names[index]) if index < len(names) else str(getattr(made, "__name__", type(made).__name__))
+        name = (
+            str(names[index])
+            if index < len(names)
+            else str(getattr(made, "__name__", type(made).__name__))
+        )
         if hasattr(made, "parameters"):
             name = f"reward model {type(made).__name__}"
         name = _NAMELESS if name == "<lambda>" else name
@@ -43,9 +47,14 @@ def renamed(trainer: Any) -> dict[str, str]:
     if not isinstance(getattr(trainer, "reward_funcs", None), list):
         return {}
     shown: dict[str, list[str]] = {}
-    for name, own in zip(getattr(trainer, "reward_func_names", ()), shown_names(trainer), strict=False):
+    for name, own in zip(
+        getattr(trainer, "reward_func_names", ()), shown_names(trainer), strict=False
+    ):
         shown.setdefault(name, []).append(own)
-    kept = {name: own[0] if len(own) == 1 else f"{' and '.join(own)}, averaged" for name, own in shown.items()}
+    kept = {
+        name: own[0] if len(own) == 1 else f"{' and '.join(own)}, averaged"
+        for name, own in shown.items()
+    }
     return {f"rewards/{name}/": f"rewards/{own}/" for name, own in kept.items() if name != own}
 
 

@@ -1,6 +1,7 @@
 """The learning-rate schedule that ran: its name, its warmup, and the learning rates before the first and last steps.
 
-Warmup is told from the schedule itself: `constant` and `reduce_lr_on_plateau` have none, whatever `warmup_steps` says.
+Warmup is told from the schedule itself: `constant` and `reduce_lr_on_plateau` have none, whatever
+`warmup_steps` says.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ from typing import Any
 
 from autocard import units
 from autocard.capture.observed import Seen
-from autocard.capture.training.effective_args import inside, kind_of_schedule, own_schedule, warms_up
+from autocard.capture.training.effective_args import (
+    inside,
+    kind_of_schedule,
+    own_schedule,
+    warms_up,
+)
 from autocard.errors import UnavailableError
 
 FIRST_STEPS = 5
@@ -57,7 +63,9 @@ def in_words(seen: Seen, rates: Mapping[str, float] | None = None) -> str:
     # transformers makes its schedules as LambdaLR; any other class was named by the argument.
     name = kind_of_schedule(seen.args) if made in _MADE_BY_TRANSFORMERS else made
     warmup = _warmup_steps(seen) if warms_up(seen) else 0
-    return ", ".join(filter(None, [name or made, _warmup_in_words(warmup, int(seen.state.max_steps))]))
+    return ", ".join(
+        filter(None, [name or made, _warmup_in_words(warmup, int(seen.state.max_steps))])
+    )
 
 
 def _warmup_in_words(warmup: int, planned: int) -> str:

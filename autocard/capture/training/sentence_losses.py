@@ -1,6 +1,7 @@
 """The loss of a sentence-transformers trainer (`trainer.loss`): class, parameters that are not at their default, parts.
 
-Only plain values are read: numbers, flags, short words. A loss of the run's own is named by its class.
+Only plain values are read: numbers, flags, short words. A loss of the run's own is named by its
+class.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def _loss(loss: Any, depth: int = 0) -> str:
     if package_of(type(loss).__module__) != _PACKAGE:
         return f"custom loss ({name})"
     inner = getattr(loss, "loss", None)
-    around = f" around {_loss(inner, depth + 1)}" if hasattr(inner, "forward") and depth < _DEPTH else ""
+    around = (
+        f" around {_loss(inner, depth + 1)}" if hasattr(inner, "forward") and depth < _DEPTH else ""
+    )
     settings = ", ".join(f"{key} {_plain(value)}" for key, value in _settings(loss).items())
     return f"{name}{f' ({settings})' if settings else ''}{around}"
 
@@ -47,18 +50,25 @@ def _settings(loss: Any) -> dict[str, Any]:
     """Return the parameters of *loss* that differ from the library's defaults."""
     if not hasattr(loss, "get_config_dict"):
         return {}
-    defaults = {name: one.default for name, one in inspect.signature(type(loss).__init__).parameters.items()}
+    defaults = {
+        name: one.default for name, one in inspect.signature(type(loss).__init__).parameters.items()
+    }
     return {
         str(name): value
         for name, value in loss.get_config_dict().items()
-        if name not in _SPEED_ONLY and name != "loss" and _tells(value) and not _is_default(value, defaults.get(name))
+        if name not in _SPEED_ONLY
+        and name != "loss"
+        and _tells(value)
+        and not _is_default(value, defaults.get(name))
     }
 
 
 def _tells(value: Any) -> bool:
     """Return whether *value* is plain, and not a row of ones (equal weights)."""
     if isinstance(value, list | tuple):
-        plain = bool(value) and all(isinstance(one, int | float | str) and _tells(one) for one in value)
+        plain = bool(value) and all(
+            isinstance(one, int | float | str) and _tells(one) for one in value
+        )
         return plain and any(one != 1 for one in value)
     if isinstance(value, str):
         return _WORD.fullmatch(value) is not None

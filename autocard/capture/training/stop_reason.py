@@ -1,6 +1,7 @@
 """Why a training stopped before its planned end: early stopping with its settings, or the callback that stopped it.
 
-A callback is named only if its own code can stop a training, and no other one's can. Code is read, never called.
+A callback is named only if its own code can stop a training, and no other one's can. Code is read,
+never called.
 """
 
 from __future__ import annotations
@@ -25,14 +26,20 @@ def stop_reason(trainer: Any) -> str:
         patience = _patience_used_up(callback)
         if patience:
             return patience
-    able = [one for one in callbacks if type(one).__name__ != _FLOW and not _is_early_stopping(one) and _can_stop(one)]
+    able = [
+        one
+        for one in callbacks
+        if type(one).__name__ != _FLOW and not _is_early_stopping(one) and _can_stop(one)
+    ]
     if len(able) == 1:
         return f"stopped by {type(able[0]).__name__}"
     return "stopped by a callback" if able else ""
 
 
 def _is_early_stopping(callback: Any) -> bool:
-    return hasattr(callback, "early_stopping_patience") and hasattr(callback, "early_stopping_patience_counter")
+    return hasattr(callback, "early_stopping_patience") and hasattr(
+        callback, "early_stopping_patience_counter"
+    )
 
 
 def _patience_used_up(callback: Any) -> str:

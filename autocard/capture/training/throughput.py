@@ -7,13 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autocard.capture.evaluation.training_log import is_summary, number, prefix_of, summary_of, thinned
+from autocard.capture.evaluation.training_log import (
+    is_summary,
+    number,
+    prefix_of,
+    summary_of,
+    thinned,
+)
 from autocard.capture.observed import Seen
 from autocard.capture.training import consumed_samples, flops
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 
-TIMES = ("_runtime", "_samples_per_second", "_steps_per_second", "_tokens_per_second", "_model_preparation_time")
+TIMES = (
+    "_runtime",
+    "_samples_per_second",
+    "_steps_per_second",
+    "_tokens_per_second",
+    "_model_preparation_time",
+)
 """How the names of what the Trainer takes from its clock end."""
 FLOPS_METHOD = (
     "6 × parameters without embeddings × input tokens (forward and backward pass); padding is counted, frozen "
@@ -22,9 +34,12 @@ FLOPS_METHOD = (
 """What `state.total_flos` counts (transformers, trainer.py, `floating_point_ops`)."""
 
 
-CLOCK_SET = "the machine's clock was set during training, and the Trainer takes its times from that clock"
+CLOCK_SET = (
+    "the machine's clock was set during training, and the Trainer takes its times from that clock"
+)
 CLOSE = 0.2
-"""Part by which the Trainer's runtime may differ from ours: other callbacks work outside of our window."""
+"""Part by which the Trainer's runtime may differ from ours: other callbacks work outside of our
+window."""
 CLOSE_S = 1.0
 """Seconds by which it may, however short the leg."""
 
@@ -59,16 +74,21 @@ def time_parts(
 ) -> dict[str, Any]:
     """Return `eval_s`, `samples_per_s`, `steps_per_s`, `tokens`, `flops` and `flops_method` of `record.Time`.
 
-    Speeds and evaluation are those of the leg that began at the global step *step_begin*; tokens and operations are
-    the whole run's, as the trainer carries them over a resume. *carried_flops* are those that the trainer had counted
-    of an attempt that was broken off, when this leg began. Where the Trainer's clock was set, *own* stands.
-    *logged_in_training* is how many entries the trainer's log had after the last evaluation during training; None:
-    training came to its end, which the log shows.
+    Speeds and evaluation are those of the leg that began at the global step *step_begin*; tokens
+    and operations are the whole run's, as the trainer carries them over a resume. *carried_flops*
+    are those that the trainer had counted of an attempt that was broken off, when this leg began.
+    Where the Trainer's clock was set, *own* stands. *logged_in_training* is how many entries the
+    trainer's log had after the last evaluation during training; None: training came to its end,
+    which the log shows.
     """
     facts: dict[str, Any] = {}
     log = thinned(seen.state.log_history)
     with guard("time.eval_s", missing):
-        in_training = log if logged_in_training is None else thinned(seen.state.log_history[:logged_in_training])
+        in_training = (
+            log
+            if logged_in_training is None
+            else thinned(seen.state.log_history[:logged_in_training])
+        )
         facts["eval_s"] = _eval_s(in_training, step_begin, own)
     with guard("time.steps_per_s", missing):
         facts.update(_speeds(seen, log, step_begin, missing, own))
@@ -107,7 +127,10 @@ def operations_of(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def replace_operations(
-    facts: dict[str, Any], missing: dict[str, str], earlier: Mapping[str, Any], reasons: Mapping[str, str]
+    facts: dict[str, Any],
+    missing: dict[str, str],
+    earlier: Mapping[str, Any],
+    reasons: Mapping[str, str],
 ) -> None:
     """Put what was known of operations *earlier*, with its *reasons*, in the place of what *facts* hold of them."""
     for found, prefix, before in ((facts, "", earlier), (missing, "time.", reasons)):
@@ -135,7 +158,9 @@ def _runtime_s(entry: Mapping[str, Any] | None, own: OwnSpeed) -> float | None:
 
 def without_times(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return *history* without what the Trainer took from its clock."""
-    return [{key: value for key, value in entry.items() if not key.endswith(TIMES)} for entry in history]
+    return [
+        {key: value for key, value in entry.items() if not key.endswith(TIMES)} for entry in history
+    ]
 
 
 def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int, own: OwnSpeed) -> float:
@@ -159,12 +184,16 @@ def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int, own: OwnSpeed) ->
 
 
 def _speeds(
-    seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int, missing: dict[str, str], own: OwnSpeed
+    seen: Seen,
+    log: Sequence[Mapping[str, Any]],
+    step_begin: int,
+    missing: dict[str, str],
+    own: OwnSpeed,
 ) -> dict[str, Any]:
     """Return samples and optimizer steps per second of the leg, evaluations and saving included.
 
-    Steps are those done, not those planned: older trainers divide the whole plan by the time of a leg that was resumed
-    or stopped early.
+    Steps are those done, not those planned: older trainers divide the whole plan by the time of a
+    leg that was resumed or stopped early.
     """
     entry = summary_of(log)
     runtime_s = _runtime_s(entry, own)
@@ -184,19 +213,30 @@ def _speeds(
     return speeds
 
 
-def _trainer_samples_per_s(seen: Seen, entry: Mapping[str, Any], done: int, runtime_s: float) -> float:
+def _trainer_samples_per_s(
+    seen: Seen, entry: Mapping[str, Any], done: int, runtime_s: float
+) -> float:
     """Return the Trainer's own figure, put right where it divided the whole plan by the time of a part of it."""
-    samples_per_s, told = number(entry.get("train_samples_per_second")), number(entry.get("train_steps_per_second"))
+    samples_per_s, told = (
+        number(entry.get("train_samples_per_second")),
+        number(entry.get("train_steps_per_second")),
+    )
     if not samples_per_s or samples_per_s < 0:
         msg = "the trainer did not count its samples"
         raise UnavailableError(msg)
     planned = int(seen.state.max_steps) / runtime_s
-    if told and done != int(seen.state.max_steps) and math.isclose(told, planned, rel_tol=0.01, abs_tol=0.001):
+    if (
+        told
+        and done != int(seen.state.max_steps)
+        and math.isclose(told, planned, rel_tol=0.01, abs_tol=0.001)
+    ):
         return samples_per_s * done / runtime_s / planned
     return samples_per_s
 
 
-def _tokens_per_s(log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int | None, own: OwnSpeed) -> float:
+def _tokens_per_s(
+    log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int | None, own: OwnSpeed
+) -> float:
     """Return tokens per second of a run in one leg: its tokens / the runtime that the trainer sums up."""
     runtime_s = _runtime_s(summary_of(log), own)
     if tokens is None or not runtime_s:
@@ -208,12 +248,16 @@ def _tokens_per_s(log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int
     return tokens / runtime_s
 
 
-def _tokens(seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int) -> tuple[int, bool | None]:
+def _tokens(
+    seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int
+) -> tuple[int, bool | None]:
     """Return the input tokens that the trainer counted, and whether padding is among them (None: not known)."""
     asked = getattr(seen.args, "include_num_input_tokens_seen", "no")
     if asked not in {"no", False, None} and seen.state.num_input_tokens_seen:
         return int(seen.state.num_input_tokens_seen), _counts_padding(seen, asked)
-    counted = next((tokens for entry in reversed(log) if (tokens := number(entry.get("num_tokens")))), None)
+    counted = next(
+        (tokens for entry in reversed(log) if (tokens := number(entry.get("num_tokens")))), None
+    )
     if not counted:
         msg = "the trainer did not count tokens; include_num_input_tokens_seen makes it"
         raise UnavailableError(msg)
@@ -227,10 +271,14 @@ def _tokens(seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int) -> tu
 def _counts_padding(seen: Seen, asked: Any) -> bool | None:
     """Return whether the Trainer's count has padding in it (transformers, trainer.py, `_track_num_input_tokens`).
 
-    Without padding it sums the attention mask, else looks for the token that pads; with neither it counts everything.
+    Without padding it sums the attention mask, else looks for the token that pads; with neither it
+    counts everything.
     """
     if asked != "non_padding":
         return True
     columns = getattr(getattr(seen.train_dataloader, "dataset", None), "column_names", None) or ()
-    known = "attention_mask" in columns or getattr(seen.processing_class, "pad_token_id", None) is not None
+    known = (
+        "attention_mask" in columns
+        or getattr(seen.processing_class, "pad_token_id", None) is not None
+    )
     return False if known else None

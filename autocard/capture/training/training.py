@@ -1,7 +1,8 @@
 """How it was trained: the arguments that shape the weights, optimizer, schedule, objective.
 
-An allow-list: paths, names, addresses and tokens in the arguments are not looked at. Values are those that were really
-used, where they differ from those that were asked for (`auto_find_batch_size`).
+An allow-list: paths, names, addresses and tokens in the arguments are not looked at. Values are
+those that were really used, where they differ from those that were asked for
+(`auto_find_batch_size`).
 """
 
 from __future__ import annotations
@@ -93,11 +94,15 @@ def _losses_summed(seen: Seen, missing: dict[str, str]) -> dict[str, int | None]
     with guard("training.losses_summed", missing):
         found = loss_accumulation.batches_summed(seen)
         if found is None:
-            missing["training.losses_summed"] = "the logged losses are means, or not known to be sums"
+            missing["training.losses_summed"] = (
+                "the logged losses are means, or not known to be sums"
+            )
         else:
             missing.pop("training.losses_summed", None)
     if found is None or found.last is None:
-        missing["training.losses_summed_last"] = "losses are not sums, or each is one over the same number of batches"
+        missing["training.losses_summed_last"] = (
+            "losses are not sums, or each is one over the same number of batches"
+        )
     else:
         missing.pop("training.losses_summed_last", None)
     if found is None:
@@ -134,7 +139,9 @@ def at_end(begun: Training, seen: Seen, shown: Shown, missing: dict[str, str]) -
         facts["scheduler"] = f"changed by code of the run's own (learning rate {read})"
     if shown.batches_changed:
         settings = begun.hyperparameters
-        facts["hyperparameters"] = {name: settings[name] for name in settings if name != "gradient_accumulation_steps"}
+        facts["hyperparameters"] = {
+            name: settings[name] for name in settings if name != "gradient_accumulation_steps"
+        }
         facts |= {"effective_batch_size": None, "losses_summed": None, "batch_detail": ""}
         reason = "gradient_accumulation_steps was changed during training"
         missing["training.effective_batch_size"] = missing["training.losses_summed"] = reason
@@ -162,11 +169,20 @@ def batch_unit(seen: Seen) -> BatchUnit:
 def generation(seen: Seen, completions: int | None) -> str:
     """Return how the *completions* of an optimizer step were generated, in words; empty: they were not.
 
-    TRL generates a batch of completions for several steps at once, and may use each of them several times.
+    TRL generates a batch of completions for several steps at once, and may use each of them several
+    times.
     """
     args = seen.args
-    per_prompt, at_once = getattr(args, "num_generations", None), getattr(args, "generation_batch_size", None)
-    if not consumed_samples.is_online(args) or not isinstance(at_once, int) or not per_prompt or not completions:
+    per_prompt, at_once = (
+        getattr(args, "num_generations", None),
+        getattr(args, "generation_batch_size", None),
+    )
+    if (
+        not consumed_samples.is_online(args)
+        or not isinstance(at_once, int)
+        or not per_prompt
+        or not completions
+    ):
         return ""
     whole_batches = completions % at_once == 0
     generated = completions if whole_batches else at_once
@@ -182,7 +198,11 @@ def _plain(value: Any) -> Scalar:
     if isinstance(value, enum.Enum):
         value = value.value
     if isinstance(value, Mapping):
-        pairs = [f"{key}={value[key]}" for key in value if isinstance(value[key], str | int | float | bool)]
+        pairs = [
+            f"{key}={value[key]}"
+            for key in value
+            if isinstance(value[key], str | int | float | bool)
+        ]
         return ", ".join(pairs) or None
     if isinstance(value, list | tuple | set):
         return " ".join(str(_plain(item)) for item in value) or None
@@ -201,7 +221,9 @@ def _hyperparameters(seen: Seen) -> tuple[dict[str, Scalar], list[str]]:
         if value is None or value == "" or _has_no_effect(name, seen.args) or overruled(name, seen):
             continue
         default = library_defaults.derived(name, seen.args)
-        if name in defaults and not _same(value, defaults[name] if default is None else _plain(default)):
+        if name in defaults and not _same(
+            value, defaults[name] if default is None else _plain(default)
+        ):
             if not getattr(seen.args, _SWITCHES.get(name, ""), True):
                 continue
             changed.append(name)
@@ -230,7 +252,11 @@ def _defaults(args: Any) -> dict[str, Scalar]:
     for entry in dataclasses.fields(args):
         default = entry.default
         if default is dataclasses.MISSING:
-            default = entry.default_factory() if entry.default_factory is not dataclasses.MISSING else None
+            default = (
+                entry.default_factory()
+                if entry.default_factory is not dataclasses.MISSING
+                else None
+            )
         found[entry.name] = _plain(default)
     return found
 

@@ -1,6 +1,7 @@
 """What TRL's trainers optimize, by the class of their arguments and the loss that these choose (TRL 0.19 to 1.16).
 
-A class of TRL that is not listed here is named and its loss is not: a subclass of GRPOConfig need not be GRPO.
+A class of TRL that is not listed here is named and its loss is not: a subclass of GRPOConfig need
+not be GRPO.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class TrlMethod:
     words: str
     """The objective."""
     purpose: str = ""
-    """What training did to the model, for the middle of a sentence; "": the model's task says it."""
+    """What training did to the model, for the middle of a sentence; "": the model's task says it.
+    """
     task: str = ""
     """What the trained model is, where its head does not say it."""
     name: str = ""
@@ -81,7 +83,11 @@ def _fine_tuning(args: Any, trainer: Any) -> TrlMethod:
     from autocard.capture.training.loss_tokens import tokens_with_loss  # noqa: PLC0415 - looks at rows, which others do not need
 
     kind = getattr(args, "loss_type", "nll")
-    loss = f"dynamic fine-tuning loss (DFT), {NEXT_TOKEN} weighted by probability" if kind == "dft" else NEXT_TOKEN
+    loss = (
+        f"dynamic fine-tuning loss (DFT), {NEXT_TOKEN} weighted by probability"
+        if kind == "dft"
+        else NEXT_TOKEN
+    )
     smoothing = getattr(args, "label_smoothing_factor", 0) or 0
     smoothed = f", label smoothing {smoothing:g}" if smoothing and kind != "dft" else ""
     words = f"supervised fine-tuning ({loss}{tokens_with_loss(args, trainer)}){smoothed}"
@@ -100,7 +106,9 @@ def _preference(args: Any, _: Any) -> TrlMethod:
     names = [_DPO.get(str(kind), str(kind)) for kind in kinds]
     words = "direct preference optimization (DPO)"
     if len(kinds) > 1:
-        words += ", loss " + " + ".join(f"{weight:g} × {name}" for name, weight in zip(names, weights, strict=False))
+        words += ", loss " + " + ".join(
+            f"{weight:g} × {name}" for name, weight in zip(names, weights, strict=False)
+        )
     elif kinds != ["sigmoid"]:
         words += f", {names[0]} loss"
     return TrlMethod(words + smoothed, "aligned with DPO")
@@ -111,7 +119,9 @@ def _contrastive(args: Any, _: Any) -> TrlMethod:
     if kind == "simpo":
         if not getattr(args, "cpo_alpha", 1.0):
             return TrlMethod("simple preference optimization (SimPO)", "aligned with SimPO")
-        return TrlMethod("contrastive preference optimization (CPO), SimPO loss", "aligned with CPO-SimPO")
+        return TrlMethod(
+            "contrastive preference optimization (CPO), SimPO loss", "aligned with CPO-SimPO"
+        )
     other = f", {_DPO.get(kind, kind)} loss" if kind != "sigmoid" else ""
     return TrlMethod(f"contrastive preference optimization (CPO){other}", "aligned with CPO")
 
@@ -125,7 +135,9 @@ def _kto(args: Any, _: Any) -> TrlMethod:
 def _online(args: Any, _: Any) -> TrlMethod:
     kind = getattr(args, "loss_type", "sigmoid")
     other = f", {_DPO.get(str(kind), kind)} loss" if kind != "sigmoid" else ""
-    return TrlMethod(f"online direct preference optimization (DPO){other}", "aligned with online DPO")
+    return TrlMethod(
+        f"online direct preference optimization (DPO){other}", "aligned with online DPO"
+    )
 
 
 def _group_relative(args: Any, _: Any) -> TrlMethod:
@@ -158,7 +170,9 @@ _METHODS: dict[str, Callable[[Any, Any], TrlMethod]] = {
     "BCOConfig": _simple("binary classifier optimization (BCO)", "aligned with BCO"),
     "NashMDConfig": _simple("Nash mirror descent", "aligned with Nash mirror descent"),
     "XPOConfig": _simple("exploratory preference optimization (XPO)", "aligned with XPO"),
-    "GKDConfig": _simple("generalized knowledge distillation (GKD)", "distilled from a teacher model (GKD)"),
+    "GKDConfig": _simple(
+        "generalized knowledge distillation (GKD)", "distilled from a teacher model (GKD)"
+    ),
     "DistillationConfig": _simple(
         "on-policy distillation (generalized Jensen-Shannon divergence from a teacher model)",
         "distilled from a teacher model",

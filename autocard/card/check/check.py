@@ -96,9 +96,15 @@ class Findings:
     def wrong(self, *, strict: bool) -> bool:
         """Return whether a machine's slot is out of date or contradicted, or the Hub would refuse the card.
 
-        With *strict*, also whether a person's slot is empty, or a key has a value that the Hub does not know.
+        With *strict*, also whether a person's slot is empty, or a key has a value that the Hub does
+        not know.
         """
-        if self.stale or self.contradictions or self.foreign or any(one.refused for one in self.front_matter):
+        if (
+            self.stale
+            or self.contradictions
+            or self.foreign
+            or any(one.refused for one in self.front_matter)
+        ):
             return True
         return strict and bool(self.front_matter or any(one.who != "machine" for one in self.empty))
 
@@ -135,7 +141,9 @@ def check(card: Path, record: RunRecord | None) -> Findings:
         told = {one.slot for one in findings.contradictions}
         for figure in edited(text, fields.facts(record), labels, outcome.reports, told):
             there, known = _short(figure.figure.theirs), _short(figure.figure.ours)
-            findings.contradictions.append(Contradiction(figure.fact, figure.label, figure.line, there, known))
+            findings.contradictions.append(
+                Contradiction(figure.fact, figure.label, figure.line, there, known)
+            )
         findings.contradictions.sort(key=lambda one: one.line)
         findings.warnings = list(outcome.warnings)
     return findings
@@ -157,7 +165,9 @@ def _contradictions(outcome: Outcome, labels: Labels) -> Iterator[Contradiction]
         else:
             said = kind is not None and kind.say_why and contradicts(one.there, one.wanted)
         if said:
-            yield Contradiction(one.slot, one.label, one.line, _short(one.there), _short(one.wanted))
+            yield Contradiction(
+                one.slot, one.label, one.line, _short(one.there), _short(one.wanted)
+            )
 
 
 def _json(text: str) -> object:
@@ -174,22 +184,36 @@ def _short(text: str) -> str:
     return one if len(one) <= 160 else one[:159] + "…"  # noqa: PLR2004 - a line on a screen, more or less
 
 
-def _empty(document: Document, labels: Labels, outcome: Outcome | None, record: RunRecord | None) -> list[EmptySlot]:
+def _empty(
+    document: Document, labels: Labels, outcome: Outcome | None, record: RunRecord | None
+) -> list[EmptySlot]:
     """Return the slots that stay empty: those that the table knows, those it does not, and keys without a value."""
     read = Form(document, labels)
     lined = {slot.section for slot in read.labelled}
-    stale = {(one.slot, one.line) for one in outcome.reports if one.state in _STALE} if outcome else set()
+    stale = (
+        {(one.slot, one.line) for one in outcome.reports if one.state in _STALE}
+        if outcome
+        else set()
+    )
     found: dict[tuple[str, int], EmptySlot] = {}
     for one in read.asked:
         line = document.line_number(one.slot.start)
         generated = one.empty is not None and one.empty.notation == "generated"
         if one.empty is None or generated or one.fallback or (one.fact, line) in stale:
             continue
-        if one.slot.kind == "body" and one.blank and (one.slot.section in lined or _has_below(document, one)):
+        if (
+            one.slot.kind == "body"
+            and one.blank
+            and (one.slot.section in lined or _has_below(document, one))
+        ):
             continue
         label = "title" if one.slot.kind == "title" else one.slot.label
         who = _who(labels, one.fact)
-        why = _why(labels, record, one.fact) if who == "machine" else guidance.of_slot(document, labels, one)
+        why = (
+            _why(labels, record, one.fact)
+            if who == "machine"
+            else guidance.of_slot(document, labels, one)
+        )
         found[one.fact, line] = EmptySlot(one.fact, label, line, who, why)
     for report in outcome.reports if outcome else ():
         if report.state == "empty" and (report.slot, report.line) not in found:
@@ -198,7 +222,9 @@ def _empty(document: Document, labels: Labels, outcome: Outcome | None, record: 
         line = document.line_number(at)
         generic = "needed" in why.lower() or not any(char.isalpha() for char in why)
         found.setdefault(("", line), EmptySlot("", label, line, "person", "" if generic else why))
-    found.update({(one.slot, one.line): one for one in _empty_keys(document, labels, record, stale)})
+    found.update(
+        {(one.slot, one.line): one for one in _empty_keys(document, labels, record, stale)}
+    )
     return sorted(found.values(), key=lambda one: one.line)
 
 
@@ -208,15 +234,21 @@ def _has_below(document: Document, one: AskedFact) -> bool:
     return section.extent > section.end
 
 
-def _of_report(document: Document, labels: Labels, record: RunRecord | None, report: Report) -> EmptySlot:
+def _of_report(
+    document: Document, labels: Labels, record: RunRecord | None, report: Report
+) -> EmptySlot:
     kind = labels.kinds.get(report.slot)
-    why = _why(labels, record, report.slot) if report.who == "machine" else kind.guide if kind else ""
+    why = (
+        _why(labels, record, report.slot) if report.who == "machine" else kind.guide if kind else ""
+    )
     if report.line and report.who != "machine":
         # A hidden place holds the form's own guidance.
         first = document.offset(report.line - 1 - document.text.count("\n", 0, document.body))
         text = document.text[first : document.text.find("-->", first) + 3]
         if text.startswith("<!--"):
-            inner = re.sub(r"^\s*(?:#{1,6} .*|[-*+]?\s*\*\*.*?\*\*:?)", "", text[4:-3].strip(), count=1)
+            inner = re.sub(
+                r"^\s*(?:#{1,6} .*|[-*+]?\s*\*\*.*?\*\*:?)", "", text[4:-3].strip(), count=1
+            )
             why = " ".join(inner.split()) or why
     return EmptySlot(report.slot, report.label, report.line, report.who, why)
 
@@ -239,7 +271,12 @@ def _why(labels: Labels, record: RunRecord | None, fact: str) -> str:
     return reason or "the run did not record it"
 
 
-_KEY_FACTS = {"license": "license", "language": "language", "base_model": "base_model", "datasets": "training_data"}
+_KEY_FACTS = {
+    "license": "license",
+    "language": "language",
+    "base_model": "base_model",
+    "datasets": "training_data",
+}
 
 
 def _empty_keys(

@@ -65,7 +65,8 @@ def as_json(findings: Findings) -> dict[str, Any]:
     """Return *findings* as plain values."""
     return {
         "out_of_date": [
-            {"slot": one.slot, "label": one.label, "line": one.line, "state": one.state} for one in findings.stale
+            {"slot": one.slot, "label": one.label, "line": one.line, "state": one.state}
+            for one in findings.stale
         ],
         "empty": [asdict(one) for one in findings.empty],
         "contradictions": [asdict(one) for one in findings.contradictions],

@@ -1,7 +1,7 @@
 """Two texts about one fact: does one say something that the other denies?
 
-One rule: only what can be compared is: figures of the same kind, names of devices and of formats. A text without any is
-another way to say it, and no contradiction.
+One rule: only what can be compared is: figures of the same kind, names of devices and of formats. A
+text without any is another way to say it, and no contradiction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _UNITS: dict[str, dict[str, float]] = {
         "gco2eq": 1, "gco2": 1, "kgco2eq": 1e3, "kgco2": 1e3, "tco2eq": 1e6, "tco2": 1e6,
     },
 }  # fmt: skip
-_DIMENSION = {unit: (kind, factor) for kind, units in _UNITS.items() for unit, factor in units.items()}
+_DIMENSION = {
+    unit: (kind, factor) for kind, units in _UNITS.items() for unit, factor in units.items()
+}
 _FIGURE = re.compile(
     rf"(?<![\w.,]){_NUMBER}[ \u00a0-]?(?P<unit>{'|'.join(sorted(map(re.escape, _DIMENSION), key=len, reverse=True))})"
     r"(?![\w/])",
@@ -57,10 +59,20 @@ def contradicts(theirs: str, ours: str) -> bool:
 def front_contradicts(key: str, theirs: Any, ours: Any) -> bool:
     """Return whether the front matter's value *theirs* of *key* says something else than the record's *ours*."""
     if key == "co2_eq_emissions":
-        a, b = (value.get("emissions") if isinstance(value, Mapping) else value for value in (theirs, ours))
-        return isinstance(a, int | float) and isinstance(b, int | float) and not _close(float(a), float(b))
+        a, b = (
+            value.get("emissions") if isinstance(value, Mapping) else value
+            for value in (theirs, ours)
+        )
+        return (
+            isinstance(a, int | float)
+            and isinstance(b, int | float)
+            and not _close(float(a), float(b))
+        )
     if key == "base_model":
-        a, b = ({value} if isinstance(value, str) else set(map(str, value or ())) for value in (theirs, ours))
+        a, b = (
+            {value} if isinstance(value, str) else set(map(str, value or ()))
+            for value in (theirs, ours)
+        )
         return not a & b
     return False
 

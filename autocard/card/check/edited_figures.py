@@ -1,6 +1,7 @@
 """Sections of a card whose figures are not the record's: those that were edited, or came with a copy.
 
-One rule: a section is looked at as a whole, with its labelled lines, and only under a heading that asks for the fact.
+One rule: a section is looked at as a whole, with its labelled lines, and only under a heading that
+asks for the fact.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ class EditedFigure:
 
 
 def edited(
-    text: str, facts: Mapping[str, Fact], labels: Labels, reports: Iterable[Report], besides: Collection[str] = ()
+    text: str,
+    facts: Mapping[str, Fact],
+    labels: Labels,
+    reports: Iterable[Report],
+    besides: Collection[str] = (),
 ) -> Iterator[EditedFigure]:
     """Yield the figures of the card *text* that deny *facts* and that a fill, whose *reports* these are, leaves.
 
@@ -47,7 +52,12 @@ def edited(
     told = set()
     for section in document.sections:
         found = labels.heading(section.path[-1], section.path[:-1]) if section.heading else None
-        if found is None or found[1] or found[0] in skip or not _is_machines(labels, found[0], facts):
+        if (
+            found is None
+            or found[1]
+            or found[0] in skip
+            or not _is_machines(labels, found[0], facts)
+        ):
             continue
         first = document.line_number(section.start)
         there = text[section.start : section.end]
@@ -56,7 +66,11 @@ def edited(
             told.add(line)
             yield EditedFigure(found[0], section.path[-1], line, one)
     for report in reports:
-        if report.state == "kept" and report.slot not in skip and _is_machines(labels, report.slot, facts):
+        if (
+            report.state == "kept"
+            and report.slot not in skip
+            and _is_machines(labels, report.slot, facts)
+        ):
             if "\n" in report.there or report.line in told:
                 continue
             for one in differences(report.slot, report.there, report.wanted):

@@ -1,8 +1,8 @@
 """Two texts about one fact, figure by figure: counts and metrics that one says and the other denies.
 
-One rule: two figures are compared only where both texts say of what they are: on a line of the same label, in the row
-of a table of the same name, or before the same word (parameters, steps, epochs, rows, batch size). A figure may be
-rounded, and a share may be given in percent.
+One rule: two figures are compared only where both texts say of what they are: on a line of the same
+label, in the row of a table of the same name, or before the same word (parameters, steps, epochs,
+rows, batch size). A figure may be rounded, and a share may be given in percent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _LABEL = re.compile(
 _PAIR = re.compile(r"(?P<label>[A-Za-z][\w@.-]{0,60})[ \t]+(?P<value>-?\d[\d.,eE+-]{0,30})")
 _RULE = re.compile(r"[\s|:-]+")
 _NOT_THIS = r"(?<!every )(?<!each )(?<!after )(?<!first )(?<!last )"
-_ANY = rf"{_NOT_THIS}(?P<figure>{_NUMBER.pattern})".replace("?P<sign>", "?:").replace("?P<digits>", "?:")
+_ANY = rf"{_NOT_THIS}(?P<figure>{_NUMBER.pattern})".replace("?P<sign>", "?:").replace(
+    "?P<digits>", "?:"
+)
 _ANY = _ANY.replace("?P<exp>", "?:").replace("?P<scale>", "?:")
 _BEFORE = {
     "parameters": r"[ -]?(?:trainable |trained )?param(?:eter)?s?\b",
@@ -89,13 +91,21 @@ def differences(fact: str, theirs: str, ours: str) -> list[Difference]:
     for key in there.keys() & here.keys():
         (at, said), (_, known) = there[key], here[key]
         if _denies(said, known):
-            found.setdefault(at, Difference(at, _line(theirs, at), f"{key[-1]}: {known}".strip(": ")))
+            found.setdefault(
+                at, Difference(at, _line(theirs, at), f"{key[-1]}: {known}".strip(": "))
+            )
     if not found:
         for word, patterns in _WORDS.items():
             said_of, known_of = (_counted(text, patterns) for text in (theirs, ours))
-            if said_of and known_of and not any(_close(a, b) for _, a in said_of for _, b in known_of):
+            if (
+                said_of
+                and known_of
+                and not any(_close(a, b) for _, a in said_of for _, b in known_of)
+            ):
                 at = said_of[0][0]
-                found.setdefault(at, Difference(at, _line(theirs, at), f"{word}: {known_of[0][1].value:,.10g}"))
+                found.setdefault(
+                    at, Difference(at, _line(theirs, at), f"{word}: {known_of[0][1].value:,.10g}")
+                )
     return [found[at] for at in sorted(found)]
 
 
@@ -158,7 +168,8 @@ def _denies(said: str, known: str) -> bool:
         return not all(_close(x, y) for x, y in zip(a, b, strict=True))
     measured, mine = figures(said), figures(known)
     if measured or mine:
-        # Of times, energies and masses, `contradictions` knows the units; here they stand on one line.
+        # Of times, energies and masses, `contradictions` knows the units; here they stand on one
+        # line.
         return any(
             not any(abs(x - y) <= 0.05 * max(x, y) for x in measured[kind] for y in mine[kind])
             for kind in measured.keys() & mine.keys()
@@ -193,7 +204,9 @@ def _close(a: _Figure, b: _Figure) -> bool:
     if _same(a.value, b.value, 0 if unit == 1 else unit):
         return True
     return any(
-        abs(share.value) <= 1 and share.unit < 1 and _same(100 * share.value, of.value, max(of.unit, 100 * share.unit))
+        abs(share.value) <= 1
+        and share.unit < 1
+        and _same(100 * share.value, of.value, max(of.unit, 100 * share.unit))
         for share, of in ((a, b), (b, a))
     )
 

@@ -1,9 +1,9 @@
 """A front matter against what the Hub takes, without asking the Hub: its lists are in templates/hub_lists.json.
 
-One rule: "refused" is said only of what the Hub's own validation refuses (wrong types, empty and local ids, results
-without a data set, licences and languages that it does not know); what it takes and does not understand is a warning.
-Sources: the model card specification of hub-docs, huggingface_hub's `model_index_to_eval_results`, and the lists
-that the file names.
+One rule: "refused" is said only of what the Hub's own validation refuses (wrong types, empty and
+local ids, results without a data set, licences and languages that it does not know); what it takes
+and does not understand is a warning. Sources: the model card specification of hub-docs,
+huggingface_hub's `model_index_to_eval_results`, and the lists that the file names.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Problem:
 @lru_cache(maxsize=1)
 def lists() -> dict[str, frozenset[str]]:
     """Return the Hub's lists: licenses, pipeline_tags and libraries."""
-    raw = json.loads((files("autocard") / "templates" / "hub_lists.json").read_text(encoding="utf-8"))
+    raw = json.loads(
+        (files("autocard") / "templates" / "hub_lists.json").read_text(encoding="utf-8")
+    )
     return {name: frozenset(raw[name]) for name in ("licenses", "pipeline_tags", "libraries")}
 
 
@@ -65,10 +67,24 @@ def problems(text: str, first_line: int = 1) -> list[Problem]:
         current = text[key.at : key.end]
         if yaml_keys.is_blank(current, key.data) and _asks(current):
             continue  # a placeholder is not wrong but empty
-        found += [Problem(name + place, line, said, refused) for place, said, refused in _judge(name, key, current)]
-    if keys.get("license") and keys["license"].data == "other" and not {"license_name", "license_link"} & keys.keys():
+        found += [
+            Problem(name + place, line, said, refused)
+            for place, said, refused in _judge(name, key, current)
+        ]
+    if (
+        keys.get("license")
+        and keys["license"].data == "other"
+        and not {"license_name", "license_link"} & keys.keys()
+    ):
         line = first_line + text.count("\n", 0, keys["license"].start)
-        found.append(Problem("license", line, "`other` wants license_name and license_link beside it", refused=False))
+        found.append(
+            Problem(
+                "license",
+                line,
+                "`other` wants license_name and license_link beside it",
+                refused=False,
+            )
+        )
     return sorted(found, key=lambda problem: problem.line)
 
 
@@ -146,11 +162,21 @@ def _shown(item: Any) -> str:
 def _languages(data: Any) -> Iterator[Said]:
     for place, item in _each(data):
         if item is False:
-            yield place, 'unquoted `no` is "false" to YAML; Norwegian is "no" in quotes, or nb or nn', True
+            yield (
+                place,
+                'unquoted `no` is "false" to YAML; Norwegian is "no" in quotes, or nb or nn',
+                True,
+            )
         elif not isinstance(item, str):
             yield place, f"is {_shown(item)}; a code of ISO 639 is wanted", True
-        elif item not in _NOT_CODES and not (_LANGUAGE.fullmatch(item) and _is_code(re.split("[-_]", item)[0])):
-            yield place, f"{item!r} is no code of ISO 639 (en, deu), and neither `code` nor `multilingual`", True
+        elif item not in _NOT_CODES and not (
+            _LANGUAGE.fullmatch(item) and _is_code(re.split("[-_]", item)[0])
+        ):
+            yield (
+                place,
+                f"{item!r} is no code of ISO 639 (en, deu), and neither `code` nor `multilingual`",
+                True,
+            )
 
 
 def _is_code(code: str) -> bool:
@@ -198,7 +224,11 @@ def _emissions(data: Any) -> Iterator[Said]:
         place = ".emissions" if isinstance(data, Mapping) else ""
         yield place, f"is {_shown(grams)}; grams of CO2eq are wanted, as a number", True
     if isinstance(data, Mapping) and data.get("training_type") not in (None, *_TRAINING):
-        yield ".training_type", f"{data['training_type']!r} is none of {', '.join(_TRAINING)}", False
+        yield (
+            ".training_type",
+            f"{data['training_type']!r} is none of {', '.join(_TRAINING)}",
+            False,
+        )
 
 
 def _model_index(data: Any) -> Iterator[Said]:
@@ -232,7 +262,11 @@ def _result(result: Any) -> Iterator[tuple[str, str]]:
         yield ".metrics", "missing: the Hub takes no result without"
         return
     for place, metric in _each(metrics):
-        lacking = [key for key in ("type", "value") if not isinstance(metric, Mapping) or metric.get(key) is None]
+        lacking = [
+            key
+            for key in ("type", "value")
+            if not isinstance(metric, Mapping) or metric.get(key) is None
+        ]
         if lacking:
             yield f".metrics{place}", f"{' and '.join(lacking)} missing"
 

@@ -1,8 +1,9 @@
 """A record → the texts of a card: facts for its slots, values for its front matter.
 
-One rule: nothing is worked out here but roundings and shares of what the record holds, and nothing is said that the
-record does not hold: a fact that is not there is left out, so that its slot stays empty. One module for each part of a
-card; names of models, data sets and settings pass through `escape`.
+One rule: nothing is worked out here but roundings and shares of what the record holds, and nothing
+is said that the record does not hold: a fact that is not there is left out, so that its slot stays
+empty. One module for each part of a card; names of models, data sets and settings pass through
+`escape`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,21 @@ from autocard.record import RunRecord, finite
 
 __all__ = ["facts", "front_matter"]
 
-_PARTS = (identity.facts, procedure.facts, testing.facts, impact.facts, machines.facts, snippet.facts)
+_PARTS = (
+    identity.facts,
+    procedure.facts,
+    testing.facts,
+    impact.facts,
+    machines.facts,
+    snippet.facts,
+)
 
 
 def facts(record: RunRecord) -> dict[str, Fact]:
     """Return what *record* knows, by template variable; what it does not know is left out.
 
-    What a person gave (`record.facts`) stands as it was given, as far as it stays in its place, and goes before ours.
+    What a person gave (`record.facts`) stands as it was given, as far as it stays in its place, and
+    goes before ours.
     """
     record = finite(record)
     found: dict[str, Fact] = {}
@@ -30,5 +39,7 @@ def facts(record: RunRecord) -> dict[str, Fact]:
     for name, given in record.facts.items():
         text = "" if given is None else str(given).strip()
         if text:
-            found[name] = Fact(author_text.line(text), author_text.block(text) if "\n" in text else None)
+            found[name] = Fact(
+                author_text.line(text), author_text.block(text) if "\n" in text else None
+            )
     return found

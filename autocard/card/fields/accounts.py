@@ -1,6 +1,7 @@
 """Energy and CO2, written out like an account: the parts, their sum, what it was multiplied by, what it does not hold.
 
-One rule: a part that was not measured says so where its figure would stand, and a sum without it is not shown.
+One rule: a part that was not measured says so where its figure would stand, and a sum without it is
+not shown.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from autocard.record import Reconciliation, RunRecord, Search
 
 _PARTS = {"gpu": "GPUs", "cpu": "CPUs", "ram": "RAM"}
 _HEAD = ["Part", "kWh", "How"]
-"""Not "Energy": a form's table with a row of that name asks for the fact, and the head would look like it."""
+"""Not "Energy": a form's table with a row of that name asks for the fact, and the head would look
+like it."""
 
 _NOT = "not measured"
 
@@ -38,13 +40,19 @@ def total_places(record: RunRecord) -> int | None:
         return None
     known = [(value, _digits(record, part)) for part in _PARTS if (value := _value(record, part))]
     digits = max((digits for _, digits in known), default=units.MODELLED)
-    return min(units.decimals(value, digits) for value, digits in [*known, (energy.total_kwh, digits)])
+    return min(
+        units.decimals(value, digits) for value, digits in [*known, (energy.total_kwh, digits)]
+    )
 
 
 def total(record: RunRecord) -> str | None:
     """Return the total in kWh, the number alone."""
     places = total_places(record)
-    return None if places is None or record.energy.total_kwh is None else units.fixed(record.energy.total_kwh, places)
+    return (
+        None
+        if places is None or record.energy.total_kwh is None
+        else units.fixed(record.energy.total_kwh, places)
+    )
 
 
 def co2_digits(record: RunRecord) -> int:
@@ -60,14 +68,20 @@ def co2eq(record: RunRecord) -> str | None:
     emissions = record.emissions
     if emissions.co2eq_g is None:
         least_g, why = emissions.reported_co2eq_g, _why_no_total(record)
-        return None if not least_g or not why else f"at least {units.co2eq(least_g, units.MODELLED)} ({escape(why)})"
-    basis = f"by the grid intensity {escape(emissions.intensity_source or '')}" if given(record) else "location-based"
+        return (
+            None
+            if not least_g or not why
+            else f"at least {units.co2eq(least_g, units.MODELLED)} ({escape(why)})"
+        )
+    basis = (
+        f"by the grid intensity {escape(emissions.intensity_source or '')}"
+        if given(record)
+        else "location-based"
+    )
     basis = "; ".join(filter(None, [basis, since(record)]))
     said = f"{units.co2eq(emissions.co2eq_g, co2_digits(record))} ({basis})"
     if emissions.market_based_co2eq_g is not None:
-        said += (
-            f"; {units.co2eq(emissions.market_based_co2eq_g, units.MEASURED)} (market-based, as given by the author)"
-        )
+        said += f"; {units.co2eq(emissions.market_based_co2eq_g, units.MEASURED)} (market-based, as given by the author)"
     return said
 
 
@@ -75,7 +89,9 @@ def energy(record: RunRecord) -> Fact | None:
     """Return the account, and in one line the total with its parts. None where nothing at all was measured."""
     if all(_value(record, part) is None for part in _PARTS):
         return _at_least(record)
-    rows = [[label, _figure(record, part) or "", _how(record, part)] for part, label in _PARTS.items()]
+    rows = [
+        [label, _figure(record, part) or "", _how(record, part)] for part, label in _PARTS.items()
+    ]
     rows += _sums(record)
     block = "\n\n".join([table(_HEAD, rows, frozenset({1})), *_paragraphs(record)])
     parts = ", ".join(f"{label} {_short(record, part)}" for part, label in _PARTS.items())
@@ -123,7 +139,11 @@ def _value(record: RunRecord, part: str) -> float | None:
 
 def _digits(record: RunRecord, part: str) -> int:
     """Return the significant digits that the energy of *part* (gpu, cpu, ram) is known with."""
-    return units.MEASURED if record.energy.sources.get(part, "").startswith("measured") else units.MODELLED
+    return (
+        units.MEASURED
+        if record.energy.sources.get(part, "").startswith("measured")
+        else units.MODELLED
+    )
 
 
 def _figure(record: RunRecord, part: str) -> str | None:
@@ -134,7 +154,11 @@ def _figure(record: RunRecord, part: str) -> str | None:
 def _how(record: RunRecord, part: str) -> str:
     if _value(record, part) is None:
         reason = record.why_missing(f"energy.{part}_kwh")
-        return f"{_NOT}: {escape(reason.removeprefix(_NOT).lstrip(': '))}" if reason and reason != _NOT else _NOT
+        return (
+            f"{_NOT}: {escape(reason.removeprefix(_NOT).lstrip(': '))}"
+            if reason and reason != _NOT
+            else _NOT
+        )
     said = record.energy.sources.get(part)
     return escape(said) if said else "how is not recorded"
 
@@ -148,19 +172,31 @@ def _short(record: RunRecord, part: str) -> str:
 def _sums(record: RunRecord) -> Iterator[list[str]]:
     said, energy, pue = total(record), record.energy, record.emissions.pue
     if said is None:
-        least = f"at least {units.number(energy.reported_kwh, units.MODELLED)}" if energy.reported_kwh else ""
+        least = (
+            f"at least {units.number(energy.reported_kwh, units.MODELLED)}"
+            if energy.reported_kwh
+            else ""
+        )
         yield ["**At the devices**", least, "no sum, because one of its parts was not measured"]
         return
     yield ["**At the devices**", f"**{said}**", "the sum of these"]
     if energy.facility_kwh is not None:
         with_building = units.fixed(energy.facility_kwh, total_places(record) or 0)
-        how = f"× PUE {units.shortest(pue, _GIVEN)}, as given" if pue is not None else _several_pue(record)
+        how = (
+            f"× PUE {units.shortest(pue, _GIVEN)}, as given"
+            if pue is not None
+            else _several_pue(record)
+        )
         yield ["With the building", with_building, how]
 
 
 def _several_pue(record: RunRecord) -> str:
     """Return how the building's energy was worked out where the legs have not all the same PUE."""
-    return "× the PUE of each leg that has one" if _legs_without_pue(record) else "× the PUE given for each leg"
+    return (
+        "× the PUE of each leg that has one"
+        if _legs_without_pue(record)
+        else "× the PUE given for each leg"
+    )
 
 
 def _legs_without_pue(record: RunRecord) -> int:
@@ -169,7 +205,9 @@ def _legs_without_pue(record: RunRecord) -> int:
 
 def _paragraphs(record: RunRecord) -> Iterator[str]:
     """Yield what has to be said beside the table."""
-    yield from _said(_carbon(record), _boundary(record), _apart(record), _reconciled(record), _trust(record))
+    yield from _said(
+        _carbon(record), _boundary(record), _apart(record), _reconciled(record), _trust(record)
+    )
 
 
 def _said(*paragraphs: Iterator[str]) -> Iterator[str]:
@@ -202,14 +240,20 @@ def _carbon(record: RunRecord) -> Iterator[str]:
         if energy.facility_kwh is None:
             yield "No PUE was given, so the building's cooling and losses are not in it (PUE 1.0)."
         elif emissions.pue is None and _legs_without_pue(record):
-            legs = f"{units.count(_legs_without_pue(record))} of {units.count(len(record.legs))} legs"
+            legs = (
+                f"{units.count(_legs_without_pue(record))} of {units.count(len(record.legs))} legs"
+            )
             yield f"No PUE was given for {legs}, so the building's cooling and losses are not in theirs (PUE 1.0)."
     if emissions.market_based_co2eq_g is not None:
         given = units.co2eq(emissions.market_based_co2eq_g, units.MEASURED)
         yield f"Market-based (by contracts), as given by the author: {given}."
     if emissions.water_l is not None:
         litres = units.number(emissions.water_l, units.MODELLED)
-        wue = "" if emissions.wue_l_per_kwh is None else f" of {units.number(emissions.wue_l_per_kwh)} litres/kWh"
+        wue = (
+            ""
+            if emissions.wue_l_per_kwh is None
+            else f" of {units.number(emissions.wue_l_per_kwh)} litres/kWh"
+        )
         yield f"Water: {litres} litres, by the water usage effectiveness{wue} that the author gave."
 
 
@@ -251,7 +295,10 @@ def _apart(record: RunRecord) -> Iterator[str]:
     yield from _repeated(record)
     apart = [
         f"{what} {units.kwh(value, units.MODELLED)}"
-        for what, value in (("set-up", energy.setup_kwh), ("evaluation after training", energy.evaluation_kwh))
+        for what, value in (
+            ("set-up", energy.setup_kwh),
+            ("evaluation after training", energy.evaluation_kwh),
+        )
         if value
     ]
     if apart:
@@ -298,7 +345,9 @@ def _compared(one: Reconciliation, places: int | None) -> str:
         return f"{said}. What was metered here has no sum to compare."
     places = units.decimals(one.components_kwh, units.MODELLED) if places is None else places
     ours = f"{units.fixed(one.components_kwh, places)} kWh"
-    said += f". What was metered here of the same ({listed(map(escape, one.parts))}) comes to {ours}"
+    said += (
+        f". What was metered here of the same ({listed(map(escape, one.parts))}) comes to {ours}"
+    )
     said += f", {units.number(one.ratio, units.MODELLED)} of it"
     if one.unmetered_kwh is not None:
         known = min(units.decimals(one.metered_kwh, units.MEASURED), places)
@@ -316,7 +365,10 @@ def _repeated(record: RunRecord) -> Iterator[str]:
         steps = least + units.plural(time.repeated_steps, "step")
         spent = [units.duration(time.repeated_s)] if time.repeated_s else []
         if kwh and total_kwh:
-            spent = [f"{units.kwh(kwh, units.MODELLED)} of it ({units.percent(kwh, total_kwh)})", *spent]
+            spent = [
+                f"{units.kwh(kwh, units.MODELLED)} of it ({units.percent(kwh, total_kwh)})",
+                *spent,
+            ]
         guess = any(leg.repeated_source.startswith("estimated") for leg in record.legs)
         yield (
             f"{least.capitalize() if spent else ''}{' and '.join(spent) or 'An unknown part of it'} went into {steps} "

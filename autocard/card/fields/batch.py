@@ -21,7 +21,9 @@ def effective_batch_size(record: RunRecord) -> str | None:
         return f"{_counted(training.effective_batch_size, record)}{detail} for each optimizer step"
     (first, until), *more = before
     said = f"{_counted(first, record)} for each optimizer step up to step {units.count(until)}"
-    said += "".join(f", then {units.count(size)} up to step {units.count(end)}" for size, end in more)
+    said += "".join(
+        f", then {units.count(size)} up to step {units.count(end)}" for size, end in more
+    )
     return f"{said}, then {units.count(last[0])}{detail}"
 
 

@@ -57,7 +57,9 @@ def method_tags(record: RunRecord) -> list[str]:
 
 
 def _datasets(record: RunRecord) -> list[str]:
-    ids = [data.dataset_id for data in record.data.train if data.dataset_id and hub_id(data.dataset_id)]
+    ids = [
+        data.dataset_id for data in record.data.train if data.dataset_id and hub_id(data.dataset_id)
+    ]
     return list(dict.fromkeys(ids))
 
 
@@ -113,7 +115,9 @@ def _emissions(record: RunRecord) -> dict[str, Any] | None:
 def _source(record: RunRecord) -> str:
     engine = record.software.get("codecarbon")
     by = f"autocard {record.autocard_version}" + (f", CodeCarbon {engine}" if engine else "")
-    return "; ".join(filter(None, [by, f"run {record.run.id}" if record.run.id else None, since(record)]))
+    return "; ".join(
+        filter(None, [by, f"run {record.run.id}" if record.run.id else None, since(record)])
+    )
 
 
 def _training_type(record: RunRecord) -> str | None:
@@ -121,13 +125,18 @@ def _training_type(record: RunRecord) -> str | None:
         return None
     if from_scratch(record.model):
         return "pre-training"
-    return "fine-tuning" if record.model.base_model_relation or record.model.base_model or record.adapters else None
+    return (
+        "fine-tuning"
+        if record.model.base_model_relation or record.model.base_model or record.adapters
+        else None
+    )
 
 
 def _model_index(record: RunRecord) -> list[dict[str, Any]] | None:
     """Return results in the Hub's form, for evaluation sets that are on the Hub and a task that it has a tag for.
 
-    Incomplete entries make `huggingface_hub.ModelCard` refuse the whole card: task, data set and metrics, or nothing.
+    Incomplete entries make `huggingface_hub.ModelCard` refuse the whole card: task, data set and
+    metrics, or nothing.
     """
     model = record.model
     if not model.name or model.pipeline_tag not in PIPELINE_TAGS:
@@ -137,11 +146,17 @@ def _model_index(record: RunRecord) -> list[dict[str, Any]] | None:
         metrics = [
             {"type": metric.name, "value": _plain_number(metric.value), "name": metric.name}
             for metric in measures(record)
-            if metric.dataset == data.name and (metric.split == "prediction") == (data.used_by == "predict")
+            if metric.dataset == data.name
+            and (metric.split == "prediction") == (data.used_by == "predict")
         ]
         if not metrics or not data.dataset_id or not hub_id(data.dataset_id):
             continue
-        about = {"type": data.dataset_id, "name": data.dataset_id, "config": data.config, "split": data.split}
+        about = {
+            "type": data.dataset_id,
+            "name": data.dataset_id,
+            "config": data.config,
+            "split": data.split,
+        }
         about["revision"] = data.revision
         results.append(
             {

@@ -1,8 +1,9 @@
 """What the Hub accepts in a card's front matter, as lists: licences and pipeline tags; and the metrics that it knows.
 
-The Hub refuses a whole push for a licence or tag that is not on them, so what is not here is left out. From
-huggingface.js (packages/tasks/src/pipelines.ts at fe42e68), hub-docs (docs/hub/repositories-licenses.md at 242f4a1) and
-evaluate (the folders of metrics/ at a7dd338), each of which is a page of the Hub.
+The Hub refuses a whole push for a licence or tag that is not on them, so what is not here is left
+out. From huggingface.js (packages/tasks/src/pipelines.ts at fe42e68), hub-docs
+(docs/hub/repositories-licenses.md at 242f4a1) and evaluate (the folders of metrics/ at a7dd338),
+each of which is a page of the Hub.
 """
 
 from __future__ import annotations

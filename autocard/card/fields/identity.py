@@ -8,7 +8,15 @@ from typing import Any
 
 from autocard import units
 from autocard.card.fact import Fact, code, escape
-from autocard.card.fields.words import bullets, commit, data_name, inline, link, listed, quantization
+from autocard.card.fields.words import (
+    bullets,
+    commit,
+    data_name,
+    inline,
+    link,
+    listed,
+    quantization,
+)
 from autocard.record import Adapter, Model, RunRecord
 
 _SCRATCH = "none"
@@ -38,9 +46,18 @@ _DIMENSIONS = {
     "patch_size": "patch size",
 }
 _COUNTED = frozenset(
-    ("layers", "decoder_layers", "attention_heads", "key_value_heads", "experts", "experts_per_token", "shared_experts")
+    (
+        "layers",
+        "decoder_layers",
+        "attention_heads",
+        "key_value_heads",
+        "experts",
+        "experts_per_token",
+        "shared_experts",
+    )
 )
-"""Dimensions that stand after their number (6 layers); the others after their name (hidden size 384)."""
+"""Dimensions that stand after their number (6 layers); the others after their name (hidden size
+384)."""
 
 _SETTINGS = {
     "r": "r",
@@ -54,7 +71,8 @@ _SETTINGS = {
     "num_virtual_tokens": "virtual tokens",
     "mixed_adapters": "adapters mixed",
 }
-"""Adapter settings with a plainer name than PEFT's, in the order in which they are told; the others follow."""
+"""Adapter settings with a plainer name than PEFT's, in the order in which they are told; the others
+follow."""
 
 _START_SETTINGS = frozenset({"init_lora_weights", "init_weights", "init_ia3_weights"})
 """Settings whose default is on: the adapter starts as one that changes nothing."""
@@ -116,7 +134,11 @@ def parameters(record: RunRecord) -> str | None:
 
 def _exactly(number: int) -> str:
     """Return a count as people say it, and exactly."""
-    return f"{units.amount(number)} ({units.count(number)})" if number >= _MANY else units.count(number)
+    return (
+        f"{units.amount(number)} ({units.count(number)})"
+        if number >= _MANY
+        else units.count(number)
+    )
 
 
 def _as_fact(line: str | None) -> Fact | None:
@@ -129,10 +151,18 @@ def _summary(record: RunRecord) -> Fact | None:
     methods = list(dict.fromkeys(adapter.method for adapter in record.adapters if adapter.method))
     base = link(model.base_model) if model.base_model else _base_in_words(model)
     if record.adapters and not model.adapters_merged:
-        made = f"{_article(methods[0])} {listed(escape(name) for name in methods)} adapter" if methods else "An adapter"
+        made = (
+            f"{_article(methods[0])} {listed(escape(name) for name in methods)} adapter"
+            if methods
+            else "An adapter"
+        )
         made += f" for {base}" if base else ""
     elif from_scratch(model) or (base and is_untrained(record)):
-        made = f"{_article(model.architecture)} {code(model.architecture)} model" if model.architecture else "A model"
+        made = (
+            f"{_article(model.architecture)} {code(model.architecture)} model"
+            if model.architecture
+            else "A model"
+        )
         made += f" with weights of {base}" if base else ""
     elif base:
         made = f"A fine-tuned version of {base}"
@@ -140,16 +170,28 @@ def _summary(record: RunRecord) -> Fact | None:
         return None
     task = model.task or model.pipeline_tag
     labels = f" ({units.count(len(model.labels))} labels)" if model.labels else ""
-    purpose = f" for {escape(task.replace('-', ' ') if task == model.pipeline_tag else task)}{labels}" if task else ""
+    purpose = (
+        f" for {escape(task.replace('-', ' ') if task == model.pipeline_tag else task)}{labels}"
+        if task
+        else ""
+    )
     if is_untrained(record):
         return Fact(f"{made}{purpose}, not {_UNTRAINED}.")
     named = [data_name(data) for data in record.data.train if data.dataset_id or data.description]
     data = f" on {listed(named)}" if named else ""
-    how = "trained from scratch" if from_scratch(model) and not record.run.earlier_run else "trained"
-    how += f" on from the weights of run {escape(record.run.earlier_run)}" if record.run.earlier_run else ""
+    how = (
+        "trained from scratch" if from_scratch(model) and not record.run.earlier_run else "trained"
+    )
+    how += (
+        f" on from the weights of run {escape(record.run.earlier_run)}"
+        if record.run.earlier_run
+        else ""
+    )
     how += _on_from_adapter(record)
     if record.training.purpose:
-        how = ", ".join(filter(None, ["" if how == "trained" else how, escape(record.training.purpose)]))
+        how = ", ".join(
+            filter(None, ["" if how == "trained" else how, escape(record.training.purpose)])
+        )
         purpose = ""
     how += _merged(methods) if model.adapters_merged else ""
     said = purpose or data or from_scratch(model) or record.training.purpose
@@ -172,7 +214,11 @@ def _base_in_words(model: Model) -> str | None:
 
 def _merged(methods: list[str]) -> str:
     """Return by which adapters a model was trained that they are now a part of."""
-    names = f"{_article(methods[0]).lower()} {listed(escape(name) for name in methods)}" if methods else "an"
+    names = (
+        f"{_article(methods[0]).lower()} {listed(escape(name) for name in methods)}"
+        if methods
+        else "an"
+    )
     return f" with {names} adapter that was merged into the saved weights"
 
 
@@ -250,7 +296,9 @@ def _specs(record: RunRecord) -> Fact | None:
         entries["Dimensions"],
         f"parameters: {entries['Parameters']}" if entries["Parameters"] else None,
     ]
-    return Fact("; ".join(filter(None, line)) or " ".join(block.removeprefix("- ").split("\n- ")), block)
+    return Fact(
+        "; ".join(filter(None, line)) or " ".join(block.removeprefix("- ").split("\n- ")), block
+    )
 
 
 def _modules(names: list[str]) -> str | None:
@@ -266,9 +314,15 @@ def _formats(record: RunRecord) -> str | None:
     is_adapter = bool(record.adapters) and not model.adapters_merged
     as_trained = precision.trainable_dtype if is_adapter else precision.weights_dtype
     # A quantized base is not saved as it was kept.
-    cast = as_trained is not None and model.saved_dtype != as_trained and (is_adapter or not precision.quantization)
+    cast = (
+        as_trained is not None
+        and model.saved_dtype != as_trained
+        and (is_adapter or not precision.quantization)
+    )
     kinds = {
-        "weights that are not quantized" if precision.quantization else "weights": precision.weights_dtype,
+        "weights that are not quantized"
+        if precision.quantization
+        else "weights": precision.weights_dtype,
         "trained parameters": precision.trainable_dtype,
         "matrix products": precision.compute_dtype,
         "saved weights": model.saved_dtype if cast else None,
@@ -282,7 +336,12 @@ def _dimensions(model: Model) -> str | None:
     if not model.parts:
         return _sizes(model.dims)
     sizes = {name: _sizes(dims) for name, dims in model.parts.items()}
-    return "; ".join(f"{escape(name.replace('_', ' '))}: {words}" for name, words in sizes.items() if words) or None
+    return (
+        "; ".join(
+            f"{escape(name.replace('_', ' '))}: {words}" for name, words in sizes.items() if words
+        )
+        or None
+    )
 
 
 def _sizes(dims: dict[str, int]) -> str | None:
@@ -304,13 +363,20 @@ def _labels(labels: list[str]) -> str | None:
 
 def _adapter_label(record: RunRecord, adapter: Adapter) -> str:
     merged = ", merged into the saved weights" if record.model.adapters_merged else ""
-    return f"Adapter{merged}" if len(record.adapters) == 1 else f"Adapter {code(adapter.name)}{merged}"
+    return (
+        f"Adapter{merged}" if len(record.adapters) == 1 else f"Adapter {code(adapter.name)}{merged}"
+    )
 
 
 def _adapter(adapter: Adapter) -> str:
     """Return method and settings; what is switched off, or as PEFT always has it, says nothing and is left out."""
-    settings = {name: value for name, value in adapter.config.items() if not _says_nothing(name, value)}
-    order = [*(name for name in _SETTINGS if name in settings), *sorted(settings.keys() - _SETTINGS.keys())]
+    settings = {
+        name: value for name, value in adapter.config.items() if not _says_nothing(name, value)
+    }
+    order = [
+        *(name for name in _SETTINGS if name in settings),
+        *sorted(settings.keys() - _SETTINGS.keys()),
+    ]
     words = "; ".join(_setting(name, settings[name]) for name in order)
     method = escape(adapter.method) if adapter.method else "method not recorded"
     version = _versions(adapter)

@@ -53,8 +53,8 @@ def _as_fact(line: str | None) -> Fact | None:
 def hardware_type(record: RunRecord, show: Callable[[str], str] = escape) -> str | None:
     """Return nodes, GPUs and CPU, as in "2 nodes × 4 × NVIDIA A100-SXM4-80GB (80 GiB), AMD EPYC 7763".
 
-    None where it is not known whether GPUs were used: the CPU alone would mislead. *show* makes the names harmless
-    where they will stand.
+    None where it is not known whether GPUs were used: the CPU alone would mislead. *show* makes the
+    names harmless where they will stand.
     """
     hardware = record.hardware
     cpu, nodes = show(hardware.cpu_model) if hardware.cpu_model else None, hardware.nodes or 1
@@ -63,19 +63,28 @@ def hardware_type(record: RunRecord, show: Callable[[str], str] = escape) -> str
         return ", ".join(filter(None, [_gpus_in_nodes(record, nodes, show), cpu])) + others
     if not without_gpu(record) or cpu is None:
         return None
-    return (f"{units.count(nodes)} nodes × {cpu} (no GPU)" if nodes > 1 else f"{cpu} (no GPU)") + others
+    return (
+        f"{units.count(nodes)} nodes × {cpu} (no GPU)" if nodes > 1 else f"{cpu} (no GPU)"
+    ) + others
 
 
 def _of_other_legs(record: RunRecord, show: Callable[[str], str]) -> str:
     """Return the GPUs of legs that ran on others than the last one, as in "; other legs: 2 × NVIDIA L4"."""
-    used = [Counter(device.name for host in leg.hosts for device in host.devices) for leg in record.legs]
+    used = [
+        Counter(device.name for host in leg.hosts for device in host.devices) for leg in record.legs
+    ]
     others = []
     for number, kinds in enumerate(used[:-1]):
         if f"legs.{number}.hosts" in record.missing:
             continue  # some of them
-        if kinds == used[-1] or (not kinds and record.why_missing(f"legs.{number}.hosts.0.devices")):
+        if kinds == used[-1] or (
+            not kinds and record.why_missing(f"legs.{number}.hosts.0.devices")
+        ):
             continue
-        named = [f"{units.count(count)} × {show(name or 'a GPU without a name')}" for name, count in kinds.items()]
+        named = [
+            f"{units.count(count)} × {show(name or 'a GPU without a name')}"
+            for name, count in kinds.items()
+        ]
         others.append(" and ".join(named) or "no GPU")
     return f"; other legs: {', '.join(dict.fromkeys(others))}" if others else ""
 
@@ -107,7 +116,9 @@ def hours_used(record: RunRecord) -> str | None:
         notes.append("no GPU")
     used = sum(gpu.count for gpu in hardware.gpus)
     if used and hardware.gpus_allocated is not None and "hardware.gpus" not in record.missing:
-        notes.append(f"{units.count(used)} of {units.count(hardware.gpus_allocated)} allocated GPUs")
+        notes.append(
+            f"{units.count(used)} of {units.count(hardware.gpus_allocated)} allocated GPUs"
+        )
     return f"{said} ({'; '.join(notes)})" if notes else said
 
 

@@ -38,7 +38,8 @@ _FRAMEWORKS = (
     "datasets",
     "tokenizers",
 )
-"""What the own cards of PEFT, the Trainer, TRL and sentence-transformers list under "Framework versions"."""
+"""What the own cards of PEFT, the Trainer, TRL and sentence-transformers list under "Framework
+versions"."""
 
 _NO_GPU = "no GPU was used"
 """How the reason begins where there is none because none was used."""
@@ -82,7 +83,9 @@ def without_gpu(record: RunRecord) -> bool:
     """Return whether the run is known to have used no GPU; False where nobody looked, or could tell."""
     hardware, reason = record.hardware, record.why_missing("hardware.gpus")
     looked = hardware.nodes is not None or hardware.cpu_count is not None
-    return not hardware.gpus and (record.energy.gpu_kwh == 0 or (looked and (reason or _NO_GPU).startswith(_NO_GPU)))
+    return not hardware.gpus and (
+        record.energy.gpu_kwh == 0 or (looked and (reason or _NO_GPU).startswith(_NO_GPU))
+    )
 
 
 def _infrastructure(record: RunRecord) -> Fact | None:
@@ -96,7 +99,9 @@ def _infrastructure(record: RunRecord) -> Fact | None:
     if job.world_size is not None:
         apart = ", each a training of its own" if job.world_size > 1 else ""
         how = f" ({_parallel(record)})" if job.distributed and job.distributed != "none" else apart
-        parts.append(f"{units.plural(job.world_size, 'training process', 'training processes')}{how}")
+        parts.append(
+            f"{units.plural(job.world_size, 'training process', 'training processes')}{how}"
+        )
     parts += [text for text in (_nodes_given(record), _started(record)) if text]
     return Fact(", ".join(parts)) if parts else None
 
@@ -113,28 +118,39 @@ def _on_nodes(record: RunRecord) -> str:
     nodes = record.hardware.nodes
     if "hardware.gpus" not in record.missing:
         return "in all"
-    return f"on {nodes_named(record)} of {units.plural(nodes, 'node')}" if nodes else "(of how many nodes is not known)"
+    return (
+        f"on {nodes_named(record)} of {units.plural(nodes, 'node')}"
+        if nodes
+        else "(of how many nodes is not known)"
+    )
 
 
 def _nodes_given(record: RunRecord) -> str | None:
     """Return how many of the nodes that the job was given trained, where not all of them did."""
     given, used = record.job.nodes_allocated, record.hardware.nodes
     return (
-        f"{units.count(used)} of {units.count(given)} allocated nodes used" if used and given and given > used else None
+        f"{units.count(used)} of {units.count(given)} allocated nodes used"
+        if used and given and given > used
+        else None
     )
 
 
 def _started(record: RunRecord) -> str | None:
     """Return who started the processes, and how often again."""
     job = record.job
-    manager = job.workload_manager and (_MANAGERS.get(job.workload_manager.lower()) or escape(job.workload_manager))
+    manager = job.workload_manager and (
+        _MANAGERS.get(job.workload_manager.lower()) or escape(job.workload_manager)
+    )
     launcher = job.launcher and escape(job.launcher)
     if not (manager or launcher):
         return None
     by = " under ".join(filter(None, [launcher, manager]))
     again = [
         f"{_times(count)} by {who}"
-        for who, count in ((manager, job.restarts), (launcher or "the launcher", job.launcher_restarts))
+        for who, count in (
+            (manager, job.restarts),
+            (launcher or "the launcher", job.launcher_restarts),
+        )
         if count
     ]
     return f"started by {by}{', again ' if again else ''}{' and '.join(again)}"
@@ -147,7 +163,9 @@ def _times(count: int) -> str:
 def _parallel(record: RunRecord) -> str:
     """Return the kind of parallelism, and the sizes of its groups where there are several kinds."""
     job = record.job
-    sizes = ", ".join(f"{escape(kind)} {units.count(size)}" for kind, size in job.parallelism.items())
+    sizes = ", ".join(
+        f"{escape(kind)} {units.count(size)}" for kind, size in job.parallelism.items()
+    )
     kind = escape(job.distributed or "")
     return f"{kind}: {sizes}" if len(job.parallelism) > 1 else kind
 
@@ -156,14 +174,19 @@ def _hardware(record: RunRecord) -> Fact | None:
     hardware = record.hardware
     usable, there = hardware.cpu_count, hardware.cpu_count_node
     of = f" of {units.count(there)}" if usable is not None and there not in (None, usable) else ""
-    cpus = f"{units.count(usable)}{of} logical CPUs usable by the run" if usable is not None else None
+    cpus = (
+        f"{units.count(usable)}{of} logical CPUs usable by the run" if usable is not None else None
+    )
     each = " on each node" if (hardware.nodes or 1) > 1 else ""
     entries = {
         "GPUs": gpus(hardware.gpus) or ("none used" if without_gpu(record) else None),
         "Peak GPU memory": peaks(record),
         "NVIDIA driver": inline(hardware.driver_version) if hardware.driver_version else None,
         "CUDA": _cuda(record),
-        "CPU": ", ".join(filter(None, [escape(hardware.cpu_model) if hardware.cpu_model else None, cpus])) or None,
+        "CPU": ", ".join(
+            filter(None, [escape(hardware.cpu_model) if hardware.cpu_model else None, cpus])
+        )
+        or None,
         "Memory (RAM)": f"{units.size(hardware.ram_bytes)}{each}" if hardware.ram_bytes else None,
         "Peak memory of the training process": _size(hardware.peak_ram_bytes),
     }
@@ -188,7 +211,9 @@ def peaks(record: RunRecord) -> str | None:
     least, most = units.size(min(held.values())), units.size(max(held.values()))
     span = most if least == most else f"{least} to {most}"
     there = sum(gpu.count for gpu in record.hardware.gpus)
-    which = f" on {units.count(len(held))} of {units.count(there)} GPUs" if there > len(held) else ""
+    which = (
+        f" on {units.count(len(held))} of {units.count(there)} GPUs" if there > len(held) else ""
+    )
     return f"{span} held by torch{which or (' on each GPU' if len(held) > 1 else '')}"
 
 
@@ -226,7 +251,14 @@ def _frameworks(record: RunRecord) -> Fact | None:
 
     Left out where PEFT was not used: the versions stand under Software.
     """
-    runtime = next((adapter.peft_version_runtime for adapter in record.adapters if adapter.peft_version_runtime), None)
+    runtime = next(
+        (
+            adapter.peft_version_runtime
+            for adapter in record.adapters
+            if adapter.peft_version_runtime
+        ),
+        None,
+    )
     if runtime is None:
         return None
     versions = {**record.software, "peft": runtime}

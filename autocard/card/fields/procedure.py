@@ -9,10 +9,20 @@ from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.batch import effective_batch_size
 from autocard.card.fields.machines import peaks
 from autocard.card.fields.resumed import resumed_settings, setting
-from autocard.card.fields.words import bullets, count_of, data_sentence, holes, listed, quantization, since
+from autocard.card.fields.words import (
+    bullets,
+    count_of,
+    data_sentence,
+    holes,
+    listed,
+    quantization,
+    since,
+)
 from autocard.record import Dataset, Model, Preprocessing, RunRecord, Scalar, Training
 
-_ENTITIES = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"})
+_ENTITIES = str.maketrans(
+    {"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"}
+)
 """What the Hub's formulas and templates would look at, beyond what `html.escape` does."""
 
 _WHOLE_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -49,25 +59,40 @@ def data_sets(sets: list[Dataset]) -> Fact | None:
     lines = [(f"{code(data.name)}: " if data.name else "") + data_sentence(data) for data in sets]
     if not lines:
         return None
-    return Fact("; ".join(lines), "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else None)
+    return Fact(
+        "; ".join(lines), "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else None
+    )
 
 
 def _preprocessing(record: RunRecord) -> Fact | None:
     made = record.data.preprocessing
-    vocabulary = f", vocabulary of {units.count(made.vocabulary_count)}" if made.vocabulary_count is not None else ""
+    vocabulary = (
+        f", vocabulary of {units.count(made.vocabulary_count)}"
+        if made.vocabulary_count is not None
+        else ""
+    )
     sides = [("padded", made.padding_side), ("cut", made.truncation_side)]
     side = "".join(f", {done} on the {escape(where)}" for done, where in sides if where)
     entries = {
-        "Tokenizer or processor": f"{code(made.tokenizer)}{vocabulary}{side}" if made.tokenizer else None,
-        "Maximum sequence length" if made.max_length_applied else "Tokenizer's limit": _tokens(made.max_length),
+        "Tokenizer or processor": f"{code(made.tokenizer)}{vocabulary}{side}"
+        if made.tokenizer
+        else None,
+        "Maximum sequence length" if made.max_length_applied else "Tokenizer's limit": _tokens(
+            made.max_length
+        ),
         _longest_label(record): _tokens(made.longest_input),
         "Batches made by": code(made.collator) if made.collator else None,
         "Masking": _masking(made),
         "Padding": _PADDING.get(made.padding or ""),
         "Packing": _packing(made.packing),
-        "Chat template": f"SHA-256 {code(made.chat_template_sha256)}" if made.chat_template_sha256 else None,
-        "Images": ", ".join(filter(None, [_image_size(made.image_size_px), _normalization(made)])) or None,
-        "Sound": f"{units.count(made.sampling_rate_hz)} Hz" if made.sampling_rate_hz is not None else None,
+        "Chat template": f"SHA-256 {code(made.chat_template_sha256)}"
+        if made.chat_template_sha256
+        else None,
+        "Images": ", ".join(filter(None, [_image_size(made.image_size_px), _normalization(made)]))
+        or None,
+        "Sound": f"{units.count(made.sampling_rate_hz)} Hz"
+        if made.sampling_rate_hz is not None
+        else None,
     }
     return _lines(entries)
 
@@ -84,7 +109,9 @@ def _masking(made: Preprocessing) -> str | None:
 def _normalization(made: Preprocessing) -> str | None:
     if not (made.image_mean and made.image_std):
         return None
-    mean, std = (", ".join(units.shortest(one) for one in each) for each in (made.image_mean, made.image_std))
+    mean, std = (
+        ", ".join(units.shortest(one) for one in each) for each in (made.image_mean, made.image_std)
+    )
     return f"normalized with mean ({mean}) and standard deviation ({std})"
 
 
@@ -102,7 +129,11 @@ def _longest_label(record: RunRecord) -> str:
 def _image_size(sides_px: list[int]) -> str | None:
     if len(sides_px) == 1:
         return f"shortest edge {units.plural(sides_px[0], 'pixel')}"
-    return f"{units.count(sides_px[0])} × {units.count(sides_px[1])} pixels (height × width)" if sides_px else None
+    return (
+        f"{units.count(sides_px[0])} × {units.count(sides_px[1])} pixels (height × width)"
+        if sides_px
+        else None
+    )
 
 
 def _tokens(count: int | None) -> str | None:
@@ -119,7 +150,9 @@ def _lines(entries: dict[str, str | None]) -> Fact | None:
     """Return the entries as bullets, and in one line."""
     block = bullets(entries)
     return (
-        None if block is None else Fact("; ".join(f"{label}: {text}" for label, text in entries.items() if text), block)
+        None
+        if block is None
+        else Fact("; ".join(f"{label}: {text}" for label, text in entries.items() if text), block)
     )
 
 
@@ -152,9 +185,15 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
         "Ended": escape(run.stop_reason) if run.stop_reason else _EARLY.get(run.status or ""),
     }
     changed = [name for name in training.non_default if name in training.hyperparameters]
-    values = {name: value for name, value in training.hyperparameters.items() if name not in changed}
-    differing = ", ".join(f"{code(name)} {setting(training.hyperparameters[name])}" for name in changed)
-    entries["Changed during training"] = "; ".join(escape(words) for words in training.changed) or None
+    values = {
+        name: value for name, value in training.hyperparameters.items() if name not in changed
+    }
+    differing = ", ".join(
+        f"{code(name)} {setting(training.hyperparameters[name])}" for name in changed
+    )
+    entries["Changed during training"] = (
+        "; ".join(escape(words) for words in training.changed) or None
+    )
     entries["Settings that differ from the library's defaults"] = differing or None
     block = bullets(entries)
     if block is None and not values:
@@ -167,7 +206,10 @@ def _reward_functions(training: Training) -> str | None:
     """Return the functions that a policy was rewarded by, with their weights where these differ from 1."""
     each = training.reward_functions
     plain = all(weight == 1 for weight in each.values())
-    shown = [code(name) + ("" if plain else f" (weight {units.shortest(weight)})") for name, weight in each.items()]
+    shown = [
+        code(name) + ("" if plain else f" (weight {units.shortest(weight)})")
+        for name, weight in each.items()
+    ]
     return listed(shown) or None
 
 
@@ -176,7 +218,9 @@ def _execution(training: Training) -> str | None:
     attention = training.attention_implementation
     parts = [
         f"{code(attention)} attention" if attention else None,
-        f"kernels of {listed([escape(name) for name in training.kernels])}" if training.kernels else None,
+        f"kernels of {listed([escape(name) for name in training.kernels])}"
+        if training.kernels
+        else None,
         "torch.compile" if training.compiled else None,
         "gradient checkpointing" if training.gradient_checkpointing else None,
     ]
@@ -187,7 +231,11 @@ def _length(record: RunRecord) -> str | None:
     run = record.run
     if run.global_step is None:
         return None
-    planned = f" of {units.count(run.max_steps)} planned" if run.max_steps not in (None, run.global_step) else ""
+    planned = (
+        f" of {units.count(run.max_steps)} planned"
+        if run.max_steps not in (None, run.global_step)
+        else ""
+    )
     epochs = f" ({count_of(run.epochs, 'epoch')})" if run.epochs is not None else ""
     return f"{units.plural(run.global_step, 'optimizer step')}{planned}{epochs}"
 
@@ -200,7 +248,9 @@ def _folded(values: dict[str, Scalar]) -> str | None:
     """Return the settings at their defaults, folded away. One HTML block, so no Markdown and no blank line in it."""
     if not values:
         return None
-    items = ", ".join(f"<code>{_html(name)}</code> {_html(str(value))}" for name, value in values.items())
+    items = ", ".join(
+        f"<code>{_html(name)}</code> {_html(str(value))}" for name, value in values.items()
+    )
     summary = units.plural(len(values), "setting") + " at the library's default"
     return f"<details>\n<summary>{summary}</summary>\n<p>{items}</p>\n</details>"
 
@@ -226,11 +276,15 @@ def _speeds(record: RunRecord) -> Fact | None:
     legs += f" ({before})" if before else ""
     last = " (of the last leg)" if len(record.legs) > 1 else ""
     state = "without" if record.model.checkpoint_has_optimizer is False else "with"
-    evaluation = f"{units.duration(time.eval_s)}{last}, within the wall-clock time" if time.eval_s else None
+    evaluation = (
+        f"{units.duration(time.eval_s)}{last}, within the wall-clock time" if time.eval_s else None
+    )
     return _lines(
         {
             "Start and end": " to ".join(between) if len(between) > 1 else None,
-            "Wall-clock time": f"{units.duration(time.wall_clock_s)}{legs}" if time.wall_clock_s is not None else None,
+            "Wall-clock time": f"{units.duration(time.wall_clock_s)}{legs}"
+            if time.wall_clock_s is not None
+            else None,
             "Evaluation during training": evaluation,
             "Speed": f"{', '.join(speeds)}{last}" if speeds else None,
             "Input tokens seen": _tokens_seen(record),
@@ -238,7 +292,9 @@ def _speeds(record: RunRecord) -> Fact | None:
             "Estimate of the operations that were needed": _estimate(record),
             "Share of the devices' peak": _peak(record),
             "Size of the saved weights": _saved_size(record.model),
-            f"Size of a checkpoint, {state} the optimizer's state": _size(record.model.checkpoint_bytes),
+            f"Size of a checkpoint, {state} the optimizer's state": _size(
+                record.model.checkpoint_bytes
+            ),
             "Peak GPU memory": peaks(record),
         }
     )
@@ -248,7 +304,9 @@ def _tokens_seen(record: RunRecord) -> str | None:
     time = record.time
     if time.tokens is None:
         return None
-    padding = {True: ", padding included", False: ", without padding", None: ""}[time.tokens_with_padding]
+    padding = {True: ", padding included", False: ", without padding", None: ""}[
+        time.tokens_with_padding
+    ]
     return f"{units.count(time.tokens)}{padding}"
 
 
@@ -263,7 +321,11 @@ def _operations(record: RunRecord) -> str | None:
 def _estimate(record: RunRecord) -> str | None:
     """Return the estimate, where it says something else than the Trainer's figure."""
     time = record.time
-    if time.flops_estimate is None or time.flops is None or abs(time.flops_estimate / time.flops - 1) < _SAME:
+    if (
+        time.flops_estimate is None
+        or time.flops is None
+        or abs(time.flops_estimate / time.flops - 1) < _SAME
+    ):
         return None
     method = f" ({escape(time.flops_estimate_method)})" if time.flops_estimate_method else ""
     return f"{units.operations(time.flops_estimate)}{method}"

@@ -15,7 +15,10 @@ def resumed_settings(record: RunRecord) -> str | None:
     for number, leg in enumerate(legs[:-1]):
         steps = _steps(leg, legs[number + 1 :])
         if steps and leg.other_hyperparameters:
-            other = [f"{code(name)} {setting(value)}" for name, value in leg.other_hyperparameters.items()]
+            other = [
+                f"{code(name)} {setting(value)}"
+                for name, value in leg.other_hyperparameters.items()
+            ]
             parts.append(f"{steps} with {listed(other)}")
     last = _steps(legs[-1], ()) if parts else None
     if last is None:
@@ -36,4 +39,8 @@ def _steps(leg: Leg, later: list[Leg] | tuple[Leg, ...]) -> str | None:
     if end <= leg.step_begin:
         return None
     first = leg.step_begin + 1
-    return f"step {units.count(end)}" if first == end else f"steps {units.count(first)} to {units.count(end)}"
+    return (
+        f"step {units.count(end)}"
+        if first == end
+        else f"steps {units.count(first)} to {units.count(end)}"
+    )

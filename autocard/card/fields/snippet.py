@@ -1,7 +1,7 @@
 """A few lines of code that load the model and use it; none where autocard cannot be sure that they work.
 
-Sure means: the weights were saved where the card lies, with the files that loading looks for, and what else has to be
-loaded is on the Hub.
+Sure means: the weights were saved where the card lies, with the files that loading looks for, and
+what else has to be loaded is on the Hub.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ from autocard.record import Model, RunRecord
 _AUTO_CLASS = re.compile(r"AutoModel\w*", re.ASCII)
 _TOKENIZER = re.compile(r"\w*Tokenizer\w*|TokenizersBackend", re.ASCII)
 _CLASSIFIERS = ("Classification", "RewardModel")
-"""Auto classes that make a head as wide as the number of labels, which the base's configuration does not hold."""
+"""Auto classes that make a head as wide as the number of labels, which the base's configuration
+does not hold."""
 
 HERE = "."
-"""Where the model is, for a reader of a card that names no repository: the folder that holds the card."""
+"""Where the model is, for a reader of a card that names no repository: the folder that holds the
+card."""
 
 DEFAULT_ADAPTER = "default"
 """The adapter that PEFT saves in the model's own folder, and loads without its name."""
 
 _SENTENCE_CLASSES = {
-    "sentence embeddings": ("SentenceTransformer", 'model.encode(["A first text.", "A second one."])'),
+    "sentence embeddings": (
+        "SentenceTransformer",
+        'model.encode(["A first text.", "A second one."])',
+    ),
     "sparse embeddings": ("SparseEncoder", 'model.encode(["A first text.", "A second one."])'),
     "scores of pairs of texts": ("CrossEncoder", 'model.predict([("A question?", "An answer.")])'),
 }
@@ -43,7 +48,11 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
     where = ["# In the folder that holds this card."] if _place(record.model) == HERE else []
     use = _use(record)
     block = "\n".join(["```python", *where, *lines, *(["", *use] if use else []), "```"])
-    return {"get_started_code": Fact("`" + next(line for line in lines if line.startswith("model = ")) + "`", block)}
+    return {
+        "get_started_code": Fact(
+            "`" + next(line for line in lines if line.startswith("model = ")) + "`", block
+        )
+    }
 
 
 def _load(record: RunRecord) -> list[str]:
@@ -66,7 +75,11 @@ def _use(record: RunRecord) -> list[str]:
             "print(model.config.id2label[scores.argmax().item()], scores.tolist())",
         ]
     if auto in _GENERATORS:
-        return [*_prompt(record), "output = model.generate(input_ids=ids, max_new_tokens=20)", *_PRINTED]
+        return [
+            *_prompt(record),
+            "output = model.generate(input_ids=ids, max_new_tokens=20)",
+            *_PRINTED,
+        ]
     return []
 
 
@@ -99,7 +112,8 @@ def _quoted(text: str) -> str:
 def _whole(record: RunRecord) -> list[str]:
     """Return how transformers loads a model whose whole weights are saved."""
     auto = _auto_class(record.model)
-    # With an adapter's configuration beside them, left by another run, transformers would put that adapter on them.
+    # With an adapter's configuration beside them, left by another run, transformers would put that
+    # adapter on them.
     files = record.model.saved_files
     saved = "config.json" in files and "adapter_config.json" not in files
     adapters = record.adapters and not record.model.adapters_merged
@@ -131,7 +145,11 @@ def _adapter(record: RunRecord) -> list[str]:
         if not model.labels:
             return []
         arguments.append("num_labels=len(labels), id2label=dict(enumerate(labels))")
-    labels = [f"labels = [{', '.join(map(_quoted, model.labels))}]"] if any(w in auto for w in _CLASSIFIERS) else []
+    labels = (
+        [f"labels = [{', '.join(map(_quoted, model.labels))}]"]
+        if any(w in auto for w in _CLASSIFIERS)
+        else []
+    )
     tokenizer = _has_tokenizer(record)
     place = _quoted(_place(model))
     return [
@@ -172,16 +190,20 @@ def _sentence_transformer(record: RunRecord) -> list[str]:
     known = model.library_name == "sentence-transformers" and model.task in _SENTENCE_CLASSES
     if not known or "config_sentence_transformers.json" not in model.saved_files:
         return []
-    if "adapter_config.json" in model.saved_files and not record.adapters:  # left behind by another run
+    # left behind by another run
+    if "adapter_config.json" in model.saved_files and not record.adapters:
         return []
-    if record.adapters and not hub_id(model.base_model):  # the adapter alone is saved, and names a base on a disk
+    # the adapter alone is saved, and names a base on a disk
+    if record.adapters and not hub_id(model.base_model):
         return []
     cls, place = _SENTENCE_CLASSES[model.task or ""][0], _quoted(_place(model))
     return [f"from sentence_transformers import {cls}", "", f"model = {cls}({place})"]
 
 
 def _auto_class(model: Model) -> str | None:
-    return model.auto_class if model.auto_class and _AUTO_CLASS.fullmatch(model.auto_class) else None
+    return (
+        model.auto_class if model.auto_class and _AUTO_CLASS.fullmatch(model.auto_class) else None
+    )
 
 
 def _has_tokenizer(record: RunRecord) -> bool:

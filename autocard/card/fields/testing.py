@@ -13,13 +13,22 @@ from autocard.card.fields.words import listed, table
 from autocard.record import Metric, RunRecord
 
 METRIC_DIGITS = 4
-"""Significant digits of a metric: the trainer works it out exactly; how well it tells the truth it does not know."""
+"""Significant digits of a metric: the trainer works it out exactly; how well it tells the truth it
+does not know."""
 
-_SPEED = ("runtime", "samples_per_second", "steps_per_second", "jit_compilation_time", "model_preparation_time")
+_SPEED = (
+    "runtime",
+    "samples_per_second",
+    "steps_per_second",
+    "jit_compilation_time",
+    "model_preparation_time",
+)
 """Ends of names that time the evaluation and say nothing about the model."""
 
 _PICTURE = re.compile(r"autocard_[a-z]{1,20}\.png")
-_ENTITIES = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"})
+_ENTITIES = str.maketrans(
+    {"$": "&#36;", "{": "&#123;", "}": "&#125;", "\\": "&#92;", "|": "&#124;"}
+)
 """What the Hub's formulas and templates would look at, beyond what `html.escape` does."""
 
 _UNNAMED = "eval"
@@ -59,7 +68,9 @@ def _metrics(results: list[Metric]) -> Fact | None:
         parts.append(f"{code('loss')} (the training objective, on the testing data)")
     if own:
         parts.append(f"{listed(own)} (as the run's own evaluation reported it)")
-    return Fact("; ".join(parts), "\n".join(f"- {part}" for part in parts) if len(parts) > 1 else None)
+    return Fact(
+        "; ".join(parts), "\n".join(f"- {part}" for part in parts) if len(parts) > 1 else None
+    )
 
 
 def _results(record: RunRecord, results: list[Metric]) -> Fact | None:
@@ -76,7 +87,9 @@ def _results(record: RunRecord, results: list[Metric]) -> Fact | None:
     if not block:
         return None
     named = any(metric.dataset for metric in results)
-    line = "; ".join(f"{_where(one, named=named)}{escape(one.name)} {shown(one.value)}" for one in results)
+    line = "; ".join(
+        f"{_where(one, named=named)}{escape(one.name)} {shown(one.value)}" for one in results
+    )
     line = "; ".join(filter(None, [diverged(record), line]))
     other = _not_finite(record) or _best(record) or _rewards(record) or _training_loss(record)
     return Fact(line or other, block)
@@ -91,7 +104,8 @@ def _rewards(record: RunRecord) -> str | None:
     names = {"kl": "KL divergence from the reference model", length: "mean completion length"}
     functions = [name for name in logged if name.startswith("rewards/")]
     each = [
-        f"of {code(name.removeprefix('rewards/').removesuffix('/mean'))} {shown(logged[name])}" for name in functions
+        f"of {code(name.removeprefix('rewards/').removesuffix('/mean'))} {shown(logged[name])}"
+        for name in functions
     ]
     told = [f"mean reward {shown(logged['reward'])}" + (f" ({', '.join(each)})" if each else "")]
     told += [f"{words} {shown(logged[name])}" for name, words in names.items() if name in logged]
@@ -124,7 +138,11 @@ def _diverged(record: RunRecord) -> str | None:
 
 def _not_finite(record: RunRecord) -> str | None:
     names = record.evaluation.not_finite
-    return f"Not a finite number at the last evaluation: {listed([code(name) for name in names])}." if names else None
+    return (
+        f"Not a finite number at the last evaluation: {listed([code(name) for name in names])}."
+        if names
+        else None
+    )
 
 
 def _where(metric: Metric, *, named: bool) -> str:
@@ -141,7 +159,13 @@ def _table(results: list[Metric], last_step: int | None) -> str | None:
     named = any(one.dataset for one in results)
     columns = [
         ("Data", [code(one.dataset or _UNNAMED) if named else "" for one in results]),
-        ("From", [f"{code('predict()')}" if one.split == "prediction" else code("evaluate()") for one in results]),
+        (
+            "From",
+            [
+                f"{code('predict()')}" if one.split == "prediction" else code("evaluate()")
+                for one in results
+            ],
+        ),
         ("Step", [units.count(one.step) if one.step is not None else "" for one in results]),
         ("Metric", [escape(one.name) for one in results]),
         ("Value", [shown(one.value) for one in results]),
@@ -149,14 +173,20 @@ def _table(results: list[Metric], last_step: int | None) -> str | None:
     always = {"Metric", "Value"}
     if any(one.step not in {None, last_step} for one in results):
         always.add("Step")
-    kept = [(head, cells) for head, cells in columns if head in always or (head != "Step" and _differ(cells))]
+    kept = [
+        (head, cells)
+        for head, cells in columns
+        if head in always or (head != "Step" and _differ(cells))
+    ]
     right = frozenset(number for number, (head, _) in enumerate(kept) if head in {"Step", "Value"})
     rows = zip(*(cells for _, cells in kept), strict=True)
     return table([head for head, _ in kept], rows, right)
 
 
 def _differ(cells: list[str]) -> bool:
-    return len(set(cells)) > 1 or (len(cells) == 1 and cells[0].strip("`") not in {"", "evaluate()"})
+    return len(set(cells)) > 1 or (
+        len(cells) == 1 and cells[0].strip("`") not in {"", "evaluate()"}
+    )
 
 
 def _best(record: RunRecord) -> str | None:
@@ -164,7 +194,10 @@ def _best(record: RunRecord) -> str | None:
     if best is None or best.metric is None or best.value is None:
         return None
     step = f", at step {units.count(best.step)}" if best.step is not None else ""
-    loaded = {True: "These are the weights of this model.", False: "This model's weights are those of the last step."}
+    loaded = {
+        True: "These are the weights of this model.",
+        False: "This model's weights are those of the last step.",
+    }
     verdict = f" {loaded[best.loaded]}" if best.loaded is not None else ""
     if "evaluation.best.loaded" in record.missing:
         verdict = " The model's weights were changed after that evaluation, outside the optimizer's steps."
@@ -201,7 +234,9 @@ def _course(record: RunRecord) -> str | None:
     points = _by_step(record.evaluation.history)
     if len(points) <= 1:
         return mean
-    names = [name for name in _names(points) if not name.endswith(_SPEED) and not _counts(record, name)]
+    names = [
+        name for name in _names(points) if not name.endswith(_SPEED) and not _counts(record, name)
+    ]
     if not names:
         return mean
     best = record.evaluation.best
@@ -221,20 +256,32 @@ def _course(record: RunRecord) -> str | None:
     training = [f"training loss{_summed(record)}"] if losses else []
     head = ["Epoch", "Step", *training, *(escape(name.removeprefix("eval_")) for name in names)]
     few = len(points) > _POINTS
-    which = f"{_POINTS} of {units.count(len(points))} evaluations, evenly chosen," if few else "Evaluations"
+    which = (
+        f"{_POINTS} of {units.count(len(points))} evaluations, evenly chosen,"
+        if few
+        else "Evaluations"
+    )
     mark = ", the best in bold" if best is not None and best.step is not None else ""
     mark += "; the training loss is the one that was logged last by then" if losses else ""
     course = f"{which} during training{mark}:\n\n{table(head, rows, frozenset(range(len(head))))}"
     return "\n\n".join(filter(None, [mean, course]))
 
 
-def _chosen(points: list[dict[str, float | int | str]], best: int | None) -> list[dict[str, float | int | str]]:
+def _chosen(
+    points: list[dict[str, float | int | str]], best: int | None
+) -> list[dict[str, float | int | str]]:
     """Return at most `_POINTS` of *points*: the first, the last, the best (its step), others at equal distances."""
     if len(points) <= _POINTS:
         return points
-    there = [number for number, point in enumerate(points) if point.get("step") == best and best is not None][:1]
+    there = [
+        number
+        for number, point in enumerate(points)
+        if point.get("step") == best and best is not None
+    ][:1]
     count = _POINTS - len(there)
-    places = {round(number * (len(points) - 1) / (count - 1)) for number in range(count)} | set(there)
+    places = {round(number * (len(points) - 1) / (count - 1)) for number in range(count)} | set(
+        there
+    )
     return [points[number] for number in sorted(places)]
 
 
@@ -260,7 +307,11 @@ def _by_step(history: Iterable[dict[str, float | int | str]]) -> list[dict[str, 
     """Return the evaluations during training, one point for each step: of several sets together, of one the last."""
     points: dict[float | int | str | None, dict[str, float | int | str]] = {}
     every = list(history)
-    ends = [index for index, point in enumerate(every) if "train_loss" in point and "total_flos" in point]
+    ends = [
+        index
+        for index, point in enumerate(every)
+        if "train_loss" in point and "total_flos" in point
+    ]
     for point in every[: ends[-1] if ends else None]:
         if any(key.startswith("eval_") for key in point):
             points.setdefault(point.get("step"), {}).update(point)

@@ -13,7 +13,8 @@ from autocard.card.fields.words import listed
 from autocard.record import RunRecord
 
 DIFFERS = 0.05
-"""CodeCarbon's figure for the GPUs is told where it differs from the counters' by more than this share."""
+"""CodeCarbon's figure for the GPUs is told where it differs from the counters' by more than this
+share."""
 
 WHOLE = 0.995
 """A run that has more of its nodes than this has them to itself."""
@@ -40,7 +41,11 @@ def boards(record: RunRecord) -> Iterator[str]:
         if device.note:
             notes.setdefault(device.note, set()).add(device.device)
     for note, devices in notes.items():
-        which = f"{units.count(len(devices))} of {units.count(len(every))} GPUs" if len(every) > 1 else "the GPU"
+        which = (
+            f"{units.count(len(devices))} of {units.count(len(every))} GPUs"
+            if len(every) > 1
+            else "the GPU"
+        )
         yield f"Note on {which}: {escape(note)}."
 
 

@@ -32,7 +32,12 @@ def count_of(value: float, one: str) -> str:
 
 def hub_id(name: str | None) -> bool:
     """Return whether *name* can be the id of a repository of the Hub, and is no path."""
-    return name is not None and _HUB_ID.fullmatch(name) is not None and ".." not in name and "--" not in name
+    return (
+        name is not None
+        and _HUB_ID.fullmatch(name) is not None
+        and ".." not in name
+        and "--" not in name
+    )
 
 
 def link(name: str, kind: str = "", revision: str | None = None) -> str:
@@ -68,7 +73,9 @@ def bullets(entries: Mapping[str, str | None]) -> str | None:
     return "\n".join(lines) or None
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int] = frozenset()
+) -> str:
     """Return a Markdown table; pipes in the cells are escaped here.
 
     Args:
@@ -86,9 +93,15 @@ def data_name(data: Dataset) -> str:
     if data.title:
         title = escape(data.title)
         return (
-            f"{source} ({title})" if source else f"{title} ({escape(data.description)})" if data.description else title
+            f"{source} ({title})"
+            if source
+            else f"{title} ({escape(data.description)})"
+            if data.description
+            else title
         )
-    return source or (escape(data.description) if data.description else "data without a recorded source")
+    return source or (
+        escape(data.description) if data.description else "data without a recorded source"
+    )
 
 
 def data_sentence(data: Dataset) -> str:
@@ -112,9 +125,15 @@ def data_sentence(data: Dataset) -> str:
         parts.append(f"drawn with probability {units.shortest(data.probability)}")
     if data.columns:
         names = ", ".join(code(name) for name in data.columns[:_COLUMNS])
-        more = f" and {units.count(len(data.columns) - _COLUMNS)} more" if len(data.columns) > _COLUMNS else ""
+        more = (
+            f" and {units.count(len(data.columns) - _COLUMNS)} more"
+            if len(data.columns) > _COLUMNS
+            else ""
+        )
         parts.append(f"columns {names}{more}")
-    said = ", ".join(parts) + (f" (results by {code('predict()')})" if data.used_by == "predict" else "")
+    said = ", ".join(parts) + (
+        f" (results by {code('predict()')})" if data.used_by == "predict" else ""
+    )
     return said if data.dataset_id else said[0].upper() + said[1:]
 
 
@@ -122,7 +141,9 @@ def _rows(data: Dataset, rows: int) -> str:
     """Return how many rows there are; where several texts stand in each, of how many texts they are made."""
     if not data.packed:
         return units.plural(rows, "row")
-    texts = f" (of {units.plural(data.packed_texts, 'text')})" if data.packed_texts is not None else ""
+    texts = (
+        f" (of {units.plural(data.packed_texts, 'text')})" if data.packed_texts is not None else ""
+    )
     return f"{units.plural(rows, 'packed sequence')}{texts}"
 
 
@@ -130,7 +151,11 @@ def _tokens(data: Dataset, tokens: int) -> str:
     """Return how many tokens there are, and how many without padding where that is fewer."""
     said = units.plural(tokens, "input token" if data.encoder_inputs else "token")
     real = data.tokens_without_padding
-    return f"{said} ({units.count(real)} without padding)" if real is not None and real < tokens else said
+    return (
+        f"{said} ({units.count(real)} without padding)"
+        if real is not None and real < tokens
+        else said
+    )
 
 
 def quantization(settings: Mapping[str, Scalar] | None) -> str | None:
@@ -138,7 +163,9 @@ def quantization(settings: Mapping[str, Scalar] | None) -> str | None:
     if not settings:
         return None
     method, bits = settings.get("method"), settings.get("bits")
-    first = " ".join(filter(None, [escape(str(method)) if method else "", f"{bits} bits" if bits else ""]))
+    first = " ".join(
+        filter(None, [escape(str(method)) if method else "", f"{bits} bits" if bits else ""])
+    )
     others = [
         f"{escape(name.replace('_', ' '))} {escape(str(value))}"
         if value is not True
@@ -152,7 +179,11 @@ def quantization(settings: Mapping[str, Scalar] | None) -> str | None:
 def since(record: RunRecord) -> str | None:
     """Return which steps of these weights the figures do not cover, in words; None where they cover all."""
     earlier = units.plural(record.run.earlier_steps, "step")
-    before = f"{earlier} of an earlier run on the same weights not included" if record.run.earlier_run else None
+    before = (
+        f"{earlier} of an earlier run on the same weights not included"
+        if record.run.earlier_run
+        else None
+    )
     return "; ".join(filter(None, [holes(record), before])) or None
 
 

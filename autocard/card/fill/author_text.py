@@ -1,8 +1,9 @@
 """Text that a person gives as a fact → Markdown that stays in the place where it is put.
 
-One rule: paragraphs, lists, tables, quotes, emphasis, links and code stay as they were written. What would reach out of
-the place (a heading, a rule, HTML, an image, a link's definition, a code block without an end, a template expression)
-is shown as it was typed. The result is parsed again in each kind of place that forms have, before it is used.
+One rule: paragraphs, lists, tables, quotes, emphasis, links and code stay as they were written.
+What would reach out of the place (a heading, a rule, HTML, an image, a link's definition, a code
+block without an end, a template expression) is shown as it was typed. The result is parsed again in
+each kind of place that forms have, before it is used.
 """
 
 from __future__ import annotations
@@ -19,19 +20,22 @@ from autocard.card.fact import escape, plain
 _LONGEST = 100_000
 """Characters that are read as Markdown; a longer text is shown as it was typed."""
 _ROUNDS = 8
-"""Repairs that are tried: escaping one thing may show another (a heading inside of what was HTML)."""
+"""Repairs that are tried: escaping one thing may show another (a heading inside of what was HTML).
+"""
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-"""Control characters, halves of surrogate pairs, and what changes the direction of text or shows nothing."""
+"""Control characters, halves of surrogate pairs, and what changes the direction of text or shows
+nothing."""
 _ATX = re.compile(r"(?<!\\)#")
 _LEADING_MARKS = re.compile(r"^[ \t]*(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*)*")
 _RULE = re.compile(r"[-=*_](?=[-=*_ \t]*$)")
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _ACTIVE_MARKS = re.compile(
     r"(?<!\\)(?:"
-    r"<(?=[A-Za-z/!?])(?!https?://[^<>\s]*>)(?![\w.+-]+@[\w.-]+>)"  # `<b>`, `<!--`, but not `<https://example.org>`
+    # `<b>`, `<!--`, but not `<https://example.org>`
+    r"<(?=[A-Za-z/!?])(?!https?://[^<>\s]*>)(?![\w.+-]+@[\w.-]+>)"
     r"|!(?=\[)"
     r"|\](?=\(\s*<?\s*(?:javascript|vbscript|data|file)\s*:)"
     r")",
@@ -54,7 +58,9 @@ def _markdown() -> MarkdownIt:
 @lru_cache(maxsize=256)
 def block(text: str) -> str:
     """Return *text* as whole blocks of Markdown, with blank lines before and after, that reach out of nothing."""
-    cleaned = _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip("\n").rstrip()
+    cleaned = (
+        _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip("\n").rstrip()
+    )
     if len(cleaned) > _LONGEST:
         return _typed(cleaned)
     for _ in range(_ROUNDS):
@@ -154,7 +160,12 @@ def _stays_in(place: str, text: str) -> bool:
     tokens = _markdown().parse(place.format("\0").replace("\0", text), env)
     headings = [(token, inner) for token, inner in pairwise(tokens) if token.type == "heading_open"]
     wanted = 2 if place.startswith("#") else 1
-    if env.get("references") or len(headings) != wanted or headings[-1][0].level != 0 or headings[-1][1].content != "z":
+    if (
+        env.get("references")
+        or len(headings) != wanted
+        or headings[-1][0].level != 0
+        or headings[-1][1].content != "z"
+    ):
         return False
     children = [child for token in tokens for child in token.children or ()]
     return _ACTIVE.isdisjoint(token.type for token in [*tokens, *children])

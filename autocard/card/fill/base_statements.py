@@ -27,7 +27,8 @@ _READ_BYTES = 1_000_000
 def local_bases(folder: Path, record: RunRecord) -> frozenset[str]:
     """Return the name that PEFT loaded the base by, where *record* knows the base by another name or as a folder.
 
-    PEFT writes that name into its cards and its tags, whether it is the Hub's or a path of the machine.
+    PEFT writes that name into its cards and its tags, whether it is the Hub's or a path of the
+    machine.
     """
     model = record.model
     if model.base_model is None and model.base_model_description is None:
@@ -64,7 +65,9 @@ def remembered_tags(remembered: Mapping[str, str]) -> frozenset[str]:
     return frozenset(tag for tag in found if isinstance(tag, str))
 
 
-def names_other_base(text: str, record: RunRecord, remembered: Mapping[str, str], refused: AbstractSet[str]) -> bool:
+def names_other_base(
+    text: str, record: RunRecord, remembered: Mapping[str, str], refused: AbstractSet[str]
+) -> bool:
     """Return whether a person's front matter in *text* names another base than *record* does.
 
     Args:
@@ -77,7 +80,11 @@ def names_other_base(text: str, record: RunRecord, remembered: Mapping[str, str]
 
     model = record.model
     place, _ = find_front_matter(text, 0)
-    if place is None or not (model.base_model or from_scratch(model)) or not refused.isdisjoint(_KEY_NAMES):
+    if (
+        place is None
+        or not (model.base_model or from_scratch(model))
+        or not refused.isdisjoint(_KEY_NAMES)
+    ):
         return False
     yaml_text = text[place[0] : place[1]]
     try:
@@ -91,4 +98,8 @@ def names_other_base(text: str, record: RunRecord, remembered: Mapping[str, str]
         return False
     bases = key.data if isinstance(key.data, list) else [key.data]
     ours = remembered.get(f"{YAML}base_model") == json.dumps(key.data, ensure_ascii=False)
-    return not ours and not is_withheld("base_model", key.data, refused) and model.base_model not in bases
+    return (
+        not ours
+        and not is_withheld("base_model", key.data, refused)
+        and model.base_model not in bases
+    )

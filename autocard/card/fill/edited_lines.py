@@ -1,6 +1,7 @@
 """A text of ours of several lines, some of which a person has edited: the other lines are brought up to date.
 
-One rule: a line that is not exactly as we wrote it is the person's, and stays; what a person took out stays out.
+One rule: a line that is not exactly as we wrote it is the person's, and stays; what a person took
+out stays out.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Sequence
 _KEY = re.compile(
     r"\s*(?:[-*] (?P<item>[^:|<]{1,80}):|\| *(?P<cell>[^|]*?) *\||(?P<tag></?\w+)|(?P<label>[^:|<]{1,80}):)"
 )
-"""What a line is about: `- Seed: 42`, `| CPUs | 0.1 |`, `<summary>28 settings</summary>`, `CO2: 0.1 kWh …`."""
+"""What a line is about: `- Seed: 42`, `| CPUs | 0.1 |`, `<summary>28 settings</summary>`,
+`CO2: 0.1 kWh …`."""
 _MOST_EDITED = 0.5
 """Part of our lines that may be gone; where it is more, a person has written the text again."""
 
@@ -59,7 +61,9 @@ def _merged(old: Sequence[str], current: Sequence[str], wanted: Sequence[str]) -
     known = {_key(line) for line in (*old, *theirs)}
     for number, line in enumerate(wanted):
         if line in waiting and line.strip() and _key(line) not in known:
-            above = next((one for one in reversed(wanted[:number]) if one.strip() and one in lines), None)
+            above = next(
+                (one for one in reversed(wanted[:number]) if one.strip() and one in lines), None
+            )
             at = len(lines) if above is None else lines.index(above) + 1
             lines.insert(at, line)
     return lines

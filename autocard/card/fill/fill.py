@@ -1,6 +1,7 @@
 """Facts into the slots of a card, and values into its front matter: the one way to change a card's text.
 
-One rule: nothing leaves this module that has not been proved: outside what it says it wrote, the text is the same.
+One rule: nothing leaves this module that has not been proved: outside what it says it wrote, the
+text is the same.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def fill(
 
     Args:
         text: the card as it stands, line endings and all.
-        facts: template variable → its texts. Facts that the card has no place for get their section.
+        facts: template variable → its texts. Facts that the card has no place for get their
+            section.
         front: key of the front matter → value; numbers and dates as they should read.
         remembered: `Filled.slots` of the last fill of this card.
         overwrite: names or labels of slots that are written whoever wrote there.
@@ -63,7 +65,9 @@ def fill(
     work = FillState(text, facts, remembered, overwrite, pending or {}, labels or load(), other_run)
     document = work.document
     if document.too_deep:
-        limits = f"its lists are nested more than {DEEPEST // 2} deep, or its quotes more than {DEEPEST}"
+        limits = (
+            f"its lists are nested more than {DEEPEST // 2} deep, or its quotes more than {DEEPEST}"
+        )
         msg = f"{limits}; the card was left alone"
         raise CardError(msg)
     Merge(work).run()
@@ -79,7 +83,9 @@ def fill(
         withheld=withheld,
         untrue=untrue,
     )
-    slots = {YAML + key: json.dumps(value, ensure_ascii=False) for key, value in patched.written.items()}
+    slots = {
+        YAML + key: json.dumps(value, ensure_ascii=False) for key, value in patched.written.items()
+    }
     for key, state in patched.states.items():
         if state in ("kept", "removed"):
             names = (YAML + key, YAML + key + front_matter.BY_OTHERS)
@@ -108,7 +114,10 @@ def _front_edits(work: FillState, patched: front_matter.Patched) -> list[Edit]:
 
 
 def _front_reports(
-    work: FillState, patched: front_matter.Patched, front: Mapping[str, Any], remembered: Mapping[str, str]
+    work: FillState,
+    patched: front_matter.Patched,
+    front: Mapping[str, Any],
+    remembered: Mapping[str, str],
 ) -> list[Report]:
     line = 1 if work.document.front else 0
     return [

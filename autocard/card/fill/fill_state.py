@@ -56,7 +56,11 @@ class FillState:
 
     def __post_init__(self) -> None:
         # A text that shows nothing says nothing.
-        self.facts = {name: fact for name, fact in self.facts.items() if plain(fact.line) and plain(fact.body())}
+        self.facts = {
+            name: fact
+            for name, fact in self.facts.items()
+            if plain(fact.line) and plain(fact.body())
+        }
         self.document = Document(self.text)
         read = form.Form(self.document, self.labels)
         self.places = Places(self.document, self.labels, read.labelled)
@@ -69,7 +73,9 @@ class FillState:
             is_fact=lambda name: name in self.labels.kinds or name in self.facts,
             other_run=self.other_run,
         )
-        self.asked = read.without([(one.start, one.end) for one in self.found.ours if one.slot is None])
+        self.asked = read.without(
+            [(one.start, one.end) for one in self.found.ours if one.slot is None]
+        )
         self.firm = {one.fact for one in self.asked if not one.fallback}
         """Facts that something asks for, whatever else does."""
         self.writer = Writer(self.document, read.labelled)
@@ -101,7 +107,9 @@ class FillState:
             return self.block(one.fact)
         if one.slot.kind != "body":
             return self.line(one.fact, cell=one.slot.kind == "cell")
-        return self.line(one.fact) if one.fallback and one.fact in self.firm else self.block(one.fact)
+        return (
+            self.line(one.fact) if one.fallback and one.fact in self.firm else self.block(one.fact)
+        )
 
     def stands_below(self, one: AskedFact) -> bool:
         """Return whether the value of a labelled line stands below its label in a paragraph of its own."""
@@ -113,7 +121,9 @@ class FillState:
         start, end = one.slot.start, one.slot.end
         if one.slot.kind == "title":
             return self.writer.replace(start, end, text)
-        return (self.writer.swap if self.stands_below(one) else self.writer.inline)(start, end, text)
+        return (self.writer.swap if self.stands_below(one) else self.writer.inline)(
+            start, end, text
+        )
 
     def change(self, edit: Edit) -> Edit:
         """Take *edit* among the changes, and return it."""
@@ -126,7 +136,9 @@ class FillState:
 
     def slots(self, after: str, landing: Landing) -> dict[str, str]:
         """Return what is ours in the card *after* the edits, and where; texts of one fact are numbered in its order."""
-        places = self.places if after == self.text else written_text.places(Document(after), self.labels)
+        places = (
+            self.places if after == self.text else written_text.places(Document(after), self.labels)
+        )
         slots: dict[str, str] = {}
         for offset, one in landing.offsets(self.written):
             name = name_for(one.name, slots)
@@ -135,7 +147,11 @@ class FillState:
                 slots[PLACE + name] = written_text.place_of(places, name, offset)
         for name, text in self.remembered.items():
             # What a person took out or changed stays remembered: so that it does not come back.
-            if written_text.is_text(name) and written_text.fact_of(name) in self.found.gone and name not in slots:
+            if (
+                written_text.is_text(name)
+                and written_text.fact_of(name) in self.found.gone
+                and name not in slots
+            ):
                 slots[name] = text
                 if PLACE + name in self.remembered:
                     slots[PLACE + name] = self.remembered[PLACE + name]
@@ -146,12 +162,16 @@ class FillState:
         kind = self.labels.kinds.get(fact)
         return kind.who if kind else "machine"
 
-    def report(self, one: AskedFact, state: State, *, ours_before: bool = False, wanted: str = "") -> None:
+    def report(
+        self, one: AskedFact, state: State, *, ours_before: bool = False, wanted: str = ""
+    ) -> None:
         """Report what became of the slot *one*; *wanted*: the record's text, where somebody else's is kept."""
         label = one.slot.label if one.slot.kind != "title" else "title"
         line = self.document.line_number(one.slot.start)
         there = one.value if wanted else ""
-        self.reports.append(Report(one.fact, label, line, state, self.who(one.fact), ours_before, there, wanted))
+        self.reports.append(
+            Report(one.fact, label, line, state, self.who(one.fact), ours_before, there, wanted)
+        )
 
     def report_fact(self, fact: str, state: State, at: int = -1) -> None:
         """Report what became of a text of ours at offset *at* (-1: it was not there) that is no slot of the form."""

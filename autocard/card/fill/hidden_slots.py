@@ -1,7 +1,7 @@
 """A new card's empty slots → HTML comments with guidance, so that a published card is no wall of placeholders.
 
-One rule: only the blank that autocard made itself is treated so; a form that a person brought as a card keeps its
-placeholders. What is hidden is remembered, and shown again when its fact is known.
+One rule: only the blank that autocard made itself is treated so; a form that a person brought as a
+card keeps its placeholders. What is hidden is remembered, and shown again when its fact is known.
 """
 
 from __future__ import annotations
@@ -33,12 +33,19 @@ class _Hider:
     def __init__(self, text: str, labels: Labels, remembered: Mapping[str, str]) -> None:
         self.document = Document(text)
         self.labels = labels
-        self.memory = {name: chunk for name, chunk in remembered.items() if not name.startswith(PLACE)}
+        self.memory = {
+            name: chunk for name, chunk in remembered.items() if not name.startswith(PLACE)
+        }
         self.edits: list[Edit] = []
         self.asked: dict[int, list[AskedFact]] = {}
         read = form.Form(self.document, labels)
         found = written_text.locate(
-            self.document, read, written_text.places(self.document, labels), remembered, {}, is_fact=lambda _: True
+            self.document,
+            read,
+            written_text.places(self.document, labels),
+            remembered,
+            {},
+            is_fact=lambda _: True,
         )
         self._written = [Written(one.name, one.text, one.start) for one in found.ours]
         for number, name in found.added.items():
@@ -91,7 +98,10 @@ class _Hider:
     def _subtree(self, index: int) -> list[bool]:
         section = self.document.sections[index]
         last = index
-        while last + 1 < len(self.document.sections) and self.document.sections[last + 1].start <= section.extent:
+        while (
+            last + 1 < len(self.document.sections)
+            and self.document.sections[last + 1].start <= section.extent
+        ):
             if self.document.sections[last + 1].level <= section.level:
                 break
             last += 1
@@ -109,7 +119,10 @@ class _Hider:
         own = self.asked.get(index, [])
         if any(one.empty is None or one.empty.notation == "generated" for one in own):
             return True
-        places = [(one.slot.at if one.slot.kind in ("line", "cell") else one.slot.start, one.slot.end) for one in own]
+        places = [
+            (one.slot.at if one.slot.kind in ("line", "cell") else one.slot.start, one.slot.end)
+            for one in own
+        ]
         for block in section.blocks:
             if block.kind in ("comment", "rule"):
                 continue
@@ -157,7 +170,11 @@ class _Hider:
     def _hide_body(self, index: int) -> None:
         """Put guidance in the place of a placeholder below a heading that stays because of its subsections."""
         for one in self.asked.get(index, []):
-            if one.slot.kind != "body" or one.empty is None or one.empty.notation in ("blank", "generated"):
+            if (
+                one.slot.kind != "body"
+                or one.empty is None
+                or one.empty.notation in ("blank", "generated")
+            ):
                 continue
             chunk = self._remember(one.fact, f"<!-- {self._guide(one.fact)} -->")
             self._edit(one.slot.start, one.slot.end, chunk)
@@ -168,7 +185,10 @@ class _Hider:
             text = self.document.text[block.start : block.end]
             if block.kind == "paragraph" and text.startswith(tuple(self.labels.outdated)):
                 following = self.document.body_line(block.end) + 1
-                while following <= self.document.body_line(section.end) and not self._line(following).strip():
+                while (
+                    following <= self.document.body_line(section.end)
+                    and not self._line(following).strip()
+                ):
                     following += 1
                 self._edit(block.start, min(self.document.offset(following), section.end), "")
 
@@ -179,7 +199,9 @@ class _Hider:
         text = self.document.text
         start = text.rfind("\n", 0, one.slot.at) + 1
         marker = text[start : one.slot.at].strip() if one.slot.kind == "line" else "-"
-        label = text[one.slot.at : one.slot.at + slots.after_label(text[one.slot.at : one.slot.at + 200])].strip()
+        label = text[
+            one.slot.at : one.slot.at + slots.after_label(text[one.slot.at : one.slot.at + 200])
+        ].strip()
         lead = f"{marker} {label}".strip() if label else f"- **{one.slot.label}:**"
         return f"<!-- {lead} {self._guide(one.fact)} -->"
 
@@ -189,7 +211,9 @@ class _Hider:
 
     def _guidance(self, blocks: tuple[Block, ...], fact: str) -> str:
         """Return the form's own guidance for a section, else ours."""
-        return guidance.of_blocks(self.document, self.labels, blocks) or (self._guide(fact) if fact else "")
+        return guidance.of_blocks(self.document, self.labels, blocks) or (
+            self._guide(fact) if fact else ""
+        )
 
     def _remember(self, name: str, chunk: str) -> str:
         numbered = name_for(HIDDEN + name, self.memory)

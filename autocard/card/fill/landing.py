@@ -61,7 +61,8 @@ class Landing:
     def _inside(self, edit: int, ones: Sequence[Written]) -> list[tuple[int, Written]]:
         """Return the offsets of texts that one edit holds in this order.
 
-        The search goes from the end: what stands before a text there is its label or heading, which may read like it.
+        The search goes from the end: what stands before a text there is its label or heading, which
+        may read like it.
         """
         start, chunk = self._starts.get(edit, (0, ""))
         found = []

@@ -39,7 +39,11 @@ class Merge:
     def run(self) -> None:
         """Decide about everything."""
         work = self.work
-        ours = {(one.start, one.end): one for one in work.found.ours if one.slot is not None and one.asked}
+        ours = {
+            (one.start, one.end): one
+            for one in work.found.ours
+            if one.slot is not None and one.asked
+        }
         for block in work.found.ours:
             if block.slot is None or not block.asked:
                 self.refresh.block(block)
@@ -57,7 +61,9 @@ class Merge:
         """Return whether the heading's text that *one* asks for stands in its section, and is ours."""
         section = self.work.document.sections[one.slot.section]
         return one.slot.kind == "body" and any(
-            mine.slot is None and mine.fact == one.fact and section.start <= mine.start < section.end
+            mine.slot is None
+            and mine.fact == one.fact
+            and section.start <= mine.start < section.end
             for mine in self.work.found.ours
         )
 
@@ -115,9 +121,17 @@ class Merge:
         """Bring those lines up to date that a person left as we wrote them in a text that they edited."""
         work = self.work
         for one, new in self._edited:
-            before = [text for name, text in work.remembered.items() if written_text.fact_of(name) == one.fact]
+            before = [
+                text
+                for name, text in work.remembered.items()
+                if written_text.fact_of(name) == one.fact
+            ]
             section = work.document.sections[one.slot.section]
-            span = edited_lines.span(before[0], work.text[section.start : section.end]) if len(before) == 1 else None
+            span = (
+                edited_lines.span(before[0], work.text[section.start : section.end])
+                if len(before) == 1
+                else None
+            )
             if span is None:
                 continue
             start, end = section.start + span[0], section.start + span[1]
@@ -143,7 +157,9 @@ class Merge:
     def _begun(self, one: AskedFact, block: str) -> bool:
         """Return whether the first line of *block* stands in the section of *one*: an older text of its kind."""
         section = self.work.document.sections[one.slot.section]
-        lines = {line.rstrip("\r") for line in self.work.text[section.start : section.extent].split("\n")}
+        lines = {
+            line.rstrip("\r") for line in self.work.text[section.start : section.extent].split("\n")
+        }
         return block.partition("\n")[0] in lines
 
     def _lines_of(self, one: AskedFact) -> dict[str, str]:
@@ -153,7 +169,11 @@ class Merge:
         lines = part.lines if part else ()
         if not lines or not self._there.isdisjoint(lines):
             return {}
-        return {fact: work.line(fact) for fact in lines if fact in work.facts and fact not in work.found.gone}
+        return {
+            fact: work.line(fact)
+            for fact in lines
+            if fact in work.facts and fact not in work.found.gone
+        }
 
     def _write(self, one: AskedFact, new: str, state: State, extra: Mapping[str, str]) -> None:
         work, slot = self.work, one.slot
@@ -176,18 +196,24 @@ class Merge:
     def _chunk(self, block: str, lines: Mapping[str, str]) -> str:
         """Return labelled *lines* and below them *block*, as the text of one heading."""
         work = self.work
-        listed = "\n".join(work.writer.line(work.labels.title(name), text) for name, text in lines.items())
+        listed = "\n".join(
+            work.writer.line(work.labels.title(name), text) for name, text in lines.items()
+        )
         return "\n\n".join(piece for piece in (listed, block) if piece)
 
     def _add_missing(self) -> None:
         work = self.work
-        missing = {fact for fact in work.facts if fact not in work.placed and fact not in work.found.gone}
+        missing = {
+            fact for fact in work.facts if fact not in work.placed and fact not in work.found.gone
+        }
         for fact in sorted(missing):
             adopted = self._adopted(fact)
             if adopted is not None:
                 missing.discard(fact)
                 work.remember(fact, work.block(fact), adopted)
-        outline = Outline(work.document, work.labels, work.writer, work.line, work.block, added=work.found.added)
+        outline = Outline(
+            work.document, work.labels, work.writer, work.line, work.block, added=work.found.added
+        )
         for addition in outline.additions(missing):
             work.edits.append(addition.edit)
             if addition.parent is not None:
@@ -201,16 +227,22 @@ class Merge:
     def _adopted(self, fact: str) -> int | None:
         """Return where the text of *fact* stands already, though it is not remembered; None: nowhere.
 
-        Another fact's text may read the same: what is known as such, or stands below a heading that asks for another
-        fact, is left alone.
+        Another fact's text may read the same: what is known as such, or stands below a heading that
+        asks for another fact, is left alone.
         """
         work = self.work
         known = [(one.start, one.end) for one in work.found.ours]
         known += [(one.at, one.at + 1) for one in work.written if one.edit is None]
         for start, end in occurrences(work.document, work.block(fact)):
             section = work.document.sections[work.document.section_at(start)]
-            asked = work.labels.heading(section.path[-1], section.path[:-1]) if section.heading else None
-            is_known = any(start < other_end and other_start < end for other_start, other_end in known)
+            asked = (
+                work.labels.heading(section.path[-1], section.path[:-1])
+                if section.heading
+                else None
+            )
+            is_known = any(
+                start < other_end and other_start < end for other_start, other_end in known
+            )
             if not is_known and (asked is None or asked[1] or asked[0] == fact):
                 return start
         return None
@@ -222,4 +254,6 @@ class Merge:
                 continue
             heading = self.work.document.sections[number].heading
             assert heading is not None  # noqa: S101 - only headings are found
-            self.work.remember(ADDED + name, written_text.heading_text(self.work.document, heading), heading.start)
+            self.work.remember(
+                ADDED + name, written_text.heading_text(self.work.document, heading), heading.start
+            )

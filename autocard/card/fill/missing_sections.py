@@ -1,7 +1,7 @@
 """Facts that a form has no place for → sections at their customary place.
 
-One rule: a section that the form has is never made a second time; what is missing comes after the nearest neighbour
-that is there.
+One rule: a section that the form has is never made a second time; what is missing comes after the
+nearest neighbour that is there.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Outline:
         self.line = line
         self.block = block
         self.title = slots.title_section(document, labels)
-        self.has_title = self.title is not None and sum(section.level == 1 for section in document.sections) == 1
+        self.has_title = (
+            self.title is not None and sum(section.level == 1 for section in document.sections) == 1
+        )
         self._by_fact: dict[str, list[Section]] = {}
         self._by_name: dict[str, list[Section]] = {}
         for number, section in enumerate(document.sections):
@@ -84,7 +86,8 @@ class Outline:
                 yield from self._lines(section, part, missing)
                 yield from self._under(section, part.parts, missing, section.level + 1)
             elif inner := self._inner(part, parent):
-                # The form has what stands in this section, but not the section: the rest goes beside what it has.
+                # The form has what stands in this section, but not the section: the rest goes
+                # beside what it has.
                 yield from self._under(parent, part.parts, missing, inner[0].level)
             elif (elsewhere := self._elsewhere(part)) is not None:
                 yield from self._under(self._above(elsewhere), part.parts, missing, elsewhere.level)
@@ -98,7 +101,11 @@ class Outline:
         if part.section:
             found += self._by_name.get(part.section, ())
             found.sort(key=lambda section: section.start)
-        inside = [one for one in found if parent and parent.start <= one.start and one.extent <= parent.extent]
+        inside = [
+            one
+            for one in found
+            if parent and parent.start <= one.start and one.extent <= parent.extent
+        ]
         return next(iter(inside or found), None)
 
     def _inner(self, part: LabelPart, parent: Section | None) -> list[Section]:
@@ -107,7 +114,9 @@ class Outline:
             return []
         found = [self._section(one, parent) or self._inner(one, parent) for one in part.parts]
         flat = [one for entry in found for one in (entry if isinstance(entry, list) else [entry])]
-        return sorted((one for one in flat if self._sibling(one, parent)), key=lambda one: one.start)
+        return sorted(
+            (one for one in flat if self._sibling(one, parent)), key=lambda one: one.start
+        )
 
     def _elsewhere(self, part: LabelPart) -> Section | None:
         """Return a section of the form that belongs into *part*, which is not there, and stands by itself."""
@@ -116,14 +125,18 @@ class Outline:
         for one in part.parts:
             section = self._section(one, None) or self._elsewhere(one)
             above = self._above(section) if section else None
-            if section is not None and (above is None or not self.labels.sections_of(above.path[-1])):
+            if section is not None and (
+                above is None or not self.labels.sections_of(above.path[-1])
+            ):
                 return section
         return None
 
     def _above(self, section: Section) -> Section | None:
         """Return the section that *section* is a subsection of."""
         before = self.document.sections[: self.document.section_at(section.start)]
-        return next((one for one in reversed(before) if one.heading and one.level < section.level), None)
+        return next(
+            (one for one in reversed(before) if one.heading and one.level < section.level), None
+        )
 
     def _lines(self, section: Section, part: LabelPart, missing: set[str]) -> Iterator[Addition]:
         """Yield the labelled lines that *section* lacks, if it is one that we added."""
@@ -131,10 +144,16 @@ class Outline:
         wanted = [fact for fact in part.lines if fact in missing]
         if number not in self.added or not wanted:
             return
-        lines = {fact: self.writer.line(self.labels.title(fact), self.line(fact)) for fact in wanted}
+        lines = {
+            fact: self.writer.line(self.labels.title(fact), self.line(fact)) for fact in wanted
+        }
         there: dict[str, Slot] = {}
         for slot in self.writer.labelled:
-            known = self.labels.fact(slot.label, slot.path) if slot.section == number and slot.kind == "line" else None
+            known = (
+                self.labels.fact(slot.label, slot.path)
+                if slot.section == number and slot.kind == "line"
+                else None
+            )
             if known is not None:
                 there[known[0]] = slot
         groups: dict[str, list[str]] = {}
@@ -151,19 +170,28 @@ class Outline:
                 edit = self.writer.body(section.start, section.start, chunk)
             yield Addition(edit, {fact: self.line(fact) for fact in facts}, parent=number)
 
-    def _add(self, part: LabelPart, wanted: set[str], level: int, place: int, parent: Section | None) -> Addition:
-        made = Addition(Edit(place, place, ""), parent=self.document.section_at(parent.start) if parent else None)
+    def _add(
+        self, part: LabelPart, wanted: set[str], level: int, place: int, parent: Section | None
+    ) -> Addition:
+        made = Addition(
+            Edit(place, place, ""),
+            parent=self.document.section_at(parent.start) if parent else None,
+        )
         chunk = "\n\n".join(self._render(part, wanted, level, made))
         return replace(made, edit=self.writer.section(place, chunk))
 
-    def _render(self, part: LabelPart, wanted: set[str], level: int, made: Addition) -> Iterator[str]:
+    def _render(
+        self, part: LabelPart, wanted: set[str], level: int, made: Addition
+    ) -> Iterator[str]:
         heading = self.writer.heading(part.title, level)
         made.headings[part.name] = heading
         yield heading
         own = [fact for fact in part.lines if fact in wanted]
         if own:
             made.texts.update({fact: self.line(fact) for fact in own})
-            yield "\n".join(self.writer.line(self.labels.title(fact), made.texts[fact]) for fact in own)
+            yield "\n".join(
+                self.writer.line(self.labels.title(fact), made.texts[fact]) for fact in own
+            )
         if part.body in wanted:
             made.texts[part.body] = self.block(part.body)
             yield made.texts[part.body]
@@ -196,7 +224,11 @@ class Outline:
     def _sibling(self, section: Section, parent: Section | None) -> bool:
         """Return whether *section* stands where a part below *parent* would."""
         if parent is not None:
-            return section is not parent and parent.start <= section.start and section.extent <= parent.extent
+            return (
+                section is not parent
+                and parent.start <= section.start
+                and section.extent <= parent.extent
+            )
         return section.level <= self.top and not (self.has_title and section.level == 1)
 
     def _end_of_own(self, parent: Section) -> int:
@@ -206,7 +238,10 @@ class Outline:
             for part in self.labels.outline
             if part.level
             for one in [self._section(part, parent)]
-            if one is not None and one is not parent and self._sibling(one, parent) and one.extent == parent.extent
+            if one is not None
+            and one is not parent
+            and self._sibling(one, parent)
+            and one.extent == parent.extent
         ]
         if last and last[0].heading is not None:
             return last[0].heading.start
@@ -214,7 +249,11 @@ class Outline:
 
     def _end_of(self, section: Section) -> int:
         """Return where *section* with its subsections ends, before comments that lead over to the next heading."""
-        inner = [one for one in self.document.sections if section.start <= one.start and one.extent <= section.extent]
+        inner = [
+            one
+            for one in self.document.sections
+            if section.start <= one.start and one.extent <= section.extent
+        ]
         return end_of_text(self.document, inner[-1])
 
     def _top_level(self) -> int:
@@ -225,5 +264,7 @@ class Outline:
                 return 1
         mine = {part.section for part in self.labels.outline if part.section}
         levels = [section.level for name in mine for section in self._by_name.get(name, ())]
-        levels = levels or [section.level for sections in self._by_name.values() for section in sections]
+        levels = levels or [
+            section.level for sections in self._by_name.values() for section in sections
+        ]
         return min((level for level in levels if level > 1 or not self.has_title), default=2)

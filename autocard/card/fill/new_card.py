@@ -1,7 +1,7 @@
 """The blank of a new card: the Hub's own template, one of the shipped forms, or a user's file.
 
-One rule: a blank holds what a person gave and the form's own placeholders; the run's facts come later, slot by slot.
-Users' templates run in Jinja's sandbox.
+One rule: a blank holds what a person gave and the form's own placeholders; the run's facts come
+later, slot by slot. Users' templates run in Jinja's sandbox.
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ def _source(name: str) -> tuple[str, bool]:
         raise SettingsError(msg) from exc
     except (OSError, UnicodeDecodeError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or f"not UTF-8 text ({type(exc).__name__})"
-        msg = f"template: {name}: cannot be read ({reason}). Shipped templates: {', '.join(SHIPPED)}."
+        msg = (
+            f"template: {name}: cannot be read ({reason}). Shipped templates: {', '.join(SHIPPED)}."
+        )
         raise SettingsError(msg) from exc
 
 
@@ -119,7 +121,10 @@ def _is_jinja(name: str, text: str) -> bool:
 
 
 def _render(name: str, text: str, human: Mapping[str, str], *, ours: bool) -> str:
-    variables = {**{key: value for key, value in human.items() if value.strip()}, "card_data": CARD_DATA}
+    variables = {
+        **{key: value for key, value in human.items() if value.strip()},
+        "card_data": CARD_DATA,
+    }
     try:
         return rendering.shipped(text, variables) if ours else rendering.own(text, variables)
     except RenderError as exc:

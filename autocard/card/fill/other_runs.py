@@ -1,6 +1,7 @@
 """Figures in a card that are not this run's: a card that was copied, or one whose record was lost.
 
-One rule: they are kept, as all that may be a person's, and told loudly with the way to take this run's.
+One rule: they are kept, as all that may be a person's, and told loudly with the way to take this
+run's.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def runs(text: str, run: str | None) -> list[str]:
     return [] if run in found else found
 
 
-def warnings(card: str, text: str, reports: Iterable[Report], run: str | None, labels: Labels) -> Iterator[str]:
+def warnings(
+    card: str, text: str, reports: Iterable[Report], run: str | None, labels: Labels
+) -> Iterator[str]:
     """Yield a warning where the card's figures are those of another run, or deny this run's, and stay in it."""
     kept = [report for report in reports if report.state == "kept"]
     yield from _no_id(card, kept)
@@ -39,7 +42,9 @@ def warnings(card: str, text: str, reports: Iterable[Report], run: str | None, l
         and contradicts(report.there, report.wanted)
     ]
     ways = "".join(f' --overwrite "{label}"' for label in denied)
-    others = runs(text, run) if any(report.slot == YAML + "co2_eq_emissions" for report in kept) else []
+    others = (
+        runs(text, run) if any(report.slot == YAML + "co2_eq_emissions" for report in kept) else []
+    )
     if others and run is not None:
         also = f", and it denies this run's {', '.join(denied)}" if denied else ""
         yield (

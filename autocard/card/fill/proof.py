@@ -34,14 +34,17 @@ def prove(before: Document, after: str, edits: Sequence[Edit]) -> None:
     """Check *after* against *before*.
 
     Raises:
-        CardError: something outside the edits changed, or reads differently now. Nothing was written.
+        CardError: something outside the edits changed, or reads differently now. Nothing was
+            written.
     """
     if not edits:
         return
     _outside_is_same(before.text, after, edits)
     front, body = find_front_matter(after, before.top)
     inside = [edit for edit in edits if edit.start >= before.body]
-    shift = sum(len(edit.text) - (edit.end - edit.start) for edit in edits if edit.start < before.body)
+    shift = sum(
+        len(edit.text) - (edit.end - edit.start) for edit in edits if edit.start < before.body
+    )
     if before.front is not None and (front is None or body != before.body + shift):
         msg = "the front matter would not be found again; the card was left alone"
         raise CardError(msg)
@@ -72,7 +75,9 @@ def _touched(document: Document, edits: Sequence[Edit]) -> list[tuple[int, int]]
     ranges: list[tuple[int, int]] = []
     for edit in edits:
         # What is put in just before a heading belongs to the section above it.
-        first = max(0, (bisect_left if edit.start == edit.end else bisect_right)(starts, edit.start) - 1)
+        first = max(
+            0, (bisect_left if edit.start == edit.end else bisect_right)(starts, edit.start) - 1
+        )
         last = max(first, bisect_right(starts, max(edit.start, edit.end - 1)) - 1)
         if ranges and first <= ranges[-1][1]:
             ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
@@ -118,7 +123,9 @@ def _reads_the_same(before: Document, first: int, last: int, edits: Sequence[Edi
         if kind not in _WHOLE and _goes_on(before.text, own, number, place, place + len(text)):
             continue
         if (place + shift, kind, text) not in there:
-            msg = f"line {before.line_number(place)} would read differently; the card was left alone"
+            msg = (
+                f"line {before.line_number(place)} would read differently; the card was left alone"
+            )
             raise CardError(msg)
 
 
@@ -127,7 +134,8 @@ _WHOLE = ("code", "comment", "html", "table", "h1", "h2", "h3", "h4", "h5", "h6"
 
 
 _NEAR = 1000
-"""Characters. What lies further apart is not on the same lines, or on no line that anybody would write."""
+"""Characters. What lies further apart is not on the same lines, or on no line that anybody would
+write."""
 
 
 def _goes_on(text: str, edits: Sequence[Edit], number: int, start: int, end: int) -> bool:
@@ -146,7 +154,8 @@ def _goes_on(text: str, edits: Sequence[Edit], number: int, start: int, end: int
 def _is_apart(section: Section, edit: Edit) -> bool:
     """Return whether *edit* begins with a heading, which leaves what stands before it in *section* as it is.
 
-    A heading ends paragraphs, lists, tables and quotes, whatever is open in them; HTML and code may go on over it.
+    A heading ends paragraphs, lists, tables and quotes, whatever is open in them; HTML and code may
+    go on over it.
     """
     above = next((block for block in reversed(section.blocks) if block.start < edit.start), None)
     ends = above is None or above.kind in ("paragraph", "list", "table", "quote", "rule")

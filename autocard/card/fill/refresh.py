@@ -55,7 +55,9 @@ class Refresh:
             work.report_fact(mine.fact, "same", mine.start)
         elif shapes:
             new = shapes["\n" not in mine.text and self._was_line(mine)]
-            work.remember(mine.fact, new, mine.start, work.change(work.writer.swap(mine.start, mine.end, new)))
+            work.remember(
+                mine.fact, new, mine.start, work.change(work.writer.swap(mine.start, mine.end, new))
+            )
             work.report_fact(mine.fact, "refreshed", mine.start)
         else:
             self.clearing.block(mine)
@@ -68,7 +70,9 @@ class Refresh:
             work.remember(mine.fact, new, mine.start)
             work.report_fact(mine.fact, "same", mine.start)
             return
-        work.remember(mine.fact, new, mine.start, work.change(work.writer.inline(mine.start, mine.end, new)))
+        work.remember(
+            mine.fact, new, mine.start, work.change(work.writer.inline(mine.start, mine.end, new))
+        )
         work.report_fact(mine.fact, "cleared" if new == UNKNOWN else "refreshed", mine.start)
 
     def _was_line(self, mine: WrittenText) -> bool:
@@ -81,7 +85,11 @@ class Refresh:
         ]
         if asked:
             return asked[0] and mine.fact in self.work.firm
-        texts = {text for name, text in self.work.remembered.items() if written_text.fact_of(name) == mine.fact}
+        texts = {
+            text
+            for name, text in self.work.remembered.items()
+            if written_text.fact_of(name) == mine.fact
+        }
         return len(texts) > 1 and max(texts, key=len) != mine.text
 
     def _hidden(self, mine: WrittenText) -> None:
@@ -90,7 +98,9 @@ class Refresh:
         if mine.fact.startswith(SECTION):
             if mine in self._shown_headings():
                 inner = mine.text.removeprefix("<!--").lstrip()
-                work.change(work.writer.replace(mine.start, mine.end, inner.partition("\n")[0].rstrip()))
+                work.change(
+                    work.writer.replace(mine.start, mine.end, inner.partition("\n")[0].rstrip())
+                )
             else:
                 work.remember(HIDDEN + mine.fact, mine.text, mine.start)
             return
@@ -98,7 +108,12 @@ class Refresh:
         state: State = "empty"
         if work.fact(mine.fact) is not None:
             chunk, value = self._shown(mine)
-            work.remember(mine.fact, value, mine.start, work.change(work.writer.replace(mine.start, mine.end, chunk)))
+            work.remember(
+                mine.fact,
+                value,
+                mine.start,
+                work.change(work.writer.replace(mine.start, mine.end, chunk)),
+            )
             state = "filled"
         else:
             work.remember(HIDDEN + mine.fact, mine.text, mine.start)
@@ -138,7 +153,10 @@ class Refresh:
         """Return whether the hidden place stands on lines of its own, and not in a line or cell."""
         document = self.work.document
         line = document.body_line(mine.start)
-        return document.offset(line) == mine.start and document.line_end(document.body_line(mine.end)) == mine.end
+        return (
+            document.offset(line) == mine.start
+            and document.line_end(document.body_line(mine.end)) == mine.end
+        )
 
 
 def _level(chunk: str) -> int:

@@ -1,7 +1,7 @@
 """Texts of ours whose fact this run does not have → out of the card, without leaving bare labels or empty headings.
 
-One rule: what we added goes as a whole; a place that the form has keeps its label, and says that this is not known;
-in a card of ours that hides what nobody has filled, it is hidden like the rest.
+One rule: what we added goes as a whole; a place that the form has keeps its label, and says that
+this is not known; in a card of ours that hides what nobody has filled, it is hidden like the rest.
 """
 
 from __future__ import annotations
@@ -42,7 +42,13 @@ class Clearing:
             work.report(one, "cleared")
         elif slot.kind in ("line", "cell") and work.hides:
             if whole is None:
-                self._put(one, f"<!-- {_title(work, one.fact)}: {UNKNOWN} -->", slot.start, slot.end, hidden=True)
+                self._put(
+                    one,
+                    f"<!-- {_title(work, one.fact)}: {UNKNOWN} -->",
+                    slot.start,
+                    slot.end,
+                    hidden=True,
+                )
             else:
                 start, end = work.document.offset(work.document.body_line(slot.at)), slot.end
                 line = work.text[start : slot.start].strip()
@@ -63,7 +69,11 @@ class Clearing:
             chunk = f"<!-- {_title(work, mine.fact)}: {UNKNOWN} -->"
             start, name = mine.start, HIDDEN + mine.fact
             section = work.document.sections[number]
-            if section.heading and section.extent == section.end and _is_all(work.text, section, mine):
+            if (
+                section.heading
+                and section.extent == section.end
+                and _is_all(work.text, section, mine)
+            ):
                 mark = "#" * section.heading.level
                 chunk = f"<!--\n{mark} {section.heading.title}\n\n{UNKNOWN}\n-->"
                 start = section.heading.start
@@ -77,7 +87,13 @@ class Clearing:
 
     def false(self, one: AskedFact) -> None:
         """Take out a tool's text that says something of what it did not know."""
-        self._put(one, f"<!-- {_title(self.work, one.fact)}: {UNKNOWN} -->", one.slot.start, one.slot.end, hidden=True)
+        self._put(
+            one,
+            f"<!-- {_title(self.work, one.fact)}: {UNKNOWN} -->",
+            one.slot.start,
+            one.slot.end,
+            hidden=True,
+        )
 
     def _put(self, one: AskedFact, chunk: str, start: int, end: int, *, hidden: bool) -> None:
         work = self.work
@@ -95,7 +111,9 @@ class Clearing:
             below = subsections(sections, number)
             if section.heading is None or not below or not self._hidden.issuperset(below):
                 continue
-            own = [block for block in section.blocks if not work.text.startswith("<!--", block.start)]
+            own = [
+                block for block in section.blocks if not work.text.startswith("<!--", block.start)
+            ]
             filled = any(section.start <= at < section.end for at in written)
             keeps = number in work.found.added or number in work.parents or section.level == 1
             if own or filled or keeps or "--" in section.heading.title:
@@ -114,10 +132,15 @@ class Clearing:
         taken = sorted(edit.start for edit in work.edits)
         removals = _together(work.text, work.removals, taken)
         bare = _bare_sections(work, removals)
-        headings = [(work.document.sections[number].heading, work.document.sections[number].end) for number in bare]
+        headings = [
+            (work.document.sections[number].heading, work.document.sections[number].end)
+            for number in bare
+        ]
         places = [*removals, *((heading.start, end) for heading, end in headings if heading)]
         for start, end in _together(work.text, places, taken):
-            work.edits.append(Edit(*_with_gap(work.text, start, end, work.document.body, taken), ""))
+            work.edits.append(
+                Edit(*_with_gap(work.text, start, end, work.document.body, taken), "")
+            )
         return bare
 
 
@@ -155,7 +178,11 @@ def _together(text: str, places: list[tuple[int, int]], taken: list[int]) -> lis
     for start, end in sorted(places):
         last = joined[-1] if joined else None
         blank = last is not None and not text[last[1] : start].strip()
-        if last is not None and blank and (start <= last[1] or not any(last[1] <= at <= start for at in taken)):
+        if (
+            last is not None
+            and blank
+            and (start <= last[1] or not any(last[1] <= at <= start for at in taken))
+        ):
             joined[-1] = (last[0], max(end, last[1]))
         else:
             joined.append((start, end))
@@ -169,7 +196,10 @@ def _bare_sections(work: FillState, removals: list[tuple[int, int]]) -> set[int]
     for number in sorted(work.found.added, reverse=True):
         section = sections[number]
         below = subsections(sections, number)
-        gone = all(any(a <= block.start and block.end <= b for a, b in removals) for block in section.blocks)
+        gone = all(
+            any(a <= block.start and block.end <= b for a, b in removals)
+            for block in section.blocks
+        )
         if gone and number not in work.parents and all(inner in bare for inner in below):
             bare.add(number)
     return bare

@@ -1,7 +1,7 @@
 """Facts on their way into a card: what could break the form, or reach out of its slot, is made harmless here.
 
-One rule: nothing is taken on trust. Each text is parsed between two known neighbours; if they come out changed, it is
-shown as plain words instead.
+One rule: nothing is taken on trust. Each text is parsed between two known neighbours; if they come
+out changed, it is shown as plain words instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,21 @@ from autocard.card.markdown.parser import inline_parser, parser
 _TEMPLATE = re.compile(r"\{(?=[{%#])")
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]{0,30})[\s/>]")
 _VOID_ELEMENTS = frozenset(
-    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+    (
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "source",
+        "track",
+        "wbr",
+    )
 )
 """Elements without an end tag: https://html.spec.whatwg.org/multipage/syntax.html#void-elements."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -54,7 +68,8 @@ def _outside_code(text: str) -> str:
 def _line_is_safe(text: str) -> bool:
     if not text or slots.trim(text, 0, len(text)) != (0, len(text)):
         return False
-    # What comes before and after on the page: a label, a comment, another label in the same paragraph.
+    # What comes before and after on the page: a label, a comment, another label in the same
+    # paragraph.
     probe = f"**a:** {text} <!--b-->\n**c:** `d`"
     children = inline_parser().parseInline(probe)[0].children or []
     tail = [(child.type, child.content) for child in children[-8:]]
@@ -69,9 +84,15 @@ def _line_is_safe(text: str) -> bool:
         ("text", " "),
         ("code_inline", "d"),
     ]
-    if [one for one in tail if one != ("text", "")] != [one for one in expected_tail if one != ("text", "")][-8:]:
+    if [one for one in tail if one != ("text", "")] != [
+        one for one in expected_tail if one != ("text", "")
+    ][-8:]:
         return False
-    if [one for one in head if one != ("text", "")][:3] != [("strong_open", ""), ("text", "a:"), ("strong_close", "")]:
+    if [one for one in head if one != ("text", "")][:3] != [
+        ("strong_open", ""),
+        ("text", "a:"),
+        ("strong_close", ""),
+    ]:
         return False
     if any(child.type == "html_inline" and child.content != "<!--b-->" for child in children):
         return False
@@ -88,7 +109,9 @@ def _block_is_safe(text: str) -> bool:
     last = text.count("\n") + 4
     if len(headings) != 1 or headings[0].level != 0 or headings[0].map != [last, last + 1]:
         return False
-    return all(_is_closed(token.content) for token in tokens if token.type in ("html_block", "inline"))
+    return all(
+        _is_closed(token.content) for token in tokens if token.type in ("html_block", "inline")
+    )
 
 
 def _is_closed(html: str) -> bool:

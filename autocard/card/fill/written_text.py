@@ -1,12 +1,13 @@
 """What we wrote last time → where it stands now.
 
-One rule: a text is ours only if it stands there exactly as we wrote it, line endings apart, as a whole value or between
-blank lines. Anything else is a person's.
+One rule: a text is ours only if it stands there exactly as we wrote it, line endings apart, as a
+whole value or between blank lines. Anything else is a person's.
 
-Names in the memory: a fact's name, with #2, #3 where a form asks for it more than once; "hidden:" and a name for a
-comment of ours that holds its place; "yaml:" and a key of the front matter, whose text is JSON; "added:" and the name
-of a section of the outline, whose text is the heading under which we added it; "place:" and one of these names (but no
-key), whose text is the place where it stands (`Place.to_json`).
+Names in the memory: a fact's name, with #2, #3 where a form asks for it more than once; "hidden:"
+and a name for a comment of ours that holds its place; "yaml:" and a key of the front matter, whose
+text is JSON; "added:" and the name of a section of the outline, whose text is the heading under
+which we added it; "place:" and one of these names (but no key), whose text is the place where it
+stands (`Place.to_json`).
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class FoundText:
         gone: facts whose text stands nowhere any more.
         added: number of a section that we added → its name in the outline.
         rewritten: a tool has written the whole card anew: nobody removed ours one by one.
-        restored: a person has put a card of their own in the place of the one that we filled: the same.
+        restored: a person has put a card of their own in the place of the one that we filled: the
+            same.
     """
 
     ours: list[WrittenText] = field(default_factory=list)
@@ -137,7 +139,9 @@ def locate(
     wanted = {name: text for name, text in remembered.items() if _may_be_ours(name, text, is_fact)}
     later = {name: text for name, text in pending.items() if _may_be_ours(name, text, is_fact)}
     candidates = Candidates(document, form, places)
-    for one, there in candidates.settle([_wanted(name, text, remembered) for name, text in wanted.items()]):
+    for one, there in candidates.settle(
+        [_wanted(name, text, remembered) for name, text in wanted.items()]
+    ):
         found.ours.append(_ours(one, there))
     names = {one.name for one in found.ours}
     found.gone = {fact_of(name) for name in wanted if name not in names}
@@ -150,7 +154,9 @@ def locate(
         found.rewritten = True
         found.gone.clear()
     found.added = _added(document, places, {**pending, **remembered}, found.ours)
-    if not found.rewritten and _restored(document, wanted, {**pending, **remembered}, found, other_run=other_run):
+    if not found.rewritten and _restored(
+        document, wanted, {**pending, **remembered}, found, other_run=other_run
+    ):
         edited = _edited(asked, found.gone)
         if 2 * len(edited) < len(found.gone):
             found.restored = True
@@ -159,7 +165,12 @@ def locate(
 
 
 def _restored(
-    document: Document, wanted: Mapping[str, str], remembered: Mapping[str, str], found: FoundText, *, other_run: bool
+    document: Document,
+    wanted: Mapping[str, str],
+    remembered: Mapping[str, str],
+    found: FoundText,
+    *,
+    other_run: bool,
 ) -> bool:
     """Return whether what we wrote went with the card it stood in, rather than text by text."""
     if not found.gone:
@@ -170,12 +181,16 @@ def _restored(
         return False
     # A person's own card may say one thing as we do; it does not have our headings.
     headings = {text for name, text in remembered.items() if name.startswith(ADDED)}
-    return not any(one.heading and heading_text(document, one.heading) in headings for one in document.sections)
+    return not any(
+        one.heading and heading_text(document, one.heading) in headings for one in document.sections
+    )
 
 
 def _edited(asked: list[AskedFact], gone: set[str]) -> set[str]:
     """Return the facts among *gone* in whose place a person's text stands."""
-    return {one.fact for one in asked if one.fact in gone and one.empty is None and not one.fallback}
+    return {
+        one.fact for one in asked if one.fact in gone and one.empty is None and not one.fallback
+    }
 
 
 def _may_be_ours(name: str, text: str, is_fact: Callable[[str], bool]) -> bool:
@@ -195,7 +210,9 @@ def _wanted(name: str, text: str, memory: Mapping[str, str]) -> Wanted:
 
 def _ours(one: Wanted, there: Candidate) -> WrittenText:
     asked = one.fact in there.facts
-    return WrittenText(one.name, one.fact, there.start, there.end, one.text, there.slot, asked, one.hidden)
+    return WrittenText(
+        one.name, one.fact, there.start, there.end, one.text, there.slot, asked, one.hidden
+    )
 
 
 def heading_text(document: Document, heading: Heading) -> str:
@@ -211,8 +228,12 @@ def _added(
     starts = [one.start for one in ours]
     by_heading: dict[str, list[tuple[int, Heading]]] = {}
     for number, section in enumerate(document.sections if names else ()):
-        if section.heading and bisect_left(starts, section.start) < bisect_left(starts, section.extent):
-            by_heading.setdefault(heading_text(document, section.heading), []).append((number, section.heading))
+        if section.heading and bisect_left(starts, section.start) < bisect_left(
+            starts, section.extent
+        ):
+            by_heading.setdefault(heading_text(document, section.heading), []).append(
+                (number, section.heading)
+            )
     added: dict[int, str] = {}
     for name in names:
         alike = by_heading.get(remembered[name], [])
@@ -229,6 +250,8 @@ def _replaced(document: Document, asked: list[AskedFact], gone: set[str]) -> boo
     """Return whether the card looks like one that a tool has just written, rather than one that a person cleared."""
     if boilerplate.wrote(document.text):
         return True
-    empty = [one.empty for one in asked if one.fact in gone and one.empty is not None and not one.blank]
+    empty = [
+        one.empty for one in asked if one.fact in gone and one.empty is not None and not one.blank
+    ]
     # Nobody types a tool's own sentences where ours stood.
     return len(empty) > 1 or any(one.notation == "generated" for one in empty)

@@ -1,9 +1,10 @@
 r"""What Trainer, TRL, PEFT and sentence-transformers write into a card by themselves, told from what people write.
 
-One rule: the whole value must be as the tool writes it; a sentence more, and it is a person's. Texts are those of
-transformers 5.23 (modelcard.py), TRL 1.16 (templates/lm_model_card.md, rm_model_card.md), PEFT 0.21 (peft_model.py) and
-sentence-transformers 6.2 (base/model_card_template.md); line endings as "\n". Every test here looks at each character
-a bounded number of times.
+One rule: the whole value must be as the tool writes it; a sentence more, and it is a person's.
+Texts are those of transformers 5.23 (modelcard.py), TRL 1.16 (templates/lm_model_card.md,
+rm_model_card.md), PEFT 0.21 (peft_model.py) and sentence-transformers 6.2
+(base/model_card_template.md); line endings as "\n". Every test here looks at each character a
+bounded number of times.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _STARTS = (
     "The following `bitsandbytes` quantization config was used during training:",
 )
 _BY_TRL = "It has been trained using [TRL](https://github.com/huggingface/trl)"
-_BY_CODECARBON = "Carbon emissions were measured using [CodeCarbon](https://github.com/mlco2/codecarbon)."
+_BY_CODECARBON = (
+    "Carbon emissions were measured using [CodeCarbon](https://github.com/mlco2/codecarbon)."
+)
 
 SIGNATURES = (
     "<!-- This model card has been generated automatically according to the information the Trainer had access to.",
@@ -40,13 +43,19 @@ _VERSION = re.compile(
     r"[0-9][\w.+-]{0,60}"
 )
 _FIGURE = re.compile(r"\d{1,12}\.\d{3} (?:kWh|kg of CO2)")
-_DURATION = re.compile(r"- \*\*(?:Training|Evaluation|Total)\*\*: \d{1,9}\.\d (?:seconds|minutes|hours|days)")
+_DURATION = re.compile(
+    r"- \*\*(?:Training|Evaluation|Total)\*\*: \d{1,9}\.\d (?:seconds|minutes|hours|days)"
+)
 _HARDWARE = ("- **On Cloud**: ", "- **GPU Model**: ", "- **CPU Model**: ", "- **RAM Size**: ")
 _LONGEST_NAME = 200
 """Characters of a device's name."""
 
 _NAMELESS = ('pipeline("text-generation", model="None"', 'pipeline(model="None"')
-_NOTHING = ("[None](https://huggingface.co/None)", "[](https://huggingface.co/)", " the None dataset")
+_NOTHING = (
+    "[None](https://huggingface.co/None)",
+    "[](https://huggingface.co/)",
+    " the None dataset",
+)
 
 
 class Surroundings:

@@ -1,7 +1,8 @@
 """A document and the table of words → what the form asks for, and what stands there now.
 
-One rule: nothing is decided here about writing. Bodies of headings are told apart from what merely stands in a section:
-comments, advice in italics, a form's own sentences and labelled lines are no answer.
+One rule: nothing is decided here about writing. Bodies of headings are told apart from what merely
+stands in a section: comments, advice in italics, a form's own sentences and labelled lines are no
+answer.
 """
 
 from __future__ import annotations
@@ -73,10 +74,14 @@ class Form:
         begins = [section.start for section in self._document.sections]
         for place in ours:
             places.setdefault(bisect_right(begins, place[0]) - 1, []).append(place)
-        kept = [one for one in self.asked if one.slot.kind != "body" or one.slot.section not in places]
+        kept = [
+            one for one in self.asked if one.slot.kind != "body" or one.slot.section not in places
+        ]
         kept += [one for index, own in places.items() for one in self._bodies(index, own)]
         inside = sorted(ours)
-        return sorted((one for one in kept if not _within(one.slot, inside)), key=lambda one: one.slot.start)
+        return sorted(
+            (one for one in kept if not _within(one.slot, inside)), key=lambda one: one.slot.start
+        )
 
     def unknown(self) -> Iterator[tuple[str, int, str]]:
         """Yield (label, offset, the placeholder) of what asks for something that the table does not know."""
@@ -84,17 +89,32 @@ class Form:
         places = {slot.start for slot in self.labelled}
         for slot in self.labelled:
             value = self._document.text[slot.start : slot.end]
-            kind = placeholders.find(value, self._labels.names, self._document.references, self._labels.placeholders)
+            kind = placeholders.find(
+                value, self._labels.names, self._document.references, self._labels.placeholders
+            )
             if kind is not None and kind.notation != "blank" and slot.start not in taken:
                 yield slot.label, slot.start, value
         for section in self._document.sections:
             for block in section.blocks:
                 start, end = slots.trim(self._document.text, block.start, block.end)
-                start = slots.after_marker(self._document.text, start, end) if block.kind == "list" else start
-                asks = block.kind in ("paragraph", "list") and start < end and start not in taken | places
+                start = (
+                    slots.after_marker(self._document.text, start, end)
+                    if block.kind == "list"
+                    else start
+                )
+                asks = (
+                    block.kind in ("paragraph", "list")
+                    and start < end
+                    and start not in taken | places
+                )
                 value = self._document.text[start:end] if asks else "-"
                 if (
-                    placeholders.find(value, self._labels.names, self._document.references, self._labels.placeholders)
+                    placeholders.find(
+                        value,
+                        self._labels.names,
+                        self._document.references,
+                        self._labels.placeholders,
+                    )
                     is not None
                 ):
                     yield section.path[-1] if section.path else "", start, value
@@ -103,7 +123,9 @@ class Form:
         section = self._document.sections[index]
         if section.heading is None:
             return
-        own = self.labelled[bisect_left(self._starts, section.start) : bisect_left(self._starts, section.end)]
+        own = self.labelled[
+            bisect_left(self._starts, section.start) : bisect_left(self._starts, section.end)
+        ]
         reader = _Body(self._reader, index, own, self._known)
         reader.ours = list(ours)
         yield from reader.asked(is_title=self._title is not None and self._title.section == index)
@@ -124,8 +146,12 @@ class _Reader:
 
     def empty(self, value: str, section: int) -> Placeholder | None:
         """Return what kind of placeholder or generated text *value* is, or None."""
-        found = placeholders.find(value, self.labels.names, self.document.references, self.labels.placeholders)
-        if found is None and boilerplate.is_generated(value.replace("\r\n", "\n"), self.around(section)):
+        found = placeholders.find(
+            value, self.labels.names, self.document.references, self.labels.placeholders
+        )
+        if found is None and boilerplate.is_generated(
+            value.replace("\r\n", "\n"), self.around(section)
+        ):
             return Placeholder("generated")
         return found
 
@@ -184,7 +210,11 @@ class _Body:
     def asked(self, *, is_title: bool) -> Iterator[AskedFact]:
         """Yield what is asked: by each placeholder that names a variable, and by the heading itself."""
         heading = self.section.path[-1]
-        fact = ("model_summary", True) if is_title else self.labels.heading(heading, self.section.path[:-1])
+        fact = (
+            ("model_summary", True)
+            if is_title
+            else self.labels.heading(heading, self.section.path[:-1])
+        )
         content: list[Block] = []
         taken = False
         labelled = self._labelled_blocks()
@@ -194,11 +224,20 @@ class _Body:
                 content.append(block)
             if role != "placeholder":
                 continue
-            if content and self._is_caption(content[-1]) and content[-1] is self.section.blocks[number - 1]:
-                # What is asked for stands below words in bold of its own; they are no answer to the heading.
+            if (
+                content
+                and self._is_caption(content[-1])
+                and content[-1] is self.section.blocks[number - 1]
+            ):
+                # What is asked for stands below words in bold of its own; they are no answer to the
+                # heading.
                 content.pop()
                 continue
-            words = slots.after_marker(self.document.text, start, end) if block.kind == "list" else start
+            words = (
+                slots.after_marker(self.document.text, start, end)
+                if block.kind == "list"
+                else start
+            )
             kind = self.reader.empty(self.document.text[words:end], self.index)
             named = self.labels.variable(kind.variable) if kind else None
             if named is not None:
@@ -211,20 +250,30 @@ class _Body:
             return
         if content:
             value = self.document.text[content[0].start : content[-1].end].replace("\r\n", "\n")
-            kind = Placeholder("generated") if boilerplate.is_generated(value, self.reader.around(self.index)) else None
+            kind = (
+                Placeholder("generated")
+                if boilerplate.is_generated(value, self.reader.around(self.index))
+                else None
+            )
             yield self._one(content[0].start, content[-1].end, fact[0], kind, fallback=fact[1])
         else:
-            place = _place(self.document, self.labels, self.section, at_end=fact[0] in self.labels.body_at_end)
+            place = _place(
+                self.document, self.labels, self.section, at_end=fact[0] in self.labels.body_at_end
+            )
             yield self._one(place, place, fact[0], Placeholder("blank"), fallback=fact[1])
 
-    def _one(self, start: int, end: int, fact: str, kind: Placeholder | None, *, fallback: bool = False) -> AskedFact:
+    def _one(
+        self, start: int, end: int, fact: str, kind: Placeholder | None, *, fallback: bool = False
+    ) -> AskedFact:
         slot = Slot("body", self.section.path[-1], self.section.path, start, end, self.index)
         return AskedFact(slot, fact, self.document.text[start:end], kind, fallback)
 
     def _role(self, block: Block) -> tuple[str, int, int]:
         """Return what *block* is: inert, labelled, placeholder or content; and the placeholder's place."""
         text, start, end = self.document.text, block.start, block.end
-        if block.kind in ("comment", "rule") or any(one[0] <= start and end <= one[1] for one in self.ours):
+        if block.kind in ("comment", "rule") or any(
+            one[0] <= start and end <= one[1] for one in self.ours
+        ):
             return "inert", start, end
         if block.kind == "paragraph" and _is_no_answer(text[start:end], self.labels):
             start = max(text.rfind("\n", start, end) + 1, start)
@@ -241,7 +290,12 @@ class _Body:
 
     def _is_caption(self, block: Block) -> bool:
         text = self.document.text[slice(*slots.trim(self.document.text, block.start, block.end))]
-        return block.kind == "paragraph" and text.startswith("**") and text.endswith("**") and text.count("**") == 2  # noqa: PLR2004
+        return (
+            block.kind == "paragraph"
+            and text.startswith("**")
+            and text.endswith("**")
+            and text.count("**") == 2  # noqa: PLR2004
+        )
 
     def _labelled_blocks(self) -> set[int]:
         """Return the numbers of the blocks that are labelled lines, or the values of some, rather than an answer."""
@@ -249,10 +303,14 @@ class _Body:
         found = set()
         for slot in self.own:
             # A list item that merely looks like `word: value` is content, unless the word is known.
-            if slot.at in self.known or (not slot.plain and (slot.start == slot.end or self._asks_below(slot))):
+            if slot.at in self.known or (
+                not slot.plain and (slot.start == slot.end or self._asks_below(slot))
+            ):
                 for place in (slot.at, slot.start):
                     number = bisect_right(starts, place) - 1
-                    if number >= 0 and place < max(self.section.blocks[number].end, starts[number] + 1):
+                    if number >= 0 and place < max(
+                        self.section.blocks[number].end, starts[number] + 1
+                    ):
                         found.add(number)
         return found
 
@@ -263,7 +321,10 @@ class _Body:
 
     def _asks(self, value: str) -> bool:
         return (
-            placeholders.find(value, self.labels.names, self.document.references, self.labels.placeholders) is not None
+            placeholders.find(
+                value, self.labels.names, self.document.references, self.labels.placeholders
+            )
+            is not None
         )
 
 

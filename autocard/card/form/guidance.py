@@ -19,7 +19,9 @@ def of_slot(document: Document, labels: Labels, one: AskedFact) -> str:
     """Return what a person should write into the slot *one*, in the form's words, else in ours; "" where neither is."""
     section = document.sections[one.slot.section]
     if one.slot.kind == "body":
-        found = of_blocks(document, labels, (block for block in section.blocks if not _hides(document, block)))
+        found = of_blocks(
+            document, labels, (block for block in section.blocks if not _hides(document, block))
+        )
     else:
         end = document.line_end(document.body_line(one.slot.end))
         found = _words(document.text[one.slot.end : end])
@@ -35,7 +37,11 @@ def _hides(document: Document, block: Block) -> bool:
 
 def of_blocks(document: Document, labels: Labels, blocks: Iterable[Block]) -> str:
     """Return the advice among *blocks*, paragraphs apart."""
-    texts = [document.text[block.start : block.end] for block in blocks if advises(document, labels, block)]
+    texts = [
+        document.text[block.start : block.end]
+        for block in blocks
+        if advises(document, labels, block)
+    ]
     return "\n\n".join(text for text in map(_words, texts) if text).replace("\r\n", "\n")
 
 

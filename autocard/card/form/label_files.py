@@ -1,6 +1,7 @@
 """The table of words from its files: the shipped templates/labels.yaml, and those that users bring.
 
-One rule: a user's file is data and nothing else; what it gets wrong is said with its place, before anything is written.
+One rule: a user's file is data and nothing else; what it gets wrong is said with its place, before
+anything is written.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def load(extra: Sequence[Path] = ()) -> Labels:
     """Return the table with the words of the files *extra* added to it.
 
     Raises:
-        SettingsError: one of them cannot be read, or has a word in a place where there is none to be.
+        SettingsError: one of them cannot be read, or has a word in a place where there is none to
+            be.
     """
     return _load(tuple(extra)) if extra else _shipped_labels()
 
@@ -81,7 +83,11 @@ def _add_file(labels: Labels, path: Path) -> None:
         more = yaml_reader.load(files.read_text(path, files.SMALL_BYTES).removeprefix("\ufeff"))
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
-        line = f" in line {exc.line + 1}" if isinstance(exc, YamlError) and exc.line is not None else ""
+        line = (
+            f" in line {exc.line + 1}"
+            if isinstance(exc, YamlError) and exc.line is not None
+            else ""
+        )
         msg = f"{path}: the file of labels cannot be read{line} ({reason}). Nothing was done."
         raise SettingsError(msg) from exc
     more = _mapping(more, "", where)
@@ -103,8 +109,12 @@ def _only_known_names(more: dict[str, Any], where: str) -> None:
         _choose(section, shipped["sections"], f"{where}: sections.{section}", "section")
     for fact, entry in _mapping(more.get("facts"), "facts", where).items():
         _choose(fact, shipped["facts"], f"{where}: facts.{fact}", "fact")
-        for section in _mapping(entry.get("under"), "under", where) if isinstance(entry, dict) else ():
-            _choose(section, shipped["sections"], f"{where}: facts.{fact}.under.{section}", "section")
+        for section in (
+            _mapping(entry.get("under"), "under", where) if isinstance(entry, dict) else ()
+        ):
+            _choose(
+                section, shipped["sections"], f"{where}: facts.{fact}.under.{section}", "section"
+            )
 
 
 def _fact(value: Any, where: str) -> str:
@@ -119,7 +129,11 @@ def _choose(name: str, known: Collection[str], where: str, what: str) -> None:
     if name in known:
         return
     close = difflib.get_close_matches(name[:_LONGEST], known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"{what}s are those of autocard's templates/labels.yaml."
+    hint = (
+        f"did you mean {close[0]}?"
+        if close
+        else f"{what}s are those of autocard's templates/labels.yaml."
+    )
     msg = f"{_short(where)}: there is no {what} {_short(name)!r}; {hint} Nothing was done."
     raise SettingsError(msg)
 
@@ -141,7 +155,12 @@ def _text(value: Any, where: str) -> str:
 def _heading(value: Any, where: str) -> str:
     """Return *value*, which becomes a heading or a label where autocard adds one."""
     text = _text(value, where)
-    if len(text) > _LONGEST or plain(text) != text or _ACTIVE.search(text) or sanitize.line(text) != text:
+    if (
+        len(text) > _LONGEST
+        or plain(text) != text
+        or _ACTIVE.search(text)
+        or sanitize.line(text) != text
+    ):
         msg = f"{_short(where)}: a word or title of one line is wanted, without HTML, links or code. Nothing was done."
         raise SettingsError(msg)
     return text
@@ -164,7 +183,11 @@ def _texts(value: Any, where: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if texts is None:
         return []
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts) or len(texts) > _MOST:
+    if (
+        not isinstance(texts, list)
+        or not all(isinstance(text, str) for text in texts)
+        or len(texts) > _MOST
+    ):
         msg = f"{where}: a list of words is wanted. Nothing was done."
         raise SettingsError(msg)
     return texts
@@ -228,7 +251,9 @@ def _about(entry: dict[str, Any], here: str) -> dict[str, Any]:
 def _named(part: LabelPart, name: str, title: str) -> LabelPart:
     """Return *part* with the heading *title* in it where its section, or what its text is, is called *name*."""
     parts = tuple(_named(inner, name, title) for inner in part.parts)
-    return replace(part, parts=parts, title=title if part.title and part.name == name else part.title)
+    return replace(
+        part, parts=parts, title=title if part.title and part.name == name else part.title
+    )
 
 
 def _part(entry: dict[str, Any], facts: dict[str, Any]) -> LabelPart:

@@ -122,10 +122,16 @@ class Labels:
     def heading(self, title: str, path: Sequence[str]) -> tuple[str, bool] | None:
         """Return the fact that the text below the heading *title* is, as `fact` does for labels."""
         sections = self.sections_of(title)
-        own = {self.section_bodies[section] for section in sections if section in self.section_bodies}
+        own = {
+            self.section_bodies[section] for section in sections if section in self.section_bodies
+        }
         if own:
             # A section of its own, not one heading among several in it.
-            above = {self.section_bodies.get(section) for one in path for section in self.sections_of(one)}
+            above = {
+                self.section_bodies.get(section)
+                for one in path
+                for section in self.sections_of(one)
+            }
             if not own & above:
                 return min(own), False
         return self.fact(title, path)
@@ -150,7 +156,12 @@ class Labels:
         if not word or word in self.titles:
             return False
         asks = word in self.fact_by_word and self.fact_by_word[word] != "model_id"
-        return asks or word in self.sections_by_word or word in self.fallback or word in self.section_titles
+        return (
+            asks
+            or word in self.sections_by_word
+            or word in self.fallback
+            or word in self.section_titles
+        )
 
     @cached_property
     def section_titles(self) -> set[str]:

@@ -1,7 +1,7 @@
 """What counts as empty: the notations in which forms ask for a value, and what other tools wrote by themselves.
 
-One rule: the whole value must be the placeholder. A sentence that holds one is somebody's sentence. Every test here
-looks at each character a bounded number of times.
+One rule: the whole value must be the placeholder. A sentence that holds one is somebody's sentence.
+Every test here looks at each character a bounded number of times.
 """
 
 from __future__ import annotations
@@ -39,10 +39,22 @@ _ASKS = (
     "choose",
     "placeholder",
 )
-"""What the text between square brackets begins with, in lower case and up to a word's end, when it asks."""
+"""What the text between square brackets begins with, in lower case and up to a word's end, when it
+asks."""
 
-_ASKING = re.compile(rf"(?:{'|'.join(sorted(_ASKS, key=len, reverse=True))})(?![^\W_])", re.IGNORECASE)
-_BARE = {"more information needed", "more information is needed", "todo", "tbd", "tba", "...", "…", "model id"}
+_ASKING = re.compile(
+    rf"(?:{'|'.join(sorted(_ASKS, key=len, reverse=True))})(?![^\W_])", re.IGNORECASE
+)
+_BARE = {
+    "more information needed",
+    "more information is needed",
+    "todo",
+    "tbd",
+    "tba",
+    "...",
+    "…",
+    "model id",
+}
 _LONGEST_BARE = max(map(len, _BARE)) + 20
 _OPENING = frozenset("[{<(`*_-+")
 """What a placeholder that is no word begins with, emphasis and items of a list included."""
@@ -55,7 +67,8 @@ class Placeholder:
 
     Attributes:
         notation: which kind of placeholder it is: blank, bracket, bare, variable, or generated.
-        variable: the template variable that the placeholder names, as it stands there; "" where it names none.
+        variable: the template variable that the placeholder names, as it stands there; "" where it
+            names none.
     """
 
     notation: str
@@ -63,24 +76,33 @@ class Placeholder:
 
 
 def find(
-    value: str, variables: Collection[str] = (), references: Collection[str] = (), own: Collection[str] = ()
+    value: str,
+    variables: Collection[str] = (),
+    references: Collection[str] = (),
+    own: Collection[str] = (),
 ) -> Placeholder | None:
     """Return what kind of placeholder *value* is, or None if it is a value.
 
     Args:
         value: Markdown of a slot, comments already taken off its ends.
-        variables: names of template variables that mean something; an inline-code name counts only if it is one.
-        references: link references that the document defines (`[Name]: …`), upper case: they are links.
+        variables: names of template variables that mean something; an inline-code name counts only
+            if it is one.
+        references: link references that the document defines (`[Name]: …`), upper case: they are
+            links.
         own: texts that a user's form has where nothing stands yet, lower case.
     """
     text = value.strip()
     if not text:
         return Placeholder("blank")
-    if len(text) > _LONGEST or (len(text) > _LONGEST_BARE and text[0] not in _OPENING and text[-1] != "`" and not own):
+    if len(text) > _LONGEST or (
+        len(text) > _LONGEST_BARE and text[0] not in _OPENING and text[-1] != "`" and not own
+    ):
         return None
     if "\n" in text:
         # A form's field may stand in two lines; each must ask.
-        parts = [find(line, variables, references, own) for line in text.split("\n") if line.strip()]
+        parts = [
+            find(line, variables, references, own) for line in text.split("\n") if line.strip()
+        ]
         return parts[0] if len(parts) <= 3 and all(parts) else None  # noqa: PLR2004
     text = _unwrapped(text)
     if text.lower() in own:
@@ -94,7 +116,12 @@ def _unwrapped(text: str) -> str:
         return text
     for mark in ("**", "__", "*", "_"):
         inner = text[len(mark) : -len(mark)]
-        if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark) and mark[0] not in inner:
+        if (
+            len(text) > 2 * len(mark)
+            and text.startswith(mark)
+            and text.endswith(mark)
+            and mark[0] not in inner
+        ):
             return inner.strip()
     return text
 
@@ -111,9 +138,17 @@ def _variable(text: str, variables: Collection[str]) -> Placeholder | None:
             return None
         found = _IDENTIFIER.match(inner.lstrip("-+ \t"))
         name = found[0] if found else ""
-    elif text.startswith("<<") and text.endswith(">>") and not {"<", ">", " "} & set(text[2:-2].strip()):
+    elif (
+        text.startswith("<<")
+        and text.endswith(">>")
+        and not {"<", ">", " "} & set(text[2:-2].strip())
+    ):
         name = text[2:-2].strip().rpartition(".")[2]
-    elif text.startswith("{") and text.endswith("}") and _NAME_IN_BRACES.fullmatch(text[1:-1].strip()):
+    elif (
+        text.startswith("{")
+        and text.endswith("}")
+        and _NAME_IN_BRACES.fullmatch(text[1:-1].strip())
+    ):
         name = "_".join(text[1:-1].lower().split())
     elif text.endswith("`"):
         # The opening mark is missing in one well-known form.
@@ -156,5 +191,7 @@ def is_guidance(paragraph: str, boilerplate: Sequence[str]) -> bool:
         if len(text) > 2 and text[0] == text[-1] == mark and inner[0] != mark and inner[-1] != mark:  # noqa: PLR2004
             # `_a_ and _b_` is not all in italics; `_a **b** c_` is.
             alone = inner.replace("**", "") if mark == "*" else inner
-            return re.search(r"(?<!\w)_|_(?!\w)", alone) is None if mark == "_" else "*" not in alone
+            return (
+                re.search(r"(?<!\w)_|_(?!\w)", alone) is None if mark == "_" else "*" not in alone
+            )
     return text.startswith(tuple(boilerplate))

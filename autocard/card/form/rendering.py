@@ -1,6 +1,7 @@
 """Jinja templates → text, in the sandbox; a user's own in a process with limits, so that one without an end is ended.
 
-One rule: time, memory and size are bounded. Nothing in the interpreter can stop `{{ 'a' * 10**9 }}`: the system can.
+One rule: time, memory and size are bounded. Nothing in the interpreter can stop
+`{{ 'a' * 10**9 }}`: the system can.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def own(text: str, variables: Mapping[str, str]) -> str:
     """Return what a user's template *text* makes of *variables*, within the limits.
 
     Raises:
-        RenderError: it cannot be rendered, or takes too long or too much memory, or makes too much text.
+        RenderError: it cannot be rendered, or takes too long or too much memory, or makes too much
+            text.
     """
     return _own(text, tuple(sorted(variables.items())))
 
@@ -108,7 +110,11 @@ def _limit() -> None:
         import resource  # noqa: PLC0415 - POSIX only
     except ImportError:
         return
-    for limit, value in ((resource.RLIMIT_CPU, CPU_S), (resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
+    for limit, value in (
+        (resource.RLIMIT_CPU, CPU_S),
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CORE, 0),
+    ):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(limit, (value, value))
 
@@ -131,14 +137,18 @@ def _environment(*, strict: bool) -> Environment:
             return self
 
     undefined = StrictUndefined if strict else Asked
-    return ImmutableSandboxedEnvironment(undefined=undefined, keep_trailing_newline=True, autoescape=False)
+    return ImmutableSandboxedEnvironment(
+        undefined=undefined, keep_trailing_newline=True, autoescape=False
+    )
 
 
 def _render(text: str, variables: Mapping[str, str], *, strict: bool) -> str:
     from jinja2 import TemplateError, TemplateSyntaxError  # noqa: PLC0415
 
     try:
-        return files.whole(_joined(_environment(strict=strict).from_string(text).generate(dict(variables))))
+        return files.whole(
+            _joined(_environment(strict=strict).from_string(text).generate(dict(variables)))
+        )
     except RenderError:
         raise
     except TemplateSyntaxError as exc:

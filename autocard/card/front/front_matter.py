@@ -1,6 +1,7 @@
 """The YAML at the top of a card, patched key by key: comments, quotes, order, `no`, `1.10` and unknown keys stay.
 
-One rule: only the places of the keys that are written change. What YAML loads is looked at, never printed back.
+One rule: only the places of the keys that are written change. What YAML loads is looked at, never
+printed back.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from autocard.card.report import State
 from autocard.errors import CardError
 
 BY_OTHERS = " (by others)"
-"""What the name of a key has behind it in the memory, for those of its list's items that stood there before ours."""
+"""What the name of a key has behind it in the memory, for those of its list's items that stood
+there before ours."""
 _FIRST_ITEM = re.compile(r"\n( *)-\s")
 """Where the items of `tags: &mine` stand: on the lines below."""
 
@@ -81,12 +83,26 @@ def patch(
         untrue: tags that no longer hold, and go where they are ours.
 
     Raises:
-        CardError: it is not a YAML mapping, or what would come out is not sure. Nothing was written.
+        CardError: it is not a YAML mapping, or what would come out is not sure. Nothing was
+            written.
     """
     patcher = _Patcher(
-        text, remembered, pending or {}, overwrite, newline, rote=rote or {}, withheld=withheld, untrue=untrue
+        text,
+        remembered,
+        pending or {},
+        overwrite,
+        newline,
+        rote=rote or {},
+        withheld=withheld,
+        untrue=untrue,
     )
-    patcher.run({key: cleaned for key, value in values.items() if (cleaned := yaml_text.clean(value)) is not None})
+    patcher.run(
+        {
+            key: cleaned
+            for key, value in values.items()
+            if (cleaned := yaml_text.clean(value)) is not None
+        }
+    )
     patcher.patched.yaml = _apply(text, patcher.patched.edits)
     _prove(text, patcher.patched)
     return patcher.patched
@@ -169,7 +185,11 @@ class _Patcher:
         if place.shared:
             self._keep(key, place.data)
             return
-        if is_blank(current, place.data) or self._is_refused(key, place.data, current) or self._is_rote(key, place):
+        if (
+            is_blank(current, place.data)
+            or self._is_refused(key, place.data, current)
+            or self._is_rote(key, place)
+        ):
             self.patched.states[key] = "filled"
         elif self._is_ours(key, place) or key in self.overwrite:
             self.patched.states[key] = "refreshed"
@@ -187,11 +207,17 @@ class _Patcher:
         return is_generated(key, data, current) or is_withheld(key, data, self.withheld)
 
     def _is_rote(self, key: str, place: Key) -> bool:
-        return self.rote.get(key) is not None and place.data == self.rote[key] and YAML + key not in self.remembered
+        return (
+            self.rote.get(key) is not None
+            and place.data == self.rote[key]
+            and YAML + key not in self.remembered
+        )
 
     def _is_ours(self, key: str, place: Key) -> bool:
         known = [_recall(source, key) for source in (self.remembered, self.pending)]
-        return any(one is not None and place.data == one for one in known) and "#" not in self._current(place)
+        return any(
+            one is not None and place.data == one for one in known
+        ) and "#" not in self._current(place)
 
     def _current(self, place: Key) -> str:
         return self.text[place.at : place.end]
@@ -237,9 +263,16 @@ class _Patcher:
         theirs = _as_list(place.data)
         # One of ours that is there no longer was taken out by somebody.
         missing = [item for item in value if item not in theirs and item not in known]
-        bad = [item for item in theirs if self._is_refused(key, item) or self._is_untrue(item, known, others)]
-        # What we wrote before and do not know this time (tags of the library, where no trainer is at hand) stays ours.
-        before = [item for item in known if item in theirs and item not in value and item not in bad]
+        bad = [
+            item
+            for item in theirs
+            if self._is_refused(key, item) or self._is_untrue(item, known, others)
+        ]
+        # What we wrote before and do not know this time (tags of the library, where no trainer is
+        # at hand) stays ours.
+        before = [
+            item for item in known if item in theirs and item not in value and item not in bad
+        ]
         ours = [item for item in value if item in theirs or item in missing or item in known]
         self.patched.written[key] = ours + before
         if value or bad:
@@ -259,7 +292,9 @@ class _Patcher:
         else:
             self._write_list(key, place, value, missing, bad)
 
-    def _write_list(self, key: str, place: Key, value: list[Any], missing: list[Any], bad: list[Any]) -> None:
+    def _write_list(
+        self, key: str, place: Key, value: list[Any], missing: list[Any], bad: list[Any]
+    ) -> None:
         """Put the values *missing* into a list, and take the values *bad* out of it, where that can be done."""
         current = self._current(place)
         theirs = _as_list(place.data)
@@ -314,9 +349,12 @@ class _Patcher:
         added = [yaml_text.scalar(item) for item in missing]
         if isinstance(node, yaml.SequenceNode) and not node.flow_style:
             found = _FIRST_ITEM.search(self.text, place.at)
-            column = len(found[1]) if found and self.text[place.at] != "-" else node.start_mark.column
+            column = (
+                len(found[1]) if found and self.text[place.at] != "-" else node.start_mark.column
+            )
             lead = self.newline + " " * column + "- "
-            at = self._line_end(place.end)  # behind a comment on the last line: it is about that item
+            # behind a comment on the last line: it is about that item
+            at = self._line_end(place.end)
             self._edit(at, at, "".join(lead + item for item in added))
         elif isinstance(node, yaml.SequenceNode):
             at = place.end - 1
@@ -339,7 +377,11 @@ class _Patcher:
         if key in MERGED:
             self._merge(key, place, [])
             return
-        refused = key == "base_model" and place.data not in (None, "") and self._is_refused(key, place.data)
+        refused = (
+            key == "base_model"
+            and place.data not in (None, "")
+            and self._is_refused(key, place.data)
+        )
         if place.shared or place.data is UNREADABLE:
             return
         if refused or self._is_ours(key, place):
@@ -384,9 +426,13 @@ def _prove(before: str, patched: Patched) -> None:
         return
     old, _ = read_keys(before)
     new, _ = read_keys(patched.yaml)
-    touched = {key for key, state in patched.states.items() if state in ("filled", "refreshed", "cleared")}
+    touched = {
+        key for key, state in patched.states.items() if state in ("filled", "refreshed", "cleared")
+    }
     for key in old.keys() | new.keys():
-        if key not in touched and _text_of(before, old.get(key)) != _text_of(patched.yaml, new.get(key)):
+        if key not in touched and _text_of(before, old.get(key)) != _text_of(
+            patched.yaml, new.get(key)
+        ):
             msg = f"the key {key!r} of the front matter would have changed"
             raise CardError(msg)
     for key, items in patched.merged.items():

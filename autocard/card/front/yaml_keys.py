@@ -26,9 +26,18 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 _LOCAL_PATH = re.compile(
     r"[./~\\]|[A-Za-z]:[\\/]|file:|[^/:\s]+/[^/\s]+/|\S*\\\S|(?:.*/)?(?:checkpoint|ckpt)-?\d+/?\Z|\S+/\Z"
 )
-"""What libraries write of a model from the disk: `./out`, `~/x`, `C:\\models`, `a/b/c`, `out/checkpoint-500`."""
+"""What libraries write of a model from the disk: `./out`, `~/x`, `C:\\models`, `a/b/c`,
+`out/checkpoint-500`."""
 _CODECARBON_KEYS = frozenset(
-    ("emissions", "energy_consumed", "training_type", "on_cloud", "cpu_model", "ram_total_size", "hours_used")
+    (
+        "emissions",
+        "energy_consumed",
+        "training_type",
+        "on_cloud",
+        "cpu_model",
+        "ram_total_size",
+        "hours_used",
+    )
 )
 _NOTHING = frozenset({"None", "none", "null", "NULL"})
 _TEMPLATE_LINE = re.compile(r"^\{\{-?[ \t]*\w+[^{}\n]*\}\}[ \t]*\r?$", re.MULTILINE)
@@ -36,7 +45,8 @@ TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}")
 
 
 UNREADABLE: Any = type("Unreadable", (), {"__repr__": lambda _: "a value that cannot be read"})()
-"""What the value of a key is that no value can be made of (`!mine x`, `2001-99-99`). It equals itself only."""
+"""What the value of a key is that no value can be made of (`!mine x`, `2001-99-99`). It equals
+itself only."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,12 @@ class Key:
 
 def valid_hub_id(value: Any) -> bool:
     """Return whether *value* can be the id of a repository on the Hub: `name` or `owner/name`, no path."""
-    return isinstance(value, str) and _HUB_ID.fullmatch(value) is not None and ".." not in value and "--" not in value
+    return (
+        isinstance(value, str)
+        and _HUB_ID.fullmatch(value) is not None
+        and ".." not in value
+        and "--" not in value
+    )
 
 
 def _is_base(value: Any) -> bool:
@@ -118,7 +133,9 @@ def _keys(text: str) -> dict[str, Key]:
         alias = entry.alias_end >= 0
         end = entry.alias_end if alias else _end(text, entry.value)
         start = entry.key.start_mark.index
-        keys[entry.key.value] = Key(start, colon, entry.value, entry.start, end, alias=alias, shared=entry.shared)
+        keys[entry.key.value] = Key(
+            start, colon, entry.value, entry.start, end, alias=alias, shared=entry.shared
+        )
     return keys
 
 
@@ -201,11 +218,17 @@ def is_generated(key: str, data: Any, current: str = "") -> bool:
         ids = data if isinstance(data, list) else [data]
         return any(_is_no_id(item) for item in ids)
     if key in MERGED:
-        return isinstance(data, str) and data.startswith("base_model:") and not _is_base(data.rpartition(":")[2])
+        return (
+            isinstance(data, str)
+            and data.startswith("base_model:")
+            and not _is_base(data.rpartition(":")[2])
+        )
     if key == "co2_eq_emissions":
         return isinstance(data, dict) and "#" not in current and _is_codecarbon_callback(data)
     if key == "model-index":
-        return isinstance(data, list) and not any(isinstance(item, dict) and item.get("results") for item in data)
+        return isinstance(data, list) and not any(
+            isinstance(item, dict) and item.get("results") for item in data
+        )
     return False
 
 

@@ -1,8 +1,8 @@
 """YAML that other people wrote → nodes and values, within limits that are checked while it is read.
 
-One rule: whatever the text holds, reading it ends soon, in a value or in a `YamlError`. Aliases count with all that
-they stand for, an alias inside of what it stands for is refused, and every exception that PyYAML's constructors raise
-becomes that one error.
+One rule: whatever the text holds, reading it ends soon, in a value or in a `YamlError`. Aliases
+count with all that they stand for, an alias inside of what it stands for is refused, and every
+exception that PyYAML's constructors raise becomes that one error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ MAX_NODES = 500_000
 MAX_DEPTH = 100
 """Lists and mappings inside each other."""
 MAX_NUMBER = 400
-"""Characters of a number or date; converting a longer one takes time that grows with the square of its length."""
+"""Characters of a number or date; converting a longer one takes time that grows with the square of
+its length."""
 
 _NUMBERS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp", "bool"))
 _MERGE = "tag:yaml.org,2002:merge"
@@ -37,7 +38,8 @@ _RAISED = (
     TypeError,
     ValueError,
 )
-"""What PyYAML raises for text that is no YAML, or that it cannot make a value of (`!!bool maybe`, `2001-99-99`)."""
+"""What PyYAML raises for text that is no YAML, or that it cannot make a value of (`!!bool maybe`,
+`2001-99-99`)."""
 
 
 class YamlError(ValueError):
@@ -102,7 +104,13 @@ class _Bounded(Composer):
     def entries(self, root: yaml.MappingNode) -> list[Entry]:
         """Return the entries of the outermost mapping, which has just been composed."""
         return [
-            Entry(key, value, *self._places[number], number in self._shared, number not in self._odd_keys)
+            Entry(
+                key,
+                value,
+                *self._places[number],
+                number in self._shared,
+                number not in self._odd_keys,
+            )
             for number, (key, value) in enumerate(root.value)
         ]
 
@@ -157,8 +165,14 @@ class _Values(SafeConstructor):
 
     def construct_scalar(self, node: Any) -> Any:
         """Return the text of *node*."""
-        if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > MAX_NUMBER:
-            raise ConstructorError(None, None, f"a number of {len(node.value)} characters", node.start_mark)
+        if (
+            isinstance(node, yaml.ScalarNode)
+            and node.tag in _NUMBERS
+            and len(node.value) > MAX_NUMBER
+        ):
+            raise ConstructorError(
+                None, None, f"a number of {len(node.value)} characters", node.start_mark
+            )
         return super().construct_scalar(node)
 
 
@@ -217,7 +231,8 @@ def value(node: yaml.Node) -> Any:
     """Return what *node* says.
 
     Raises:
-        YamlError: it cannot be read, such as a date that does not exist or a tag that only its author knows.
+        YamlError: it cannot be read, such as a date that does not exist or a tag that only its
+            author knows.
     """
     try:
         return _Values().construct_document(node)

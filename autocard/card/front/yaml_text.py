@@ -1,6 +1,7 @@
 """Values → YAML text that every parser reads alike: plain decimals, no nulls, quotes where a word could be misread.
 
-One rule: nothing is written that YAML 1.1, YAML 1.2 or the Hub's own parser could take for something else.
+One rule: nothing is written that YAML 1.1, YAML 1.2 or the Hub's own parser could take for
+something else.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _TEMPLATE = re.compile(r"\{(?=[{%#])")
 def clean(value: Any) -> Any:
     """Return *value* as plain strings, numbers, truth values, lists and mappings; None: missing or not finite.
 
-    Entries of lists and mappings that are None, and mappings and lists that become empty by that, are left out.
+    Entries of lists and mappings that are None, and mappings and lists that become empty by that,
+    are left out.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -34,7 +36,10 @@ def clean(value: Any) -> Any:
         cleaned = {str(key): clean(item) for key, item in value.items()}
         return {key: item for key, item in cleaned.items() if item is not None} or None
     if isinstance(value, Sequence | set | frozenset):
-        items = [clean(item) for item in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
+        items = [
+            clean(item)
+            for item in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)
+        ]
         return [item for item in items if item is not None] or None
     return str(value)
 
@@ -49,7 +54,12 @@ def scalar(value: Any) -> str:
         # The Hub's filter reads 1.2e-05 as text.
         text = format(Decimal(repr(value)), "f")
         return text if "." in text else f"{text}.0"
-    if _PLAIN.fullmatch(value) and len(value) <= 120 and yaml.safe_load(value) == value and value.lower() not in "yn":  # noqa: PLR2004
+    if (
+        _PLAIN.fullmatch(value)
+        and len(value) <= 120  # noqa: PLR2004
+        and yaml.safe_load(value) == value
+        and value.lower() not in "yn"
+    ):
         return str(value)
     quoted = "".join(_quoted(char) for char in str(value))
     return '"' + _TEMPLATE.sub(r"\\x7b", quoted) + '"'
@@ -90,4 +100,10 @@ def _quoted(char: str) -> str:
     code = ord(char)
     if 0xD800 <= code <= 0xDFFF:  # noqa: PLR2004 - half a character
         return "?"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100  # noqa: PLR2004
+        else f"\\u{code:04x}"
+        if code < 0x10000  # noqa: PLR2004
+        else f"\\U{code:08x}"
+    )

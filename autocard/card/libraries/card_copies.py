@@ -1,10 +1,11 @@
 """Copies of a person's card that outlive the process: while a library writes over it, and where texts gave way.
 
-One rule: a copy is put back only over text that a library wrote, and whatever a copy replaces is kept as well.
+One rule: a copy is put back only over text that a library wrote, and whatever a copy replaces is
+kept as well.
 
-Copies lie outside of the output folder, which people upload as a whole, in a folder of the user's own
-($XDG_CACHE_HOME/autocard, by default ~/.cache/autocard, mode 0700). Where that cannot be written, is full, or the user
-has no home folder, they lie in `_autocard/` beside the card.
+Copies lie outside of the output folder, which people upload as a whole, in a folder of the user's
+own ($XDG_CACHE_HOME/autocard, by default ~/.cache/autocard, mode 0700). Where that cannot be
+written, is full, or the user has no home folder, they lie in `_autocard/` beside the card.
 """
 
 from __future__ import annotations
@@ -40,14 +41,15 @@ class CardCopies:
         self._card = card
         self._library: list[str] = []
 
-    # -- while a library writes ---------------------------------------------------------------------------------
+    # -- while a library writes --------------------------------------------------------------------
 
     def begin(self, data: bytes, library: list[str]) -> None:
         """Copy the card's *data*: a library writes over it next, and the process may be killed in that.
 
         Args:
             data: the card as it is.
-            library: hashes (`digest`) of what libraries wrote there before: they may write the same again.
+            library: hashes (`digest`) of what libraries wrote there before: they may write the same
+                again.
         """
         self._library = list(library)
         self._write({_note_name(): self._note(), _copy_name(): data})
@@ -74,7 +76,7 @@ class CardCopies:
         note = {"card": str(self._card), "library_sha256": self._library}
         return json.dumps(note).encode("utf-8")
 
-    # -- after a process was killed -----------------------------------------------------------------------------
+    # -- after a process was killed ----------------------------------------------------------------
 
     def settle(self) -> None:
         """Put back the card that a killed process left in a library's hands; keep what cannot be told apart."""
@@ -83,7 +85,8 @@ class CardCopies:
             note = copy.with_suffix(".json")
             try:
                 copied = files.read_bytes(copy, KEPT_BYTES)
-            except OSError as exc:  # another user's, in a folder that they share: the others are still settled
+            # another user's, in a folder that they share: the others are still settled
+            except OSError as exc:
                 unreadable = exc
                 continue
             self._settle(copied, _library_of(note))
@@ -128,18 +131,24 @@ class CardCopies:
         """Return the copies of processes that do not run any more, the oldest first."""
         found = [self._card.parent / files.PRIVATE / _OLD_COPY]
         for folder in self._folders():
-            found += [path for path in _inside(folder) if fnmatch.fnmatchcase(path.name, _COPY.format(mark="*"))]
-        ended = [path for path in found if files.exists(path) and not process_mark.may_run(_mark(path))]
+            found += [
+                path
+                for path in _inside(folder)
+                if fnmatch.fnmatchcase(path.name, _COPY.format(mark="*"))
+            ]
+        ended = [
+            path for path in found if files.exists(path) and not process_mark.may_run(_mark(path))
+        ]
         return sorted(ended, key=lambda path: path.stat().st_mtime)
 
-    # -- for good -----------------------------------------------------------------------------------------------
+    # -- for good ----------------------------------------------------------------------------------
 
     def keep(self, data: bytes) -> Path:
         """Keep *data*, a version of the card that gives way to another, and return where it lies."""
         name = f"kept-{digest(data)[:12]}.md"
         return self._write({name: data}) / name
 
-    # -- places -------------------------------------------------------------------------------------------------
+    # -- places ------------------------------------------------------------------------------------
 
     def _write(self, contents: Mapping[str, bytes]) -> Path:
         """Write *contents*, by file name, into the first folder that takes all of them; return that folder.
@@ -161,7 +170,11 @@ class CardCopies:
 
     def _folders(self) -> list[Path]:
         """Return the folders that may hold copies."""
-        return [folder for folder in (self._private(), self._card.parent / files.PRIVATE) if folder is not None]
+        return [
+            folder
+            for folder in (self._private(), self._card.parent / files.PRIVATE)
+            if folder is not None
+        ]
 
     def _private(self) -> Path | None:
         """Return the card's own folder in the user's cache; None: there can be none."""
@@ -221,7 +234,9 @@ def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for place in (folder.parents[1], folder.parent, folder):
         status = place.lstat()
-        if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
+        if not stat.S_ISDIR(status.st_mode) or (
+            hasattr(os, "getuid") and status.st_uid != os.getuid()
+        ):
             msg = f"{place} is not a folder of this user"
             raise OSError(msg)
         if stat.S_IMODE(status.st_mode) & 0o077:

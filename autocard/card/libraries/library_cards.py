@@ -29,7 +29,8 @@ class CardBefore:
 
 
 KEPT_BYTES = 200_000_000
-"""Largest file that is put back behind a library; what can be filled is far smaller (`files.CARD_BYTES`)."""
+"""Largest file that is put back behind a library; what can be filled is far smaller
+(`files.CARD_BYTES`)."""
 
 
 def read(card: Path) -> CardBefore:
@@ -76,11 +77,15 @@ def names_one_of(tag: str, withheld: Collection[str]) -> bool:
 def is_true_tag(tag: str, record: RunRecord) -> bool:
     """Return whether *tag*, which a library wrote, holds for what *record* tells.
 
-    PEFT names the base by the name that it was loaded by, and its method even where the adapter is merged by now.
+    PEFT names the base by the name that it was loaded by, and its method even where the adapter is
+    merged by now.
     """
     model = record.model
     if tag.startswith("base_model:"):
-        return model.base_model is not None and tag == f"base_model:{model.base_model_relation}:{model.base_model}"
+        return (
+            model.base_model is not None
+            and tag == f"base_model:{model.base_model_relation}:{model.base_model}"
+        )
     return tag != "lora" or bool(record.adapters and not model.adapters_merged)
 
 
@@ -93,7 +98,11 @@ def repaired(text: str, record: RunRecord | None, withheld: Collection[str] = ()
     from autocard.errors import CardError  # noqa: PLC0415
 
     names = ("base_model", "base_model_relation", "library_name")
-    front = {key: value for key, value in front_matter(record).items() if key in names} if record is not None else {}
+    front = (
+        {key: value for key, value in front_matter(record).items() if key in names}
+        if record is not None
+        else {}
+    )
     known = record.model.base_model if record is not None else None
     foreign = (_foreign_bases(text, record) | frozenset(withheld)) - {known}
     text = _without_links(text, foreign, front.get("base_model"))
@@ -105,7 +114,8 @@ def repaired(text: str, record: RunRecord | None, withheld: Collection[str] = ()
         return text
     if place is None or key is None or key.data:
         return text
-    return text[: place[0] + key.start] + text[place[0] + key.end :].lstrip("\r\n")  # empty: PEFT's word for "none"
+    # empty: PEFT's word for "none"
+    return text[: place[0] + key.start] + text[place[0] + key.end :].lstrip("\r\n")
 
 
 def _foreign_bases(text: str, record: RunRecord | None) -> frozenset[str]:
@@ -115,14 +125,22 @@ def _foreign_bases(text: str, record: RunRecord | None) -> frozenset[str]:
     matter = front(text)
     bases, tags = matter.get("base_model"), matter.get("tags")
     named = [bases] if isinstance(bases, str) else list(bases or [])
-    tagged = [tag for tag in (tags if isinstance(tags, list) else []) if str(tag).startswith("base_model:")]
+    tagged = [
+        tag
+        for tag in (tags if isinstance(tags, list) else [])
+        if str(tag).startswith("base_model:")
+    ]
     named += [tag.rpartition(":")[2] for tag in tagged]
     return frozenset(str(name) for name in named) - {record.model.base_model}
 
 
 def _without_links(text: str, names: Collection[str], base_model: str | None) -> str:
     """Return a library's card whose links to *names* on the Hub lead to the base, or are words where there is none."""
-    instead = f"[{base_model}](https://huggingface.co/{base_model})" if base_model else "a local checkpoint"
+    instead = (
+        f"[{base_model}](https://huggingface.co/{base_model})"
+        if base_model
+        else "a local checkpoint"
+    )
     for name in names:
         text = text.replace(f"[{name}](https://huggingface.co/{name})", instead)
     return text
@@ -134,6 +152,10 @@ def slots(card: Path) -> dict[str, str]:
     from autocard.errors import RecordError  # noqa: PLC0415
 
     try:
-        return dict(records.load(card.parent / records.RECORD_NAME, check_figures=False).slots.get(card.name, {}))
+        return dict(
+            records.load(card.parent / records.RECORD_NAME, check_figures=False).slots.get(
+                card.name, {}
+            )
+        )
     except RecordError:
         return {}

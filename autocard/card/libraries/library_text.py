@@ -1,8 +1,8 @@
 r"""Whether a card is nothing but what a library writes, so that no word of a person is lost with it.
 
-One rule: a line that is not known for a library's counts as a person's. Texts are those of transformers 5.23
-(modelcard.py), TRL 1.16 (templates/*.md), PEFT 0.21 (peft_model.py) and sentence-transformers 6.2; of TRL and
-sentence-transformers the installed templates are read.
+One rule: a line that is not known for a library's counts as a person's. Texts are those of
+transformers 5.23 (modelcard.py), TRL 1.16 (templates/*.md), PEFT 0.21 (peft_model.py) and
+sentence-transformers 6.2; of TRL and sentence-transformers the installed templates are read.
 """
 
 from __future__ import annotations

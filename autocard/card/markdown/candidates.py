@@ -1,6 +1,7 @@
 """Where in a card a remembered text stands now: candidates, and which of them belongs to which slot.
 
-One rule: a slot's own place decides. The text alone decides only where no other slot could have meant the same text.
+One rule: a slot's own place decides. The text alone decides only where no other slot could have
+meant the same text.
 """
 
 from __future__ import annotations
@@ -79,7 +80,13 @@ class Candidates:
     def settle(self, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Candidate]]:
         """Yield which text of *wanted* stands where: by its exact place first, by its text alone last."""
         left = list(wanted)
-        for rule in (_is_at_its_place, _is_at_its_label, _has_its_heading, _is_asked_for, self._is_known_again):
+        for rule in (
+            _is_at_its_place,
+            _is_at_its_label,
+            _has_its_heading,
+            _is_asked_for,
+            self._is_known_again,
+        ):
             found = list(self._by_rule(left, rule))
             settled = {id(one) for one, _ in found}
             left = [one for one in left if id(one) not in settled]
@@ -133,7 +140,8 @@ class Candidates:
     def _is_known_again(self, one: Wanted, there: Candidate) -> bool:
         """Return whether a text between blank lines is long enough not to be there by chance, and was moved there.
 
-        Where something else stands in its own place, a person has replaced it there: this one is a copy.
+        Where something else stands in its own place, a person has replaced it there: this one is a
+        copy.
         """
         if one.hidden:
             return True
@@ -141,12 +149,19 @@ class Candidates:
 
     def _is_replaced(self, place: Place | None) -> bool:
         """Return whether there is still a text in *place*, below its heading or behind its label."""
-        return place is not None and bool(place.path) and (place.path, place.label) in self._occupied
+        return (
+            place is not None and bool(place.path) and (place.path, place.label) in self._occupied
+        )
 
     @cached_property
     def _occupied(self) -> set[tuple[tuple[str, ...], str]]:
         """The headings that something stands below, and with them the labels that a value stands behind."""
-        blocks = [block for section in self._document.sections for block in section.blocks if block.kind != "comment"]
+        blocks = [
+            block
+            for section in self._document.sections
+            for block in section.blocks
+            if block.kind != "comment"
+        ]
         starts = [block.start for block in blocks]
         starts += [slot.start for slot in self._form.labelled if slot.start < slot.end]
         places = [self._places.at(start) for start in starts]
@@ -158,7 +173,9 @@ class Candidates:
         found: dict[str, list[Slot]] = {}
         for slot in [*self._form.labelled, *titles]:
             if slot.start < slot.end:
-                found.setdefault(_comparable(self._document.text[slot.start : slot.end]), []).append(slot)
+                found.setdefault(
+                    _comparable(self._document.text[slot.start : slot.end]), []
+                ).append(slot)
         return found
 
 
@@ -173,16 +190,24 @@ def _is_at_its_label(one: Wanted, there: Candidate) -> bool:
 
 def _has_its_heading(one: Wanted, there: Candidate) -> bool:
     place = one.place
-    return place is not None and place.path[-1:] == there.place.path[-1:] and place.label == there.place.label
+    return (
+        place is not None
+        and place.path[-1:] == there.place.path[-1:]
+        and place.label == there.place.label
+    )
 
 
 def _is_asked_for(one: Wanted, there: Candidate) -> bool:
     return one.hidden or one.fact in there.facts
 
 
-def _connected(fitting: Mapping[str, list[Candidate]]) -> Iterator[tuple[set[str], list[Candidate]]]:
+def _connected(
+    fitting: Mapping[str, list[Candidate]],
+) -> Iterator[tuple[set[str], list[Candidate]]]:
     """Yield sets of names, and the places that they fit, such that no place is in two of them."""
-    left = {name: {there.start: there for there in places} for name, places in fitting.items() if places}
+    left = {
+        name: {there.start: there for there in places} for name, places in fitting.items() if places
+    }
     while left:
         name, places = left.popitem()
         names, places = {name}, dict(places)
@@ -199,7 +224,9 @@ def _pairs(wanted: list[Wanted], places: list[Candidate]) -> Iterator[tuple[Want
         paths = {(one.place.path, one.place.label) if one.place else None for one in wanted}
         if len(paths) > 1 or None in paths or len(wanted) != len(places):
             return
-        wanted = sorted(wanted, key=lambda one: (one.place.section, one.place.number) if one.place else (0, 0))
+        wanted = sorted(
+            wanted, key=lambda one: (one.place.section, one.place.number) if one.place else (0, 0)
+        )
     yield from zip(wanted, places, strict=False)
 
 
@@ -244,7 +271,11 @@ def _stands_alone(document: Document, start: int, end: int) -> bool:
     if after < 0 or rest:
         return True
     below = text[after + 1 : document.line_end(document.body_line(after + 1))]
-    return not below.strip() or below.lstrip().startswith("<!--") or _is_heading_start(document, after + 1)
+    return (
+        not below.strip()
+        or below.lstrip().startswith("<!--")
+        or _is_heading_start(document, after + 1)
+    )
 
 
 def _is_heading_end(document: Document, offset: int) -> bool:

@@ -1,8 +1,8 @@
 r"""Markdown text → front matter, headings, sections and their blocks, each with its place in the text.
 
-One rule: nothing here is ever printed back. markdown-it-py says which lines are code, comments, lists or tables; places
-are offsets into the text as it stands, and whoever edits slices it. Lines end at "\n" only, as in that parser once
-carriage returns are out of its sight.
+One rule: nothing here is ever printed back. markdown-it-py says which lines are code, comments,
+lists or tables; places are offsets into the text as it stands, and whoever edits slices it. Lines
+end at "\n" only, as in that parser once carriage returns are out of its sight.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class Document:
             self._starts.append(at + 1)
             at = text.find("\n", at + 1)
         env: dict[str, Any] = {}
-        # A lone carriage return is a line ending for the parser, but not for us; a NUL is replaced one for one.
+        # A lone carriage return is a line ending for the parser, but not for us; a NUL is replaced
+        # one for one.
         tokens = parser().parse(text[self.body :].replace("\r", " "), env)
         self.references = frozenset(env.get("references", {}))
         self.too_deep = "too deep" in env
@@ -146,13 +147,19 @@ class Document:
     @property
     def open_end(self) -> int:
         """Where the comment or code block begins that is never closed, so that all after it is in it; -1: none is."""
-        last = next((section.blocks[-1] for section in reversed(self.sections) if section.blocks), None)
+        last = next(
+            (section.blocks[-1] for section in reversed(self.sections) if section.blocks), None
+        )
         if last is None:
             return -1
         text = self.text[last.start : last.end]
         if last.kind in ("comment", "html") and text.rfind("<!--") > text.rfind("-->"):
             return last.start
-        is_open = last.kind == "code" and last.tokens[0].type == "fence" and not _closes(text, last.tokens[0].markup)
+        is_open = (
+            last.kind == "code"
+            and last.tokens[0].type == "fence"
+            and not _closes(text, last.tokens[0].markup)
+        )
         return last.start if is_open else -1
 
     def body_line(self, offset: int) -> int:
@@ -218,7 +225,10 @@ class Document:
             return [Block("html", start, end, tokens)]
         # `<!-- guidance --> words`: the words are what a reader sees.
         comment_end = start + len(self.text[start : start + split].rstrip())
-        return [Block("comment", start, comment_end, tokens), Block("paragraph", start + split, end, [])]
+        return [
+            Block("comment", start, comment_end, tokens),
+            Block("paragraph", start + split, end, []),
+        ]
 
 
 def top_level(tokens: list[Token]) -> list[tuple[int, int]]:
@@ -236,7 +246,8 @@ def top_level(tokens: list[Token]) -> list[tuple[int, int]]:
 def find_front_matter(text: str, top: int) -> tuple[tuple[int, int] | None, int]:
     """Return the offsets of the YAML and where the Markdown begins, by the rule that the Hub has for it.
 
-    Blank lines may come first; then a line `---`, at least one line, and a line `---` that may end in blanks.
+    Blank lines may come first; then a line `---`, at least one line, and a line `---` that may end
+    in blanks.
     """
     opening = top
     while True:

@@ -1,6 +1,7 @@
 """The Markdown parser, made for this package: CommonMark with tables, blocks only, as few tokens as it takes.
 
-One rule: which lines are what is markdown-it-py's to say; here only tokens are left out that nobody reads.
+One rule: which lines are what is markdown-it-py's to say; here only tokens are left out that nobody
+reads.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
 DEEPEST = 100
-"""Lists, items and quotes inside each other that are read. The parser leaves out all that follows a deeper one."""
+"""Lists, items and quotes inside each other that are read. The parser leaves out all that follows a
+deeper one."""
 
 _CELLS = frozenset({"td_open", "td_close", "th_open", "th_close"})
 
@@ -68,7 +70,13 @@ class _State(StateBlock):
 
 
 class _Blocks(ParserBlock):
-    def parse(self, src: str, md: MarkdownIt, env: Any, outTokens: list[Token]) -> list[Token] | None:  # noqa: N803
+    def parse(
+        self,
+        src: str,
+        md: MarkdownIt,
+        env: Any,
+        outTokens: list[Token],  # noqa: N803
+    ) -> list[Token] | None:
         """Do what the parser's own method does, with our state."""
         if not src:
             return None

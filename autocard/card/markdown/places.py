@@ -1,6 +1,7 @@
 """Where a text of ours stands: below which headings, behind which label, and which of several such places it is.
 
-One rule: a place says nothing about the text that stands in it, so two slots with equal texts are never confused.
+One rule: a place says nothing about the text that stands in it, so two slots with equal texts are
+never confused.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ class Place:
     """One place in a card.
 
     Attributes:
-        path: the headings above it, outermost first, without the card's title, as `words` returns them.
+        path: the headings above it, outermost first, without the card's title, as `words` returns
+            them.
         section: which of the sections with this path it is in, counted from 0.
         sections: how many sections have this path.
-        label: the label of its line or table row, as `words` returns it; "" where it stands between blank lines.
-        number: which of the lines with this label, or of the visible blocks, of its section it is, counted from 0.
+        label: the label of its line or table row, as `words` returns it; "" where it stands between
+            blank lines.
+        number: which of the lines with this label, or of the visible blocks, of its section it is,
+            counted from 0.
         numbers: how many of these the section has.
     """
 
@@ -40,7 +44,8 @@ class Place:
     def to_json(self) -> str:
         """Return the place as it is kept in the record."""
         return json.dumps(
-            [list(self.path), self.section, self.sections, self.label, self.number, self.numbers], ensure_ascii=False
+            [list(self.path), self.section, self.sections, self.label, self.number, self.numbers],
+            ensure_ascii=False,
         )
 
     @staticmethod
@@ -82,10 +87,16 @@ class Places:
         sections = self._section_counts[path]
         slot = self._slot_at(offset, index)
         if slot is None:
-            shown = [block.start for block in self._document.sections[index].blocks if block.kind != "comment"]
+            shown = [
+                block.start
+                for block in self._document.sections[index].blocks
+                if block.kind != "comment"
+            ]
             return Place(path, section, sections, "", bisect_left(shown, offset), len(shown))
         label = _words(slot.label)
-        return Place(path, section, sections, label, self._lines[slot.at], self._line_counts[index, label])
+        return Place(
+            path, section, sections, label, self._lines[slot.at], self._line_counts[index, label]
+        )
 
     def _slot_at(self, offset: int, section: int) -> Slot | None:
         """Return the labelled line or row whose value, or comment in the place of one, begins at *offset*."""

@@ -1,7 +1,7 @@
 """A document's sections → slots: the values of labelled lines and table cells, and the title.
 
-One rule: a slot is a place in the text and what stands there. Which fact it asks for, `labels` knows; whether it may be
-written, `fill` decides.
+One rule: a slot is a place in the text and what stands there. Which fact it asks for, `labels`
+knows; whether it may be written, `fill` decides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _BREAK = re.compile(r"<br[ \t]{0,3}/?>\Z", re.IGNORECASE)
 _COLONS = ":\uff1a"
 _LONGEST_LABEL = 120
 _TITLE = re.compile(r"(?i:model card for)\s+")
-_ASKS_AT_END = re.compile(r"(?:\{\{[^{}\n]{0,200}\}\}|\{[^{}\n]{1,80}\}|\[[^\[\]\n]{1,80}\]|<<[^<>\n]{1,80}>>)\Z")
+_ASKS_AT_END = re.compile(
+    r"(?:\{\{[^{}\n]{0,200}\}\}|\{[^{}\n]{1,80}\}|\[[^\[\]\n]{1,80}\]|<<[^<>\n]{1,80}>>)\Z"
+)
 
 Kind = Literal["line", "cell", "body", "title", "hidden"]
 
@@ -41,7 +43,8 @@ class Slot:
         start: offset of the value; of an empty one, where it would stand.
         end: offset after the value.
         section: index of its section in the document.
-        plain: the label is not bold: a list item that looks like `word: value`, which may be anything.
+        plain: the label is not bold: a list item that looks like `word: value`, which may be
+            anything.
         at: offset of the label.
     """
 
@@ -63,15 +66,20 @@ def labelled(document: Document) -> Iterator[Slot]:
                 yield from _rows(document, section, index, block.tokens)
             elif block.kind in ("paragraph", "list"):
                 for slot in _lines(document, section, index, block.tokens):
-                    yield _value_below(document, slot, section.blocks, number) if block.kind == "paragraph" else slot
+                    yield (
+                        _value_below(document, slot, section.blocks, number)
+                        if block.kind == "paragraph"
+                        else slot
+                    )
 
 
 def title_section(document: Document, labels: Labels) -> int | None:
     """Return the number of the section whose heading is the document's title; None: it has no title.
 
-    The title is the first heading of level 1 that is not the heading of a section ("# Results"), so a section that
-    autocard adds is never taken for it. A model may be called like a section, though: a Trainer with the output folder
-    "results" writes "# results", and the card's main sections below it.
+    The title is the first heading of level 1 that is not the heading of a section ("# Results"), so
+    a section that autocard adds is never taken for it. A model may be called like a section,
+    though: a Trainer with the output folder "results" writes "# results", and the card's main
+    sections below it.
     """
     first_level = [index for index, section in enumerate(document.sections) if section.level == 1]
     for index in first_level:
@@ -81,7 +89,11 @@ def title_section(document: Document, labels: Labels) -> int | None:
         return None
     below = [section.path[-1] for section in document.sections[2:] if section.level == 2]  # noqa: PLR2004
     own = labels.sections_of(document.sections[1].path[-1])
-    return 1 if any(labels.sections_of(heading) & labels.main_sections - own for heading in below) else None
+    return (
+        1
+        if any(labels.sections_of(heading) & labels.main_sections - own for heading in below)
+        else None
+    )
 
 
 def title(document: Document, labels: Labels) -> Slot | None:
@@ -129,21 +141,34 @@ def _lines(document: Document, section: Section, index: int, tokens: list[Token]
     for number, token in enumerate(tokens):
         quotes += (token.type == "blockquote_open") - (token.type == "blockquote_close")
         lists += (token.type == "list_item_open") - (token.type == "list_item_close")
-        if token.type != "inline" or quotes or token.map is None or tokens[number - 1].type != "paragraph_open":
+        if (
+            token.type != "inline"
+            or quotes
+            or token.map is None
+            or tokens[number - 1].type != "paragraph_open"
+        ):
             continue
         found = list(_labels(document, token, in_list=lists > 0))
         for place, (label, at, start, end, plain) in enumerate(found):
             slot = Slot("line", label, section.path, start, end, index, plain, at)
             last = place == len(found) - 1
-            if lists and last and start == end and (inner := _item_rest(document, tokens, number + 2)):
-                # The value stands in the rest of the item, which may have labelled lines of its own.
+            if (
+                lists
+                and last
+                and start == end
+                and (inner := _item_rest(document, tokens, number + 2))
+            ):
+                # The value stands in the rest of the item, which may have labelled lines of its
+                # own.
                 if not inner[2]:
                     yield replace(slot, start=inner[0], end=inner[1])
             else:
                 yield slot
 
 
-def _labels(document: Document, token: Token, *, in_list: bool) -> Iterator[tuple[str, int, int, int, bool]]:
+def _labels(
+    document: Document, token: Token, *, in_list: bool
+) -> Iterator[tuple[str, int, int, int, bool]]:
     """Yield (label, its place, start, end, plain) of the labelled lines of one paragraph."""
     text = document.text
     first, after = token.map or (0, 0)
@@ -155,7 +180,9 @@ def _labels(document: Document, token: Token, *, in_list: bool) -> Iterator[tupl
         named = _label(text, at, end, plain=in_list and line == first)
         if named:
             heads.append((named[0], at, named[1], named[2]))
-    if len(heads) > 1 or (heads and heads[0][1] >= document.offset(first + 1) and after - first > 1):
+    if len(heads) > 1 or (
+        heads and heads[0][1] >= document.offset(first + 1) and after - first > 1
+    ):
         heads = _true_heads(document, heads, token)
     for number, (label, at, value, plain) in enumerate(heads):
         limit = heads[number + 1][1] if number + 1 < len(heads) else document.line_end(after - 1)
@@ -163,7 +190,8 @@ def _labels(document: Document, token: Token, *, in_list: bool) -> Iterator[tupl
         if start >= end:
             # Empty: after one blank, on the label's own line.
             start = end = min(
-                value + (text[value : value + 1] in (" ", "\t")), document.line_end(document.body_line(value))
+                value + (text[value : value + 1] in (" ", "\t")),
+                document.line_end(document.body_line(value)),
             )
         yield label, at, start, end, plain
 
@@ -218,7 +246,9 @@ def _item_rest(document: Document, tokens: list[Token], after: int) -> tuple[int
             first = token.map[0] if first is None else first
             last = max(last, token.map[1])
         if token.type == "inline":
-            has_labels = has_labels or any(not plain for *_, plain in _labels(document, token, in_list=True))
+            has_labels = has_labels or any(
+                not plain for *_, plain in _labels(document, token, in_list=True)
+            )
     if first is None:
         return None
     start, end = trim(document.text, document.offset(first), document.line_end(last - 1))
@@ -256,7 +286,13 @@ def _rows(document: Document, section: Section, index: int, tokens: list[Token])
         cells = _cells(document.text, document.offset(line), document.line_end(line))
         if len(cells) < 2:  # noqa: PLR2004
             continue
-        label = document.text[cells[0][0] : cells[0][1]].strip().strip("*_ \t").rstrip(_COLONS).strip("*_ \t")
+        label = (
+            document.text[cells[0][0] : cells[0][1]]
+            .strip()
+            .strip("*_ \t")
+            .rstrip(_COLONS)
+            .strip("*_ \t")
+        )
         start, end = trim(document.text, *cells[1])
         if start >= end:
             start = end = min(cells[1][0] + 1, cells[1][1])

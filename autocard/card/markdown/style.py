@@ -87,11 +87,21 @@ class Writer:
             tail = newline * 2 if below.strip() else newline
         elif start < end:
             tail = self._after(end)
-        return self._edit(start, end, lead + self._parted(start, end, block).replace("\n", newline) + tail, joins=True)
+        return self._edit(
+            start,
+            end,
+            lead + self._parted(start, end, block).replace("\n", newline) + tail,
+            joins=True,
+        )
 
     def swap(self, start: int, end: int, block: str) -> Edit:
         """Return the edit that puts *block* in the place of a text of ours between blank lines."""
-        return self._edit(start, end, self._parted(start, end, block).replace("\n", self.document.newline), joins=True)
+        return self._edit(
+            start,
+            end,
+            self._parted(start, end, block).replace("\n", self.document.newline),
+            joins=True,
+        )
 
     def _parted(self, start: int, end: int, block: str, *, may_join: bool = True) -> str:
         """Return *block* so that no list in it becomes one with a list, or takes in indented text, beside it.
@@ -101,7 +111,11 @@ class Writer:
         if not _ITEM.match(block) and not _ends_in_item(block):
             return block
         text = self.document.text
-        above = [one for one in self.document.sections[self.document.section_at(start)].blocks if one.end <= start]
+        above = [
+            one
+            for one in self.document.sections[self.document.section_at(start)].blocks
+            if one.end <= start
+        ]
         below_list = bool(above) and above[-1].kind == "list" and _ITEM.match(block) is not None
         if below_list and not (may_join and self._has_labels(above[-1])):
             block = f"{_PART}\n\n{block}"
@@ -126,8 +140,18 @@ class Writer:
             lead = newline * 2
         elif before.replace("\r", "").endswith("\n\n"):
             lead = ""
-        below = text[place : self.document.line_end(self.document.body_line(place))] if place < len(text) else ""
-        tail = newline * 2 if below.strip() else newline if place < len(text) or before.endswith("\n") else ""
+        below = (
+            text[place : self.document.line_end(self.document.body_line(place))]
+            if place < len(text)
+            else ""
+        )
+        tail = (
+            newline * 2
+            if below.strip()
+            else newline
+            if place < len(text) or before.endswith("\n")
+            else ""
+        )
         return self._edit(place, place, lead + chunk.replace("\n", newline) + tail)
 
     def after_text(self, place: int, chunk: str) -> Edit:
@@ -137,7 +161,9 @@ class Writer:
     def above(self, slot: Slot, lines: str) -> Edit:
         """Return the edit that puts labelled *lines* above that of *slot*."""
         start = self.document.offset(self.document.body_line(slot.at))
-        return self._edit(start, start, lines.replace("\n", self.document.newline) + self.document.newline)
+        return self._edit(
+            start, start, lines.replace("\n", self.document.newline) + self.document.newline
+        )
 
     def below(self, slot: Slot, lines: str) -> Edit:
         """Return the edit that puts labelled *lines* below that of *slot*."""
@@ -145,7 +171,11 @@ class Writer:
         end = self.document.line_end(self.document.body_line(slot.end))
         after = text.find("\n", end)
         chunk = lines.replace("\n", newline)
-        return self._edit(end, end, newline + chunk) if after < 0 else self._edit(after + 1, after + 1, chunk + newline)
+        return (
+            self._edit(end, end, newline + chunk)
+            if after < 0
+            else self._edit(after + 1, after + 1, chunk + newline)
+        )
 
     def replace(self, start: int, end: int, chunk: str) -> Edit:
         """Return the edit that puts *chunk* there and nothing around it."""
@@ -161,7 +191,11 @@ class Writer:
     def line(self, label: str, value: str) -> str:
         """Return a labelled line as the document writes them."""
         marker, inside, tail = self._line_style
-        return f"{marker}**{label}:** {value}{tail}" if inside else f"{marker}**{label}**: {value}{tail}"
+        return (
+            f"{marker}**{label}:** {value}{tail}"
+            if inside
+            else f"{marker}**{label}**: {value}{tail}"
+        )
 
     def _check(self, place: int) -> None:
         """Make sure that what is put at *place* can be seen there."""
@@ -188,7 +222,9 @@ class Writer:
         return newline if plain else ""
 
     def _heading_ends(self, offset: int) -> bool:
-        return any(section.start == offset and section.heading for section in self.document.sections)
+        return any(
+            section.start == offset and section.heading for section in self.document.sections
+        )
 
     @cached_property
     def _setext(self) -> bool:
@@ -199,7 +235,9 @@ class Writer:
     def _closed(self) -> bool:
         text = self.document.text
         heads = [s.heading for s in self.document.sections if s.heading and not s.heading.setext]
-        return bool(heads) and all(text[head.start : head.end].rstrip().endswith("#") for head in heads)
+        return bool(heads) and all(
+            text[head.start : head.end].rstrip().endswith("#") for head in heads
+        )
 
     @cached_property
     def _line_style(self) -> tuple[str, bool, str]:
@@ -211,8 +249,16 @@ class Writer:
                 continue
             start = text.rfind("\n", 0, slot.at) + 1
             marker = text[start : slot.at].lstrip("\ufeff")
-            inside = text[slot.at : slot.at + 130].partition("**")[2].partition("**")[0].rstrip().endswith(":")
-            tail = " <br>" if text[slot.end : slot.end + 8].strip().lower().startswith("<br") else ""
+            inside = (
+                text[slot.at : slot.at + 130]
+                .partition("**")[2]
+                .partition("**")[0]
+                .rstrip()
+                .endswith(":")
+            )
+            tail = (
+                " <br>" if text[slot.end : slot.end + 8].strip().lower().startswith("<br") else ""
+            )
             if marker in ("- ", "* ", "+ ") or tail:
                 styles[marker, inside, tail] += 1
         return styles.most_common(1)[0][0] if styles else ("- ", True, "")
@@ -226,7 +272,11 @@ def leads_over(document: Document, block: Block) -> bool:
 def end_of_text(document: Document, section: Section) -> int:
     """Return where *section*'s own text ends, before comments or an open HTML element that lead over to a heading."""
     blocks = list(section.blocks)
-    while len(blocks) > 1 and leads_over(document, blocks[-1]) and any(one.kind != "comment" for one in blocks):
+    while (
+        len(blocks) > 1
+        and leads_over(document, blocks[-1])
+        and any(one.kind != "comment" for one in blocks)
+    ):
         blocks.pop()
     after = -1 if len(blocks) == len(section.blocks) else document.text.find("\n", blocks[-1].end)
     return outside_html(document, section.end if after < 0 else after + 1)
@@ -237,7 +287,12 @@ def apart(edits: list[Edit], newline: str) -> list[Edit]:
     found = edits[:1]
     for edit in edits[1:]:
         last = found[-1]
-        if edit.start == edit.end == last.end and last.start == last.end and last.text and edit.text:
+        if (
+            edit.start == edit.end == last.end
+            and last.start == last.end
+            and last.text
+            and edit.text
+        ):
             gap = last.text[-4:].replace("\r", "")
             ends = len(gap) - len(gap.rstrip("\n"))
             starts = edit.text[:4].replace("\r", "")

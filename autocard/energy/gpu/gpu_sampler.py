@@ -1,9 +1,9 @@
 """Energy counters of GPUs → running totals that survive a counter's absence and its reset.
 
-Rule: the counter where there is one; power samples where there is none, or for the interval in which it was reset; and
-which of them is said. A board that does not answer adds nothing until it does, and that is said too. Lives in the
-meter's child process, where a thread of its own reads often enough that an interval is short: whatever else that
-process waits for.
+Rule: the counter where there is one; power samples where there is none, or for the interval in
+which it was reset; and which of them is said. A board that does not answer adds nothing until it
+does, and that is said too. Lives in the meter's child process, where a thread of its own reads
+often enough that an interval is short: whatever else that process waits for.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from collections.abc import Iterable
 from autocard.energy.gpu.nvml import CounterReading, Counters
 
 COUNTER_S = 1.0
-"""Seconds between readings: of a counter that is set back, no more than this comes from its power."""
+"""Seconds between readings: of a counter that is set back, no more than this comes from its power.
+"""
 SAMPLE_S = 0.05
-"""Seconds between readings where a board has no counter; such boards (before Volta) renew their power as often."""
+"""Seconds between readings where a board has no counter; such boards (before Volta) renew their
+power as often."""
 HANG_S = 2.0
 """Seconds that one thread waits for the other's reading."""
 KEPT_S = 60.0
@@ -45,7 +47,9 @@ class GpuSampler:
         }
         self.joules: dict[str, float] = dict.fromkeys(self._last, 0.0)
         """UUID → joules since the first reading; a board that said nothing then is not in it."""
-        self.sampled: set[str] = {uuid for uuid, (_, reading) in self._last.items() if reading.energy_j is None}
+        self.sampled: set[str] = {
+            uuid for uuid, (_, reading) in self._last.items() if reading.energy_j is None
+        }
         """Boards without a counter: their total comes from power samples."""
         self.reset: set[str] = set()
         """Boards whose counter went back: one interval of theirs comes from power."""
@@ -98,10 +102,16 @@ class GpuSampler:
         self.joules[uuid] += added
         self._last[uuid] = (at_s, after)
 
-    def _added(self, uuid: str, before: CounterReading, after: CounterReading, seconds: float) -> float | None:
+    def _added(
+        self, uuid: str, before: CounterReading, after: CounterReading, seconds: float
+    ) -> float | None:
         """Return the joules between two readings; None: they do not tell."""
         counted = before.energy_j is not None and after.energy_j is not None
-        if before.energy_j is not None and after.energy_j is not None and after.energy_j >= before.energy_j:
+        if (
+            before.energy_j is not None
+            and after.energy_j is not None
+            and after.energy_j >= before.energy_j
+        ):
             return after.energy_j - before.energy_j
         watts = [reading.power_w for reading in (before, after) if reading.power_w is not None]
         if not watts:

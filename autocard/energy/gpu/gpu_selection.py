@@ -1,7 +1,8 @@
 """CUDA's variables, or torch where it runs → the boards that this process uses.
 
-Rule: a GPU that the run does not use is never counted. torch is asked only where the run has imported it and has set up
-CUDA already; else CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER are read as CUDA reads them, and doubt is said.
+Rule: a GPU that the run does not use is never counted. torch is asked only where the run has
+imported it and has set up CUDA already; else CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER are read as
+CUDA reads them, and doubt is said.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from autocard.errors import UnavailableError
 
 T = TypeVar("T")
 
-ORDER_NOTE = (
-    "the machine has several kinds of GPU, which CUDA numbers by speed: which of them the run used is not certain"
-)
+ORDER_NOTE = "the machine has several kinds of GPU, which CUDA numbers by speed: which of them the run used is not certain"
 SETTLES_ORDER = "CUDA_DEVICE_ORDER=PCI_BUS_ID settles which GPU is which"
 """Advice to whom it concerns: for the log and `autocard doctor`, not for a card."""
 SLICE_NOTE = "the run had a MIG slice; a board has one energy counter, and the energy is that of the whole board"
 
 
 def devices(
-    environ: Mapping[str, str] = os.environ, ordinals: Iterable[int] | None = None, device_type: str | None = None
+    environ: Mapping[str, str] = os.environ,
+    ordinals: Iterable[int] | None = None,
+    device_type: str | None = None,
 ) -> list[Device]:
     """Return the boards that this process uses, in CUDA's order, each once.
 
@@ -39,10 +40,12 @@ def devices(
         device_type: torch's name of the accelerator that the run uses, where it is known.
 
     Raises:
-        UnavailableError: no driver, or it does not answer; the accelerator is not NVIDIA's; or not all are in sight.
+        UnavailableError: no driver, or it does not answer; the accelerator is not NVIDIA's; or not
+            all are in sight.
 
-    The meaning of the variables is that of the CUDA C++ Programming Guide, "CUDA Environment Variables", and in what it
-    leaves open that of torch (`torch.cuda._parse_visible_devices`), which had to find out.
+    The meaning of the variables is that of the CUDA C++ Programming Guide, "CUDA Environment
+    Variables", and in what it leaves open that of torch (`torch.cuda._parse_visible_devices`),
+    which had to find out.
     """
     other = nvml.other_maker(device_type)
     if other is not None:
@@ -56,8 +59,11 @@ def devices(
     if ordinals is not None:
         wanted = list(ordinals)
         if found and any(ordinal >= len(found) for ordinal in wanted):
-            # Processes that see one board each, say: the figure of those in sight would pass for that of all.
-            msg = f"the run uses {len(wanted)} GPUs of this host, and this process sees {len(found)}"
+            # Processes that see one board each, say: the figure of those in sight would pass for
+            # that of all.
+            msg = (
+                f"the run uses {len(wanted)} GPUs of this host, and this process sees {len(found)}"
+            )
             raise UnavailableError(msg)
         found = [found[ordinal] for ordinal in wanted if 0 <= ordinal < len(found)]
     once: dict[str, Device] = {}
@@ -66,7 +72,10 @@ def devices(
     chosen = list(once.values())
     if certain or len(chosen) == len(here) or _by_name(environ):
         return chosen
-    return [replace(device, note="; ".join(filter(None, (device.note, ORDER_NOTE)))) for device in chosen]
+    return [
+        replace(device, note="; ".join(filter(None, (device.note, ORDER_NOTE))))
+        for device in chosen
+    ]
 
 
 def _by_bus(environ: Mapping[str, str]) -> bool:
@@ -76,7 +85,8 @@ def _by_bus(environ: Mapping[str, str]) -> bool:
 def _by_name(environ: Mapping[str, str]) -> bool:
     """Return whether the boards are named one by one: then their order is that of the names, and not in doubt."""
     return all(
-        token.strip().startswith(("GPU-", "MIG-")) for token in environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        token.strip().startswith(("GPU-", "MIG-"))
+        for token in environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     )
 
 
@@ -90,7 +100,8 @@ def _from_torch(here: Sequence[Device]) -> list[Device] | None:
         uuid = getattr(cuda.get_device_properties(ordinal), "uuid", None)
         device = _by_uuid(str(uuid), here) if uuid is not None else None
         if device is None:
-            return None  # an older torch, or a form of UUID that we do not know: the variables have to do
+            # an older torch, or a form of UUID that we do not know: the variables have to do
+            return None
         found.append(device)
     return found
 
@@ -105,7 +116,10 @@ def _from_environment(here: Sequence[Device], environ: Mapping[str, str]) -> lis
         if value.startswith(kind):
             return _named(_readable(entries, lambda name: name.startswith(kind)), here)  # noqa: B023 - used at once
     numbers = _readable([_number(entry.strip()) for entry in entries], lambda number: number >= 0)
-    return [_sliced(here[number]) for number in itertools.takewhile(lambda number: number < len(here), numbers)]
+    return [
+        _sliced(here[number])
+        for number in itertools.takewhile(lambda number: number < len(here), numbers)
+    ]
 
 
 def _readable(entries: Sequence[T], readable: Callable[[T], bool]) -> list[T]:
@@ -147,11 +161,16 @@ def _sliced(board: Device) -> Device:
 
 def _by_uuid(text: str, here: Sequence[Device]) -> Device | None:
     """Return the one board whose UUID, or whose slice's UUID, begins with *text*; None: none does, or several."""
-    if text.startswith("MIG-GPU-"):  # before driver 470: MIG-<uuid of the board>/<GPU instance>/<compute instance>
+    # before driver 470: MIG-<uuid of the board>/<GPU instance>/<compute instance>
+    if text.startswith("MIG-GPU-"):
         board = _by_uuid(text.removeprefix("MIG-").partition("/")[0], here)
         return board and replace(board, note=SLICE_NOTE)
     bare = _bare(text)
-    found = [] if text.startswith("MIG-") else [device for device in here if _bare(device.uuid).startswith(bare)]
+    found = (
+        []
+        if text.startswith("MIG-")
+        else [device for device in here if _bare(device.uuid).startswith(bare)]
+    )
     if found:
         return _sliced(found[0]) if len(found) == 1 else None
     return _by_slice(bare, here)
@@ -159,7 +178,12 @@ def _by_uuid(text: str, here: Sequence[Device]) -> Device | None:
 
 def _by_slice(bare: str, here: Sequence[Device]) -> Device | None:
     """Return the board that holds the one MIG slice whose UUID begins with *bare*, with the slice's memory."""
-    held = [(board, part) for board in here for part in nvml.slices(board) if _bare(part.uuid).startswith(bare)]
+    held = [
+        (board, part)
+        for board in here
+        for part in nvml.slices(board)
+        if _bare(part.uuid).startswith(bare)
+    ]
     if len(held) != 1:
         return None
     board, part = held[0]

@@ -1,7 +1,8 @@
 """NVML → the GPUs of this machine, their driver, their energy counters.
 
-Rule: what NVML does not say is a reason, never a zero, and a dead GPU does not hide the others. Readings are converted
-to joules and watts here, once. pynvml (of nvidia-ml-py) is imported inside functions.
+Rule: what NVML does not say is a reason, never a zero, and a dead GPU does not hide the others.
+Readings are converted to joules and watts here, once. pynvml (of nvidia-ml-py) is imported inside
+functions.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def _why(pynvml: Any, exc: Any) -> str:
 def other_maker(device_type: str | None) -> str | None:
     """Return why an accelerator that is not NVIDIA's is not measured; None: it may be one of NVIDIA's.
 
-    NVML is not to be asked then: it would tell of boards that stand beside the one which the training uses.
+    NVML is not to be asked then: it would tell of boards that stand beside the one which the
+    training uses.
 
     Args:
         device_type: torch's name of it.
@@ -146,7 +148,11 @@ def boards() -> list[Device]:
     for index in range(count):
         try:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            device = Device(index, _text(pynvml.nvmlDeviceGetUUID(handle)), _text(pynvml.nvmlDeviceGetName(handle)))
+            device = Device(
+                index,
+                _text(pynvml.nvmlDeviceGetUUID(handle)),
+                _text(pynvml.nvmlDeviceGetName(handle)),
+            )
         except pynvml.NVMLError:
             continue
         found.append(replace(device, memory_bytes=_memory(pynvml, handle)))
@@ -213,7 +219,9 @@ class Counters:
     def _read(self, handle: Any) -> CounterReading:
         pynvml = self._pynvml
         try:
-            return CounterReading(energy_j=pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / MJ_PER_J)
+            return CounterReading(
+                energy_j=pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / MJ_PER_J
+            )
         except pynvml.NVMLError as exc:
             reason = _why(pynvml, exc)
         return CounterReading(power_w=self._power_w(handle), reason=reason)

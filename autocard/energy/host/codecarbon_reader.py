@@ -1,9 +1,9 @@
 """CodeCarbon, kept on a short lead: joules of CPU and RAM since its start, and how it got them.
 
-Rule: what CodeCarbon does not report is a reason. Its `start`, `flush` and `stop` swallow every failure, so only a
-reading that really arrived counts. Every parameter is given explicitly, so that no file and no variable changes
-anything; there is no output, no network, no lock. Lives in the meter's child process; codecarbon is imported inside
-functions.
+Rule: what CodeCarbon does not report is a reason. Its `start`, `flush` and `stop` swallow every
+failure, so only a reading that really arrived counts. Every parameter is given explicitly, so that
+no file and no variable changes anything; there is no output, no network, no lock. Lives in the
+meter's child process; codecarbon is imported inside functions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from autocard.energy.readings import Sample
 from autocard.errors import UnavailableError
 
 J_PER_KWH = 3.6e6
-NEVER_S = 86400.0  # of CodeCarbon's own tick: ours (`read`) replaces it, so that two never measure at once
+# of CodeCarbon's own tick: ours (`read`) replaces it, so that two never measure at once
+NEVER_S = 86400.0
 
 _STALE_S = 0.06  # CodeCarbon's `flush` measures only what is older than 0.05 s
 
@@ -39,7 +40,8 @@ class CodeCarbonInfo:
     cpu_power_w: float | None = None
     """Power at full load, for the modes that model."""
     cpu_known: bool | None = None
-    """Whether its table holds the CPU; False: the power is a guess; None: not known, or it does not matter."""
+    """Whether its table holds the CPU; False: the power is a guess; None: not known, or it does not
+    matter."""
     cpu_given: bool = False
     """Whether a person gave the CPU's power."""
     ram_power_w: float | None = None
@@ -61,7 +63,9 @@ class _Listener(logging.Handler):
 class CodeCarbonReader:
     """One tracker of CodeCarbon."""
 
-    def __init__(self, gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: float | None) -> None:
+    def __init__(
+        self, gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: float | None
+    ) -> None:
         """Start tracking; takes seconds.
 
         Args:
@@ -82,17 +86,22 @@ class CodeCarbonReader:
         self.first = self._start(gpu_ids, cpu_power_w, ram_power_w)
         """The first sample."""
 
-    def _start(self, gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: float | None) -> Sample:
+    def _start(
+        self, gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: float | None
+    ) -> Sample:
         if gpu_ids:
             try:
                 return self._try(gpu_ids, cpu_power_w, ram_power_w)
             except UnavailableError:
-                # One dead GPU anywhere in the machine keeps CodeCarbon from starting: then at least CPU and RAM.
+                # One dead GPU anywhere in the machine keeps CodeCarbon from starting: then at least
+                # CPU and RAM.
                 self.has_gpu = False
         _without_gpus()
         return self._try([], cpu_power_w, ram_power_w)
 
-    def _try(self, gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: float | None) -> Sample:
+    def _try(
+        self, gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: float | None
+    ) -> Sample:
         from codecarbon import OfflineEmissionsTracker  # noqa: PLC0415
         from codecarbon.output import BaseOutput  # noqa: PLC0415
 
@@ -144,7 +153,14 @@ class CodeCarbonReader:
         import codecarbon  # noqa: PLC0415
 
         found = self._tracker.get_detected_hardware() or {}
-        cpu = next((part for part in getattr(self._tracker, "_hardware", []) if type(part).__name__ == "CPU"), None)
+        cpu = next(
+            (
+                part
+                for part in getattr(self._tracker, "_hardware", [])
+                if type(part).__name__ == "CPU"
+            ),
+            None,
+        )
         mode = getattr(cpu, "_mode", None)
         models = mode in {"cpu_load", "constant"}
         cpu_given, ram_given = self._given
@@ -160,7 +176,9 @@ class CodeCarbonReader:
         )
 
 
-def _parameters(gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: float | None) -> dict[str, Any]:
+def _parameters(
+    gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: float | None
+) -> dict[str, Any]:
     """Return every parameter of the tracker: what is not given could be changed by a file or a variable."""
     return {
         "project_name": "autocard",
@@ -186,7 +204,8 @@ def _parameters(gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: floa
         "force_ram_power": ram_power_w,
         "pue": 1.0,
         "wue": 0.0,
-        "force_carbon_intensity_g_co2e_kwh": 0.0,  # emissions are worked out from the energy, once, in job
+        # emissions are worked out from the energy, once, in job
+        "force_carbon_intensity_g_co2e_kwh": 0.0,
         "force_mode_cpu_load": False,
         "allow_multiple_runs": True,  # False takes a lock and the signals of the process
         "rapl_include_dram": False,

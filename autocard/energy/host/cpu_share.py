@@ -1,7 +1,7 @@
 """Which part of a node is the run's: CPUs that it may use, of those that the node has.
 
-Rule: the share is stated wherever it scales a figure. Reads the scheduler's affinity and the control groups' quota;
-imports the standard library only.
+Rule: the share is stated wherever it scales a figure. Reads the scheduler's affinity and the
+control groups' quota; imports the standard library only.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import os
 from pathlib import Path
 
 
-def of_node(process: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> float:
+def of_node(
+    process: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")
+) -> float:
     """Return the share (0 to 1) of the node's CPUs that this process may use at most.
 
-    The smaller of the scheduler's affinity (`usable_cpus`) and the quota of every control group that the process is in
-    (v2: cpu.max, v1: cpu.cfs_quota_us), over the node's CPUs.
+    The smaller of the scheduler's affinity (`usable_cpus`) and the quota of every control group
+    that the process is in (v2: cpu.max, v1: cpu.cfs_quota_us), over the node's CPUs.
     """
     node_count = os.cpu_count() or 1
     return min([float(usable_cpus()), *_quotas(process, groups)]) / node_count
@@ -26,7 +28,9 @@ def usable_cpus(tasks: Path = Path("/proc/self/task")) -> int:
     return len(usable(tasks))
 
 
-def of_quota(process: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> float:
+def of_quota(
+    process: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")
+) -> float:
     """Return the share (0 to 1) of the node's CPUs that the control groups of this process leave it by their quotas."""
     node_count = os.cpu_count() or 1
     return min([float(node_count), *_quotas(process, groups)]) / node_count
@@ -35,8 +39,8 @@ def of_quota(process: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sy
 def usable(tasks: Path = Path("/proc/self/task")) -> set[int]:
     """Return the logical CPUs that the threads of this process may use together.
 
-    Of all threads, because OpenMP binds them one by one (OMP_PROC_BIND): each then has one CPU, the process has all.
-    What a control group's cpuset leaves out is not in it.
+    Of all threads, because OpenMP binds them one by one (OMP_PROC_BIND): each then has one CPU, the
+    process has all. What a control group's cpuset leaves out is not in it.
     """
     if not hasattr(os, "sched_getaffinity"):
         return set(range(os.cpu_count() or 1))
@@ -76,12 +80,16 @@ def _upwards(top: Path, path: str) -> list[Path]:
 
 def _v2(folder: Path) -> float | None:
     quota, _, period = _line(folder / "cpu.max").partition(" ")
-    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+    return (
+        int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+    )
 
 
 def _v1(folder: Path) -> float | None:
     quota, period = _line(folder / "cpu.cfs_quota_us"), _line(folder / "cpu.cfs_period_us")
-    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+    return (
+        int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
+    )
 
 
 def _line(file: Path) -> str:

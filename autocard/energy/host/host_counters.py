@@ -1,8 +1,9 @@
 """Readings of the host's own counters: CPU time, and RAPL's joules where this user may read them.
 
-The training process takes one when training begins and ends, the measuring process takes more in between. From them the
-energy of a stretch that CodeCarbon did not see (it takes seconds to start) is worked out with CodeCarbon's own power
-model. A reading costs a fraction of a millisecond. psutil comes with codecarbon and is imported inside functions.
+The training process takes one when training begins and ends, the measuring process takes more in
+between. From them the energy of a stretch that CodeCarbon did not see (it takes seconds to start)
+is worked out with CodeCarbon's own power model. A reading costs a fraction of a millisecond. psutil
+comes with codecarbon and is imported inside functions.
 """
 
 from __future__ import annotations
@@ -80,8 +81,12 @@ def _packages(powercap: Path) -> tuple[dict[str, float], dict[str, float]]:
     for zone in sorted(powercap.glob("intel-rapl:*")):  # those of AMD have the same name
         with contextlib.suppress(OSError, ValueError):
             if "package" in (zone / "name").read_text(encoding="ascii"):
-                packages_j[zone.name] = int((zone / "energy_uj").read_text(encoding="ascii")) / UJ_PER_J
-                ranges_j[zone.name] = int((zone / "max_energy_range_uj").read_text(encoding="ascii")) / UJ_PER_J
+                packages_j[zone.name] = (
+                    int((zone / "energy_uj").read_text(encoding="ascii")) / UJ_PER_J
+                )
+                ranges_j[zone.name] = (
+                    int((zone / "max_energy_range_uj").read_text(encoding="ascii")) / UJ_PER_J
+                )
     return packages_j, ranges_j
 
 
@@ -105,12 +110,16 @@ class HostReadings:
         What lies beside the readings is given the mean of the nearest interval.
         """
         last = len(self._all) - 1
-        pairs = [n for n in range(last) if self._all[n + 1].at_s > begin_s and self._all[n].at_s < end_s]
+        pairs = [
+            n for n in range(last) if self._all[n + 1].at_s > begin_s and self._all[n].at_s < end_s
+        ]
         if not pairs or end_s <= begin_s:
             return []
         moments = [begin_s, *(self._all[n + 1].at_s for n in pairs[:-1]), end_s]
         spans = itertools.pairwise(moments)
-        return [self._stretch(n, to_s - from_s) for n, (from_s, to_s) in zip(pairs, spans, strict=True)]
+        return [
+            self._stretch(n, to_s - from_s) for n, (from_s, to_s) in zip(pairs, spans, strict=True)
+        ]
 
     def _stretch(self, number: int, seconds: float) -> HostInterval:
         """Return *seconds* as they were between the reading with this *number* and the next one."""
@@ -135,7 +144,11 @@ def _share(one: HostReading, other: HostReading) -> float | None:
 
 
 def _spent_j(one: HostReading, other: HostReading) -> float | None:
-    if other.at_s <= one.at_s or not one.packages_j or one.packages_j.keys() != other.packages_j.keys():
+    if (
+        other.at_s <= one.at_s
+        or not one.packages_j
+        or one.packages_j.keys() != other.packages_j.keys()
+    ):
         return None
     spent_j = 0.0
     for package, begin_j in one.packages_j.items():

@@ -1,8 +1,8 @@
 """The node's own meter: a file in which the machine counts the energy of everything that is in it.
 
-Rule: it is read beside the components and never summed with them; what it does not say is a reason. HPE Cray machines
-have one in a fixed place (`/sys/cray/pm_counters`, "Pm counters" in the Cray XC and EX documentation); elsewhere the
-site names its file (setting `node_meter`).
+Rule: it is read beside the components and never summed with them; what it does not say is a reason.
+HPE Cray machines have one in a fixed place (`/sys/cray/pm_counters`, "Pm counters" in the Cray XC
+and EX documentation); elsewhere the site names its file (setting `node_meter`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class NodeMeter:
     """One file that counts energy."""
 
     path: Path
-    """A number, and behind it perhaps its unit and when it was read: "44296389 J 1654523441253893 us"."""
+    """A number, and behind it perhaps its unit and when it was read: "44296389 J 1654523441253893
+    us"."""
     unit: str = "J"
     """Of the number, where the file does not say."""
     name: str = "the node's own meter"
@@ -47,7 +48,11 @@ class NodeMeter:
         except OSError as exc:
             msg = f"{self.name} could not be read ({type(exc).__name__})"
             raise UnavailableError(msg) from exc
-        unit = words[1].lower() if len(words) > 1 and words[1].lower() in J_PER_UNIT else self.unit.lower()
+        unit = (
+            words[1].lower()
+            if len(words) > 1 and words[1].lower() in J_PER_UNIT
+            else self.unit.lower()
+        )
         try:
             return float(words[0]) * J_PER_UNIT[unit]
         except (IndexError, ValueError, KeyError) as exc:

@@ -11,7 +11,8 @@ from autocard.energy.host.codecarbon_reader import CPU, RAM, CodeCarbonInfo
 from autocard.energy.host.host_counters import HostInterval
 
 IDLE_SHARE = 0.1
-"""Of the power at full load, what an idle CPU takes (codecarbon, external/hardware.py, `_get_power_from_cpu_load`)."""
+"""Of the power at full load, what an idle CPU takes (codecarbon, external/hardware.py,
+`_get_power_from_cpu_load`)."""
 CONSTANT_SHARE = 0.5
 """The same for CPUs of which no load is read (`CONSUMPTION_PERCENTAGE_CONSTANT`)."""
 

@@ -1,10 +1,11 @@
 """Which legs came before this one: from the ledger, from the checkpoint, from this process.
 
-A training goes on with a run where it was resumed from that run's checkpoint, or where it starts in the folder of a run
-that the same job of a workload manager left unfinished. Everything else is a new run, in a used folder too.
+A training goes on with a run where it was resumed from that run's checkpoint, or where it starts in
+the folder of a run that the same job of a workload manager left unfinished. Everything else is a
+new run, in a used folder too.
 
-Rule: a leg is counted once, whoever tells of it; of several tellers the one who knew it longest is believed. A leg
-that still goes on belongs to another job and is left out.
+Rule: a leg is counted once, whoever tells of it; of several tellers the one who knew it longest is
+believed. A leg that still goes on belongs to another job and is left out.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from autocard.energy.ledger.leg_parts import NEVER_CAME, PENDING
 STATE_KEY = "autocard"
 """Of `TrainerState.stateful_callbacks`: what travels in a checkpoint."""
 STAYS = {"window", "output_id", "job_id", "board_ids", "expects"}
-"""Of an entry, what does not travel: checkpoints may be published, and a folder's pseudonym can be guessed."""
+"""Of an entry, what does not travel: checkpoints may be published, and a folder's pseudonym can be
+guessed."""
 SHORT_S = 30.0
-"""Seconds. A leg that was killed so soon may take the mean power of another leg on the same machine."""
+"""Seconds. A leg that was killed so soon may take the mean power of another leg on the same
+machine."""
 PATIENCE_S = 0.5
 """Seconds that training waits where it goes on with a run that seems to be running still."""
 STALE_TICKS = 3
@@ -67,7 +70,10 @@ def stretched(measured: Mapping[str, Any], step: int, wall_clock_s: float) -> di
     leg, before_s = entry.leg, entry.leg.wall_clock_s or 0.0
     uses = leg.hosts
     if 0 < before_s < wall_clock_s:
-        part, words = wall_clock_s / before_s, f"; the last {wall_clock_s - before_s:.1f} s at the mean power before"
+        part, words = (
+            wall_clock_s / before_s,
+            f"; the last {wall_clock_s - before_s:.1f} s at the mean power before",
+        )
         uses = [join_hosts.scaled(host, part, words) for host in uses]
     leg = leg.model_copy(update={"hosts": uses, "step_end": step, "wall_clock_s": wall_clock_s})
     return entry.model_copy(update={"leg": leg}).model_dump(mode="json", exclude=STAYS)
@@ -104,7 +110,9 @@ def find(
     return EarlierLegs(told.run_id, _ordered([*told.legs, *mine, *known]))
 
 
-def again(past: EarlierLegs, folders: LedgerFolders, job_id: str | None, own_s: float) -> EarlierLegs:
+def again(
+    past: EarlierLegs, folders: LedgerFolders, job_id: str | None, own_s: float
+) -> EarlierLegs:
     """Return *past* as it stands when this leg ends: what was still being written then is complete now.
 
     Args:
@@ -113,7 +121,10 @@ def again(past: EarlierLegs, folders: LedgerFolders, job_id: str | None, own_s: 
         job_id: pseudonym of this training's job.
         own_s: seconds that this leg took.
     """
-    now = {ledger_files.key_of(entry): entry for entry in ledger_files.of_run(folders.reads, past.run_id or "")}
+    now = {
+        ledger_files.key_of(entry): entry
+        for entry in ledger_files.of_run(folders.reads, past.run_id or "")
+    }
     legs, reason = [], past.reason
     for before in past.legs:
         after = now.get(ledger_files.key_of(before), before)
@@ -142,10 +153,13 @@ def completed(legs: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     machines = [list(join_hosts.by_host(parts[entry.leg.id])) for entry in whole]
     order = dict.fromkeys(host_id for ids in reversed(machines) for host_id in ids)
     names = {host_id: f"h{number}" for number, host_id in enumerate(order, start=1)}
-    return [_named(entry, [names[host_id] for host_id in ids]) for entry, ids in zip(whole, machines, strict=True)]
+    return [
+        _named(entry, [names[host_id] for host_id in ids])
+        for entry, ids in zip(whole, machines, strict=True)
+    ]
 
 
-# -- who belongs to the run -------------------------------------------------------------------------------------
+# -- who belongs to the run ------------------------------------------------------------------------
 
 
 def _told(state: Mapping[str, Any] | None) -> EarlierLegs:
@@ -155,7 +169,9 @@ def _told(state: Mapping[str, Any] | None) -> EarlierLegs:
         return EarlierLegs()
     before = attributes.get("legs")
     listed = [*(before if isinstance(before, list) else []), attributes.get("current")]
-    return EarlierLegs(attributes["run_id"], [entry for entry in map(_entry, listed) if entry is not None])
+    return EarlierLegs(
+        attributes["run_id"], [entry for entry in map(_entry, listed) if entry is not None]
+    )
 
 
 def _entry(raw: Any) -> LedgerEntry | None:
@@ -169,7 +185,9 @@ def _entry(raw: Any) -> LedgerEntry | None:
     return entry
 
 
-def _left_unfinished(written: Iterable[LedgerEntry], folders: LedgerFolders, job_id: str | None) -> str | None:
+def _left_unfinished(
+    written: Iterable[LedgerEntry], folders: LedgerFolders, job_id: str | None
+) -> str | None:
     """Return the run that the same job left unfinished in the same folder, the latest one; None: there is none.
 
     A second training of the same process is not a requeued job.
@@ -210,7 +228,10 @@ def _moved(before: LedgerEntry, after: LedgerEntry, job_id: str | None, own_s: f
         return False  # that was known at the begin
     if after.written_at != before.written_at:
         # A leg that was killed is closed within moments by the process that wrote it.
-        return after.status == "running" or _seconds(before.written_at, after.written_at) > before.tick_s
+        return (
+            after.status == "running"
+            or _seconds(before.written_at, after.written_at) > before.tick_s
+        )
     if own_s > 2 * before.tick_s or (job_id is not None and job_id == before.job_id):
         return False  # it has missed a tick; or it is the same job, which runs once
     now = datetime.now(timezone.utc).isoformat()
@@ -245,7 +266,7 @@ def _age(entry: LedgerEntry) -> tuple[bool, bool, bool, str]:
     return measured, entry.status != "running", "tail" not in entry.missing, entry.written_at
 
 
-# -- what the record takes --------------------------------------------------------------------------------------
+# -- what the record takes -------------------------------------------------------------------------
 
 
 def _ended(entry: LedgerEntry) -> LedgerEntry:
@@ -284,10 +305,18 @@ def _filled(entry: LedgerEntry, legs: Sequence[LedgerEntry]) -> LedgerEntry:
     for other in legs:
         if other.leg.id == leg.id or not other.leg.hosts or not other.leg.wall_clock_s:
             continue
-        host, theirs, part = leg.hosts[0], other.leg.hosts[0], leg.wall_clock_s / other.leg.wall_clock_s
+        host, theirs, part = (
+            leg.hosts[0],
+            other.leg.hosts[0],
+            leg.wall_clock_s / other.leg.wall_clock_s,
+        )
         for leaf in ("cpu_j", "ram_j"):
             joules = getattr(theirs, leaf)
-            if getattr(host, leaf) is None and joules is not None and theirs.cpu_share == host.cpu_share:
+            if (
+                getattr(host, leaf) is None
+                and joules is not None
+                and theirs.cpu_share == host.cpu_share
+            ):
                 sources = {**host.sources, leaf.removesuffix("_j"): LATER}
                 host = host.model_copy(update={leaf: joules * part, "sources": sources})
                 missing.pop(f"hosts.0.{leaf}", None)

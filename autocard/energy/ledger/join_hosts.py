@@ -1,7 +1,7 @@
 """What each host wrote of one leg → the leg of the whole job, with what is known of those that wrote nothing.
 
-Rule: each host and each GPU is counted once, whoever tells of it; a process of which nothing was heard is a reason, and
-never made up for. Pure arithmetic.
+Rule: each host and each GPU is counted once, whoever tells of it; a process of which nothing was
+heard is a reason, and never made up for. Pure arithmetic.
 """
 
 from __future__ import annotations
@@ -55,9 +55,13 @@ def scaled(host: HostUse, part: float, words: str) -> HostUse:
     def times(joules: float | None) -> float | None:
         return None if joules is None else joules * part
 
-    devices = [device.model_copy(update={"energy_j": times(device.energy_j)}) for device in host.devices]
+    devices = [
+        device.model_copy(update={"energy_j": times(device.energy_j)}) for device in host.devices
+    ]
     known = ("measured", "modelled")
-    sources = {name: how + words if how.startswith(known) else how for name, how in host.sources.items()}
+    sources = {
+        name: how + words if how.startswith(known) else how for name, how in host.sources.items()
+    }
     leaves = {leaf: times(getattr(host, leaf)) for leaf in ("cpu_j", "ram_j", "codecarbon_gpu_j")}
     return host.model_copy(update={**leaves, "devices": devices, "sources": sources})
 
@@ -99,7 +103,10 @@ def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
             "processes": processes,
             "processes_reporting": len(heard),
             "nodes_reporting": len({entry.host_id for entry in entries if entry.ranks}),
-            **{leaf: getattr(first.leg, leaf) for leaf in ("started_at", "ended_at", "status", "step_begin")},
+            **{
+                leaf: getattr(first.leg, leaf)
+                for leaf in ("started_at", "ended_at", "status", "step_begin")
+            },
             "wall_clock_s": wall_clock_s,
             "step_end": _latest([first, *entries], lambda one: one.leg.step_end),
             "checkpoints": _checkpoints([entry.leg for entry in entries]),
@@ -135,23 +142,31 @@ def _place(entries: Sequence[LedgerEntry], missing: dict[str, str]) -> dict[str,
 
     A place is looked up once for a job, and all its hosts stand there.
     """
-    told = next((entry for entry in entries if entry.leg.intensity_g_per_kwh is not None), entries[0])
+    told = next(
+        (entry for entry in entries if entry.leg.intensity_g_per_kwh is not None), entries[0]
+    )
     for path in [path for path in missing if path.partition(".")[0] in PLACE]:
         del missing[path]
-    missing.update({path: why for path, why in told.missing.items() if path.partition(".")[0] in PLACE})
+    missing.update(
+        {path: why for path, why in told.missing.items() if path.partition(".")[0] in PLACE}
+    )
     return {leaf: getattr(told.leg, leaf) for leaf in PLACE}
 
 
 def silence(leg: Leg) -> str:
     """Return how much of a leg nobody told, in words."""
     unheard, said = leg.processes - leg.processes_reporting, units.count(leg.nodes_reporting)
-    which = f"what {units.count(unheard)} of {units.count(leg.processes)} processes used is not known"
+    which = (
+        f"what {units.count(unheard)} of {units.count(leg.processes)} processes used is not known"
+    )
     if leg.nodes_expected is None or leg.nodes_expected <= leg.nodes_reporting:
         return which
     return f"{said} of {units.count(leg.nodes_expected)} nodes reporting; {which}"
 
 
-def _latest(entries: Sequence[LedgerEntry], value: Callable[[LedgerEntry], float | None]) -> float | None:
+def _latest(
+    entries: Sequence[LedgerEntry], value: Callable[[LedgerEntry], float | None]
+) -> float | None:
     """Return what the leading process says; of a leg that nobody saw ending, what the last sign of life says.
 
     Of trainings that only began together, the longest holds.
@@ -167,15 +182,24 @@ def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[HostUse, list[str], 
     lead = parts[0]
     if not lead.leg.hosts:
         why = lead.missing.get("", "not measured")
-        unmeasured = {board: DeviceUse(device=f"{name}.g{number}") for number, board in enumerate(lead.expects)}
-        return HostUse(host=name, devices=list(unmeasured.values())), list(unmeasured), {"": f"{ONE}{why}"}
+        unmeasured = {
+            board: DeviceUse(device=f"{name}.g{number}")
+            for number, board in enumerate(lead.expects)
+        }
+        return (
+            HostUse(host=name, devices=list(unmeasured.values())),
+            list(unmeasured),
+            {"": f"{ONE}{why}"},
+        )
     host, reasons = lead.leg.hosts[0], dict[str, str]()
     for path, why in lead.missing.items():
         if path.startswith("hosts.0") and not path.startswith("hosts.0.devices."):
             reasons[path.removeprefix("hosts.0")] = why
     if lead.part:  # the entry with CPU and RAM is not there
         reasons.update(
-            dict.fromkeys((".cpu_j", ".ram_j"), "not measured: the process that measures them was not heard")
+            dict.fromkeys(
+                (".cpu_j", ".ram_j"), "not measured: the process that measures them was not heard"
+            )
         )
     boards = _devices(parts, name, reasons)
     sources = dict(host.sources)
@@ -185,11 +209,15 @@ def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[HostUse, list[str], 
     if host.codecarbon_gpu_j is not None and len(boards) > len(lead.board_ids):
         host = host.model_copy(update={"codecarbon_gpu_j": None})
         reasons[".codecarbon_gpu_j"] = SOME
-    full = host.model_copy(update={"host": name, "devices": list(boards.values()), "sources": sources})
+    full = host.model_copy(
+        update={"host": name, "devices": list(boards.values()), "sources": sources}
+    )
     return full, list(boards), reasons
 
 
-def _devices(parts: Sequence[LedgerEntry], name: str, reasons: dict[str, str]) -> dict[str, DeviceUse]:
+def _devices(
+    parts: Sequence[LedgerEntry], name: str, reasons: dict[str, str]
+) -> dict[str, DeviceUse]:
     """Return pseudonym → GPU of one host, each once, those included of which nothing was heard."""
     found: dict[str, DeviceUse] = {}
     for entry in parts:
@@ -201,7 +229,9 @@ def _devices(parts: Sequence[LedgerEntry], name: str, reasons: dict[str, str]) -
                 if path == its or path.startswith(f"{its}."):
                     reasons[f".devices.{len(found)}{path.removeprefix(its)}"] = why
             found[board] = device.model_copy(update={"device": f"{name}.g{len(found)}"})
-    for board in dict.fromkeys(board for entry in parts for board in entry.expects if board not in found):
+    for board in dict.fromkeys(
+        board for entry in parts for board in entry.expects if board not in found
+    ):
         reasons[f".devices.{len(found)}"] = SILENT
         found[board] = DeviceUse(device=f"{name}.g{len(found)}")
     return found
@@ -210,7 +240,9 @@ def _devices(parts: Sequence[LedgerEntry], name: str, reasons: dict[str, str]) -
 def _boards(entry: LedgerEntry) -> list[tuple[str, DeviceUse]]:
     """Return the GPUs of an entry with their pseudonyms; what has none (an entry from a checkpoint) is taken as new."""
     devices = entry.leg.hosts[0].devices if entry.leg.hosts else []
-    names = entry.board_ids or [f"{entry.host_id} {entry.part} {number}" for number in range(len(devices))]
+    names = entry.board_ids or [
+        f"{entry.host_id} {entry.part} {number}" for number in range(len(devices))
+    ]
     return list(zip(names, devices, strict=False))
 
 
@@ -220,7 +252,9 @@ def _sum(entries: Sequence[LedgerEntry], leaf: str, missing: dict[str, str]) -> 
     for entry in entries:
         value: float | None = getattr(entry.leg, leaf)
         if value is None:
-            missing[leaf] = entry.missing.get(leaf) or entry.missing.get("", "not measured on every host")
+            missing[leaf] = entry.missing.get(leaf) or entry.missing.get(
+                "", "not measured on every host"
+            )
             return None
         total += value
     missing.pop(leaf, None)
@@ -232,5 +266,6 @@ def _checkpoints(legs: Sequence[Leg]) -> list[Checkpoint]:
     steps = [{point.step: point for point in leg.checkpoints} for leg in legs]
     shared = [point for point in legs[0].checkpoints if all(point.step in known for known in steps)]
     return [
-        point.model_copy(update={"energy_j": sum(known[point.step].energy_j for known in steps)}) for point in shared
+        point.model_copy(update={"energy_j": sum(known[point.step].energy_j for known in steps)})
+        for point in shared
     ]

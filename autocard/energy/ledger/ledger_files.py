@@ -1,8 +1,9 @@
 """One small file for each leg and host (and for a process that alone sees its GPU): what survives of a killed training.
 
-Rule: a leg's file is replaced as a whole at each tick, or not at all, and holds no host's, user's or board's own name.
-The files are private working files (`_autocard/`, which uploads to the Hub leave out). While a leg goes on, the process
-that writes its file holds a lock on the file beside it; the kernel lets go of that when the process dies.
+Rule: a leg's file is replaced as a whole at each tick, or not at all, and holds no host's, user's
+or board's own name. The files are private working files (`_autocard/`, which uploads to the Hub
+leave out). While a leg goes on, the process that writes its file holds a lock on the file beside
+it; the kernel lets go of that when the process dies.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class LedgerEntry(Frozen):
     host_id: str
     """Pseudonym of the machine since it was started; all containers on it have the same one."""
     process_id: str = ""
-    """Made up once in each training process: tells a second training of one process from that of another."""
+    """Made up once in each training process: tells a second training of one process from that of
+    another."""
     output_id: str = ""
     """Pseudonym of the output folder: a node's ledger folder may serve several."""
     job_id: str | None = None
@@ -56,7 +58,8 @@ class LedgerEntry(Frozen):
     rank: int = 0
     """World rank of the process that wrote this; 0 writes the card."""
     part: str = ""
-    """Empty: CPU, memory and GPUs of a host; else GPUs of it that only the process of this name sees."""
+    """Empty: CPU, memory and GPUs of a host; else GPUs of it that only the process of this name
+    sees."""
     ranks: list[int] = Field(default_factory=lambda: [0])
     """Training processes on the host, as far as they were known when the leg began."""
     apart: bool = False
@@ -78,7 +81,8 @@ class LedgerEntry(Frozen):
     missing: dict[str, str] = Field(default_factory=dict)
     """Path inside the leg → why it is not there."""
     window: dict[str, Any] = Field(default_factory=dict)
-    """What the measuring process knew, boards apart: from it the leg is completed where that process is lost."""
+    """What the measuring process knew, boards apart: from it the leg is completed where that
+    process is lost."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class LedgerFolders:
     ticks: Path | None
     """Gets every tick; None: there is no place for one."""
     shared: Path | None
-    """In the output folder: gets what happens at checkpoints and at the end. Mostly the same one."""
+    """In the output folder: gets what happens at checkpoints and at the end. Mostly the same one.
+    """
     output_id: str = ""
     """Pseudonym of the output folder."""
     origin: Path | None = None
@@ -97,7 +102,9 @@ class LedgerFolders:
     @property
     def all(self) -> list[Path]:
         """Each folder that is written to, once."""
-        return list(dict.fromkeys(folder for folder in (self.ticks, self.shared) if folder is not None))
+        return list(
+            dict.fromkeys(folder for folder in (self.ticks, self.shared) if folder is not None)
+        )
 
     @property
     def reads(self) -> list[Path]:
@@ -105,14 +112,18 @@ class LedgerFolders:
         return list(dict.fromkeys([*self.all, *([] if self.origin is None else [self.origin])]))
 
 
-def folders_of(output_dir: Path | None, ledger_dir: str | None, checkpoint: str | None = None) -> LedgerFolders:
+def folders_of(
+    output_dir: Path | None, ledger_dir: str | None, checkpoint: str | None = None
+) -> LedgerFolders:
     """Return the folders of the ledger of a training that writes to *output_dir*, resumed from *checkpoint*."""
     output = None if output_dir is None else files.absolute(output_dir)
     shared = None if output is None else output / FOLDER
     ticks = shared if ledger_dir is None else files.absolute(Path(ledger_dir))
     resumed = None if checkpoint is None else files.absolute(Path(checkpoint))
     origin = None if resumed is None else resumed.parent / FOLDER
-    return LedgerFolders(ticks, shared, "" if output is None else pseudonym(os.path.realpath(output)), origin)
+    return LedgerFolders(
+        ticks, shared, "" if output is None else pseudonym(os.path.realpath(output)), origin
+    )
 
 
 def host_id() -> str:
@@ -143,7 +154,9 @@ def write(folder: Path, entry: LedgerEntry) -> None:
     Raises:
         NotWrittenError: it could not be written.
     """
-    files.write_text(folder / f"{_stem(*key_of(entry))}.json", entry.model_dump_json(indent=1) + "\n")
+    files.write_text(
+        folder / f"{_stem(*key_of(entry))}.json", entry.model_dump_json(indent=1) + "\n"
+    )
 
 
 def remove(folder: Path, entry: LedgerEntry) -> None:
@@ -162,7 +175,9 @@ def keep(folders: LedgerFolders, entry: LedgerEntry) -> None:
         write(folder, entry)
 
 
-def read(folders: Path | Iterable[Path], holding: str = "", names: str = "leg-*.json") -> list[LedgerEntry]:
+def read(
+    folders: Path | Iterable[Path], holding: str = "", names: str = "leg-*.json"
+) -> list[LedgerEntry]:
     """Return the entries in *folders*, the oldest leg first; a file that is no entry is left out.
 
     Of a leg that is in several folders, the entry that was written last is returned.
@@ -196,7 +211,9 @@ def of_run(folders: Iterable[Path], run_id: str) -> list[LedgerEntry]:
     """Return all entries of a run: only the process that writes the card knows the run, the others know its legs."""
     places = list(folders)
     mine = [entry for entry in read(places, run_id) if entry.run_id == run_id]
-    others = [other for leg_id in {entry.leg.id for entry in mine} for other in of_leg(places, leg_id)]
+    others = [
+        other for leg_id in {entry.leg.id for entry in mine} for other in of_leg(places, leg_id)
+    ]
     known = {key_of(entry) for entry in mine}
     return sorted([*mine, *(other for other in others if key_of(other) not in known)], key=_age)
 
@@ -218,7 +235,9 @@ def key_of(entry: LedgerEntry) -> tuple[str, str, str]:
     return entry.leg.id, entry.host_id, entry.part
 
 
-def find(entries: Sequence[LedgerEntry], leg_id: str, host: str, part: str = "") -> LedgerEntry | None:
+def find(
+    entries: Sequence[LedgerEntry], leg_id: str, host: str, part: str = ""
+) -> LedgerEntry | None:
     """Return the entry of a leg on a host; None: there is none."""
     return next((entry for entry in entries if key_of(entry) == (leg_id, host, part)), None)
 
@@ -227,7 +246,8 @@ def handed_on(entry: LedgerEntry | None, uuids: Sequence[str], death: str) -> di
     """Return what a measuring process is told of a leg that another one had watched until its *death*.
 
     Args:
-        entry: the other's last one; None, or without CPU and memory: the new one has to know it all by itself.
+        entry: the other's last one; None, or without CPU and memory: the new one has to know it all
+            by itself.
         uuids: of the leg's boards, in the order of its devices.
         death: how the other ended, in words.
     """
@@ -257,7 +277,7 @@ def _stem(leg_id: str, host: str, part: str = "") -> str:
     return ".".join(filter(None, (f"leg-{leg_id}", host, part)))
 
 
-# -- whether a leg goes on --------------------------------------------------------------------------------------
+# -- whether a leg goes on -------------------------------------------------------------------------
 
 
 class LedgerLock:

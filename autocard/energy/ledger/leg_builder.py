@@ -1,7 +1,7 @@
 """A leg that has ended, the counters, the child's last word → the leg of the record with a reason for each gap.
 
-Rule: the difference of the board's own counter, read at the very begin and end, goes before everything else; what
-stands in for it is said.
+Rule: the difference of the board's own counter, read at the very begin and end, goes before
+everything else; what stands in for it is said.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class OpenLeg:
     worker: Any = None
     """The `worker.Worker` that measures it; None: there is none."""
     evaluations: list[int] = field(default_factory=list)
-    """Numbers of the questions after evaluations that followed it, while it waits for its own figures."""
+    """Numbers of the questions after evaluations that followed it, while it waits for its own
+    figures."""
 
 
 def complete(
@@ -71,7 +72,9 @@ def complete(
     full, reasons = leg_parts.complete(leg.head, devices, reasons, window, **leg.ending)
     if window.ledger is not None:
         reasons["ledger"] = f"what a kill would have left behind was not kept: {window.ledger}"
-    return described(full, reasons, intensity, settings.carbon_intensity_g_per_kwh, given_by(settings)), reasons
+    return described(
+        full, reasons, intensity, settings.carbon_intensity_g_per_kwh, given_by(settings)
+    ), reasons
 
 
 def described(
@@ -110,21 +113,35 @@ def from_ledger(leg: OpenLeg, folder: Path | None, reason: str) -> leg_parts.Win
     if entry.missing.get("hosts.0.cpu_j") and reason == leg_parts.PENDING:
         return nothing
     if covered_s < ENOUGH * whole_s or entry.missing.get("hosts.0.cpu_j"):
-        return replace(nothing, host=Used(reason=f"{reason}, {whole_s - covered_s:.0f} s before its end"))
+        return replace(
+            nothing, host=Used(reason=f"{reason}, {whole_s - covered_s:.0f} s before its end")
+        )
     window = leg_parts.Window.from_json(entry.window)
     joules = {part: value * whole_s / covered_s for part, value in window.host.joules.items()}
     host = replace(window.host, joules=joules, after_s=max(whole_s - covered_s, 0.0))
     return replace(window, host=host, boards=nothing.boards)
 
 
-def _measured(device: DeviceUse, uuid: str, leg: OpenLeg, window: leg_parts.Window) -> tuple[DeviceUse, dict[str, str]]:
+def _measured(
+    device: DeviceUse, uuid: str, leg: OpenLeg, window: leg_parts.Window
+) -> tuple[DeviceUse, dict[str, str]]:
     """Return *device* with its energy, and the reasons (leaf → reason) for what it does not hold."""
-    begin_j, end = device.counter_begin_j, leg.readings.get(uuid, nvml.CounterReading(reason="NVML: no reading"))
+    begin_j, end = (
+        device.counter_begin_j,
+        leg.readings.get(uuid, nvml.CounterReading(reason="NVML: no reading")),
+    )
     shared = leg_parts.SHARED_NOTE if uuid in leg.shared or uuid in window.shared else ""
     notes = [note for note in (device.note, shared) if note]
     device = device.model_copy(update={"counter_end_j": end.energy_j, "note": "; ".join(notes)})
-    if begin_j is not None and end.energy_j is not None and end.energy_j >= begin_j and uuid not in window.reset:
-        return device.model_copy(update={"energy_j": end.energy_j - begin_j, "source": "nvml-counter"}), {}
+    if (
+        begin_j is not None
+        and end.energy_j is not None
+        and end.energy_j >= begin_j
+        and uuid not in window.reset
+    ):
+        return device.model_copy(
+            update={"energy_j": end.energy_j - begin_j, "source": "nvml-counter"}
+        ), {}
     filled, why = leg_parts.board(device, uuid, window)
     gone = end.reason or "NVML: no reading"
     for leaf in ("counter_begin_j", "counter_end_j"):

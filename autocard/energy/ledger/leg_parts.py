@@ -1,7 +1,7 @@
 """A leg's head (what was known when it began) and what was used → the leg of the record, in words for people.
 
-Rule: what was not measured is None with its reason, under its path inside the leg. Used by the meter for the record and
-by its child process for the ledger, so that both say the same.
+Rule: what was not measured is None with its reason, under its path inside the leg. Used by the
+meter for the record and by its child process for the ledger, so that both say the same.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ PENDING = (
 """Reason of what a measuring process that is still starting has not said yet."""
 NEVER_CAME = "not measured: training ended before CodeCarbon had started, and its process did not complete the figures"
 """Reason of the same where that process has ended without it."""
-OWN_START = "; the first {seconds:.1f} s from autocard's own readings, while CodeCarbon was starting"
+OWN_START = (
+    "; the first {seconds:.1f} s from autocard's own readings, while CodeCarbon was starting"
+)
 OWN_WHOLE = "; from autocard's own readings: training was over before CodeCarbon had read twice"
 
 
@@ -62,7 +64,8 @@ class Window:
     death: str = ""
     """What has to be said where the process that measures died and was started again."""
     setup_j: float | None = None
-    """Joules of GPUs, CPUs and RAM (the run's share) from the callback's start to the start of training."""
+    """Joules of GPUs, CPUs and RAM (the run's share) from the callback's start to the start of
+    training."""
     setup_source: str = ""
     """How they are known, or why they are not."""
     checkpoints: Sequence[Mapping[str, Any]] = ()
@@ -96,11 +99,19 @@ def now() -> str:
 
 def status_of(step: int | None, max_steps: int | None) -> Status:
     """Return how a training ended that came to its regular end."""
-    return "finished" if step is not None and max_steps is not None and step >= max_steps else "stopped"
+    return (
+        "finished"
+        if step is not None and max_steps is not None and step >= max_steps
+        else "stopped"
+    )
 
 
 def complete(
-    head: Leg, devices: Sequence[DeviceUse], reasons: Mapping[str, str], window: Window, **ending: Any
+    head: Leg,
+    devices: Sequence[DeviceUse],
+    reasons: Mapping[str, str],
+    window: Window,
+    **ending: Any,
 ) -> tuple[Leg, dict[str, str]]:
     """Return the leg and the reasons (path inside the leg → reason) for what it does not hold.
 
@@ -119,22 +130,35 @@ def complete(
         joules = window.host.joules.get(part)
         if joules is not None and joules <= 0:
             joules = None
-            missing.setdefault(f"hosts.0.{leaf}", "not measured: CodeCarbon reported 0 J, which nothing uses")
+            missing.setdefault(
+                f"hosts.0.{leaf}", "not measured: CodeCarbon reported 0 J, which nothing uses"
+            )
         if joules is None and f"hosts.0.{leaf}" not in missing:
             why = window.host.reason or "CodeCarbon gave no figure for it"
-            missing[f"hosts.0.{leaf}"] = (why if devices else NO_GPU) if part == GPU else _unmeasured(why)
+            missing[f"hosts.0.{leaf}"] = (
+                (why if devices else NO_GPU) if part == GPU else _unmeasured(why)
+            )
         values[leaf] = None if joules is None else joules * (1.0 if part == GPU else share)
     values["node_meter_j"] = window.node.joules.get(NODE)
     if values["node_meter_j"] is None:
         missing["hosts.0.node_meter_j"] = window.node.reason or window.host.reason or NONE_KNOWN
     full = host.model_copy(
-        update={**values, "devices": list(devices), "sources": _sources(host, devices, missing, window, values)}
+        update={
+            **values,
+            "devices": list(devices),
+            "sources": _sources(host, devices, missing, window, values),
+        }
     )
-    apart = {"setup_j": window.setup_j, "evaluation_j": 0.0}  # so far; the meter adds what comes after training
+    # so far; the meter adds what comes after training
+    apart = {"setup_j": window.setup_j, "evaluation_j": 0.0}
     if window.setup_j is None:
-        missing["setup_j"] = _unmeasured(window.setup_source or window.host.reason or "nobody watched it")
+        missing["setup_j"] = _unmeasured(
+            window.setup_source or window.host.reason or "nobody watched it"
+        )
     points = [Checkpoint.model_validate(point) for point in window.checkpoints]
-    return head.model_copy(update={"hosts": [full], "checkpoints": points, **apart, **ending}), missing
+    return head.model_copy(
+        update={"hosts": [full], "checkpoints": points, **apart, **ending}
+    ), missing
 
 
 def _unmeasured(why: str) -> str:
@@ -231,9 +255,15 @@ def board(device: DeviceUse, uuid: str, window: Window) -> tuple[DeviceUse, dict
     if uuid in window.shared and SHARED_NOTE not in (device.note or ""):
         notes.append(SHARED_NOTE)
     if uuid in window.reset:
-        notes.append("its counter was set back during training: one interval is taken from its power")
+        notes.append(
+            "its counter was set back during training: one interval is taken from its power"
+        )
     if uuid in window.silent:
-        notes.append(f"it did not answer at the end ({window.silent[uuid]}): the energy is that up to its last reading")
+        notes.append(
+            f"it did not answer at the end ({window.silent[uuid]}): the energy is that up to its last reading"
+        )
     source: Literal["nvml-counter", "nvml-power-samples"]
     source = "nvml-power-samples" if uuid in window.sampled else "nvml-counter"
-    return device.model_copy(update={"energy_j": joules, "source": source, "note": "; ".join(notes)}), {}
+    return device.model_copy(
+        update={"energy_j": joules, "source": source, "note": "; ".join(notes)}
+    ), {}

@@ -1,7 +1,7 @@
 """Whether a folder lies on this machine, or on storage that many machines share and that is to be spared.
 
-Rule: what is not known to be of this machine is taken as shared. Reads Linux's table of mounts; elsewhere every folder
-is taken as local.
+Rule: what is not known to be of this machine is taken as shared. Reads Linux's table of mounts;
+elsewhere every folder is taken as local.
 """
 
 from __future__ import annotations

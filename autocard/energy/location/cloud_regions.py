@@ -1,8 +1,9 @@
 """Regions of clouds → the country, and in the United States the state, in which their machines stand.
 
-Source: the providers' lists of regions ("AWS Regions and Availability Zones", "Azure regions list"). Google's regions
-are in CodeCarbon's own table, with the intensity that Google states for each (`intensity.of_cloud`). Other countries'
-provinces are left out: CodeCarbon's figures for them count the burning of fuels only.
+Source: the providers' lists of regions ("AWS Regions and Availability Zones", "Azure regions
+list"). Google's regions are in CodeCarbon's own table, with the intensity that Google states for
+each (`intensity.of_cloud`). Other countries' provinces are left out: CodeCarbon's figures for them
+count the burning of fuels only.
 """
 
 from __future__ import annotations

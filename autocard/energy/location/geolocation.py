@@ -1,9 +1,10 @@
 """Where the electricity is drawn, as the cloud's metadata service or a look-up tells it: what uses the network.
 
-Rule: nothing is asked unless the machine itself says which cloud it stands in, or the user has asked for a look-up
-(`geolocate=True`); once, when measuring starts, with a deadline, never at the end of training; and of the answer only
-country and region are kept, never an address or coordinates. Lives in the meter's child process. A place that is not
-known stays unknown: CodeCarbon would take Quebec.
+Rule: nothing is asked unless the machine itself says which cloud it stands in, or the user has
+asked for a look-up (`geolocate=True`); once, when measuring starts, with a deadline, never at the
+end of training; and of the answer only country and region are kept, never an address or
+coordinates. Lives in the meter's child process. A place that is not known stays unknown: CodeCarbon
+would take Quebec.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from autocard.errors import UnavailableError
 from autocard.record import Place
 
 METADATA_S = 1.0
-"""Seconds that the cloud's metadata service gets; it is on the same machine, and answers in some milliseconds."""
+"""Seconds that the cloud's metadata service gets; it is on the same machine, and answers in some
+milliseconds."""
 GEOLOCATE_S = 3.0
 """Seconds that a look-up over the network gets, resolving of names included."""
 
@@ -39,7 +41,9 @@ _REGION = re.compile(r"[a-z]{2}[a-z0-9-]{1,40}")
 _MOST_BYTES = 65536
 
 
-def order(found: Place, *, geolocate: bool, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def order(
+    found: Place, *, geolocate: bool, environ: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
     """Return what the child process needs to look the place up: what is known of it, whom it may ask.
 
     The variables are those of the providers' own libraries: AWS_EC2_METADATA_SERVICE_ENDPOINT and
@@ -90,7 +94,10 @@ class LookUp:
         try:
             self._found = find(self._asked)
         except Exception as exc:  # noqa: BLE001 - an answer in a form that we do not know
-            self._found = _known(self._asked), {"place": f"the place could not be looked up ({type(exc).__name__})"}
+            self._found = (
+                _known(self._asked),
+                {"place": f"the place could not be looked up ({type(exc).__name__})"},
+            )
         self._done.set()
 
     def result(self) -> dict[str, Any]:
@@ -110,7 +117,9 @@ class LookUp:
                 why = f"no place is known: {next(iter(reasons.values()))}"
             return told | {"reason": why}
         except Exception as exc:  # noqa: BLE001 - CodeCarbon's tables in a form that we do not know
-            return told | {"reason": f"CodeCarbon's tables could not be read ({type(exc).__name__})"}
+            return told | {
+                "reason": f"CodeCarbon's tables could not be read ({type(exc).__name__})"
+            }
 
 
 def _known(asked: Mapping[str, Any]) -> Place:
@@ -122,7 +131,11 @@ def _asks_cloud(asked: Mapping[str, Any]) -> bool:
 
 
 def _intensity(found: Place) -> intensity.Intensity:
-    if found.source == place.METADATA and found.cloud_provider == "gcp" and found.cloud_region is not None:
+    if (
+        found.source == place.METADATA
+        and found.cloud_provider == "gcp"
+        and found.cloud_region is not None
+    ):
         return intensity.of_cloud("gcp", found.cloud_region)
     return intensity.of(found.country_iso_code, found.region)
 
@@ -137,11 +150,15 @@ def find(asked: Mapping[str, Any]) -> tuple[Place, dict[str, str]]:
         except UnavailableError as exc:
             reasons["place.cloud_region"] = str(exc)
         else:
-            found = _in_cloud(found.model_copy(update={"cloud_region": cloud_region}), provider, cloud_region)
+            found = _in_cloud(
+                found.model_copy(update={"cloud_region": cloud_region}), provider, cloud_region
+            )
     if asked["geolocate"] and found.country_iso_code is None:
         try:
             country, region = _geolocated(asked["geolocators"])
-            found = found.model_copy(update={"country_iso_code": country, "region": region, "source": place.LOOKED_UP})
+            found = found.model_copy(
+                update={"country_iso_code": country, "region": region, "source": place.LOOKED_UP}
+            )
         except UnavailableError as exc:
             reasons["place"] = str(exc)
     return found, reasons
@@ -151,10 +168,14 @@ def _in_cloud(found: Place, provider: str, region: str) -> Place:
     """Return *found* with the country in which the provider's *region* lies, where nobody gave one and it is known."""
     if found.country_iso_code is not None:
         return found
-    country, state = COUNTRIES.get(provider, {}).get(region) or intensity.country_of_cloud(provider, region)
+    country, state = COUNTRIES.get(provider, {}).get(region) or intensity.country_of_cloud(
+        provider, region
+    )
     if country is None:
         return found
-    return found.model_copy(update={"country_iso_code": country, "region": state, "source": place.METADATA})
+    return found.model_copy(
+        update={"country_iso_code": country, "region": state, "source": place.METADATA}
+    )
 
 
 def _cloud_region(provider: str, endpoint: str) -> str:
@@ -166,10 +187,19 @@ def _cloud_region(provider: str, endpoint: str) -> str:
     until_s = time.monotonic() + METADATA_S
     if provider == "aws":
         headers = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-        headers = {"X-aws-ec2-metadata-token": _ask("PUT", f"{endpoint}/latest/api/token", headers, until_s)}
+        headers = {
+            "X-aws-ec2-metadata-token": _ask(
+                "PUT", f"{endpoint}/latest/api/token", headers, until_s
+            )
+        }
         said = _ask("GET", f"{endpoint}/latest/meta-data/placement/region", headers, until_s)
     elif provider == "gcp":
-        zone = _ask("GET", f"{endpoint}/computeMetadata/v1/instance/zone", {"Metadata-Flavor": "Google"}, until_s)
+        zone = _ask(
+            "GET",
+            f"{endpoint}/computeMetadata/v1/instance/zone",
+            {"Metadata-Flavor": "Google"},
+            until_s,
+        )
         said = zone.rpartition("/")[2].rpartition("-")[0]  # projects/1234/zones/us-central1-a
     else:
         path = "metadata/instance/compute/location?api-version=2021-02-01&format=text"
@@ -194,7 +224,12 @@ def _ask(method: str, url: str, headers: Mapping[str, str], until_s: float) -> s
         with requests.Session() as session:
             session.trust_env = False
             answer = session.request(
-                method, url, headers=dict(headers), timeout=max(left_s, 0.05), allow_redirects=False, stream=True
+                method,
+                url,
+                headers=dict(headers),
+                timeout=max(left_s, 0.05),
+                allow_redirects=False,
+                stream=True,
             )
             answer.raise_for_status()
             text: bytes = answer.raw.read(_MOST_BYTES, decode_content=True)
@@ -249,4 +284,6 @@ def _country(answer: Mapping[str, Any]) -> tuple[str, str | None]:
         msg = "an answer without a country"
         raise UnavailableError(msg)
     region = answer.get("region")
-    return str(country.alpha_3), region.strip() if isinstance(region, str) and region.strip() else None
+    return str(country.alpha_3), region.strip() if isinstance(
+        region, str
+    ) and region.strip() else None

@@ -1,8 +1,9 @@
 """Place → grams of CO2eq per kWh, from CodeCarbon's tables, with source and year.
 
-Rule: an unknown place has no figure. CodeCarbon itself then takes Quebec's grid or the world's mean; here its tables
-are asked only for what stands in them. Annual means, location-based; no network. codecarbon is imported inside
-functions: call this from a process of its own (`carbon`), because codecarbon sets up a logger when it is imported.
+Rule: an unknown place has no figure. CodeCarbon itself then takes Quebec's grid or the world's
+mean; here its tables are asked only for what stands in them. Annual means, location-based; no
+network. codecarbon is imported inside functions: call this from a process of its own (`carbon`),
+because codecarbon sets up a logger when it is imported.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def of_cloud(provider: str, region: str) -> Intensity:
     if row is None:
         msg = f"CodeCarbon has no carbon intensity for the cloud region {region}"
         raise UnavailableError(msg)
-    return Intensity(float(row["impact"]), f"{row['providerName']}'s figure for {region}, through CodeCarbon")
+    return Intensity(
+        float(row["impact"]), f"{row['providerName']}'s figure for {region}, through CodeCarbon"
+    )
 
 
 def country_of_cloud(provider: str, region: str) -> tuple[str | None, str | None]:
@@ -83,7 +86,9 @@ def country_of_cloud(provider: str, region: str) -> tuple[str | None, str | None
 def _cloud_row(provider: str, region: str) -> dict[str, str] | None:
     with Path(_tables().cloud_emissions_path).open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
-        return next((row for row in rows if (row["provider"], row["region"]) == (provider, region)), None)
+        return next(
+            (row for row in rows if (row["provider"], row["region"]) == (provider, region)), None
+        )
 
 
 def _tables() -> Any:
@@ -118,12 +123,18 @@ def _of_region(country_iso_code: str, region: str) -> Intensity | None:
     elif country_iso_code in _NORDIC:
         zone = tables.get_nordic_country_energy_mix_data()["data"].get(name.upper())
         if zone is not None and name.upper().startswith(_NORDIC[country_iso_code]):
-            return Intensity(_ask(country_iso_code, name), "the bidding zone's mix, by CodeCarbon", zone.get("year"))
+            return Intensity(
+                _ask(country_iso_code, name),
+                "the bidding zone's mix, by CodeCarbon",
+                zone.get("year"),
+            )
     elif country_iso_code == "CHN":
         provinces = tables.get_china_provincial_emissions_data()["data"].values()
         held = next((province for province in provinces if name in province["names"]), None)
         if held is not None:
-            return Intensity(_ask("CHN", name), "MEE and NBS (CO2 only), through CodeCarbon", held.get("year"))
+            return Intensity(
+                _ask("CHN", name), "MEE and NBS (CO2 only), through CodeCarbon", held.get("year")
+            )
     return None
 
 

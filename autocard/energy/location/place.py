@@ -20,11 +20,12 @@ LOOKED_UP = "a look-up of the network address"
 FIRMWARE = "the machine's firmware"
 """Sources of a place."""
 
-# File of the firmware's table → text in it → provider. The same marks as cloud-init's ds-identify goes by, and that of
-# Amazon's older machines, whose version of the firmware is theirs.
+# File of the firmware's table → text in it → provider. The same marks as cloud-init's ds-identify
+# goes by, and that of Amazon's older machines, whose version of the firmware is theirs.
 _MARKS = {
     "sys_vendor": {"Amazon EC2": "aws", "Alibaba Cloud": "alibaba", "DigitalOcean": "digitalocean"},
-    "product_name": {"Google Compute Engine": "gcp", "Google": "gcp"},  # the vendor of its laptops is Google too
+    # the vendor of its laptops is Google too
+    "product_name": {"Google Compute Engine": "gcp", "Google": "gcp"},
     "chassis_asset_tag": {"7783-7084-3265-9085-8269-3286-77": "azure", "OracleCloud.com": "oracle"},
     "bios_version": {"amazon": "aws"},
 }
@@ -32,9 +33,14 @@ _MARKS = {
 
 def of(settings: Settings, dmi: Path = DMI, environ: Mapping[str, str] = os.environ) -> Place:
     """Return the place that *settings* give, and the cloud that the machine's firmware or its container names."""
-    # AWS_EXECUTION_ENV is set by Amazon's container service in what it runs, the firmware cannot always be read there.
-    cloud = _cloud(dmi) or ("aws" if environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_ECS") else None)
-    source = settings.sources.get("country_iso_code") or ("argument" if settings.country_iso_code else None)
+    # AWS_EXECUTION_ENV is set by Amazon's container service in what it runs, the firmware cannot
+    # always be read there.
+    cloud = _cloud(dmi) or (
+        "aws" if environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_ECS") else None
+    )
+    source = settings.sources.get("country_iso_code") or (
+        "argument" if settings.country_iso_code else None
+    )
     return Place(
         country_iso_code=settings.country_iso_code,
         region=settings.region,
@@ -43,14 +49,18 @@ def of(settings: Settings, dmi: Path = DMI, environ: Mapping[str, str] = os.envi
     )
 
 
-def explain(place: Place, missing: MutableMapping[str, str], found: Mapping[str, str] | None = None) -> None:
+def explain(
+    place: Place, missing: MutableMapping[str, str], found: Mapping[str, str] | None = None
+) -> None:
     """Note under "place." in *missing* why leaves of *place* are None; *found*: what a look-up said of that."""
     found = found or {}
     reasons = {
         "country_iso_code": 'none was given, and nothing else tells it; country_iso_code="…" (three letters) gives one',
         "region": "no region was given",
         "cloud_provider": "the machine's firmware names no cloud",
-        "cloud_region": "the cloud's metadata service was not asked" if place.cloud_provider else "no cloud is known",
+        "cloud_region": "the cloud's metadata service was not asked"
+        if place.cloud_provider
+        else "no cloud is known",
         "source": "no place is known",
     }
     for leaf, reason in reasons.items():

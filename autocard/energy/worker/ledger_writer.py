@@ -25,13 +25,18 @@ class LedgerWriter:
 
     def __init__(self, order: Mapping[str, Any]) -> None:
         """Take folders and pseudonyms from the order that starts the process."""
-        self._ticks, self._shared = (None if order[key] is None else Path(order[key]) for key in ("ledger", "shared"))
-        self._same = {key: order[key] for key in ("run_id", "process_id", "output_id", "job_id", "tick_s")}
+        self._ticks, self._shared = (
+            None if order[key] is None else Path(order[key]) for key in ("ledger", "shared")
+        )
+        self._same = {
+            key: order[key] for key in ("run_id", "process_id", "output_id", "job_id", "tick_s")
+        }
         self._host_id = ledger_files.host_id()
         self._team: dict[str, Any] = {}
         self._lock: ledger_files.LedgerLock | None = None
         self._next_s: dict[Path, float] = {}
-        """Folder → monotonic seconds before which it is not written again; below 0: it lies on this machine."""
+        """Folder → monotonic seconds before which it is not written again; below 0: it lies on this
+        machine."""
         self.reason: str | None = None
         """Why the last entry could not be written; None: it was, or there is no place for it."""
         self.entry: ledger_files.LedgerEntry | None = None
@@ -79,7 +84,9 @@ class LedgerWriter:
             max_steps=max_steps,
             leg=leg,
             missing=missing,
-            window=replace(window, boards=Used(), sampled=(), reset=(), silent={}, shared=(), checkpoints=()).to_json(),
+            window=replace(
+                window, boards=Used(), sampled=(), reset=(), silent={}, shared=(), checkpoints=()
+            ).to_json(),
         )
 
     def write(self, *, shared: bool, last: bool = False) -> None:
@@ -87,12 +94,17 @@ class LedgerWriter:
 
         Args:
             shared: into the output folder too.
-            last: the leg is over; elsewhere a file on storage that machines share is renewed once a minute at most.
+            last: the leg is over; elsewhere a file on storage that machines share is renewed once a
+                minute at most.
         """
         if self.entry is None or self._ticks is None:
             return
         folders = [self._ticks, *([self._shared] if shared and self._shared != self._ticks else [])]
-        reasons = [self._put(folder, self.entry) for folder in folders if folder and (last or self._may(folder))]
+        reasons = [
+            self._put(folder, self.entry)
+            for folder in folders
+            if folder and (last or self._may(folder))
+        ]
         if reasons:
             self.reason = next(filter(None, reasons), None)
 

@@ -1,6 +1,7 @@
 """One leg, being watched by the meter's child process: its readings → what it used up to a moment.
 
-Rule: set-up, the leg and what came after are taken from the same running totals, so that nothing is counted twice.
+Rule: set-up, the leg and what came after are taken from the same running totals, so that nothing is
+counted twice.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from autocard.totals.repeated_steps import joules_of
 POINTS = 20
 """Readings at checkpoints that are kept."""
 IDLE_S = 60.0
-"""Seconds without a step, and three times the longest that a step took, after which a training that never ended
-regularly is held to have been broken off."""
+"""Seconds without a step, and three times the longest that a step took, after which a training that
+never ended regularly is held to have been broken off."""
 ANEW_S = 5.0
 """The same where another training of the process begins: this one is over for certain."""
 TRAINED_BEFORE = "the process had trained before, and what was done in between is no set-up"
@@ -47,7 +48,8 @@ class LegTracker:
         self.read_s: float = self.begin_s + before.get("covered_s", 0.0)
         """Monotonic seconds from which this process has to know."""
         self.parts: tuple[str, ...] = (CPU, RAM) if order.get("whole", True) else ()
-        """Of the host, what this process measures besides the boards; nothing where another one does."""
+        """Of the host, what this process measures besides the boards; nothing where another one
+        does."""
         self._before_j: dict[str, float] = before.get("joules", {})
         self._death: str = before.get("death", "")
         self.host = Track()
@@ -85,17 +87,23 @@ class LegTracker:
         if joules is None or self.step is None or leg.wall_clock_s is None:
             return
         self.points = [point for point in self.points if point["step"] != self.step]
-        self.points.append({"step": self.step, "wall_clock_s": leg.wall_clock_s, "energy_j": joules})
+        self.points.append(
+            {"step": self.step, "wall_clock_s": leg.wall_clock_s, "energy_j": joules}
+        )
         if len(self.points) > POINTS:
             self.points = self.points[: POINTS // 2 : 2] + self.points[POINTS // 2 :]
 
     def devices(self, window: leg_parts.Window) -> tuple[list[DeviceUse], dict[str, str]]:
         """Return the leg's boards with the joules of this process's own readings, and path → reason."""
         devices, reasons = [], {}
-        for number, (uuid, device) in enumerate(zip(self.uuids, self.head.hosts[0].devices, strict=True)):
+        for number, (uuid, device) in enumerate(
+            zip(self.uuids, self.head.hosts[0].devices, strict=True)
+        ):
             filled, why = leg_parts.board(device, uuid, window)
             devices.append(filled)
-            reasons.update({f"hosts.0.devices.{number}.{leaf}": reason for leaf, reason in why.items()})
+            reasons.update(
+                {f"hosts.0.devices.{number}.{leaf}": reason for leaf, reason in why.items()}
+            )
         return devices, reasons
 
     def window(
@@ -110,7 +118,11 @@ class LegTracker:
         host = self._used_by_host(at_s, about, readings)
         if host.reason is not None:
             why = engine_reason or host.reason
-            host = Used(reason=f"{self._death}; of the one that took its place: {why}" if self._death else why)
+            host = Used(
+                reason=f"{self._death}; of the one that took its place: {why}"
+                if self._death
+                else why
+            )
         host, words = self._joined(host)
         return leg_parts.Window(
             id=self.head.id,
@@ -125,7 +137,9 @@ class LegTracker:
             checkpoints=[dict(point) for point in self.points],
         )
 
-    def _used_by_host(self, at_s: float, about: CodeCarbonInfo | None, readings: HostReadings) -> Used:
+    def _used_by_host(
+        self, at_s: float, about: CodeCarbonInfo | None, readings: HostReadings
+    ) -> Used:
         """Return the joules of CPU and RAM; those before CodeCarbon's first reading from readings of our own."""
         used, first_s = self.host.between(self.read_s, at_s), self.host.first_s
         if about is None or self._death:
@@ -139,8 +153,14 @@ class LegTracker:
         if not start_j.keys() >= {CPU, RAM}:
             return used
         rest = self.host.between(first_s, at_s)
-        joules = {part: rest.joules[part] + start_j[part] for part in (CPU, RAM) if part in rest.joules}
-        note = leg_parts.OWN_START.format(seconds=used.before_s) if used.before_s > leg_parts.NOTICEABLE_S else ""
+        joules = {
+            part: rest.joules[part] + start_j[part] for part in (CPU, RAM) if part in rest.joules
+        }
+        note = (
+            leg_parts.OWN_START.format(seconds=used.before_s)
+            if used.before_s > leg_parts.NOTICEABLE_S
+            else ""
+        )
         return replace(used, joules=used.joules | joules, before_s=0.0, note=note)
 
     def _used(self, boards: GpuSampler, at_s: float) -> Used:
@@ -155,7 +175,9 @@ class LegTracker:
         if not self._death or used.reason is not None:
             return used, ""
         words = f"; {self._death}, and was started again: {used.before_s:.1f} s between at the mean power after"
-        joules = {part: joules + self._before_j.get(part, 0.0) for part, joules in used.joules.items()}
+        joules = {
+            part: joules + self._before_j.get(part, 0.0) for part, joules in used.joules.items()
+        }
         return replace(used, joules=joules, before_s=0.0), words
 
 
@@ -181,7 +203,10 @@ class OutsideTraining:
         """Take a reading of everything that there is."""
         if host is None:
             return
-        sample = Sample(host.at_s, {**host.joules, **(boards.at(host.at_s) or dict(boards.joules) if boards else {})})
+        sample = Sample(
+            host.at_s,
+            {**host.joules, **(boards.at(host.at_s) or dict(boards.joules) if boards else {})},
+        )
         if not training and self._begin_s is not None:
             self._after.add(sample)
         elif self._later < 2:  # noqa: PLR2004 - two readings after the begin tell the power around it
@@ -201,7 +226,9 @@ class OutsideTraining:
         words = f"by the same means as the training; {self._begin_s - self._start_s:.1f} s long"
         return joules, words + leg_parts.gaps(used)
 
-    def after(self, begin_s: float, end_s: float, watch: LegTracker, own: OwnReadings) -> float | None:
+    def after(
+        self, begin_s: float, end_s: float, watch: LegTracker, own: OwnReadings
+    ) -> float | None:
         """Return the joules of a stretch after training; None: not known."""
         used = self._after.between(begin_s, end_s)
         if used.reason is not None:

@@ -1,6 +1,7 @@
 """What the measuring process would find on this machine: started once, for `autocard doctor`, as that process is.
 
-Rule: the same clean environment, the same CodeCarbon, the same tables; nothing is guessed from outside.
+Rule: the same clean environment, the same CodeCarbon, the same tables; nothing is guessed from
+outside.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def ask(order: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a process that is given *order* (gpu_ids, cpu_power_w, ram_power_w, place) finds.
 
     Returns:
-        about (leaves of `engine.About`, or None with a reason), watts (part → power now), intensity (as
-        `where.LookUp.result`).
+        about (leaves of `engine.About`, or None with a reason), watts (part → power now), intensity
+        (as `where.LookUp.result`).
     """
     path = search_path()
     try:

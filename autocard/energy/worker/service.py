@@ -1,10 +1,11 @@
 """The meter's child process: runs CodeCarbon, watches the GPUs' counters, writes the ledger at each tick.
 
-Rule: it serves one training process and never outlives it: it ends when its socket closes or its parent is gone, and a
-leg that was open then is written into the ledger as interrupted. It imports neither torch nor transformers. `Meter`
-starts it with a clean environment and the training's `sys.path`; it reads JSON lines (`do`: serve, begin, step, saving,
-saved, end, after, quit) and answers with JSON lines (`what`: up, ready, so_far, leg, after). A leg that ends before
-CodeCarbon has started is answered twice: at once with what is known, and again when all is.
+Rule: it serves one training process and never outlives it: it ends when its socket closes or its
+parent is gone, and a leg that was open then is written into the ledger as interrupted. It imports
+neither torch nor transformers. `Meter` starts it with a clean environment and the training's
+`sys.path`; it reads JSON lines (`do`: serve, begin, step, saving, saved, end, after, quit) and
+answers with JSON lines (`what`: up, ready, so_far, leg, after). A leg that ends before CodeCarbon
+has started is answered twice: at once with what is known, and again when all is.
 """
 
 from __future__ import annotations
@@ -29,13 +30,20 @@ from autocard.energy.ledger import join_hosts, ledger_files, leg_builder, leg_pa
 from autocard.energy.location import geolocation
 from autocard.energy.readings import Sample, Used
 from autocard.energy.worker.ledger_writer import LedgerWriter
-from autocard.energy.worker.leg_tracker import ANEW_S, IDLE_S, LegTracker, OutsideTraining, OwnReadings
+from autocard.energy.worker.leg_tracker import (
+    ANEW_S,
+    IDLE_S,
+    LegTracker,
+    OutsideTraining,
+    OwnReadings,
+)
 from autocard.energy.worker.step_counter import StepCounter
 from autocard.energy.worker.worker_exit import leave, settle
 from autocard.errors import UnavailableError
 
 LOOK_S = 1.0
-"""Seconds between looks at the parent, and between readings after training, of which an evaluation is a part."""
+"""Seconds between looks at the parent, and between readings after training, of which an evaluation
+is a part."""
 LINGER_S = 8.0
 """Seconds after which a hanging library does not keep this process from ending."""
 KEEP_S = 600.0
@@ -131,7 +139,9 @@ class Service:
         """
         if not self._order["whole"]:
             raise UnavailableError(join_hosts.OTHER)
-        return CodeCarbonReader(self._order["gpu_ids"], self._order["cpu_power_w"], self._order["ram_power_w"])
+        return CodeCarbonReader(
+            self._order["gpu_ids"], self._order["cpu_power_w"], self._order["ram_power_w"]
+        )
 
     def serve(self, commands: _Commands) -> None:
         """Do what the commands say until there is nobody left to serve."""
@@ -140,7 +150,9 @@ class Service:
         self._say({"what": "up"})
         while True:
             try:
-                command = commands.get(timeout=min(LOOK_S, max(next_tick_s - time.monotonic(), 0.0)))
+                command = commands.get(
+                    timeout=min(LOOK_S, max(next_tick_s - time.monotonic(), 0.0))
+                )
                 spoken_s = time.monotonic()
             except queue.Empty:
                 command = {"do": "look"}
@@ -177,7 +189,9 @@ class Service:
 
     def _read_own(self, told: Mapping[str, Any] | None = None) -> None:
         """Take a reading of the host's own counters: one that the training process has taken, or one of now."""
-        self._readings.add(host_counters.read() if told is None else host_counters.HostReading(**told))
+        self._readings.add(
+            host_counters.read() if told is None else host_counters.HostReading(**told)
+        )
 
     def _serve_another(self, order: Mapping[str, Any]) -> None:
         """Measure for another training of the same process from now on."""
@@ -197,7 +211,9 @@ class Service:
         last = self._last
         joules = None
         if last is not None and last.head.id == command["id"]:
-            joules = self._around.after(command["begin_s"], command["end_s"], last, self._own(self._boards))
+            joules = self._around.after(
+                command["begin_s"], command["end_s"], last, self._own(self._boards)
+            )
         self._say({"what": "after", "number": command["number"], "energy_j": joules})
 
     def _own(self, boards: GpuSampler | None) -> OwnReadings:
@@ -225,7 +241,12 @@ class Service:
                 self._tick(saved=True, shared=what == "saved")
             if self._scribe.entry is not self._told and what != "saved":
                 self._told = self._scribe.entry
-                self._say({"what": "so_far", "entry": self._told.model_dump(mode="json") if self._told else None})
+                self._say(
+                    {
+                        "what": "so_far",
+                        "entry": self._told.model_dump(mode="json") if self._told else None,
+                    }
+                )
         elif what == "rename":
             watch.head = watch.head.model_copy(update={"id": command["leg_id"]})
             self._scribe.rename(command["run_id"], command["leg_id"])
@@ -236,13 +257,17 @@ class Service:
             window = self._close(watch, command["status"], command["at_s"])
             if not self._complete:
                 kept = (watch, self._scribe, self._around, self._boards)
-                self._unfinished.append(Unfinished(*kept, command["status"], command["at_s"], leg_parts.now()))
+                self._unfinished.append(
+                    Unfinished(*kept, command["status"], command["at_s"], leg_parts.now())
+                )
                 window = replace(window, final=False)
             self._say({"what": "leg", **window.to_json()})
 
     def _begin(self, command: Mapping[str, Any]) -> None:
         if self._watch is not None:
-            self._watch.step = command["left_at"] if command["left_at"] is not None else self._watch.step
+            self._watch.step = (
+                command["left_at"] if command["left_at"] is not None else self._watch.step
+            )
             self._break_off(asked=True, least_s=ANEW_S)
         self._scribe = LedgerWriter(self._order)  # that of a leg before may still be in use
         if self._unfinished and self._last is not None:
@@ -252,14 +277,16 @@ class Service:
         watch = self._watch = self._last = LegTracker(command)
         self._fresh = self._told = None
         if set(watch.uuids) != set(self._order["uuids"]):
-            # CUDA was set up after this process was started, and has other boards than the variables promised.
+            # CUDA was set up after this process was started, and has other boards than the
+            # variables promised.
             self._order = {**self._order, "uuids": watch.uuids}
             self._open_boards(watch.uuids)
             self._other_boards = True  # what CodeCarbon watches are not these boards
             if self._engine is not None:
                 self._engine.has_gpu = False
         if self._boards is not None:
-            self._boards.tick(time.monotonic())  # or no reading lies behind the moment that is asked for
+            # or no reading lies behind the moment that is asked for
+            self._boards.tick(time.monotonic())
             watch.boards_begin = self._boards.at(watch.read_s)
         self._around.begin(watch.begin_s, has_setup=command["has_setup"])
         self._scribe.open(watch.head.id)
@@ -344,8 +371,12 @@ class Service:
             return
         unseen = not (self._look(watch) or asked)
         if asked and watch.idle(now_s, least_s) and self._fresh is not None:
-            leg = self._fresh.leg.model_copy(update={"status": "interrupted", "step_end": watch.step})
-            self._scribe.entry = self._fresh.model_copy(update={"status": "interrupted", "leg": leg})
+            leg = self._fresh.leg.model_copy(
+                update={"status": "interrupted", "step_end": watch.step}
+            )
+            self._scribe.entry = self._fresh.model_copy(
+                update={"status": "interrupted", "leg": leg}
+            )
             self._write(watch, shared=True, last=True)
             self._watch = None
             self._scribe.close()
@@ -380,8 +411,14 @@ class Service:
             words = self._engine_reason or leg_parts.PENDING
         if not self._order["whole"]:
             words = join_hosts.LATE
-        node_used = Used(reason=self._node.reason) if self._node.reason else watch.node.between(watch.begin_s, at_s)
-        window = replace(window, setup_j=setup_j, setup_source=words, node=node_used, node_name=self._node.name)
+        node_used = (
+            Used(reason=self._node.reason)
+            if self._node.reason
+            else watch.node.between(watch.begin_s, at_s)
+        )
+        window = replace(
+            window, setup_j=setup_j, setup_source=words, node=node_used, node_name=self._node.name
+        )
         devices, reasons = watch.devices(window)
         leg, missing = leg_parts.complete(
             watch.head,
@@ -395,7 +432,9 @@ class Service:
             wall_clock_s=max(at_s - watch.begin_s, 0.0),
         )
         leg = leg_builder.described(leg, missing, self._intensity, *self._order["given"])
-        scribe.note(leg, missing, window, status=status, uuids=watch.uuids, max_steps=watch.max_steps)
+        scribe.note(
+            leg, missing, window, status=status, uuids=watch.uuids, max_steps=watch.max_steps
+        )
         return leg, window
 
     def _write(self, watch: LegTracker, *, shared: bool, last: bool = False) -> None:
@@ -414,7 +453,8 @@ def _listen(commands: _Commands) -> None:
         for line in sys.stdin:
             commands.put(json.loads(line))
     commands.put(None)
-    # A library that hangs (a driver, nvidia-smi) must not keep this process alive when nobody needs it any more.
+    # A library that hangs (a driver, nvidia-smi) must not keep this process alive when nobody needs
+    # it any more.
     time.sleep(LINGER_S)
     leave(1)
 
@@ -427,7 +467,8 @@ def main(order: Mapping[str, Any]) -> None:
     """Serve the process that gave *order* (the first line) until it closes the socket."""
     settle()
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
-        # Job managers send these to every process. The training decides what they mean; here the socket's end counts.
+        # Job managers send these to every process. The training decides what they mean; here the
+        # socket's end counts.
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     nothing = os.open(os.devnull, os.O_WRONLY)

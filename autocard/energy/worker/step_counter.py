@@ -1,8 +1,8 @@
 """A count of steps that two processes see: the training writes it at each step, the measuring process reads it.
 
-Rule: a step costs a store into memory, no system call and no wait. What was stored survives a SIGKILL of the training,
-so the leg's last step is exact where the measuring process outlives it. Where the system has no such memory there is no
-count, and what is told once a second stands.
+Rule: a step costs a store into memory, no system call and no wait. What was stored survives a
+SIGKILL of the training, so the leg's last step is exact where the measuring process outlives it.
+Where the system has no such memory there is no count, and what is told once a second stands.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The measuring process as the training process knows it: the line to it, and what it has answered.
 
-One such process serves the trainings of this process one after the other. A training that ended before it had an answer
-keeps the `Worker` until the answer is there, also while the next training uses it.
+One such process serves the trainings of this process one after the other. A training that ended
+before it had an answer keeps the `Worker` until the answer is there, also while the next training
+uses it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any
 from autocard.energy.ledger import leg_parts
 from autocard.energy.worker.worker_process import WorkerProcess
 
-OWN = frozenset({"ledger", "shared", "run_id", "output_id", "job_id", "process_id", "start_s", "reading"})
-"""Leaves of the order that may be another training's: a process that was started for one serves the next."""
+OWN = frozenset(
+    {"ledger", "shared", "run_id", "output_id", "job_id", "process_id", "start_s", "reading"}
+)
+"""Leaves of the order that may be another training's: a process that was started for one serves the
+next."""
 
 
 class WorkerClient:
@@ -34,7 +38,8 @@ class WorkerClient:
         self.spoken = False
         """Whether it has said anything."""
         self.intensity: dict[str, Any] | None = None
-        """Carbon intensity of its place, or why there is none; None: it has not looked it up yet."""
+        """Carbon intensity of its place, or why there is none; None: it has not looked it up yet.
+        """
         self.windows: dict[str, leg_parts.Window] = {}
         """Leg → what it used."""
         self.evaluations: dict[int, float | None] = {}

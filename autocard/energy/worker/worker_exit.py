@@ -11,8 +11,8 @@ from typing import NoReturn
 def settle() -> None:
     """Undo what the training process handed on: a SIGCHLD that is ignored, signals that are blocked.
 
-    Where SIGCHLD is ignored, no exit status can be read, and py-cpuinfo, which CodeCarbon asks for the CPU's name,
-    waits for ever for a process of its own.
+    Where SIGCHLD is ignored, no exit status can be read, and py-cpuinfo, which CodeCarbon asks for
+    the CPU's name, waits for ever for a process of its own.
     """
     if hasattr(signal, "SIGCHLD"):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -1,8 +1,9 @@
 """The line to the meter's child process: start it, tell it, hear it, end it.
 
-Rule: nothing here blocks the training for longer than it says, and nothing here raises because the child is gone: that
-is a state (`alive`), not a failure. A socket instead of pipes, because writing to one whose other end is gone can be
-kept from raising SIGPIPE, which hosts are free to set to its deadly default. No thread, no signal handler, POSIX only.
+Rule: nothing here blocks the training for longer than it says, and nothing here raises because the
+child is gone: that is a state (`alive`), not a failure. A socket instead of pipes, because writing
+to one whose other end is gone can be kept from raising SIGPIPE, which hosts are free to set to its
+deadly default. No thread, no signal handler, POSIX only.
 """
 
 from __future__ import annotations
@@ -27,9 +28,19 @@ from autocard.errors import UnavailableError
 GOODBYE_S = 0.3
 """Seconds that the child gets to end by itself."""
 PATIENCE_S = 2.0
-"""The same where it has a leg to close: a training that failed ends the process, and its last tick is unwritten."""
+"""The same where it has a leg to close: a training that failed ends the process, and its last tick
+is unwritten."""
 
-_KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT")
+_KEPT = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "SYSTEMROOT",
+)
 """Variables that the child gets. No SLURM_*, CUDA_* or CODECARBON_*: CodeCarbon trips over them."""
 
 _BOOT = (
@@ -89,7 +100,8 @@ class WorkerProcess:
             raise UnavailableError(msg)
         ours, theirs = socket.socketpair()
         ours.settimeout(0.0)
-        no_signal: int | None = getattr(socket, "SO_NOSIGPIPE", None)  # macOS, where MSG_NOSIGNAL does not exist
+        # macOS, where MSG_NOSIGNAL does not exist
+        no_signal: int | None = getattr(socket, "SO_NOSIGPIPE", None)
         if no_signal is not None:
             ours.setsockopt(socket.SOL_SOCKET, no_signal, 1)
         return ours, theirs
@@ -169,8 +181,8 @@ class WorkerProcess:
     def _is_ours(self) -> bool:
         """Return whether the descriptor is still our socket's.
 
-        A program that closes all of its descriptors gives the number to the next file that it opens. That one is
-        neither written to nor read nor closed.
+        A program that closes all of its descriptors gives the number to the next file that it
+        opens. That one is neither written to nor read nor closed.
         """
         if _identity(self._socket.fileno()) == self._identity:
             return True
@@ -202,4 +214,9 @@ def environment() -> dict[str, str]:
     """Return the child's variables: what programs and libraries are found by, nothing that configures CodeCarbon."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     # No ~/.codecarbon.config is read: there is no file below a device.
-    return {**kept, "HOME": os.devnull, "CODECARBON_LOG_LEVEL": "critical", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {
+        **kept,
+        "HOME": os.devnull,
+        "CODECARBON_LOG_LEVEL": "critical",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

@@ -13,14 +13,16 @@ WATCHED = "autocard.callback"
 def watch_from_the_first_callback_on(cls):
     """Let the first callback that is made bring the oracles: a process without one imports nothing of theirs.
 
-    Not the first training that begins: what their import takes would be missing in the energy of that training.
+    Not the first training that begins: what their import takes would be missing in the energy of
+    that training.
     """
     theirs = cls.__init__
 
     @functools.wraps(theirs)
     def init(callback, *arguments, **named):
         cls.__init__ = theirs
-        sys.path.append(str(Path(__file__).resolve().parents[2]))  # behind all that the program itself imports
+        # behind all that the program itself imports
+        sys.path.append(str(Path(__file__).resolve().parents[2]))
         from truth import children
 
         children.watch()
