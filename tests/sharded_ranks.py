@@ -29,7 +29,7 @@ def main(rank: int, folder: Path) -> dict:
 
     from autocard.capture.environment import launcher
     from autocard.capture.model import model
-    from autocard.capture.observed import Seen
+    from autocard.capture.observed import Observed
     from autocard.capture.training import precision
     from autocard.errors import UnavailableError
     from autocard.settings import Settings
@@ -72,7 +72,7 @@ def main(rank: int, folder: Path) -> dict:
             except UnavailableError as exc:
                 after = str(exc)
             args = SimpleNamespace(world_size=2, output_dir="a/cats", hub_model_id=None)
-            seen = Seen(Settings(), args, None, model=wrapped)
+            seen = Observed(Settings(), args, None, model=wrapped)
             optimizer = torch.optim.AdamW(
                 [one for one in wrapped.parameters() if one.requires_grad]
             )

@@ -7,7 +7,7 @@ import models
 import pytest
 
 from autocard.capture.model import adapter
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.record import empty_leaves
 from autocard.settings import Settings
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWa
 
 def look(made):
     missing = {}
-    found = adapter.capture(Seen(Settings(), SimpleNamespace(), None, model=made), missing)
+    found = adapter.capture(Observed(Settings(), SimpleNamespace(), None, model=made), missing)
     assert [path for path in empty_leaves(found, "adapters") if path not in missing] == []
     return found
 

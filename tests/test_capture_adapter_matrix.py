@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from autocard.capture.model import adapter, model
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.card.fields import facts
 from autocard.record import Model, RunRecord, empty_leaves
 from autocard.settings import Settings
@@ -147,7 +147,7 @@ ROWS = {
 
 def look(made):
     missing = {}
-    found = adapter.capture(Seen(Settings(), SimpleNamespace(), None, model=made), missing)
+    found = adapter.capture(Observed(Settings(), SimpleNamespace(), None, model=made), missing)
     assert [path for path in empty_leaves(found, "adapters") if path not in missing] == []
     return found
 

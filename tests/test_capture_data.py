@@ -11,7 +11,7 @@ from datasets import Dataset, IterableDataset, concatenate_datasets, load_datase
 from hub_data import SHA
 
 from autocard.capture.data import data, token_lengths
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.record import empty_leaves
 from autocard.settings import Settings
 
@@ -24,7 +24,7 @@ def loader(rows, collate=None):
 
 def look(rows, settings=None, collate=None, processing_class=None, **args):
     missing = {}
-    seen = Seen(
+    seen = Observed(
         settings or Settings(),
         SimpleNamespace(**args),
         None,
@@ -121,7 +121,7 @@ def test_a_set_of_one_s_own_prefix_gives_it_as_the_name():
 
 
 def test_no_evaluation_loader_is_no_evaluation_set():
-    assert data.evaluation_set(Seen(Settings(), None, None), {"eval_loss": 1.0}) is None
+    assert data.evaluation_set(Observed(Settings(), None, None), {"eval_loss": 1.0}) is None
 
 
 def test_one_id_from_a_person_names_the_data_set():
@@ -384,7 +384,7 @@ def test_no_loader_at_all_is_a_reason():
     missing = {}
 
     part = data.capture(
-        Seen(Settings(), SimpleNamespace(), None, model=torch.nn.Linear(1, 1)), missing
+        Observed(Settings(), SimpleNamespace(), None, model=torch.nn.Linear(1, 1)), missing
     )
 
     assert part.train == []

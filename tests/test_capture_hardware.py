@@ -14,7 +14,7 @@ from nvml_stand_in import Gpu, python, uuid_of
 
 from autocard.capture.environment import hardware
 from autocard.capture.environment.hardware import accelerators
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.errors import UnavailableError
 from autocard.record import RunRecord, unexplained
 from autocard.settings import Settings
@@ -28,7 +28,7 @@ def arguments(device="cpu", index=None, n_gpu=0):
 
 
 def seen(args=None, model=None):
-    return Seen(Settings(), args or arguments(), SimpleNamespace(), model=model)
+    return Observed(Settings(), args or arguments(), SimpleNamespace(), model=model)
 
 
 def test_the_machine_is_described_as_others_describe_it():
@@ -61,13 +61,13 @@ def test_every_leaf_that_is_not_there_has_a_reason():
 CAPTURE = """
 import json, os, sys
 from types import SimpleNamespace
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.environment import hardware
 from autocard.settings import Settings
 kind, index, n_gpu = json.loads(sys.argv[1])
 args = SimpleNamespace(device=SimpleNamespace(type=kind, index=index), n_gpu=n_gpu)
 missing = {}
-found = hardware.capture(Seen(Settings(), args, None), missing)
+found = hardware.capture(Observed(Settings(), args, None), missing)
 print(json.dumps([found.model_dump(mode="json"), missing]))
 """
 

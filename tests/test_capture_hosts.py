@@ -10,7 +10,7 @@ from counting import steps
 from transformers import Trainer
 
 from autocard.capture.evaluation import evaluation
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training import throughput
 from autocard.record import RunRecord, to_json, unexplained
 from autocard.settings import Settings
@@ -229,7 +229,9 @@ def test_a_sentence_transformers_model(tmp_path, adapter):
 
 def test_no_objects_at_all_are_reasons_and_not_failures():
     missing = {}
-    bare = Seen(Settings(), models.arguments("x"), transformers.TrainerState(), model=models.bert())
+    bare = Observed(
+        Settings(), models.arguments("x"), transformers.TrainerState(), model=models.bert()
+    )
 
     parts = everything(bare, missing)
 

@@ -14,7 +14,7 @@ import transformers
 from counting import steps
 
 from autocard.capture.model import artifacts, model
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves
 from autocard.settings import Settings
@@ -26,7 +26,7 @@ def look(made, output_dir="runs/my-model", settings=None, **arguments):
     """Capture *made* as a callback would see it; every fact that is None has its reason."""
     missing = {}
     args = SimpleNamespace(output_dir=output_dir, hub_model_id=None, **arguments)
-    part = model.capture(Seen(settings or Settings(), args, None, model=made), missing)
+    part = model.capture(Observed(settings or Settings(), args, None, model=made), missing)
     unexplained = [path for path in empty_leaves(part, "model") if path not in missing]
     assert unexplained == []
     return part, missing
@@ -453,7 +453,7 @@ def test_one_score_is_a_regression():
 
 def test_the_name_is_the_hub_id_else_the_folder_s():
     args = SimpleNamespace(output_dir="x/y", hub_model_id="org/name")
-    seen = Seen(Settings(), args, None, model=models.bert())
+    seen = Observed(Settings(), args, None, model=models.bert())
 
     assert model.capture(seen, {}).name == "org/name"
     assert look(models.bert(), "x/my-model/")[0].name == "my-model"

@@ -20,7 +20,7 @@ import torch
 import transformers
 from formats import Oracle, most
 
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training import precision
 from autocard.record import empty_leaves
 from autocard.settings import Settings
@@ -416,7 +416,7 @@ def test_what_cannot_run_here_is_read_from_real_configuration_objects(saved, nam
     row = NOT_RUN[name]
     made = row.put(models.load("AutoModelForCausalLM", saved[row.weights]))
 
-    found = precision.capture(Seen(Settings(), row.args(), None, model=made), {})
+    found = precision.capture(Observed(Settings(), row.args(), None, model=made), {})
 
     assert found.regime == row.regime
     assert {key: (found.quantization or {}).get(key) for key in row.quantization or {}} == (

@@ -15,7 +15,7 @@ ASK = textwrap.dedent("""
     sys.path.insert(0, sys.argv[1])
     import peft, trl, sentence_transformers  # imported by the script, whether it uses them or not
     import models
-    from autocard.capture.observed import Seen
+    from autocard.capture.observed import Observed
     from autocard.capture.environment import software
     from autocard.settings import Settings
 
@@ -23,7 +23,7 @@ ASK = textwrap.dedent("""
         from transformers import TrainingArguments
         args = models.arguments(sys.argv[2], cls or TrainingArguments)
         missing = {}
-        seen = Seen(Settings(**how), args, None, model=made)
+        seen = Observed(Settings(**how), args, None, model=made)
         found = software.capture(seen, missing)
         assert not missing, missing
         return found

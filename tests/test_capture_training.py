@@ -10,7 +10,7 @@ import transformers
 from transformers import Trainer, TrainingArguments
 
 from autocard import AutoCardCallback
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training import execution, loss_source, objective, training
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves, load
@@ -177,7 +177,7 @@ def test_the_batch_that_was_found_automatically_is_told(tmp_path):
 def test_processes_and_accumulation_multiply_the_batch_and_tensor_parallel_ones_do_not():
     state = SimpleNamespace(train_batch_size=3)
     args = SimpleNamespace(world_size=8, gradient_accumulation_steps=5, parallelism_config=None)
-    seen = Seen(Settings(), args, state)
+    seen = Observed(Settings(), args, state)
     assert training.effective_batch_size(seen) == 3 * 8 * 5
 
     args.parallelism_config = SimpleNamespace(tp_size=4, cp_size=1)
@@ -192,9 +192,11 @@ def test_a_model_that_was_loaded_in_parts_says_which_processes_have_the_same_sam
     split.tp_size = 4
     piped.config.distributed_config = SimpleNamespace(pp_size=2)
 
-    assert training.effective_batch_size(Seen(Settings(), args, state, model=split)) == 3 * 2 * 5
+    assert (
+        training.effective_batch_size(Observed(Settings(), args, state, model=split)) == 3 * 2 * 5
+    )
     with pytest.raises(UnavailableError, match="pipeline stages"):
-        training.effective_batch_size(Seen(Settings(), args, state, model=piped))
+        training.effective_batch_size(Observed(Settings(), args, state, model=piped))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +241,7 @@ def test_trl_s_arguments_tell_the_objective_subclasses_included(tmp_path, name, 
     child = dataclasses.make_dataclass("MyConfig", [], bases=(getattr(trl, name),))
 
     found = objective.objective(
-        Seen(Settings(), child(str(tmp_path), use_cpu=True), None, model=models.llama())
+        Observed(Settings(), child(str(tmp_path), use_cpu=True), None, model=models.llama())
     )
 
     assert words in found
@@ -364,7 +366,7 @@ def test_one_fact_that_fails_does_not_cost_the_others():
     args = SimpleNamespace(seed=3)  # no world size, no accumulation
 
     found = training.capture(
-        Seen(Settings(), args, SimpleNamespace(train_batch_size=2), model=None), missing
+        Observed(Settings(), args, SimpleNamespace(train_batch_size=2), model=None), missing
     )
 
     assert found.seed == 3
@@ -431,7 +433,7 @@ def test_a_model_without_attention_has_no_attention_function():
     assert made.config._attn_implementation  # it has the setting all the same
     missing = {}
 
-    found = execution.facts(Seen(Settings(), SimpleNamespace(), None, model=made), missing, {})
+    found = execution.facts(Observed(Settings(), SimpleNamespace(), None, model=made), missing, {})
 
     assert "attention_implementation" not in found
     assert "no attention layers" in missing["training.attention_implementation"]
@@ -459,9 +461,10 @@ def test_kernels_are_known_by_the_package_of_layers_and_forward_functions():
     layer.forward = MethodType(forward, layer)
     for made in (torch.nn.Sequential(layer), torch.nn.Sequential(foreign(2, 2))):
         assert execution._kernels(
-            Seen(Settings(), None, None, model=made), list(made.modules())
+            Observed(Settings(), None, None, model=made), list(made.modules())
         ) == ["liger-kernel"]
     plain = models.llama()
     assert (
-        execution._kernels(Seen(Settings(), None, None, model=plain), list(plain.modules())) == []
+        execution._kernels(Observed(Settings(), None, None, model=plain), list(plain.modules()))
+        == []
     )

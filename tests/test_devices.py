@@ -231,7 +231,7 @@ devices = types.SimpleNamespace(
 )
 sys.modules["torch"] = types.SimpleNamespace(version=types.SimpleNamespace(hip=hip, cuda=None), **{kind: devices})
 from autocard.totals import totals as job
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.environment import hardware
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord
@@ -240,7 +240,7 @@ from autocard.card.fields import accounts, impact
 args = types.SimpleNamespace(device=types.SimpleNamespace(type=kind, index=0), n_gpu=2)
 used = hardware.accelerators(args)
 missing = {}
-found = hardware.capture(Seen(Settings(), args, None), missing)
+found = hardware.capture(Observed(Settings(), args, None), missing)
 meter = Meter(Settings(ram_power_w=10), uses_gpu=used.uses_gpu, device_type=used.device_type, ordinals=used.ordinals)
 meter.begin(0)
 legs = meter.end(1, 1, missing)

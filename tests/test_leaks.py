@@ -41,7 +41,7 @@ HOST = textwrap.dedent("""
 
     import models
     from datasets import load_dataset
-    from autocard.capture.observed import Seen
+    from autocard.capture.observed import Observed
     from autocard.capture.evaluation import evaluation
     from autocard.capture.training import throughput as speed
     from autocard.capture.data.data import evaluation_set, explain

@@ -1,6 +1,6 @@
 """Trainer objects, drivers and environment → parts of the record. One module per source.
 
-Each module has `capture(seen, missing)`, which returns its part and notes in *missing* (path of the
+Each module has `capture(observed, missing)`, which returns its part and notes in *missing* (path of the
 leaf → reason) every fact that it could not get. Heavy libraries are imported inside functions, and
 only when the run has imported them already. Captures read; they never change the objects of the
 run, run the model or draw random numbers.
@@ -43,7 +43,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observed:
     """What the Trainer shows a callback in one event, and the settings."""
 
     settings: Settings

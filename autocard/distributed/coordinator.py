@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.distributed.team import Assignment, Team, meet, next_training
 from autocard.errors import UnavailableError
 
@@ -79,35 +79,35 @@ class Coordinator:
         """Whether there is nobody to tell and to hear."""
         return self.team.alone
 
-    def writes(self, seen: Seen) -> bool:
+    def writes(self, observed: Observed) -> bool:
         """Return whether this process writes the card."""
-        return bool(seen.state.is_world_process_zero) and self.team.writes
+        return bool(observed.state.is_world_process_zero) and self.team.writes
 
     @property
     def measures(self) -> bool:
         """Whether this process measures anything in the leg."""
         return self.watch.measures
 
-    def arrive(self, seen: Seen) -> None:
+    def arrive(self, observed: Observed) -> None:
         """Find the other processes, and tell them which GPUs this one uses.
 
         Raises:
             UnavailableError: they cannot be met.
         """
-        self.met, self._local_rank = True, int(seen.args.local_process_index)
-        self.team = meet(seen.args, Path(seen.args.output_dir))
+        self.met, self._local_rank = True, int(observed.args.local_process_index)
+        self.team = meet(observed.args, Path(observed.args.output_dir))
         if self.team.alone:
             return
         try:
-            boards, reason = _own_boards(seen), None
+            boards, reason = _own_boards(observed), None
         except UnavailableError as exc:
             boards, reason = [], str(exc)
         self.team.arrive(boards, reason)
 
-    def give_up(self, seen: Seen) -> None:
+    def give_up(self, observed: Observed) -> None:
         """The others could not be met: of each host, the process that its launcher calls the first one measures."""
-        self.team = Team(int(seen.args.process_index), int(seen.args.world_size))
-        self.team.lead(leads=bool(seen.state.is_local_process_zero))
+        self.team = Team(int(observed.args.process_index), int(observed.args.world_size))
+        self.team.lead(leads=bool(observed.state.is_local_process_zero))
 
     def open(self) -> str | None:
         """A leg begins: agree on what it is called, and on the run; return its id, None: there is nobody to agree with.
@@ -179,29 +179,29 @@ class Coordinator:
             "nodes_expected": nodes,
         }
 
-    def tell(self, seen: Seen, hardware: Any) -> None:
+    def tell(self, observed: Observed, hardware: Any) -> None:
         """Training has ended: tell the process that writes the card what this one knows.
 
         Raises:
             UnavailableError: it cannot be told.
         """
-        if self.team.alone or (self.team.together and self.writes(seen)):
+        if self.team.alone or (self.team.together and self.writes(observed)):
             return
         from autocard.distributed import reports  # noqa: PLC0415 - with pydantic
 
         book = self._book
         before = reports.earlier(book.folders, book.run_id, book.open.id) if self.measures else []
         entry = book.own[-1] if self.measures else None
-        note = reports.note(entry, before, hardware, _own_peaks(seen), self.team.own)
+        note = reports.note(entry, before, hardware, _own_peaks(observed), self.team.own)
         self.team.report(f"{self._number}/end", note)
 
-    def hear(self, seen: Seen) -> None:
+    def hear(self, observed: Observed) -> None:
         """Wait for what the others tell, and put it into the book; whoever has told nothing may have written it.
 
         Raises:
             UnavailableError: nothing can be heard.
         """
-        if self.team.alone or not self.writes(seen):
+        if self.team.alone or not self.writes(observed):
             return
         from autocard.distributed import reports  # noqa: PLC0415 - with pydantic
 
@@ -218,21 +218,21 @@ class Coordinator:
             if not self.team.opens:
                 book.go_on()
 
-    def again(self, seen: Seen, hardware: Any) -> None:
+    def again(self, observed: Observed, hardware: Any) -> None:
         """Something has come after training: trainings of their own tell each other once more, whoever writes last.
 
         Raises:
             UnavailableError: nothing can be told or heard.
         """
         if not self.team.together:
-            self.tell(seen, hardware)
-            self.hear(seen)
+            self.tell(observed, hardware)
+            self.hear(observed)
 
     def of_all(
-        self, seen: Seen, parts: Mapping[str, Any], missing: dict[str, str]
+        self, observed: Observed, parts: Mapping[str, Any], missing: dict[str, str]
     ) -> dict[str, Any]:
         """Return the parts of the record that tell of all nodes, as they are after the last words of all."""
-        if self.team.alone or not self.writes(seen):
+        if self.team.alone or not self.writes(observed):
             return {}
         from autocard.distributed import reports  # noqa: PLC0415 - with pydantic
 
@@ -249,11 +249,11 @@ class Coordinator:
         if "job" in own:
             found["job"] = reports.job_of_all(own["job"], entry.leg, self._notes)
         if parts.get("peaks") is not None:
-            devices = reports.peaks_of_all(entry, _own_peaks(seen), self._notes)
+            devices = reports.peaks_of_all(entry, _own_peaks(observed), self._notes)
             found["peaks"] = (devices, parts["peaks"][1])
         return found
 
-    def evaluated(self, seen: Seen, joules: float | None) -> dict[int, float | None]:
+    def evaluated(self, observed: Observed, joules: float | None) -> dict[int, float | None]:
         """Tell what an evaluation after training used here; return rank → joules of the others, if this one writes.
 
         Raises:
@@ -263,7 +263,7 @@ class Coordinator:
         what = f"{self._number}/evaluation {self._evaluations}"
         if not self.team.together or self.team.alone:
             return {}  # of trainings of their own each tells its own evaluations: `again`
-        if not self.writes(seen):
+        if not self.writes(observed):
             if self.measures:
                 self.team.report(what, {"joules": joules})
             return {}
@@ -277,7 +277,7 @@ def _on_host() -> int:
     return int(local) if local.isascii() and local.isdigit() else 1
 
 
-def _own_boards(seen: Seen) -> list[Any]:
+def _own_boards(observed: Observed) -> list[Any]:
     """Return the GPUs that this process uses.
 
     Raises:
@@ -286,7 +286,7 @@ def _own_boards(seen: Seen) -> list[Any]:
     from autocard.capture.environment import hardware  # noqa: PLC0415
     from autocard.energy.gpu import gpu_selection  # noqa: PLC0415
 
-    used = hardware.own_accelerators(seen.args, seen.model)
+    used = hardware.own_accelerators(observed.args, observed.model)
     if not used.uses_gpu:
         return []
     found = gpu_selection.devices(ordinals=used.ordinals, device_type=used.device_type)
@@ -296,10 +296,10 @@ def _own_boards(seen: Seen) -> list[Any]:
     return found
 
 
-def _own_peaks(seen: Seen) -> dict[str, int]:
+def _own_peaks(observed: Observed) -> dict[str, int]:
     from autocard.capture.environment import hardware  # noqa: PLC0415
 
     try:
-        return hardware.own_peaks(seen.args, seen.model)
+        return hardware.own_peaks(observed.args, observed.model)
     except UnavailableError:
         return {}

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from autocard.capture.evaluation.weights_in_effect import Evaluated
 from autocard.capture.model.trained_parameters import Steps
-from autocard.capture.observed import OwnLoss, Seen, Start
+from autocard.capture.observed import Observed, OwnLoss, Start
 from autocard.card_guard.card_guard import CardGuard
 from autocard.card_guard.record_now import RecordNow
 from autocard.distributed.coordinator import Coordinator
@@ -163,7 +163,7 @@ class Session:
         self._told: dict[str, Any] = {}
         self._start = Start()
         self._since_s = 0.0
-        self._shown: Seen | None = None
+        self._shown: Observed | None = None
         self.rates: LearningRates = _module("training.schedule").LearningRates()
         self.stop_reason = ""
         self._renamed: dict[str, str] = {}
@@ -174,15 +174,15 @@ class Session:
         self._steps = Steps()
         self._changes: Changes = _module("training.changed_settings").Changes()
 
-    def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Seen:
+    def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Observed:
         """Return what an event shows, with our settings."""
         names = [
             name
-            for name in Seen.__dataclass_fields__
+            for name in Observed.__dataclass_fields__
             if name not in {"settings", "args", "state", "start"}
         ]
         shown: dict[str, Any] = {name: objects.get(name) for name in names}
-        return Seen(self.settings, args, state, **shown)
+        return Observed(self.settings, args, state, **shown)
 
     def hold(self, trainer: Any, model: Any, callback: Any) -> None:
         """Keep the last word over the cards that *trainer* (None: it was not found) and *model* write."""
@@ -195,7 +195,7 @@ class Session:
 
     # -- the events --------------------------------------------------------------------------------
 
-    def prepared(self, seen: Seen) -> None:
+    def prepared(self, seen: Observed) -> None:
         """A trainer exists: start the meter's child early, and count parameters before anything shards them."""
         completion.take_up()
         budget = Budget(EVENT_S, LEAST_S)
@@ -214,7 +214,7 @@ class Session:
         self._meet(seen, budget)
         self._start_meter(seen, budget)
 
-    def begin(self, seen: Seen) -> None:
+    def begin(self, seen: Observed) -> None:
         """Training begins: read clock and counters, then look at everything once."""
         opened = StartedLeg(int(seen.state.global_step), now(), time.monotonic())
         trainer = _trainer_of(seen)
@@ -301,21 +301,21 @@ class Session:
                 Budget(EVENT_S),
             )
 
-    def progress(self, seen: Seen) -> None:
+    def progress(self, seen: Observed) -> None:
         """Tell the meter how far training is; the callback calls this once a second."""
         self._notice_break(seen)
         self._part("_progress", lambda _: self._tell(seen), Budget(EVENT_S, LEAST_S))
 
-    def saving(self, seen: Seen) -> None:
+    def saving(self, seen: Observed) -> None:
         """A checkpoint is about to be written: what is known of the run travels in it."""
         self._part("_progress", lambda _: self._tell(seen, saving=True), Budget(EVENT_S, LEAST_S))
 
-    def saved(self, seen: Seen) -> None:
+    def saved(self, seen: Observed) -> None:
         """A checkpoint was written: what comes after it is repeated if training is killed."""
         self.take_late()
         self._part("_progress", lambda _: self._tell(seen, saved=True), Budget(EVENT_S, LEAST_S))
 
-    def push_begun(self, seen: Seen) -> None:
+    def push_begun(self, seen: Observed) -> None:
         """An upload begins; `push_to_hub` still writes a card before its own, and the keeper stands around that."""
         self.take_late(PUSH_S if self.ended else 0.0)
         self.complete()
@@ -328,7 +328,7 @@ class Session:
             self._part("_push", lambda _: self.keeper.push_begun(folder), Budget(END_S, LEAST_S))
             self.keeper.keep_unmerged()
 
-    def evaluated(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
+    def evaluated(self, seen: Observed, metrics: Mapping[str, Any]) -> None:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
         self._notice_break(seen)
         budget = Budget(EVENT_S, LEAST_S)
@@ -345,7 +345,7 @@ class Session:
             self._apart(seen, metrics, budget)
             self._finish_again(seen)
 
-    def predicted(self, seen: Seen, metrics: Mapping[str, Any]) -> None:
+    def predicted(self, seen: Observed, metrics: Mapping[str, Any]) -> None:
         """A prediction ended; its figures are not in the trainer's log. One before the end is of other weights."""
         self._notice_break(seen)
         if not self.ended:
@@ -366,7 +366,7 @@ class Session:
         self._apart(seen, metrics, budget)
         self._finish_again(seen)
 
-    def end(self, seen: Seen) -> None:
+    def end(self, seen: Observed) -> None:
         """Training ends: stop clock and counters, then write the record and the card."""
         if not self.running:
             return
@@ -407,7 +407,7 @@ class Session:
 
     # -- trials of a search ------------------------------------------------------------------------
 
-    def _know_search(self, seen: Seen, trainer: Any, _: dict[str, str]) -> None:
+    def _know_search(self, seen: Observed, trainer: Any, _: dict[str, str]) -> None:
         """Find out whether this training is a trial of a search, or follows one."""
         folder = Path(seen.args.output_dir)
         self._trials, self._searches = None, []
@@ -464,7 +464,7 @@ class Session:
             self._write_record(seen, budget)
         return True
 
-    def _is_newest(self, seen: Seen) -> bool:
+    def _is_newest(self, seen: Observed) -> bool:
         """Return whether the record beside the card is still the one of the leg that ended here."""
         from autocard import record as records  # noqa: PLC0415
         from autocard.errors import RecordError  # noqa: PLC0415
@@ -544,7 +544,7 @@ class Session:
         call = self._train_call
         return self.running and not self.ended and call is not None and not call.running
 
-    def _notice_break(self, seen: Seen) -> None:
+    def _notice_break(self, seen: Observed) -> None:
         """Close the open leg if `train` has raised: an event of an evaluation afterwards is the first sign of it."""
         if self._raised():
             self.cut_off()
@@ -578,13 +578,13 @@ class Session:
         self.crew.team.let_go()
         return result
 
-    def _capture(self, module: str, seen: Seen, missing: dict[str, str]) -> Any:
+    def _capture(self, module: str, seen: Observed, missing: dict[str, str]) -> Any:
         return _module(module).capture(seen, missing)
 
     def _keep_count(self, counted: tuple[int | None, int | None]) -> None:
         self.counted = counted
 
-    def _check_labels(self, seen: Seen, budget: Budget) -> None:
+    def _check_labels(self, seen: Observed, budget: Budget) -> None:
         """Report a mistake in the labels file beside the card before training: the folder is known only now."""
         if self._labels_checked or not self.crew.writes(seen):
             return
@@ -601,12 +601,12 @@ class Session:
         except SettingsError as exc:
             log_warning("autocard: %s The card is left as it is until this is put right.", exc)
 
-    def _meet(self, seen: Seen, budget: Budget) -> None:
+    def _meet(self, seen: Observed, budget: Budget) -> None:
         """Find the training's other processes; one that cannot be asked in time is as good as none."""
         if self._ask("_team", lambda _: self.crew.arrive(seen) or True, EVENT_S) is None:  # type: ignore[func-returns-value]
             self.crew.give_up(seen)
 
-    def _mark(self, seen: Seen, at_s: float) -> Any:
+    def _mark(self, seen: Observed, at_s: float) -> Any:
         """Read the counters of host and of all GPUs in sight: to find out which of these are ours takes a moment."""
         if not self.settings.emissions:
             return None
@@ -617,7 +617,7 @@ class Session:
             boards=_module("environment.hardware").own_accelerators(seen.args, seen.model).uses_gpu,
         )
 
-    def _share_out(self, seen: Seen, budget: Budget) -> None:
+    def _share_out(self, seen: Observed, budget: Budget) -> None:
         """Find out what this process measures in the leg that begins, and tell its meter."""
         nodes = self._part(
             "_nodes",
@@ -635,7 +635,7 @@ class Session:
                 "_use", lambda _: meter.use(watch.boards, watch.share, team, watch.reason), budget
             )
 
-    def _start_meter(self, seen: Seen, budget: Budget) -> None:
+    def _start_meter(self, seen: Observed, budget: Budget) -> None:
         self._part(
             "_job", lambda _: self.book.know_job(_module("environment.launcher").identity()), budget
         )
@@ -650,7 +650,7 @@ class Session:
 
         self.meter = self._part(LEG, start, budget)
 
-    def _meter(self, seen: Seen, *, whole: bool) -> Meter:
+    def _meter(self, seen: Observed, *, whole: bool) -> Meter:
         """Return a meter whose child process has been started; *whole*: of CPU and memory too, not of GPUs alone."""
         from autocard.energy.meter import Meter  # noqa: PLC0415
 
@@ -672,7 +672,7 @@ class Session:
         meter.start()
         return meter
 
-    def _look(self, seen: Seen, budget: Budget) -> None:
+    def _look(self, seen: Observed, budget: Budget) -> None:
         """Run every capture of the start."""
         seen = self._with_trainer(seen, budget)
         self._carried_flops = float(getattr(seen.trainer, "current_flos", 0.0) or 0.0)
@@ -701,7 +701,7 @@ class Session:
         )
         self._part("_weights to train", lambda _: self._evaluated.begun(seen.model), budget)
 
-    def _know_batch(self, seen: Seen) -> None:
+    def _know_batch(self, seen: Observed) -> None:
         """Note what the optimizer steps of this leg consume, and its settings, for the legs that go on with it.
 
         Batches of no fixed size are a gap of `training`.
@@ -712,7 +712,7 @@ class Session:
         with contextlib.suppress(UnavailableError):
             self.book.consumes(_module("training.consumed_samples").plan(seen).leaves())
 
-    def _with_trainer(self, seen: Seen, budget: Budget) -> Seen:
+    def _with_trainer(self, seen: Observed, budget: Budget) -> Observed:
         """Return *seen* with the trainer."""
         trainer = _trainer_of(seen)
         own_loss = self._part(
@@ -722,7 +722,7 @@ class Session:
             self._own_loss = own_loss
         return replace(seen, own_loss=own_loss, trainer=trainer)
 
-    def _look_again(self, seen: Seen, budget: Budget) -> None:
+    def _look_again(self, seen: Observed, budget: Budget) -> None:
         """Complete what only the steps have shown: the loss that the first batch chose, the learning rates."""
         begun = self.parts.get("training")
         if begun is not None:
@@ -745,7 +745,7 @@ class Session:
             or ""
         )
 
-    def _shown_by_steps(self, seen: Seen) -> Any:
+    def _shown_by_steps(self, seen: Observed) -> Any:
         """Return what the steps have shown of the settings."""
         rates = self.rates.until(int(seen.state.global_step))
         rates_changed = self._changes.changed("learning rate")
@@ -754,7 +754,7 @@ class Session:
             rates, self._changes.in_words(), rates_changed, batches_changed
         )
 
-    def _know_trained(self, seen: Seen) -> None:
+    def _know_trained(self, seen: Observed) -> None:
         """Note which parameters the steps have changed, whatever asked for gradients at the start."""
         begun, changed = self.parts.get("model"), self._steps.changed(seen.model)
         if begun is None or changed is None:
@@ -763,7 +763,7 @@ class Session:
         total = begun.parameters_total if self.counted is None else self.counted[0]
         self.counted = total, changed.parameters
 
-    def _know_trained_weights(self, seen: Seen) -> None:
+    def _know_trained_weights(self, seen: Observed) -> None:
         self._evaluated.trained(
             seen.model, loads_best=bool(getattr(seen.args, "load_best_model_at_end", False))
         )
@@ -776,7 +776,7 @@ class Session:
 
     def _eval_set(
         self,
-        seen: Seen,
+        seen: Observed,
         metrics: Mapping[str, Any],
         missing: dict[str, str],
         used_by: str = "evaluate",
@@ -792,7 +792,7 @@ class Session:
             self.reasons.get("data", {}).pop("data.eval", None)
             missing.update(data.explain(list(self.eval_sets.values()), "data.eval"))
 
-    def _go_on(self, seen: Seen, budget: Budget) -> None:
+    def _go_on(self, seen: Observed, budget: Budget) -> None:
         """Find out which run this training goes on with; where that is another than before, forget the one before."""
         folder, state, book = Path(seen.args.output_dir), seen.state, self.book
         came_from = trainer_calls.resumed_from(_trainer_of(seen))
@@ -815,7 +815,7 @@ class Session:
         if isinstance(callbacks, dict):
             self._part("_travel", lambda _: book.pack(callbacks), budget)
 
-    def _know_weights(self, seen: Seen) -> Start:
+    def _know_weights(self, seen: Observed) -> Start:
         """Find out what has trained the weights before, in this process; note that this run does now."""
         if seen.model is None:
             return Start()
@@ -841,20 +841,20 @@ class Session:
         )
         return Start(is_fresh, resumed, trained_before=self._earlier is not None)
 
-    def _is_fresh(self, seen: Seen) -> bool:
+    def _is_fresh(self, seen: Observed) -> bool:
         """Return whether the weights are freshly initialized; of several processes, before they met."""
         if self._fresh is not None and not self.crew.alone:
             return self._fresh
         return _module("model.initial_weights").is_fresh(seen.model) is True
 
-    def _withhold(self, seen: Seen) -> None:
+    def _withhold(self, seen: Observed) -> None:
         """Find the names that no card may show: local paths that the model was loaded from."""
         names = _module("model.base_model").withheld(
             seen.model, self.settings.base_model, seen.processing_class
         )
         self.keeper.withhold(names)
 
-    def _tell(self, seen: Seen, **what: bool) -> None:
+    def _tell(self, seen: Observed, **what: bool) -> None:
         """Tell the meter where training is, and the trainer's state what the meter knows."""
         meter, step = self.meter, int(seen.state.global_step)
         self.wall_clock.look()
@@ -875,7 +875,9 @@ class Session:
         if meter is not None:
             meter.rename(*named)
 
-    def _measured(self, seen: Seen, step: int, budget: Budget) -> tuple[Leg | None, dict[str, str]]:
+    def _measured(
+        self, seen: Observed, step: int, budget: Budget
+    ) -> tuple[Leg | None, dict[str, str]]:
         """Return the meter's leg and its reasons; None, with the reason, where it has none: the clock is ours too."""
         meter, max_steps = self.meter, int(seen.state.max_steps)
         if meter is not None:
@@ -891,7 +893,7 @@ class Session:
         )
         return None, {"": why}
 
-    def _apart(self, seen: Seen, metrics: Mapping[str, Any], budget: Budget) -> None:
+    def _apart(self, seen: Observed, metrics: Mapping[str, Any], budget: Budget) -> None:
         """Measure an evaluation after training, which ends now and says how long it took."""
         meter, now_s = self.meter, time.monotonic()
         self.take_late()
@@ -925,13 +927,13 @@ class Session:
             if release is not None:
                 release()
 
-    def _finish_again(self, seen: Seen) -> None:
+    def _finish_again(self, seen: Observed) -> None:
         budget = Budget(END_S, LEAST_S)
         with self._turn(budget):
             self._ask("_again", lambda _: self.crew.again(seen, self.parts.get("hardware")), ASK_S)
             self._finish(seen, budget)
 
-    def _finish(self, seen: Seen, budget: Budget) -> None:
+    def _finish(self, seen: Observed, budget: Budget) -> None:
         """Put together what is known and write it, on the one process that writes."""
         self._shown = self.seen(seen.args, seen.state, {})
         self._part(
@@ -962,7 +964,7 @@ class Session:
             self._part("pictures", lambda _: self._draw(seen), budget, self._keeper("pictures"))
         self._write_record(seen, budget)
 
-    def _write_record(self, seen: Seen, budget: Budget) -> None:
+    def _write_record(self, seen: Observed, budget: Budget) -> None:
         self._news = False
         record = self._part("_record", lambda _: self.record(seen), budget)
         if record is not None and not self._part(
@@ -970,7 +972,7 @@ class Session:
         ):
             self._part("_kept", lambda _: self._keep_elsewhere(record), budget)
 
-    def _note_saved(self, seen: Seen, budget: Budget) -> None:
+    def _note_saved(self, seen: Observed, budget: Budget) -> None:
         folder, names = (
             seen.args.output_dir,
             [adapter.name for adapter in self.parts.get("adapters") or ()],
@@ -1005,7 +1007,7 @@ class Session:
         why = "the weights in the output folder are those of the base, without the adapter that was trained"
         self.reasons["model.saved_bytes"] = {"model.saved_bytes": why}
 
-    def _evaluation(self, seen: Seen, missing: dict[str, str]) -> Any:
+    def _evaluation(self, seen: Observed, missing: dict[str, str]) -> Any:
         told = {
             "predictions": self.predictions,
             "renamed": self._renamed,
@@ -1018,7 +1020,7 @@ class Session:
             update={"history": _module("training.throughput").without_times(found.history)}
         )
 
-    def _times(self, seen: Seen, missing: dict[str, str]) -> dict[str, Any]:
+    def _times(self, seen: Observed, missing: dict[str, str]) -> dict[str, Any]:
         speed = _module("training.throughput")
         leg_s = self.book.own[-1].leg.wall_clock_s if self.book.own else None
         if leg_s is not None:
@@ -1043,7 +1045,7 @@ class Session:
             speed.replace_operations(parts, missing, *self._operations)
         return parts
 
-    def record(self, seen: Seen) -> RunRecord:
+    def record(self, seen: Observed) -> RunRecord:
         """Return the record of all that is known now."""
         from autocard.record import Run  # noqa: PLC0415
         from autocard.runtime.assemble import RecordDraft, build_record  # noqa: PLC0415 - with pydantic
@@ -1107,7 +1109,7 @@ class Session:
         self.reasons["search"] = reasons = dict[str, str]()
         return search.part(self._searches, reasons)
 
-    def _epochs(self, seen: Seen, legs: list[Leg], missing: dict[str, str]) -> float | None:
+    def _epochs(self, seen: Observed, legs: list[Leg], missing: dict[str, str]) -> float | None:
         """Return the epochs done; None, with the reason, where the Trainer's count is not what the weights have seen.
 
         The Trainer divides all steps by those of an epoch with the present batch size.
@@ -1163,7 +1165,7 @@ class Session:
         record = self.record(seen)
         return record if saved_to is None else look_again(record, saved_to, elsewhere=True)
 
-    def _so_far(self, seen: Seen) -> RunRecord:
+    def _so_far(self, seen: Observed) -> RunRecord:
         """Return the record of a run that is under way: what it is, not yet what it took."""
         from autocard.record import Run  # noqa: PLC0415
         from autocard.runtime.assemble import RecordDraft, build_record  # noqa: PLC0415
@@ -1192,14 +1194,14 @@ class Session:
             )
         )
 
-    def _draw(self, seen: Seen) -> dict[str, str]:
+    def _draw(self, seen: Observed) -> dict[str, str]:
         from autocard.card import plots  # noqa: PLC0415 - draws only where it is asked to
 
         history = getattr(self.parts.get("evaluation"), "history", ())
         card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
         return plots.draw(plots.of(history, self.book.legs()[0]), card.parent)
 
-    def _write(self, seen: Seen, record: RunRecord) -> bool:
+    def _write(self, seen: Observed, record: RunRecord) -> bool:
         card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
         self.keeper.write(card, record)
         return True
@@ -1230,7 +1232,7 @@ class Session:
         )
 
 
-def _trainer_of(seen: Seen) -> Any:
+def _trainer_of(seen: Observed) -> Any:
     return trainer_calls.find(seen.args, seen.state)
 
 

@@ -15,37 +15,39 @@ from autocard.capture.data import dataset_mixture, preprocessing, token_lengths
 from autocard.capture.data.dataset_source import Source, find
 from autocard.capture.data.token_lengths import inside
 from autocard.capture.evaluation.training_log import prefixes_of, set_names
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.unwrap import config_of
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 from autocard.record import Data, Dataset, Preprocessing
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> Data:
+def capture(observed: Observed, missing: dict[str, str]) -> Data:
     """Return the training data and the preprocessing; evaluation data are seen at evaluations (`evaluation_set`)."""
     train: list[Dataset] = []
     with guard("data.train", missing):
-        train = _train(seen)
+        train = _train(observed)
         missing.update(explain(train, "data.train"))
     missing["data.eval"] = "no evaluation was seen"
     made = Preprocessing()
     with guard("data.preprocessing", missing):
-        made = preprocessing.capture(seen, missing)
+        made = preprocessing.capture(observed, missing)
     return Data(train=train, preprocessing=made)
 
 
 def evaluation_set(
-    seen: Seen, metrics: Mapping[str, Any], used_by: Literal["evaluate", "predict"] = "evaluate"
+    observed: Observed,
+    metrics: Mapping[str, Any],
+    used_by: Literal["evaluate", "predict"] = "evaluate",
 ) -> Dataset | None:
     """Return the data set of the evaluation or prediction that gave *metrics*, or None where there is no trace of it.
 
     `explain([...], "data.eval")` gives the reasons of what it leaves open.
     """
-    data = getattr(seen.eval_dataloader, "dataset", None)
+    data = getattr(observed.eval_dataloader, "dataset", None)
     if data is None:
         return None
-    parts = _described(data, reading_of(seen, trained_on=False))
+    parts = _described(data, reading_of(observed, trained_on=False))
     first = parts[0]
     if len(parts) > 1:
         first = Dataset(
@@ -93,9 +95,9 @@ class DatasetReading:
     """Whether the rows' token ids are those of an encoder, with a decoder's beside them."""
 
 
-def reading_of(seen: Seen, *, trained_on: bool = True) -> DatasetReading:
+def reading_of(observed: Observed, *, trained_on: bool = True) -> DatasetReading:
     """Return what has to be known to count the rows that are *trained_on*, or evaluated."""
-    args = seen.args
+    args = observed.args
     packs = getattr(args, "packing", None) is True
     for_evaluation = getattr(args, "eval_packing", None)
     if not trained_on and for_evaluation is not None:
@@ -103,15 +105,15 @@ def reading_of(seen: Seen, *, trained_on: bool = True) -> DatasetReading:
     if (getattr(args, "dataset_kwargs", None) or {}).get("skip_prepare_dataset"):
         packs = False  # the rows are as they were given
     strategy = str(getattr(args, "packing_strategy", "")) if packs else None
-    config = config_of(seen.model)
+    config = config_of(observed.model)
     return DatasetReading(
-        _pad_id(seen), strategy, bool(getattr(config, "is_encoder_decoder", False))
+        _pad_id(observed), strategy, bool(getattr(config, "is_encoder_decoder", False))
     )
 
 
-def _pad_id(seen: Seen) -> int | None:
+def _pad_id(observed: Observed) -> int | None:
     """Return the id of the token that pads, where it is not also the end of a text."""
-    processor = seen.processing_class
+    processor = observed.processing_class
     tokenizer = getattr(processor, "tokenizer", processor)
     pad_id = getattr(tokenizer, "pad_token_id", None)
     others = [
@@ -155,15 +157,16 @@ def explain(sets: Sequence[Dataset], path: str) -> dict[str, str]:
     return reasons
 
 
-def _train(seen: Seen) -> list[Dataset]:
-    data = getattr(seen.train_dataloader, "dataset", None)
+def _train(observed: Observed) -> list[Dataset]:
+    data = getattr(observed.train_dataloader, "dataset", None)
     if data is None:
         msg = "the trainer showed no training data"
         raise UnavailableError(msg)
     found = [
-        part.model_copy(update={"used_by": "train"}) for part in _described(data, reading_of(seen))
+        part.model_copy(update={"used_by": "train"})
+        for part in _described(data, reading_of(observed))
     ]
-    return with_ids(found, seen.settings.datasets, _rows(data))
+    return with_ids(found, observed.settings.datasets, _rows(data))
 
 
 def with_ids(found: list[Dataset], given: Sequence[str], rows: int | None) -> list[Dataset]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autocard.capture.data.token_lengths import inside, longest
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.unwrap import is_sentence_transformer, without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -31,15 +31,15 @@ _ROWS_AS_THEY_ARE = frozenset(
 """transformers' collators that stack rows or lay them end to end."""
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> Preprocessing:
+def capture(observed: Observed, missing: dict[str, str]) -> Preprocessing:
     """Return tokenizer or processor, lengths, collator."""
     facts: dict[str, Any] = {}
     path = "data.preprocessing"
     collator = None
     with guard(f"{path}.collator", missing):
-        collator = _collator(seen)
+        collator = _collator(observed)
         facts["collator"] = _collator_name(collator)
-    processor = seen.processing_class or getattr(collator, "tokenizer", None)
+    processor = observed.processing_class or getattr(collator, "tokenizer", None)
     tokenizer = getattr(processor, "tokenizer", processor)
     with guard(f"{path}.tokenizer", missing):
         if processor is None:
@@ -51,18 +51,20 @@ def capture(seen: Seen, missing: dict[str, str]) -> Preprocessing:
     found = None
     with guard(f"{path}.longest_input", missing):
         missing[f"{path}.longest_input_rows"] = "no rows were looked at"
-        found = longest(inside(getattr(seen.train_dataloader, "dataset", None)))
+        found = longest(inside(getattr(observed.train_dataloader, "dataset", None)))
         facts["longest_input"], facts["longest_input_rows"] = found.tokens, found.rows
         del missing[f"{path}.longest_input_rows"]
     with guard(f"{path}.max_length", missing):
         longest_row = None if found is None else found.with_padding
-        facts["max_length"], facts["max_length_applied"] = _max_length(seen, tokenizer, longest_row)
+        facts["max_length"], facts["max_length_applied"] = _max_length(
+            observed, tokenizer, longest_row
+        )
     with guard(f"{path}.padding_side", missing):
         facts["padding_side"] = _side_of(tokenizer, "padding_side", "pads")
     with guard(f"{path}.truncation_side", missing):
         facts["truncation_side"] = _side_of(tokenizer, "truncation_side", "cuts")
     with guard(f"{path}.packing", missing):
-        facts["packing"] = _packing(seen, facts.get("collator"))
+        facts["packing"] = _packing(observed, facts.get("collator"))
     with guard(f"{path}.padding", missing):
         facts["padding"] = _padding(collator)
     with guard(f"{path}.masking", missing):
@@ -78,9 +80,9 @@ def capture(seen: Seen, missing: dict[str, str]) -> Preprocessing:
     return Preprocessing(**facts)
 
 
-def _collator(seen: Seen) -> Any:
+def _collator(observed: Observed) -> Any:
     """Return what makes the batches, without transformers' wrapper that drops columns."""
-    collator: Any = getattr(seen.train_dataloader, "collate_fn", None)
+    collator: Any = getattr(observed.train_dataloader, "collate_fn", None)
     for _ in range(_DEPTH):
         if type(collator).__name__ == "RemoveColumnsCollator":
             collator = collator.data_collator
@@ -114,18 +116,20 @@ def _side_of(tokenizer: Any, setting: str, does: str) -> str:
     return str(side)
 
 
-def _max_length(seen: Seen, tokenizer: Any, longest_tokens: int | None) -> tuple[int, bool]:
+def _max_length(observed: Observed, tokenizer: Any, longest_tokens: int | None) -> tuple[int, bool]:
     """Return the tokens at which inputs are cut, and whether rows are known to be cut there.
 
     They are by TRL's arguments, where its trainer prepares the rows, and by a sentence-transformers
     model. A tokenizer's state is its limit of the moment; it cut rows if the longest of them is as
     long as that.
     """
-    whole = without_wrappers(seen.model)
-    prepares = not (getattr(seen.args, "dataset_kwargs", None) or {}).get(
+    whole = without_wrappers(observed.model)
+    prepares = not (getattr(observed.args, "dataset_kwargs", None) or {}).get(
         "skip_prepare_dataset", False
     )
-    told = [getattr(seen.args, name, None) for name in ("max_length", "max_seq_length") if prepares]
+    told = [
+        getattr(observed.args, name, None) for name in ("max_length", "max_seq_length") if prepares
+    ]
     if is_sentence_transformer(whole):
         told.append(getattr(whole, "max_seq_length", None))
     cut = getattr(getattr(tokenizer, "backend_tokenizer", None), "truncation", None) or {}
@@ -167,8 +171,8 @@ def _normalization(processor: Any) -> tuple[list[float], list[float]]:
     return [float(one) for one in mean], [float(one) for one in std]
 
 
-def _packing(seen: Seen, collator: str | None) -> bool:
-    packing = getattr(seen.args, "packing", None)
+def _packing(observed: Observed, collator: str | None) -> bool:
+    packing = getattr(observed.args, "packing", None)
     if isinstance(packing, bool):
         return packing
     if collator == "DataCollatorWithFlattening":

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from autocard import commands
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.errors import UnavailableError
 from autocard.guard import guard
 from autocard.record import Code
@@ -42,7 +42,7 @@ class SlowGitError(UnavailableError):
     """Git took too long; the file system may be slow, or the repository huge."""
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> Code:
+def capture(observed: Observed, missing: dict[str, str]) -> Code:
     """Return commit, state, remote and script of the code that runs."""
     script, why = _script()
     if script is None:
@@ -65,7 +65,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> Code:
     with guard("code.dirty", missing):
         facts["dirty"] = _dirty(top, script)
     with guard("code.remote", missing):
-        facts["remote"] = _remote(top, seen.settings.remote_hosts)
+        facts["remote"] = _remote(top, observed.settings.remote_hosts)
     with guard("code.script", missing):
         if facts.get("remote") is not None and _is_tracked(top, script):
             facts["script"] = script.relative_to(top).as_posix()

@@ -19,7 +19,7 @@ from typing import Any
 
 from autocard import commands, files
 from autocard.capture.environment import gpu_allocation, launcher
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.energy.gpu import gpu_selection, nvml
 from autocard.energy.host import cpu_share
 from autocard.errors import UnavailableError
@@ -90,7 +90,7 @@ def _device_map(model: Any) -> list[int]:
     return sorted(found)
 
 
-def capture(seen: Seen, missing: MutableMapping[str, str]) -> Hardware:
+def capture(observed: Observed, missing: MutableMapping[str, str]) -> Hardware:
     """Return the hardware that the run uses; the reasons for what is not known go to *missing* under "hardware."."""
 
     def ask(leaf: str, question: Callable[[], Any]) -> Any:
@@ -100,14 +100,14 @@ def capture(seen: Seen, missing: MutableMapping[str, str]) -> Hardware:
             missing[f"hardware.{leaf}"] = str(exc)
             return None
 
-    used = accelerators(seen.args, seen.model)
+    used = accelerators(observed.args, observed.model)
     gpus = ask("gpus", lambda: _gpus(used)) or []
     if not gpus:
         # A driver says nothing of a run that uses no GPU.
         for leaf in ("driver_version", "cuda_driver_version", "cuda_runtime_version"):
             missing[f"hardware.{leaf}"] = missing.get("hardware.gpus", NO_GPU)
     nodes = ask(
-        "nodes", lambda: launcher.nodes(os.environ, int(getattr(seen.args, "world_size", 1)))
+        "nodes", lambda: launcher.nodes(os.environ, int(getattr(observed.args, "world_size", 1)))
     )
     if nodes is None or nodes > 1:
         missing["hardware.gpus"] = (
@@ -127,14 +127,16 @@ def capture(seen: Seen, missing: MutableMapping[str, str]) -> Hardware:
     )
 
 
-def peaks(seen: Seen, missing: MutableMapping[str, str]) -> tuple[dict[str, int], int | None]:
+def peaks(
+    observed: Observed, missing: MutableMapping[str, str]
+) -> tuple[dict[str, int], int | None]:
     """Return the most memory that torch held on each device (bytes), and the largest resident set (bytes).
 
     Devices have the names of the record (h1.g0 is the first that the run uses); without CUDA there
     are none.
     """
     memory: dict[str, int] = {}
-    used = accelerators(seen.args, seen.model)
+    used = accelerators(observed.args, observed.model)
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     if used.device_type == "cuda" and cuda is not None and cuda.is_initialized():
         ordinals = range(cuda.device_count()) if used.ordinals is None else used.ordinals

@@ -14,7 +14,7 @@ from typing import Any
 
 from autocard import files
 from autocard.capture.environment import scheduler
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.unwrap import config_of, without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -70,22 +70,24 @@ _SRUN = Launcher(
 """Under all others; inside of a step SLURM_NNODES is the step's, too."""
 
 
-def capture(seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os.environ) -> Job:
+def capture(
+    observed: Observed, missing: dict[str, str], environ: Mapping[str, str] = os.environ
+) -> Job:
     """Return what is known of the job when training begins."""
     # who else is heard, the end says
     facts: dict[str, Any] = {"nodes_reporting": 1, "processes_reporting": 1}
     with guard("job.workload_manager", missing):
         facts |= scheduler.facts(environ, missing)
     with guard("job.world_size", missing):
-        facts["world_size"] = int(seen.args.world_size)
+        facts["world_size"] = int(observed.args.world_size)
     with guard("job.distributed", missing):
-        facts["distributed"] = _distributed(seen)
+        facts["distributed"] = _distributed(observed)
     with guard("job.parallelism", missing):
-        facts["parallelism"] = _parallelism(seen, facts.get("distributed") or "none")
+        facts["parallelism"] = _parallelism(observed, facts.get("distributed") or "none")
     with guard("job.nodes_expected", missing):
-        facts["nodes_expected"] = nodes(environ, int(seen.args.world_size))
+        facts["nodes_expected"] = nodes(environ, int(observed.args.world_size))
     with guard("job.launcher", missing):
-        facts["launcher"] = launcher(environ, int(seen.args.world_size))
+        facts["launcher"] = launcher(environ, int(observed.args.world_size))
     with guard("job.launcher_restarts", missing):
         facts["launcher_restarts"] = _launcher_restarts(environ)
     return Job(**facts)
@@ -194,18 +196,18 @@ def nodes(environ: Mapping[str, str], world_size: int) -> int:
     raise UnavailableError(msg)
 
 
-def _distributed(seen: Seen) -> str:
-    stage = _zero_stage(seen.args)
+def _distributed(observed: Observed) -> str:
+    stage = _zero_stage(observed.args)
     if stage is not None:
         return f"DeepSpeed ZeRO-{stage}"
-    model = seen.model
+    model = observed.model
     sharded = _sharded(model)
     if sharded is not None:
         return sharded
-    parts = [words for name, words in _SIZES.items() if _size(seen.args, name) > 1]
-    if int(seen.args.world_size) > 1:
+    parts = [words for name, words in _SIZES.items() if _size(observed.args, name) > 1]
+    if int(observed.args.world_size) > 1:
         return " + ".join(parts) or "DDP"
-    devices = int(getattr(seen.args, "n_gpu", 0) or 0)
+    devices = int(getattr(observed.args, "n_gpu", 0) or 0)
     if devices > 1 and not getattr(without_wrappers(model), "is_parallelizable", False):
         return f"DataParallel ({devices} GPUs in one process)"
     return "none"
@@ -247,25 +249,25 @@ _LOADED = {
 """Sizes of transformers' DistributedConfig (distributed/configuration_utils.py) → our names."""
 
 
-def _parallelism(seen: Seen, distributed: str) -> dict[str, int]:
+def _parallelism(observed: Observed, distributed: str) -> dict[str, int]:
     """Return kind → processes in each group, where there is more than one.
 
     As accelerate's own configuration has them; else as the model was loaded with, and without that
     the processes by what holds them together.
     """
-    config = getattr(seen.args, "parallelism_config", None)
+    config = getattr(observed.args, "parallelism_config", None)
     if config is not None:
         return {
-            ours: _size(seen.args, theirs)
+            ours: _size(observed.args, theirs)
             for theirs, ours in _KINDS.items()
-            if _size(seen.args, theirs) > 1
+            if _size(observed.args, theirs) > 1
         }
-    loaded = getattr(config_of(seen.model), "distributed_config", None)
+    loaded = getattr(config_of(observed.model), "distributed_config", None)
     if loaded is not None:
         sizes = {ours: int(getattr(loaded, theirs, None) or 1) for theirs, ours in _LOADED.items()}
         return {kind: size for kind, size in sizes.items() if size > 1}
-    world = int(seen.args.world_size)
-    tensor = int(getattr(without_wrappers(seen.model), "tp_size", None) or 1)
+    world = int(observed.args.world_size)
+    tensor = int(getattr(without_wrappers(observed.model), "tp_size", None) or 1)
     found = {"tensor": tensor} if tensor > 1 else {}
     rest = world // tensor
     if rest > 1:
@@ -273,7 +275,9 @@ def _parallelism(seen: Seen, distributed: str) -> dict[str, int]:
         found["shard" if shards else "data"] = rest
     devices = {
         str(place)
-        for place in (getattr(without_wrappers(seen.model), "hf_device_map", None) or {}).values()
+        for place in (
+            getattr(without_wrappers(observed.model), "hf_device_map", None) or {}
+        ).values()
     }
     if world == 1 and len(devices) > 1:
         found["layers spread over devices"] = len(devices)

@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from autocard._version import __version__
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.unwrap import adapted, config_of, quantization_of, without_wrappers
 from autocard.guard import guard
 
@@ -54,11 +54,11 @@ _ONLY_WHERE_USED = frozenset(
 it used them."""
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> dict[str, str]:
+def capture(observed: Observed, missing: dict[str, str]) -> dict[str, str]:
     """Return name → version."""
     found = {"python": platform.python_version(), "autocard": __version__}
     with guard("software", missing):
-        used = _used(seen)
+        used = _used(observed)
         for name, module in LIBRARIES.items():
             if module in sys.modules and (name not in _ONLY_WHERE_USED or name in used):
                 version = _version(name, sys.modules[module])
@@ -67,7 +67,7 @@ def capture(seen: Seen, missing: dict[str, str]) -> dict[str, str]:
     with guard("software.codecarbon", missing):
         # In a process of its own where it measures, so it is not among the modules; its version
         # counts all the same.
-        version = _installed("codecarbon") if seen.settings.emissions else None
+        version = _installed("codecarbon") if observed.settings.emissions else None
         if version:
             found["codecarbon"] = version
     with guard("software.cuda", missing):
@@ -77,27 +77,29 @@ def capture(seen: Seen, missing: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def _used(seen: Seen) -> set[str]:
+def _used(observed: Observed) -> set[str]:
     """Return those of `_ONLY_WHERE_USED` that the run's own objects come from, or are configured with."""
-    whole = None if seen.model is None else without_wrappers(seen.model)
+    whole = None if observed.model is None else without_wrappers(observed.model)
     bases = [
         cls.__module__
-        for thing in (seen.args, whole, seen.optimizer)
+        for thing in (observed.args, whole, observed.optimizer)
         for cls in type(thing).__mro__
     ]
     packages = {name.partition(".")[0] for name in bases}
-    packages.add(type(getattr(seen.optimizer, "optimizer", None)).__module__.partition(".")[0])
+    packages.add(type(getattr(observed.optimizer, "optimizer", None)).__module__.partition(".")[0])
     found = {name for name, module in LIBRARIES.items() if module in packages}
-    if seen.model is None:
+    if observed.model is None:
         return found
-    if adapted(seen.model) is not None:
+    if adapted(observed.model) is not None:
         found.add("peft")
-    method = (quantization_of(seen.model) or {}).get("quant_method")
+    method = (quantization_of(observed.model) or {}).get("quant_method")
     if str(getattr(method, "value", method)) == "bitsandbytes":
         found.add("bitsandbytes")
-    if "flash_attention" in str(getattr(config_of(seen.model), "_attn_implementation", "")):
+    if "flash_attention" in str(getattr(config_of(observed.model), "_attn_implementation", "")):
         found.add("flash-attn")
-    if getattr(seen.args, "deepspeed", None) or getattr(seen.args, "deepspeed_plugin", None):
+    if getattr(observed.args, "deepspeed", None) or getattr(
+        observed.args, "deepspeed_plugin", None
+    ):
         found.add("deepspeed")
     return found
 

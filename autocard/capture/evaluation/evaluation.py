@@ -20,7 +20,7 @@ from autocard.capture.evaluation.training_log import (
     thinned,
 )
 from autocard.capture.evaluation.weights_in_effect import OfOthers
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training import divergence, rewards
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -31,7 +31,7 @@ MAX_POINTS = 1000
 
 
 def capture(
-    seen: Seen,
+    observed: Observed,
     missing: dict[str, str],
     predictions: Mapping[str, Any] | None = None,
     renamed: Mapping[str, str] | None = None,
@@ -40,7 +40,7 @@ def capture(
     """Return results and log.
 
     Args:
-        seen: what the trainer shows.
+        observed: what the trainer shows.
         missing: path → reason of what could not be had.
         predictions: metrics of a later `predict()`, which no log holds.
         renamed: beginning of a key of the log → what it begins with here.
@@ -50,24 +50,24 @@ def capture(
     of_others = of_others or OfOthers()
     log = [
         _with_names(entry, renamed or {})
-        for entry in thinned(of_others.without(seen.state.log_history))
+        for entry in thinned(of_others.without(observed.state.log_history))
     ]
-    filtered = bool(getattr(seen.args, "logging_nan_inf_filter", False))
+    filtered = bool(getattr(observed.args, "logging_nan_inf_filter", False))
     diverged_at: int | None = None
     with guard("evaluation.diverged", missing):
-        facts["diverged"], diverged_at = divergence.signs(seen, log)
+        facts["diverged"], diverged_at = divergence.signs(observed, log)
     diverged = bool(facts.get("diverged"))
     with guard("evaluation.best", missing):
-        facts["best"] = _best(seen, missing)
+        facts["best"] = _best(observed, missing)
     with guard("evaluation.results", missing):
-        found = results(seen, log) + predicted(seen, predictions or {})
+        found = results(observed, log) + predicted(observed, predictions or {})
         facts["results"] = found
         facts["not_finite"] = _not_finite(log)
         missing.update(_why(found, facts["not_finite"]))
         missing.update(of_others.reasons(left=bool(found)))
         missing.update(not_figures(log))
     with guard("evaluation.counters", missing):
-        facts["counters"] = counters(seen, log)
+        facts["counters"] = counters(observed, log)
     with guard("evaluation.rewards", missing):
         facts["rewards"] = rewards.last_logged(log)
     with guard("evaluation.train_loss", missing):
@@ -142,8 +142,8 @@ def _finite(entry: Mapping[str, Any]) -> dict[str, float | int | str]:
     return found
 
 
-def _best(seen: Seen, missing: dict[str, str]) -> Best:
-    state, args = seen.state, seen.args
+def _best(observed: Observed, missing: dict[str, str]) -> Best:
+    state, args = observed.state, observed.args
     if state.best_metric is None:
         msg = "no metric was tracked (metric_for_best_model was not set, or nothing was evaluated)"
         raise UnavailableError(msg)

@@ -18,7 +18,7 @@ from autocard.capture.evaluation.training_log import (
     prefixes_of,
     set_names,
 )
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training.loss_source import package_of
 from autocard.capture.training.trl_objective import is_trl
 from autocard.record import Metric
@@ -38,63 +38,63 @@ _COUNTED = ("clip_ratio/", "completions/", "sampling/", "tools/")
 """How the names of TRL's other counters begin."""
 
 
-def results(seen: Seen, log: Sequence[Mapping[str, Any]]) -> list[Metric]:
+def results(observed: Observed, log: Sequence[Mapping[str, Any]]) -> list[Metric]:
     """Return the figures of each evaluation set, of the weights that the model holds at the end."""
     summary = max((index for index, entry in enumerate(log) if is_summary(entry)), default=None)
     last_of_set: dict[str, tuple[Mapping[str, Any], int | None]] = {}
     for index, entry in enumerate(log):
         after_training = summary is not None and index > summary
         # Without a summary training broke off: no best checkpoint was loaded.
-        of_these = after_training or summary is None or _is_of_final_weights(seen, entry)
+        of_these = after_training or summary is None or _is_of_final_weights(observed, entry)
         if is_evaluation(entry) and of_these:
-            step = step_of_weights(seen) if after_training else entry.get("step")
+            step = step_of_weights(observed) if after_training else entry.get("step")
             last_of_set[str(prefix_of(entry))] = entry, step
     names = set_names(prefixes_of(log))
     every = [
         metric
         for prefix, (entry, step) in last_of_set.items()
-        for metric in _metrics(seen, entry, names[prefix], step)
+        for metric in _metrics(observed, entry, names[prefix], step)
     ]
     once = {(metric.dataset, metric.name): metric for metric in every}
     return list(once.values())
 
 
-def predicted(seen: Seen, metrics: Mapping[str, Any]) -> list[Metric]:
+def predicted(observed: Observed, metrics: Mapping[str, Any]) -> list[Metric]:
     """Return the figures of each prediction; each has a prefix of its own, "test" where the caller gave none."""
     runtimes = [
         str(key).removesuffix("_runtime") for key in metrics if str(key).endswith("_runtime")
     ]
     prefixes = sorted(runtimes, key=len, reverse=True) or ["test"]
-    step = step_of_weights(seen)
+    step = step_of_weights(observed)
     found = []
     for key, value in _flat(metrics):
         prefix = next((one for one in prefixes if key.startswith(f"{one}_")), None)
         name = key.removeprefix(f"{prefix}_")
-        if not key.endswith(_SPEEDS) and not _is_counter(seen, name):
+        if not key.endswith(_SPEEDS) and not _is_counter(observed, name):
             found.append(
                 Metric(name=name, value=value, dataset=prefix, split="prediction", step=step)
             )
     return found
 
 
-def step_of_weights(seen: Seen) -> int | None:
+def step_of_weights(observed: Observed) -> int | None:
     """Return the step of the weights that the model holds after training: the best one, where it was loaded."""
-    state = seen.state
+    state = observed.state
     best = getattr(state, "best_global_step", None)
-    if _loads_best(seen) and best is not None:
+    if _loads_best(observed) and best is not None:
         return int(best)
     step = getattr(state, "global_step", None)
     return None if step is None else int(step)
 
 
-def counters(seen: Seen, log: Sequence[Mapping[str, Any]]) -> list[str]:
+def counters(observed: Observed, log: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the names of the evaluations' figures in *log* that are counters of TRL."""
     found = set()
     for entry in log:
         prefix = prefix_of(entry)
         if prefix is not None:
             names = (str(key).removeprefix(f"{prefix}_") for key in entry)
-            found |= {name for name in names if _is_counter(seen, name)}
+            found |= {name for name in names if _is_counter(observed, name)}
     return sorted(found)
 
 
@@ -126,30 +126,30 @@ def _kind(value: Any) -> str | None:
     return None
 
 
-def _loads_best(seen: Seen) -> bool:
-    loads = getattr(seen.args, "load_best_model_at_end", False)
-    return bool(loads and getattr(seen.state, "best_model_checkpoint", None) is not None)
+def _loads_best(observed: Observed) -> bool:
+    loads = getattr(observed.args, "load_best_model_at_end", False)
+    return bool(loads and getattr(observed.state, "best_model_checkpoint", None) is not None)
 
 
-def _is_of_final_weights(seen: Seen, entry: Mapping[str, Any]) -> bool:
+def _is_of_final_weights(observed: Observed, entry: Mapping[str, Any]) -> bool:
     """Return whether *entry*, logged during training, is of the weights that the run ended with."""
-    best_step = getattr(seen.state, "best_global_step", None)
-    if _loads_best(seen) and best_step is not None:
+    best_step = getattr(observed.state, "best_global_step", None)
+    if _loads_best(observed) and best_step is not None:
         return bool(entry.get("step") == best_step)
     return True  # the last evaluation; its step says of which weights it is
 
 
 def _metrics(
-    seen: Seen, entry: Mapping[str, Any], name: str | None, step: int | None
+    observed: Observed, entry: Mapping[str, Any], name: str | None, step: int | None
 ) -> Iterator[Metric]:
     prefix = f"{prefix_of(entry)}_"
-    evaluator = _of_sentence_transformers(seen)
+    evaluator = _of_sentence_transformers(observed)
     for key, value in _flat(entry):
         own = key.startswith(prefix)
         if key.endswith(_SPEEDS) or not (own or (evaluator and key.startswith("eval_"))):
             continue
         metric = key.removeprefix(prefix) if own else key.removeprefix("eval_")
-        if _is_counter(seen, metric):
+        if _is_counter(observed, metric):
             continue
         data = EVALUATOR if evaluator and not metric.endswith("loss") else name
         yield Metric(name=metric, value=value, dataset=data, step=step)
@@ -169,12 +169,12 @@ def _flat(entry: Mapping[str, Any]) -> Iterator[tuple[str, float | int]]:
                 yield name, figure
 
 
-def _is_counter(seen: Seen, name: str) -> bool:
-    return is_trl(seen.args) and (name in _COUNTERS or name.startswith(_COUNTED))
+def _is_counter(observed: Observed, name: str) -> bool:
+    return is_trl(observed.args) and (name in _COUNTERS or name.startswith(_COUNTED))
 
 
-def _of_sentence_transformers(seen: Seen) -> bool:
+def _of_sentence_transformers(observed: Observed) -> bool:
     """Return whether the trainer is one of sentence-transformers, which evaluates metrics by an evaluator alone."""
     return any(
-        package_of(cls.__module__) == "sentence_transformers" for cls in type(seen.args).__mro__
+        package_of(cls.__module__) == "sentence_transformers" for cls in type(observed.args).__mro__
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autocard import units
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.unwrap import adapted, original_name, without_wrappers
 
 MOST_WHOLE = 4096
@@ -118,12 +118,12 @@ class Evaluated:
             if one is not None
         )
 
-    def look(self, seen: Seen, metrics: Mapping[str, Any]) -> bool:
+    def look(self, observed: Observed, metrics: Mapping[str, Any]) -> bool:
         """Note an evaluation that has just ended; return whether it was of other weights."""
-        words = self._difference(seen)
+        words = self._difference(observed)
         if words is None:
             return False
-        log = seen.state.log_history
+        log = observed.state.log_history
         place = next(
             (
                 place
@@ -136,18 +136,18 @@ class Evaluated:
             self.of_others.entries[place] = words
         return place is not None
 
-    def look_at_prediction(self, seen: Seen) -> bool:
+    def look_at_prediction(self, observed: Observed) -> bool:
         """Note a prediction that has just ended; return whether it was of other weights."""
-        words = self._difference(seen)
+        words = self._difference(observed)
         if words is not None:
             self.of_others.predictions.append(words)
         return words is not None
 
-    def _difference(self, seen: Seen) -> str | None:
+    def _difference(self, observed: Observed) -> str | None:
         reference = self._trained or self._begun
         # What the events show is the model that the trainer was made with, which may have been
         # replaced since.
-        model = seen.model if seen.trainer is None else seen.trainer.model
+        model = observed.model if observed.trainer is None else observed.trainer.model
         if reference is None or model is None:
             return None
         return difference(reference, model, weights=self._trained is not None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autocard.capture.model import adapter_layers, continued_adapter
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.unwrap import adapted, core, quantization_of
 from autocard.guard import guard
 from autocard.record import Adapter
@@ -123,9 +123,9 @@ _VARIANTS = {
 _MODULES = ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules")
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> list[Adapter]:
+def capture(observed: Observed, missing: dict[str, str]) -> list[Adapter]:
     """Return the active adapters; an empty list where none is trained, as in a full fine-tune."""
-    holder = adapted(seen.model)
+    holder = adapted(observed.model)
     if holder is None or not adapter_layers.is_trained(holder):
         return []
     found: list[Adapter] = []
@@ -134,11 +134,11 @@ def capture(seen: Seen, missing: dict[str, str]) -> list[Adapter]:
         path = f"adapters.{len(found)}"
         settings = holder.peft_config[name]
         with guard(f"{path}.method", missing):
-            facts["method"] = _method(settings, quantization_of(seen.model))
+            facts["method"] = _method(settings, quantization_of(observed.model))
         with guard(f"{path}.config", missing):
-            facts["config"] = _config(name, holder, core(seen.model))
+            facts["config"] = _config(name, holder, core(observed.model))
         with guard(f"{path}.continued", missing):
-            facts.update(_before(name, settings, seen))
+            facts.update(_before(name, settings, observed))
         with guard(f"{path}.peft_version_created", missing):
             facts["peft_version_created"] = _text(getattr(settings, "peft_version", None))
             if facts["peft_version_created"] is None:
@@ -155,16 +155,16 @@ def capture(seen: Seen, missing: dict[str, str]) -> list[Adapter]:
     return found
 
 
-def _before(name: str, settings: Any, seen: Seen) -> dict[str, Any]:
+def _before(name: str, settings: Any, observed: Observed) -> dict[str, Any]:
     """Return what is known of an earlier training of the adapter; one of this process or run is told elsewhere."""
-    inner, start = core(seen.model), seen.start
+    inner, start = core(observed.model), observed.start
     if (
         start.resumed
         or start.trained_before
         or not continued_adapter.is_continued(inner, name, settings)
     ):
         return {}
-    output_dir = getattr(seen.args, "output_dir", None) or "."
+    output_dir = getattr(observed.args, "output_dir", None) or "."
     return {
         "continued": True,
         "earlier_run": continued_adapter.run_before(inner, name, Path(output_dir)),

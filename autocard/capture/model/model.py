@@ -19,7 +19,7 @@ from autocard.capture.model.base_model import NOT_RECORDED, Origin, find
 from autocard.capture.model.dimensions import dims, parts
 from autocard.capture.model.sizes import size_of
 from autocard.capture.model.tasks import auto_class_of, head_of
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training.trl_objective import method_of
 from autocard.capture.unwrap import (
     adapted,
@@ -53,35 +53,35 @@ _COUNTABLE = frozenset({"bitsandbytes", "torchao", "quanto", "gguf", "fp8"})
 whole numbers."""
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> Model:
+def capture(observed: Observed, missing: dict[str, str]) -> Model:
     """Return what is known of the model when training begins."""
     facts: dict[str, Any] = {}
-    whole = without_wrappers(seen.model)
+    whole = without_wrappers(observed.model)
     origin = Origin()
     with guard("model.base_model", missing):
-        origin = find(seen.model, seen.settings.base_model, seen.start)
-        facts.update(_base(origin, seen.model, missing))
+        origin = find(observed.model, observed.settings.base_model, observed.start)
+        facts.update(_base(origin, observed.model, missing))
     with guard("model.architecture", missing):
-        facts["architecture"] = class_of(core(seen.model)).__name__
+        facts["architecture"] = class_of(core(observed.model)).__name__
     with guard("model.model_type", missing):
-        facts["model_type"] = _model_type(seen.model)
+        facts["model_type"] = _model_type(observed.model)
     with guard("model.task", missing):
-        facts.update(_task(seen, whole, missing))
+        facts.update(_task(observed, whole, missing))
     with guard("model.library_name", missing):
-        facts["library_name"] = _library(seen.model, whole)
+        facts["library_name"] = _library(observed.model, whole)
     with guard("model.auto_class", missing):
-        facts["auto_class"] = _auto_class(seen.model, whole)
+        facts["auto_class"] = _auto_class(observed.model, whole)
     with guard("model.parameters_total", missing):
-        facts.update(_counts(seen.model, seen.args, missing))
+        facts.update(_counts(observed.model, observed.args, missing))
     with guard("model.trained_modules", missing):
-        facts.update(_trained(seen.model))
+        facts.update(_trained(observed.model))
     with guard("model.dims", missing):
-        facts["dims"] = dims(config_of(seen.model), backbone(seen.model))
-        facts["parts"] = parts(config_of(seen.model), backbone(seen.model))
+        facts["dims"] = dims(config_of(observed.model), backbone(observed.model))
+        facts["parts"] = parts(config_of(observed.model), backbone(observed.model))
     with guard("model.labels", missing):
-        facts["labels"] = _labels(config_of(seen.model))
+        facts["labels"] = _labels(config_of(observed.model))
     with guard("model.name", missing):
-        facts["name"] = _name(seen.args, facts)
+        facts["name"] = _name(observed.args, facts)
     missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
     missing["model.saved_dtype"] = missing["model.saved_bytes"]
     missing["model.checkpoint_bytes"] = "no checkpoint was looked for"
@@ -185,8 +185,8 @@ def _model_type(model: Any) -> str:
     return str(config.model_type)
 
 
-def _task(seen: Seen, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
-    model = seen.model
+def _task(observed: Observed, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
+    model = observed.model
     head = head_of(model, whole)
     if head is None:
         missing["model.pipeline_tag"] = "the task is not known"
@@ -200,7 +200,7 @@ def _task(seen: Seen, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
         if head.task == "sequence classification" and regression
         else head.task
     )
-    method = method_of(seen.args)
+    method = method_of(observed.args)
     if method is not None and method.task:
         task = method.task
     if head.tag is None:

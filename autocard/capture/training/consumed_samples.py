@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.unwrap import config_of, without_wrappers
 from autocard.errors import UnavailableError
 
@@ -82,58 +82,60 @@ class Plan:
         )
 
 
-def plan(seen: Seen) -> Plan:
+def plan(observed: Observed) -> Plan:
     """Return what an optimizer step and an epoch consume.
 
     Raises:
         UnavailableError: batches are not of one size.
     """
-    batch = batch_size(seen)
+    batch = batch_size(observed)
     if batch is None:
         msg = "the batches have no fixed size"
         raise UnavailableError(msg)
-    processes = max(int(seen.args.world_size) // processes_with_the_same_data(seen), 1)
-    total = batch if _splits_batches(seen) else batch * processes
-    accumulation = int(seen.args.gradient_accumulation_steps)
-    return Plan(total * accumulation, accumulation, _epoch(seen, total, processes, accumulation))
+    processes = max(int(observed.args.world_size) // processes_with_the_same_data(observed), 1)
+    total = batch if _splits_batches(observed) else batch * processes
+    accumulation = int(observed.args.gradient_accumulation_steps)
+    return Plan(
+        total * accumulation, accumulation, _epoch(observed, total, processes, accumulation)
+    )
 
 
-def samples_of_leg(seen: Seen, step_begin: int) -> int:
+def samples_of_leg(observed: Observed, step_begin: int) -> int:
     """Return the samples that the leg's optimizer steps consumed, from the global step *step_begin* on.
 
     Raises:
         UnavailableError: the sizes of too many batches are not known.
     """
-    made, steps = plan(seen), int(seen.state.global_step)
+    made, steps = plan(observed), int(observed.state.global_step)
     if made.epoch is None:
-        return _samples_of_unknown_passes(seen, made, step_begin)
+        return _samples_of_unknown_passes(observed, made, step_begin)
     # The Trainer skips what the steps before a resume would have consumed by the present plan, or
     # starts an epoch.
-    skipped = _steps_skipped(seen, made.epoch, step_begin)
+    skipped = _steps_skipped(observed, made.epoch, step_begin)
     done = skipped + steps - step_begin
     expected = step_begin // made.epoch.steps + (made.epochs_of(done) or 0.0)
-    if seen.state.epoch is None or abs(seen.state.epoch - expected) > _SAME_EPOCH:
+    if observed.state.epoch is None or abs(observed.state.epoch - expected) > _SAME_EPOCH:
         msg = "the Trainer's count of epochs is not that of its data loader, as where an epoch was ended early"
         raise UnavailableError(msg)
     return made.samples_of(done) - made.samples_of(skipped)
 
 
-def _steps_skipped(seen: Seen, epoch: Epoch, step_begin: int) -> int:
+def _steps_skipped(observed: Observed, epoch: Epoch, step_begin: int) -> int:
     """Return the optimizer steps whose batches a resumed training skips: none of the current epoch if told so."""
-    if getattr(seen.args, "ignore_data_skip", False):
+    if getattr(observed.args, "ignore_data_skip", False):
         return 0
     return step_begin % epoch.steps
 
 
-def _samples_of_unknown_passes(seen: Seen, made: Plan, step_begin: int) -> int:
+def _samples_of_unknown_passes(observed: Observed, made: Plan, step_begin: int) -> int:
     """Return the samples where all batches are full but the last ones of each pass, whose number is not known."""
-    samples = (int(seen.state.global_step) - step_begin) * made.step_samples
-    passes_ended = math.ceil(seen.state.epoch or 1) - 1
-    if step_begin or getattr(seen.train_dataloader, "end_of_dataloader", True):
+    samples = (int(observed.state.global_step) - step_begin) * made.step_samples
+    passes_ended = math.ceil(observed.state.epoch or 1) - 1
+    if step_begin or getattr(observed.train_dataloader, "end_of_dataloader", True):
         # The last batch may have been the last of its pass. (accelerate looks one batch ahead, and
         # says so.)
         passes_ended += 1
-    parts = getattr(getattr(seen.train_dataloader, "dataset", None), "datasets", None)
+    parts = getattr(getattr(observed.train_dataloader, "dataset", None), "datasets", None)
     not_full = passes_ended * (len(parts) if isinstance(parts, list | dict) else 1)
     if not_full * made.step_samples > _TOO_LITTLE_TO_SHOW * samples:
         msg = "the data loader does not tell how many rows its last batches held"
@@ -141,57 +143,59 @@ def _samples_of_unknown_passes(seen: Seen, made: Plan, step_begin: int) -> int:
     return samples
 
 
-def batch_size(seen: Seen) -> int | None:
+def batch_size(observed: Observed) -> int | None:
     """Return the samples that the loader draws at once: as it was made, else as the arguments say.
 
     None: a batch sampler of the run's own decides, and does not tell.
     """
-    drawn = batch_size_of_loader(seen)
-    if drawn is not None or is_online(seen.args):
-        return drawn or _by_arguments(seen)
-    sampler = _batch_sampler(seen.train_dataloader)
+    drawn = batch_size_of_loader(observed)
+    if drawn is not None or is_online(observed.args):
+        return drawn or _by_arguments(observed)
+    sampler = _batch_sampler(observed.train_dataloader)
     own = sampler is not None and type(sampler).__name__ != "BatchRebalanceSampler"
-    return None if own else _by_arguments(seen)
+    return None if own else _by_arguments(observed)
 
 
-def batch_size_of_loader(seen: Seen) -> int | None:
+def batch_size_of_loader(observed: Observed) -> int | None:
     """Return the samples that the loader draws at once, as it was made; None: it does not tell, or draws more."""
-    if is_online(seen.args):  # the loader draws prompts for several steps at once
+    if is_online(observed.args):  # the loader draws prompts for several steps at once
         return None
-    loader = seen.train_dataloader
+    loader = observed.train_dataloader
     drawn = getattr(_batch_sampler(loader), "batch_size", None) or getattr(
         loader, "batch_size", None
     )
     return drawn if isinstance(drawn, int) and drawn > 0 else None
 
 
-def _by_arguments(seen: Seen) -> int | None:
+def _by_arguments(observed: Observed) -> int | None:
     """Return the batch of one process by the arguments, or the one that `auto_find_batch_size` found.
 
     A checkpoint brings back its own size in the state, which the Trainer uses for
     `auto_find_batch_size` alone.
     """
-    asked = getattr(seen.args, "train_batch_size", None)
-    found = getattr(seen.state, "train_batch_size", None)
-    chosen = found or asked if getattr(seen.args, "auto_find_batch_size", False) else asked or found
+    asked = getattr(observed.args, "train_batch_size", None)
+    found = getattr(observed.state, "train_batch_size", None)
+    chosen = (
+        found or asked if getattr(observed.args, "auto_find_batch_size", False) else asked or found
+    )
     return int(chosen) if chosen else None
 
 
-def device_batch_size(seen: Seen) -> int | None:
+def device_batch_size(observed: Observed) -> int | None:
     """Return the samples that one device takes at once, as `per_device_train_batch_size` counts them."""
-    asked = getattr(seen.args, "per_device_train_batch_size", None)
-    if not getattr(seen.args, "auto_find_batch_size", False):
+    asked = getattr(observed.args, "per_device_train_batch_size", None)
+    if not getattr(observed.args, "auto_find_batch_size", False):
         return asked
-    batch = batch_size(seen)
-    devices = max(int(getattr(seen.args, "n_gpu", 1) or 1), 1)
+    batch = batch_size(observed)
+    devices = max(int(getattr(observed.args, "n_gpu", 1) or 1), 1)
     return batch // devices if batch else asked
 
 
-def resumed_with_other_batches(seen: Seen) -> bool:
+def resumed_with_other_batches(observed: Observed) -> bool:
     """Return whether the checkpoint that training was resumed from was made with another batch size of one process."""
-    asked = getattr(seen.args, "train_batch_size", None)
-    brought = getattr(seen.state, "train_batch_size", None)
-    if getattr(seen.args, "auto_find_batch_size", False):
+    asked = getattr(observed.args, "train_batch_size", None)
+    brought = getattr(observed.state, "train_batch_size", None)
+    if getattr(observed.args, "auto_find_batch_size", False):
         return False
     return bool(asked and brought and asked != brought)
 
@@ -201,7 +205,7 @@ def is_online(args: Any) -> bool:
     return isinstance(getattr(args, "num_generations", None), int)
 
 
-def processes_with_the_same_data(seen: Seen) -> int:
+def processes_with_the_same_data(observed: Observed) -> int:
     """Return how many processes work on the same samples (tensor, context, sequence parallelism).
 
     As accelerate's configuration says, or where there is none, as the model was loaded: the Trainer
@@ -210,10 +214,10 @@ def processes_with_the_same_data(seen: Seen) -> int:
     Raises:
         UnavailableError: the model is split into pipeline stages.
     """
-    parallel = getattr(seen.args, "parallelism_config", None)
+    parallel = getattr(observed.args, "parallelism_config", None)
     if (
         int(
-            getattr(getattr(config_of(seen.model), "distributed_config", None), "pp_size", None)
+            getattr(getattr(config_of(observed.model), "distributed_config", None), "pp_size", None)
             or 1
         )
         > 1
@@ -221,7 +225,7 @@ def processes_with_the_same_data(seen: Seen) -> int:
         msg = "the model is split into pipeline stages, and the Trainer does not say which samples a step takes"
         raise UnavailableError(msg)
     if parallel is None:
-        return int(getattr(without_wrappers(seen.model), "tp_size", None) or 1)
+        return int(getattr(without_wrappers(observed.model), "tp_size", None) or 1)
     product = 1
     for name in ("tp_size", "cp_size", "sp_size"):
         product *= int(getattr(parallel, name, 1) or 1)
@@ -231,15 +235,15 @@ def processes_with_the_same_data(seen: Seen) -> int:
 # -- the loader ------------------------------------------------------------------------------------
 
 
-def _epoch(seen: Seen, total: int, processes: int, accumulation: int) -> Epoch | None:
+def _epoch(observed: Observed, total: int, processes: int, accumulation: int) -> Epoch | None:
     """Return a pass of the loader, of which each process draws a part; *total* samples are drawn at once by all."""
-    loader = seen.train_dataloader
+    loader = observed.train_dataloader
     batches = length_of(loader)
     if not batches:
         return None
     # Generated completions always come in full batches.
     samples = (
-        batches * total if is_online(seen.args) else _samples(loader, batches, total, processes)
+        batches * total if is_online(observed.args) else _samples(loader, batches, total, processes)
     )
     if not samples:
         return None
@@ -291,9 +295,9 @@ def _dispatched(rows: int, total: int, processes: int, *, drop_last: bool) -> in
     return rows - rest + -(-rest // processes) * processes
 
 
-def _splits_batches(seen: Seen) -> bool:
+def _splits_batches(observed: Observed) -> bool:
     """Return whether a batch that is drawn is split over the processes, and not each process's own."""
-    loader = seen.train_dataloader
+    loader = observed.train_dataloader
     if type(loader).__name__ == "DataLoaderDispatcher":
         return bool(getattr(loader, "split_batches", False))
     return bool(getattr(getattr(loader, "batch_sampler", None), "split_batches", False))

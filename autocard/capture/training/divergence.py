@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocard.capture.evaluation.training_log import is_summary, prefix_of
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 
 _TENSORS = 8
 """Trained parameters that are looked at: what is not a number spreads to all of them within a step
@@ -18,16 +18,16 @@ _NUMBERS = 65536
 WEIGHTS = "trained weights are not finite numbers"
 
 
-def signs(seen: Seen, log: Sequence[Mapping[str, Any]]) -> tuple[list[str], int | None]:
+def signs(observed: Observed, log: Sequence[Mapping[str, Any]]) -> tuple[list[str], int | None]:
     """Return what shows that training diverged, in words, and the first logged step that it shows in.
 
     A figure counts where it stays so to the end: with fp16 the gradient norm is infinite wherever
     the loss scale was too high, and such a step is left out. There it needs weights that say the
     same.
     """
-    weights = bad_weights(seen.model)
+    weights = bad_weights(observed.model)
     steps = _steps(log)
-    if getattr(seen.args, "fp16", False) and not weights:
+    if getattr(observed.args, "fp16", False) and not weights:
         steps.pop("gradient norm", None)
     found = [
         f"{name} was not a finite number from step {step} on"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training import consumed_samples
 from autocard.capture.training.loss_source import of_library
 
@@ -24,32 +24,35 @@ _WRAPPERS = frozenset({"accelerate", "deepspeed", "transformers"})
 """Packages whose optimizers and schedules stand for others, whose class they do not show."""
 
 
-def overruled(name: str, seen: Seen) -> bool:
+def overruled(name: str, observed: Observed) -> bool:
     """Return whether argument *name* says something else than what the run trained with."""
     if name in _OWN_LOSS:
-        return seen.own_loss is not None and not seen.own_loss.calls_library
+        return observed.own_loss is not None and not observed.own_loss.calls_library
     if name in _SCHEDULE:
-        return own_schedule(seen) or _has_no_part(name, seen)
+        return own_schedule(observed) or _has_no_part(name, observed)
     if name in _LOADER | _SAMPLING or name.startswith("per_device_"):
-        return _is_other_loader(name, seen)
-    return name in _OPTIMIZER and _is_other_optimizer(name, seen)
+        return _is_other_loader(name, observed)
+    return name in _OPTIMIZER and _is_other_optimizer(name, observed)
 
 
-def _is_other_loader(name: str, seen: Seen) -> bool:
+def _is_other_loader(name: str, observed: Observed) -> bool:
     """Return whether a data loader or sampler of the run's own decides what argument *name* says."""
     if name == "per_device_eval_batch_size":
-        return _is_own(seen.trainer, "get_eval_dataloader")
-    if name in _SAMPLING and _is_own(seen.trainer, "_get_train_sampler"):
+        return _is_own(observed.trainer, "get_eval_dataloader")
+    if name in _SAMPLING and _is_own(observed.trainer, "_get_train_sampler"):
         return True
     if not any(
-        _is_own(seen.trainer, method) for method in ("get_train_dataloader", "_get_dataloader")
+        _is_own(observed.trainer, method) for method in ("get_train_dataloader", "_get_dataloader")
     ):
         return False
     if name == "per_device_train_batch_size":
-        return consumed_samples.batch_size_of_loader(seen) != int(seen.args.train_batch_size)
+        return consumed_samples.batch_size_of_loader(observed) != int(
+            observed.args.train_batch_size
+        )
     if name == "dataloader_num_workers":
         return bool(
-            getattr(seen.train_dataloader, "num_workers", None) != seen.args.dataloader_num_workers
+            getattr(observed.train_dataloader, "num_workers", None)
+            != observed.args.dataloader_num_workers
         )
     return True
 
@@ -60,15 +63,15 @@ def _is_own(trainer: Any, name: str) -> bool:
     return method is not None and not of_library(method)
 
 
-def _has_no_part(name: str, seen: Seen) -> bool:
+def _has_no_part(name: str, observed: Observed) -> bool:
     """Return whether the schedule that ran does not use argument *name* of the schedule."""
     if name in _WARMUP:
         return (
-            bool(getattr(seen.args, name, 0))
-            and seen.lr_scheduler is not None
-            and not warms_up(seen)
+            bool(getattr(observed.args, name, 0))
+            and observed.lr_scheduler is not None
+            and not warms_up(observed)
         )
-    return name == "lr_scheduler_kwargs" and kind_of_schedule(seen.args) == "constant"
+    return name == "lr_scheduler_kwargs" and kind_of_schedule(observed.args) == "constant"
 
 
 def kind_of_schedule(args: Any) -> str:
@@ -77,13 +80,13 @@ def kind_of_schedule(args: Any) -> str:
     return str(getattr(kind, "value", kind))
 
 
-def warms_up(seen: Seen) -> bool:
+def warms_up(observed: Observed) -> bool:
     """Return whether the schedule begins below its highest learning rate, as it does in a warmup.
 
     transformers' schedules are factors of the highest rate, and pure functions of the step; other
     classes have no warmup that `warmup_steps` would set.
     """
-    made = inside(seen.lr_scheduler, "scheduler")
+    made = inside(observed.lr_scheduler, "scheduler")
     rules = [
         rule
         for rule in getattr(made, "lr_lambdas", ())
@@ -92,7 +95,9 @@ def warms_up(seen: Seen) -> bool:
     if rules:
         return float(rules[0](0)) < 1
     # Made by DeepSpeed, or for each parameter apart: only the arguments tell.
-    return _package(type(made)) in _WRAPPERS and kind_of_schedule(seen.args) not in _WITHOUT_WARMUP
+    return (
+        _package(type(made)) in _WRAPPERS and kind_of_schedule(observed.args) not in _WITHOUT_WARMUP
+    )
 
 
 def inside(wrapper: Any, attribute: str) -> Any:
@@ -102,8 +107,8 @@ def inside(wrapper: Any, attribute: str) -> Any:
     return wrapper
 
 
-def _is_other_optimizer(name: str, seen: Seen) -> bool:
-    made = inside(seen.optimizer, "optimizer")
+def _is_other_optimizer(name: str, observed: Observed) -> bool:
+    made = inside(observed.optimizer, "optimizer")
     groups = getattr(made, "param_groups", None)
     if (
         not groups
@@ -111,7 +116,7 @@ def _is_other_optimizer(name: str, seen: Seen) -> bool:
         or hasattr(made, "optimizer_dict")
     ):
         return False
-    asked = _asked_for(seen.args)
+    asked = _asked_for(observed.args)
     if asked is not None and type(made) is not asked:
         return True
     if name in _BETAS:
@@ -126,7 +131,7 @@ def _is_other_optimizer(name: str, seen: Seen) -> bool:
     # Adafactor has two epsilons of its own, SGD has no betas: what the arguments say of them had no
     # part in it.
     numbers = [float(value) for value in used if not isinstance(value, list | tuple)]
-    return float(getattr(seen.args, name)) not in numbers
+    return float(getattr(observed.args, name)) not in numbers
 
 
 def _asked_for(args: Any) -> type | None:
@@ -141,33 +146,35 @@ def _asked_for(args: Any) -> type | None:
     return found if isinstance(found, type) else None
 
 
-def own_schedule(seen: Seen) -> bool:
+def own_schedule(observed: Observed) -> bool:
     """Return whether the schedule is not the one that the arguments name."""
-    made = inside(seen.lr_scheduler, "scheduler")
+    made = inside(observed.lr_scheduler, "scheduler")
     if made is None or _package(type(made)) in _WRAPPERS:
         return False
     if type(made).__name__ == "LambdaLR":  # what transformers makes most of its schedules of
         rules = [getattr(rule, "func", rule) for rule in getattr(made, "lr_lambdas", ())]
-        return any(_package(rule) != "transformers" for rule in rules) or _is_other_rule(made, seen)
-    words = kind_of_schedule(seen.args).replace("_", "")
+        return any(_package(rule) != "transformers" for rule in rules) or _is_other_rule(
+            made, observed
+        )
+    words = kind_of_schedule(observed.args).replace("_", "")
     return not type(made).__name__.lower().startswith(words)
 
 
-def _is_other_rule(made: Any, seen: Seen) -> bool:
+def _is_other_rule(made: Any, observed: Observed) -> bool:
     """Return whether a schedule that transformers *made* is another one, or has another warmup, than was asked for."""
     module = sys.modules.get("transformers.optimization")
     makers = getattr(module, "TYPE_TO_SCHEDULER_FUNCTION", {})
     by_kind = {getattr(kind, "value", kind): maker for kind, maker in makers.items()}
-    asked = getattr(by_kind.get(kind_of_schedule(seen.args)), "__code__", None)
+    asked = getattr(by_kind.get(kind_of_schedule(observed.args)), "__code__", None)
     rule = next(iter(made.lr_lambdas), None)
     if asked is None or rule is None:
         return False
     if getattr(rule, "func", rule).__name__ not in asked.co_names:
         return True
     warmup = getattr(rule, "keywords", {}).get("num_warmup_steps")
-    if warmup is None or not hasattr(seen.args, "get_warmup_steps"):
+    if warmup is None or not hasattr(observed.args, "get_warmup_steps"):
         return False
-    return int(warmup) != int(seen.args.get_warmup_steps(int(seen.state.max_steps)))
+    return int(warmup) != int(observed.args.get_warmup_steps(int(observed.state.max_steps)))
 
 
 def _package(made: Any) -> str:

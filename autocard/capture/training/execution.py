@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.unwrap import config_of
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -31,41 +31,41 @@ _KERNELS = {
 
 
 def facts(
-    seen: Seen, missing: dict[str, str], environ: Mapping[str, str] = os.environ
+    observed: Observed, missing: dict[str, str], environ: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
     """Return `gradient_checkpointing`, `compiled`, `attention_implementation` and `kernels` of `record.Training`."""
     found: dict[str, Any] = {}
-    modules = list(seen.model.modules()) if seen.model is not None else []
+    modules = list(observed.model.modules()) if observed.model is not None else []
     with guard("training.gradient_checkpointing", missing):
-        found["gradient_checkpointing"] = _checkpoints(seen, modules)
+        found["gradient_checkpointing"] = _checkpoints(observed, modules)
     with guard("training.compiled", missing):
-        found["compiled"] = _is_compiled(seen, modules, environ)
+        found["compiled"] = _is_compiled(observed, modules, environ)
     with guard("training.attention_implementation", missing):
-        found["attention_implementation"] = _attention(seen.model, modules)
+        found["attention_implementation"] = _attention(observed.model, modules)
     with guard("training.kernels", missing):
-        found["kernels"] = _kernels(seen, modules)
+        found["kernels"] = _kernels(observed, modules)
     return found
 
 
-def _checkpoints(seen: Seen, modules: list[Any]) -> bool:
+def _checkpoints(observed: Observed, modules: list[Any]) -> bool:
     """Return whether a module of the model recomputes its activations (transformers sets the flag on each layer)."""
     flags = [getattr(module, "gradient_checkpointing", None) for module in modules]
     if any(flag is not None for flag in flags):
         return any(flag is True for flag in flags)
-    if getattr(seen.args, "gradient_checkpointing", False):
+    if getattr(observed.args, "gradient_checkpointing", False):
         msg = "it was asked for, and the model does not show whether it does it"
         raise UnavailableError(msg)
     return False
 
 
-def _is_compiled(seen: Seen, modules: list[Any], environ: Mapping[str, str]) -> bool:
+def _is_compiled(observed: Observed, modules: list[Any], environ: Mapping[str, str]) -> bool:
     """Return whether torch.compile wraps the model or a module of it, or accelerate will wrap it (its dynamo plugin).
 
     It wraps a module (`torch.compile(model)`), its call (`model.compile()`), or its `forward`.
     """
-    if any(_compiles(module) for module in (seen.model, *modules)):
+    if any(_compiles(module) for module in (observed.model, *modules)):
         return True
-    return bool(getattr(seen.args, "torch_compile", False)) or environ.get(
+    return bool(getattr(observed.args, "torch_compile", False)) or environ.get(
         "ACCELERATE_DYNAMO_BACKEND", "no"
     ).lower() not in {"", "no"}
 
@@ -100,7 +100,7 @@ def _attention(model: Any, modules: list[Any]) -> str:
     return name if not name.startswith(("/", ".", "~")) else "a kernel from a local folder"
 
 
-def _kernels(seen: Seen, modules: list[Any]) -> list[str]:
+def _kernels(observed: Observed, modules: list[Any]) -> list[str]:
     """Return the packages whose layers, or whose forward functions, the model's modules have."""
     packages = set()
     for module in modules:
@@ -109,6 +109,6 @@ def _kernels(seen: Seen, modules: list[Any]) -> list[str]:
         if own is not None:
             packages.add(str(getattr(own, "__module__", "")).partition(".")[0])
     found = {_KERNELS[package] for package in packages if package in _KERNELS}
-    if getattr(seen.args, "use_liger_kernel", False):
+    if getattr(observed.args, "use_liger_kernel", False):
         found.add(_KERNELS["liger_kernel"])
     return sorted(found)

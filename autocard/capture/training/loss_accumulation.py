@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training import consumed_samples
 from autocard.capture.training.loss_source import of_library
 from autocard.capture.training.model_loss import forward_of, names_used, uses_a_loss
@@ -42,9 +42,9 @@ class StepBatches:
     """
 
 
-def batches_summed(seen: Seen) -> StepBatches | None:
+def batches_summed(observed: Observed) -> StepBatches | None:
     """Return over how many batches each logged loss is a sum; None: it is a mean, or it is not known."""
-    trainer, args = seen.trainer, seen.args
+    trainer, args = observed.trainer, observed.args
     if trainer is None or not _by_the_trainer(trainer, "training_step"):
         return None
     # the run's code has said how it is scaled
@@ -55,8 +55,8 @@ def batches_summed(seen: Seen) -> StepBatches | None:
         return None
     whole = _by_the_trainer(trainer, "compute_loss")
     across_processes = whole and getattr(args, "average_tokens_across_devices", False)
-    batches = _batches_of_steps(seen, max(int(args.world_size), 1) if across_processes else 1)
-    if batches.usual < 2 or not _counts_labels(seen):  # noqa: PLR2004 - a sum of one is a mean
+    batches = _batches_of_steps(observed, max(int(args.world_size), 1) if across_processes else 1)
+    if batches.usual < 2 or not _counts_labels(observed):  # noqa: PLR2004 - a sum of one is a mean
         return None
     if not whole:
         ignored = not of_library(trainer.compute_loss) and _ignores_items(trainer.compute_loss)
@@ -64,20 +64,20 @@ def batches_summed(seen: Seen) -> StepBatches | None:
         ignored = _ignores_items(function)
     else:
         ignored = not getattr(args, "label_smoothing_factor", 0) and _model_ignores_items(
-            seen.model
+            observed.model
         )
     return batches if ignored else None
 
 
-def _batches_of_steps(seen: Seen, processes: int) -> StepBatches:
+def _batches_of_steps(observed: Observed, processes: int) -> StepBatches:
     """Return the batches of the steps that were taken, or that are planned: an epoch's last step takes what is left."""
-    accumulation = int(seen.args.gradient_accumulation_steps)
-    in_epoch = consumed_samples.length_of(seen.train_dataloader)
+    accumulation = int(observed.args.gradient_accumulation_steps)
+    in_epoch = consumed_samples.length_of(observed.train_dataloader)
     if not in_epoch:
         return StepBatches(accumulation * processes)
     usual, left = min(accumulation, in_epoch), in_epoch % accumulation
     epoch_steps = -(-in_epoch // accumulation)
-    taken = int(seen.state.global_step or seen.state.max_steps or 0)
+    taken = int(observed.state.global_step or observed.state.max_steps or 0)
     if not left or usual == left or taken < epoch_steps:
         return StepBatches(usual * processes)
     return StepBatches(usual * processes, left * processes)
@@ -87,11 +87,11 @@ def _by_the_trainer(trainer: Any, name: str) -> bool:
     return getattr(getattr(trainer, name, None), "__module__", None) == "transformers.trainer"
 
 
-def _counts_labels(seen: Seen) -> bool:
+def _counts_labels(observed: Observed) -> bool:
     """Return whether batches have `labels` in one tensor, which the Trainer can count."""
-    inner = core(seen.model)
+    inner = core(observed.model)
     if not hasattr(inner, "forward") or "labels" not in (
-        getattr(seen.trainer, "label_names", None) or ()
+        getattr(observed.trainer, "label_names", None) or ()
     ):
         return False
     objects = type(inner).__name__.endswith(

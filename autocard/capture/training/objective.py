@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from autocard.capture.model.tasks import head_of
-from autocard.capture.observed import OwnLoss, Seen
+from autocard.capture.observed import Observed, OwnLoss
 from autocard.capture.training import sentence_losses
 from autocard.capture.training.model_loss import (
     BY_PROBLEM_TYPE,
@@ -32,33 +32,33 @@ _LOSSES = {
 """`config.problem_type` → loss (transformers, loss/loss_utils.py)."""
 
 
-def objective(seen: Seen) -> str:
+def objective(observed: Observed) -> str:
     """Return task and loss in words.
 
     Raises:
         UnavailableError: the model's class is not one whose task or loss is known.
     """
-    method = method_of(seen.args, seen.trainer)
+    method = method_of(observed.args, observed.trainer)
     if method is not None:
-        if seen.own_loss is not None:
-            return _with_own_loss(method.without_loss, seen.own_loss)
-        return _of_trl(method, seen.trainer)
-    head = head_of(seen.model, without_wrappers(seen.model))
-    task = None if head is None else _task(seen, head.task)
-    if seen.own_loss is not None:
-        return _with_own_loss(task, seen.own_loss)
-    if is_sentence_transformer(without_wrappers(seen.model)):
-        loss = sentence_losses.in_words(getattr(seen.trainer, "loss", None))
+        if observed.own_loss is not None:
+            return _with_own_loss(method.without_loss, observed.own_loss)
+        return _of_trl(method, observed.trainer)
+    head = head_of(observed.model, without_wrappers(observed.model))
+    task = None if head is None else _task(observed, head.task)
+    if observed.own_loss is not None:
+        return _with_own_loss(task, observed.own_loss)
+    if is_sentence_transformer(without_wrappers(observed.model)):
+        loss = sentence_losses.in_words(getattr(observed.trainer, "loss", None))
         return ", ".join(filter(None, [task, loss])) or _unknown()
-    return _of_model(seen, task, loss_of(seen.model))
+    return _of_model(observed, task, loss_of(observed.model))
 
 
-def purpose(seen: Seen) -> str:
+def purpose(observed: Observed) -> str:
     """Return what training did to the model, for the middle of a sentence; "": its task says it."""
-    method = method_of(seen.args, seen.trainer)
+    method = method_of(observed.args, observed.trainer)
     if method is not None:
         return method.purpose
-    pairs = None if seen.own_loss else loss_of(seen.model).of_pairs
+    pairs = None if observed.own_loss else loss_of(observed.model).of_pairs
     return f"trained with a {pairs}" if pairs else ""
 
 
@@ -69,9 +69,9 @@ def _of_trl(method: TrlMethod, trainer: Any) -> str:
     return f"{method.words} + {extra}" if extra else method.words
 
 
-def _of_model(seen: Seen, task: str | None, loss: ModelLoss) -> str:
+def _of_model(observed: Observed, task: str | None, loss: ModelLoss) -> str:
     """Return *task* and the loss that the Trainer takes from the model; its label smoothing replaces that loss."""
-    smoothing = getattr(seen.args, "label_smoothing_factor", 0) or 0
+    smoothing = getattr(observed.args, "label_smoothing_factor", 0) or 0
     if smoothing and not loss.of_pairs and loss.words != START_AND_END:
         causal = (task or "").startswith("causal")
         smoothed = NEXT_TOKEN if causal else "cross-entropy"
@@ -79,7 +79,9 @@ def _of_model(seen: Seen, task: str | None, loss: ModelLoss) -> str:
     if loss.own is not None:
         custom = _with_own_loss(task, loss.own)
         return f"{custom} + {loss.extra}" if loss.extra else custom
-    words = _LOSSES.get(_problem_type(seen) or "") if loss.words == BY_PROBLEM_TYPE else loss.words
+    words = (
+        _LOSSES.get(_problem_type(observed) or "") if loss.words == BY_PROBLEM_TYPE else loss.words
+    )
     if loss.of_pairs:
         return str(words)
     return _joined(task, " + ".join(filter(None, [words, loss.extra])))
@@ -110,21 +112,21 @@ def _unknown() -> NoReturn:
     raise UnavailableError(msg)
 
 
-def _task(seen: Seen, task: str) -> str:
+def _task(observed: Observed, task: str) -> str:
     """Return what the head does; of a classifier that predicts numbers, that it does."""
-    regression = task == "sequence classification" and _problem_type(seen) == "regression"
+    regression = task == "sequence classification" and _problem_type(observed) == "regression"
     return "sequence regression" if regression else task
 
 
-def _problem_type(seen: Seen) -> str | None:
+def _problem_type(observed: Observed) -> str | None:
     """Return what the classification head takes its labels for; it decides at the first batch, by their type."""
-    config = config_of(seen.model)
+    config = config_of(observed.model)
     decided = getattr(config, "problem_type", None)
     if decided is not None:
         return str(decided)
     if getattr(config, "num_labels", None) == 1:
         return "regression"
-    features = getattr(getattr(seen.train_dataloader, "dataset", None), "features", None) or {}
+    features = getattr(getattr(observed.train_dataloader, "dataset", None), "features", None) or {}
     label = next((features[name] for name in ("labels", "label") if name in features), None)
     kind = str(getattr(label, "dtype", ""))
     return "single_label_classification" if kind.startswith(("int", "uint")) else None

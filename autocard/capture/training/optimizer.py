@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training.effective_args import inside
 from autocard.errors import UnavailableError
 
@@ -41,18 +41,18 @@ _TARGETS = 8
 """Target modules that are named."""
 
 
-def in_words(seen: Seen) -> str:
+def in_words(observed: Observed) -> str:
     """Return the optimizer's name and settings.
 
     Raises:
         UnavailableError: there was no optimizer when training began.
     """
-    inner, layerwise = _inside_layers(inside(seen.optimizer, "optimizer"))
+    inner, layerwise = _inside_layers(inside(observed.optimizer, "optimizer"))
     groups = getattr(inner, "param_groups", None)
     if inner is None or not groups:
         msg = "the trainer showed no optimizer when training began"
         raise UnavailableError(msg)
-    words = [*_low_rank(groups, seen.args), *_plain_settings(groups)]
+    words = [*_low_rank(groups, observed.args), *_plain_settings(groups)]
     name = f"{name_of(inner)}{', layer by layer' if layerwise else ''}"
     return f"{name} ({', '.join(words)})" if words else name
 

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.unwrap import quantization_of, without_wrappers
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -71,26 +71,26 @@ class Formats:
     """Format → numbers in frozen parameters; floating point only."""
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> Precision:
+def capture(observed: Observed, missing: dict[str, str]) -> Precision:
     """Return the number formats when training begins."""
     facts: dict[str, Any] = {}
     formats, imposed = Formats(), None
     with guard("precision.weights_dtype", missing):
-        formats = count_formats(seen.model)
+        formats = count_formats(observed.model)
         facts["weights_dtype"] = _most(
             formats.trainable + formats.frozen, "the model has no floating-point weights"
         )
     with guard("precision.trainable_dtype", missing):
         facts["trainable_dtype"] = _most(formats.trainable, "no parameter asks for gradients")
     with guard("precision.quantization", missing):
-        facts["quantization"] = _quantization(seen.model)
+        facts["quantization"] = _quantization(observed.model)
     with guard("precision.compute_dtype", missing):
-        imposed = imposed_format(seen)
+        imposed = imposed_format(observed)
         facts["compute_dtype"] = _compute(formats, imposed, facts.get("quantization"))
     with guard("precision.regime", missing):
-        facts["regime"], facts["note"] = term(formats, imposed, _sharded_in_fp32(seen, imposed))
+        facts["regime"], facts["note"] = term(formats, imposed, _sharded_in_fp32(observed, imposed))
     with guard("precision.tf32", missing):
-        facts["tf32"] = _tf32(seen)
+        facts["tf32"] = _tf32(observed)
     if facts.get("note") is None:
         missing["precision.note"] = "the term says it all"
     return Precision(**facts)
@@ -149,12 +149,12 @@ def term(
     return "fp32", some
 
 
-def imposed_format(seen: Seen) -> str | None:
+def imposed_format(observed: Observed) -> str | None:
     """Return the format that the forward pass is put into (float16, bfloat16, fp8), or None where nothing does it."""
-    model = seen.model
+    model = observed.model
     if _has_fp8_layers(model):
         return "fp8"
-    deepspeed = _deepspeed(seen.args)
+    deepspeed = _deepspeed(observed.args)
     if deepspeed is not None:
         return deepspeed or None
     policy = _sharding_policy(model)
@@ -165,7 +165,7 @@ def imposed_format(seen: Seen) -> str | None:
             # accelerate wraps forward() in autocast and leaves the original here (accelerator.py,
             # prepare_model).
             found = _autocast_format(wrapped.forward)
-            return found or _NAMES.get(str(getattr(seen.args, "mixed_precision", None)))
+            return found or _NAMES.get(str(getattr(observed.args, "mixed_precision", None)))
     return None
 
 
@@ -227,9 +227,9 @@ def _sharding_policy(model: Any) -> str | None:
     return name if name in _HALF else None
 
 
-def _sharded_in_fp32(seen: Seen, imposed: str | None) -> bool:
+def _sharded_in_fp32(observed: Observed, imposed: str | None) -> bool:
     """Return whether DeepSpeed keeps float32 masters of the half-precision weights that it shows."""
-    return imposed is not None and bool(_deepspeed(seen.args))
+    return imposed is not None and bool(_deepspeed(observed.args))
 
 
 def _compute(formats: Formats, imposed: str | None, quantization: dict[str, Scalar] | None) -> str:
@@ -265,9 +265,9 @@ def _quantization(model: Any) -> dict[str, Scalar] | None:
     return found
 
 
-def _tf32(seen: Seen) -> bool:
+def _tf32(observed: Observed) -> bool:
     torch = sys.modules.get("torch")
-    device = getattr(getattr(seen.args, "device", None), "type", None)
+    device = getattr(getattr(observed.args, "device", None), "type", None)
     if torch is None or device != "cuda":
         msg = "TF32 is a format of NVIDIA GPUs, and training ran on none"
         raise UnavailableError(msg)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autocard import units
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training.effective_args import (
     inside,
     kind_of_schedule,
@@ -46,25 +46,25 @@ class LearningRates:
         return {step: rate for step, rate in self.by_step.items() if int(step) <= done}
 
 
-def in_words(seen: Seen, rates: Mapping[str, float] | None = None) -> str:
+def in_words(observed: Observed, rates: Mapping[str, float] | None = None) -> str:
     """Return the schedule's name and warmup; for one of the run's own, the learning rates *rates* that were read.
 
     Raises:
         UnavailableError: there was no schedule when training began.
     """
-    if seen.lr_scheduler is None:
+    if observed.lr_scheduler is None:
         msg = "the trainer showed no schedule when training began"
         raise UnavailableError(msg)
-    made = type(inside(seen.lr_scheduler, "scheduler")).__name__
-    if own_schedule(seen):
+    made = type(inside(observed.lr_scheduler, "scheduler")).__name__
+    if own_schedule(observed):
         name = f"{made} of the run's own" if made == "LambdaLR" else made
         read = ", ".join(f"{rate:g} at step {step}" for step, rate in (rates or {}).items())
         return f"{name} (learning rate {read})" if read else name
     # transformers makes its schedules as LambdaLR; any other class was named by the argument.
-    name = kind_of_schedule(seen.args) if made in _MADE_BY_TRANSFORMERS else made
-    warmup = _warmup_steps(seen) if warms_up(seen) else 0
+    name = kind_of_schedule(observed.args) if made in _MADE_BY_TRANSFORMERS else made
+    warmup = _warmup_steps(observed) if warms_up(observed) else 0
     return ", ".join(
-        filter(None, [name or made, _warmup_in_words(warmup, int(seen.state.max_steps))])
+        filter(None, [name or made, _warmup_in_words(warmup, int(observed.state.max_steps))])
     )
 
 
@@ -77,8 +77,8 @@ def _warmup_in_words(warmup: int, planned: int) -> str:
     return f"{warmup} warm-up steps of {planned}"
 
 
-def _warmup_steps(seen: Seen) -> int:
-    planned = int(seen.state.max_steps)
-    if hasattr(seen.args, "get_warmup_steps"):
-        return int(seen.args.get_warmup_steps(planned))
-    return int(getattr(seen.args, "warmup_steps", 0) or 0)
+def _warmup_steps(observed: Observed) -> int:
+    planned = int(observed.state.max_steps)
+    if hasattr(observed.args, "get_warmup_steps"):
+        return int(observed.args.get_warmup_steps(planned))
+    return int(getattr(observed.args, "warmup_steps", 0) or 0)

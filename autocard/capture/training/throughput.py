@@ -14,7 +14,7 @@ from autocard.capture.evaluation.training_log import (
     summary_of,
     thinned,
 )
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training import consumed_samples, flops
 from autocard.errors import UnavailableError
 from autocard.guard import guard
@@ -64,7 +64,7 @@ NOT_TIMED = OwnSpeed()
 
 
 def time_parts(
-    seen: Seen,
+    observed: Observed,
     missing: dict[str, str],
     step_begin: int,
     own: OwnSpeed = NOT_TIMED,
@@ -82,39 +82,39 @@ def time_parts(
     which the log shows.
     """
     facts: dict[str, Any] = {}
-    log = thinned(seen.state.log_history)
+    log = thinned(observed.state.log_history)
     with guard("time.eval_s", missing):
         in_training = (
             log
             if logged_in_training is None
-            else thinned(seen.state.log_history[:logged_in_training])
+            else thinned(observed.state.log_history[:logged_in_training])
         )
         facts["eval_s"] = _eval_s(in_training, step_begin, own)
     with guard("time.steps_per_s", missing):
-        facts.update(_speeds(seen, log, step_begin, missing, own))
+        facts.update(_speeds(observed, log, step_begin, missing, own))
     with guard("time.tokens", missing):
         missing["time.tokens_with_padding"] = "it is not known how the tokens were counted"
-        facts["tokens"], facts["tokens_with_padding"] = _tokens(seen, log, step_begin)
+        facts["tokens"], facts["tokens_with_padding"] = _tokens(observed, log, step_begin)
         if facts["tokens_with_padding"] is not None:
             del missing["time.tokens_with_padding"]
     with guard("time.flops", missing):
         missing["time.flops_method"] = "the trainer counted no operations"
-        if not seen.state.total_flos:
+        if not observed.state.total_flos:
             msg = "the trainer counted no operations: it knows them only for models with its own interface"
             raise UnavailableError(msg)
-        flops.check_counted(seen.model)
-        facts["flops"] = _without_a_crashed_attempt(seen, carried_flops)
+        flops.check_counted(observed.model)
+        facts["flops"] = _without_a_crashed_attempt(observed, carried_flops)
         facts["flops_method"] = FLOPS_METHOD
         del missing["time.flops_method"]
     missing["time.flops_estimate_method"] = "there is no estimate"
     with guard("time.flops_estimate", missing):
         if "flops" not in facts:
             raise UnavailableError(missing.get("time.flops", "the trainer counted no operations"))
-        if seen.own_loss is not None and seen.own_loss.runs_model:
-            msg = f"the run's own code ({seen.own_loss.where}) may run the model more than once for each batch"
+        if observed.own_loss is not None and observed.own_loss.runs_model:
+            msg = f"the run's own code ({observed.own_loss.where}) may run the model more than once for each batch"
             raise UnavailableError(msg)
-        facts["flops_estimate"] = flops.estimate(seen.model, facts["flops"])
-        facts["flops_estimate_method"] = flops.estimate_method(seen.model)
+        facts["flops_estimate"] = flops.estimate(observed.model, facts["flops"])
+        facts["flops_estimate_method"] = flops.estimate_method(observed.model)
         del missing["time.flops_estimate_method"]
     with guard("time.tokens_per_s", missing):
         facts["tokens_per_s"] = _tokens_per_s(log, step_begin, facts.get("tokens"), own)
@@ -139,10 +139,10 @@ def replace_operations(
         found.update(before)
 
 
-def _without_a_crashed_attempt(seen: Seen, carried_flops: float) -> float:
+def _without_a_crashed_attempt(observed: Observed, carried_flops: float) -> float:
     """Return the Trainer's count without what it still had of an attempt of the same trainer that was broken off."""
-    counted = float(seen.state.total_flos)
-    if carried_flops and int(getattr(seen.args, "world_size", 1)) > 1:
+    counted = float(observed.state.total_flos)
+    if carried_flops and int(getattr(observed.args, "world_size", 1)) > 1:
         msg = "the trainer's figure holds operations of an attempt that was broken off, of each process"
         raise UnavailableError(msg)
     return counted - carried_flops
@@ -184,7 +184,7 @@ def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int, own: OwnSpeed) ->
 
 
 def _speeds(
-    seen: Seen,
+    observed: Observed,
     log: Sequence[Mapping[str, Any]],
     step_begin: int,
     missing: dict[str, str],
@@ -197,24 +197,26 @@ def _speeds(
     """
     entry = summary_of(log)
     runtime_s = _runtime_s(entry, own)
-    done = int(seen.state.global_step) - step_begin
+    done = int(observed.state.global_step) - step_begin
     if entry is None or not runtime_s or done <= 0:
         msg = "the trainer logged no summary: the leg did not come to its end"
         missing["time.samples_per_s"] = msg
         raise UnavailableError(msg)
     speeds = {"steps_per_s": done / runtime_s}
     with guard("time.samples_per_s", missing):
-        if seen.train_dataloader is None and not own.agrees(number(entry.get("train_runtime"))):
+        if observed.train_dataloader is None and not own.agrees(number(entry.get("train_runtime"))):
             raise UnavailableError(CLOCK_SET)
-        if seen.train_dataloader is None:
-            speeds["samples_per_s"] = _trainer_samples_per_s(seen, entry, done, runtime_s)
+        if observed.train_dataloader is None:
+            speeds["samples_per_s"] = _trainer_samples_per_s(observed, entry, done, runtime_s)
         else:
-            speeds["samples_per_s"] = consumed_samples.samples_of_leg(seen, step_begin) / runtime_s
+            speeds["samples_per_s"] = (
+                consumed_samples.samples_of_leg(observed, step_begin) / runtime_s
+            )
     return speeds
 
 
 def _trainer_samples_per_s(
-    seen: Seen, entry: Mapping[str, Any], done: int, runtime_s: float
+    observed: Observed, entry: Mapping[str, Any], done: int, runtime_s: float
 ) -> float:
     """Return the Trainer's own figure, put right where it divided the whole plan by the time of a part of it."""
     samples_per_s, told = (
@@ -224,10 +226,10 @@ def _trainer_samples_per_s(
     if not samples_per_s or samples_per_s < 0:
         msg = "the trainer did not count its samples"
         raise UnavailableError(msg)
-    planned = int(seen.state.max_steps) / runtime_s
+    planned = int(observed.state.max_steps) / runtime_s
     if (
         told
-        and done != int(seen.state.max_steps)
+        and done != int(observed.state.max_steps)
         and math.isclose(told, planned, rel_tol=0.01, abs_tol=0.001)
     ):
         return samples_per_s * done / runtime_s / planned
@@ -249,26 +251,26 @@ def _tokens_per_s(
 
 
 def _tokens(
-    seen: Seen, log: Sequence[Mapping[str, Any]], step_begin: int
+    observed: Observed, log: Sequence[Mapping[str, Any]], step_begin: int
 ) -> tuple[int, bool | None]:
     """Return the input tokens that the trainer counted, and whether padding is among them (None: not known)."""
-    asked = getattr(seen.args, "include_num_input_tokens_seen", "no")
-    if asked not in {"no", False, None} and seen.state.num_input_tokens_seen:
-        return int(seen.state.num_input_tokens_seen), _counts_padding(seen, asked)
+    asked = getattr(observed.args, "include_num_input_tokens_seen", "no")
+    if asked not in {"no", False, None} and observed.state.num_input_tokens_seen:
+        return int(observed.state.num_input_tokens_seen), _counts_padding(observed, asked)
     counted = next(
         (tokens for entry in reversed(log) if (tokens := number(entry.get("num_tokens")))), None
     )
     if not counted:
         msg = "the trainer did not count tokens; include_num_input_tokens_seen makes it"
         raise UnavailableError(msg)
-    carried = int(seen.state.num_input_tokens_seen or 0)
+    carried = int(observed.state.num_input_tokens_seen or 0)
     if step_begin and not carried:
         msg = "TRL counts the tokens of the last leg only, after a resume"
         raise UnavailableError(msg)
     return int(carried or counted), False  # TRL sums attention masks
 
 
-def _counts_padding(seen: Seen, asked: Any) -> bool | None:
+def _counts_padding(observed: Observed, asked: Any) -> bool | None:
     """Return whether the Trainer's count has padding in it (transformers, trainer.py, `_track_num_input_tokens`).
 
     Without padding it sums the attention mask, else looks for the token that pads; with neither it
@@ -276,9 +278,11 @@ def _counts_padding(seen: Seen, asked: Any) -> bool | None:
     """
     if asked != "non_padding":
         return True
-    columns = getattr(getattr(seen.train_dataloader, "dataset", None), "column_names", None) or ()
+    columns = (
+        getattr(getattr(observed.train_dataloader, "dataset", None), "column_names", None) or ()
+    )
     known = (
         "attention_mask" in columns
-        or getattr(seen.processing_class, "pad_token_id", None) is not None
+        or getattr(observed.processing_class, "pad_token_id", None) is not None
     )
     return False if known else None

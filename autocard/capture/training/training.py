@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocard import units
-from autocard.capture.observed import Seen
+from autocard.capture.observed import Observed
 from autocard.capture.training import (
     consumed_samples,
     execution,
@@ -62,37 +62,37 @@ _SWITCHES = {
 """Argument → the one that has to be on for it to have an effect."""
 
 
-def capture(seen: Seen, missing: dict[str, str]) -> Training:
+def capture(observed: Observed, missing: dict[str, str]) -> Training:
     """Return how training was set up when it begins."""
     facts: dict[str, Any] = {}
     with guard("training.hyperparameters", missing):
-        facts["hyperparameters"], facts["non_default"] = _hyperparameters(seen)
+        facts["hyperparameters"], facts["non_default"] = _hyperparameters(observed)
     with guard("training.optimizer", missing):
-        facts["optimizer"] = optimizer.in_words(seen)
+        facts["optimizer"] = optimizer.in_words(observed)
     with guard("training.scheduler", missing):
-        facts["scheduler"] = schedule.in_words(seen)
+        facts["scheduler"] = schedule.in_words(observed)
     with guard("training.effective_batch_size", missing):
-        facts["effective_batch_size"] = effective_batch_size(seen)
-    facts["batch_unit"] = batch_unit(seen)
-    facts["batch_detail"] = generation(seen, facts.get("effective_batch_size"))
+        facts["effective_batch_size"] = effective_batch_size(observed)
+    facts["batch_unit"] = batch_unit(observed)
+    facts["batch_detail"] = generation(observed, facts.get("effective_batch_size"))
     with guard("training.seed", missing):
-        facts["seed"] = int(seen.args.seed)
+        facts["seed"] = int(observed.args.seed)
     with guard("training.objective", missing):
-        facts["objective"] = objective.objective(seen)
-    facts.update(_losses_summed(seen, missing))
+        facts["objective"] = objective.objective(observed)
+    facts.update(_losses_summed(observed, missing))
     with guard("training.purpose", missing):
-        facts["purpose"] = objective.purpose(seen)
+        facts["purpose"] = objective.purpose(observed)
     with guard("training.reward_functions", missing):
-        facts["reward_functions"] = rewards.functions(seen.trainer)
-    facts.update(execution.facts(seen, missing))
+        facts["reward_functions"] = rewards.functions(observed.trainer)
+    facts.update(execution.facts(observed, missing))
     return Training(**facts)
 
 
-def _losses_summed(seen: Seen, missing: dict[str, str]) -> dict[str, int | None]:
+def _losses_summed(observed: Observed, missing: dict[str, str]) -> dict[str, int | None]:
     """Return over how many batches each logged loss is a sum; None, with the reason, where it is none."""
     found = None
     with guard("training.losses_summed", missing):
-        found = loss_accumulation.batches_summed(seen)
+        found = loss_accumulation.batches_summed(observed)
         if found is None:
             missing["training.losses_summed"] = (
                 "the logged losses are means, or not known to be sums"
@@ -123,17 +123,17 @@ class Shown:
     """Whether the number of batches of an optimizer step is among them."""
 
 
-def at_end(begun: Training, seen: Seen, shown: Shown, missing: dict[str, str]) -> Training:
+def at_end(begun: Training, observed: Observed, shown: Shown, missing: dict[str, str]) -> Training:
     """Return *begun* with what the steps have shown: the learning rates, and the loss that the first batch chose."""
     rates = shown.learning_rates
     facts: dict[str, Any] = {"learning_rates": dict(rates), "changed": list(shown.changed)}
     with guard("training.objective", missing):
-        facts["objective"] = objective.objective(seen)
-    if seen.trainer is not None:
-        facts.update(_losses_summed(seen, missing))
-    if seen.lr_scheduler is not None:
+        facts["objective"] = objective.objective(observed)
+    if observed.trainer is not None:
+        facts.update(_losses_summed(observed, missing))
+    if observed.lr_scheduler is not None:
         with guard("training.scheduler", missing):
-            facts["scheduler"] = schedule.in_words(seen, rates)
+            facts["scheduler"] = schedule.in_words(observed, rates)
     if shown.rates_changed:
         read = ", ".join(f"{rate:g} at step {step}" for step, rate in rates.items())
         facts["scheduler"] = f"changed by code of the run's own (learning rate {read})"
@@ -148,7 +148,7 @@ def at_end(begun: Training, seen: Seen, shown: Shown, missing: dict[str, str]) -
     return begun.model_copy(update=facts)
 
 
-def effective_batch_size(seen: Seen) -> int:
+def effective_batch_size(observed: Observed) -> int:
     """Return the samples of one optimizer step: of a process × processes that see different data × accumulation.
 
     Where an epoch has fewer samples, each step takes all of them.
@@ -156,23 +156,23 @@ def effective_batch_size(seen: Seen) -> int:
     Raises:
         UnavailableError: batches are not of one size.
     """
-    return consumed_samples.plan(seen).effective_batch_size
+    return consumed_samples.plan(observed).effective_batch_size
 
 
-def batch_unit(seen: Seen) -> BatchUnit:
+def batch_unit(observed: Observed) -> BatchUnit:
     """Return what the batch size counts."""
-    if consumed_samples.is_online(seen.args):
+    if consumed_samples.is_online(observed.args):
         return "completions"
-    return "packed sequences" if getattr(seen.args, "packing", None) is True else "samples"
+    return "packed sequences" if getattr(observed.args, "packing", None) is True else "samples"
 
 
-def generation(seen: Seen, completions: int | None) -> str:
+def generation(observed: Observed, completions: int | None) -> str:
     """Return how the *completions* of an optimizer step were generated, in words; empty: they were not.
 
     TRL generates a batch of completions for several steps at once, and may use each of them several
     times.
     """
-    args = seen.args
+    args = observed.args
     per_prompt, at_once = (
         getattr(args, "num_generations", None),
         getattr(args, "generation_batch_size", None),
@@ -209,22 +209,27 @@ def _plain(value: Any) -> Scalar:
     return value if isinstance(value, str | int | float | bool) else None
 
 
-def _hyperparameters(seen: Seen) -> tuple[dict[str, Scalar], list[str]]:
+def _hyperparameters(observed: Observed) -> tuple[dict[str, Scalar], list[str]]:
     """Return (argument → value, those that are not at their default)."""
     values: dict[str, Scalar] = {}
     changed = []
-    defaults = _defaults(seen.args)
+    defaults = _defaults(observed.args)
     for name in ALLOWED:
-        value = _plain(getattr(seen.args, name, None))
+        value = _plain(getattr(observed.args, name, None))
         if name == "per_device_train_batch_size":
-            value = consumed_samples.device_batch_size(seen)
-        if value is None or value == "" or _has_no_effect(name, seen.args) or overruled(name, seen):
+            value = consumed_samples.device_batch_size(observed)
+        if (
+            value is None
+            or value == ""
+            or _has_no_effect(name, observed.args)
+            or overruled(name, observed)
+        ):
             continue
-        default = library_defaults.derived(name, seen.args)
+        default = library_defaults.derived(name, observed.args)
         if name in defaults and not _same(
             value, defaults[name] if default is None else _plain(default)
         ):
-            if not getattr(seen.args, _SWITCHES.get(name, ""), True):
+            if not getattr(observed.args, _SWITCHES.get(name, ""), True):
                 continue
             changed.append(name)
         values[name] = value
