@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autocard import export as exporting
 from autocard import files, units
 from autocard import record as records
 from autocard._version import __version__
@@ -348,6 +349,23 @@ def reconcile(
             f"{record}: no card of ours beside it"
             + ("" if diff else "; the comparison is in the record")
         )
+
+
+def export(
+    record: Annotated[
+        Path, typer.Argument(metavar="R", help="A record, or a folder that holds one.")
+    ],
+    format_name: Annotated[str, typer.Option("--format", metavar="F", help="Name of the format.")],
+) -> None:
+    """Print a record in another format."""
+    formats = exporting.formats()
+    if format_name not in formats:
+        _fail(f"--format {plain(format_name)}: give one of {', '.join(formats)}.", USAGE)
+    sys.stdout.write(exporting.export(_record(record), format_name))
+
+
+if exporting.formats():  # a command that no format stands behind would only confuse
+    app.command()(export)
 
 
 @app.command()

@@ -161,6 +161,31 @@ def test_a_form_is_added_by_the_one_file_of_the_guide(copy):
     assert "shelf" in refusal(copy)
 
 
+def test_an_export_is_added_by_the_one_file_of_the_guide(copy):
+    steps = section("Add an export in one file")
+    (module,) = blocks(steps, "python")
+    (copy / "autocard" / "export" / "energy_tsv.py").write_text(module, encoding="utf-8")
+    frozen = "tests/contract/records/measured/autocard.json"
+
+    shown, tested = (run(copy, command) for command in commands(steps))
+    exported = run(copy, f".venv/bin/python -m autocard export {frozen} --format energy-tsv")
+
+    assert shown
+    assert re.search(r"\b[1-9]\d* passed", tested)
+    energy = json.loads((ROOT / frozen).read_text(encoding="utf-8"))["energy"]
+    parts = [line.split("\t") for line in exported.splitlines()]
+    assert {name: float(figure) for name, figure in parts} == {
+        name: energy[name]
+        for name in ("gpu_kwh", "cpu_kwh", "ram_kwh", "total_kwh")
+        if energy.get(name) is not None
+    }
+    assert parts
+
+
+def test_without_a_format_there_is_no_command_export(copy):
+    assert " export " not in run(copy, ".venv/bin/python -m autocard --help")
+
+
 def refusal(copy):
     """Return what is said to people who name a form that is not there: it lists those that are."""
     command = [
@@ -209,7 +234,8 @@ def test_make_knows_each_target_of_the_guide(target):
     sorted(set(re.findall(r"`((?:tests|docs|templates|autocard|examples)/[\w./-]+)`", TEXT))),
 )
 def test_each_file_that_the_guide_names_is_there(path):
-    assert (ROOT / path).exists() or path == "templates/shelf.md"
+    made_by_a_reader = {"templates/shelf.md", "autocard/export/energy_tsv.py"}
+    assert (ROOT / path).exists() or path in made_by_a_reader
 
 
 def test_the_markers_of_the_guide_are_those_of_pytest():

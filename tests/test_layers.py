@@ -27,7 +27,7 @@ LAYERS = [
     ["trainers"],
     ["distributed"],
     ["capture"],
-    ["reconcile"],
+    ["reconcile", "export"],
     ["energy"],
     ["card"],
     ["totals"],
