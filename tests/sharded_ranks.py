@@ -32,6 +32,7 @@ def main(rank: int, folder: Path) -> dict:
     from autocard.capture.observed import Observed
     from autocard.capture.training import precision
     from autocard.errors import UnavailableError
+    from autocard.record.gaps import part_of
     from autocard.settings import Settings
 
     dist.init_process_group(
@@ -76,7 +77,8 @@ def main(rank: int, folder: Path) -> dict:
             optimizer = torch.optim.AdamW(
                 [one for one in wrapped.parameters() if one.requires_grad]
             )
-            parts = [module.capture(seen, {}) for module in (model, precision, launcher)]
+            captures = (model.capture, precision.capture, launcher.capture)
+            parts = [part_of("", capture, seen).value for capture in captures]
             ids = torch.ones(1, 4, dtype=torch.long)
             wrapped(input_ids=ids, labels=ids).loss.backward()
             optimizer.step()
@@ -103,8 +105,9 @@ def asked_for_fsdp(folder: Path) -> dict:
     import models
 
     from autocard.capture.environment import launcher
+    from autocard.record.gaps import part_of
 
-    watch = models.Watch(lambda seen: launcher.capture(seen, {}))
+    watch = models.Watch(lambda seen: part_of("", launcher.capture, seen).value)
     layers = {"version": 2, "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}
     trainer = models.train(
         models.llama(),

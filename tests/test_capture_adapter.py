@@ -15,10 +15,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWa
 
 
 def look(made):
-    missing = {}
-    found = adapter.capture(Observed(Settings(), SimpleNamespace(), None, model=made), missing)
-    assert [path for path in empty_leaves(found, "adapters") if path not in missing] == []
-    return found
+    part = adapter.capture(Observed(Settings(), SimpleNamespace(), None, model=made))
+    assert [path for path in empty_leaves(part.value) if path not in part.gaps] == []
+    return part.value
 
 
 def with_peft(settings, made=None):

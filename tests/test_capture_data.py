@@ -13,6 +13,7 @@ from hub_data import SHA
 from autocard.capture.data import data, token_lengths
 from autocard.capture.observed import Observed
 from autocard.record import empty_leaves
+from autocard.record.gaps import joined, under
 from autocard.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -23,7 +24,6 @@ def loader(rows, collate=None):
 
 
 def look(rows, settings=None, collate=None, processing_class=None, **args):
-    missing = {}
     seen = Observed(
         settings or Settings(),
         SimpleNamespace(**args),
@@ -32,9 +32,10 @@ def look(rows, settings=None, collate=None, processing_class=None, **args):
         processing_class=processing_class,
         train_dataloader=loader(rows, collate),
     )
-    part = data.capture(seen, missing)
-    assert [path for path in empty_leaves(part, "data") if path not in missing] == []
-    return part, missing
+    part = data.capture(seen)
+    missing = under("data", part.gaps)
+    assert [path for path in empty_leaves(part.value, "data") if path not in missing] == []
+    return part.value, missing
 
 
 def only(part):
@@ -52,8 +53,7 @@ def ordinary(tmp_path_factory):
             super().on_evaluate(args, state, control, **objects)
             sets.append(data.evaluation_set(self.seen, metrics))
 
-    missing = {}
-    watch = Evaluations(lambda seen: data.capture(seen, missing))
+    watch = Evaluations(lambda seen: data.capture(seen).value)
     models.train(
         models.bert(),
         models.tokens(16),
@@ -109,9 +109,10 @@ def test_each_evaluation_set_is_named_as_its_metrics_are(ordinary):
 
 
 def test_the_reasons_of_an_evaluation_set_are_complete(ordinary):
-    reasons = data.explain(ordinary[1], "data.eval")
+    part = joined(data.as_part(one) for one in ordinary[1])
 
-    assert [path for path in empty_leaves(ordinary[1], "data.eval") if path not in reasons] == []
+    assert part.value == ordinary[1]
+    assert [path for path in empty_leaves(part.value) if path not in part.gaps] == []
 
 
 def test_a_set_of_one_s_own_prefix_gives_it_as_the_name():
@@ -381,14 +382,10 @@ def test_joined_data_sets_are_told_one_by_one():
 
 
 def test_no_loader_at_all_is_a_reason():
-    missing = {}
+    part = data.capture(Observed(Settings(), SimpleNamespace(), None, model=torch.nn.Linear(1, 1)))
 
-    part = data.capture(
-        Observed(Settings(), SimpleNamespace(), None, model=torch.nn.Linear(1, 1)), missing
-    )
-
-    assert part.train == []
-    assert "no training data" in missing["data.train"]
+    assert part.value.train == []
+    assert "no training data" in part.gaps["train"]
 
 
 # -- lengths ---------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from autocard.capture.evaluation import evaluation
 from autocard.capture.observed import Observed
 from autocard.capture.training import throughput
 from autocard.record import RunRecord, to_json, unexplained
+from autocard.record.gaps import part_of, under
 from autocard.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings(
@@ -33,16 +34,19 @@ PARTS = {
 
 def everything(seen, missing):
     """Run every capture of the start, as the session does."""
-    return {
-        key: importlib.import_module(f"autocard.capture.{name}").capture(seen, missing)
-        for name, key in PARTS.items()
-    }
+    values = {}
+    for name, key in PARTS.items():
+        part = part_of(key, importlib.import_module(f"autocard.capture.{name}").capture, seen)
+        values[key] = part.value
+        missing.update(under(key, part.gaps))
+    return values
 
 
 def record_of(watch, missing, step_begin=0):
-    part = evaluation.capture(watch.seen, missing)
-    throughput.time_parts(watch.seen, missing, step_begin)
-    record = RunRecord(**watch.result, evaluation=part, missing=missing)
+    part = part_of("evaluation", evaluation.capture, watch.seen)
+    times = part_of("time", throughput.time_parts, watch.seen, step_begin=step_begin)
+    missing |= {**under("evaluation", part.gaps), **under("time", times.gaps)}
+    record = RunRecord(**watch.result, evaluation=part.value, missing=missing)
     ours = (*PARTS.values(), "evaluation")
     assert [path for path in unexplained(record) if path.split(".")[0] in ours] == []
     to_json(record)

@@ -24,12 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 def look(made, output_dir="runs/my-model", settings=None, **arguments):
     """Capture *made* as a callback would see it; every fact that is None has its reason."""
-    missing = {}
     args = SimpleNamespace(output_dir=output_dir, hub_model_id=None, **arguments)
-    part = model.capture(Observed(settings or Settings(), args, None, model=made), missing)
-    unexplained = [path for path in empty_leaves(part, "model") if path not in missing]
+    part = model.capture(Observed(settings or Settings(), args, None, model=made))
+    unexplained = [name for name in empty_leaves(part.value) if name not in part.gaps]
     assert unexplained == []
-    return part, missing
+    return part.value, part.gaps
 
 
 def in_state_dict(made):
@@ -124,7 +123,7 @@ def test_weights_packed_into_whole_numbers_are_not_counted_wrongly():
     part, missing = look(made)
 
     assert part.parameters_total is None
-    assert "gptq" in missing["model.parameters_total"]
+    assert "gptq" in missing["parameters_total"]
 
 
 def test_what_fsdp_sharded_is_not_counted():
@@ -139,7 +138,7 @@ def test_what_fsdp_sharded_is_not_counted():
         model.count(sharded)
     part, missing = look(sharded)
     assert part.architecture == "BertForSequenceClassification"
-    assert "sharded" in missing["model.parameters_trainable"]
+    assert "sharded" in missing["parameters_trainable"]
 
 
 def test_a_thousand_modules_of_a_billion_parameters_take_steps_in_proportion():
@@ -181,7 +180,7 @@ def test_the_person_s_word_on_the_base_wins(base):
 
     assert part.base_model == "org/true-base"
     assert part.base_model_relation == "adapter"
-    assert "author" in missing["model.base_model_revision"]
+    assert "author" in missing["base_model_revision"]
 
 
 def test_weights_that_were_initialised_have_no_base():
@@ -190,7 +189,7 @@ def test_weights_that_were_initialised_have_no_base():
     assert part.base_model is None
     assert part.base_model_description == "none: trained from scratch"
     assert part.base_model_relation is None
-    assert "initialised" in missing["model.base_model_relation"]
+    assert "initialised" in missing["base_model_relation"]
 
 
 def test_another_model_s_configuration_alone_is_no_base():
@@ -228,7 +227,7 @@ def test_a_hub_id_gets_its_commit_from_the_cache_when_only_one_was_loaded(
     part, missing = look(made)
     assert part.base_model == "org/tiny"
     assert part.base_model_revision is None
-    assert "several revisions" in missing["model.base_model_revision"]
+    assert "several revisions" in missing["base_model_revision"]
 
 
 def test_the_revision_that_an_adapter_asks_for_is_looked_up(base, tmp_path, monkeypatch):
@@ -329,7 +328,7 @@ def test_the_head_decides_tag_and_auto_class(make, tag, auto):
     assert (part.pipeline_tag, part.auto_class) == (tag, auto)
     # The oracle: the Auto class, given the configuration, makes this very class.
     assert type(getattr(transformers, auto).from_config(made.config)) is type(made)
-    assert (part.pipeline_tag is None) == ("model.pipeline_tag" in missing)
+    assert (part.pipeline_tag is None) == ("pipeline_tag" in missing)
 
 
 def test_every_tag_that_can_be_told_is_one_of_the_hub_s():
@@ -455,7 +454,7 @@ def test_the_name_is_the_hub_id_else_the_folder_s():
     args = SimpleNamespace(output_dir="x/y", hub_model_id="org/name")
     seen = Observed(Settings(), args, None, model=models.bert())
 
-    assert model.capture(seen, {}).name == "org/name"
+    assert model.capture(seen).value.name == "org/name"
     assert look(models.bert(), "x/my-model/")[0].name == "my-model"
 
 
@@ -490,7 +489,7 @@ def test_a_module_without_any_configuration_gives_what_it_has():
     assert part.architecture == "Sequential"
     assert (part.parameters_total, part.parameters_trainable) == (21, 21)
     assert part.library_name is None
-    assert "transformers" in missing["model.model_type"]
+    assert "transformers" in missing["model_type"]
 
 
 def test_a_compiled_model_is_the_model_inside():

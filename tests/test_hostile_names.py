@@ -171,7 +171,7 @@ def test_freezing_a_draft_cleans_the_names():
             run=record.run,
             legs=record.legs,
             parts={"model": model},
-            reasons={},
+            gaps={},
         )
     )
 

@@ -44,11 +44,13 @@ HOST = textwrap.dedent("""
     from autocard.capture.observed import Observed
     from autocard.capture.evaluation import evaluation
     from autocard.capture.training import throughput as speed
-    from autocard.capture.data.data import evaluation_set, explain
+    from autocard.capture.data.data import as_part, evaluation_set
     from autocard.record import RunRecord, to_json
+    from autocard.record.gaps import joined, part_of, under
 
-    PARTS = {"model": "model", "adapter": "adapters", "precision": "precision", "training": "training",
-             "data": "data", "software": "software", "code": "code", "cluster": "job"}
+    PARTS = {"model.model": "model", "model.adapter": "adapters", "training.precision": "precision",
+             "training.training": "training", "data.data": "data", "environment.software": "software",
+             "environment.code": "code", "environment.launcher": "job"}
     base = models.save(models.bert(), home / "plantedsecret-base")
     (home / "plantedsecret-base" / "README.md").write_text(f"---\\nbase_model: {home}/plantedsecret-grand\\n---\\n")
     (home / "plantedsecret.csv").write_text("text,label\\n" + "the cat ran,1\\na dog sat,0\\n" * 8)
@@ -64,9 +66,15 @@ HOST = textwrap.dedent("""
     made.peft_config["default"].auto_mapping = {"parent_library": "plantedsecret"}
 
     missing, parts, sets = {}, {}, []
+    def note(key, capture, *seen, **more):
+        part = part_of(key, capture, *seen, **more)
+        parts[key] = part.value
+        missing.update(under(key, part.gaps))
+
     def look(seen):
         for name, key in PARTS.items():
-            parts[key] = importlib.import_module(f"autocard.capture.{name}").capture(seen, missing)
+            capture = importlib.import_module(f"autocard.capture.{name}").capture
+            note(key, capture, seen)
 
     class Look(models.Watch):
         def on_evaluate(self, args, state, control, metrics=None, **objects):
@@ -80,11 +88,13 @@ HOST = textwrap.dedent("""
         eval_strategy="steps", eval_steps=1, save_strategy="steps", save_steps=2,
         run_name="plantedsecret", hub_token="hf_PLANTEDargument",
     )
-    result = evaluation.capture(watch.seen, missing, predictions={"test_loss": 1.0, "test_runtime": 1.0})
-    speed.time_parts(watch.seen, missing, 0)
-    missing.update(explain(sets, "data.eval"))
+    predictions = {"test_loss": 1.0, "test_runtime": 1.0}
+    note("evaluation", evaluation.capture, watch.seen, predictions=predictions)
+    note("time", speed.time_parts, watch.seen, step_begin=0)
+    missing.update(under("data.eval", joined(as_part(one) for one in sets).gaps))
     parts["data"] = parts["data"].model_copy(update={"eval": sets})
-    Path(sys.argv[3]).write_text(to_json(RunRecord(**parts, evaluation=result, missing=missing)))
+    del parts["time"]
+    Path(sys.argv[3]).write_text(to_json(RunRecord(**parts, missing=missing)))
 
     from transformers import Trainer, TrainingArguments
     from autocard import AutoCardCallback

@@ -162,6 +162,7 @@ class CardArguments:
         if not (self.dataset_ids or self.dataset_titles or self.dataset_configs):
             return sets
         from autocard.capture.data import data  # noqa: PLC0415
+        from autocard.record.gaps import joined, under  # noqa: PLC0415
 
         found = data.with_ids(sets, self.dataset_ids, data.sum_of([one.rows for one in sets]))
         named = [one for one in found if one.dataset_id in self.dataset_ids] or found
@@ -172,8 +173,9 @@ class CardArguments:
             found[0] = found[0].model_copy(update={"config": self.dataset_configs[0]})
         for path in [path for path in missing if path.startswith("data.train")]:
             del missing[path]
-        missing.update(data.explain(found, "data.train"))
-        return found
+        train = joined(data.as_part(one) for one in found)
+        missing.update(under("data.train", train.gaps))
+        return train.value
 
 
 def _words(given: Any) -> list[str]:

@@ -229,9 +229,12 @@ class Coordinator:
             self.hear(observed)
 
     def of_all(
-        self, observed: Observed, parts: Mapping[str, Any], missing: dict[str, str]
+        self, observed: Observed, parts: Mapping[str, Any], hardware_gaps: dict[str, str]
     ) -> dict[str, Any]:
-        """Return the parts of the record that tell of all nodes, as they are after the last words of all."""
+        """Return the parts of the record that tell of all nodes, as they are after the last words of all.
+
+        *hardware_gaps*, those of the hardware of this node, become those of all nodes' hardware.
+        """
         if self.team.alone or not self.writes(observed):
             return {}
         from autocard.distributed import reports  # noqa: PLC0415 - with pydantic
@@ -242,7 +245,7 @@ class Coordinator:
         }
         if "hardware" in own:
             hardware = reports.hardware_of_all(
-                own["hardware"], entry, self._notes, missing, self.team.own
+                own["hardware"], entry, self._notes, hardware_gaps, self.team.own
             )
             cpus = max(self._cpus, hardware.cpu_count or 0)  # processes are bound to some each
             found["hardware"] = hardware.model_copy(update={"cpu_count": cpus or None})

@@ -119,7 +119,7 @@ def hardware_of_all(
     own: Hardware,
     entry: LedgerEntry,
     notes: Sequence[Mapping[str, Any]],
-    missing: MutableMapping[str, str],
+    gaps: MutableMapping[str, str],
     boards: Iterable[Device] = (),
 ) -> Hardware:
     """Return the hardware of all nodes that reported.
@@ -128,7 +128,7 @@ def hardware_of_all(
         own: as this process saw its own node.
         entry: of the last leg, all hosts joined.
         notes: of the other processes.
-        missing: path in the record → reason.
+        gaps: of *own*; they become those of the hardware that is returned.
         boards: GPUs that this process uses.
     """
     found: dict[str, Any] = {}
@@ -153,9 +153,9 @@ def hardware_of_all(
     if complete:
         found["nodes"] = len(leg.hosts)
     if complete and (groups or not own.gpus) and all(name for name, _ in groups):
-        missing.pop("hardware.gpus", None)
+        gaps.pop("gpus", None)
     elif groups:
-        missing["hardware.gpus"] = SOME
+        gaps["gpus"] = SOME
     for leaf in ALIKE:
         told = dict.fromkeys(
             [
@@ -168,7 +168,7 @@ def hardware_of_all(
             found[leaf] = " / ".join(kinds)
         elif len(kinds) > 1:
             found[leaf] = None
-            missing[f"hardware.{leaf}"] = DIFFERS
+            gaps[leaf] = DIFFERS
     return own.model_copy(update=found)
 
 

@@ -1,15 +1,122 @@
-"""Facts that are not there: where they are, and whether each has its reason."""
+"""Gaps: facts that are not there, each with its reason.
+
+A capture returns a `Part`: a value together with the gaps in it. Gaps are relative to their part.
+`PartBuilder.include` puts a part into another one, `joined` puts parts into a list, and
+`runtime/assemble.py` puts them into the record. Each of the three puts the name of the place in
+front (`under`), so the path in `RunRecord.missing` is complete when the record is put together, and
+no code has to take a path apart.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from autocard.guard import guard
 from autocard.record.base import LARGEST_INTEGER
 from autocard.record.run_record import RunRecord
+
+T = TypeVar("T")
+
+Gaps = Mapping[str, str]
+"""Field of a part → why it is not there. A dot leads into an inner part; "" is the part itself."""
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """A part of the record with its gaps."""
+
+    value: T
+    gaps: Gaps = field(default_factory=dict)
+
+
+class PartBuilder(Generic[T]):
+    """Collects the fields of one part: each gets a value, or a gap with the reason.
+
+    ```python
+    part = PartBuilder(Precision, "precision")
+    with part.guard("regime"):
+        part.fields["regime"] = regime_of(model)
+    if not uses_cuda:
+        part.gaps["tf32"] = "no CUDA device was used"
+    return part.build()
+    ```
+    """
+
+    def __init__(self, make: Callable[..., T], name: str) -> None:
+        """Begin without fields.
+
+        Args:
+            make: gets the fields as keywords and returns the part, as its class does.
+            name: of the part in the record, for the log.
+        """
+        self.fields: dict[str, Any] = {}
+        self.gaps: dict[str, str] = {}
+        self._make = make
+        self._name = name
+
+    @contextlib.contextmanager
+    def guard(self, name: str) -> Iterator[None]:
+        """Run the body; if it cannot get the field *name*, note the gap and go on."""
+        failed: dict[str, str] = {}
+        with guard(f"{self._name}.{name}", failed):
+            yield
+        for reason in failed.values():
+            self.gaps[name] = reason
+
+    def put(self, name: str, value: Any, why_none: str) -> None:
+        """Set the field *name*; where *value* is None, note the gap with the reason *why_none*."""
+        self.fields[name] = value
+        if value is None:
+            self.gaps[name] = why_none
+
+    def include(self, name: str, part: Part[Any]) -> None:
+        """Take the value of *part* for the field *name*, and its gaps."""
+        self.fields[name] = part.value
+        self.gaps.update(under(name, part.gaps))
+
+    def build(self) -> Part[T]:
+        """Return the part of the fields that were found."""
+        return Part(self._make(**self.fields), dict(self.gaps))
+
+
+def joined(parts: Iterable[Part[T]]) -> Part[list[T]]:
+    """Return *parts* as one list."""
+    values: list[T] = []
+    gaps: dict[str, str] = {}
+    for index, part in enumerate(parts):
+        values.append(part.value)
+        gaps.update(under(str(index), part.gaps))
+    return Part(values, gaps)
+
+
+def under(name: str, gaps: Gaps) -> dict[str, str]:
+    """Return *gaps* of a part as gaps of what holds the part as *name*; "": they stay as they are."""
+    return {_path(name, inner): reason for inner, reason in gaps.items()}
+
+
+def part_of(name: str, capture: Callable[..., Any], *args: Any, **more: Any) -> Part[Any]:
+    """Return what *capture* finds of the part *name* of the record.
+
+    A capture that still writes its gaps into a mapping *missing*, by their paths, is adapted here.
+    """
+    if "missing" not in inspect.signature(capture).parameters:
+        part: Part[Any] = capture(*args, **more)
+        return part
+    missing: dict[str, str] = {}
+    value = capture(*args, missing=missing, **more)
+    gaps = {path.removeprefix(name).lstrip("."): reason for path, reason in missing.items()}
+    return Part(value, gaps)
+
+
+def _path(*names: str) -> str:
+    return ".".join(name for name in names if name)
 
 
 def empty_leaves(part: Any, path: str = "") -> Iterator[str]:

@@ -26,6 +26,7 @@ from autocard.errors import ImpossibleFigureError, UnavailableError
 from autocard.record import (
     Code,
     Data,
+    Dataset,
     Evaluation,
     Hardware,
     Job,
@@ -40,6 +41,7 @@ from autocard.record import (
     empty_leaves,
     unexplained,
 )
+from autocard.record.gaps import Gaps, Part, joined, under
 from autocard.record.limits import without_impossible
 from autocard.record.public_names import with_public_names
 from autocard.settings import Settings
@@ -95,9 +97,9 @@ class RecordDraft:
     legs: Sequence[Leg]
     parts: Mapping[str, Any]
     """Key of the record → its part, where the capture succeeded."""
-    reasons: Mapping[str, Mapping[str, str]]
-    """Piece of work → path → reason."""
-    eval_sets: Sequence[Any] = ()
+    gaps: Mapping[str, Gaps]
+    """Path of a part → the gaps in it; "": the record."""
+    eval_sets: Sequence[Part[Dataset]] = ()
     """Evaluation data sets, as they were seen at evaluations."""
     counted: tuple[int | None, int | None] | None = None
     """Parameters (total, trainable) before anything sharded them."""
@@ -123,13 +125,11 @@ class RecordDraft:
 
 def build_record(draft: RecordDraft) -> RunRecord:
     """Return the record of *draft*."""
-    missing = {
-        path: reason for reasons in draft.reasons.values() for path, reason in reasons.items()
-    }
+    missing = _missing(draft)
     parts = {key: draft.parts.get(key, make()) for key, make in _EMPTY.items()}
     parts["model"] = _model(draft, parts["model"], missing)
     if draft.eval_sets:
-        parts["data"] = parts["data"].model_copy(update={"eval": list(draft.eval_sets)})
+        parts["data"] = parts["data"].model_copy(update={"eval": joined(draft.eval_sets).value})
     parts["hardware"] = _hardware(draft, parts["hardware"])
     hardware, facts = parts["hardware"], draft.settings
     legs = totals.with_emissions(
@@ -156,6 +156,19 @@ def build_record(draft: RecordDraft) -> RunRecord:
     _report(gone)
     missing.update(gone)
     return record.model_copy(update={"missing": _reasons(record, missing)})
+
+
+def _missing(draft: RecordDraft) -> dict[str, str]:
+    """Return path in the record → reason: of the gaps of all parts."""
+    gaps = dict(draft.gaps)
+    if draft.eval_sets:
+        # When training began, the gap was that no evaluation had been seen.
+        gaps["data"] = {name: why for name, why in gaps.get("data", {}).items() if name != "eval"}
+    missing: dict[str, str] = {}
+    for path, of_part in gaps.items():
+        missing.update(under(path, of_part))
+    missing.update(under("data.eval", joined(draft.eval_sets).gaps))
+    return missing
 
 
 def _possible(legs: Sequence[Leg], missing: dict[str, str]) -> list[Leg]:
@@ -193,7 +206,7 @@ def _model(draft: RecordDraft, model: Model, missing: dict[str, str]) -> Model:
         if draft.saved_dtype is None:
             missing["model.saved_dtype"] = _FORMAT_NOT_SAID
     else:
-        why = draft.reasons.get("model.saved_bytes", {}).get("model.saved_bytes")
+        why = draft.gaps.get("model.saved_bytes", {}).get("")
         missing["model.saved_bytes"] = (
             why or "the weights were not in the output folder when this was written"
         )

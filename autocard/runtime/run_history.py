@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autocard.record.gaps import Part, joined, under
 from autocard.runtime.clock import STEP_S, later, running_s
 from autocard.settings import Settings
 
@@ -446,32 +447,27 @@ class RunHistory:
         except NotWrittenError as exc:
             entry.missing.setdefault("ledger", f"a later leg will not count this one: {exc}")
 
-    def legs(self) -> tuple[list[Any], dict[str, str]]:
-        """Return all legs of the run, the oldest first, and path in the record → reason."""
+    def legs(self) -> Part[list[Any]]:
+        """Return all legs of the run, the oldest first."""
         from autocard.energy.ledger.earlier_legs import completed  # noqa: PLC0415
 
         before = [] if self.past is None else self.past.legs
         before = [entry if self._is_own(entry) else _never_completed(entry) for entry in before]
         entries = completed([*before, *self.own, *self.heard])
-        missing = {
-            f"legs.{number}.{path}".rstrip("."): reason
-            for number, entry in enumerate(entries)
-            for path, reason in entry.missing.items()
-        }
-        legs = [self._with_settings(self._with_batch(entry.leg)) for entry in entries]
-        for number, leg in enumerate(legs):
-            missing.update(_why_no_batch(leg, f"legs.{number}.batch"))
+        parts = []
+        for entry in entries:
+            leg = self._with_settings(self._with_batch(entry.leg))
+            parts.append(Part(leg, {**entry.missing, **under("batch", _why_no_batch(leg))}))
+        legs = joined(parts)
         earlier = None if self.past is None else self.past.reason
         reached = 0
-        for leg in legs:
+        for leg in legs.value:
             if (leg.step_begin or 0) > reached:
                 why = earlier or "what came before was not recorded here"
                 earlier = f"training was resumed at step {leg.step_begin}; {why}"
                 break
             reached = max(reached, leg.step_end or 0)
-        if earlier:
-            missing["legs.earlier"] = earlier
-        return legs, missing
+        return Part(legs.value, {**legs.gaps, "earlier": earlier}) if earlier else legs
 
     def _with_batch(self, leg: Any) -> Any:
         """Return *leg* with what its optimizer steps consumed, where that is known."""
@@ -530,15 +526,15 @@ class RunHistory:
         )
 
 
-def _why_no_batch(leg: Any, path: str) -> dict[str, str]:
-    """Return path of what is not known of the batches of *leg*, which stand at *path* → reason."""
+def _why_no_batch(leg: Any) -> dict[str, str]:
+    """Return the gaps of the batch of *leg*."""
     if leg.batch.step_samples is None:
         return {
-            path: "what its optimizer steps consumed was not recorded with it, or batches have no fixed size"
+            "": "what its optimizer steps consumed was not recorded with it, or batches have no fixed size"
         }
     reason = "the data loader does not tell how long an epoch is"
     return {
-        f"{path}.{leaf}": reason
+        leaf: reason
         for leaf in ("epoch_samples", "epoch_steps")
         if getattr(leg.batch, leaf) is None
     }

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from autocard.record import Search
+from autocard.record.gaps import Part
+
 if TYPE_CHECKING:
-    from autocard.record import Leg, Search
+    from autocard.record import Leg
     from autocard.runtime.run_history import RunHistory
 
 
@@ -109,19 +112,16 @@ def related(session: Searching, folder: Path, trainer: Any) -> list[Trials]:
     ][-1:]
 
 
-def part(searches: Iterable[Trials], missing: MutableMapping[str, str]) -> Search:
-    """Return the part of the record that tells of *searches*; note in *missing* what is not known."""
-    from autocard.record import Search  # noqa: PLC0415
+def part(searches: Iterable[Trials]) -> Part[Search]:
+    """Return the part of the record that describes *searches*."""
     from autocard.totals import totals  # noqa: PLC0415 - with pydantic
 
     told = list(searches)
     trials = [trial for search in told for trial in search.all()]
     if not trials:
-        return Search()
+        return Part(Search())
     total_kwh, reported_kwh, why = totals.of_trials([_leg(trial) for trial in trials])
-    if why is not None:
-        missing["search.total_kwh"] = why
-    return Search(
+    found = Search(
         backend=" and ".join(
             sorted({search.backend for search in told if search.backend and search.all()})
         ),
@@ -131,6 +131,7 @@ def part(searches: Iterable[Trials], missing: MutableMapping[str, str]) -> Searc
         total_kwh=total_kwh,
         reported_kwh=reported_kwh,
     )
+    return Part(found, {} if why is None else {"total_kwh": why})
 
 
 def _leg(trial: Trial) -> tuple[Leg | None, dict[str, str]]:

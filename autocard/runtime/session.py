@@ -30,6 +30,7 @@ from autocard.card_guard.record_now import RecordNow
 from autocard.distributed.coordinator import Coordinator
 from autocard.errors import NotWrittenError, SettingsError, UnavailableError
 from autocard.guard import Budget, guarded, log_warning
+from autocard.record.gaps import Gaps, Part, part_of
 from autocard.runtime import completion, search
 from autocard.runtime.clock import WallClock
 from autocard.runtime.run_history import RunHistory, StartedLeg, now
@@ -151,7 +152,7 @@ class Session:
 
     def _reset(self) -> None:
         self.parts: dict[str, Any] = {}
-        self.reasons: dict[str, dict[str, str]] = {}
+        self.gaps: dict[str, Gaps] = {}
         self.eval_sets: dict[tuple[str, str], Any] = {}
         self.predictions: dict[str, float] = {}
         self.running = False
@@ -168,7 +169,7 @@ class Session:
         self.stop_reason = ""
         self._renamed: dict[str, str] = {}
         self._own_loss: OwnLoss | None = None
-        self._operations: tuple[dict[str, Any], dict[str, Any]] | None = None
+        self._operations: Part[dict[str, Any]] | None = None
         self._evaluated = Evaluated()
         self._logged_in_training = 0
         self._steps = Steps()
@@ -337,7 +338,7 @@ class Session:
             "_weights evaluated", lambda _: self._evaluated.look(shown, metrics), budget
         )
         if not of_others:
-            self._part("data.eval", lambda missing: self._eval_set(seen, metrics, missing), budget)
+            self._part("data.eval", lambda _: self._eval_set(seen, metrics), budget)
         if self.running and not self.ended:
             self.book.open.last_s = time.monotonic()
             self._logged_in_training = len(seen.state.log_history)
@@ -357,7 +358,7 @@ class Session:
         ):
             self._part(
                 "data.predict",
-                lambda missing: self._eval_set(seen, metrics, missing, "predict"),
+                lambda _: self._eval_set(seen, metrics, "predict"),
                 budget,
             )
             self.predictions |= {
@@ -558,19 +559,22 @@ class Session:
         budget: Budget,
         keep: Callable[[T], None] | None = None,
     ) -> T | None:
-        """Do one piece of work under the guard; its reasons replace those of its last time.
+        """Do one piece of work under the guard and return its result, of a `Part` the value.
 
-        *path* is the fact that is missing if it fails; one that begins with "_" is nobody's fact,
-        and only reported.
+        Its gaps replace those of its last time. *path* is the part of the record that is missing if
+        it fails; a path that begins with "_" is no part, and its failure is only logged.
         """
         own: dict[str, str] = {}  # its own: an abandoned piece may go on writing into it
         failed: dict[str, str] = {}
-        result = guarded(path, failed, lambda: work(own), budget)
+        result: Any = guarded(path, failed, lambda: work(own), budget)
+        gaps: Gaps = {"": failed[path]} if failed else own
+        if isinstance(result, Part):
+            gaps, result = result.gaps, result.value
         if not path.startswith("_"):
-            self.reasons[path] = failed or own
+            self.gaps[path] = gaps
         if not failed and keep is not None:
-            keep(result)  # type: ignore[arg-type] # not failed: the result is there
-        return result
+            keep(result)
+        return result  # type: ignore[no-any-return]
 
     def _ask(self, path: str, work: Callable[[dict[str, str]], T], most_s: float) -> T | None:
         """Do a piece of work that waits for other processes: in a time of its own, which our own work keeps."""
@@ -578,8 +582,8 @@ class Session:
         self.crew.team.let_go()
         return result
 
-    def _capture(self, module: str, seen: Observed, missing: dict[str, str]) -> Any:
-        return _module(module).capture(seen, missing)
+    def _capture(self, module: str, seen: Observed, _: dict[str, str]) -> Part[Any]:
+        return part_of(AT_BEGIN[module], _module(module).capture, seen)
 
     def _keep_count(self, counted: tuple[int | None, int | None]) -> None:
         self.counted = counted
@@ -727,14 +731,13 @@ class Session:
         begun = self.parts.get("training")
         if begun is not None:
 
-            def again(missing: dict[str, str]) -> Any:
-                return _module("training.training").at_end(
-                    begun, seen, self._shown_by_steps(seen), missing
-                )
+            def again(_: dict[str, str]) -> Part[Any]:
+                shown = self._shown_by_steps(seen)
+                return part_of("training", _module("training.training").at_end, begun, seen, shown)
 
-            reasons = dict(self.reasons.get("training", {}))
+            before = self.gaps.get("training", {})
             self._part("training", again, budget, self._keeper("training"))
-            self.reasons["training"] = {**reasons, **self.reasons["training"]}
+            self.gaps["training"] = {**before, **self.gaps["training"]}
         self._part("_trained", lambda _: self._know_trained(seen), budget)
         self.stop_reason = (
             self._part(
@@ -778,7 +781,6 @@ class Session:
         self,
         seen: Observed,
         metrics: Mapping[str, Any],
-        missing: dict[str, str],
         used_by: str = "evaluate",
     ) -> None:
         data = _module("data.data")
@@ -788,9 +790,6 @@ class Session:
             self.eval_sets = data.with_unique_names(
                 self.eval_sets, self._evaluated.of_others.without(seen.state.log_history)
             )
-            # What the start said of evaluation data was that there was none yet.
-            self.reasons.get("data", {}).pop("data.eval", None)
-            missing.update(data.explain(list(self.eval_sets.values()), "data.eval"))
 
     def _go_on(self, seen: Observed, budget: Budget) -> None:
         """Find out which run this training goes on with; where that is another than before, forget the one before."""
@@ -800,9 +799,9 @@ class Session:
         if self._part(
             "_past", lambda _: book.find(folder, state, book.open.step, came_from), budget
         ):
-            kept = {LEG: self.reasons.get(LEG, {})}
+            kept = {LEG: self.gaps.get(LEG, {})}
             self._reset()
-            self.running, self._since_s, self.reasons = True, time.time(), kept
+            self.running, self._since_s, self.gaps = True, time.time(), kept
         callbacks = getattr(state, "stateful_callbacks", None)
         told = lambda _: {key: book.travelled(state, key) for key in ("earlier", "fresh")}  # noqa: E731
         self._told = self._part("_told", told, budget) or {}
@@ -883,14 +882,12 @@ class Session:
         if meter is not None:
             legs = self._part(LEG, lambda reasons: meter.end(step, max_steps, reasons), budget)
             if legs:
-                reasons = self.reasons.pop(LEG)
+                gaps = self.gaps.pop(LEG)
                 return legs[-1], {
-                    path.removeprefix("legs.0."): reason for path, reason in reasons.items()
+                    path.removeprefix("legs.0."): reason for path, reason in gaps.items()
                 }
         off = "measuring was turned off (emissions=False)"
-        why = self.reasons.pop(LEG, {}).get(LEG) or (
-            "not measured" if self.settings.emissions else off
-        )
+        why = self.gaps.pop(LEG, {}).get("") or ("not measured" if self.settings.emissions else off)
         return None, {"": why}
 
     def _apart(self, seen: Observed, metrics: Mapping[str, Any], budget: Budget) -> None:
@@ -938,25 +935,25 @@ class Session:
         self._shown = self.seen(seen.args, seen.state, {})
         self._part(
             "evaluation",
-            lambda missing: self._evaluation(seen, missing),
+            lambda _: self._evaluation(seen),
             budget,
             self._keeper("evaluation"),
         )
-        self._part(
-            "time", lambda missing: self._times(seen, missing), budget, self._keeper("times")
-        )
+        self._part("time", lambda _: self._times(seen), budget, self._keeper("times"))
         self._part(
             "hardware.peak_memory_bytes",
-            lambda missing: _module("environment.hardware").peaks(seen, missing),
+            lambda _: part_of(
+                "hardware.peak_memory_bytes", _module("environment.hardware").peaks, seen
+            ),
             budget,
             self._keeper("peaks"),
         )
         self._note_saved(seen, budget)
+        hardware = dict(self.gaps.get("hardware", {}))
         every = self._part(
-            "_all nodes",
-            lambda _: self.crew.of_all(seen, self.parts, self.reasons.get("hardware", {})),
-            budget,
+            "_all nodes", lambda _: self.crew.of_all(seen, self.parts, hardware), budget
         )
+        self.gaps["hardware"] = hardware
         self.parts.update(every or {})
         if not self.crew.writes(seen) or getattr(seen.state, "is_hyper_param_search", False):
             return
@@ -1005,22 +1002,21 @@ class Session:
             return
         self.parts.update(saved=None, files=())
         why = "the weights in the output folder are those of the base, without the adapter that was trained"
-        self.reasons["model.saved_bytes"] = {"model.saved_bytes": why}
+        self.gaps["model.saved_bytes"] = {"": why}
 
-    def _evaluation(self, seen: Observed, missing: dict[str, str]) -> Any:
+    def _evaluation(self, seen: Observed) -> Part[Any]:
         told = {
             "predictions": self.predictions,
             "renamed": self._renamed,
             "of_others": self._evaluated.of_others,
         }
-        found = _module("evaluation.evaluation").capture(seen, missing, **told)
+        part = part_of("evaluation", _module("evaluation.evaluation").capture, seen, **told)
         if not self._clock_was_set:
-            return found
-        return found.model_copy(
-            update={"history": _module("training.throughput").without_times(found.history)}
-        )
+            return part
+        history = _module("training.throughput").without_times(part.value.history)
+        return replace(part, value=part.value.model_copy(update={"history": history}))
 
-    def _times(self, seen: Observed, missing: dict[str, str]) -> dict[str, Any]:
+    def _times(self, seen: Observed) -> Part[dict[str, Any]]:
         speed = _module("training.throughput")
         leg_s = self.book.own[-1].leg.wall_clock_s if self.book.own else None
         if leg_s is not None:
@@ -1028,11 +1024,12 @@ class Session:
         own = speed.OwnSpeed(leg_s, self._clock_was_set)
         # also where the trainer is not found any more
         seen = replace(seen, own_loss=self._own_loss)
-        parts: dict[str, Any] = speed.time_parts(
+        part = part_of(
+            "time",
+            speed.time_parts,
             seen,
-            missing,
-            self.book.open.step,
-            own,
+            step_begin=self.book.open.step,
+            own=own,
             carried_flops=self._carried_flops,
             # A leg that was broken off has no summary in the log, behind which evaluations are not
             # of the training.
@@ -1040,20 +1037,19 @@ class Session:
         )
         # Those of the model as it was trained: an adapter may have been merged or taken off since.
         if self._operations is None and seen.model is not None:
-            self._operations = speed.operations_of(parts), speed.operations_of(missing, "time.")
-        if self._operations is not None:
-            speed.replace_operations(parts, missing, *self._operations)
-        return parts
+            self._operations = speed.operations_of(part)
+        return part if self._operations is None else speed.with_operations(part, self._operations)
 
     def record(self, seen: Observed) -> RunRecord:
         """Return the record of all that is known now."""
         from autocard.record import Run  # noqa: PLC0415
         from autocard.runtime.assemble import RecordDraft, build_record  # noqa: PLC0415 - with pydantic
 
-        legs, self.reasons["legs"] = self.book.legs()
+        part = self.book.legs()
+        legs, self.gaps["legs"] = part.value, part.gaps
         first, last = legs[0], legs[-1]
-        count = lambda missing: self._epochs(seen, legs, missing)  # noqa: E731
-        epochs = self._part("run.epochs", count, Budget(LEAST_S))
+        count = lambda _: self._epochs(seen, legs)  # noqa: E731
+        epochs: Any = self._part("run.epochs", count, Budget(LEAST_S))
         run = Run(
             id=self.book.run_id,
             started_at=first.started_at,
@@ -1065,7 +1061,8 @@ class Session:
             stop_reason=self.stop_reason if last.status == "stopped" else "",
             **self._before(),
         )
-        evaluation = self._part("evaluation.best.loaded", self._of_these_weights, Budget(EVENT_S))
+        loaded = lambda _: self._of_these_weights()  # noqa: E731
+        evaluation = self._part("evaluation.best.loaded", loaded, Budget(EVENT_S))
         return build_record(
             RecordDraft(
                 settings=self.settings,
@@ -1075,8 +1072,8 @@ class Session:
                     **self.parts,
                     **({"evaluation": evaluation} if evaluation is not None else {}),
                 },
-                reasons=self.reasons,
-                eval_sets=list(self.eval_sets.values()),
+                gaps=self.gaps,
+                eval_sets=[_module("data.data").as_part(one) for one in self.eval_sets.values()],
                 counted=self.counted,
                 saved_bytes=self.parts.get("saved"),
                 saved_dtype=self.parts.get("dtype"),
@@ -1090,7 +1087,7 @@ class Session:
             )
         )
 
-    def _of_these_weights(self, missing: dict[str, str]) -> Evaluation | None:
+    def _of_these_weights(self) -> Evaluation | Part[Evaluation] | None:
         """Return the evaluation; do not say of which step the model's weights are if they were changed since."""
         found: Evaluation | None = self.parts.get("evaluation")
         if (
@@ -1100,16 +1097,16 @@ class Session:
             or not self._evaluated.changed_since()
         ):
             return found
-        missing["evaluation.best.loaded"] = (
-            "the weights were changed after the last step or the best one was loaded"
-        )
-        return found.model_copy(update={"best": found.best.model_copy(update={"loaded": None})})
+        why = "the weights were changed after the last step or the best one was loaded"
+        best = found.best.model_copy(update={"loaded": None})
+        return Part(found.model_copy(update={"best": best}), {"": why})
 
     def _search_part(self) -> Search:
-        self.reasons["search"] = reasons = dict[str, str]()
-        return search.part(self._searches, reasons)
+        part = search.part(self._searches)
+        self.gaps["search"] = part.gaps
+        return part.value
 
-    def _epochs(self, seen: Observed, legs: list[Leg], missing: dict[str, str]) -> float | None:
+    def _epochs(self, seen: Observed, legs: list[Leg]) -> float | Part[None] | None:
         """Return the epochs done; None, with the reason, where the Trainer's count is not what the weights have seen.
 
         The Trainer divides all steps by those of an epoch with the present batch size.
@@ -1128,8 +1125,7 @@ class Session:
             reason = "training was resumed with another batch size, and what the steps before consumed is not known"
         else:
             return None if seen.state.epoch is None else float(seen.state.epoch)
-        missing["run.epochs"] = reason
-        return None
+        return Part(None, {"": reason})
 
     def _before(self) -> dict[str, Any]:
         """Return the leaves of `Run` that tell of weights which were trained before."""
@@ -1171,25 +1167,19 @@ class Session:
         from autocard.runtime.assemble import RecordDraft, build_record  # noqa: PLC0415
 
         step, planned = int(seen.state.global_step), int(seen.state.max_steps)
-        reasons = dict.fromkeys(
-            ("legs", "time", "energy", "emissions", "evaluation", "data.eval"),
-            f"not known yet: training was at step {step} of {planned} when this was written",
-        )
+        later = ("legs", "time", "energy", "emissions", "evaluation", "data.eval")
+        of_run = ("run.ended_at", "run.status", "run.epochs")
+        why = f"not known yet: training was at step {step} of {planned} when this was written"
+        so_far = dict.fromkeys((*later, *of_run), why)
         known = {"global_step": step, "max_steps": planned, **self._before()}
         run = Run(id=self.book.run_id, started_at=self.book.open.at, **known)
-        own = {
-            "so far": {
-                **reasons,
-                **{f"run.{leaf}": reasons["legs"] for leaf in ("ended_at", "status", "epochs")},
-            }
-        }
         return build_record(
             RecordDraft(
                 settings=self.settings,
                 run=run,
                 legs=[],
                 parts=self.parts,
-                reasons={**self.reasons, **own},
+                gaps={**self.gaps, "": so_far},
                 counted=self.counted,
             )
         )
@@ -1199,7 +1189,7 @@ class Session:
 
         history = getattr(self.parts.get("evaluation"), "history", ())
         card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
-        return plots.draw(plots.of(history, self.book.legs()[0]), card.parent)
+        return plots.draw(plots.of(history, self.book.legs().value), card.parent)
 
     def _write(self, seen: Observed, record: RunRecord) -> bool:
         card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")

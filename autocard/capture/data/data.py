@@ -19,20 +19,19 @@ from autocard.capture.observed import Observed
 from autocard.capture.unwrap import config_of
 from autocard.errors import UnavailableError
 from autocard.guard import guard
-from autocard.record import Data, Dataset, Preprocessing
+from autocard.record import Data, Dataset
+from autocard.record.gaps import Part, PartBuilder, joined
 
 
-def capture(observed: Observed, missing: dict[str, str]) -> Data:
-    """Return the training data and the preprocessing; evaluation data are seen at evaluations (`evaluation_set`)."""
-    train: list[Dataset] = []
-    with guard("data.train", missing):
-        train = _train(observed)
-        missing.update(explain(train, "data.train"))
-    missing["data.eval"] = "no evaluation was seen"
-    made = Preprocessing()
-    with guard("data.preprocessing", missing):
-        made = preprocessing.capture(observed, missing)
-    return Data(train=train, preprocessing=made)
+def capture(observed: Observed) -> Part[Data]:
+    """Return the training data and the preprocessing; `evaluation_set` returns evaluation data."""
+    part = PartBuilder(Data, "data")
+    with part.guard("train"):
+        part.include("train", joined(as_part(dataset) for dataset in _train(observed)))
+    part.gaps["eval"] = "no evaluation was seen"
+    with part.guard("preprocessing"):
+        part.include("preprocessing", preprocessing.capture(observed))
+    return part.build()
 
 
 def evaluation_set(
@@ -42,7 +41,7 @@ def evaluation_set(
 ) -> Dataset | None:
     """Return the data set of the evaluation or prediction that gave *metrics*, or None where there is no trace of it.
 
-    `explain([...], "data.eval")` gives the reasons of what it leaves open.
+    `as_part` adds its gaps.
     """
     data = getattr(observed.eval_dataloader, "dataset", None)
     if data is None:
@@ -123,38 +122,29 @@ def _pad_id(observed: Observed) -> int | None:
     return pad_id if isinstance(pad_id, int) and pad_id not in others else None
 
 
-def explain(sets: Sequence[Dataset], path: str) -> dict[str, str]:
-    """Return the reason of each fact that is None in *sets*, which stand at *path* in the record."""
-    reasons = {}
-    for index, data in enumerate(sets):
-        from_hub = data.dataset_id is not None
-        words = {
-            "dataset_id": "the data set carries no trace of a Hub id; datasets=… can name it",
-            "description": "dataset_id says it",
-            "name": "there is one such set, and it has no name",
-            "revision": "neither given nor found in the local cache"
-            if from_hub
-            else "not known to be from the Hub",
-            "config": "not recorded by the data set"
-            if from_hub
-            else "not known to be from the Hub",
-            "split": "the data set does not say; splitting, joining and building in memory lose it",
-            "rows": "it has no length: it is read as a stream, or joined with others whose rows are told together",
-            "inferred": "there is no id that could have been inferred",
-            "tokens": "the rows are not a table of token lists, or there are too many of them to count",
-            "tokens_without_padding": "no attention mask tells padding from others, or there are too many tokens",
-            "packed_texts": "the rows are not packed, or do not tell of how many texts",
-            "streaming": "a person named it; how it was read is told of the rows that it is part of",
-            "probability": "no rows are drawn at random from several parts",
-        }
-        reasons.update(
-            {
-                f"{path}.{index}.{key}": why
-                for key, why in words.items()
-                if getattr(data, key) is None
-            }
-        )
-    return reasons
+def as_part(data: Dataset) -> Part[Dataset]:
+    """Return *data* with the reason of each of its fields that is None."""
+    reasons = {
+        "dataset_id": "the data set carries no trace of a Hub id; datasets=… can name it",
+        "description": "dataset_id says it",
+        "name": "there is one such set, and it has no name",
+        "revision": "neither given nor found in the local cache",
+        "config": "not recorded by the data set",
+        "split": "the data set does not say; splitting, joining and building in memory lose it",
+        "rows": "it has no length: it is read as a stream, or joined with others whose rows are "
+        "told together",
+        "inferred": "there is no id that could have been inferred",
+        "tokens": "the rows are not a table of token lists, or there are too many of them to count",
+        "tokens_without_padding": "no attention mask tells padding from others, or there are too "
+        "many tokens",
+        "packed_texts": "the rows are not packed, or do not tell of how many texts",
+        "streaming": "a person named it; how it was read is told of the rows that it is part of",
+        "probability": "no rows are drawn at random from several parts",
+    }
+    if data.dataset_id is None:
+        reasons["revision"] = reasons["config"] = "not known to be from the Hub"
+    empty = [name for name in reasons if getattr(data, name) is None]
+    return Part(data, {name: reasons[name] for name in empty})
 
 
 def _train(observed: Observed) -> list[Dataset]:

@@ -15,8 +15,8 @@ from autocard.capture.data.token_lengths import inside, longest
 from autocard.capture.observed import Observed
 from autocard.capture.unwrap import is_sentence_transformer, without_wrappers
 from autocard.errors import UnavailableError
-from autocard.guard import guard
 from autocard.record import Preprocessing, Scalar
+from autocard.record.gaps import Part, PartBuilder
 
 _ABSURD_TOKENS = 10**9
 """transformers' tokenizers without a limit say 10^30 (tokenization_utils_base.py,
@@ -31,53 +31,52 @@ _ROWS_AS_THEY_ARE = frozenset(
 """transformers' collators that stack rows or lay them end to end."""
 
 
-def capture(observed: Observed, missing: dict[str, str]) -> Preprocessing:
+def capture(observed: Observed) -> Part[Preprocessing]:
     """Return tokenizer or processor, lengths, collator."""
-    facts: dict[str, Any] = {}
-    path = "data.preprocessing"
+    part = PartBuilder(Preprocessing, "data.preprocessing")
     collator = None
-    with guard(f"{path}.collator", missing):
+    with part.guard("collator"):
         collator = _collator(observed)
-        facts["collator"] = _collator_name(collator)
+        part.fields["collator"] = _collator_name(collator)
     processor = observed.processing_class or getattr(collator, "tokenizer", None)
     tokenizer = getattr(processor, "tokenizer", processor)
-    with guard(f"{path}.tokenizer", missing):
+    with part.guard("tokenizer"):
         if processor is None:
             msg = "the trainer was given no tokenizer or processor"
             raise UnavailableError(msg)
-        facts["tokenizer"] = type(processor).__name__
-    with guard(f"{path}.vocabulary_count", missing):
-        facts["vocabulary_count"] = _vocabulary(tokenizer)
+        part.fields["tokenizer"] = type(processor).__name__
+    with part.guard("vocabulary_count"):
+        part.fields["vocabulary_count"] = _vocabulary(tokenizer)
     found = None
-    with guard(f"{path}.longest_input", missing):
-        missing[f"{path}.longest_input_rows"] = "no rows were looked at"
+    with part.guard("longest_input"):
+        part.gaps["longest_input_rows"] = "no rows were looked at"
         found = longest(inside(getattr(observed.train_dataloader, "dataset", None)))
-        facts["longest_input"], facts["longest_input_rows"] = found.tokens, found.rows
-        del missing[f"{path}.longest_input_rows"]
-    with guard(f"{path}.max_length", missing):
+        part.fields["longest_input"], part.fields["longest_input_rows"] = found.tokens, found.rows
+        del part.gaps["longest_input_rows"]
+    with part.guard("max_length"):
         longest_row = None if found is None else found.with_padding
-        facts["max_length"], facts["max_length_applied"] = _max_length(
+        part.fields["max_length"], part.fields["max_length_applied"] = _max_length(
             observed, tokenizer, longest_row
         )
-    with guard(f"{path}.padding_side", missing):
-        facts["padding_side"] = _side_of(tokenizer, "padding_side", "pads")
-    with guard(f"{path}.truncation_side", missing):
-        facts["truncation_side"] = _side_of(tokenizer, "truncation_side", "cuts")
-    with guard(f"{path}.packing", missing):
-        facts["packing"] = _packing(observed, facts.get("collator"))
-    with guard(f"{path}.padding", missing):
-        facts["padding"] = _padding(collator)
-    with guard(f"{path}.masking", missing):
-        facts["masking"] = _masking(collator)
-    with guard(f"{path}.chat_template_sha256", missing):
-        facts["chat_template_sha256"] = _chat_template(processor, tokenizer)
-    with guard(f"{path}.image_size_px", missing):
-        facts["image_size_px"] = _image_size(processor)
-    with guard(f"{path}.image_mean", missing):
-        facts["image_mean"], facts["image_std"] = _normalization(processor)
-    with guard(f"{path}.sampling_rate_hz", missing):
-        facts["sampling_rate_hz"] = _sampling_rate(processor)
-    return Preprocessing(**facts)
+    with part.guard("padding_side"):
+        part.fields["padding_side"] = _side_of(tokenizer, "padding_side", "pads")
+    with part.guard("truncation_side"):
+        part.fields["truncation_side"] = _side_of(tokenizer, "truncation_side", "cuts")
+    with part.guard("packing"):
+        part.fields["packing"] = _packing(observed, part.fields.get("collator"))
+    with part.guard("padding"):
+        part.fields["padding"] = _padding(collator)
+    with part.guard("masking"):
+        part.fields["masking"] = _masking(collator)
+    with part.guard("chat_template_sha256"):
+        part.fields["chat_template_sha256"] = _chat_template(processor, tokenizer)
+    with part.guard("image_size_px"):
+        part.fields["image_size_px"] = _image_size(processor)
+    with part.guard("image_mean"):
+        part.fields["image_mean"], part.fields["image_std"] = _normalization(processor)
+    with part.guard("sampling_rate_hz"):
+        part.fields["sampling_rate_hz"] = _sampling_rate(processor)
+    return part.build()
 
 
 def _collator(observed: Observed) -> Any:

@@ -16,8 +16,8 @@ from typing import Any
 from autocard.capture.model import adapter_layers, continued_adapter
 from autocard.capture.observed import Observed
 from autocard.capture.unwrap import adapted, core, quantization_of
-from autocard.guard import guard
 from autocard.record import Adapter
+from autocard.record.gaps import Part, PartBuilder, joined
 
 _METHODS = {
     "LORA": "LoRA",
@@ -123,36 +123,32 @@ _VARIANTS = {
 _MODULES = ("target_modules", "exclude_modules", "modules_to_save", "feedforward_modules")
 
 
-def capture(observed: Observed, missing: dict[str, str]) -> list[Adapter]:
+def capture(observed: Observed) -> Part[list[Adapter]]:
     """Return the active adapters; an empty list where none is trained, as in a full fine-tune."""
     holder = adapted(observed.model)
     if holder is None or not adapter_layers.is_trained(holder):
-        return []
-    found: list[Adapter] = []
-    for name in _active(holder):
-        facts: dict[str, Any] = {}
-        path = f"adapters.{len(found)}"
-        settings = holder.peft_config[name]
-        with guard(f"{path}.method", missing):
-            facts["method"] = _method(settings, quantization_of(observed.model))
-        with guard(f"{path}.config", missing):
-            facts["config"] = _config(name, holder, core(observed.model))
-        with guard(f"{path}.continued", missing):
-            facts.update(_before(name, settings, observed))
-        with guard(f"{path}.peft_version_created", missing):
-            facts["peft_version_created"] = _text(getattr(settings, "peft_version", None))
-            if facts["peft_version_created"] is None:
-                missing[f"{path}.peft_version_created"] = (
-                    "this configuration was made by a peft that did not say"
-                )
-        with guard(f"{path}.peft_version_runtime", missing):
-            facts["peft_version_runtime"] = _text(
-                getattr(sys.modules.get("peft"), "__version__", None)
-            )
-            if facts["peft_version_runtime"] is None:
-                missing[f"{path}.peft_version_runtime"] = "peft was not imported by the run"
-        found.append(Adapter(name=name, **facts))
-    return found
+        return Part([])
+    return joined(_one(name, holder, observed) for name in _active(holder))
+
+
+def _one(name: str, holder: Any, observed: Observed) -> Part[Adapter]:
+    part = PartBuilder(Adapter, f"adapters.{name}")
+    part.fields["name"] = name
+    settings = holder.peft_config[name]
+    with part.guard("method"):
+        part.fields["method"] = _method(settings, quantization_of(observed.model))
+    with part.guard("config"):
+        part.fields["config"] = _config(name, holder, core(observed.model))
+    with part.guard("continued"):
+        part.fields.update(_before(name, settings, observed))
+    with part.guard("peft_version_created"):
+        created = _text(getattr(settings, "peft_version", None))
+        why = "this configuration was made by a peft that did not say"
+        part.put("peft_version_created", created, why)
+    with part.guard("peft_version_runtime"):
+        runtime = _text(getattr(sys.modules.get("peft"), "__version__", None))
+        part.put("peft_version_runtime", runtime, "peft was not imported by the run")
+    return part.build()
 
 
 def _before(name: str, settings: Any, observed: Observed) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from autocard.capture.model import adapter_layers
 from autocard.capture.model.base_model import NOT_RECORDED, Origin, find
 from autocard.capture.model.dimensions import dims, parts
 from autocard.capture.model.sizes import size_of
-from autocard.capture.model.tasks import auto_class_of, head_of
+from autocard.capture.model.tasks import Head, auto_class_of, head_of
 from autocard.capture.observed import Observed
 from autocard.capture.training.trl_objective import method_of
 from autocard.capture.unwrap import (
@@ -33,8 +33,8 @@ from autocard.capture.unwrap import (
 )
 from autocard.errors import UnavailableError
 from autocard.files import expanded
-from autocard.guard import guard
 from autocard.record import Model
+from autocard.record.gaps import Part, PartBuilder
 
 if TYPE_CHECKING:
     from autocard.capture.model.trained_parameters import Changed
@@ -53,40 +53,40 @@ _COUNTABLE = frozenset({"bitsandbytes", "torchao", "quanto", "gguf", "fp8"})
 whole numbers."""
 
 
-def capture(observed: Observed, missing: dict[str, str]) -> Model:
+def capture(observed: Observed) -> Part[Model]:
     """Return what is known of the model when training begins."""
-    facts: dict[str, Any] = {}
+    part = PartBuilder(Model, "model")
     whole = without_wrappers(observed.model)
     origin = Origin()
-    with guard("model.base_model", missing):
+    with part.guard("base_model"):
         origin = find(observed.model, observed.settings.base_model, observed.start)
-        facts.update(_base(origin, observed.model, missing))
-    with guard("model.architecture", missing):
-        facts["architecture"] = class_of(core(observed.model)).__name__
-    with guard("model.model_type", missing):
-        facts["model_type"] = _model_type(observed.model)
-    with guard("model.task", missing):
-        facts.update(_task(observed, whole, missing))
-    with guard("model.library_name", missing):
-        facts["library_name"] = _library(observed.model, whole)
-    with guard("model.auto_class", missing):
-        facts["auto_class"] = _auto_class(observed.model, whole)
-    with guard("model.parameters_total", missing):
-        facts.update(_counts(observed.model, observed.args, missing))
-    with guard("model.trained_modules", missing):
-        facts.update(_trained(observed.model))
-    with guard("model.dims", missing):
-        facts["dims"] = dims(config_of(observed.model), backbone(observed.model))
-        facts["parts"] = parts(config_of(observed.model), backbone(observed.model))
-    with guard("model.labels", missing):
-        facts["labels"] = _labels(config_of(observed.model))
-    with guard("model.name", missing):
-        facts["name"] = _name(observed.args, facts)
-    missing["model.saved_bytes"] = "the weights were not in the output folder when this was written"
-    missing["model.saved_dtype"] = missing["model.saved_bytes"]
-    missing["model.checkpoint_bytes"] = "no checkpoint was looked for"
-    missing["model.checkpoint_has_optimizer"] = "no checkpoint was looked for"
-    return Model(**facts)
+        _fill_base(part, origin, observed.model)
+    with part.guard("architecture"):
+        part.fields["architecture"] = class_of(core(observed.model)).__name__
+    with part.guard("model_type"):
+        part.fields["model_type"] = _model_type(observed.model)
+    with part.guard("task"):
+        _fill_task(part, observed, whole)
+    with part.guard("library_name"):
+        part.fields["library_name"] = _library(observed.model, whole)
+    with part.guard("auto_class"):
+        part.fields["auto_class"] = _auto_class(observed.model, whole)
+    with part.guard("parameters_total"):
+        _fill_counts(part, observed.model, observed.args)
+    with part.guard("trained_modules"):
+        part.fields.update(_trained(observed.model))
+    with part.guard("dims"):
+        part.fields["dims"] = dims(config_of(observed.model), backbone(observed.model))
+        part.fields["parts"] = parts(config_of(observed.model), backbone(observed.model))
+    with part.guard("labels"):
+        part.fields["labels"] = _labels(config_of(observed.model))
+    with part.guard("name"):
+        part.fields["name"] = _name(observed.args, part.fields)
+    part.gaps["saved_bytes"] = "the weights were not in the output folder when this was written"
+    part.gaps["saved_dtype"] = part.gaps["saved_bytes"]
+    part.gaps["checkpoint_bytes"] = "no checkpoint was looked for"
+    part.gaps["checkpoint_has_optimizer"] = "no checkpoint was looked for"
+    return part.build()
 
 
 def count(model: Any, args: Any = None) -> tuple[int | None, int | None]:
@@ -140,42 +140,34 @@ def _quantization_method(model: Any) -> str | None:
     return str(getattr(method, "value", method))
 
 
-def _counts(model: Any, args: Any, missing: dict[str, str]) -> dict[str, Any]:
+def _fill_counts(part: PartBuilder[Model], model: Any, args: Any) -> None:
     try:
         total, trainable = count(model, args)
     except UnavailableError as exc:
-        missing["model.parameters_trainable"] = str(exc)
+        part.gaps["parameters_trainable"] = str(exc)
         raise
-    if total is None:
-        missing["model.parameters_total"] = (
-            f"{_quantization_method(model)} packs several weights into one number"
-        )
-    return {"parameters_total": total, "parameters_trainable": trainable}
+    method = _quantization_method(model)
+    part.put("parameters_total", total, f"{method} packs several weights into one number")
+    part.fields["parameters_trainable"] = trainable
 
 
-def _base(origin: Origin, model: Any, missing: dict[str, str]) -> dict[str, Any]:
-    relation = None
-    if origin.exists:
-        holder = adapted(model)
-        is_adapter = holder is not None and adapter_layers.is_trained(holder)
-        relation = "adapter" if is_adapter else "finetune"
-    else:
-        missing["model.base_model_relation"] = origin.why_no_id
-    if origin.hub_id is None:
-        missing["model.base_model"] = origin.why_no_id
-        if relation is not None and origin.description == NOT_RECORDED:
-            missing["model.base_model_relation"] = origin.why_no_id
-            relation = None
-    if origin.description is None:
-        missing["model.base_model_description"] = "base_model says it"
-    if origin.revision is None:
-        missing["model.base_model_revision"] = origin.why_no_revision
-    return {
-        "base_model": origin.hub_id,
-        "base_model_description": origin.description,
-        "base_model_revision": origin.revision,
-        "base_model_relation": relation,
-    }
+def _fill_base(part: PartBuilder[Model], origin: Origin, model: Any) -> None:
+    relation = _relation(origin, model)
+    part.put("base_model", origin.hub_id, origin.why_no_id)
+    part.put("base_model_description", origin.description, "base_model says it")
+    part.put("base_model_revision", origin.revision, origin.why_no_revision)
+    part.put("base_model_relation", relation, origin.why_no_id)
+
+
+def _relation(origin: Origin, model: Any) -> str | None:
+    """Return how the model relates to its base; None where there is none, or it was not recorded."""
+    if not origin.exists:
+        return None
+    if origin.hub_id is None and origin.description == NOT_RECORDED:
+        return None
+    holder = adapted(model)
+    is_adapter = holder is not None and adapter_layers.is_trained(holder)
+    return "adapter" if is_adapter else "finetune"
 
 
 def _model_type(model: Any) -> str:
@@ -185,27 +177,27 @@ def _model_type(model: Any) -> str:
     return str(config.model_type)
 
 
-def _task(observed: Observed, whole: Any, missing: dict[str, str]) -> dict[str, Any]:
+def _fill_task(part: PartBuilder[Model], observed: Observed, whole: Any) -> None:
     model = observed.model
     head = head_of(model, whole)
     if head is None:
-        missing["model.pipeline_tag"] = "the task is not known"
+        part.gaps["pipeline_tag"] = "the task is not known"
         msg = "the model's class is not one whose head is known"
         raise UnavailableError(msg)
-    config = config_of(model)
-    scores = getattr(config, "num_labels", None) if head.tag == "text-classification" else None
-    regression = scores == 1 or getattr(config, "problem_type", None) == "regression"
-    task = (
-        "sequence regression"
-        if head.task == "sequence classification" and regression
-        else head.task
-    )
     method = method_of(observed.args)
     if method is not None and method.task:
-        task = method.task
-    if head.tag is None:
-        missing["model.pipeline_tag"] = f"the Hub has no single tag for {head.task}"
-    return {"task": task, "pipeline_tag": head.tag}
+        part.fields["task"] = method.task
+    elif head.task == "sequence classification" and _is_regression(model, head):
+        part.fields["task"] = "sequence regression"
+    else:
+        part.fields["task"] = head.task
+    part.put("pipeline_tag", head.tag, f"the Hub has no single tag for {head.task}")
+
+
+def _is_regression(model: Any, head: Head) -> bool:
+    config = config_of(model)
+    scores = getattr(config, "num_labels", None) if head.tag == "text-classification" else None
+    return scores == 1 or getattr(config, "problem_type", None) == "regression"
 
 
 def _library(model: Any, whole: Any) -> str:

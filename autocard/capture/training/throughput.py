@@ -18,6 +18,7 @@ from autocard.capture.observed import Observed
 from autocard.capture.training import consumed_samples, flops
 from autocard.errors import UnavailableError
 from autocard.guard import guard
+from autocard.record.gaps import Part
 
 TIMES = (
     "_runtime",
@@ -121,22 +122,22 @@ def time_parts(
     return facts
 
 
-def operations_of(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return what *facts* (leaf of `record.Time` → value or reason) hold of operations."""
-    return {name: facts[name] for name in facts if name.startswith(f"{prefix}flops")}
+def operations_of(part: Part[dict[str, Any]]) -> Part[dict[str, Any]]:
+    """Return what *part*, leaves of `record.Time`, holds of operations."""
+    return Part(
+        {name: value for name, value in part.value.items() if name.startswith("flops")},
+        {name: reason for name, reason in part.gaps.items() if name.startswith("flops")},
+    )
 
 
-def replace_operations(
-    facts: dict[str, Any],
-    missing: dict[str, str],
-    earlier: Mapping[str, Any],
-    reasons: Mapping[str, str],
-) -> None:
-    """Put what was known of operations *earlier*, with its *reasons*, in the place of what *facts* hold of them."""
-    for found, prefix, before in ((facts, "", earlier), (missing, "time.", reasons)):
-        for name in operations_of(found, prefix):
-            del found[name]
-        found.update(before)
+def with_operations(
+    part: Part[dict[str, Any]], earlier: Part[dict[str, Any]]
+) -> Part[dict[str, Any]]:
+    """Return *part* with what was known of operations *earlier* instead of what it holds of them."""
+    now = operations_of(part)
+    values = {name: value for name, value in part.value.items() if name not in now.value}
+    gaps = {name: reason for name, reason in part.gaps.items() if name not in now.gaps}
+    return Part({**values, **earlier.value}, {**gaps, **earlier.gaps})
 
 
 def _without_a_crashed_attempt(observed: Observed, carried_flops: float) -> float:
