@@ -10,10 +10,11 @@ SOURCES := pyproject.toml README.md LICENSE $(shell find autocard/ templates/ -t
 OUTPUT := examples/output/minilm-topics-lora
 OLDEST := .venv-oldest
 OLDEST_INSTALL := $(OLDEST)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-oldest.txt
-OLDEST_TESTS := $(addprefix tests/test_,first_card.py strange_runs.py conformance.py hub_server.py $(addprefix last_word,.py _hold.py _hub.py))
+OLDEST_TESTS := $(addprefix tests/,$(addprefix runtime/test_,first_card.py strange_runs.py conformance.py) hub/test_hub_server.py \
+	$(addprefix card_guard/test_,card_writers.py method_wrapper.py card_guard_hub.py))
 
 NEWEST := $(VENV)/newest
-NEWEST_TESTS := $(addprefix tests/test_,matrix.py first_card.py)
+NEWEST_TESTS := tests/project/test_matrix.py tests/runtime/test_first_card.py
 
 COVERAGE := COVERAGE_FILE=$(CURDIR)/$(VENV)/coverage/data $(BIN)/coverage
 
@@ -82,11 +83,11 @@ schema: $(VENV)/.wheel
 	$(BIN)/autocard schema > autocard/schema/autocard-1.schema.json
 
 fuzz: $(VENV)/.test $(VENV)/.wheel
-	cd tests && ../$(BIN)/python fuzz_cards.py $(if $(SEED),--seed $(SEED))
-	cd tests && ../$(BIN)/python heartbeat.py $(if $(SEED),--seed $(SEED))
+	cd tests && ../$(BIN)/python -m support.fuzz_cards $(if $(SEED),--seed $(SEED))
+	cd tests && ../$(BIN)/python -m support.heartbeat $(if $(SEED),--seed $(SEED))
 
 attacks: $(VENV)/.test $(VENV)/.wheel
-	$(BIN)/python tests/attacks.py $(if $(BEFORE),--before $(BEFORE))
+	$(BIN)/python tests/support/attacks.py $(if $(BEFORE),--before $(BEFORE))
 
 bench: $(VENV)/.test $(VENV)/.wheel
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -25,7 +25,7 @@ LOOP = """
 import contextlib, io, json, statistics, sys, time, warnings
 warnings.simplefilter("ignore")
 sys.path.insert(0, sys.argv[1])
-import training
+from support import training
 from transformers.trainer_callback import CallbackHandler, DefaultFlowCallback, TrainerCallback, TrainerControl
 from autocard import AutoCardCallback
 
@@ -92,7 +92,8 @@ import contextlib, io, json, logging, os, resource, sys, threading, time, warnin
 warnings.simplefilter("ignore")
 sys.path.insert(0, sys.argv[1])
 kind, seconds = sys.argv[2], float(sys.argv[3])
-import psutil, torch, training
+import psutil, torch
+from support import training
 from transformers import TrainerCallback
 torch.set_num_threads(1)
 me = psutil.Process()

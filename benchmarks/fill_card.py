@@ -2,7 +2,7 @@
 
 A card of usual size (20,000 characters) takes some hundredths of a second. Below that, ratios
 within one run: how many times the CPU time four times the text takes, for what stands in
-tests/test_card_speed.py (which counts steps of Python, and so sees no slow regular expression) and
+tests/card/test_speed.py (which counts steps of Python, and so sees no slow regular expression) and
 for texts that look for a search which starts over again. Four is linear, sixteen is quadratic; what
 is above `NOTED` is marked.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import test_card_speed as shapes
+from card import test_speed as shapes
 
 from autocard.card.fact import Fact
 from autocard.card.fill.fill import fill

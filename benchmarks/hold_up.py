@@ -19,10 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import training
 from transformers import TrainerCallback, TrainerState
 
 from autocard import AutoCardCallback
+from support import training
 
 ROUNDS = 20
 STEPS = 50

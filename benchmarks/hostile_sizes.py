@@ -15,10 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import records
-
 from autocard.card.markdown.document import Document
 from autocard.card.update import update
+from support import records
 
 LINES = 50_000
 MEGABYTE = 1_000_000

@@ -269,9 +269,8 @@ def matrix(folder: Path) -> Iterator[tuple[str, str, list[tuple[str, str, bool]]
     """Train the set-ups of the tests' matrix twice; yield the claims of the others' cards, and of ours."""
     import importlib.util
 
-    from setups import SETUPS
-
     from autocard import AutoCardCallback
+    from setups import SETUPS
 
     for number, one in enumerate(SETUPS.values()):
         if any(importlib.util.find_spec(module) is None for module in one.needs):
@@ -338,7 +337,7 @@ def main() -> int:
 
 
 def _rows(folder: Path) -> Iterator[tuple[str, str, list[tuple[str, str, bool]]]]:
-    import snippet_runs
+    from support import snippet_runs
 
     snippet_runs.lay_bases(folder)
     for ours in (False, True):

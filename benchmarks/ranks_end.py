@@ -1,6 +1,6 @@
 """What the end of a training waits for, by the number of its processes: 1, 2, 4, 8 and 16 on two nodes of their own.
 
-Processes with a process group as srun starts them (tests/cluster_rig.py), gloo, a tiny model, a
+Processes with a process group as srun starts them (tests/support/cluster_rig.py), gloo, a tiny model, a
 stand-in for NVIDIA's library; each count with and without autocard, in turn. Printed are medians:
 the seconds that autocard takes of the end in the process that writes the card, and in the others,
 the same of the begin, and how many times longer the training is as a whole, from its first moment
@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from cluster_rig import OURS, Job, Rig
-from nvml_stand_in import SOURCE, make_machine
+from support.cluster_rig import OURS, Job, Rig
+from support.nvml_stand_in import SOURCE, make_machine
 
 COUNTS = (1, 2, 4, 8, 16)
 ROUNDS = 2

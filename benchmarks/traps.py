@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from nvml_stand_in import SOURCE, Gpu, make_machine, uuid_of
+from support.nvml_stand_in import SOURCE, Gpu, make_machine, uuid_of
 
 TESTS = Path(__file__).parent.parent / "tests"
 
@@ -49,7 +49,7 @@ CALLBACK = f"""
 import contextlib, io, json, logging, sys, time, warnings
 warnings.simplefilter("ignore")
 sys.path.insert(0, sys.argv[1])
-import training
+from support import training
 from transformers import TrainerCallback
 from transformers.integrations import CodeCarbonCallback
 {SAY}

@@ -20,14 +20,14 @@ OUT = HERE / "fields.md"
 sys.path[:0] = [str(HERE.parent), str(TESTS), str(HERE)]
 
 import proofs  # noqa: E402 - beside this file
-import records  # noqa: E402 - the tests' sample records
 import yaml  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
 from autocard import record as parts  # noqa: E402
 from autocard.card.fields import facts, front_matter  # noqa: E402
+from support import records  # noqa: E402 - the tests' sample records
 
-HEAD = """<!-- Made by docs/make_fields.py from the code; tests/test_docs_fields.py holds it up to date. -->
+HEAD = """<!-- Made by docs/make_fields.py from the code; tests/project/test_docs_fields.py holds it up to date. -->
 
 # Fields
 
@@ -186,9 +186,9 @@ def _leaves(shown: dict[str, set[str]]) -> list[str]:
 
 def _matrices() -> list[str]:
     """Return the rows of the matrices, each with how far it is proved; the tests' own tables."""
-    import test_capture_adapter_matrix as adapters  # noqa: PLC0415 - torch, only for the tables
-    import test_capture_counts as counts  # noqa: PLC0415
-    import test_capture_precision_matrix as precision  # noqa: PLC0415
+    from capture import test_adapter_matrix as adapters  # noqa: PLC0415 - torch, only for the tables
+    from capture import test_parameter_counts as counts  # noqa: PLC0415
+    from capture import test_precision_matrix as precision  # noqa: PLC0415
 
     ran = f"trained here, seen by {precision.ORACLE}"
     rows = [(name, row.term, ran) for name, row in precision.ROWS.items()]

@@ -1,6 +1,6 @@
 """Write docs/matrix.md: each set-up that is trained → what its record and card were checked against → what was false.
 
-Usage: python docs/make_matrix.py [RESULTS]. RESULTS is what tests/train_setups.py printed; without
+Usage: python docs/make_matrix.py [RESULTS]. RESULTS is what tests/support/train_setups.py printed; without
 it, the set-ups are trained now, which takes some minutes.
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "matrix.md"
-TRAIN = HERE.parent / "tests" / "train_setups.py"
+TRAIN = HERE.parent / "tests" / "support" / "train_setups.py"
 
-HEAD = """<!-- Made by docs/make_matrix.py; tests/test_matrix.py trains the set-ups again and compares. -->
+HEAD = """<!-- Made by docs/make_matrix.py; tests/project/test_matrix.py trains the set-ups again and compares. -->
 
 # Trained set-ups
 

@@ -6,11 +6,11 @@ import os
 import tempfile
 
 import pytest
-import rendering
-import truth
 
 import autocard.energy.meter
 import autocard.guard
+import truth
+from support import rendering
 
 # One thread for each process: the suite runs several at once, and threads that wait for each
 # other's core crawl.

@@ -25,7 +25,7 @@ SAVES = {"save_strategy": "steps", "save_steps": 5, "save_total_limit": 1}
 
 def killed_twice(folder: Path) -> None:
     """One host, two legs, each ended by SIGKILL: the first with the measuring process, the second without it."""
-    from test_restarts import Forge, wait_until, whole
+    from runtime.test_restarts import Forge, wait_until, whole
 
     forge = Forge()
     for number, last in enumerate((14, 34)):
@@ -41,7 +41,7 @@ def killed_twice(folder: Path) -> None:
 
 def two_hosts_killed(folder: Path, rig: Any) -> None:
     """Two hosts with two GPUs each, two legs; all ranks are killed at the same step."""
-    from cluster_rig import Job
+    from support.cluster_rig import Job
 
     nodes = rig.nodes(2)
     for number, last in enumerate((8, 13)):
@@ -65,7 +65,7 @@ def two_hosts_killed(folder: Path, rig: Any) -> None:
 
 def two_hosts(folder: Path, rig: Any) -> None:
     """Two hosts with two GPUs each, trained to the end."""
-    from cluster_rig import Job
+    from support.cluster_rig import Job
 
     job = Job(
         folder.parent / "job",
@@ -81,8 +81,9 @@ def two_hosts(folder: Path, rig: Any) -> None:
 
 def gpus(folder: Path, machine: Any) -> None:
     """One host with two GPUs of which NVML has energy counters."""
-    from nvml_stand_in import python
-    from test_gpu_card import PROGRAM
+    from energy.test_gpu_card import PROGRAM
+
+    from support.nvml_stand_in import python
 
     python(PROGRAM, folder, TESTS, 2, env=machine.env, timeout_s=120)
 
@@ -113,8 +114,8 @@ def main(top: Path) -> None:
     warnings.simplefilter("ignore")
     os.environ |= {"HF_HUB_OFFLINE": "1", "HOME": str(top), "TMPDIR": str(top)}
     tempfile.tempdir = str(top)
-    from cluster_rig import Rig
-    from nvml_stand_in import SOURCE, Gpu, make_machine, uuid_of
+    from support.cluster_rig import Rig
+    from support.nvml_stand_in import SOURCE, Gpu, make_machine, uuid_of
 
     places = {name: top / name / name for name in [*STATES, *RECORDS]}
     for place in places.values():

@@ -29,9 +29,8 @@ MORE_STEPS = 4
 
 def resume(state: Path, folder: Path, *, elsewhere: bool = False) -> dict[str, Any]:
     """Train on from the checkpoint of *state*; return the record."""
-    import training
-
     from autocard import AutoCardCallback
+    from support import training
 
     source, output = folder / "source", folder / "output"
     output = output if elsewhere else source

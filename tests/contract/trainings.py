@@ -76,7 +76,7 @@ def without_a_place(folder: Path) -> None:
 
 def prediction(folder: Path) -> None:
     """Evaluate, then predict a test set."""
-    import training
+    from support import training
 
     trainer = _trainer(folder, eval_strategy="steps", eval_steps=3)
     trainer.train()
@@ -118,9 +118,8 @@ NAMES = [*SETUPS_BY_NAME, *OWN]
 
 
 def _trainer(folder: Path, *, more: Any = (), ours: Any = None, **changes: Any) -> Any:
-    import training
-
     from autocard import AutoCardCallback
+    from support import training
 
     callback = AutoCardCallback(**({"emissions": False} if ours is None else ours))
     return training.trainer(folder, model=training.bert(), callbacks=[callback, *more], **changes)
@@ -129,10 +128,10 @@ def _trainer(folder: Path, *, more: Any = (), ours: Any = None, **changes: Any) 
 def _measured_run(folder: Path, **ours: Any) -> None:
     import time
 
-    import training
     from transformers import TrainerCallback
 
     from autocard import AutoCardCallback
+    from support import training
 
     class Slow(TrainerCallback):
         """Makes each step last, so that there are several readings."""
@@ -155,9 +154,8 @@ def _measured_run(folder: Path, **ours: Any) -> None:
 
 
 def _train(name: str, folder: Path) -> None:
-    from setups import SETUPS
-
     from autocard import AutoCardCallback
+    from setups import SETUPS
 
     if name in OWN:
         OWN[name](folder)
@@ -174,7 +172,7 @@ def main(folder: Path, names: list[str]) -> int:
         "HOME": str(folder),
         "CI": "1",
     }
-    import snippet_runs
+    from support import snippet_runs
 
     snippet_runs.lay_bases(folder)
     failed = 0

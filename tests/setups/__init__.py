@@ -1,7 +1,7 @@
 """The matrix of set-ups: ways to train, each with a tiny model in some tenths of a second.
 
-`tests/train_setups.py FOLDER` trains them all and prints, as JSON, what the oracles of `truth` say
-of each. `docs/make_matrix.py` makes a page of that, `tests/test_matrix.py` holds the page to it,
+`tests/support/train_setups.py FOLDER` trains them all and prints, as JSON, what the oracles of `truth` say
+of each. `docs/make_matrix.py` makes a page of that, `tests/project/test_matrix.py` holds the page to it,
 `benchmarks/peers.py` reads the cards of these set-ups.
 """
 

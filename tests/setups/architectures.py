@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import models
 import torch
 import transformers
 from datasets import Dataset
 
 from setups.common import of, ragged, setup, sizes, train, words_and_padding
+from support import models
 
 KIND = "Architectures and tasks"
 

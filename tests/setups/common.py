@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import models
 import torch
 import transformers
 from datasets import Dataset
+
+from support import models
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import models
 from datasets import Dataset
 
 from setups.common import go, setup
+from support import models
 
 KIND = "Trainers of TRL"
 SENTENCES = "Trainers of sentence-transformers"

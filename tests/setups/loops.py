@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import models
 import torch
 import transformers
 from datasets import Dataset, IterableDataset
 
 from setups.common import go, padded, quiet, ragged, setup, train, words_and_padding
+from support import models
 
 KIND = "Batches, schedules, losses, restarts"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 
-import models
 import peft
 import torch
 import transformers
 
 from setups.common import of, ragged, setup, sizes, train, words_and_padding
+from support import models
 
 KIND = "Adapters and weights"
 QV = ["q_proj", "v_proj"]
