@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autocard.card.fill.fill import fill
 from autocard.card.front import yaml_text
 from autocard.card.front.front_matter import patch
 from autocard.card.front.yaml_keys import valid_hub_id
@@ -286,3 +287,13 @@ def test_a_comment_behind_the_last_item_of_a_list_stays_behind_it(newline):
 
     wanted = [*lines[:3], "  - lora", *lines[3:]]
     assert patched.yaml.split(newline) == wanted
+
+
+def test_a_list_that_another_key_shares_is_kept_when_this_run_has_no_value_for_it():
+    card = "---\ntags: &t\n- base_model:adapter:None\nother: *t\n---\n# A\n"
+
+    filled = fill(card, {}, {}, remembered={})
+
+    assert filled.text == card
+    tags = next(report for report in filled.reports if report.slot == "yaml:tags")
+    assert (tags.state, tags.wanted) == ("kept", "")

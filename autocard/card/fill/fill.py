@@ -79,7 +79,7 @@ def fill(
         pending,
         overwrite={name.removeprefix(YAML).removeprefix(FRONT) for name in overwrite},
         newline=document.newline,
-        rote=boilerplate.FRONT if boilerplate.wrote(text) else None,
+        trainer_values=boilerplate.FRONT if boilerplate.wrote(text) else None,
         withheld=withheld,
         untrue=untrue,
     )
@@ -105,7 +105,7 @@ def _front_edits(work: FillState, patched: front_matter.Patched) -> list[Edit]:
     document, newline = work.document, work.document.newline
     if document.front is not None:
         start = document.front[0]
-        return [Edit(start + a, start + b, new) for a, b, new in patched.edits]
+        return [Edit(start + edit.start, start + edit.end, edit.text) for edit in patched.edits]
     if not patched.yaml:
         return []
     first_line = document.text[document.top :].partition("\n")[0]
@@ -120,19 +120,22 @@ def _front_reports(
     remembered: Mapping[str, str],
 ) -> list[Report]:
     line = 1 if work.document.front else 0
-    return [
-        Report(
+    reports = []
+    for key, state in patched.states.items():
+        is_kept = key in patched.kept_values
+        report = Report(
             YAML + key,
             FRONT + key,
             line,
             state,
             "machine",
             ours_before=YAML + key in remembered,
-            there=_as_json(patched.theirs[key]) if key in patched.theirs else "",
-            wanted=_as_json(front[key]) if key in patched.theirs else "",
+            there=_as_json(patched.kept_values[key]) if is_kept else "",
+            # A list may be kept without a value of this run: its bad items could not be removed.
+            wanted=_as_json(front[key]) if is_kept and key in front else "",
         )
-        for key, state in patched.states.items()
-    ]
+        reports.append(report)
+    return reports
 
 
 def _as_json(value: Any) -> str:

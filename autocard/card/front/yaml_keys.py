@@ -1,6 +1,6 @@
 """The keys of a front matter: where each stands, what it loads to, and whether that is a value.
 
-One rule: PyYAML is asked for places and values only; nothing is changed here.
+One rule: PyYAML gives places and values only; nothing is changed here.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ from autocard.card.markdown.document import find_front_matter
 from autocard.errors import CardError
 
 MERGED = ("tags",)
-"""Lists that other people and tools add to: ours are put beside theirs."""
+"""Lists that people and other tools add to: our items are put beside theirs."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
+"""`gpt2`, `meta-llama/Llama-3.1-8B`."""
 _LOCAL_PATH = re.compile(
-    r"[./~\\]|[A-Za-z]:[\\/]|file:|[^/:\s]+/[^/\s]+/|\S*\\\S|(?:.*/)?(?:checkpoint|ckpt)-?\d+/?\Z|\S+/\Z"
+    r"[./~\\]"  # `./out`, `/data/out`, `~/out`, `\\server\out`
+    r"|[A-Za-z]:[\\/]"  # `C:\models`
+    r"|file:"
+    r"|[^/:\s]+/[^/\s]+/"  # `a/b/c`
+    r"|\S*\\\S"  # `models\mine`
+    r"|(?:.*/)?(?:checkpoint|ckpt)-?\d+/?\Z"  # `out/checkpoint-500`
+    r"|\S+/\Z"  # `out/`
 )
-"""What libraries write of a model from the disk: `./out`, `~/x`, `C:\\models`, `a/b/c`,
-`out/checkpoint-500`."""
+"""What libraries write of a model from the disk."""
 _CODECARBON_KEYS = frozenset(
     (
         "emissions",
@@ -39,14 +45,23 @@ _CODECARBON_KEYS = frozenset(
         "hours_used",
     )
 )
+"""Keys of `co2_eq_emissions` that the model cards of sentence-transformers and SetFit write."""
 _NOTHING = frozenset({"None", "none", "null", "NULL"})
+"""What libraries write where they have no base model."""
 _TEMPLATE_LINE = re.compile(r"^\{\{-?[ \t]*\w+[^{}\n]*\}\}[ \t]*\r?$", re.MULTILINE)
+"""A line of a form that stands for all keys: `{{ card_data }}`."""
 TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}")
+"""A variable in the place of a value: `{{ license }}`."""
 
 
-UNREADABLE: Any = type("Unreadable", (), {"__repr__": lambda _: "a value that cannot be read"})()
-"""What the value of a key is that no value can be made of (`!mine x`, `2001-99-99`). It equals
-itself only."""
+class _Unreadable:
+    def __repr__(self) -> str:
+        return "a value that cannot be read"
+
+
+UNREADABLE = _Unreadable()
+"""The value of a key of which no value can be made (`!mine x`, `2001-99-99`). It equals itself
+only."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +88,12 @@ class Key:
 
     @cached_property
     def data(self) -> Any:
-        """What the value says: made only where it is asked for."""
+        """The value in Python, made on first use."""
         return _value(self.value)
 
 
-def valid_hub_id(value: Any) -> bool:
-    """Return whether *value* can be the id of a repository on the Hub: `name` or `owner/name`, no path."""
+def valid_hub_id(value: object) -> bool:
+    """Return whether *value* can be the id of a repository on the Hub: `name` or `owner/name`."""
     return (
         isinstance(value, str)
         and _HUB_ID.fullmatch(value) is not None
@@ -87,14 +102,20 @@ def valid_hub_id(value: Any) -> bool:
     )
 
 
-def _is_base(value: Any) -> bool:
-    """Return whether *value* can name a base: libraries write "None" where they know none."""
+def _is_base(value: str) -> bool:
+    """Return whether *value* can name a base model: libraries write "None" where they have none."""
     return valid_hub_id(value) and value not in _NOTHING
 
 
 @dataclass(frozen=True)
 class Blank:
-    """A place that stands for all keys: `{{ card_data }}` or `{}`."""
+    """A place that stands for all keys: `{{ card_data }}` or `{}`.
+
+    Attributes:
+        span: whether there is one.
+        start: offset of its first character.
+        end: offset after the last one.
+    """
 
     span: bool = False
     start: int = 0
@@ -102,24 +123,32 @@ class Blank:
 
 
 def read_keys(text: str) -> tuple[dict[str, Key], Blank]:
-    """Return the keys of *text* and where new ones replace a placeholder for them all."""
-    blank = Blank()
+    """Return the keys of *text*, and the placeholder for all keys that new ones replace.
+
+    Raises:
+        CardError: it is not a YAML mapping of words.
+    """
+    if text.strip() == "{}":
+        start = text.index("{}")
+        return {}, Blank(span=True, start=start, end=start + 2)
     found = _TEMPLATE_LINE.search(text)
-    if found:
-        end = found.end() - (1 if found[0].endswith("\r") else 0)
-        blank = Blank(span=True, start=found.start(), end=end)
-        text = text[: found.start()] + " " * (end - found.start()) + text[end:]
-    elif text.strip() == "{}":
-        at = text.index("{}")
-        return {}, Blank(span=True, start=at, end=at + 2)
-    return _keys(text), blank
+    if found is None:
+        return _keys(text), Blank()
+    start, end = found.span()
+    if found[0].endswith("\r"):
+        end -= 1
+    # Blanks in its place keep the offsets of the keys around it.
+    without = text[:start] + " " * (end - start) + text[end:]
+    return _keys(without), Blank(span=True, start=start, end=end)
 
 
 def front_values(card: str, names: Collection[str] | None = None) -> dict[str, Any]:
-    """Return what the front matter of the text *card* says: each key, or those called *names*, that can be read."""
+    """Return the front matter of the text *card*: each readable value, or those of *names*."""
     place, _ = find_front_matter(card, card.startswith("\ufeff"))
+    if place is None:
+        return {}
     try:
-        keys, _ = read_keys(card[place[0] : place[1]]) if place else ({}, None)
+        keys, _ = read_keys(card[place[0] : place[1]])
     except CardError:
         return {}
     wanted = {name: key for name, key in keys.items() if names is None or name in names}
@@ -154,18 +183,18 @@ def _entries(text: str) -> list[yaml_reader.Entry]:
 
 
 def key_lines(text: str) -> list[tuple[str, int]]:
-    """Return the name and the line, from 0, of each key of the YAML *text*, one that stands there twice included."""
+    """Return name and line (from 0) of each key of the YAML *text*, with duplicates."""
     return [(entry.key.value, entry.key.start_mark.line) for entry in _entries(text)]
 
 
-def merged(keys: Mapping[str, Key]) -> dict[str, Any]:
-    """Return what the merge key (`<<: *defaults`) among *keys* brings, by key; nothing where there is none."""
+def merged(keys: Mapping[str, Key]) -> dict[str, object]:
+    """Return the values that a merge key (`<<: *defaults`) among *keys* brings, by key."""
     if "<<" not in keys:
         return {}
     return {key: _value(node) for key, node in yaml_reader.merged_keys(keys["<<"].value).items()}
 
 
-def _value(node: yaml.Node) -> Any:
+def _value(node: yaml.Node) -> object:
     try:
         return yaml_reader.value(node)
     except YamlError:
@@ -173,7 +202,10 @@ def _value(node: yaml.Node) -> Any:
 
 
 def _end(text: str, node: yaml.Node) -> int:
-    """Return where the last character of *node* stands: PyYAML's own mark of a block lies beyond comments."""
+    """Return the offset after the last character of *node*.
+
+    PyYAML's own mark of a block's end lies beyond the comments that follow it.
+    """
     last = node
     while isinstance(last, yaml.CollectionNode) and not last.flow_style and last.value:
         tail = last.value[-1]
@@ -184,23 +216,28 @@ def _end(text: str, node: yaml.Node) -> int:
 
 
 def blank_lines(text: str) -> list[int]:
-    """Return where in the YAML *text* the lines of keys without a value begin."""
+    """Return the offsets of the lines of the YAML *text* whose keys have no value."""
     keys, _ = read_keys(text)
     return sorted(key.start for key in keys.values() if key.at >= key.end and key.data is None)
 
 
-def is_blank(current: str, data: Any) -> bool:
+def is_blank(current: str, data: object) -> bool:
     """Return whether a key with the text *current*, which loads to *data*, has no value yet."""
     if data is None or data == "":
         return True
-    # `[More Information Needed]` is a list to YAML.
-    text = data if isinstance(data, str) else current if " " in current.strip("[] ") else ""
-    asks = bool(text) and find(text) is not None
-    return asks or TEMPLATE.fullmatch(current.strip("\"' ")) is not None
+    text = ""
+    if isinstance(data, str):
+        text = data
+    elif " " in current.strip("[] "):
+        # `[More Information Needed]` is a list to YAML.
+        text = current
+    if text and find(text) is not None:
+        return True
+    return TEMPLATE.fullmatch(current.strip("\"' ")) is not None
 
 
-def is_withheld(key: str, data: Any, withheld: Collection[str]) -> bool:
-    """Return whether *data* names a base that no card may show, such as a local folder shaped like an id."""
+def is_withheld(key: str, data: object, withheld: Collection[str]) -> bool:
+    """Return whether *data* names a base model that no card may show, such as a local folder."""
     if key == "base_model":
         ids = data if isinstance(data, list) else [data]
         return any(isinstance(item, str) and item in withheld for item in ids)
@@ -209,8 +246,8 @@ def is_withheld(key: str, data: Any, withheld: Collection[str]) -> bool:
     return False
 
 
-def is_generated(key: str, data: Any, current: str = "") -> bool:
-    """Return whether *data* is what Trainer, PEFT or sentence-transformers write where they know nothing better.
+def is_generated(key: str, data: object, current: str = "") -> bool:
+    """Return whether *data* is what trainers and PEFT write where they have no real value.
 
     *current* is the text of the value: a tool writes no comments.
     """
@@ -218,30 +255,38 @@ def is_generated(key: str, data: Any, current: str = "") -> bool:
         ids = data if isinstance(data, list) else [data]
         return any(_is_no_id(item) for item in ids)
     if key in MERGED:
-        return (
-            isinstance(data, str)
-            and data.startswith("base_model:")
-            and not _is_base(data.rpartition(":")[2])
-        )
+        return _is_tag_without_base(data)
     if key == "co2_eq_emissions":
         return isinstance(data, dict) and "#" not in current and _is_codecarbon_callback(data)
     if key == "model-index":
-        return isinstance(data, list) and not any(
-            isinstance(item, dict) and item.get("results") for item in data
-        )
+        return isinstance(data, list) and not any(_has_results(item) for item in data)
     return False
 
 
-def _is_codecarbon_callback(data: Mapping[str, Any]) -> bool:
-    """Return whether *data* has each key that the model cards of sentence-transformers and SetFit write.
+def _is_tag_without_base(tag: object) -> bool:
+    """Return whether *tag* names a base model that is none: `base_model:adapter:None`."""
+    is_base_tag = isinstance(tag, str) and tag.startswith("base_model:")
+    return is_base_tag and not _is_base(str(tag).rpartition(":")[2])
+
+
+def _has_results(entry: object) -> bool:
+    """Return whether *entry* of a model index has results."""
+    return isinstance(entry, dict) and bool(entry.get("results"))
+
+
+def _is_codecarbon_callback(data: Mapping[str, object]) -> bool:
+    """Return whether *data* has each key that the cards of sentence-transformers and SetFit have.
 
     The Hub's documentation asks people to write `source: codecarbon` by hand, beside `emissions`.
     """
     return data.get("source") == "codecarbon" and data.keys() >= _CODECARBON_KEYS
 
 
-def _is_no_id(item: Any) -> bool:
-    """Return whether *item* stands where an id should and is no one's words: a local path, nothing, "None", a list."""
+def _is_no_id(item: object) -> bool:
+    """Return whether *item* of `base_model` is neither an id nor a person's words.
+
+    That is a local path, nothing, "None" or a list.
+    """
     if not isinstance(item, str) or not item.strip() or item in _NOTHING:
         return True
     return not valid_hub_id(item) and _LOCAL_PATH.match(item) is not None

@@ -1,7 +1,7 @@
 """YAML that other people wrote → nodes and values, within limits that are checked while it is read.
 
-One rule: whatever the text holds, reading it ends soon, in a value or in a `YamlError`. Aliases
-count with all that they stand for, an alias inside of what it stands for is refused, and every
+One rule: whatever the text holds, reading it ends soon, in a value or in a `YamlError`. An alias
+counts as all the nodes that it stands for, an alias inside of its own target is refused, and every
 exception that PyYAML's constructors raise becomes that one error.
 """
 
@@ -65,7 +65,7 @@ class Entry:
         start: offset of the value, or of the alias.
         alias_end: offset after the alias; -1: the value is none.
         shared: whether an alias elsewhere refers to something in this value.
-        plain_key: whether the key is a word that stands there itself, and no alias.
+        plain_key: whether the key is a word, and no alias or list.
     """
 
     key: yaml.Node
@@ -78,7 +78,7 @@ class Entry:
 
 @dataclass
 class _Limits:
-    """What has been read so far."""
+    """How much has been read so far."""
 
     nodes: int = 0
     depth: int = 0
@@ -89,7 +89,7 @@ class _Limits:
 
 
 class _Bounded(Composer):
-    """PyYAML's composer, with limits; keeps the places of aliases in the outermost mapping."""
+    """PyYAML's composer, with limits; it keeps the places of the outermost keys and values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,31 +116,42 @@ class _Bounded(Composer):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose one node, as PyYAML does, within the limits."""
-        read = self._read
         event = self.peek_event()  # type: ignore[attr-defined]
-        alias = isinstance(event, yaml.AliasEvent)
-        if read.depth == 1 and isinstance(parent, yaml.MappingNode) and index is not None:
-            self._places.append((event.start_mark.index, event.end_mark.index if alias else -1))
-        elif read.depth == 1 and isinstance(parent, yaml.MappingNode):
+        if self._read.depth == 1 and isinstance(parent, yaml.MappingNode):
+            self._note_place(event, is_key=index is None)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, parent, index)
+        if event.anchor is None:
+            return self._nested(event, parent, index)
+        read = self._read
+        self._anchored[event.anchor] = self._entry
+        read.open_anchors.add(event.anchor)
+        before = read.nodes
+        node = self._nested(event, parent, index)
+        read.open_anchors.discard(event.anchor)
+        read.sizes[id(node)] = read.nodes - before
+        return node
+
+    def _note_place(self, event: Any, *, is_key: bool) -> None:
+        """Keep where a key or a value of the outermost mapping stands."""
+        if is_key:
             self._entry += 1
             if not isinstance(event, yaml.ScalarEvent):
                 self._odd_keys.add(self._entry)
-        if alias:
-            return self._alias(event, parent, index)
-        if event.anchor is not None:
-            self._anchored[event.anchor] = self._entry
-            read.open_anchors.add(event.anchor)
-        before = read.nodes
+            return
+        is_alias = isinstance(event, yaml.AliasEvent)
+        alias_end = event.end_mark.index if is_alias else -1
+        self._places.append((event.start_mark.index, alias_end))
+
+    def _nested(self, event: Any, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node that is no alias, and what stands in it."""
         self._count(1, event)
-        read.depth += 1
-        if read.depth > MAX_DEPTH:
+        self._read.depth += 1
+        if self._read.depth > MAX_DEPTH:
             problem = f"more than {MAX_DEPTH} lists and mappings inside each other"
             raise YamlError(problem, event.start_mark.line)
         node = super().compose_node(parent, index)
-        read.depth -= 1
-        if event.anchor is not None:
-            read.open_anchors.discard(event.anchor)
-            read.sizes[id(node)] = read.nodes - before
+        self._read.depth -= 1
         return node
 
     def _alias(self, event: Any, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -194,7 +205,7 @@ except ImportError:
 else:
 
     class _Reader(_Bounded, CParser, Resolver):  # type: ignore[no-redef]
-        """libyaml's events, a tenth of the time; the nodes are made by PyYAML's composer, which can be bounded."""
+        """libyaml's events, in a tenth of the time; PyYAML's composer makes the nodes."""
 
         def __init__(self, text: str) -> None:
             CParser.__init__(self, text)
@@ -203,10 +214,10 @@ else:
 
 
 def entries(text: str) -> list[Entry] | None:
-    """Return the keys and values of *text*, a YAML mapping in block style; None: it holds nothing.
+    """Return the keys and values of *text*, a YAML mapping in block style; None: it is empty.
 
     Raises:
-        YamlError: it is none, or goes beyond the limits.
+        YamlError: it is no such mapping, or goes beyond the limits.
     """
     reader, root = _compose(text)
     if root is None:
@@ -218,21 +229,21 @@ def entries(text: str) -> list[Entry] | None:
 
 
 def load(text: str) -> Any:
-    """Return what the YAML *text* says.
+    """Return the value of the YAML *text*.
 
     Raises:
-        YamlError: it is none, goes beyond the limits, or has a value that cannot be read.
+        YamlError: it is no YAML, goes beyond the limits, or has a value that cannot be read.
     """
     _, root = _compose(text)
     return None if root is None else value(root)
 
 
 def value(node: yaml.Node) -> Any:
-    """Return what *node* says.
+    """Return the value of *node*.
 
     Raises:
-        YamlError: it cannot be read, such as a date that does not exist or a tag that only its
-            author knows.
+        YamlError: it cannot be read, such as a date that does not exist or a tag of the author's
+            own.
     """
     try:
         return _Values().construct_document(node)
