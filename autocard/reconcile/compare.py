@@ -81,13 +81,11 @@ def compare(record: RunRecord, metered: meters.Metered) -> tuple[Reconciliation,
 
 def _components(record: RunRecord, metered: meters.Metered) -> tuple[float | None, list[str], str]:
     """Return what the components took that the meter saw, which parts that is, and why it is not known."""
-    energy, reasons = totals.of_legs(record.legs, metered.legs, record.missing)
+    part = totals.of_record(record, metered.legs)
+    energy = part.value
     if energy.total_kwh is None or record.energy.total_kwh is None:
-        return (
-            None,
-            [],
-            record.why_missing("energy.total_kwh") or reasons.get("total_kwh") or "not measured",
-        )
+        why = record.why_missing("energy.total_kwh") or part.gaps.get("total_kwh")
+        return None, [], why or "not measured"
     kwh, parts = energy.total_kwh, ["training"]
     for value, words in (
         (energy.setup_kwh, "set-up"),
@@ -146,7 +144,7 @@ def _doubts(
     if components_kwh is not None and components_kwh > HIGH * kwh:
         yield f"the components come to {units.number(components_kwh / kwh, units.MODELLED)} times as much"
     training_s = sum(record.legs[number].wall_clock_s or 0.0 for number in metered.legs)
-    training_kwh = totals.of_legs(record.legs, metered.legs, record.missing)[0].total_kwh
+    training_kwh = totals.of_record(record, metered.legs).value.total_kwh
     if components_kwh is not None and not metered.window_s and components_kwh < SEEN * kwh:
         yield (
             f"the components come to {units.number(components_kwh / kwh, units.MODELLED)} of it, more than what such "

@@ -101,6 +101,27 @@ def under(name: str, gaps: Gaps) -> dict[str, str]:
     return {_path(name, inner): reason for inner, reason in gaps.items()}
 
 
+def why(gaps: Gaps, path: str) -> str | None:
+    """Return the reason of the gap at *path*, or of a part that holds it; None: there is none."""
+    while path:
+        if path in gaps:
+            return gaps[path]
+        path = path.rpartition(".")[0]
+    return gaps.get("")
+
+
+def gaps_at(missing: Gaps, path: str) -> dict[str, str]:
+    """Return the gaps of the part at *path* of a record that was read, whose gaps are *missing*."""
+    inside = f"{path}."
+    gaps = {
+        name.removeprefix(inside): reason
+        for name, reason in missing.items()
+        if name.startswith(inside)
+    }
+    of_whole = why(missing, path)
+    return gaps if of_whole is None else {"": of_whole, **gaps}
+
+
 def part_of(name: str, capture: Callable[..., Any], *args: Any, **more: Any) -> Part[Any]:
     """Return what *capture* finds of the part *name* of the record.
 

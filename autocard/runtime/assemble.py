@@ -6,7 +6,7 @@ Computes nothing but the joining of parts: sums are `job`'s, facts are the captu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +67,7 @@ PUBLISHED_SETTINGS = (
 UNSEEN = (
     "the operations are those of all steps, and the time of the first of them is not recorded here"
 )
+NOT_SAVED = "the weights were not in the output folder when this was written"
 _FORMAT_NOT_SAID = "the weights are no safetensors of numbers, whose header says their format"
 NOT_LOOKED_FOR = "autocard did not look for this"
 """The reason of last resort. A test holds that no real run's record contains it."""
@@ -94,7 +95,7 @@ class RecordDraft:
 
     settings: Settings
     run: Run
-    legs: Sequence[Leg]
+    legs: Sequence[Part[Leg]]
     parts: Mapping[str, Any]
     """Key of the record → its part, where the capture succeeded."""
     gaps: Mapping[str, Gaps]
@@ -125,61 +126,81 @@ class RecordDraft:
 
 def build_record(draft: RecordDraft) -> RunRecord:
     """Return the record of *draft*."""
-    missing = _missing(draft)
     parts = {key: draft.parts.get(key, make()) for key, make in _EMPTY.items()}
-    parts["model"] = _model(draft, parts["model"], missing)
-    if draft.eval_sets:
-        parts["data"] = parts["data"].model_copy(update={"eval": joined(draft.eval_sets).value})
+    model = _model(draft, parts["model"])
+    parts["model"] = model.value
     parts["hardware"] = _hardware(draft, parts["hardware"])
-    hardware, facts = parts["hardware"], draft.settings
-    legs = totals.with_emissions(
-        totals.with_repeats(_possible(draft.legs, missing), missing), missing
-    )
-    time, energy, emissions = totals.sums(
-        legs, gpus_allocated=hardware.gpus_allocated, settings=facts, missing=missing
-    )
+    eval_sets = joined(draft.eval_sets)
+    if eval_sets.value:
+        parts["data"] = parts["data"].model_copy(update={"eval": eval_sets.value})
+    possible = [_possible(leg, number) for number, leg in enumerate(draft.legs)]
+    marked = totals.with_emissions(totals.with_repeats(possible))
+    legs = joined(marked)
+    sums = _sums(draft, parts["hardware"], marked)
+    time = _time(draft, sums.time, parts, legs.value)
     record = RunRecord(
         run=draft.run,
-        legs=legs,
-        time=_with_peak(_time(draft, time), parts, legs, missing),
-        energy=energy,
-        emissions=emissions,
+        legs=legs.value,
+        time=time.value,
+        energy=sums.energy.value,
+        emissions=sums.emissions.value,
         search=draft.search,
         pictures=dict(draft.pictures),
-        facts=dict(facts.facts),
-        settings={
-            name: source for name, source in facts.sources.items() if name in PUBLISHED_SETTINGS
-        },
+        facts=dict(draft.settings.facts),
+        settings=_published(draft.settings),
         **parts,
+    )
+    missing = _missing(
+        *_of_captures(draft),
+        ("data.eval", eval_sets.gaps),
+        ("model", model.gaps),
+        ("legs", legs.gaps),
+        ("time", time.gaps),
+        ("energy", sums.energy.gaps),
+        ("emissions", sums.emissions.gaps),
     )
     record, gone = without_impossible(with_public_names(record))
     _report(gone)
-    missing.update(gone)
-    return record.model_copy(update={"missing": _reasons(record, missing)})
+    return record.model_copy(update={"missing": _reasons(record, {**missing, **gone})})
 
 
-def _missing(draft: RecordDraft) -> dict[str, str]:
-    """Return path in the record → reason: of the gaps of all parts."""
-    gaps = dict(draft.gaps)
-    if draft.eval_sets:
-        # When training began, the gap was that no evaluation had been seen.
-        gaps["data"] = {name: why for name, why in gaps.get("data", {}).items() if name != "eval"}
+def _missing(*parts: tuple[str, Gaps]) -> dict[str, str]:
+    """Return path in the record → reason, of *parts*: path of each and the gaps in it."""
     missing: dict[str, str] = {}
-    for path, of_part in gaps.items():
-        missing.update(under(path, of_part))
-    missing.update(under("data.eval", joined(draft.eval_sets).gaps))
+    for path, gaps in parts:
+        missing.update(under(path, gaps))
     return missing
 
 
-def _possible(legs: Sequence[Leg], missing: dict[str, str]) -> list[Leg]:
-    """Return *legs* without figures that cannot be, before they are added up; *missing* gets their reasons."""
-    found = []
-    for number, leg in enumerate(legs):
-        possible, gone = without_impossible(leg, f"legs.{number}")
-        _report(gone)
-        missing.update(gone)
-        found.append(possible)
-    return found
+def _of_captures(draft: RecordDraft) -> Iterator[tuple[str, Gaps]]:
+    for path, gaps in draft.gaps.items():
+        if path == "data" and draft.eval_sets:
+            # When training began, the gap was that no evaluation had been seen.
+            yield path, {name: reason for name, reason in gaps.items() if name != "eval"}
+        else:
+            yield path, gaps
+
+
+def _published(settings: Settings) -> dict[str, str]:
+    """Return setting → where it came from, of those that may be published."""
+    return {name: source for name, source in settings.sources.items() if name in PUBLISHED_SETTINGS}
+
+
+def _possible(leg: Part[Leg], number: int) -> Part[Leg]:
+    """Return *leg*, the one with this *number*, without figures that cannot be: they are no summands."""
+    possible, gone = without_impossible(leg.value)
+    _report(under(f"legs.{number}", gone))
+    return Part(possible, {**leg.gaps, **gone})
+
+
+def _sums(draft: RecordDraft, hardware: Hardware, legs: Sequence[Part[Leg]]) -> totals.Sums:
+    of_hardware = draft.gaps.get("hardware", {})
+    return totals.sums(
+        legs,
+        settings=draft.settings,
+        gpus_allocated=hardware.gpus_allocated,
+        why_not_allocated=of_hardware.get("gpus_allocated", totals.NOT_ALLOCATED),
+    )
 
 
 def _report(gone: Mapping[str, str]) -> None:
@@ -188,40 +209,39 @@ def _report(gone: Mapping[str, str]) -> None:
         guard.report(path, ImpossibleFigureError(reason))
 
 
-def _model(draft: RecordDraft, model: Model, missing: dict[str, str]) -> Model:
-    found: dict[str, Any] = {}
-    names = ("parameters_total", "parameters_trainable")
-    found.update(
-        {
-            name: count
-            for name, count in zip(names, draft.counted or (), strict=False)
-            if count is not None
-        }
-    )
-    if draft.saved_bytes is not None:
-        found.update(
-            _saved(model, draft.parts.get("adapters") or (), draft.saved_bytes, draft.saved_files)
-        )
+def _model(draft: RecordDraft, model: Model) -> Part[Model]:
+    """Return *model* with what was saved of it, and the gaps of that."""
+    found: dict[str, Any] = {
+        "checkpoint_bytes": draft.checkpoint_bytes,
+        "checkpoint_has_optimizer": draft.checkpoint_has_optimizer,
+    }
+    total, trainable = draft.counted or (None, None)
+    if total is not None:
+        found["parameters_total"] = total
+    if trainable is not None:
+        found["parameters_trainable"] = trainable
+    found.update(_with_earlier_run(draft.run, model))
+    gaps: dict[str, str] = {}
+    if draft.saved_bytes is None:
+        why = draft.gaps.get("model.saved_bytes", {}).get("") or NOT_SAVED
+        gaps["saved_bytes"] = gaps["saved_dtype"] = why
+    else:
+        adapters = draft.parts.get("adapters") or ()
+        found.update(_saved(model, adapters, draft.saved_bytes, draft.saved_files))
         found["saved_dtype"] = draft.saved_dtype
         if draft.saved_dtype is None:
-            missing["model.saved_dtype"] = _FORMAT_NOT_SAID
-    else:
-        why = draft.gaps.get("model.saved_bytes", {}).get("")
-        missing["model.saved_bytes"] = (
-            why or "the weights were not in the output folder when this was written"
-        )
-        missing["model.saved_dtype"] = missing["model.saved_bytes"]
-    found["checkpoint_bytes"] = draft.checkpoint_bytes
-    found["checkpoint_has_optimizer"] = draft.checkpoint_has_optimizer
-    run, said = draft.run, model.base_model_description
-    if run.earlier_run and said and not model.base_model:
-        words = (
-            f"an earlier training of the same process (run {run.earlier_run}) had done the first"
-        )
-        found["base_model_description"] = (
-            f"{said}; {words} {units.plural(run.earlier_steps, 'step')}"
-        )
-    return model.model_copy(update=found)
+            gaps["saved_dtype"] = _FORMAT_NOT_SAID
+    return Part(model.model_copy(update=found), gaps)
+
+
+def _with_earlier_run(run: Run, model: Model) -> dict[str, Any]:
+    """Return the description of the base, where an earlier run of this process had trained it."""
+    described = model.base_model_description
+    if not run.earlier_run or not described or model.base_model:
+        return {}
+    earlier = f"an earlier training of the same process (run {run.earlier_run}) had done the first"
+    steps = units.plural(run.earlier_steps, "step")
+    return {"base_model_description": f"{described}; {earlier} {steps}"}
 
 
 def _merged(model: Model) -> dict[str, Any]:
@@ -311,31 +331,33 @@ def _hardware(draft: RecordDraft, hardware: Hardware) -> Hardware:
     return hardware.model_copy(update={"peak_memory_bytes": devices, "peak_ram_bytes": process})
 
 
-def _time(draft: RecordDraft, time: Time) -> Time:
+def _time(
+    draft: RecordDraft, of_legs: Part[Time], parts: Mapping[str, Any], legs: Sequence[Leg]
+) -> Part[Time]:
+    """Return the time *of_legs* with what the trainer measured, and the share of the GPUs' peak."""
     known = {name: value for name, value in draft.times.items() if value is not None}
-    return time.model_copy(update=known)
-
-
-def _with_peak(
-    time: Time, parts: Mapping[str, Any], legs: Sequence[Leg], missing: dict[str, str]
-) -> Time:
-    """Return *time* with the share of the devices' peak that training reached, or the reason why it is not known."""
-    precision, gpus = parts["precision"], parts["hardware"].gpus
-    if legs and legs[0].step_begin:
-        missing["time.peak_share"] = missing["time.peak_share_method"] = UNSEEN
-        return time
+    time = of_legs.value.model_copy(update=known)
     try:
-        share, method = peak_share(
-            time.flops_estimate,
-            time.gpu_s,
-            gpus,
-            precision.compute_dtype,
-            tf32=bool(precision.tf32),
-        )
+        share, method = _peak_share(time, parts["precision"], parts["hardware"], legs)
     except UnavailableError as exc:
-        missing["time.peak_share"] = missing["time.peak_share_method"] = str(exc)
-        return time
-    return time.model_copy(update={"peak_share": share, "peak_share_method": method})
+        reason = str(exc)
+        return Part(time, {**of_legs.gaps, "peak_share": reason, "peak_share_method": reason})
+    update = {"peak_share": share, "peak_share_method": method}
+    return Part(time.model_copy(update=update), of_legs.gaps)
+
+
+def _peak_share(
+    time: Time, precision: Precision, hardware: Hardware, legs: Sequence[Leg]
+) -> tuple[float, str]:
+    if legs and legs[0].step_begin:
+        raise UnavailableError(UNSEEN)
+    return peak_share(
+        time.flops_estimate,
+        time.gpu_s,
+        hardware.gpus,
+        precision.compute_dtype,
+        tf32=bool(precision.tf32),
+    )
 
 
 def _reasons(record: RunRecord, missing: Mapping[str, str]) -> dict[str, str]:

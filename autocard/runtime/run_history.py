@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import time
 import uuid
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autocard.record.gaps import Part, joined, under
+from autocard.record import Leg
+from autocard.record.gaps import Part, under
 from autocard.runtime.clock import STEP_S, later, running_s
 from autocard.settings import Settings
 
@@ -447,7 +448,7 @@ class RunHistory:
         except NotWrittenError as exc:
             entry.missing.setdefault("ledger", f"a later leg will not count this one: {exc}")
 
-    def legs(self) -> Part[list[Any]]:
+    def legs(self) -> list[Part[Leg]]:
         """Return all legs of the run, the oldest first."""
         from autocard.energy.ledger.earlier_legs import completed  # noqa: PLC0415
 
@@ -458,16 +459,19 @@ class RunHistory:
         for entry in entries:
             leg = self._with_settings(self._with_batch(entry.leg))
             parts.append(Part(leg, {**entry.missing, **under("batch", _why_no_batch(leg))}))
-        legs = joined(parts)
+        return parts
+
+    def why_earlier_missing(self, legs: Iterable[Leg]) -> str | None:
+        """Return why legs before *legs*, those that are known, are not recorded; None: there are none."""
         earlier = None if self.past is None else self.past.reason
         reached = 0
-        for leg in legs.value:
+        for leg in legs:
             if (leg.step_begin or 0) > reached:
                 why = earlier or "what came before was not recorded here"
                 earlier = f"training was resumed at step {leg.step_begin}; {why}"
                 break
             reached = max(reached, leg.step_end or 0)
-        return Part(legs.value, {**legs.gaps, "earlier": earlier}) if earlier else legs
+        return earlier
 
     def _with_batch(self, leg: Any) -> Any:
         """Return *leg* with what its optimizer steps consumed, where that is known."""

@@ -134,8 +134,8 @@ def part(searches: Iterable[Trials]) -> Part[Search]:
     return Part(found, {} if why is None else {"total_kwh": why})
 
 
-def _leg(trial: Trial) -> tuple[Leg | None, dict[str, str]]:
-    """Return the leg of *trial* and path inside it → reason; None: nothing is known of it."""
+def _leg(trial: Trial) -> Part[Leg] | None:
+    """Return the leg of *trial*; None: nothing is known of it."""
     from autocard.energy.ledger import earlier_legs, join_hosts, ledger_files  # noqa: PLC0415
 
     entries = trial.book.entries_of(trial.leg_id)
@@ -148,9 +148,9 @@ def _leg(trial: Trial) -> tuple[Leg | None, dict[str, str]]:
             if entry.status != "running"
         ]
     if not entries:
-        return None, {}
+        return None
     whole = earlier_legs.completed(entries)[-1]
-    return whole.leg, whole.missing
+    return Part(whole.leg, whole.missing)
 
 
 def _weak(made: Any) -> Any:

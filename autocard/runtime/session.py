@@ -1045,8 +1045,10 @@ class Session:
         from autocard.record import Run  # noqa: PLC0415
         from autocard.runtime.assemble import RecordDraft, build_record  # noqa: PLC0415 - with pydantic
 
-        part = self.book.legs()
-        legs, self.gaps["legs"] = part.value, part.gaps
+        parts = self.book.legs()
+        legs = [part.value for part in parts]
+        earlier = self.book.why_earlier_missing(legs)
+        self.gaps["legs"] = {"earlier": earlier} if earlier else {}
         first, last = legs[0], legs[-1]
         count = lambda _: self._epochs(seen, legs)  # noqa: E731
         epochs: Any = self._part("run.epochs", count, Budget(LEAST_S))
@@ -1067,7 +1069,7 @@ class Session:
             RecordDraft(
                 settings=self.settings,
                 run=run,
-                legs=legs,
+                legs=parts,
                 parts={
                     **self.parts,
                     **({"evaluation": evaluation} if evaluation is not None else {}),
@@ -1189,7 +1191,7 @@ class Session:
 
         history = getattr(self.parts.get("evaluation"), "history", ())
         card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
-        return plots.draw(plots.of(history, self.book.legs().value), card.parent)
+        return plots.draw(plots.of(history, [leg.value for leg in self.book.legs()]), card.parent)
 
     def _write(self, seen: Observed, record: RunRecord) -> bool:
         card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")

@@ -7,9 +7,11 @@ steps between them, and that is said. Pure arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from autocard.record import Checkpoint, Leg
+from autocard.record.gaps import Gaps, Part
 
 WHOLE = "the whole leg"
 READ = "read at the checkpoint and at the end"
@@ -19,59 +21,60 @@ NO_TIME = "it is not known how long this leg took"
 NO_ENERGY = "its energy was not measured in every part"
 
 
-def marked(legs: Sequence[Leg], missing: MutableMapping[str, str]) -> list[Leg]:
-    """Return *legs*, in their order, each with what later ones repeated of it; *missing* gets the reasons.
+def marked(legs: Sequence[Part[Leg]]) -> list[Part[Leg]]:
+    """Return *legs*, in their order, each with what later ones repeated of it.
 
-    A leg that says itself that this is not known is left as it is.
+    A leg with a gap at `repeated_steps` is returned as it is.
     """
     return [
-        leg
-        if f"legs.{number}.repeated_steps" in missing
-        else _marked(leg, legs[number + 1 :], number, missing)
+        leg if "repeated_steps" in leg.gaps else _marked(leg, legs[number + 1 :])
         for number, leg in enumerate(legs)
     ]
 
 
-def _marked(leg: Leg, later: Sequence[Leg], number: int, missing: MutableMapping[str, str]) -> Leg:
-    """Return *leg* with its `repeated_…` leaves."""
-    begins = [other.step_begin for other in later]
+def _marked(part: Part[Leg], later: Sequence[Part[Leg]]) -> Part[Leg]:
+    """Return *part* with its `repeated_…` leaves."""
+    leg = part.value
+    begins = [other.value.step_begin for other in later]
     if not begins:
-        return leg.model_copy(update={"repeated_steps": 0, "repeated_s": 0.0, "repeated_j": 0.0})
+        return _with(part, {"repeated_steps": 0, "repeated_s": 0.0, "repeated_j": 0.0})
     known = [begin for begin in begins if begin is not None]
     if leg.step_begin is None or leg.step_end is None or len(known) < len(begins):
-        reasons = dict.fromkeys(("repeated_steps", "repeated_s", "repeated_j"), NO_STEPS)
-        missing.update({f"legs.{number}.{leaf}": reason for leaf, reason in reasons.items()})
-        return leg.model_copy(update=dict.fromkeys(reasons))
+        names = ("repeated_steps", "repeated_s", "repeated_j")
+        return _with(part, dict.fromkeys(names), dict.fromkeys(names, NO_STEPS))
     since = max(min(known), leg.step_begin)
     steps = max(leg.step_end - since, 0)
     if not steps:
-        return leg.model_copy(update={"repeated_steps": 0, "repeated_s": 0.0, "repeated_j": 0.0})
-    return _priced(leg, since, steps, number, missing)
+        return _with(part, {"repeated_steps": 0, "repeated_s": 0.0, "repeated_j": 0.0})
+    return _priced(part, since, steps)
 
 
-def _priced(
-    leg: Leg, since: int, steps: int, number: int, missing: MutableMapping[str, str]
-) -> Leg:
-    """Return *leg*, of which the steps after the step *since* were repeated, with their seconds and joules."""
-    total_s, total_j = (
-        leg.wall_clock_s,
-        None if f"legs.{number}.hosts" in missing else joules_of(leg),
-    )
-    if total_s is None:
-        missing[f"legs.{number}.repeated_s"] = NO_TIME
-    if total_j is None or total_s is None:
-        missing[f"legs.{number}.repeated_j"] = NO_ENERGY
+def _with(part: Part[Leg], fields: Mapping[str, Any], gaps: Gaps | None = None) -> Part[Leg]:
+    return Part(part.value.model_copy(update=dict(fields)), {**part.gaps, **(gaps or {})})
+
+
+def _priced(part: Part[Leg], since: int, steps: int) -> Part[Leg]:
+    """Return *part*, of which the steps after *since* were repeated, with their seconds and joules."""
+    leg, gaps = part.value, {}
+    total_s = leg.wall_clock_s
+    total_j = None if "hosts" in part.gaps else joules_of(leg)
     spent_s, spent_j, source = _until(leg, since, total_s, total_j)
-    return leg.model_copy(
-        update={
-            "repeated_steps": steps,
-            "repeated_s": None if total_s is None else max(total_s - spent_s, 0.0),
-            "repeated_j": None
-            if total_j is None or total_s is None
-            else max(total_j - spent_j, 0.0),
-            "repeated_source": source,
-        }
-    )
+    repeated_s = repeated_j = None
+    if total_s is None:
+        gaps["repeated_s"] = NO_TIME
+    else:
+        repeated_s = max(total_s - spent_s, 0.0)
+    if total_j is None or total_s is None:
+        gaps["repeated_j"] = NO_ENERGY
+    else:
+        repeated_j = max(total_j - spent_j, 0.0)
+    fields = {
+        "repeated_steps": steps,
+        "repeated_s": repeated_s,
+        "repeated_j": repeated_j,
+        "repeated_source": source,
+    }
+    return _with(part, fields, gaps)
 
 
 def _until(

@@ -11,6 +11,7 @@ from autocard.energy.ledger import join_hosts
 from autocard.energy.ledger.earlier_legs import completed
 from autocard.energy.ledger.ledger_files import LedgerEntry
 from autocard.record import DeviceUse, HostUse, Leg
+from autocard.record.gaps import Part
 from autocard.settings import Settings
 from autocard.totals import totals
 
@@ -132,13 +133,13 @@ def test_a_host_of_which_nothing_was_heard_leaves_no_total_and_what_was_heard_st
     entries = [one for one in written(cluster) if one.host_id != f"host{lost}"]
 
     (whole,) = completed(entries)
-    missing = {f"legs.0.{path}": reason for path, reason in whole.missing.items()}
-    time, energy, emissions = totals.sums([whole.leg], settings=Settings(), missing=missing)
+    sums = totals.sums([Part(whole.leg, whole.missing)], settings=Settings())
+    time, energy, emissions = sums.time.value, sums.energy.value, sums.emissions.value
 
     heard, count = len(cluster) - 1, len(cluster)
     assert whole.missing["hosts"].startswith(f"{heard} of {count} nodes reporting; what ")
     assert (energy.total_kwh, energy.gpu_kwh, emissions.co2eq_g, time.gpu_s) == (None,) * 4
-    assert "nodes reporting" in missing["energy.total_kwh"]
+    assert "nodes reporting" in sums.energy.gaps["total_kwh"]
     known = [one for number, one in enumerate(cluster) if number != lost]
     joules = sum(
         cpu_j + 1.0 + sum(seen.values()) + sum(unseen.values()) for _, cpu_j, seen, unseen in known
@@ -151,12 +152,12 @@ def test_a_gpu_of_which_nothing_was_heard_is_counted_and_its_energy_is_not_made_
     about = {"size": 2, "ranks": [0, 1]}
 
     (whole,) = completed([entry("a", 0, {"x": 10.0}, cpu_j=5.0, expects=["x", "y"], **about)])
-    missing = {f"legs.0.{path}": reason for path, reason in whole.missing.items()}
-    time, energy, _ = totals.sums([whole.leg], settings=Settings(), missing=missing)
+    sums = totals.sums([Part(whole.leg, whole.missing)], settings=Settings())
+    time, energy = sums.time.value, sums.energy.value
 
     assert [device.energy_j for device in whole.leg.hosts[0].devices] == [10.0, None]
     assert energy.gpu_kwh is None
-    assert missing["energy.gpu_kwh"] == join_hosts.SILENT
+    assert sums.energy.gaps["gpu_kwh"] == join_hosts.SILENT
     assert time.gpu_s == 20.0
     assert energy.cpu_kwh == 5.0 / 3.6e6
 

@@ -19,6 +19,7 @@ import autocard.energy.meter
 from autocard.energy.ledger import ledger_files
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord, unexplained
+from autocard.record.gaps import Part, gaps_at
 from autocard.settings import Settings
 from support.counting import waits
 from support.nvml_stand_in import Gpu, python, uuid_of
@@ -381,12 +382,13 @@ def test_an_accelerator_that_cannot_be_measured_has_a_reason_and_is_not_zero(dev
     meter.begin(0)
     legs = meter.end(1, 1, missing)
     meter.close()
-    _, energy, _ = totals.sums(legs, settings=Settings(), missing=missing)
+    part = Part(legs[0], gaps_at(missing, "legs.0"))
+    energy = totals.sums([part], settings=Settings()).energy
 
     assert reason in missing["legs.0.hosts.0.devices"]
     assert legs[0].hosts[0].sources["gpu"].startswith("not measured: ")
-    assert energy.gpu_kwh is None
-    assert reason in missing["energy.gpu_kwh"]
+    assert energy.value.gpu_kwh is None
+    assert reason in energy.gaps["gpu_kwh"]
 
 
 def test_configuration_of_codecarbon_and_slurm_reaches_nothing(tmp_path, monkeypatch):

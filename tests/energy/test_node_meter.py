@@ -13,6 +13,7 @@ from autocard import settings
 from autocard.card.fields import accounts
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord
+from autocard.record.gaps import Part, gaps_at, under
 from autocard.totals import totals
 
 COUNTING = """
@@ -104,7 +105,9 @@ def test_a_node_meter_that_the_site_names_is_read_beside_and_the_card_states_the
     assert "could not be read" in gone[1]["legs.0.hosts.0.node_meter_j"]
     assert str(tmp_path) not in json.dumps(gone[1])
     missing = dict(cray[1])
-    _, energy, emissions = totals.sums([cray[0]], settings=chosen[0], missing=missing)
+    sums = totals.sums([Part(cray[0], gaps_at(missing, "legs.0"))], settings=chosen[0])
+    energy, emissions = sums.energy.value, sums.emissions.value
+    missing |= {**under("energy", sums.energy.gaps), **under("emissions", sums.emissions.gaps)}
     card = accounts.energy(
         RunRecord(legs=[cray[0]], energy=energy, emissions=emissions, missing=missing)
     ).body()

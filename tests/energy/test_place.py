@@ -14,6 +14,7 @@ import pytest
 
 from autocard.energy.location import geolocation
 from autocard.energy.meter import Meter
+from autocard.record.gaps import Part, gaps_at
 from autocard.settings import Settings
 from support.nvml_stand_in import python
 
@@ -339,11 +340,11 @@ def test_a_look_up_that_fails_leaves_energy_without_co2_and_holds_up_no_end(serv
     monkeypatch.setattr(geolocation, "GEOLOCATORS", (f"{service.url}/first",))
 
     leg, missing, ending_s = measured(Meter(Settings(geolocate=True)))
-    _, energy, emissions = totals.sums([leg], settings=Settings(), missing=missing)
+    sums = totals.sums([Part(leg, gaps_at(missing, "legs.0"))], settings=Settings())
 
-    assert energy.total_kwh > 0
-    assert emissions.co2eq_g is None
-    assert "look-up over the network failed" in missing["emissions.co2eq_g"]
+    assert sums.energy.value.total_kwh > 0
+    assert sums.emissions.value.co2eq_g is None
+    assert "look-up over the network failed" in sums.emissions.gaps["co2eq_g"]
     assert "look-up over the network failed" in missing["legs.0.place.country_iso_code"]
     assert ending_s < 5 * 2  # 2 s are promised, whatever happens
     assert len(service.asked) == 1

@@ -8,6 +8,7 @@ import pytest
 
 from autocard import AutoCardCallback
 from autocard.record import from_json, load, to_json
+from autocard.record.gaps import Part
 from autocard.record.public_names import public, with_public_names
 from autocard.runtime.assemble import RecordDraft, build_record
 from support import records, training
@@ -168,7 +169,7 @@ def test_freezing_a_draft_cleans_the_names():
         RecordDraft(
             settings=Settings(),
             run=record.run,
-            legs=record.legs,
+            legs=[Part(leg) for leg in record.legs],
             parts={"model": model},
             gaps={},
         )

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from autocard import AutoCardCallback, record
 from autocard.errors import RecordError
 from autocard.record import RunRecord, from_json, limits, load, to_json, unexplained
+from autocard.record.gaps import Part
 from autocard.runtime.assemble import RecordDraft, build_record
 from autocard.settings import Settings
 from support import records, training
@@ -121,7 +122,7 @@ def test_a_figure_that_cannot_be_becomes_a_gap_and_the_record_is_kept(path, swal
         RecordDraft(
             Settings(),
             story.run,
-            story.legs,
+            [Part(leg) for leg in story.legs],
             {},
             {},
             times={path.removeprefix("time."): value, "steps_per_s": 2.0},
@@ -143,7 +144,7 @@ def test_a_leg_with_negative_energy_is_in_no_sum(swallowed):
     hosts = [leg.hosts[0].model_copy(update={"cpu_j": -3600.0})]
 
     frozen = build_record(
-        RecordDraft(Settings(), story.run, [leg.model_copy(update={"hosts": hosts})], {}, {})
+        RecordDraft(Settings(), story.run, [Part(leg.model_copy(update={"hosts": hosts}))], {}, {})
     )
 
     assert frozen.energy.total_kwh is None

@@ -33,6 +33,7 @@ from autocard.record import (
     Training,
     unexplained,
 )
+from autocard.record.gaps import Part, gaps_at, joined, under
 from autocard.settings import Settings
 from autocard.totals import totals
 
@@ -604,10 +605,20 @@ def _record(
 ) -> RunRecord:
     """Return a record with the sums of *legs*, and a reason for each fact that is not there."""
     missing = dict(missing or {})
-    legs = totals.with_emissions(legs, missing)
-    sums = totals.sums(
-        legs, settings=settings or Settings(), missing=missing, gpus_allocated=gpus_allocated
+    parts_of_legs = totals.with_emissions(
+        [Part(leg, gaps_at(missing, f"legs.{number}")) for number, leg in enumerate(legs)]
     )
+    of_legs = joined(parts_of_legs)
+    legs = of_legs.value
+    sums = totals.sums(
+        parts_of_legs, settings=settings or Settings(), gpus_allocated=gpus_allocated
+    )
+    missing |= {
+        **under("legs", of_legs.gaps),
+        **under("time", sums.time.gaps),
+        **under("energy", sums.energy.gaps),
+        **under("emissions", sums.emissions.gaps),
+    }
     last = legs[-1]
     record = RunRecord(
         run=Run(
@@ -620,9 +631,9 @@ def _record(
             epochs=epochs,
         ),
         legs=legs,
-        time=sums[0].model_copy(update=time or {}),
-        energy=sums[1],
-        emissions=sums[2],
+        time=sums.time.value.model_copy(update=time or {}),
+        energy=sums.energy.value,
+        emissions=sums.emissions.value,
         **parts,
         missing=missing,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autocard.record import DeviceUse, HostUse, Leg, Place, RunRecord, unexplained
+from autocard.record.gaps import Part, gaps_at, under
 from autocard.settings import Settings
 from autocard.totals import totals
 
@@ -37,8 +38,17 @@ def leg(*hosts, seconds=3600.0, **leaves):
 
 
 def sums(*legs, missing=None, settings=None, **options):
+    """Return time, energy, emissions, and path of the record → reason."""
     missing = {} if missing is None else missing
-    return *totals.sums(legs, settings=settings or Settings(), missing=missing, **options), missing
+    found = totals.sums(as_parts(legs, missing), settings=settings or Settings(), **options)
+    parts = {"time": found.time, "energy": found.energy, "emissions": found.emissions}
+    for name, part in parts.items():
+        missing |= under(name, part.gaps)
+    return *(part.value for part in parts.values()), missing
+
+
+def as_parts(legs, missing):
+    return [Part(leg, gaps_at(missing, f"legs.{number}")) for number, leg in enumerate(legs)]
 
 
 def test_legs_and_hosts_are_added_up():
@@ -128,9 +138,9 @@ def test_each_leg_has_the_intensity_of_its_place():
     ]
 
     _, _, emissions, missing = sums(*legs)
-    with_grams = totals.with_emissions(legs, {})
+    with_grams = totals.with_emissions(as_parts(legs, {}))
 
-    assert [one.co2eq_g for one in with_grams] == pytest.approx([100, 1500])
+    assert [one.value.co2eq_g for one in with_grams] == pytest.approx([100, 1500])
     assert emissions.co2eq_g == pytest.approx(1600)
     assert emissions.intensity_g_per_kwh == pytest.approx(400)
     assert (emissions.country_iso_code, emissions.country_name, emissions.intensity_source) == (
@@ -152,12 +162,13 @@ def test_without_a_place_there_is_energy_and_no_co2():
         for leaf in ("intensity_g_per_kwh", "intensity_source", "intensity_year", "place")
     }
 
-    (with_grams,) = totals.with_emissions([nowhere], missing)
+    (with_grams,) = totals.with_emissions(as_parts([nowhere], missing))
+    missing |= under("legs.0", with_grams.gaps)
     _, energy, emissions, missing = sums(nowhere, missing=missing)
 
     assert energy.total_kwh == pytest.approx(0.15)
     assert emissions.co2eq_g is None
-    assert with_grams.co2eq_g is None
+    assert with_grams.value.co2eq_g is None
     for path in (
         "legs.0.co2eq_g",
         "emissions.co2eq_g",
