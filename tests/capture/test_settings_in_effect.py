@@ -79,14 +79,14 @@ def test_a_setting_that_the_library_chose_is_at_its_default_and_another_is_not(
 def test_trl_s_own_choice_of_bf16_is_its_default(tmp_path):
     from trl import SFTConfig
 
-    from autocard.capture.training import library_defaults
+    from autocard.trainers import argument_defaults
 
     chosen = SFTConfig(str(tmp_path), report_to="none", use_cpu=True)
     other = SFTConfig(str(tmp_path), report_to="none", use_cpu=True, bf16=False)
 
-    assert library_defaults.derived("bf16", chosen) is True
+    assert argument_defaults.derived("bf16", chosen) is True
     assert chosen.bf16 is True
-    assert library_defaults.derived("bf16", other) is True
+    assert argument_defaults.derived("bf16", other) is True
     assert other.bf16 is False
 
 

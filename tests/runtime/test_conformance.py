@@ -29,7 +29,7 @@ PIECES = [
     "autocard.capture.training.loss_source:own_loss",
     "autocard.capture.training.training:capture",
     "autocard.capture.training.training:at_end",
-    "autocard.capture.training.stop_reason:stop_reason",
+    "autocard.trainers.stop_reason:stop_reason",
     "autocard.capture.training.rewards:renamed",
     "autocard.capture.training.consumed_samples:plan",
     "autocard.capture.training.consumed_samples:resumed_with_other_batches",

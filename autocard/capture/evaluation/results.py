@@ -20,7 +20,7 @@ from autocard.capture.evaluation.training_log import (
 )
 from autocard.capture.observed import Observed
 from autocard.capture.training.loss_source import package_of
-from autocard.capture.training.trl_objective import is_trl
+from autocard.trainers.trl_methods import is_trl
 from autocard.record import Metric
 
 EVALUATOR = "evaluator"

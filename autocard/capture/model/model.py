@@ -20,7 +20,7 @@ from autocard.capture.model.dimensions import dims, parts
 from autocard.capture.model.sizes import size_of
 from autocard.capture.model.tasks import Head, auto_class_of, head_of
 from autocard.capture.observed import Observed
-from autocard.capture.training.trl_objective import method_of
+from autocard.trainers.trl_methods import method_of
 from autocard.capture.unwrap import (
     adapted,
     backbone,

@@ -20,7 +20,7 @@ from autocard.capture.training.model_loss import (
     loss_of,
     router_loss,
 )
-from autocard.capture.training.trl_objective import TrlMethod, method_of
+from autocard.trainers.trl_methods import TrlMethod, method_of
 from autocard.capture.unwrap import config_of, is_sentence_transformer, without_wrappers
 from autocard.errors import UnavailableError
 

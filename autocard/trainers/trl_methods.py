@@ -80,7 +80,7 @@ def _simple(words: str, purpose: str) -> Callable[[Any, Any], TrlMethod]:
 
 def _fine_tuning(args: Any, trainer: Any) -> TrlMethod:
     """Supervised fine-tuning: which loss, on which tokens."""
-    from autocard.capture.training.loss_tokens import tokens_with_loss  # noqa: PLC0415 - looks at rows, which others do not need
+    from autocard.trainers.loss_tokens import tokens_with_loss  # noqa: PLC0415 - looks at rows, which others do not need
 
     kind = getattr(args, "loss_type", "nll")
     loss = (
