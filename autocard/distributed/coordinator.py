@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from autocard.capture.observed import Observed
@@ -81,7 +80,7 @@ class Coordinator:
 
     def writes(self, observed: Observed) -> bool:
         """Return whether this process writes the card."""
-        return bool(observed.state.is_world_process_zero) and self.team.writes
+        return observed.processes.is_first and self.team.writes
 
     @property
     def measures(self) -> bool:
@@ -94,8 +93,8 @@ class Coordinator:
         Raises:
             UnavailableError: they cannot be met.
         """
-        self.met, self._local_rank = True, int(observed.args.local_process_index)
-        self.team = meet(observed.args, Path(observed.args.output_dir))
+        self.met, self._local_rank = True, observed.processes.local_index
+        self.team = meet(observed.processes, observed.output_dir)
         if self.team.alone:
             return
         try:
@@ -106,8 +105,8 @@ class Coordinator:
 
     def give_up(self, observed: Observed) -> None:
         """The others could not be met: of each host, the process that its launcher calls the first one measures."""
-        self.team = Team(int(observed.args.process_index), int(observed.args.world_size))
-        self.team.lead(leads=bool(observed.state.is_local_process_zero))
+        self.team = Team(observed.processes.index, observed.processes.count)
+        self.team.lead(leads=observed.processes.is_first_on_host)
 
     def open(self) -> str | None:
         """A leg begins: agree on what it is called, and on the run; return its id, None: there is nobody to agree with.
@@ -289,7 +288,7 @@ def _own_boards(observed: Observed) -> list[Any]:
     from autocard.capture.environment import hardware  # noqa: PLC0415
     from autocard.energy.gpu import gpu_selection  # noqa: PLC0415
 
-    used = hardware.own_accelerators(observed.args, observed.model)
+    used = hardware.own_accelerators(observed)
     if not used.uses_gpu:
         return []
     found = gpu_selection.devices(ordinals=used.ordinals, device_type=used.device_type)
@@ -303,6 +302,6 @@ def _own_peaks(observed: Observed) -> dict[str, int]:
     from autocard.capture.environment import hardware  # noqa: PLC0415
 
     try:
-        return hardware.own_peaks(observed.args, observed.model)
+        return hardware.own_peaks(observed)
     except UnavailableError:
         return {}

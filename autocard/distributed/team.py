@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from autocard.capture.environment.scheduler import in_step
+from autocard.capture.observed import Processes
 from autocard.distributed.rendezvous import (
     FolderRendezvous,
     Rendezvous,
@@ -338,15 +339,15 @@ class Team:
             time.sleep(POLL_S if waited_s < SLOW_POLL_S else SLOW_POLL_S)
 
 
-def meet(args: Any, folder: Path, environ: Mapping[str, str] = os.environ) -> Team:
-    """Return the processes of the training with *args* (`TrainingArguments`), met where they can be met.
+def meet(processes: Processes, folder: Path, environ: Mapping[str, str] = os.environ) -> Team:
+    """Return the processes of the training, met where they can be met.
 
     Args:
-        args: world size and rank are its.
+        processes: how many there are, and which one this is.
         folder: output folder, where processes meet that have no process group.
         environ: where a launcher's variables are looked up.
     """
-    size, rank = int(args.world_size), int(args.process_index)
+    size, rank = processes.count, processes.index
     if size > 1:
         team = Team(rank, size)
         try:
@@ -361,7 +362,7 @@ def meet(args: Any, folder: Path, environ: Mapping[str, str] = os.environ) -> Te
         except UnavailableError as exc:
             team.reason = str(exc)
         if team.reason is not None:
-            team.lead(leads=int(args.local_process_index) == 0)  # the only thing that is known
+            team.lead(leads=processes.local_index == 0)  # the only thing that is known
         return team
     task = _task(environ)
     if task is None:

@@ -119,12 +119,14 @@ class RunHistory:
             self._entry(self.clock(step, "interrupted", self.open.last_s), {"": BROKEN_OFF})
         ]
 
-    def find(self, folder: Path, state: Any, step: int, checkpoint: Any = None) -> bool:
+    def find(
+        self, folder: Path, state: Mapping[str, Any] | None, step: int, checkpoint: Any = None
+    ) -> bool:
         """Find out which run this leg goes on with, and after which legs; return whether it is another than before.
 
         Args:
             folder: output folder.
-            state: the trainer's.
+            state: what the checkpoint took along.
             step: global step.
             checkpoint: `TrainingArguments.resume_from_checkpoint`: whose folder may be another one.
         """
@@ -135,7 +137,7 @@ class RunHistory:
         )
         from autocard.energy.ledger import earlier_legs  # noqa: PLC0415
 
-        told = (getattr(state, "stateful_callbacks", None) or {}).get(earlier_legs.STATE_KEY)
+        told = (state or {}).get(earlier_legs.STATE_KEY)
         found = earlier_legs.find(
             self._folders(folder), told, step, job_id=self.job_id, memory=self._memory
         )
@@ -156,11 +158,11 @@ class RunHistory:
         callbacks[earlier_legs.STATE_KEY] = {"args": {}, "attributes": self._travels}
 
     @staticmethod
-    def travelled(state: Any, key: str) -> Any:
+    def travelled(state: Mapping[str, Any] | None, key: str) -> Any:
         """Return what the checkpoint took along under *key*, before `pack` makes the next one's; None: nothing."""
         from autocard.energy.ledger import earlier_legs  # noqa: PLC0415
 
-        told = (getattr(state, "stateful_callbacks", None) or {}).get(earlier_legs.STATE_KEY)
+        told = (state or {}).get(earlier_legs.STATE_KEY)
         attributes = told.get("attributes") if isinstance(told, Mapping) else None
         return attributes.get(key) if isinstance(attributes, Mapping) else None
 

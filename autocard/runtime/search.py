@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from autocard.capture.observed import TrainerView
 from autocard.record import Search
 from autocard.record.gaps import Part
 
@@ -73,31 +74,30 @@ class Trials:
 _searches: list[Trials] = []
 
 
-def is_trial(state: Any) -> bool:
-    """Return whether the training with this `TrainerState` is a trial of a search."""
-    return bool(getattr(state, "is_hyper_param_search", False))
-
-
-def of(session: Searching, folder: Path, trainer: Any) -> Trials:
+def of(session: Searching, folder: Path, trainer: TrainerView) -> Trials:
     """Return the trials of *session*, whose trainer begins one that writes into *folder*; None: it was not found."""
     known = next((search for search in _searches if search.session() is session), None)
     if known is not None:
         return known
-    made = _weak(getattr(trainer, "model_init", None))
+    made = _weak(trainer.model_maker())
     search = Trials(
-        os.path.realpath(folder), weakref.ref(session), session.family, made, _backend(trainer)
+        os.path.realpath(folder),
+        weakref.ref(session),
+        session.family,
+        made,
+        trainer.search_backend(),
     )
     _searches.append(search)
     return search
 
 
-def related(session: Searching, folder: Path, trainer: Any) -> list[Trials]:
+def related(session: Searching, folder: Path, trainer: TrainerView) -> list[Trials]:
     """Return the searches that a training of *session* follows.
 
     They have its trainer, its callback or its output folder; where none has, it is the latest one
     whose models the same function has made.
     """
-    real, made = os.path.realpath(folder), getattr(trainer, "model_init", None)
+    real, made = os.path.realpath(folder), trainer.model_maker()
     found = [
         search
         for search in _searches
@@ -158,8 +158,3 @@ def _weak(made: Any) -> Any:
         return None if made is None else weakref.ref(made)
     except TypeError:  # what cannot be referred to weakly is not compared
         return None
-
-
-def _backend(trainer: Any) -> str:
-    backend = getattr(trainer, "hp_search_backend", None)
-    return str(getattr(backend, "value", backend) or "")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from autocard.capture.evaluation.weights_in_effect import Evaluated
 from autocard.capture.model.trained_parameters import Steps
-from autocard.capture.observed import Observed, OwnLoss, Start
+from autocard.capture.observed import Observed, OwnLoss, Start, TrainingCall
 from autocard.card_guard.card_guard import CardGuard
 from autocard.card_guard.record_now import RecordNow
 from autocard.distributed.coordinator import Coordinator
@@ -35,7 +35,7 @@ from autocard.runtime import completion, search
 from autocard.runtime.clock import WallClock
 from autocard.runtime.run_history import RunHistory, StartedLeg, now
 from autocard.settings import Settings
-from autocard.trainers import trainer_calls
+from autocard.trainers.transformers import Arguments, observe
 
 if TYPE_CHECKING:
     from autocard.capture.model.prior_training import PriorTraining
@@ -135,7 +135,7 @@ class Session:
         self._elsewhere: Path | None = None
         self._labels_checked = False
         self.keeper = CardGuard(settings, self)
-        self._train_call: trainer_calls.Call | None = None
+        self._train_call: TrainingCall | None = None
         self.meter: Meter | None = None
         self.crew = Coordinator(self.book)
         self._fresh: bool | None = None
@@ -177,13 +177,7 @@ class Session:
 
     def seen(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Observed:
         """Return what an event shows, with our settings."""
-        names = [
-            name
-            for name in Observed.__dataclass_fields__
-            if name not in {"settings", "args", "state", "start"}
-        ]
-        shown: dict[str, Any] = {name: objects.get(name) for name in names}
-        return Observed(self.settings, args, state, **shown)
+        return observe(self.settings, args, state, **objects)
 
     def hold(self, trainer: Any, model: Any, callback: Any) -> None:
         """Keep the last word over the cards that *trainer* (None: it was not found) and *model* write."""
@@ -204,7 +198,9 @@ class Session:
         count = "model.parameters_total"
         self._part(
             count,
-            lambda _: _module("model.model").count(seen.model, seen.args),
+            lambda _: _module("model.model").count(
+                seen.model, is_trl=seen.trainer.method() is not None
+            ),
             budget,
             self._keep_count,
         )
@@ -217,14 +213,13 @@ class Session:
 
     def begin(self, seen: Observed) -> None:
         """Training begins: read clock and counters, then look at everything once."""
-        opened = StartedLeg(int(seen.state.global_step), now(), time.monotonic())
-        trainer = _trainer_of(seen)
-        self._train_call = trainer_calls.outermost(trainer, trainer_calls.TRAIN)
+        opened = StartedLeg(seen.progress.step, now(), time.monotonic())
+        self._train_call = seen.trainer.training_call()
         mark = self._part(
             "_mark", lambda _: self._mark(seen, opened.at_s), Budget(EVENT_S, LEAST_S)
         )
         self.take_late()
-        if self.running and getattr(seen.args, "auto_find_batch_size", False):
+        if self.running and seen.arguments.get("auto_find_batch_size", False):
             # The same training with smaller batches: its window began with the attempt that ran out
             # of memory.
             self._attempts += 1
@@ -238,7 +233,7 @@ class Session:
                 "_broken off", lambda _: self.book.broken_off(self.book.open.reached), budget
             )
             self._note_trial(self.left_trial())
-        self._part("_search", partial(self._know_search, seen, trainer), budget)
+        self._part("_search", partial(self._know_search, seen), budget)
         self.running, self.ended, self._attempts, self._since_s = True, False, 1, time.time()
         self._operations = None
         self._attempt_after_s = 0.0
@@ -254,7 +249,7 @@ class Session:
         start = self._part("_weights before", lambda _: self._know_weights(seen), budget)
         leg_id = self._ask("_leg", lambda _: self.crew.open(), EVENT_S)
         self._share_out(seen, budget)
-        meter, max_steps = self.meter, int(seen.state.max_steps)
+        meter, max_steps = self.meter, seen.progress.max_steps
         if meter is not None and self.crew.measures:
             meter.run_id = self.book.run_id
             begin = lambda _: meter.begin(  # noqa: E731
@@ -276,8 +271,8 @@ class Session:
                 "Name the trainer: autocard.attach(trainer). Or repair the card later: autocard fill README.md"
             )
         # without the model, which is not ours to keep alive
-        self._shown = self.seen(seen.args, seen.state, {})
-        self._part("_card before", lambda _: self.keeper.look(Path(seen.args.output_dir)), budget)
+        self._shown = seen.without_objects()
+        self._part("_card before", lambda _: self.keeper.look(seen.output_dir), budget)
 
     def stepping(self, args: Any, state: Any, objects: Mapping[str, Any]) -> None:
         """Look at what the optimizer step uses that comes next, and at which parameters it changes."""
@@ -285,7 +280,7 @@ class Session:
             return
         done, optimizer = int(state.global_step), objects.get("optimizer")
         self.rates.look(done, optimizer)
-        self._changes.look(done, args, optimizer, objects.get("lr_scheduler"))
+        self._changes.look(done, Arguments(args), optimizer, objects.get("lr_scheduler"))
         self._steps.look(optimizer, is_last=done + 1 >= int(state.max_steps))
 
     def stepped(self, state: Any, optimizer: Any = None, model: Any = None) -> None:
@@ -320,12 +315,8 @@ class Session:
         """An upload begins; `push_to_hub` still writes a card before its own, and the keeper stands around that."""
         self.take_late(PUSH_S if self.ended else 0.0)
         self.complete()
-        if (
-            self.settings.last_word
-            and self.crew.writes(seen)
-            and trainer_calls.push(_trainer_of(seen)) is None
-        ):
-            folder = Path(seen.args.output_dir)
+        if self.settings.last_word and self.crew.writes(seen) and not seen.trainer.is_pushing():
+            folder = seen.output_dir
             self._part("_push", lambda _: self.keeper.push_begun(folder), Budget(END_S, LEAST_S))
             self.keeper.keep_unmerged()
 
@@ -333,15 +324,14 @@ class Session:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
         self._notice_break(seen)
         budget = Budget(EVENT_S, LEAST_S)
-        shown = replace(seen, trainer=_trainer_of(seen))
         of_others = self._part(
-            "_weights evaluated", lambda _: self._evaluated.look(shown, metrics), budget
+            "_weights evaluated", lambda _: self._evaluated.look(seen, metrics), budget
         )
         if not of_others:
             self._part("data.eval", lambda _: self._eval_set(seen, metrics), budget)
         if self.running and not self.ended:
             self.book.open.last_s = time.monotonic()
-            self._logged_in_training = len(seen.state.log_history)
+            self._logged_in_training = len(seen.progress.log)
         if self.ended:
             self._apart(seen, metrics, budget)
             self._finish_again(seen)
@@ -352,9 +342,8 @@ class Session:
         if not self.ended:
             return
         budget = Budget(EVENT_S, LEAST_S)
-        shown = replace(seen, trainer=_trainer_of(seen))
         if not self._part(
-            "_weights evaluated", lambda _: self._evaluated.look_at_prediction(shown), budget
+            "_weights evaluated", lambda _: self._evaluated.look_at_prediction(seen), budget
         ):
             self._part(
                 "data.predict",
@@ -371,9 +360,9 @@ class Session:
         """Training ends: stop clock and counters, then write the record and the card."""
         if not self.running:
             return
-        at_s, step = time.monotonic(), int(seen.state.global_step)
+        at_s, step = time.monotonic(), seen.progress.step
         clock = self.book.clock(
-            step, "finished" if step >= int(seen.state.max_steps) else "stopped", at_s
+            step, "finished" if step >= seen.progress.max_steps else "stopped", at_s
         )
         self.running, self.ended = False, True
         self._clock_was_set, self._ended_s = self.wall_clock.was_set(self.book.open.at_s), at_s
@@ -392,7 +381,7 @@ class Session:
             )
         self._look_again(self._with_trainer(seen, budget), budget)
         self._part("_weights trained", lambda _: self._know_trained_weights(seen), budget)
-        folder = Path(seen.args.output_dir)
+        folder = seen.output_dir
         completion.note_late()  # a leg before this one may have its figures by now
         if self.crew.writes(seen):
             self._part("_earlier", lambda _: self.book.look_again(folder), budget)
@@ -408,19 +397,19 @@ class Session:
 
     # -- trials of a search ------------------------------------------------------------------------
 
-    def _know_search(self, seen: Observed, trainer: Any, _: dict[str, str]) -> None:
+    def _know_search(self, seen: Observed, _: dict[str, str]) -> None:
         """Find out whether this training is a trial of a search, or follows one."""
-        folder = Path(seen.args.output_dir)
+        folder = seen.output_dir
         self._trials, self._searches = None, []
-        if search.is_trial(seen.state):
-            self._trials = search.of(self, folder, trainer)
+        if seen.trainer.is_trial():
+            self._trials = search.of(self, folder, seen.trainer)
         else:
-            self._searches = search.related(self, folder, trainer)
+            self._searches = search.related(self, folder, seen.trainer)
 
     def _trial(self, at_s: float, *, finished: bool) -> search.Trial:
         """Return the open leg, up to *at_s* (monotonic seconds), as a trial."""
         opened, seen = self.book.open, self._shown
-        folder = Path() if seen is None else Path(seen.args.output_dir)
+        folder = Path() if seen is None else seen.output_dir
         return search.Trial(opened.id, self.book, folder, max(at_s - opened.at_s, 0.0), finished)
 
     def left_trial(self) -> search.Trial | None:
@@ -455,11 +444,11 @@ class Session:
         if seen is None or not news or not self.ended or not self.crew.writes(seen):
             return False
         budget = Budget(EVENT_S, LEAST_S)
-        if search.is_trial(seen.state) or not self._part(
+        if seen.trainer.is_trial() or not self._part(
             "_newest", lambda _: self._is_newest(seen), budget
         ):
             return False
-        self._part("_earlier", lambda _: self.book.look_again(Path(seen.args.output_dir)), budget)
+        self._part("_earlier", lambda _: self.book.look_again(seen.output_dir), budget)
         self._note_saved(seen, budget)
         with self._turn(budget):
             self._write_record(seen, budget)
@@ -470,7 +459,7 @@ class Session:
         from autocard import record as records  # noqa: PLC0415
         from autocard.errors import RecordError  # noqa: PLC0415
 
-        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
+        card = Path(self.settings.card or seen.output_dir / "README.md")
         try:
             legs = records.load(card.parent / records.RECORD_NAME).legs
         except RecordError:
@@ -526,7 +515,7 @@ class Session:
             completion.tell_of(leg.id)
             self._part(
                 "_ledger",
-                lambda _, one=entry: self.book.keep(Path(seen.args.output_dir), one),  # type: ignore[misc]
+                lambda _, one=entry: self.book.keep(seen.output_dir, one),  # type: ignore[misc]
                 budget,
             )
 
@@ -536,7 +525,7 @@ class Session:
         if seen is None or not self.running or self.ended:
             return
         self.ended = True
-        step, budget = int(seen.state.global_step), Budget(END_S, LEAST_S)
+        step, budget = seen.progress.step, Budget(END_S, LEAST_S)
         self._part("_cut off", lambda _: self.book.cut_off(step), budget)
         self._finish(seen, budget)
 
@@ -593,7 +582,7 @@ class Session:
         if self._labels_checked or not self.crew.writes(seen):
             return
         self._labels_checked = True
-        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
+        card = Path(self.settings.card or seen.output_dir / "README.md")
         self._part("_labels", lambda _: self._try_labels(card), budget)
 
     def _try_labels(self, card: Path) -> None:
@@ -618,7 +607,7 @@ class Session:
 
         return mark(
             at_s,
-            boards=_module("environment.hardware").own_accelerators(seen.args, seen.model).uses_gpu,
+            boards=_module("environment.hardware").own_accelerators(seen).uses_gpu,
         )
 
     def _share_out(self, seen: Observed, budget: Budget) -> None:
@@ -658,11 +647,11 @@ class Session:
         """Return a meter whose child process has been started; *whole*: of CPU and memory too, not of GPUs alone."""
         from autocard.energy.meter import Meter  # noqa: PLC0415
 
-        used = _module("environment.hardware").accelerators(seen.args, seen.model)
+        used = _module("environment.hardware").accelerators(seen)
         meter = Meter(
             self.settings,
             uses_gpu=used.uses_gpu,
-            folder=Path(seen.args.output_dir),
+            folder=seen.output_dir,
             run_id=self.book.run_id,
             device_type=used.device_type,
             ordinals=used.ordinals,
@@ -679,20 +668,17 @@ class Session:
     def _look(self, seen: Observed, budget: Budget) -> None:
         """Run every capture of the start."""
         seen = self._with_trainer(seen, budget)
-        self._carried_flops = float(getattr(seen.trainer, "current_flos", 0.0) or 0.0)
+        self._carried_flops = seen.trainer.earlier_flops()
         self.rates = _module("training.schedule").LearningRates(
-            int(seen.state.global_step), int(seen.state.max_steps)
+            seen.progress.step, seen.progress.max_steps
         )
         self._part(
             "_learning rate",
-            lambda _: self.rates.look(int(seen.state.global_step), seen.optimizer),
+            lambda _: self.rates.look(seen.progress.step, seen.optimizer),
             budget,
         )
         self._renamed = (
-            self._part(
-                "_renamed", lambda _: _module("training.rewards").renamed(seen.trainer), budget
-            )
-            or {}
+            self._part("_renamed", lambda _: seen.trainer.renamed_figures(), budget) or {}
         )
         for module, key in AT_BEGIN.items():
             self.parts.pop(key, None)
@@ -718,13 +704,10 @@ class Session:
 
     def _with_trainer(self, seen: Observed, budget: Budget) -> Observed:
         """Return *seen* with the trainer."""
-        trainer = _trainer_of(seen)
-        own_loss = self._part(
-            "_own loss", lambda _: _module("training.loss_source").own_loss(trainer), budget
-        )
-        if trainer is not None:
+        own_loss = self._part("_own loss", lambda _: seen.trainer.own_loss(), budget)
+        if seen.trainer.found:
             self._own_loss = own_loss
-        return replace(seen, own_loss=own_loss, trainer=trainer)
+        return replace(seen, own_loss=own_loss)
 
     def _look_again(self, seen: Observed, budget: Budget) -> None:
         """Complete what only the steps have shown: the loss that the first batch chose, the learning rates."""
@@ -742,7 +725,7 @@ class Session:
         self.stop_reason = (
             self._part(
                 "_stopped",
-                lambda _: _module("training.stop_reason").stop_reason(seen.trainer),
+                lambda _: seen.trainer.stop_reason(),
                 budget,
             )
             or ""
@@ -750,7 +733,7 @@ class Session:
 
     def _shown_by_steps(self, seen: Observed) -> Any:
         """Return what the steps have shown of the settings."""
-        rates = self.rates.until(int(seen.state.global_step))
+        rates = self.rates.until(seen.progress.step)
         rates_changed = self._changes.changed("learning rate")
         batches_changed = self._changes.changed("gradient_accumulation_steps")
         return _module("training.training").Shown(
@@ -768,7 +751,7 @@ class Session:
 
     def _know_trained_weights(self, seen: Observed) -> None:
         self._evaluated.trained(
-            seen.model, loads_best=bool(getattr(seen.args, "load_best_model_at_end", False))
+            seen.model, loads_best=bool(seen.arguments.get("load_best_model_at_end", False))
         )
 
     def _keeper(self, key: str) -> Callable[[Any], None]:
@@ -788,21 +771,19 @@ class Session:
         if found is not None:
             self.eval_sets[used_by, data.prefix(metrics)] = found
             self.eval_sets = data.with_unique_names(
-                self.eval_sets, self._evaluated.of_others.without(seen.state.log_history)
+                self.eval_sets, self._evaluated.of_others.without(seen.progress.log)
             )
 
     def _go_on(self, seen: Observed, budget: Budget) -> None:
         """Find out which run this training goes on with; where that is another than before, forget the one before."""
-        folder, state, book = Path(seen.args.output_dir), seen.state, self.book
-        came_from = trainer_calls.resumed_from(_trainer_of(seen))
-        came_from = came_from or getattr(seen.args, "resume_from_checkpoint", None)
+        folder, state, book = seen.output_dir, seen.trainer.checkpoint_state(), self.book
+        came_from = seen.trainer.resumed_from()
         if self._part(
             "_past", lambda _: book.find(folder, state, book.open.step, came_from), budget
         ):
             kept = {LEG: self.gaps.get(LEG, {})}
             self._reset()
             self.running, self._since_s, self.gaps = True, time.time(), kept
-        callbacks = getattr(state, "stateful_callbacks", None)
         told = lambda _: {key: book.travelled(state, key) for key in ("earlier", "fresh")}  # noqa: E731
         self._told = self._part("_told", told, budget) or {}
         self._part(
@@ -811,8 +792,8 @@ class Session:
         self._part(
             "_settings", lambda _: book.know_settings(book.travelled(state, "settings")), budget
         )
-        if isinstance(callbacks, dict):
-            self._part("_travel", lambda _: book.pack(callbacks), budget)
+        if state is not None:
+            self._part("_travel", lambda _: book.pack(state), budget)
 
     def _know_weights(self, seen: Observed) -> Start:
         """Find out what has trained the weights before, in this process; note that this run does now."""
@@ -855,7 +836,7 @@ class Session:
 
     def _tell(self, seen: Observed, **what: bool) -> None:
         """Tell the meter where training is, and the trainer's state what the meter knows."""
-        meter, step = self.meter, int(seen.state.global_step)
+        meter, step = self.meter, seen.progress.step
         self.wall_clock.look()
         self._name_late()
         if meter is not None:
@@ -878,7 +859,7 @@ class Session:
         self, seen: Observed, step: int, budget: Budget
     ) -> tuple[Leg | None, dict[str, str]]:
         """Return the meter's leg and its reasons; None, with the reason, where it has none: the clock is ours too."""
-        meter, max_steps = self.meter, int(seen.state.max_steps)
+        meter, max_steps = self.meter, seen.progress.max_steps
         if meter is not None:
             legs = self._part(LEG, lambda reasons: meter.end(step, max_steps, reasons), budget)
             if legs:
@@ -912,7 +893,7 @@ class Session:
             self.book.evaluated(joules)
         self.book.evaluated_elsewhere(others or {})
         if measures and self.crew.measures:
-            self._part("_ledger", lambda _: self.book.keep(Path(seen.args.output_dir)), budget)
+            self._part("_ledger", lambda _: self.book.keep(seen.output_dir), budget)
 
     @contextlib.contextmanager
     def _turn(self, budget: Budget) -> Iterator[None]:
@@ -932,7 +913,7 @@ class Session:
 
     def _finish(self, seen: Observed, budget: Budget) -> None:
         """Put together what is known and write it, on the one process that writes."""
-        self._shown = self.seen(seen.args, seen.state, {})
+        self._shown = seen.without_objects()
         self._part(
             "evaluation",
             lambda _: self._evaluation(seen),
@@ -955,7 +936,7 @@ class Session:
         )
         self.gaps["hardware"] = hardware
         self.parts.update(every or {})
-        if not self.crew.writes(seen) or getattr(seen.state, "is_hyper_param_search", False):
+        if not self.crew.writes(seen) or seen.trainer.is_trial():
             return
         if self.settings.plots:
             self._part("pictures", lambda _: self._draw(seen), budget, self._keeper("pictures"))
@@ -971,7 +952,7 @@ class Session:
 
     def _note_saved(self, seen: Observed, budget: Budget) -> None:
         folder, names = (
-            seen.args.output_dir,
+            str(seen.output_dir),
             [adapter.name for adapter in self.parts.get("adapters") or ()],
         )
         saved_bytes = lambda _: _module("model.artifacts").saved_bytes(folder, self._since_s, names)  # noqa: E731
@@ -1057,8 +1038,8 @@ class Session:
             started_at=first.started_at,
             ended_at=last.ended_at,
             status=last.status,
-            global_step=int(seen.state.global_step),
-            max_steps=int(seen.state.max_steps),
+            global_step=seen.progress.step,
+            max_steps=seen.progress.max_steps,
             epochs=epochs,
             stop_reason=self.stop_reason if last.status == "stopped" else "",
             **self._before(),
@@ -1126,7 +1107,7 @@ class Session:
                 return counted
             reason = "training was resumed with another batch size, and what the steps before consumed is not known"
         else:
-            return None if seen.state.epoch is None else float(seen.state.epoch)
+            return seen.progress.epoch
         return Part(None, {"": reason})
 
     def _before(self) -> dict[str, Any]:
@@ -1142,7 +1123,7 @@ class Session:
         """Return the record as it stands now, as the card guard asks for it."""
         seen = self._shown
         if seen is not None:
-            pushes = self.ended and trainer_calls.push(_trainer_of(seen)) is not None
+            pushes = self.ended and seen.trainer.is_pushing()
             self.take_late(PUSH_S if pushes else 0.0)
         if self._raised():
             self.cut_off()
@@ -1154,7 +1135,7 @@ class Session:
         from autocard.runtime.assemble import look_again  # noqa: PLC0415
 
         seen = self._shown
-        if seen is None or getattr(seen.state, "is_hyper_param_search", False):
+        if seen is None or seen.trainer.is_trial():
             return None
         if not self.ended:
             return self._so_far(seen)
@@ -1168,7 +1149,7 @@ class Session:
         from autocard.record import Run  # noqa: PLC0415
         from autocard.runtime.assemble import RecordDraft, build_record  # noqa: PLC0415
 
-        step, planned = int(seen.state.global_step), int(seen.state.max_steps)
+        step, planned = seen.progress.step, seen.progress.max_steps
         later = ("legs", "time", "energy", "emissions", "evaluation", "data.eval")
         of_run = ("run.ended_at", "run.status", "run.epochs")
         why = f"not known yet: training was at step {step} of {planned} when this was written"
@@ -1190,11 +1171,11 @@ class Session:
         from autocard.card import plots  # noqa: PLC0415 - draws only where it is asked to
 
         history = getattr(self.parts.get("evaluation"), "history", ())
-        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
+        card = Path(self.settings.card or seen.output_dir / "README.md")
         return plots.draw(plots.of(history, [leg.value for leg in self.book.legs()]), card.parent)
 
     def _write(self, seen: Observed, record: RunRecord) -> bool:
-        card = Path(self.settings.card or Path(seen.args.output_dir) / "README.md")
+        card = Path(self.settings.card or seen.output_dir / "README.md")
         self.keeper.write(card, record)
         return True
 
@@ -1222,10 +1203,6 @@ class Session:
             path,
             path,
         )
-
-
-def _trainer_of(seen: Observed) -> Any:
-    return trainer_calls.find(seen.args, seen.state)
 
 
 def _module(name: str) -> Any:

@@ -6,10 +6,30 @@ nothing was given.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
 _METRIC_WANTED_BY = ("reduce_lr_on_plateau",)
+
+
+def defaults(args: Any) -> dict[str, Any]:
+    """Return argument → the value that it has where a person gave none; empty: *args* is no dataclass."""
+    if not dataclasses.is_dataclass(args):
+        return {}
+    found = {}
+    for field in dataclasses.fields(args):
+        value = derived(field.name, args)
+        found[field.name] = _of_field(field) if value is None else value
+    return found
+
+
+def _of_field(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None
 
 
 def derived(name: str, args: Any) -> Any:

@@ -13,11 +13,10 @@ import ast
 import dis
 import inspect
 import textwrap
-from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from autocard.capture.observed import Observed
+from autocard.capture.observed import Observed, StepBatches
 from autocard.capture.training import consumed_samples
 from autocard.capture.training.loss_source import of_library
 from autocard.capture.training.model_loss import forward_of, names_used, uses_a_loss
@@ -32,19 +31,8 @@ _BY_PROBLEM_TYPE = "ForSequenceClassificationLoss"
 """One that does so for classes, and not for numbers or several labels."""
 
 
-@dataclass(frozen=True)
-class StepBatches:
-    """The batches of an optimizer step, over all processes whose losses are added up."""
-
-    usual: int
-    last: int | None = None
-    """Those of the last step of an epoch, where it has fewer; None: all steps have the same number.
-    """
-
-
-def batches_summed(observed: Observed) -> StepBatches | None:
+def batches_summed(trainer: Any, observed: Observed) -> StepBatches | None:
     """Return over how many batches each logged loss is a sum; None: it is a mean, or it is not known."""
-    trainer, args = observed.trainer, observed.args
     if trainer is None or not _by_the_trainer(trainer, "training_step"):
         return None
     # the run's code has said how it is scaled
@@ -54,16 +42,18 @@ def batches_summed(observed: Observed) -> StepBatches | None:
     if not getattr(trainer, "model_accepts_loss_kwargs", False) and function is None:
         return None
     whole = _by_the_trainer(trainer, "compute_loss")
-    across_processes = whole and getattr(args, "average_tokens_across_devices", False)
-    batches = _batches_of_steps(observed, max(int(args.world_size), 1) if across_processes else 1)
-    if batches.usual < 2 or not _counts_labels(observed):  # noqa: PLR2004 - a sum of one is a mean
+    across_processes = whole and observed.arguments.get("average_tokens_across_devices", False)
+    batches = _batches_of_steps(
+        observed, max(observed.processes.count, 1) if across_processes else 1
+    )
+    if batches.usual < 2 or not _counts_labels(trainer, observed.model):  # noqa: PLR2004 - a sum of one is a mean
         return None
     if not whole:
         ignored = not of_library(trainer.compute_loss) and _ignores_items(trainer.compute_loss)
     elif callable(function):
         ignored = _ignores_items(function)
     else:
-        ignored = not getattr(args, "label_smoothing_factor", 0) and _model_ignores_items(
+        ignored = not observed.arguments.get("label_smoothing_factor", 0) and _model_ignores_items(
             observed.model
         )
     return batches if ignored else None
@@ -71,13 +61,14 @@ def batches_summed(observed: Observed) -> StepBatches | None:
 
 def _batches_of_steps(observed: Observed, processes: int) -> StepBatches:
     """Return the batches of the steps that were taken, or that are planned: an epoch's last step takes what is left."""
-    accumulation = int(observed.args.gradient_accumulation_steps)
+    accumulation = int(observed.arguments["gradient_accumulation_steps"])
     in_epoch = consumed_samples.length_of(observed.train_dataloader)
     if not in_epoch:
         return StepBatches(accumulation * processes)
     usual, left = min(accumulation, in_epoch), in_epoch % accumulation
     epoch_steps = -(-in_epoch // accumulation)
-    taken = int(observed.state.global_step or observed.state.max_steps or 0)
+    progress = observed.progress
+    taken = progress.step or progress.max_steps
     if not left or usual == left or taken < epoch_steps:
         return StepBatches(usual * processes)
     return StepBatches(usual * processes, left * processes)
@@ -87,11 +78,11 @@ def _by_the_trainer(trainer: Any, name: str) -> bool:
     return getattr(getattr(trainer, name, None), "__module__", None) == "transformers.trainer"
 
 
-def _counts_labels(observed: Observed) -> bool:
+def _counts_labels(trainer: Any, model: Any) -> bool:
     """Return whether batches have `labels` in one tensor, which the Trainer can count."""
-    inner = core(observed.model)
+    inner = core(model)
     if not hasattr(inner, "forward") or "labels" not in (
-        getattr(observed.trainer, "label_names", None) or ()
+        getattr(trainer, "label_names", None) or ()
     ):
         return False
     objects = type(inner).__name__.endswith(

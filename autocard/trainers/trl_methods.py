@@ -7,11 +7,13 @@ not be GRPO.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
+from autocard.capture.observed import Method
 from autocard.capture.training.loss_source import package_of
-from autocard.capture.training.model_loss import NEXT_TOKEN
+from autocard.capture.training.model_loss import NEXT_TOKEN, router_loss
+from autocard.trainers.loss_tokens import tokens_with_loss
 
 _DPO = {
     "sigmoid": "sigmoid",
@@ -36,27 +38,7 @@ _POLICY = {"grpo": "", "dr_grpo": ", Dr. GRPO loss"}
 """Loss type of GRPOConfig → what it adds; the others are acronyms."""
 
 
-@dataclass(frozen=True)
-class TrlMethod:
-    """One way of training."""
-
-    words: str
-    """The objective."""
-    purpose: str = ""
-    """What training did to the model, for the middle of a sentence; "": the model's task says it.
-    """
-    task: str = ""
-    """What the trained model is, where its head does not say it."""
-    name: str = ""
-    """The objective without its loss; "": the words up to the first comma."""
-
-    @property
-    def without_loss(self) -> str:
-        """The objective, where a loss of the run's own took the place of TRL's."""
-        return self.name or self.words.partition(",")[0]
-
-
-def method_of(args: Any, trainer: Any = None) -> TrlMethod | None:
+def method_of(args: Any, trainer: Any = None) -> Method | None:
     """Return what TRL's arguments *args* optimize; None: they are not TRL's."""
     cls = next((one for one in type(args).__mro__ if package_of(one.__module__) == "trl"), None)
     name = "" if cls is None else cls.__name__
@@ -65,23 +47,27 @@ def method_of(args: Any, trainer: Any = None) -> TrlMethod | None:
     make = _METHODS.get(name)
     if make is None:
         kind = name.removesuffix("Config")
-        return TrlMethod(f"training with TRL's {kind}Trainer", f"trained with {kind}")
-    return make(args, trainer)
+        other = Method(f"training with TRL's {kind}Trainer", f"trained with {kind}")
+        return _with_router_loss(other, trainer)
+    return _with_router_loss(make(args, trainer), trainer)
 
 
-def is_trl(args: Any) -> bool:
-    """Return whether *args* are TRL's."""
-    return any(package_of(cls.__module__) == "trl" for cls in type(args).__mro__)
+def _with_router_loss(method: Method, trainer: Any) -> Method:
+    """Return *method* with the loss that balances a mixture of experts, where *trainer* adds it."""
+    enabled = getattr(trainer, "aux_loss_enabled", False) is True
+    coefficient = getattr(trainer, "router_aux_loss_coef", getattr(trainer, "aux_loss_coef", None))
+    extra = router_loss(coefficient) if enabled else None
+    if not extra:
+        return method
+    return replace(method, words=f"{method.words} + {extra}", name=method.without_loss)
 
 
-def _simple(words: str, purpose: str) -> Callable[[Any, Any], TrlMethod]:
-    return lambda _args, _trainer: TrlMethod(words, purpose)
+def _simple(words: str, purpose: str) -> Callable[[Any, Any], Method]:
+    return lambda _args, _trainer: Method(words, purpose)
 
 
-def _fine_tuning(args: Any, trainer: Any) -> TrlMethod:
+def _fine_tuning(args: Any, trainer: Any) -> Method:
     """Supervised fine-tuning: which loss, on which tokens."""
-    from autocard.trainers.loss_tokens import tokens_with_loss  # noqa: PLC0415 - looks at rows, which others do not need
-
     kind = getattr(args, "loss_type", "nll")
     loss = (
         f"dynamic fine-tuning loss (DFT), {NEXT_TOKEN} weighted by probability"
@@ -91,10 +77,10 @@ def _fine_tuning(args: Any, trainer: Any) -> TrlMethod:
     smoothing = getattr(args, "label_smoothing_factor", 0) or 0
     smoothed = f", label smoothing {smoothing:g}" if smoothing and kind != "dft" else ""
     words = f"supervised fine-tuning ({loss}{tokens_with_loss(args, trainer)}){smoothed}"
-    return TrlMethod(words, name="supervised fine-tuning")
+    return Method(words, name="supervised fine-tuning")
 
 
-def _preference(args: Any, _: Any) -> TrlMethod:
+def _preference(args: Any, _: Any) -> Method:
     """DPO and the losses that TRL's DPOTrainer offers in its place, one or several with weights."""
     chosen = getattr(args, "loss_type", None) or ["sigmoid"]
     kinds = [chosen] if isinstance(chosen, str) else list(chosen)
@@ -102,7 +88,7 @@ def _preference(args: Any, _: Any) -> TrlMethod:
     smoothing = getattr(args, "label_smoothing", 0) or 0
     smoothed = f", label smoothing {smoothing:g}" if smoothing else ""
     if kinds == ["ipo"]:
-        return TrlMethod(f"identity preference optimization (IPO){smoothed}", "aligned with IPO")
+        return Method(f"identity preference optimization (IPO){smoothed}", "aligned with IPO")
     names = [_DPO.get(str(kind), str(kind)) for kind in kinds]
     words = "direct preference optimization (DPO)"
     if len(kinds) > 1:
@@ -111,50 +97,48 @@ def _preference(args: Any, _: Any) -> TrlMethod:
         )
     elif kinds != ["sigmoid"]:
         words += f", {names[0]} loss"
-    return TrlMethod(words + smoothed, "aligned with DPO")
+    return Method(words + smoothed, "aligned with DPO")
 
 
-def _contrastive(args: Any, _: Any) -> TrlMethod:
+def _contrastive(args: Any, _: Any) -> Method:
     kind = getattr(args, "loss_type", "sigmoid")
     if kind == "simpo":
         if not getattr(args, "cpo_alpha", 1.0):
-            return TrlMethod("simple preference optimization (SimPO)", "aligned with SimPO")
-        return TrlMethod(
+            return Method("simple preference optimization (SimPO)", "aligned with SimPO")
+        return Method(
             "contrastive preference optimization (CPO), SimPO loss", "aligned with CPO-SimPO"
         )
     other = f", {_DPO.get(kind, kind)} loss" if kind != "sigmoid" else ""
-    return TrlMethod(f"contrastive preference optimization (CPO){other}", "aligned with CPO")
+    return Method(f"contrastive preference optimization (CPO){other}", "aligned with CPO")
 
 
-def _kto(args: Any, _: Any) -> TrlMethod:
+def _kto(args: Any, _: Any) -> Method:
     unpaired = getattr(args, "loss_type", "kto") == "apo_zero_unpaired"
     words = "Kahneman-Tversky optimization (KTO)" + (", unpaired APO-zero loss" if unpaired else "")
-    return TrlMethod(words, "aligned with KTO")
+    return Method(words, "aligned with KTO")
 
 
-def _online(args: Any, _: Any) -> TrlMethod:
+def _online(args: Any, _: Any) -> Method:
     kind = getattr(args, "loss_type", "sigmoid")
     other = f", {_DPO.get(str(kind), kind)} loss" if kind != "sigmoid" else ""
-    return TrlMethod(
-        f"online direct preference optimization (DPO){other}", "aligned with online DPO"
-    )
+    return Method(f"online direct preference optimization (DPO){other}", "aligned with online DPO")
 
 
-def _group_relative(args: Any, _: Any) -> TrlMethod:
+def _group_relative(args: Any, _: Any) -> Method:
     kind = getattr(args, "loss_type", "grpo")
     loss = _POLICY.get(kind, f", {str(kind).upper()} loss")
     sequence = getattr(args, "importance_sampling_level", "token") == "sequence"
     level = ", sequence-level importance sampling" if sequence else ""
-    return TrlMethod(f"group relative policy optimization (GRPO){loss}{level}", "trained with GRPO")
+    return Method(f"group relative policy optimization (GRPO){loss}{level}", "trained with GRPO")
 
 
-_REWARD = TrlMethod(
+_REWARD = Method(
     "reward modeling (pairwise preferences)",
     "trained as a reward model (pairwise preferences)",
     task="reward model (pairwise preferences)",
 )
 
-_METHODS: dict[str, Callable[[Any, Any], TrlMethod]] = {
+_METHODS: dict[str, Callable[[Any, Any], Method]] = {
     "SFTConfig": _fine_tuning,
     "DPOConfig": _preference,
     "KTOConfig": _kto,

@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import pytest
 
 from autocard.capture.model import adapter
-from autocard.capture.observed import Observed
 from autocard.record import empty_leaves
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support import models
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
 
 
 def look(made):
-    part = adapter.capture(Observed(Settings(), SimpleNamespace(), None, model=made))
+    part = adapter.capture(observe(Settings(), SimpleNamespace(), None, model=made))
     assert [path for path in empty_leaves(part.value) if path not in part.gaps] == []
     return part.value
 

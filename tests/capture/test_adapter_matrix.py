@@ -19,10 +19,10 @@ import pytest
 import torch
 
 from autocard.capture.model import adapter, model
-from autocard.capture.observed import Observed
 from autocard.card.fields import facts
 from autocard.record import Model, RunRecord, empty_leaves
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support import models
 
 pytestmark = pytest.mark.filterwarnings(
@@ -146,7 +146,7 @@ ROWS = {
 
 
 def look(made):
-    part = adapter.capture(Observed(Settings(), SimpleNamespace(), None, model=made))
+    part = adapter.capture(observe(Settings(), SimpleNamespace(), None, model=made))
     assert [path for path in empty_leaves(part.value) if path not in part.gaps] == []
     return part.value
 

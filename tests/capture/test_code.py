@@ -12,11 +12,11 @@ from autocard.capture.environment.code import public_url
 
 ASK = textwrap.dedent("""
     import json
-    from autocard.capture.observed import Observed
+    from autocard.trainers.transformers import observe
     from autocard.capture.environment import code
     from autocard.settings import resolve
     missing = {}
-    part = code.capture(Observed(resolve({}), None, None), missing)
+    part = code.capture(observe(resolve({}), None, None), missing)
     print(json.dumps({"part": part.model_dump(), "missing": missing}))
 """)
 
@@ -293,13 +293,13 @@ def test_code_from_the_command_line_has_no_script():
 
 def test_an_installed_program_is_not_taken_for_the_run_s_code(monkeypatch):
     from autocard.capture.environment import code
-    from autocard.capture.observed import Observed
+    from autocard.trainers.transformers import observe
 
     monkeypatch.setattr(sys.modules["__main__"], "__file__", pytest.__file__, raising=False)
 
     missing = {}
 
-    part = code.capture(Observed(None, None, None), missing)
+    part = code.capture(observe(None, None, None), missing)
 
     assert part.commit is None
     assert "installed" in missing["code.commit"]

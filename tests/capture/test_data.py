@@ -8,10 +8,10 @@ import torch
 from datasets import Dataset, IterableDataset, concatenate_datasets, load_dataset, load_from_disk
 
 from autocard.capture.data import data, token_lengths
-from autocard.capture.observed import Observed
 from autocard.record import empty_leaves
 from autocard.record.gaps import joined, under
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support import hub_data, models
 from support.hub_data import SHA
 
@@ -23,7 +23,7 @@ def loader(rows, collate=None):
 
 
 def look(rows, settings=None, collate=None, processing_class=None, **args):
-    seen = Observed(
+    seen = observe(
         settings or Settings(),
         SimpleNamespace(**args),
         None,
@@ -121,7 +121,7 @@ def test_a_set_of_one_s_own_prefix_gives_it_as_the_name():
 
 
 def test_no_evaluation_loader_is_no_evaluation_set():
-    assert data.evaluation_set(Observed(Settings(), None, None), {"eval_loss": 1.0}) is None
+    assert data.evaluation_set(observe(Settings(), None, None), {"eval_loss": 1.0}) is None
 
 
 def test_one_id_from_a_person_names_the_data_set():
@@ -381,7 +381,7 @@ def test_joined_data_sets_are_told_one_by_one():
 
 
 def test_no_loader_at_all_is_a_reason():
-    part = data.capture(Observed(Settings(), SimpleNamespace(), None, model=torch.nn.Linear(1, 1)))
+    part = data.capture(observe(Settings(), SimpleNamespace(), None, model=torch.nn.Linear(1, 1)))
 
     assert part.value.train == []
     assert "no training data" in part.gaps["train"]

@@ -12,11 +12,11 @@ import transformers
 from transformers import EarlyStoppingCallback, Trainer
 
 from autocard.capture.evaluation import evaluation
-from autocard.capture.observed import Observed
 from autocard.capture.training import flops, throughput
 from autocard.errors import UnavailableError
 from autocard.record import Gpu, empty_leaves
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support import models
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -217,7 +217,7 @@ def test_speeds_are_right_whichever_way_the_trainer_divides(told_by):
     }
     state = SimpleNamespace(log_history=[entry], global_step=100, max_steps=100, total_flos=1.0)
 
-    parts = throughput.time_parts(Observed(Settings(), SimpleNamespace(), state), {}, 75)
+    parts = throughput.time_parts(observe(Settings(), SimpleNamespace(), state), {}, 75)
 
     assert parts["steps_per_s"] == 2.5
     assert parts["samples_per_s"] == 20
@@ -434,7 +434,7 @@ def test_no_operations_counted_is_none_and_not_zero():
     )
     missing = {}
 
-    parts = throughput.time_parts(Observed(Settings(), SimpleNamespace(), state), missing, 0)
+    parts = throughput.time_parts(observe(Settings(), SimpleNamespace(), state), missing, 0)
 
     assert "flops" not in parts
     assert {"time.flops", "time.flops_method", "time.steps_per_s", "time.samples_per_s"} <= set(
@@ -454,7 +454,7 @@ def test_a_metric_that_is_not_a_finite_number_is_not_told():
     }
     state = SimpleNamespace(log_history=[entry], best_metric=None, best_model_checkpoint=None)
 
-    part, _ = look(Observed(Settings(), SimpleNamespace(), state))
+    part, _ = look(observe(Settings(), SimpleNamespace(), state))
 
     assert figures(part) == {"f1": 0.5}
     assert type(part.results[0].value) is float

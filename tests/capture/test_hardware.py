@@ -13,10 +13,10 @@ import pytest
 
 from autocard.capture.environment import hardware
 from autocard.capture.environment.hardware import accelerators
-from autocard.capture.observed import Observed
 from autocard.errors import UnavailableError
 from autocard.record import RunRecord, unexplained
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support.nvml_stand_in import Gpu, python, uuid_of
 
 pytest_plugins = ["support.nvml_fixtures"]
@@ -28,7 +28,7 @@ def arguments(device="cpu", index=None, n_gpu=0):
 
 
 def seen(args=None, model=None):
-    return Observed(Settings(), args or arguments(), SimpleNamespace(), model=model)
+    return observe(Settings(), args or arguments(), SimpleNamespace(), model=model)
 
 
 def test_the_machine_is_described_as_others_describe_it():
@@ -61,13 +61,13 @@ def test_every_leaf_that_is_not_there_has_a_reason():
 CAPTURE = """
 import json, os, sys
 from types import SimpleNamespace
-from autocard.capture.observed import Observed
+from autocard.trainers.transformers import observe
 from autocard.capture.environment import hardware
 from autocard.settings import Settings
 kind, index, n_gpu = json.loads(sys.argv[1])
 args = SimpleNamespace(device=SimpleNamespace(type=kind, index=index), n_gpu=n_gpu)
 missing = {}
-found = hardware.capture(Observed(Settings(), args, None), missing)
+found = hardware.capture(observe(Settings(), args, None), missing)
 print(json.dumps([found.model_dump(mode="json"), missing]))
 """
 
@@ -126,7 +126,7 @@ def test_an_accelerator_without_a_driver_that_we_know_is_a_reason():
     ],
 )
 def test_the_accelerators_are_those_that_the_trainer_spreads_over(args, model, environ, expected):
-    found = accelerators(args, model, environ)
+    found = accelerators(seen(args, model), environ)
 
     assert (found.uses_gpu, found.ordinals) == expected
 
@@ -135,10 +135,8 @@ def test_real_arguments_on_this_machine_say_what_torch_trains_on(tmp_path):
     import torch
     from transformers import TrainingArguments
 
-    found = accelerators(
-        TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[]),
-        torch.nn.Linear(1, 1),
-    )
+    real = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to=[])
+    found = accelerators(seen(real, torch.nn.Linear(1, 1)))
 
     assert (found.uses_gpu, found.device_type) == (False, "cpu")
 

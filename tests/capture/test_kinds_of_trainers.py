@@ -8,11 +8,11 @@ import transformers
 from transformers import Trainer
 
 from autocard.capture.evaluation import evaluation
-from autocard.capture.observed import Observed
 from autocard.capture.training import throughput
 from autocard.record import RunRecord, to_json, unexplained
 from autocard.record.gaps import part_of, under
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support import models
 from support.counting import steps
 
@@ -233,7 +233,7 @@ def test_a_sentence_transformers_model(tmp_path, adapter):
 
 def test_no_objects_at_all_are_reasons_and_not_failures():
     missing = {}
-    bare = Observed(
+    bare = observe(
         Settings(), models.arguments("x"), transformers.TrainerState(), model=models.bert()
     )
 

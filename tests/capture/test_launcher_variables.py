@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from autocard.capture.environment import gpu_allocation, hardware, launcher, scheduler
-from autocard.capture.observed import Observed
 from autocard.card.fields import facts, machines
 from autocard.errors import UnavailableError
 from autocard.record import Job, empty_leaves
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support import records
 from support.nvml_stand_in import python
 
@@ -545,7 +545,7 @@ HERE = (*CASES,)
 
 def look(environ: dict[str, str], world_size: int) -> tuple[Job, dict[str, str]]:
     missing: dict[str, str] = {}
-    seen = Observed(Settings(), SimpleNamespace(world_size=world_size), None, model=None)
+    seen = observe(Settings(), SimpleNamespace(world_size=world_size), None, model=None)
     return launcher.capture(seen, missing, environ), missing
 
 
@@ -574,7 +574,7 @@ def test_the_gpus_that_a_job_was_given_are_counted_or_it_is_said_why_not(name, m
         device=SimpleNamespace(type="cpu", index=None), n_gpu=0, world_size=case.world_size
     )
 
-    found = hardware.capture(Observed(Settings(), args, None), missing)
+    found = hardware.capture(observe(Settings(), args, None), missing)
 
     assert found.nodes == case.nodes
     if isinstance(case.gpus, int):
@@ -617,11 +617,11 @@ def test_jobs_are_told_apart_and_a_requeued_one_is_the_same(first, second, same)
 SHOW = """
 import json, os, sys
 from types import SimpleNamespace
-from autocard.capture.observed import Observed
+from autocard.trainers.transformers import observe
 from autocard.capture.environment import launcher as cluster
 from autocard.settings import Settings
 args = SimpleNamespace(world_size=int(os.environ.get("WORLD_SIZE", "1")))
-job = cluster.capture(Observed(Settings(), args, None, model=None), {})
+job = cluster.capture(observe(Settings(), args, None, model=None), {})
 line = json.dumps([job.launcher, job.launcher_restarts, job.nodes_expected, args.world_size])
 open(f"{sys.argv[1]}/{os.environ.get('RANK', '0')}", "w").write(line)
 """

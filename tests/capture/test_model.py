@@ -12,10 +12,10 @@ import torch
 import transformers
 
 from autocard.capture.model import artifacts, model
-from autocard.capture.observed import Observed
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support import models
 from support.counting import steps
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 def look(made, output_dir="runs/my-model", settings=None, **arguments):
     """Capture *made* as a callback would see it; every fact that is None has its reason."""
     args = SimpleNamespace(output_dir=output_dir, hub_model_id=None, **arguments)
-    part = model.capture(Observed(settings or Settings(), args, None, model=made))
+    part = model.capture(observe(settings or Settings(), args, None, model=made))
     unexplained = [name for name in empty_leaves(part.value) if name not in part.gaps]
     assert unexplained == []
     return part.value, part.gaps
@@ -452,7 +452,7 @@ def test_one_score_is_a_regression():
 
 def test_the_name_is_the_hub_id_else_the_folder_s():
     args = SimpleNamespace(output_dir="x/y", hub_model_id="org/name")
-    seen = Observed(Settings(), args, None, model=models.bert())
+    seen = observe(Settings(), args, None, model=models.bert())
 
     assert model.capture(seen).value.name == "org/name"
     assert look(models.bert(), "x/my-model/")[0].name == "my-model"

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from autocard.capture.observed import Observed
 from autocard.capture.training import precision
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support import models
 from support.formats import Oracle
 
@@ -94,14 +94,14 @@ def test_half_of_the_trainable_parameters_in_another_format_is_noted(saved):
     made = models.load("AutoModelForCausalLM", saved["bfloat16"])
     made.lm_head.to(torch.float32)
 
-    found = precision.capture(Observed(Settings(), SimpleNamespace(), None, model=made), {})
+    found = precision.capture(observe(Settings(), SimpleNamespace(), None, model=made), {})
 
     assert found.regime == "bf16 non-mixed precision"
     assert "float32" in found.note
 
 
 def test_notes_say_what_the_term_does_not(saved):
-    seen = Observed(
+    seen = observe(
         Settings(),
         SimpleNamespace(),
         None,
@@ -137,7 +137,7 @@ def test_under_deepspeed_its_own_configuration_decides(config, arguments, expect
         deepspeed="zero.json", deepspeed_plugin=plugin, mixed_precision="no", **arguments
     )
 
-    found = precision.capture(Observed(Settings(), args, None, model=models.llama()), {})
+    found = precision.capture(observe(Settings(), args, None, model=models.llama()), {})
 
     assert found.regime == expected
 
@@ -147,7 +147,7 @@ def test_deepspeed_s_half_weights_have_float32_masters(saved):
     plugin = SimpleNamespace(deepspeed_config={"bf16": {"enabled": True}})
 
     found = precision.capture(
-        Observed(Settings(), SimpleNamespace(deepspeed_plugin=plugin), None, model=made), {}
+        observe(Settings(), SimpleNamespace(deepspeed_plugin=plugin), None, model=made), {}
     )
 
     assert found.regime == "bf16 mixed precision"
@@ -160,7 +160,7 @@ def test_layers_of_fp8_are_seen():
     made = torch.nn.Sequential(Float8Linear(4, 4))
 
     found = precision.capture(
-        Observed(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=made), {}
+        observe(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=made), {}
     )
 
     assert found.regime == "fp8 mixed precision"
@@ -168,7 +168,7 @@ def test_layers_of_fp8_are_seen():
 
 def test_fp8_that_was_asked_for_and_not_given_is_not_told():
     found = precision.capture(
-        Observed(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=models.llama()), {}
+        observe(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=models.llama()), {}
     )
 
     assert found.regime == "fp32"
@@ -187,7 +187,7 @@ def test_a_four_bit_base_is_told_from_an_object_and_from_a_dictionary(as_object)
     made = models.llama()
     made.config.quantization_config = settings if as_object else settings.to_dict()
 
-    found = precision.capture(Observed(Settings(), SimpleNamespace(), None, model=made), {})
+    found = precision.capture(observe(Settings(), SimpleNamespace(), None, model=made), {})
 
     assert found.quantization == {
         "method": "bitsandbytes",
@@ -206,7 +206,7 @@ def test_an_eight_bit_base_does_not_tell_four_bit_settings():
     made = models.llama()
     made.config.quantization_config = BitsAndBytesConfig(load_in_8bit=True)
 
-    found = precision.capture(Observed(Settings(), SimpleNamespace(), None, model=made), {})
+    found = precision.capture(observe(Settings(), SimpleNamespace(), None, model=made), {})
 
     assert found.quantization == {"method": "bitsandbytes", "bits": 8}
 
@@ -220,7 +220,7 @@ def test_a_gptq_base_tells_bits_and_groups():
         "dataset": "/home/a/c4",
     }
 
-    found = precision.capture(Observed(Settings(), SimpleNamespace(), None, model=made), {})
+    found = precision.capture(observe(Settings(), SimpleNamespace(), None, model=made), {})
 
     assert found.quantization == {"method": "gptq", "bits": 4, "group_size": 128}
 
@@ -229,7 +229,7 @@ def test_formats_that_the_template_has_no_term_for_get_none():
     missing = {}
 
     found = precision.capture(
-        Observed(Settings(), SimpleNamespace(), None, model=models.llama().double()), missing
+        observe(Settings(), SimpleNamespace(), None, model=models.llama().double()), missing
     )
 
     assert found.regime is None
@@ -250,7 +250,7 @@ def test_tf32_is_read_where_a_gpu_trains(allowed, expected):
     try:
         torch.backends.cuda.matmul.allow_tf32 = allowed
 
-        found = precision.capture(Observed(Settings(), args, None, model=models.llama()), {})
+        found = precision.capture(observe(Settings(), args, None, model=models.llama()), {})
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
 
@@ -261,7 +261,7 @@ def test_tf32_says_nothing_on_a_cpu():
     missing = {}
     args = SimpleNamespace(device=torch.device("cpu"))
 
-    found = precision.capture(Observed(Settings(), args, None, model=models.llama()), missing)
+    found = precision.capture(observe(Settings(), args, None, model=models.llama()), missing)
 
     assert found.tf32 is None
     assert "GPU" in missing["precision.tf32"]

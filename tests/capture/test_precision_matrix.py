@@ -18,10 +18,10 @@ import pytest
 import torch
 import transformers
 
-from autocard.capture.observed import Observed
 from autocard.capture.training import precision
 from autocard.record import empty_leaves
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 from support import models
 from support.formats import Oracle, most
 
@@ -416,7 +416,7 @@ def test_what_cannot_run_here_is_read_from_real_configuration_objects(saved, nam
     row = NOT_RUN[name]
     made = row.put(models.load("AutoModelForCausalLM", saved[row.weights]))
 
-    found = precision.capture(Observed(Settings(), row.args(), None, model=made), {})
+    found = precision.capture(observe(Settings(), row.args(), None, model=made), {})
 
     assert found.regime == row.regime
     assert {key: (found.quantization or {}).get(key) for key in row.quantization or {}} == (

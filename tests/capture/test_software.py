@@ -16,7 +16,7 @@ ASK = textwrap.dedent("""
     sys.path.insert(0, sys.argv[1])
     import peft, trl, sentence_transformers  # imported by the script, whether it uses them or not
     from support import models
-    from autocard.capture.observed import Observed
+    from autocard.trainers.transformers import observe
     from autocard.capture.environment import software
     from autocard.settings import Settings
 
@@ -24,7 +24,7 @@ ASK = textwrap.dedent("""
         from transformers import TrainingArguments
         args = models.arguments(sys.argv[2], cls or TrainingArguments)
         missing = {}
-        seen = Observed(Settings(**how), args, None, model=made)
+        seen = observe(Settings(**how), args, None, model=made)
         found = software.capture(seen, missing)
         assert not missing, missing
         return found

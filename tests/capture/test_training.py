@@ -9,11 +9,12 @@ import transformers
 from transformers import Trainer, TrainingArguments
 
 from autocard import AutoCardCallback
-from autocard.capture.observed import Observed
-from autocard.capture.training import execution, loss_source, objective, training
+from autocard.capture.training import execution, objective, training
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves, load
 from autocard.settings import Settings
+from autocard.trainers import own_code
+from autocard.trainers.transformers import observe
 from support import models
 
 SECRET = {"hub_token": "hf_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
@@ -177,7 +178,7 @@ def test_the_batch_that_was_found_automatically_is_told(tmp_path):
 def test_processes_and_accumulation_multiply_the_batch_and_tensor_parallel_ones_do_not():
     state = SimpleNamespace(train_batch_size=3)
     args = SimpleNamespace(world_size=8, gradient_accumulation_steps=5, parallelism_config=None)
-    seen = Observed(Settings(), args, state)
+    seen = observe(Settings(), args, state)
     assert training.effective_batch_size(seen) == 3 * 8 * 5
 
     args.parallelism_config = SimpleNamespace(tp_size=4, cp_size=1)
@@ -192,11 +193,9 @@ def test_a_model_that_was_loaded_in_parts_says_which_processes_have_the_same_sam
     split.tp_size = 4
     piped.config.distributed_config = SimpleNamespace(pp_size=2)
 
-    assert (
-        training.effective_batch_size(Observed(Settings(), args, state, model=split)) == 3 * 2 * 5
-    )
+    assert training.effective_batch_size(observe(Settings(), args, state, model=split)) == 3 * 2 * 5
     with pytest.raises(UnavailableError, match="pipeline stages"):
-        training.effective_batch_size(Observed(Settings(), args, state, model=piped))
+        training.effective_batch_size(observe(Settings(), args, state, model=piped))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +240,7 @@ def test_trl_s_arguments_tell_the_objective_subclasses_included(tmp_path, name, 
     child = dataclasses.make_dataclass("MyConfig", [], bases=(getattr(trl, name),))
 
     found = objective.objective(
-        Observed(Settings(), child(str(tmp_path), use_cpu=True), None, model=models.llama())
+        observe(Settings(), child(str(tmp_path), use_cpu=True), None, model=models.llama())
     )
 
     assert words in found
@@ -321,10 +320,10 @@ def test_the_losses_of_libraries_trainers_are_theirs():
         sentence_transformers.CrossEncoderTrainer,
     ]
     for cls in (*trainers, transformers.Seq2SeqTrainer):
-        assert loss_source.own_loss(object.__new__(cls)) is None, cls
+        assert own_code.own_loss(object.__new__(cls)) is None, cls
     marked = object.__new__(trl.SFTTrainer)
     marked.compute_loss_func = "a text, as TRL's trainers set it"
-    assert loss_source.own_loss(marked) is None
+    assert own_code.own_loss(marked) is None
 
 
 def test_arguments_that_an_optimizer_of_one_s_own_overrules_are_not_told(tmp_path):
@@ -366,11 +365,11 @@ def test_one_fact_that_fails_does_not_cost_the_others():
     args = SimpleNamespace(seed=3)  # no world size, no accumulation
 
     found = training.capture(
-        Observed(Settings(), args, SimpleNamespace(train_batch_size=2), model=None), missing
+        observe(Settings(), args, SimpleNamespace(train_batch_size=2), model=None), missing
     )
 
     assert found.seed == 3
-    assert "AttributeError" in missing["training.effective_batch_size"]
+    assert "gradient_accumulation_steps" in missing["training.effective_batch_size"]
 
 
 def test_every_argument_on_the_list_belongs_to_some_trainer():
@@ -433,7 +432,7 @@ def test_a_model_without_attention_has_no_attention_function():
     assert made.config._attn_implementation  # it has the setting all the same
     missing = {}
 
-    found = execution.facts(Observed(Settings(), SimpleNamespace(), None, model=made), missing, {})
+    found = execution.facts(observe(Settings(), SimpleNamespace(), None, model=made), missing, {})
 
     assert "attention_implementation" not in found
     assert "no attention layers" in missing["training.attention_implementation"]
@@ -461,10 +460,10 @@ def test_kernels_are_known_by_the_package_of_layers_and_forward_functions():
     layer.forward = MethodType(forward, layer)
     for made in (torch.nn.Sequential(layer), torch.nn.Sequential(foreign(2, 2))):
         assert execution._kernels(
-            Observed(Settings(), None, None, model=made), list(made.modules())
+            observe(Settings(), None, None, model=made), list(made.modules())
         ) == ["liger-kernel"]
     plain = models.llama()
     assert (
-        execution._kernels(Observed(Settings(), None, None, model=plain), list(plain.modules()))
+        execution._kernels(observe(Settings(), None, None, model=plain), list(plain.modules()))
         == []
     )

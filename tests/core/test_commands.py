@@ -108,11 +108,11 @@ def test_a_program_that_runs_when_python_exits_is_ended(wrapped):
 QUESTIONS = """
 import sys
 from pathlib import Path
-from autocard.capture.observed import Observed
+from autocard.trainers.transformers import observe
 from autocard.capture.environment import code, hardware
 from autocard.card import suggest
 from autocard.settings import resolve
-code.capture(Observed(resolve({}), None, None), {})
+code.capture(observe(resolve({}), None, None), {})
 hardware._output("sysctl", "-n", "x")
 suggest._git_author(Path(sys.argv[1]))
 """

@@ -14,6 +14,7 @@ from datetime import timedelta
 import pytest
 import torch.distributed as dist
 
+from autocard.capture.observed import Processes
 from autocard.distributed import store_client
 from autocard.distributed.rendezvous import FolderRendezvous, StoreRendezvous
 from autocard.distributed.store_client import StoreClient
@@ -189,10 +190,8 @@ def test_who_has_never_come_is_not_waited_for(tmp_path):
     assert time.monotonic() - begun_s < 30
 
 
-class Args:
-    """Of a process that was started by itself, or by srun without a process group."""
-
-    world_size, process_index, local_process_index = 1, 0, 0
+ALONE = Processes()
+"""A process that was started by itself, or by srun without a process group."""
 
 
 @pytest.mark.parametrize(
@@ -235,7 +234,7 @@ class Args:
 def test_tasks_that_were_started_together_meet_in_their_folder_and_others_do_not(
     tmp_path, environ, together
 ):
-    team = meet(Args(), tmp_path, environ)
+    team = meet(ALONE, tmp_path, environ)
 
     assert team.together is together
     assert team.alone is together
@@ -252,7 +251,7 @@ def test_two_tasks_of_one_step_know_of_each_other_and_those_of_another_step_do_n
         }
 
     teams = [
-        meet(Args(), tmp_path, environ(task, step))
+        meet(ALONE, tmp_path, environ(task, step))
         for task, step in (("0", "0"), ("1", "0"), ("0", "1"))
     ]
     for team in teams:
@@ -317,7 +316,7 @@ def test_who_tells_twice_is_heard_as_he_spoke_last(tmp_path):
             "SLURM_STEP_NUM_TASKS": "2",
         }
 
-    one, other = (meet(Args(), tmp_path, environ(task)) for task in ("0", "1"))
+    one, other = (meet(ALONE, tmp_path, environ(task)) for task in ("0", "1"))
     for team in (one, other):
         team.arrive([])
     for word in ("first", "last"):
@@ -355,13 +354,13 @@ def test_what_a_step_left_behind_days_ago_is_taken_away_by_the_next_one(tmp_path
 
     folders = []
     for step in ("0", "1"):
-        meet(Args(), tmp_path, environ(step)).arrive([])
+        meet(ALONE, tmp_path, environ(step)).arrive([])
         folders.append(
             next(folder for folder in (tmp_path / "_autocard").iterdir() if folder not in folders)
         )
     os.utime(folders[0], (1.0, 1.0))
 
-    meet(Args(), tmp_path, environ("2"))
+    meet(ALONE, tmp_path, environ("2"))
 
     left = set((tmp_path / "_autocard").iterdir())
     assert folders[0] not in left
@@ -369,17 +368,17 @@ def test_what_a_step_left_behind_days_ago_is_taken_away_by_the_next_one(tmp_path
 
 
 ATTEMPTS = """
-import sys, types
+import sys
 from datetime import timedelta
 from pathlib import Path
 import torch.distributed as dist
+from autocard.capture.observed import Processes
 from autocard.distributed.team import meet
 store = dist.FileStore(sys.argv[1], 1)
 dist.init_process_group("gloo", store=store, rank=0, world_size=1)
 for attempt in ("0", "1"):
-    args = types.SimpleNamespace(world_size=2, process_index=1, local_process_index=1)
-    team = meet(args, Path(), {"TORCHELASTIC_RESTART_COUNT": attempt})
-    dead = meet(types.SimpleNamespace(world_size=2, process_index=0, local_process_index=0), Path(),
+    team = meet(Processes(2, 1, 1), Path(), {"TORCHELASTIC_RESTART_COUNT": attempt})
+    dead = meet(Processes(2), Path(),
                 {"TORCHELASTIC_RESTART_COUNT": "0"})
     if attempt == "0":
         dead.arrive([])
@@ -399,10 +398,11 @@ def test_processes_that_are_started_again_do_not_take_what_the_dead_ones_wrote_f
 
 
 STARTED = """
-import os, sys, types
+import os, sys
 from pathlib import Path
+from autocard.capture.observed import Processes
 from autocard.distributed.team import meet
-team = meet(types.SimpleNamespace(world_size=1, process_index=0, local_process_index=0), Path(sys.argv[1]), os.environ)
+team = meet(Processes(), Path(sys.argv[1]), os.environ)
 team.arrive([])
 print(team.leads, team.opens, len(team.collect("1/end")))
 team.report("1/end", {})

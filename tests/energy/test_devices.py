@@ -232,16 +232,17 @@ devices = types.SimpleNamespace(
 )
 sys.modules["torch"] = types.SimpleNamespace(version=types.SimpleNamespace(hip=hip, cuda=None), **{kind: devices})
 from autocard.totals import totals as job
-from autocard.capture.observed import Observed
+from autocard.trainers.transformers import observe
 from autocard.capture.environment import hardware
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord
 from autocard.settings import Settings
 from autocard.card.fields import accounts, impact
 args = types.SimpleNamespace(device=types.SimpleNamespace(type=kind, index=0), n_gpu=2)
-used = hardware.accelerators(args)
+observed = observe(Settings(), args, None)
+used = hardware.accelerators(observed)
 missing = {}
-found = hardware.capture(Observed(Settings(), args, None), missing)
+found = hardware.capture(observed, missing)
 meter = Meter(Settings(ram_power_w=10), uses_gpu=used.uses_gpu, device_type=used.device_type, ordinals=used.ordinals)
 meter.begin(0)
 legs = meter.end(1, 1, missing)

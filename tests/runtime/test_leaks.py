@@ -43,7 +43,7 @@ HOST = textwrap.dedent("""
 
     from support import models
     from datasets import load_dataset
-    from autocard.capture.observed import Observed
+    from autocard.trainers.transformers import observe
     from autocard.capture.evaluation import evaluation
     from autocard.capture.training import throughput as speed
     from autocard.capture.data.data import as_part, evaluation_set

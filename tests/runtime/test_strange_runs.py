@@ -126,12 +126,12 @@ def test_a_training_that_diverges_says_so_and_shows_no_loss_that_a_filter_made(
 
 
 def test_a_norm_that_is_infinite_once_is_no_divergence(tmp_path):
-    from autocard.capture.observed import Observed
     from autocard.capture.training import divergence
     from autocard.settings import Settings
+    from autocard.trainers.transformers import observe
 
     model = training.bert()
-    made = Observed(Settings(), training.arguments(tmp_path), None, model=model)
+    made = observe(Settings(), training.arguments(tmp_path), None, model=model)
     once = [{"step": 1, "grad_norm": float("inf")}, {"step": 2, "grad_norm": 1.0}]
 
     assert divergence.signs(made, once) == ([], None)

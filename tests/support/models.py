@@ -14,8 +14,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from autocard.capture.observed import Observed
 from autocard.settings import Settings
+from autocard.trainers.transformers import observe
 
 WORDS = [
     "[PAD]",
@@ -157,9 +157,7 @@ class Watch(TrainerCallback):
         self.result, self.seen, self.error = None, None, None
 
     def _event(self, name, args, state, objects):
-        self.seen = Observed(
-            self.settings, args, state, **{key: objects.get(key) for key in EVENTS}
-        )
+        self.seen = observe(self.settings, args, state, **{key: objects.get(key) for key in EVENTS})
         if name == self.at and self.look is not None:
             self.result = self.look(self.seen)
 

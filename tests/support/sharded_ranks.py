@@ -27,11 +27,11 @@ def main(rank: int, folder: Path) -> dict:
 
     from autocard.capture.environment import launcher
     from autocard.capture.model import model
-    from autocard.capture.observed import Observed
     from autocard.capture.training import precision
     from autocard.errors import UnavailableError
     from autocard.record.gaps import part_of
     from autocard.settings import Settings
+    from autocard.trainers.transformers import observe
     from support import formats, models
 
     dist.init_process_group(
@@ -72,7 +72,7 @@ def main(rank: int, folder: Path) -> dict:
             except UnavailableError as exc:
                 after = str(exc)
             args = SimpleNamespace(world_size=2, output_dir="a/cats", hub_model_id=None)
-            seen = Observed(Settings(), args, None, model=wrapped)
+            seen = observe(Settings(), args, None, model=wrapped)
             optimizer = torch.optim.AdamW(
                 [one for one in wrapped.parameters() if one.requires_grad]
             )

@@ -96,14 +96,14 @@ class DatasetReading:
 
 def reading_of(observed: Observed, *, trained_on: bool = True) -> DatasetReading:
     """Return what has to be known to count the rows that are *trained_on*, or evaluated."""
-    args = observed.args
-    packs = getattr(args, "packing", None) is True
-    for_evaluation = getattr(args, "eval_packing", None)
+    arguments = observed.arguments
+    packs = arguments.get("packing") is True
+    for_evaluation = arguments.get("eval_packing")
     if not trained_on and for_evaluation is not None:
         packs = bool(for_evaluation)
-    if (getattr(args, "dataset_kwargs", None) or {}).get("skip_prepare_dataset"):
+    if (arguments.get("dataset_kwargs") or {}).get("skip_prepare_dataset"):
         packs = False  # the rows are as they were given
-    strategy = str(getattr(args, "packing_strategy", "")) if packs else None
+    strategy = str(arguments.get("packing_strategy", "")) if packs else None
     config = config_of(observed.model)
     return DatasetReading(
         _pad_id(observed), strategy, bool(getattr(config, "is_encoder_decoder", False))

@@ -123,12 +123,10 @@ def _max_length(observed: Observed, tokenizer: Any, longest_tokens: int | None) 
     long as that.
     """
     whole = without_wrappers(observed.model)
-    prepares = not (getattr(observed.args, "dataset_kwargs", None) or {}).get(
+    prepares = not (observed.arguments.get("dataset_kwargs") or {}).get(
         "skip_prepare_dataset", False
     )
-    told = [
-        getattr(observed.args, name, None) for name in ("max_length", "max_seq_length") if prepares
-    ]
+    told = [observed.arguments.get(name) for name in ("max_length", "max_seq_length") if prepares]
     if is_sentence_transformer(whole):
         told.append(getattr(whole, "max_seq_length", None))
     cut = getattr(getattr(tokenizer, "backend_tokenizer", None), "truncation", None) or {}
@@ -171,7 +169,7 @@ def _normalization(processor: Any) -> tuple[list[float], list[float]]:
 
 
 def _packing(observed: Observed, collator: str | None) -> bool:
-    packing = getattr(observed.args, "packing", None)
+    packing = observed.arguments.get("packing")
     if isinstance(packing, bool):
         return packing
     if collator == "DataCollatorWithFlattening":

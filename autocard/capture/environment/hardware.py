@@ -45,34 +45,32 @@ class Accelerators:
     """CUDA ordinals; None: all that are visible."""
 
 
-def accelerators(
-    args: Any, model: Any = None, environ: Mapping[str, str] = os.environ
-) -> Accelerators:
-    """Return which accelerators a run with *args* (`TrainingArguments`) uses on this host, as far as one process knows.
+def accelerators(observed: Observed, environ: Mapping[str, str] = os.environ) -> Accelerators:
+    """Return which accelerators the training uses on this host, as far as one process knows.
 
     One process uses the devices that the Trainer spreads over: all of `n_gpu`, or those of the
     model's device map. With several processes on a host, each has one, and their local ranks are
     the ordinals.
     """
-    own, local = own_accelerators(args, model), environ.get("LOCAL_WORLD_SIZE", "")
+    own, local = own_accelerators(observed), environ.get("LOCAL_WORLD_SIZE", "")
     if not own.uses_gpu or not (local.isdigit() and int(local) > 1):
         return own
     return replace(own, ordinals=list(range(int(local))))
 
 
-def own_accelerators(args: Any, model: Any = None) -> Accelerators:
+def own_accelerators(observed: Observed) -> Accelerators:
     """Return which accelerators this process uses: with several processes on a host, each has its own."""
-    device = getattr(args, "device", None)
+    device = observed.device
     kind = getattr(device, "type", None)
     if kind is None:
         return Accelerators(uses_gpu=None)
     if kind == "cpu":
         return Accelerators(uses_gpu=False, device_type=kind)
-    mapped = _device_map(model)
+    mapped = _device_map(observed.model)
     if mapped:
         ordinals = mapped
-    elif getattr(args, "n_gpu", 0) > 1:
-        ordinals = list(range(args.n_gpu))
+    elif observed.devices > 1:
+        ordinals = list(range(observed.devices))
     else:
         ordinals = [getattr(device, "index", None) or 0]
     return Accelerators(uses_gpu=True, device_type=kind, ordinals=ordinals)
@@ -100,15 +98,13 @@ def capture(observed: Observed, missing: MutableMapping[str, str]) -> Hardware:
             missing[f"hardware.{leaf}"] = str(exc)
             return None
 
-    used = accelerators(observed.args, observed.model)
+    used = accelerators(observed)
     gpus = ask("gpus", lambda: _gpus(used)) or []
     if not gpus:
         # A driver says nothing of a run that uses no GPU.
         for leaf in ("driver_version", "cuda_driver_version", "cuda_runtime_version"):
             missing[f"hardware.{leaf}"] = missing.get("hardware.gpus", NO_GPU)
-    nodes = ask(
-        "nodes", lambda: launcher.nodes(os.environ, int(getattr(observed.args, "world_size", 1)))
-    )
+    nodes = ask("nodes", lambda: launcher.nodes(os.environ, observed.processes.count))
     if nodes is None or nodes > 1:
         missing["hardware.gpus"] = (
             "those of one node are named; the other nodes have not been asked"
@@ -136,7 +132,7 @@ def peaks(
     are none.
     """
     memory: dict[str, int] = {}
-    used = accelerators(observed.args, observed.model)
+    used = accelerators(observed)
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     if used.device_type == "cuda" and cuda is not None and cuda.is_initialized():
         ordinals = range(cuda.device_count()) if used.ordinals is None else used.ordinals
@@ -153,13 +149,13 @@ def peaks(
     return memory, resident if sys.platform == "darwin" else resident * KIB
 
 
-def own_peaks(args: Any, model: Any) -> dict[str, int]:
+def own_peaks(observed: Observed) -> dict[str, int]:
     """Return UUID → the most memory that torch held on it (bytes), for the GPUs that this process uses.
 
     Raises:
         UnavailableError: the GPUs cannot be told.
     """
-    used, cuda = own_accelerators(args, model), getattr(sys.modules.get("torch"), "cuda", None)
+    used, cuda = own_accelerators(observed), getattr(sys.modules.get("torch"), "cuda", None)
     if used.device_type != "cuda" or cuda is None or not cuda.is_initialized():
         return {}
     return {

@@ -79,15 +79,15 @@ def capture(
     with guard("job.workload_manager", missing):
         facts |= scheduler.facts(environ, missing)
     with guard("job.world_size", missing):
-        facts["world_size"] = int(observed.args.world_size)
+        facts["world_size"] = observed.processes.count
     with guard("job.distributed", missing):
         facts["distributed"] = _distributed(observed)
     with guard("job.parallelism", missing):
         facts["parallelism"] = _parallelism(observed, facts.get("distributed") or "none")
     with guard("job.nodes_expected", missing):
-        facts["nodes_expected"] = nodes(environ, int(observed.args.world_size))
+        facts["nodes_expected"] = nodes(environ, observed.processes.count)
     with guard("job.launcher", missing):
-        facts["launcher"] = launcher(environ, int(observed.args.world_size))
+        facts["launcher"] = launcher(environ, observed.processes.count)
     with guard("job.launcher_restarts", missing):
         facts["launcher_restarts"] = _launcher_restarts(environ)
     return Job(**facts)
@@ -197,19 +197,18 @@ def nodes(environ: Mapping[str, str], world_size: int) -> int:
 
 
 def _distributed(observed: Observed) -> str:
-    stage = _zero_stage(observed.args)
+    stage = _zero_stage(observed)
     if stage is not None:
         return f"DeepSpeed ZeRO-{stage}"
     model = observed.model
     sharded = _sharded(model)
     if sharded is not None:
         return sharded
-    parts = [words for name, words in _SIZES.items() if _size(observed.args, name) > 1]
-    if int(observed.args.world_size) > 1:
+    parts = [words for name, words in _SIZES.items() if _size(observed, name) > 1]
+    if observed.processes.count > 1:
         return " + ".join(parts) or "DDP"
-    devices = int(getattr(observed.args, "n_gpu", 0) or 0)
-    if devices > 1 and not getattr(without_wrappers(model), "is_parallelizable", False):
-        return f"DataParallel ({devices} GPUs in one process)"
+    if observed.devices > 1 and not getattr(without_wrappers(model), "is_parallelizable", False):
+        return f"DataParallel ({observed.devices} GPUs in one process)"
     return "none"
 
 
@@ -255,18 +254,18 @@ def _parallelism(observed: Observed, distributed: str) -> dict[str, int]:
     As accelerate's own configuration has them; else as the model was loaded with, and without that
     the processes by what holds them together.
     """
-    config = getattr(observed.args, "parallelism_config", None)
+    config = observed.arguments.get("parallelism_config")
     if config is not None:
         return {
-            ours: _size(observed.args, theirs)
+            ours: _size(observed, theirs)
             for theirs, ours in _KINDS.items()
-            if _size(observed.args, theirs) > 1
+            if _size(observed, theirs) > 1
         }
     loaded = getattr(config_of(observed.model), "distributed_config", None)
     if loaded is not None:
         sizes = {ours: int(getattr(loaded, theirs, None) or 1) for theirs, ours in _LOADED.items()}
         return {kind: size for kind, size in sizes.items() if size > 1}
-    world = int(observed.args.world_size)
+    world = observed.processes.count
     tensor = int(getattr(without_wrappers(observed.model), "tp_size", None) or 1)
     found = {"tensor": tensor} if tensor > 1 else {}
     rest = world // tensor
@@ -284,15 +283,13 @@ def _parallelism(observed: Observed, distributed: str) -> dict[str, int]:
     return found
 
 
-def _size(args: Any, name: str) -> int:
-    return int(getattr(getattr(args, "parallelism_config", None), name, 1) or 1)
+def _size(observed: Observed, name: str) -> int:
+    return int(getattr(observed.arguments.get("parallelism_config"), name, 1) or 1)
 
 
-def _zero_stage(args: Any) -> int | None:
+def _zero_stage(observed: Observed) -> int | None:
     """Return the ZeRO stage of DeepSpeed's configuration, or None without DeepSpeed."""
-    config = getattr(getattr(args, "hf_deepspeed_config", None), "config", None)
-    if config is None:
-        config = getattr(getattr(args, "deepspeed_plugin", None), "deepspeed_config", None)
-    if not isinstance(config, Mapping):
+    config = observed.trainer.deepspeed()
+    if not config:
         return None
     return int((config.get("zero_optimization") or {}).get("stage", 0))

@@ -80,12 +80,8 @@ def capture(observed: Observed, missing: dict[str, str]) -> dict[str, str]:
 def _used(observed: Observed) -> set[str]:
     """Return those of `_ONLY_WHERE_USED` that the run's own objects come from, or are configured with."""
     whole = None if observed.model is None else without_wrappers(observed.model)
-    bases = [
-        cls.__module__
-        for thing in (observed.args, whole, observed.optimizer)
-        for cls in type(thing).__mro__
-    ]
-    packages = {name.partition(".")[0] for name in bases}
+    bases = [cls.__module__ for thing in (whole, observed.optimizer) for cls in type(thing).__mro__]
+    packages = {name.partition(".")[0] for name in bases} | observed.trainer.libraries()
     packages.add(type(getattr(observed.optimizer, "optimizer", None)).__module__.partition(".")[0])
     found = {name for name, module in LIBRARIES.items() if module in packages}
     if observed.model is None:
@@ -97,9 +93,7 @@ def _used(observed: Observed) -> set[str]:
         found.add("bitsandbytes")
     if "flash_attention" in str(getattr(config_of(observed.model), "_attn_implementation", "")):
         found.add("flash-attn")
-    if getattr(observed.args, "deepspeed", None) or getattr(
-        observed.args, "deepspeed_plugin", None
-    ):
+    if observed.trainer.deepspeed() is not None:
         found.add("deepspeed")
     return found
 

@@ -50,9 +50,9 @@ def capture(
     of_others = of_others or OfOthers()
     log = [
         _with_names(entry, renamed or {})
-        for entry in thinned(of_others.without(observed.state.log_history))
+        for entry in thinned(of_others.without(observed.progress.log))
     ]
-    filtered = bool(getattr(observed.args, "logging_nan_inf_filter", False))
+    filtered = bool(observed.arguments.get("logging_nan_inf_filter", False))
     diverged_at: int | None = None
     with guard("evaluation.diverged", missing):
         facts["diverged"], diverged_at = divergence.signs(observed, log)
@@ -143,21 +143,21 @@ def _finite(entry: Mapping[str, Any]) -> dict[str, float | int | str]:
 
 
 def _best(observed: Observed, missing: dict[str, str]) -> Best:
-    state, args = observed.state, observed.args
-    if state.best_metric is None:
+    progress = observed.progress
+    if progress.best_metric is None:
         msg = "no metric was tracked (metric_for_best_model was not set, or nothing was evaluated)"
         raise UnavailableError(msg)
-    value = number(state.best_metric)
-    step = getattr(state, "best_global_step", None)
+    value = number(progress.best_metric)
+    step = progress.best_step
     if value is None:
         missing["evaluation.best.value"] = "the trainer's figure is not a finite number"
     if step is None:
         missing["evaluation.best.step"] = "the trainer kept no step for it"
     loaded = (
-        bool(getattr(args, "load_best_model_at_end", False))
-        and state.best_model_checkpoint is not None
+        bool(observed.arguments.get("load_best_model_at_end", False))
+        and progress.best_checkpoint is not None
     )
-    metric = getattr(args, "metric_for_best_model", None)
+    metric = observed.arguments.get("metric_for_best_model")
     if metric is None:
         missing["evaluation.best.metric"] = "metric_for_best_model was not set"
     return Best(metric=metric, value=value, step=step, loaded=loaded)

@@ -19,8 +19,6 @@ from autocard.capture.evaluation.training_log import (
     set_names,
 )
 from autocard.capture.observed import Observed
-from autocard.capture.training.loss_source import package_of
-from autocard.trainers.trl_methods import is_trl
 from autocard.record import Metric
 
 EVALUATOR = "evaluator"
@@ -79,12 +77,10 @@ def predicted(observed: Observed, metrics: Mapping[str, Any]) -> list[Metric]:
 
 def step_of_weights(observed: Observed) -> int | None:
     """Return the step of the weights that the model holds after training: the best one, where it was loaded."""
-    state = observed.state
-    best = getattr(state, "best_global_step", None)
+    best = observed.progress.best_step
     if _loads_best(observed) and best is not None:
         return int(best)
-    step = getattr(state, "global_step", None)
-    return None if step is None else int(step)
+    return observed.progress.step
 
 
 def counters(observed: Observed, log: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -127,13 +123,13 @@ def _kind(value: Any) -> str | None:
 
 
 def _loads_best(observed: Observed) -> bool:
-    loads = getattr(observed.args, "load_best_model_at_end", False)
-    return bool(loads and getattr(observed.state, "best_model_checkpoint", None) is not None)
+    loads = observed.arguments.get("load_best_model_at_end", False)
+    return bool(loads and observed.progress.best_checkpoint is not None)
 
 
 def _is_of_final_weights(observed: Observed, entry: Mapping[str, Any]) -> bool:
     """Return whether *entry*, logged during training, is of the weights that the run ended with."""
-    best_step = getattr(observed.state, "best_global_step", None)
+    best_step = observed.progress.best_step
     if _loads_best(observed) and best_step is not None:
         return bool(entry.get("step") == best_step)
     return True  # the last evaluation; its step says of which weights it is
@@ -170,11 +166,11 @@ def _flat(entry: Mapping[str, Any]) -> Iterator[tuple[str, float | int]]:
 
 
 def _is_counter(observed: Observed, name: str) -> bool:
-    return is_trl(observed.args) and (name in _COUNTERS or name.startswith(_COUNTED))
+    return "trl" in observed.trainer.libraries() and (
+        name in _COUNTERS or name.startswith(_COUNTED)
+    )
 
 
 def _of_sentence_transformers(observed: Observed) -> bool:
     """Return whether the trainer is one of sentence-transformers, which evaluates metrics by an evaluator alone."""
-    return any(
-        package_of(cls.__module__) == "sentence_transformers" for cls in type(observed.args).__mro__
-    )
+    return "sentence_transformers" in observed.trainer.libraries()

@@ -123,7 +123,7 @@ class Evaluated:
         words = self._difference(observed)
         if words is None:
             return False
-        log = observed.state.log_history
+        log = observed.progress.log
         place = next(
             (
                 place
@@ -147,7 +147,7 @@ class Evaluated:
         reference = self._trained or self._begun
         # What the events show is the model that the trainer was made with, which may have been
         # replaced since.
-        model = observed.model if observed.trainer is None else observed.trainer.model
+        model = observed.trainer.model_in_use() or observed.model
         if reference is None or model is None:
             return None
         return difference(reference, model, weights=self._trained is not None)

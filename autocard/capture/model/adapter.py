@@ -10,7 +10,6 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from autocard.capture.model import adapter_layers, continued_adapter
@@ -160,10 +159,9 @@ def _before(name: str, settings: Any, observed: Observed) -> dict[str, Any]:
         or not continued_adapter.is_continued(inner, name, settings)
     ):
         return {}
-    output_dir = getattr(observed.args, "output_dir", None) or "."
     return {
         "continued": True,
-        "earlier_run": continued_adapter.run_before(inner, name, Path(output_dir)),
+        "earlier_run": continued_adapter.run_before(inner, name, observed.output_dir),
     }
 
 

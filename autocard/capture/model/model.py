@@ -20,7 +20,6 @@ from autocard.capture.model.dimensions import dims, parts
 from autocard.capture.model.sizes import size_of
 from autocard.capture.model.tasks import Head, auto_class_of, head_of
 from autocard.capture.observed import Observed
-from autocard.trainers.trl_methods import method_of
 from autocard.capture.unwrap import (
     adapted,
     backbone,
@@ -72,7 +71,7 @@ def capture(observed: Observed) -> Part[Model]:
     with part.guard("auto_class"):
         part.fields["auto_class"] = _auto_class(observed.model, whole)
     with part.guard("parameters_total"):
-        _fill_counts(part, observed.model, observed.args)
+        _fill_counts(part, observed)
     with part.guard("trained_modules"):
         part.fields.update(_trained(observed.model))
     with part.guard("dims"):
@@ -81,7 +80,7 @@ def capture(observed: Observed) -> Part[Model]:
     with part.guard("labels"):
         part.fields["labels"] = _labels(config_of(observed.model))
     with part.guard("name"):
-        part.fields["name"] = _name(observed.args, part.fields)
+        part.fields["name"] = _name(observed, part.fields)
     part.gaps["saved_bytes"] = "the weights were not in the output folder when this was written"
     part.gaps["saved_dtype"] = part.gaps["saved_bytes"]
     part.gaps["checkpoint_bytes"] = "no checkpoint was looked for"
@@ -89,7 +88,7 @@ def capture(observed: Observed) -> Part[Model]:
     return part.build()
 
 
-def count(model: Any, args: Any = None) -> tuple[int | None, int | None]:
+def count(model: Any, *, is_trl: bool = False) -> tuple[int | None, int | None]:
     """Return how many parameters *model* has and how many of them ask for gradients (adapters included).
 
     Tied weights count once. Of parameters that DeepSpeed's ZeRO-3 has taken apart the whole size is
@@ -99,8 +98,8 @@ def count(model: Any, args: Any = None) -> tuple[int | None, int | None]:
 
     Args:
         model: wrapped or not.
-        args: the trainer's arguments. TRL's trainers add a frozen copy of the adapter to *model*,
-            as the reference of their loss; it is saved nowhere and is not counted.
+        is_trl: the trainer is one of TRL's. These add a frozen copy of the adapter to *model*, as
+            the reference of their loss; it is saved nowhere and is not counted.
 
     Raises:
         UnavailableError: there is nothing to count, or FSDP1 has sharded it already.
@@ -112,7 +111,7 @@ def count(model: Any, args: Any = None) -> tuple[int | None, int | None]:
         msg = "FSDP had sharded the parameters before they could be counted"
         raise UnavailableError(msg)
     total = trainable = 0
-    reference = {id(parameter) for parameter in _reference_copy(model, args)}
+    reference = {id(parameter) for parameter in _reference_copy(model)} if is_trl else set[int]()
     for parameter in model.parameters():
         if id(parameter) in reference:
             continue
@@ -124,9 +123,9 @@ def count(model: Any, args: Any = None) -> tuple[int | None, int | None]:
     return (None if method is not None and method not in _COUNTABLE else total), trainable
 
 
-def _reference_copy(model: Any, args: Any) -> list[Any]:
+def _reference_copy(model: Any) -> list[Any]:
     """Return the parameters of the frozen adapter that a trainer of TRL keeps beside the one that it trains."""
-    if adapted(model) is None or method_of(args) is None:
+    if adapted(model) is None:
         return []
     found = list(adapter_layers.parameters_of(model, TRL_REFERENCE))
     return [] if any(parameter.requires_grad for parameter in found) else found
@@ -140,13 +139,13 @@ def _quantization_method(model: Any) -> str | None:
     return str(getattr(method, "value", method))
 
 
-def _fill_counts(part: PartBuilder[Model], model: Any, args: Any) -> None:
+def _fill_counts(part: PartBuilder[Model], observed: Observed) -> None:
     try:
-        total, trainable = count(model, args)
+        total, trainable = count(observed.model, is_trl=observed.trainer.method() is not None)
     except UnavailableError as exc:
         part.gaps["parameters_trainable"] = str(exc)
         raise
-    method = _quantization_method(model)
+    method = _quantization_method(observed.model)
     part.put("parameters_total", total, f"{method} packs several weights into one number")
     part.fields["parameters_trainable"] = trainable
 
@@ -184,7 +183,7 @@ def _fill_task(part: PartBuilder[Model], observed: Observed, whole: Any) -> None
         part.gaps["pipeline_tag"] = "the task is not known"
         msg = "the model's class is not one whose head is known"
         raise UnavailableError(msg)
-    method = method_of(observed.args)
+    method = observed.trainer.method()
     if method is not None and method.task:
         part.fields["task"] = method.task
     elif head.task == "sequence classification" and _is_regression(model, head):
@@ -256,12 +255,11 @@ def _labels(config: Any) -> list[str]:
     return [] if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
 
 
-def _name(args: Any, facts: dict[str, Any]) -> str:
+def _name(observed: Observed, facts: dict[str, Any]) -> str:
     """Return the Hub id that the run pushes to, else its folder's name, else something made of base and task."""
-    hub_id = getattr(args, "hub_model_id", None)
-    if hub_id:
-        return str(hub_id)
-    folder = _folder_name(args)
+    if observed.hub_id:
+        return str(observed.hub_id)
+    folder = _folder_name(observed.output_dir)
     if (
         folder.lower() not in _NO_NAMES
         and not _MADE_UP.fullmatch(folder)
@@ -275,13 +273,12 @@ def _name(args: Any, facts: dict[str, Any]) -> str:
     return f"{start.rpartition('/')[2]}-{suffix}"
 
 
-def _folder_name(args: Any) -> str:
+def _folder_name(output_dir: Path) -> str:
     """Return the name of the output folder; links are not followed."""
-    output_dir = str(getattr(args, "output_dir", None) or "")
     try:
         return Path(os.path.abspath(output_dir)).name  # noqa: PTH100 - no links followed
     except FileNotFoundError:  # the current folder has been removed
-        return Path(output_dir).name
+        return output_dir.name
 
 
 def _is_private(name: str) -> bool:

@@ -7,6 +7,7 @@ would wait for the GPU.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from autocard import units
@@ -27,10 +28,10 @@ class Changes:
         self._last: dict[str, Any] = {}
         self._found: dict[str, list[str]] = {}
 
-    def look(self, done: int, args: Any, optimizer: Any, scheduler: Any) -> None:
+    def look(self, done: int, arguments: Mapping[str, Any], optimizer: Any, scheduler: Any) -> None:
         """Look at the settings of the step that comes after *done* steps."""
         groups = getattr(optimizer, "param_groups", None) or ()
-        now = {words: getattr(args, name, None) for name, words in _ARGUMENTS.items()}
+        now = {words: arguments.get(name) for name, words in _ARGUMENTS.items()}
         now["weight decay"] = [group.get("weight_decay") for group in groups]
         if now != self._last:
             for name, value in now.items():

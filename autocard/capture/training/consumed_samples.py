@@ -92,9 +92,9 @@ def plan(observed: Observed) -> Plan:
     if batch is None:
         msg = "the batches have no fixed size"
         raise UnavailableError(msg)
-    processes = max(int(observed.args.world_size) // processes_with_the_same_data(observed), 1)
+    processes = max(observed.processes.count // processes_with_the_same_data(observed), 1)
     total = batch if _splits_batches(observed) else batch * processes
-    accumulation = int(observed.args.gradient_accumulation_steps)
+    accumulation = int(observed.argument("gradient_accumulation_steps"))
     return Plan(
         total * accumulation, accumulation, _epoch(observed, total, processes, accumulation)
     )
@@ -106,7 +106,7 @@ def samples_of_leg(observed: Observed, step_begin: int) -> int:
     Raises:
         UnavailableError: the sizes of too many batches are not known.
     """
-    made, steps = plan(observed), int(observed.state.global_step)
+    made, steps = plan(observed), observed.progress.step
     if made.epoch is None:
         return _samples_of_unknown_passes(observed, made, step_begin)
     # The Trainer skips what the steps before a resume would have consumed by the present plan, or
@@ -114,7 +114,7 @@ def samples_of_leg(observed: Observed, step_begin: int) -> int:
     skipped = _steps_skipped(observed, made.epoch, step_begin)
     done = skipped + steps - step_begin
     expected = step_begin // made.epoch.steps + (made.epochs_of(done) or 0.0)
-    if observed.state.epoch is None or abs(observed.state.epoch - expected) > _SAME_EPOCH:
+    if observed.progress.epoch is None or abs(observed.progress.epoch - expected) > _SAME_EPOCH:
         msg = "the Trainer's count of epochs is not that of its data loader, as where an epoch was ended early"
         raise UnavailableError(msg)
     return made.samples_of(done) - made.samples_of(skipped)
@@ -122,15 +122,15 @@ def samples_of_leg(observed: Observed, step_begin: int) -> int:
 
 def _steps_skipped(observed: Observed, epoch: Epoch, step_begin: int) -> int:
     """Return the optimizer steps whose batches a resumed training skips: none of the current epoch if told so."""
-    if getattr(observed.args, "ignore_data_skip", False):
+    if observed.arguments.get("ignore_data_skip", False):
         return 0
     return step_begin % epoch.steps
 
 
 def _samples_of_unknown_passes(observed: Observed, made: Plan, step_begin: int) -> int:
     """Return the samples where all batches are full but the last ones of each pass, whose number is not known."""
-    samples = (int(observed.state.global_step) - step_begin) * made.step_samples
-    passes_ended = math.ceil(observed.state.epoch or 1) - 1
+    samples = (observed.progress.step - step_begin) * made.step_samples
+    passes_ended = math.ceil(observed.progress.epoch or 1) - 1
     if step_begin or getattr(observed.train_dataloader, "end_of_dataloader", True):
         # The last batch may have been the last of its pass. (accelerate looks one batch ahead, and
         # says so.)
@@ -149,7 +149,7 @@ def batch_size(observed: Observed) -> int | None:
     None: a batch sampler of the run's own decides, and does not tell.
     """
     drawn = batch_size_of_loader(observed)
-    if drawn is not None or is_online(observed.args):
+    if drawn is not None or is_online(observed):
         return drawn or _by_arguments(observed)
     sampler = _batch_sampler(observed.train_dataloader)
     own = sampler is not None and type(sampler).__name__ != "BatchRebalanceSampler"
@@ -158,7 +158,7 @@ def batch_size(observed: Observed) -> int | None:
 
 def batch_size_of_loader(observed: Observed) -> int | None:
     """Return the samples that the loader draws at once, as it was made; None: it does not tell, or draws more."""
-    if is_online(observed.args):  # the loader draws prompts for several steps at once
+    if is_online(observed):  # the loader draws prompts for several steps at once
         return None
     loader = observed.train_dataloader
     drawn = getattr(_batch_sampler(loader), "batch_size", None) or getattr(
@@ -173,36 +173,36 @@ def _by_arguments(observed: Observed) -> int | None:
     A checkpoint brings back its own size in the state, which the Trainer uses for
     `auto_find_batch_size` alone.
     """
-    asked = getattr(observed.args, "train_batch_size", None)
-    found = getattr(observed.state, "train_batch_size", None)
+    asked = observed.arguments.get("train_batch_size")
+    found = observed.progress.batch_size
     chosen = (
-        found or asked if getattr(observed.args, "auto_find_batch_size", False) else asked or found
+        found or asked if observed.arguments.get("auto_find_batch_size", False) else asked or found
     )
     return int(chosen) if chosen else None
 
 
 def device_batch_size(observed: Observed) -> int | None:
     """Return the samples that one device takes at once, as `per_device_train_batch_size` counts them."""
-    asked = getattr(observed.args, "per_device_train_batch_size", None)
-    if not getattr(observed.args, "auto_find_batch_size", False):
+    asked = observed.arguments.get("per_device_train_batch_size")
+    if not observed.arguments.get("auto_find_batch_size", False):
         return asked
     batch = batch_size(observed)
-    devices = max(int(getattr(observed.args, "n_gpu", 1) or 1), 1)
+    devices = max(observed.devices, 1)
     return batch // devices if batch else asked
 
 
 def resumed_with_other_batches(observed: Observed) -> bool:
     """Return whether the checkpoint that training was resumed from was made with another batch size of one process."""
-    asked = getattr(observed.args, "train_batch_size", None)
-    brought = getattr(observed.state, "train_batch_size", None)
-    if getattr(observed.args, "auto_find_batch_size", False):
+    asked = observed.arguments.get("train_batch_size")
+    brought = observed.progress.batch_size
+    if observed.arguments.get("auto_find_batch_size", False):
         return False
     return bool(asked and brought and asked != brought)
 
 
-def is_online(args: Any) -> bool:
-    """Return whether *args* are those of a trainer that generates several completions of each prompt (TRL)."""
-    return isinstance(getattr(args, "num_generations", None), int)
+def is_online(observed: Observed) -> bool:
+    """Return whether the trainer generates several completions of each prompt (TRL)."""
+    return isinstance(observed.arguments.get("num_generations"), int)
 
 
 def processes_with_the_same_data(observed: Observed) -> int:
@@ -214,7 +214,7 @@ def processes_with_the_same_data(observed: Observed) -> int:
     Raises:
         UnavailableError: the model is split into pipeline stages.
     """
-    parallel = getattr(observed.args, "parallelism_config", None)
+    parallel = observed.arguments.get("parallelism_config")
     if (
         int(
             getattr(getattr(config_of(observed.model), "distributed_config", None), "pp_size", None)
@@ -243,7 +243,7 @@ def _epoch(observed: Observed, total: int, processes: int, accumulation: int) ->
         return None
     # Generated completions always come in full batches.
     samples = (
-        batches * total if is_online(observed.args) else _samples(loader, batches, total, processes)
+        batches * total if is_online(observed) else _samples(loader, batches, total, processes)
     )
     if not samples:
         return None

@@ -27,7 +27,7 @@ def signs(observed: Observed, log: Sequence[Mapping[str, Any]]) -> tuple[list[st
     """
     weights = bad_weights(observed.model)
     steps = _steps(log)
-    if getattr(observed.args, "fp16", False) and not weights:
+    if observed.arguments.get("fp16", False) and not weights:
         steps.pop("gradient norm", None)
     found = [
         f"{name} was not a finite number from step {step} on"

@@ -7,7 +7,6 @@ from typing import Any
 
 from autocard.capture.observed import Observed
 from autocard.capture.training import consumed_samples
-from autocard.capture.training.loss_source import of_library
 
 _GROUP = {"learning_rate": "lr", "weight_decay": "weight_decay", "adam_epsilon": "eps"}
 _BETAS = ("adam_beta1", "adam_beta2")
@@ -38,45 +37,39 @@ def overruled(name: str, observed: Observed) -> bool:
 def _is_other_loader(name: str, observed: Observed) -> bool:
     """Return whether a data loader or sampler of the run's own decides what argument *name* says."""
     if name == "per_device_eval_batch_size":
-        return _is_own(observed.trainer, "get_eval_dataloader")
-    if name in _SAMPLING and _is_own(observed.trainer, "_get_train_sampler"):
+        return observed.trainer.runs_own("get_eval_dataloader")
+    if name in _SAMPLING and observed.trainer.runs_own("_get_train_sampler"):
         return True
     if not any(
-        _is_own(observed.trainer, method) for method in ("get_train_dataloader", "_get_dataloader")
+        observed.trainer.runs_own(method) for method in ("get_train_dataloader", "_get_dataloader")
     ):
         return False
     if name == "per_device_train_batch_size":
         return consumed_samples.batch_size_of_loader(observed) != int(
-            observed.args.train_batch_size
+            observed.arguments["train_batch_size"]
         )
     if name == "dataloader_num_workers":
         return bool(
             getattr(observed.train_dataloader, "num_workers", None)
-            != observed.args.dataloader_num_workers
+            != observed.arguments["dataloader_num_workers"]
         )
     return True
-
-
-def _is_own(trainer: Any, name: str) -> bool:
-    """Return whether *trainer*'s method *name* is code of the run's own."""
-    method = getattr(trainer, name, None)
-    return method is not None and not of_library(method)
 
 
 def _has_no_part(name: str, observed: Observed) -> bool:
     """Return whether the schedule that ran does not use argument *name* of the schedule."""
     if name in _WARMUP:
         return (
-            bool(getattr(observed.args, name, 0))
+            bool(observed.arguments.get(name, 0))
             and observed.lr_scheduler is not None
             and not warms_up(observed)
         )
-    return name == "lr_scheduler_kwargs" and kind_of_schedule(observed.args) == "constant"
+    return name == "lr_scheduler_kwargs" and kind_of_schedule(observed) == "constant"
 
 
-def kind_of_schedule(args: Any) -> str:
-    """Return the name of the schedule that *args* ask for; "": they do not."""
-    kind = getattr(args, "lr_scheduler_type", "") or ""
+def kind_of_schedule(observed: Observed) -> str:
+    """Return the name of the schedule that the arguments ask for; "": they do not."""
+    kind = observed.arguments.get("lr_scheduler_type", "") or ""
     return str(getattr(kind, "value", kind))
 
 
@@ -95,9 +88,7 @@ def warms_up(observed: Observed) -> bool:
     if rules:
         return float(rules[0](0)) < 1
     # Made by DeepSpeed, or for each parameter apart: only the arguments tell.
-    return (
-        _package(type(made)) in _WRAPPERS and kind_of_schedule(observed.args) not in _WITHOUT_WARMUP
-    )
+    return _package(type(made)) in _WRAPPERS and kind_of_schedule(observed) not in _WITHOUT_WARMUP
 
 
 def inside(wrapper: Any, attribute: str) -> Any:
@@ -116,7 +107,7 @@ def _is_other_optimizer(name: str, observed: Observed) -> bool:
         or hasattr(made, "optimizer_dict")
     ):
         return False
-    asked = _asked_for(observed.args)
+    asked = observed.trainer.optimizer_class()
     if asked is not None and type(made) is not asked:
         return True
     if name in _BETAS:
@@ -131,19 +122,7 @@ def _is_other_optimizer(name: str, observed: Observed) -> bool:
     # Adafactor has two epsilons of its own, SGD has no betas: what the arguments say of them had no
     # part in it.
     numbers = [float(value) for value in used if not isinstance(value, list | tuple)]
-    return float(getattr(observed.args, name)) not in numbers
-
-
-def _asked_for(args: Any) -> type | None:
-    """Return the class of the optimizer that *args* ask for, where transformers can say."""
-    trainer = getattr(sys.modules.get("transformers"), "Trainer", None)
-    if trainer is None:
-        return None
-    try:
-        found = trainer.get_optimizer_cls_and_kwargs(args)[0]
-    except (ImportError, ValueError):  # of a package that is not installed, or that wants the model
-        return None
-    return found if isinstance(found, type) else None
+    return float(observed.arguments[name]) not in numbers
 
 
 def own_schedule(observed: Observed) -> bool:
@@ -156,7 +135,7 @@ def own_schedule(observed: Observed) -> bool:
         return any(_package(rule) != "transformers" for rule in rules) or _is_other_rule(
             made, observed
         )
-    words = kind_of_schedule(observed.args).replace("_", "")
+    words = kind_of_schedule(observed).replace("_", "")
     return not type(made).__name__.lower().startswith(words)
 
 
@@ -165,16 +144,15 @@ def _is_other_rule(made: Any, observed: Observed) -> bool:
     module = sys.modules.get("transformers.optimization")
     makers = getattr(module, "TYPE_TO_SCHEDULER_FUNCTION", {})
     by_kind = {getattr(kind, "value", kind): maker for kind, maker in makers.items()}
-    asked = getattr(by_kind.get(kind_of_schedule(observed.args)), "__code__", None)
+    asked = getattr(by_kind.get(kind_of_schedule(observed)), "__code__", None)
     rule = next(iter(made.lr_lambdas), None)
     if asked is None or rule is None:
         return False
     if getattr(rule, "func", rule).__name__ not in asked.co_names:
         return True
     warmup = getattr(rule, "keywords", {}).get("num_warmup_steps")
-    if warmup is None or not hasattr(observed.args, "get_warmup_steps"):
-        return False
-    return int(warmup) != int(observed.args.get_warmup_steps(int(observed.state.max_steps)))
+    asked_for = observed.trainer.warmup_steps(observed.progress.max_steps)
+    return warmup is not None and asked_for is not None and int(warmup) != asked_for
 
 
 def _package(made: Any) -> str:

@@ -52,7 +52,7 @@ def _checkpoints(observed: Observed, modules: list[Any]) -> bool:
     flags = [getattr(module, "gradient_checkpointing", None) for module in modules]
     if any(flag is not None for flag in flags):
         return any(flag is True for flag in flags)
-    if getattr(observed.args, "gradient_checkpointing", False):
+    if observed.arguments.get("gradient_checkpointing", False):
         msg = "it was asked for, and the model does not show whether it does it"
         raise UnavailableError(msg)
     return False
@@ -65,7 +65,7 @@ def _is_compiled(observed: Observed, modules: list[Any], environ: Mapping[str, s
     """
     if any(_compiles(module) for module in (observed.model, *modules)):
         return True
-    return bool(getattr(observed.args, "torch_compile", False)) or environ.get(
+    return bool(observed.arguments.get("torch_compile", False)) or environ.get(
         "ACCELERATE_DYNAMO_BACKEND", "no"
     ).lower() not in {"", "no"}
 
@@ -109,6 +109,6 @@ def _kernels(observed: Observed, modules: list[Any]) -> list[str]:
         if own is not None:
             packages.add(str(getattr(own, "__module__", "")).partition(".")[0])
     found = {_KERNELS[package] for package in packages if package in _KERNELS}
-    if getattr(observed.args, "use_liger_kernel", False):
+    if observed.arguments.get("use_liger_kernel", False):
         found.add(_KERNELS["liger_kernel"])
     return sorted(found)

@@ -7,7 +7,7 @@ the place of a loss of `labels` alone.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from autocard.capture.model.tasks import head_of
 from autocard.capture.observed import Observed, OwnLoss
@@ -18,9 +18,7 @@ from autocard.capture.training.model_loss import (
     START_AND_END,
     ModelLoss,
     loss_of,
-    router_loss,
 )
-from autocard.trainers.trl_methods import TrlMethod, method_of
 from autocard.capture.unwrap import config_of, is_sentence_transformer, without_wrappers
 from autocard.errors import UnavailableError
 
@@ -38,40 +36,33 @@ def objective(observed: Observed) -> str:
     Raises:
         UnavailableError: the model's class is not one whose task or loss is known.
     """
-    method = method_of(observed.args, observed.trainer)
+    method = observed.trainer.method()
     if method is not None:
         if observed.own_loss is not None:
             return _with_own_loss(method.without_loss, observed.own_loss)
-        return _of_trl(method, observed.trainer)
+        return method.words
     head = head_of(observed.model, without_wrappers(observed.model))
     task = None if head is None else _task(observed, head.task)
     if observed.own_loss is not None:
         return _with_own_loss(task, observed.own_loss)
     if is_sentence_transformer(without_wrappers(observed.model)):
-        loss = sentence_losses.in_words(getattr(observed.trainer, "loss", None))
+        loss = sentence_losses.in_words(observed.trainer.loss())
         return ", ".join(filter(None, [task, loss])) or _unknown()
     return _of_model(observed, task, loss_of(observed.model))
 
 
 def purpose(observed: Observed) -> str:
     """Return what training did to the model, for the middle of a sentence; "": its task says it."""
-    method = method_of(observed.args, observed.trainer)
+    method = observed.trainer.method()
     if method is not None:
         return method.purpose
     pairs = None if observed.own_loss else loss_of(observed.model).of_pairs
     return f"trained with a {pairs}" if pairs else ""
 
 
-def _of_trl(method: TrlMethod, trainer: Any) -> str:
-    enabled = getattr(trainer, "aux_loss_enabled", False) is True
-    coefficient = getattr(trainer, "router_aux_loss_coef", getattr(trainer, "aux_loss_coef", None))
-    extra = router_loss(coefficient) if enabled else None
-    return f"{method.words} + {extra}" if extra else method.words
-
-
 def _of_model(observed: Observed, task: str | None, loss: ModelLoss) -> str:
     """Return *task* and the loss that the Trainer takes from the model; its label smoothing replaces that loss."""
-    smoothing = getattr(observed.args, "label_smoothing_factor", 0) or 0
+    smoothing = observed.arguments.get("label_smoothing_factor", 0) or 0
     if smoothing and not loss.of_pairs and loss.words != START_AND_END:
         causal = (task or "").startswith("causal")
         smoothed = NEXT_TOKEN if causal else "cross-entropy"

@@ -52,7 +52,10 @@ def in_words(observed: Observed) -> str:
     if inner is None or not groups:
         msg = "the trainer showed no optimizer when training began"
         raise UnavailableError(msg)
-    words = [*_low_rank(groups, observed.args), *_plain_settings(groups)]
+    words = [
+        *_low_rank(groups, observed.arguments.get("optim_target_modules")),
+        *_plain_settings(groups),
+    ]
     name = f"{name_of(inner)}{', layer by layer' if layerwise else ''}"
     return f"{name} ({', '.join(words)})" if words else name
 
@@ -87,7 +90,7 @@ def _inside_layers(optimizer: Any) -> tuple[Any, bool]:
     return (low_rank or list(each.values()))[0], True
 
 
-def _low_rank(groups: Sequence[Mapping[str, Any]], args: Any) -> list[str]:
+def _low_rank(groups: Sequence[Mapping[str, Any]], targets: Any) -> list[str]:
     """Return the settings of the groups whose gradients are projected, and the modules that they hold."""
     group = next(
         (one for one in groups if one.get("rank") is not None and "update_proj_gap" in one), None
@@ -99,7 +102,6 @@ def _low_rank(groups: Sequence[Mapping[str, Any]], args: Any) -> list[str]:
         if group.get(key) is not None:
             value = _number(group[key])
             found.append(words.format(value) if "{}" in words else f"{words} {value}")
-    targets = getattr(args, "optim_target_modules", None)
     named = (
         [targets]
         if isinstance(targets, str)

@@ -154,7 +154,7 @@ def imposed_format(observed: Observed) -> str | None:
     model = observed.model
     if _has_fp8_layers(model):
         return "fp8"
-    deepspeed = _deepspeed(observed.args)
+    deepspeed = _deepspeed(observed)
     if deepspeed is not None:
         return deepspeed or None
     policy = _sharding_policy(model)
@@ -165,7 +165,7 @@ def imposed_format(observed: Observed) -> str | None:
             # accelerate wraps forward() in autocast and leaves the original here (accelerator.py,
             # prepare_model).
             found = _autocast_format(wrapped.forward)
-            return found or _NAMES.get(str(getattr(observed.args, "mixed_precision", None)))
+            return found or _NAMES.get(str(observed.arguments.get("mixed_precision")))
     return None
 
 
@@ -196,17 +196,15 @@ def _has_fp8_layers(model: Any) -> bool:
     )
 
 
-def _deepspeed(args: Any) -> str | None:
+def _deepspeed(observed: Observed) -> str | None:
     """Return the format in DeepSpeed's own configuration; "" where it trains in float32, None without DeepSpeed."""
-    if not getattr(args, "deepspeed", None) and getattr(args, "deepspeed_plugin", None) is None:
-        return None
-    config = getattr(getattr(args, "hf_deepspeed_config", None), "config", None)
+    config = observed.trainer.deepspeed()
     if config is None:
-        config = getattr(getattr(args, "deepspeed_plugin", None), "deepspeed_config", None)
+        return None
     for key, flags in (("bf16", ("bf16", "bf16_full_eval")), ("fp16", ("fp16", "fp16_full_eval"))):
-        enabled = (config or {}).get(key, {}).get("enabled", False)
+        enabled = config.get(key, {}).get("enabled", False)
         if enabled == "auto":
-            enabled = any(getattr(args, flag, False) for flag in flags)
+            enabled = any(observed.arguments.get(flag, False) for flag in flags)
         if enabled:
             return _NAMES[key]
     return ""
@@ -229,7 +227,7 @@ def _sharding_policy(model: Any) -> str | None:
 
 def _sharded_in_fp32(observed: Observed, imposed: str | None) -> bool:
     """Return whether DeepSpeed keeps float32 masters of the half-precision weights that it shows."""
-    return imposed is not None and bool(_deepspeed(observed.args))
+    return imposed is not None and bool(_deepspeed(observed))
 
 
 def _compute(formats: Formats, imposed: str | None, quantization: dict[str, Scalar] | None) -> str:
@@ -267,7 +265,7 @@ def _quantization(model: Any) -> dict[str, Scalar] | None:
 
 def _tf32(observed: Observed) -> bool:
     torch = sys.modules.get("torch")
-    device = getattr(getattr(observed.args, "device", None), "type", None)
+    device = getattr(observed.device, "type", None)
     if torch is None or device != "cuda":
         msg = "TF32 is a format of NVIDIA GPUs, and training ran on none"
         raise UnavailableError(msg)

@@ -61,10 +61,10 @@ def in_words(observed: Observed, rates: Mapping[str, float] | None = None) -> st
         read = ", ".join(f"{rate:g} at step {step}" for step, rate in (rates or {}).items())
         return f"{name} (learning rate {read})" if read else name
     # transformers makes its schedules as LambdaLR; any other class was named by the argument.
-    name = kind_of_schedule(observed.args) if made in _MADE_BY_TRANSFORMERS else made
+    name = kind_of_schedule(observed) if made in _MADE_BY_TRANSFORMERS else made
     warmup = _warmup_steps(observed) if warms_up(observed) else 0
     return ", ".join(
-        filter(None, [name or made, _warmup_in_words(warmup, int(observed.state.max_steps))])
+        filter(None, [name or made, _warmup_in_words(warmup, observed.progress.max_steps)])
     )
 
 
@@ -78,7 +78,5 @@ def _warmup_in_words(warmup: int, planned: int) -> str:
 
 
 def _warmup_steps(observed: Observed) -> int:
-    planned = int(observed.state.max_steps)
-    if hasattr(observed.args, "get_warmup_steps"):
-        return int(observed.args.get_warmup_steps(planned))
-    return int(getattr(observed.args, "warmup_steps", 0) or 0)
+    asked = observed.trainer.warmup_steps(observed.progress.max_steps)
+    return int(observed.arguments.get("warmup_steps", 0) or 0) if asked is None else asked

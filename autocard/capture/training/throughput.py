@@ -83,12 +83,12 @@ def time_parts(
     which the log shows.
     """
     facts: dict[str, Any] = {}
-    log = thinned(observed.state.log_history)
+    log = thinned(observed.progress.log)
     with guard("time.eval_s", missing):
         in_training = (
             log
             if logged_in_training is None
-            else thinned(observed.state.log_history[:logged_in_training])
+            else thinned(observed.progress.log[:logged_in_training])
         )
         facts["eval_s"] = _eval_s(in_training, step_begin, own)
     with guard("time.steps_per_s", missing):
@@ -100,7 +100,7 @@ def time_parts(
             del missing["time.tokens_with_padding"]
     with guard("time.flops", missing):
         missing["time.flops_method"] = "the trainer counted no operations"
-        if not observed.state.total_flos:
+        if not observed.progress.flops:
             msg = "the trainer counted no operations: it knows them only for models with its own interface"
             raise UnavailableError(msg)
         flops.check_counted(observed.model)
@@ -142,8 +142,8 @@ def with_operations(
 
 def _without_a_crashed_attempt(observed: Observed, carried_flops: float) -> float:
     """Return the Trainer's count without what it still had of an attempt of the same trainer that was broken off."""
-    counted = float(observed.state.total_flos)
-    if carried_flops and int(getattr(observed.args, "world_size", 1)) > 1:
+    counted = observed.progress.flops
+    if carried_flops and observed.processes.count > 1:
         msg = "the trainer's figure holds operations of an attempt that was broken off, of each process"
         raise UnavailableError(msg)
     return counted - carried_flops
@@ -198,7 +198,7 @@ def _speeds(
     """
     entry = summary_of(log)
     runtime_s = _runtime_s(entry, own)
-    done = int(observed.state.global_step) - step_begin
+    done = observed.progress.step - step_begin
     if entry is None or not runtime_s or done <= 0:
         msg = "the trainer logged no summary: the leg did not come to its end"
         missing["time.samples_per_s"] = msg
@@ -227,10 +227,10 @@ def _trainer_samples_per_s(
     if not samples_per_s or samples_per_s < 0:
         msg = "the trainer did not count its samples"
         raise UnavailableError(msg)
-    planned = int(observed.state.max_steps) / runtime_s
+    planned = observed.progress.max_steps / runtime_s
     if (
         told
-        and done != int(observed.state.max_steps)
+        and done != observed.progress.max_steps
         and math.isclose(told, planned, rel_tol=0.01, abs_tol=0.001)
     ):
         return samples_per_s * done / runtime_s / planned
@@ -255,16 +255,16 @@ def _tokens(
     observed: Observed, log: Sequence[Mapping[str, Any]], step_begin: int
 ) -> tuple[int, bool | None]:
     """Return the input tokens that the trainer counted, and whether padding is among them (None: not known)."""
-    asked = getattr(observed.args, "include_num_input_tokens_seen", "no")
-    if asked not in {"no", False, None} and observed.state.num_input_tokens_seen:
-        return int(observed.state.num_input_tokens_seen), _counts_padding(observed, asked)
+    asked = observed.arguments.get("include_num_input_tokens_seen", "no")
+    if asked not in {"no", False, None} and observed.progress.input_tokens:
+        return observed.progress.input_tokens, _counts_padding(observed, asked)
     counted = next(
         (tokens for entry in reversed(log) if (tokens := number(entry.get("num_tokens")))), None
     )
     if not counted:
         msg = "the trainer did not count tokens; include_num_input_tokens_seen makes it"
         raise UnavailableError(msg)
-    carried = int(observed.state.num_input_tokens_seen or 0)
+    carried = observed.progress.input_tokens
     if step_begin and not carried:
         msg = "TRL counts the tokens of the last leg only, after a resume"
         raise UnavailableError(msg)

@@ -17,11 +17,8 @@ from autocard.capture.observed import Observed
 from autocard.capture.training import (
     consumed_samples,
     execution,
-    library_defaults,
-    loss_accumulation,
     objective,
     optimizer,
-    rewards,
     schedule,
 )
 from autocard.capture.training.effective_args import overruled
@@ -76,14 +73,14 @@ def capture(observed: Observed, missing: dict[str, str]) -> Training:
     facts["batch_unit"] = batch_unit(observed)
     facts["batch_detail"] = generation(observed, facts.get("effective_batch_size"))
     with guard("training.seed", missing):
-        facts["seed"] = int(observed.args.seed)
+        facts["seed"] = int(observed.argument("seed"))
     with guard("training.objective", missing):
         facts["objective"] = objective.objective(observed)
     facts.update(_losses_summed(observed, missing))
     with guard("training.purpose", missing):
         facts["purpose"] = objective.purpose(observed)
     with guard("training.reward_functions", missing):
-        facts["reward_functions"] = rewards.functions(observed.trainer)
+        facts["reward_functions"] = observed.trainer.reward_functions()
     facts.update(execution.facts(observed, missing))
     return Training(**facts)
 
@@ -92,7 +89,7 @@ def _losses_summed(observed: Observed, missing: dict[str, str]) -> dict[str, int
     """Return over how many batches each logged loss is a sum; None, with the reason, where it is none."""
     found = None
     with guard("training.losses_summed", missing):
-        found = loss_accumulation.batches_summed(observed)
+        found = observed.trainer.batches_summed(observed)
         if found is None:
             missing["training.losses_summed"] = (
                 "the logged losses are means, or not known to be sums"
@@ -129,7 +126,7 @@ def at_end(begun: Training, observed: Observed, shown: Shown, missing: dict[str,
     facts: dict[str, Any] = {"learning_rates": dict(rates), "changed": list(shown.changed)}
     with guard("training.objective", missing):
         facts["objective"] = objective.objective(observed)
-    if observed.trainer is not None:
+    if observed.trainer.found:
         facts.update(_losses_summed(observed, missing))
     if observed.lr_scheduler is not None:
         with guard("training.scheduler", missing):
@@ -161,9 +158,9 @@ def effective_batch_size(observed: Observed) -> int:
 
 def batch_unit(observed: Observed) -> BatchUnit:
     """Return what the batch size counts."""
-    if consumed_samples.is_online(observed.args):
+    if consumed_samples.is_online(observed):
         return "completions"
-    return "packed sequences" if getattr(observed.args, "packing", None) is True else "samples"
+    return "packed sequences" if observed.arguments.get("packing") is True else "samples"
 
 
 def generation(observed: Observed, completions: int | None) -> str:
@@ -172,13 +169,13 @@ def generation(observed: Observed, completions: int | None) -> str:
     TRL generates a batch of completions for several steps at once, and may use each of them several
     times.
     """
-    args = observed.args
+    arguments = observed.arguments
     per_prompt, at_once = (
-        getattr(args, "num_generations", None),
-        getattr(args, "generation_batch_size", None),
+        arguments.get("num_generations"),
+        arguments.get("generation_batch_size"),
     )
     if (
-        not consumed_samples.is_online(args)
+        not consumed_samples.is_online(observed)
         or not isinstance(at_once, int)
         or not per_prompt
         or not completions
@@ -189,7 +186,7 @@ def generation(observed: Observed, completions: int | None) -> str:
     words = f"{units.plural(generated // per_prompt, 'prompt')} × {units.plural(per_prompt, 'generation')}"
     if not whole_batches:
         words = f"from generation batches of {units.count(at_once)}: {words}"
-    uses = int(getattr(args, "num_iterations", 1) or 1)
+    uses = int(arguments.get("num_iterations", 1) or 1)
     return f"{words}, each used in {units.plural(uses, 'iteration')}" if uses > 1 else words
 
 
@@ -213,57 +210,37 @@ def _hyperparameters(observed: Observed) -> tuple[dict[str, Scalar], list[str]]:
     """Return (argument → value, those that are not at their default)."""
     values: dict[str, Scalar] = {}
     changed = []
-    defaults = _defaults(observed.args)
+    defaults = observed.trainer.defaults()
     for name in ALLOWED:
-        value = _plain(getattr(observed.args, name, None))
+        value = _plain(observed.arguments.get(name))
         if name == "per_device_train_batch_size":
             value = consumed_samples.device_batch_size(observed)
         if (
             value is None
             or value == ""
-            or _has_no_effect(name, observed.args)
+            or _has_no_effect(name, observed.arguments)
             or overruled(name, observed)
         ):
             continue
-        default = library_defaults.derived(name, observed.args)
-        if name in defaults and not _same(
-            value, defaults[name] if default is None else _plain(default)
-        ):
-            if not getattr(observed.args, _SWITCHES.get(name, ""), True):
+        if name in defaults and not _same(value, _plain(defaults[name])):
+            if not observed.arguments.get(_SWITCHES.get(name, ""), True):
                 continue
             changed.append(name)
         values[name] = value
     return values, changed
 
 
-def _has_no_effect(name: str, args: Any) -> bool:
+def _has_no_effect(name: str, arguments: Mapping[str, Any]) -> bool:
     """Return whether another argument overrules *name*, so that telling it would mislead."""
     if name in {"num_train_epochs", "max_steps"}:
-        steps_rule = int(getattr(args, "max_steps", -1) or -1) > 0
+        steps_rule = int(arguments.get("max_steps", -1) or -1) > 0
         return steps_rule if name == "num_train_epochs" else not steps_rule
     strategy = {"eval_steps": "eval_strategy", "save_steps": "save_strategy"}.get(name)
     if strategy is not None:
-        return _plain(getattr(args, strategy, None)) != "steps"
+        return _plain(arguments.get(strategy)) != "steps"
     if name.startswith("torch_compile_"):
-        return not getattr(args, "torch_compile", False)
-    return name == "greater_is_better" and getattr(args, "metric_for_best_model", None) is None
-
-
-def _defaults(args: Any) -> dict[str, Scalar]:
-    """Return the default of every field of the arguments' class, as a plain value."""
-    if not dataclasses.is_dataclass(args):
-        return {}
-    found = {}
-    for entry in dataclasses.fields(args):
-        default = entry.default
-        if default is dataclasses.MISSING:
-            default = (
-                entry.default_factory()
-                if entry.default_factory is not dataclasses.MISSING
-                else None
-            )
-        found[entry.name] = _plain(default)
-    return found
+        return not arguments.get("torch_compile", False)
+    return name == "greater_is_better" and arguments.get("metric_for_best_model") is None
 
 
 def _same(value: Scalar, default: Scalar) -> bool:
