@@ -33,7 +33,7 @@ from autocard.card.form.labels import words
 from autocard.card.update import Outcome, update
 from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
-from autocard.output import Output, OutputError
+from autocard.command_line.standard_output import Output, OutputError
 from autocard.reconcile import reconcile as reconciling
 from autocard.reconcile.sacct import JOB, MAX_CHARACTERS
 from autocard.record import RunRecord

@@ -1,0 +1,1 @@
+"""What the commands share: options, what they are given, what they print."""
