@@ -1,4 +1,7 @@
-"""Standard output of the command line: that it is closed, full or no longer read is told apart from other failures."""
+"""Standard output of the command line, whose failures are told apart from all others.
+
+It can be closed, on a full disk, or a pipe that is no longer read.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ class OutputError(Exception):
     """Standard output cannot be written.
 
     Attributes:
-        quiet: its reader has gone, as `head` does: there is nothing to say.
+        quiet: its reader has gone, as `head` does: no message is needed.
     """
 
     def __init__(self, why: str, *, quiet: bool = False) -> None:
-        """Keep *why*, which is the message."""
+        """Use *why* as the message."""
         super().__init__(why)
         self.quiet = quiet
 
@@ -30,7 +33,7 @@ class Output:
     """
 
     def __init__(self, stream: Any) -> None:
-        """Stand before *stream*."""
+        """Wrap *stream*."""
         self._stream = stream
 
     def write(self, text: str) -> int:
@@ -59,7 +62,7 @@ class Output:
         return self._stream is not None and bool(self._stream.isatty())
 
     def discard(self) -> None:
-        """Let what is buffered go nowhere, or Python fails on it again when it exits."""
+        """Drop what is buffered, or Python fails on it again when it exits."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())

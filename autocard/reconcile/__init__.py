@@ -1,6 +1,7 @@
-"""What others measured of the same run, beside the sum of its components: compared, never put in its place.
+"""Figures of other meters, beside the sum of the components: compared, never put in its place.
 
-`sacct` reads what Slurm's accounting prints, `ask` has it print that, `jobs` finds the run's and
-adds them up, `meters` says what a figure covers, `compare` holds it against the record, `reconcile`
-puts the outcome into the record and its cards. Nothing heavy is imported.
+`ask` runs Slurm's `sacct`, `sacct_rows` and `sacct` parse what it prints, `jobs` selects the run's
+starts and adds them up, `leg_match` finds the legs that they saw, `meters` describes what a figure
+covers, `compare` compares it with the record, `reconcile` writes the comparison into the record and
+its cards. Nothing heavy is imported.
 """

@@ -1,6 +1,6 @@
-"""Starts of jobs → those of the run, and what each used, the same joules never twice.
+"""Select the run's starts of jobs, and work out what each used, the same joules never twice.
 
-Facts of Slurm's source that this rests on: the energy of a line is that of its nodes while it ran.
+Facts of Slurm's source that this rests on: the energy of a row is that of its nodes while it ran.
 With `PrologFlags=contain` the job's energy is that of the step `.extern`, which lasts as long as
 the job; without it, Slurm adds up all steps, and the batch script's step runs at the same time as
 those that it starts: joules are in that sum twice.
@@ -10,17 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from autocard.errors import MeterError
-from autocard.reconcile.sacct import BLANK, Line, Start
+from autocard.reconcile.sacct import JobStart
+from autocard.reconcile.sacct_rows import BLANK, CUT_OFF, EXTERN, SacctRow
 
-ONCE = "Slurm's own sum counts steps that ran at the same time twice; here the largest that does not is taken"
+ONCE = (
+    "Slurm's own sum counts steps that ran at the same time twice; "
+    "here the largest that does not is taken"
+)
 OF_STEPS = "Slurm gives energy for steps alone, so what the job did outside of them is not in it"
 TOO_LITTLE = "Slurm's figure for the whole job is less than that of a step of it, and is not taken"
 OF_STEPS_STILL = f"{TOO_LITTLE}; what the job did outside of its steps is not in it"
-_SUM = 0.99
-"""A job's energy that is smaller than this share of its steps' is not their sum; they are rounded
-to three digits."""
+MORE_THAN_ONCE = "steps that ran at the same time are in it more than once"
+
+_NEARLY_ALL = 0.99
+"""A job's energy below this share of its steps' is not their sum; they are rounded to three
+digits."""
+_NAMED_JOBS = 5
+"""Jobs that a message names; more are no help."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +37,24 @@ class JobUse:
     """What one start of a job used."""
 
     energy_j: float | None
-    why: str = ""
+    reason: str = ""
     """Why there is no figure."""
     remark: str = ""
     """What a reader must know of the figure."""
     doubled: bool = False
-    """Whether joules are in it more than once, and nothing tells how many."""
+    """Whether joules are in it more than once, and nothing shows how many."""
 
 
-def chosen(starts: Sequence[Start], wanted: Iterable[str], *, by_person: bool) -> list[Start]:
-    """Return the starts of the jobs *wanted*: of all parts of a heterogeneous job, of one task of an array.
+# -- which starts are the run's --------------------------------------------------------------------
+
+
+def select_starts(
+    starts: Sequence[JobStart], wanted: Iterable[str], *, by_person: bool
+) -> list[JobStart]:
+    """Return the starts of the jobs *wanted*: parts of a heterogeneous job, one task of an array.
 
     Args:
-        starts: what sacct told.
+        starts: all that sacct printed.
         wanted: ids; none: the only job that there is.
         by_person: a person named them, and may mean an array; else they are numbers that Slurm gave
             to jobs.
@@ -53,96 +67,149 @@ def chosen(starts: Sequence[Start], wanted: Iterable[str], *, by_person: bool) -
         msg = "sacct's text tells of no job that ran"
         raise MeterError(msg)
     wanted = list(wanted)
+    if not wanted and len(jobs) > 1:
+        msg = (
+            f"sacct's text tells of {len(jobs)} jobs ({_shortened(jobs)}). Name the run's: --job ID"
+        )
+        raise MeterError(msg)
     if not wanted:
-        if len(jobs) > 1:
+        return list(starts)
+    selected: list[JobStart] = []
+    for job in wanted:
+        of_job = _starts_of(starts, job, by_person=by_person)
+        if not of_job:
             msg = (
-                f"sacct's text tells of {len(jobs)} jobs ({_some(jobs)}). Name the run's: --job ID"
+                f"job {job} is not in sacct's text, which tells of {_shortened(jobs)}. "
+                "Name the run's: --job ID"
             )
             raise MeterError(msg)
-        return list(starts)
-    found: list[Start] = []
-    for job in wanted:
-        fits = _of_job(starts, job, by_person=by_person)
-        if not fits:
-            msg = f"job {job} is not in sacct's text, which tells of {_some(jobs)}. Name the run's: --job ID"
-            raise MeterError(msg)
-        found += [start for start in fits if start not in found]
-    return found
+        selected += [start for start in of_job if start not in selected]
+    return selected
 
 
-def _of_job(starts: Sequence[Start], job: str, *, by_person: bool) -> list[Start]:
-    exact = [start for start in starts if job in (start.line.job, whole_id(start))]
+def _starts_of(starts: Sequence[JobStart], job: str, *, by_person: bool) -> list[JobStart]:
+    """Return the starts of *job*, which may be its id, that of an array, or Slurm's own number."""
+    exact = [start for start in starts if job in (start.row.job, whole_id(start))]
     if exact:
         return exact
-    tasks = [start for start in starts if start.line.job.startswith(f"{job}_")]
-    names = list(dict.fromkeys(start.line.job for start in tasks))
+    tasks = [start for start in starts if start.row.job.startswith(f"{job}_")]
+    names = list(dict.fromkeys(start.row.job for start in tasks))
     if by_person and len(names) > 1:
-        msg = f"{job} is an array of {len(names)} tasks in sacct's text. Name the run's: --job {names[0]}"
-        raise MeterError(msg)
-    return [start for start in starts if start.line.raw == job] or (tasks if by_person else [])
-
-
-def whole_id(start: Start) -> str:
-    """Return the id of the job that *start* is one of: parts of a heterogeneous job are one."""
-    return start.line.job.partition("+")[0]
-
-
-def _some(jobs: Sequence[str]) -> str:
-    return ", ".join(jobs[:5]) + (" …" if len(jobs) > 5 else "")  # noqa: PLR2004 - more are no help
-
-
-def used(start: Start) -> JobUse:
-    """Return what *start* used, without counting the same joules twice."""
-    job_j, why = (start.line.energy_j, start.line.why) if start.whole else (None, BLANK)
-    known = [step for step in start.steps if step.energy_j and step.step not in ("?", "extern")]
-    least_j = _SUM * max((step.energy_j or 0.0 for step in known), default=0.0)
-    extern_j = next((step.energy_j for step in start.steps if step.step == "extern"), None)
-    if extern_j and extern_j >= least_j:
-        # It lasts as long as the job, on all its nodes: what other steps say is in it.
-        return JobUse(extern_j)
-    remark = OF_STEPS
-    if (job_j or extern_j) and (job_j or 0.0) < least_j:
-        job_j, why, remark = None, TOO_LITTLE, OF_STEPS_STILL
-    if not known:
-        return JobUse(job_j, "" if job_j is not None else why)
-    if job_j is not None and (
-        _fits(known, start) or job_j < _SUM * sum(step.energy_j or 0.0 for step in known)
-    ):
-        return JobUse(job_j)
-    numbered = [step for step in known if step.step != "batch"]
-    sets = [
-        steps
-        for steps in (known, numbered, [step for step in known if step.step == "batch"])
-        if steps
-    ]
-    sums = [sum(step.energy_j or 0.0 for step in steps) for steps in sets if _fits(steps, start)]
-    if not sums:
-        return JobUse(
-            job_j,
-            why,
-            "steps that ran at the same time are in it more than once",
-            doubled=job_j is not None,
+        msg = (
+            f"{job} is an array of {len(names)} tasks in sacct's text. "
+            f"Name the run's: --job {names[0]}"
         )
-    return JobUse(max(sums), remark=ONCE if job_j is not None else remark)
+        raise MeterError(msg)
+    numbered = [start for start in starts if start.row.raw == job]
+    if numbered or not by_person:
+        return numbered
+    return tasks
 
 
-def _fits(steps: Sequence[Line], start: Start) -> bool:
-    """Return whether the job's nodes are enough for all *steps* side by side, so that none shares a node's meter."""
+def whole_id(start: JobStart) -> str:
+    """Return the id of the job that *start* is one of: parts of a heterogeneous job are one."""
+    return start.row.job.partition("+")[0]
+
+
+def _shortened(jobs: Sequence[str]) -> str:
+    more = " …" if len(jobs) > _NAMED_JOBS else ""
+    return ", ".join(jobs[:_NAMED_JOBS]) + more
+
+
+# -- what a start used -----------------------------------------------------------------------------
+
+
+def job_use(start: JobStart) -> JobUse:
+    """Return what *start* used, without counting the same joules twice."""
+    steps = [step for step in start.steps if step.energy_j and step.step not in (CUT_OFF, EXTERN)]
+    least_j = _NEARLY_ALL * max((step.energy_j or 0.0 for step in steps), default=0.0)
+    extern_j = _extern_energy_j(start)
+    if extern_j and extern_j >= least_j:
+        # It lasts as long as the job, on all its nodes: it includes what the other steps used.
+        return JobUse(extern_j)
+    figure = _figure_of_job(start, extern_j, least_j)
+    if not steps:
+        return JobUse(figure.energy_j, figure.reason)
+    if figure.energy_j is None:
+        return _use_of_steps(start, steps, figure)
+    is_no_sum = figure.energy_j < _NEARLY_ALL * _sum_j(steps)
+    if is_no_sum or _have_nodes_of_their_own(steps, start):
+        return JobUse(figure.energy_j)
+    largest_j = _largest_sum_j(start, steps)
+    if largest_j is None:
+        return JobUse(figure.energy_j, remark=MORE_THAN_ONCE, doubled=True)
+    return JobUse(largest_j, remark=ONCE)
+
+
+def _figure_of_job(start: JobStart, extern_j: float | None, least_j: float) -> JobUse:
+    """Return Slurm's figure for the job itself; its remark is for a sum of steps in its place."""
+    job_j = start.row.energy_j if start.has_job_row else None
+    if (job_j or extern_j) and (job_j or 0.0) < least_j:
+        return JobUse(None, TOO_LITTLE, OF_STEPS_STILL)
+    if job_j is not None:
+        return JobUse(job_j)
+    return JobUse(None, start.row.reason if start.has_job_row else BLANK, OF_STEPS)
+
+
+def _use_of_steps(start: JobStart, steps: Sequence[SacctRow], figure: JobUse) -> JobUse:
+    """Return what the steps used, of a start for which Slurm gives no figure that can be taken."""
+    largest_j = _largest_sum_j(start, steps)
+    if largest_j is None:
+        return JobUse(None, figure.reason, MORE_THAN_ONCE)
+    return JobUse(largest_j, remark=figure.remark)
+
+
+def _extern_energy_j(start: JobStart) -> float | None:
+    for step in start.steps:
+        if step.step == EXTERN:
+            return step.energy_j
+    return None
+
+
+def _largest_sum_j(start: JobStart, steps: Sequence[SacctRow]) -> float | None:
+    """Return the largest sum of steps in which no joule is twice; None: there is none.
+
+    The sums are of all steps, of all but the batch step, and of the batch step alone.
+    """
+    batch = [step for step in steps if step.step == "batch"]
+    others = [step for step in steps if step.step != "batch"]
+    sums = [
+        _sum_j(some)
+        for some in (steps, others, batch)
+        if some and _have_nodes_of_their_own(some, start)
+    ]
+    return max(sums, default=None)
+
+
+def _sum_j(steps: Iterable[SacctRow]) -> float:
+    return sum(step.energy_j or 0.0 for step in steps)
+
+
+def _have_nodes_of_their_own(steps: Sequence[SacctRow], start: JobStart) -> bool:
+    """Return whether the job has nodes for all *steps* side by side: none shares a meter."""
     if len(steps) == 1:
         return True
-    nodes = start.line.nodes if start.whole else None
-    for one in steps:
-        if one.start is None:
+    nodes = start.row.nodes if start.has_job_row else None
+    for step in steps:
+        together = _running_at_the_start_of(step, steps)
+        if together is None:
             return False
-        together = [
-            other
-            for other in steps
-            if other.start
-            and other.start.when <= one.start.when
-            and (other is one or other.end is None or other.end.when > one.start.when)
-        ]
-        if len(together) > 1 and (
-            nodes is None or sum(step.nodes or nodes for step in together) > nodes
-        ):
+        if len(together) == 1:
+            continue
+        if nodes is None or sum(other.nodes or nodes for other in together) > nodes:
             return False
     return True
+
+
+def _running_at_the_start_of(step: SacctRow, steps: Sequence[SacctRow]) -> list[SacctRow] | None:
+    """Return which of *steps* ran when *step* began, with itself; None: its begin is not known."""
+    if step.start is None:
+        return None
+    begin = step.start.when
+    return [other for other in steps if other is step or _runs_at(other, begin)]
+
+
+def _runs_at(step: SacctRow, when: datetime) -> bool:
+    if step.start is None or step.start.when > when:
+        return False
+    return step.end is None or step.end.when > when

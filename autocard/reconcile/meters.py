@@ -1,22 +1,22 @@
-"""Figures of meters, each with what is known of it: which legs it saw, for how long, on how many nodes.
+"""Collect what is known of a meter's figure: the legs that it saw, how long, on how many nodes.
 
-Rule: what a figure covers is found out from times, and where that cannot be, it is said; nothing is
-judged here.
+Rule: what a figure covers is worked out from times, and where that cannot be, the figure carries
+the reason; nothing is judged here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 from autocard import units
 from autocard.errors import MeterError
 from autocard.reconcile import jobs
-from autocard.reconcile.jobs import whole_id
-from autocard.reconcile.sacct import Moment, Start
-from autocard.record import Leg, RunRecord
-from autocard.totals import totals
+from autocard.reconcile.leg_match import SLACK_S, LegMatch, match_legs, starts_without_leg
+from autocard.reconcile.sacct import JobStart
+from autocard.record import RunRecord
+from autocard.totals.totals import J_PER_KWH
 
 SLURM = "Slurm's job energy (sacct)"
 
@@ -27,23 +27,15 @@ GPU_W = 2000.0
 """Watts that no GPU draws with its share of fans and losses: the largest boards are made for 1.4
 kW."""
 
-SLACK_S = 120.0
-"""Clocks of nodes and of Slurm's controller may differ so much."""
 
-_J_PER_KWH = totals.J_PER_KWH
-_QUARTERS = range(-14 * 4, 14 * 4 + 1)
-"""Zones on Earth, in quarters of an hour from UTC; 12 hours west to 14 hours east, and the other
-way round."""
-
-
-@dataclass
+@dataclass(frozen=True)
 class Metered:
     """A meter's figure, and what is known of it."""
 
     kind: str
     source: str
     kwh: float | None
-    why: str = ""
+    reason: str = ""
     """Why there is no figure."""
     covers: str = ""
     """What it covers, in words."""
@@ -52,7 +44,9 @@ class Metered:
     window_s: float | None = None
     nodes: int | None = None
     bound_kwh: float | None = None
+    """The most that the nodes can have drawn in the window."""
     no_window: str = "its figure came without the time that it covers"
+    """Why there is no window, where there is none."""
     doubts: list[str] = field(default_factory=list)
     """What is known to be wrong with it."""
     faults: list[str] = field(default_factory=list)
@@ -75,31 +69,30 @@ def by_nodes(record: RunRecord) -> Metered:
     """
     kwh = record.energy.node_meter_kwh
     if kwh is None:
-        why = record.why_missing("energy.node_meter_kwh") or "not read"
-        msg = f"the record has no figure of the nodes' own meters ({why})"
+        reason = record.why_missing("energy.node_meter_kwh") or "not read"
+        msg = f"the record has no figure of the nodes' own meters ({reason})"
         raise MeterError(msg)
-    source = (
-        record.energy.sources.get("node_meter", "").partition(";")[0] or "the nodes' own meters"
-    )
+    source = record.energy.sources.get("node_meter", "").partition(";")[0]
     nodes = max((len(leg.hosts) for leg in record.legs), default=0) or None
     window_s = record.time.wall_clock_s
+    bound_kwh = None
+    if window_s is not None and nodes is not None:
+        bound_kwh = _bound_kwh(record, nodes, window_s)
     return Metered(
         "node_meter",
-        source,
+        source or "the nodes' own meters",
         kwh,
         covers="all that is in the nodes, while training ran",
         legs=list(range(len(record.legs))),
         window_s=window_s,
         nodes=nodes,
-        bound_kwh=None
-        if window_s is None or nodes is None
-        else _bound_kwh(record, nodes, window_s),
+        bound_kwh=bound_kwh,
         training_only=True,
     )
 
 
-def by_slurm(record: RunRecord, starts: Sequence[Start], *, in_utc: bool = False) -> Metered:
-    """Return what Slurm's accounting says of the starts of the run's jobs.
+def by_slurm(record: RunRecord, starts: Sequence[JobStart], *, in_utc: bool = False) -> Metered:
+    """Return what Slurm's accounting has for the starts of the run's jobs.
 
     Args:
         record: the run's.
@@ -109,206 +102,178 @@ def by_slurm(record: RunRecord, starts: Sequence[Start], *, in_utc: bool = False
     Raises:
         MeterError: none of the run's legs ran in their time.
     """
-    figures = [jobs.used(start) for start in starts]
-    known = [one.energy_j for one in figures if one.energy_j is not None]
-    short = [one for one in figures if one.energy_j is None]
-    fit = _seen(record.legs, starts, in_utc=in_utc)
-    if not fit.legs and record.legs:
-        names = _names(starts)
-        msg = f"none of the run's legs ran in the time of {names}: this is another job's energy. Name the run's: --job"
+    uses = [jobs.job_use(start) for start in starts]
+    known = [use.energy_j for use in uses if use.energy_j is not None]
+    unknown = [use for use in uses if use.energy_j is None]
+    match = match_legs(record.legs, starts, in_utc=in_utc)
+    if not match.legs and record.legs:
+        msg = (
+            f"none of the run's legs ran in the time of {_names(starts)}: "
+            "this is another job's energy. Name the run's: --job"
+        )
         raise MeterError(msg)
-    found = Metered("sacct", SLURM, sum(known) / _J_PER_KWH if known else None, legs=fit.legs)
-    found.why = short[0].why if not known else ""
-    found.no_window = "sacct's text has no elapsed time or number of nodes for it"
-    _span(record, starts, found)
-    found.covers = "; ".join(_covers(record, starts, figures, fit, found))
-    found.doubts += _doubts(starts, fit)
-    if known and short:
-        found.faults.append(
-            f"of {len(figures)} starts of the job it has no figure for {len(short)}: {short[0].why}"
-        )
-    if any(start.goes_on for start in starts):
-        found.faults.append(
-            "the job still ran when sacct was asked, and Slurm adds a step's energy when it ends"
-        )
-    if any(one.doubled for one in figures):
-        found.doubts.append(
-            "steps that ran at the same time on the same nodes are in it more than once"
-        )
-    if (
-        not fit.timed
-        and found.window_s is not None
-        and found.window_s + SLACK_S < (record.time.wall_clock_s or 0.0)
-    ):
-        found.faults.append(
-            f"the job ran for {units.duration(found.window_s)}, the training for "
-            f"{units.duration(record.time.wall_clock_s or 0.0)}: a part of it ran in other jobs or starts"
-        )
-    return found
+    window = _window(record, starts)
+    return Metered(
+        "sacct",
+        SLURM,
+        sum(known) / J_PER_KWH if known else None,
+        reason="" if known else unknown[0].reason,
+        covers="; ".join(_covers(record, starts, uses, match, window)),
+        legs=match.legs,
+        window_s=window.seconds,
+        nodes=window.nodes,
+        bound_kwh=window.bound_kwh,
+        no_window="sacct's text has no elapsed time or number of nodes for it",
+        doubts=list(_doubts(starts, uses, match)),
+        faults=list(_faults(record, starts, uses, match, window)),
+    )
 
 
-def _span(record: RunRecord, starts: Sequence[Start], found: Metered) -> None:
-    """Put time, nodes and bound of *starts* into *found*; parts of a heterogeneous job ran side by side."""
-    together: dict[object, list[Start]] = {}
+# -- time, nodes and bound of a job ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Window:
+    """What a job's figure covers; what is not known is None."""
+
+    seconds: float | None = None
+    nodes: int | None = None
+    bound_kwh: float | None = None
+
+
+def _window(record: RunRecord, starts: Sequence[JobStart]) -> _Window:
+    """Return time, nodes and bound of *starts*; parts of a heterogeneous job ran side by side."""
+    groups = _side_by_side(starts)
+    seconds = [_longest_s(group) for group in groups]
+    longest_s = [length for length in seconds if length is not None]
+    if len(longest_s) < len(groups):
+        return _Window()
+    node_counts = [_node_count(record, group) for group in groups]
+    nodes = [count for count in node_counts if count is not None]
+    if len(nodes) < len(groups):
+        return _Window(sum(longest_s))
+    bounds_kwh = [_bound_kwh(record, *group) for group in zip(nodes, longest_s, strict=True)]
+    known_kwh = [bound_kwh for bound_kwh in bounds_kwh if bound_kwh is not None]
+    bound_kwh = sum(known_kwh) if len(known_kwh) == len(groups) else None
+    return _Window(sum(longest_s), max(nodes), bound_kwh)
+
+
+def _side_by_side(starts: Sequence[JobStart]) -> list[list[JobStart]]:
+    """Return *starts* in groups that ran at the same time: the parts of a heterogeneous job."""
+    groups: dict[object, list[JobStart]] = {}
     for number, start in enumerate(starts):
-        job_id, _, part = start.line.job.partition("+")
-        together.setdefault((job_id, start.line.start if part else number), []).append(start)
-    elapsed_s = [[start.elapsed_s for start in side] for side in together.values()]
-    if any(seconds is None for side in elapsed_s for seconds in side):
-        return
-    longest_s = [max(seconds or 0.0 for seconds in side) for side in elapsed_s]
-    found.window_s = sum(longest_s)
-    nodes = [
-        [start.line.nodes or record.hardware.nodes for start in side] for side in together.values()
-    ]
-    if all(number for side in nodes for number in side):
-        counts = [sum(number or 0 for number in side) for side in nodes]
-        found.nodes = max(counts)
-        bounds = [_bound_kwh(record, *one) for one in zip(counts, longest_s, strict=True)]
-        found.bound_kwh = None if None in bounds else sum(kwh or 0.0 for kwh in bounds)
+        job_id, _, part = start.row.job.partition("+")
+        key = (job_id, start.row.start) if part else (job_id, number)
+        groups.setdefault(key, []).append(start)
+    return list(groups.values())
+
+
+def _longest_s(group: Sequence[JobStart]) -> float | None:
+    """Return how long the longest of *group* ran; None: of one of them it is not known."""
+    lengths_s = []
+    for start in group:
+        if start.elapsed_s is None:
+            return None
+        lengths_s.append(start.elapsed_s)
+    return max(lengths_s)
+
+
+def _node_count(record: RunRecord, group: Sequence[JobStart]) -> int | None:
+    """Return the nodes of *group* together; None: of one of them it is not known."""
+    nodes = 0
+    for start in group:
+        own = start.row.nodes or record.hardware.nodes
+        if not own:
+            return None
+        nodes += own
+    return nodes
 
 
 def _bound_kwh(record: RunRecord, nodes: int, seconds: float) -> float | None:
-    """Return the most that *nodes* with the run's GPUs can have drawn; None: it is not known how many GPUs there were.
+    """Return the most that *nodes* with the run's GPUs can have drawn; None: GPUs not known.
 
     The legs may have had different numbers of them; the largest counts.
     """
     hardware = record.hardware
     if "hardware.gpus" in record.missing and hardware.gpus_allocated is None:
         return None
-    used = max((sum(len(host.devices) for host in leg.hosts) for leg in record.legs), default=0)
-    gpus = max(sum(kind.count for kind in hardware.gpus), hardware.gpus_allocated or 0, used)
-    return (nodes * NODE_W + gpus * GPU_W) * seconds / _J_PER_KWH
+    of_legs = [sum(len(host.devices) for host in leg.hosts) for leg in record.legs]
+    of_record = sum(kind.count for kind in hardware.gpus)
+    gpus = max([of_record, hardware.gpus_allocated or 0, *of_legs])
+    return (nodes * NODE_W + gpus * GPU_W) * seconds / J_PER_KWH
 
 
-def _names(starts: Sequence[Start]) -> str:
-    ids = list(dict.fromkeys(start.line.job for start in starts))
+# -- words -----------------------------------------------------------------------------------------
+
+
+def _names(starts: Sequence[JobStart]) -> str:
+    ids = list(dict.fromkeys(start.row.job for start in starts))
     return f"job{'s' if len(ids) > 1 else ''} {', '.join(ids)}"
-
-
-def _doubts(starts: Sequence[Start], fit: _Fit) -> Iterator[str]:
-    """Yield what the times leave in doubt: whether each job is the run's, and whose clock they are of."""
-    idle, _ = _idle(starts, fit)
-    if idle:
-        yield f"none of the legs ran in {_names(idle)}"
-    if fit.ahead:
-        side = "ahead of" if fit.ahead > timedelta(0) else "behind"
-        by = units.duration(abs(fit.ahead).total_seconds())
-        yield (
-            f"its times fit the legs only by a clock {by} {side} UTC, and it is not known that Slurm's is such a one: "
-            "it may be another job"
-        )
-
-
-def _idle(starts: Sequence[Start], fit: _Fit) -> tuple[list[Start], int]:
-    """Return the starts of jobs that saw no leg at all, and how many starts of the other jobs saw none.
-
-    A job that was requeued may have died in set-up; what it used until then is the run's.
-    """
-    if not fit.timed or not fit.legs:
-        return [], 0
-    ours = {whole_id(start) for start, busy in zip(starts, fit.busy, strict=True) if busy}
-    others = [start for start in starts if whole_id(start) not in ours]
-    return others, fit.busy.count(False) - len(others)
 
 
 def _covers(
     record: RunRecord,
-    starts: Sequence[Start],
-    figures: Sequence[jobs.JobUse],
-    fit: _Fit,
-    found: Metered,
+    starts: Sequence[JobStart],
+    uses: Sequence[jobs.JobUse],
+    match: LegMatch,
+    window: _Window,
 ) -> Iterator[str]:
     """Yield what Slurm's figure holds, in words."""
     text = _names(starts)
     if len(starts) > 1:
         text += f", {units.count(len(starts))} starts"
-    if found.window_s:
-        text += f", {units.duration(found.window_s)}"
-    if found.nodes:
-        text += f" on {units.plural(found.nodes, 'node')}"
+    if window.seconds:
+        text += f", {units.duration(window.seconds)}"
+    if window.nodes:
+        text += f" on {units.plural(window.nodes, 'node')}"
     yield f"{text}, set-up and all else that ran in it included"
-    _, idle = _idle(starts, fit)
-    if idle:
-        yield f"in {units.count(idle)} of these starts no leg ran"
-    yield from dict.fromkeys(one.remark for one in figures if one.remark)
-    if len(found.legs) < len(record.legs):
-        yield f"it saw {units.count(len(found.legs))} of {units.count(len(record.legs))} legs"
+    _, without_leg = starts_without_leg(starts, match)
+    if without_leg:
+        yield f"in {units.count(without_leg)} of these starts no leg ran"
+    yield from dict.fromkeys(use.remark for use in uses if use.remark)
+    if len(match.legs) < len(record.legs):
+        yield f"it saw {units.count(len(match.legs))} of {units.count(len(record.legs))} legs"
 
 
-# -- which legs a job saw --------------------------------------------------------------------------
+def _doubts(
+    starts: Sequence[JobStart], uses: Sequence[jobs.JobUse], match: LegMatch
+) -> Iterator[str]:
+    """Yield what is in doubt: that each job is the run's, the zone of its times, and its sum."""
+    other_jobs, _ = starts_without_leg(starts, match)
+    if other_jobs:
+        yield f"none of the legs ran in {_names(other_jobs)}"
+    if match.ahead:
+        side = "ahead of" if match.ahead > timedelta(0) else "behind"
+        by = units.duration(abs(match.ahead).total_seconds())
+        yield (
+            f"its times fit the legs only by a clock {by} {side} UTC, and it is not known that "
+            "Slurm's is such a one: it may be another job"
+        )
+    if any(use.doubled for use in uses):
+        yield "steps that ran at the same time on the same nodes are in it more than once"
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """What the times of a job's starts say of the legs."""
-
-    legs: list[int]
-    """Numbers of the legs that ran in the time of a start."""
-    busy: list[bool]
-    """For each start, whether a leg ran in it."""
-    timed: bool = True
-    """Whether there are times to tell it; without them, all legs are taken."""
-    ahead: timedelta | None = None
-    """How far ahead of UTC the clock would be by which this is so; None: it is UTC's, or this
-    machine's own."""
-
-
-def _seen(legs: Sequence[Leg], starts: Sequence[Start], *, in_utc: bool) -> _Fit:
-    """Return which legs ran in the time of which of *starts*.
-
-    Slurm's times come without their zone unless we asked for them. Then the zone is looked for in
-    which most legs lie inside; among equals this machine's goes first, then UTC.
-    """
-    spans = [(start.line.start, None if start.goes_on else start.line.end) for start in starts]
-    begins = [_instant(leg.started_at) for leg in legs]
-    if any(begin is None for begin, _ in spans) or not all(begins):
-        return _Fit(list(range(len(legs))), [True] * len(starts), timed=False)
-    best = _Fit([], [False] * len(starts))
-    for ahead, utc in _zones(
-        zoned=all(begin is not None and begin.zoned for begin, _ in spans), in_utc=in_utc
-    ):
-        within = [
-            [
-                number
-                for number, leg in enumerate(legs)
-                if begin and _inside(leg, utc(begin), utc(end) if end else None)
-            ]
-            for begin, end in spans
-        ]
-        inside = sorted({number for numbers in within for number in numbers})
-        if len(inside) > len(best.legs):
-            best = _Fit(inside, [bool(numbers) for numbers in within], ahead=ahead)
-    return best
-
-
-def _zones(
-    *, zoned: bool, in_utc: bool
-) -> Iterator[tuple[timedelta | None, Callable[[Moment], datetime]]]:
-    """Yield ways to make UTC of a moment, and how far ahead of UTC the clock is if it is a mere guess."""
-    if zoned:
-        yield None, lambda moment: moment.when
+def _faults(
+    record: RunRecord,
+    starts: Sequence[JobStart],
+    uses: Sequence[jobs.JobUse],
+    match: LegMatch,
+    window: _Window,
+) -> Iterator[str]:
+    """Yield why the figure cannot be what the whole run took."""
+    unknown = [use for use in uses if use.energy_j is None]
+    if unknown and len(unknown) < len(uses):
+        yield (
+            f"of {len(uses)} starts of the job it has no figure for {len(unknown)}: "
+            f"{unknown[0].reason}"
+        )
+    if any(start.is_running for start in starts):
+        yield "the job still ran when sacct was asked, and Slurm adds a step's energy when it ends"
+    training_s = record.time.wall_clock_s or 0.0
+    if match.is_timed or window.seconds is None:
         return
-    if not in_utc:
-        yield None, lambda moment: moment.when.replace(tzinfo=None).astimezone(timezone.utc)
-    for quarters in sorted(_QUARTERS, key=abs):
-        ahead = timedelta(minutes=15 * quarters)
-        yield ahead or None, lambda moment, by=ahead: moment.when - by  # type: ignore[misc]
-
-
-def _inside(leg: Leg, begin: datetime, end: datetime | None) -> bool:
-    slack = timedelta(seconds=SLACK_S)
-    started, ended = _instant(leg.started_at), _instant(leg.ended_at or leg.started_at)
-    if started is None or ended is None:
-        return False
-    return begin - slack <= started and (end is None or ended <= end + slack)
-
-
-def _instant(iso: str | None) -> datetime | None:
-    if iso is None:
-        return None
-    try:
-        when = datetime.fromisoformat(iso.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return when if when.tzinfo is not None else when.replace(tzinfo=timezone.utc)
+    if window.seconds + SLACK_S < training_s:
+        yield (
+            f"the job ran for {units.duration(window.seconds)}, the training for "
+            f"{units.duration(training_s)}: a part of it ran in other jobs or starts"
+        )

@@ -1,11 +1,12 @@
-"""A comparison into the record, and into the cards that stand beside it.
+"""Put a comparison with a meter into the record, and into the cards that stand beside it.
 
 Rule: the record is written where it lies, as `fill` writes it; of the cards, only those that
-autocard has filled are filled again; the same source again takes the place of what it said before.
+autocard has filled are filled again; a comparison replaces the earlier one with the same source.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from autocard import record as records
 from autocard.card.update import PENDING, Outcome, update
 from autocard.errors import MeterError
 from autocard.reconcile import ask, compare, jobs, meters, sacct
+from autocard.reconcile.sacct_rows import JOB
 from autocard.record import Reconciliation, RunRecord
 
 TIMEOUT_S = 60.0
-"""For sacct: accounting databases of large centres take their time."""
+"""For sacct: accounting databases of large centers take their time."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,25 @@ class ReconcileRequest:
 
 @dataclass(frozen=True)
 class ReconcileOutcome:
-    """What came of it.
+    """The comparison, and what became of the record and its cards.
 
     Attributes:
-        one: the comparison.
-        why: leaf of it → why it is None.
+        comparison: of the meter's figure with the record.
+        reasons: leaf of it → why it is None.
         record: with the comparison in it.
         cards: the cards beside the record, each with what became of it.
         changed: whether the record or a card differs from what was there.
     """
 
-    one: Reconciliation
-    why: dict[str, str]
+    comparison: Reconciliation
+    reasons: Mapping[str, str]
     record: RunRecord
     cards: tuple[tuple[Path, Outcome], ...]
     changed: bool
 
 
-def reconcile(path: Path, asked: ReconcileRequest, *, dry_run: bool = False) -> ReconcileOutcome:
-    """Compare, and put the outcome into the record at *path* (a file, or a folder that holds one) and its cards.
+def reconcile(path: Path, request: ReconcileRequest, *, dry_run: bool = False) -> ReconcileOutcome:
+    """Compare, and write the comparison into the record at *path* and its cards.
 
     Raises:
         RecordError: there is no record, or it cannot be read.
@@ -68,68 +70,81 @@ def reconcile(path: Path, asked: ReconcileRequest, *, dry_run: bool = False) -> 
     """
     file = path / records.RECORD_NAME if files.is_folder(path) else path
     before = records.load(file)
-    one, why = compare.compare(before, metered(before, asked))
-    after = put(before, one, why)
-    trials = [(card, update(card, after, dry_run=True)) for card in _cards(file, before)]
+    comparison, reasons = compare.compare(before, metered(before, request))
+    after = put(before, comparison, reasons)
+    cards = [(card, update(card, after, dry_run=True)) for card in _cards(file, before)]
     # A card that cannot be filled stays as it is, and no other is made in its place.
-    free = [card for card, trial in trials if trial.left_alone is None]
-    changed = after != before or any(trial.changed for card, trial in trials if card in free)
+    fillable = {card for card, trial in cards if trial.left_alone is None}
+    card_changes = any(trial.changed for card, trial in cards if card in fillable)
     if not dry_run:
-        trials = [(card, update(card, after) if card in free else trial) for card, trial in trials]
-        if not free:
+        cards = [
+            (card, update(card, after) if card in fillable else trial) for card, trial in cards
+        ]
+        if not fillable:  # else the update of a card has written the record
             files.write_text(file, records.to_json(after))
-    return ReconcileOutcome(one, why, after, tuple(trials), changed)
+    changed = after != before or card_changes
+    return ReconcileOutcome(comparison, reasons, after, tuple(cards), changed)
 
 
-def metered(record: RunRecord, asked: ReconcileRequest) -> meters.Metered:
-    """Return the figure that is asked for; of nobody in particular: Slurm's of the record's job, else the nodes' own.
+def metered(record: RunRecord, request: ReconcileRequest) -> meters.Metered:
+    """Return the figure that *request* asks for.
+
+    Without a source that is Slurm's figure for the record's job, else that of the nodes' meters.
 
     Raises:
         MeterError: it cannot be had.
     """
-    if asked.kwh is not None:
-        return meters.by_person(record, asked.kwh, asked.source)
-    ids, by_person = (asked.jobs, True) if asked.jobs else (_own_jobs(record), False)
-    if asked.text is not None:
-        return meters.by_slurm(
-            record, jobs.chosen(sacct.read(asked.text), ids, by_person=by_person)
-        )
-    if asked.jobs or (ids and ask.is_there()):
-        starts = sacct.read(ask.ask(ids, asked.timeout_s))
-        return meters.by_slurm(record, jobs.chosen(starts, ids, by_person=by_person), in_utc=True)
+    if request.kwh is not None:
+        return meters.by_person(record, request.kwh, request.source)
+    by_person = bool(request.jobs)
+    ids = request.jobs or _own_jobs(record)
+    if request.text is not None:
+        starts = jobs.select_starts(sacct.read(request.text), ids, by_person=by_person)
+        return meters.by_slurm(record, starts)
+    if by_person or (ids and ask.has_sacct()):
+        printed = ask.run_sacct(ids, request.timeout_s)
+        starts = jobs.select_starts(sacct.read(printed), ids, by_person=by_person)
+        return meters.by_slurm(record, starts, in_utc=True)
     if record.energy.node_meter_kwh is not None:
         return meters.by_nodes(record)
+    why = "no sacct on this machine" if ids else "the record names no job of Slurm"
     msg = (
-        "there is nothing to compare with: "
-        + ("no sacct on this machine" if ids else "the record names no job of Slurm")
-        + ", and no meter of the nodes was read. Give what sacct printed: --sacct FILE, or - to paste it; a job: --job "
-        "ID; or a meter's figure: --kwh N --source TEXT"
+        f"there is nothing to compare with: {why}, and no meter of the nodes was read. "
+        "Give what sacct printed: --sacct FILE, or - to paste it; a job: --job ID; "
+        "or a meter's figure: --kwh N --source TEXT"
     )
     raise MeterError(msg)
 
 
 def _own_jobs(record: RunRecord) -> tuple[str, ...]:
-    """Return the number that Slurm gave to the record's job, if it was Slurm; of an array, the task's."""
+    """Return the number that Slurm gave to the record's job or task; empty: it ran elsewhere."""
     job = record.job
+    if job.workload_manager != "slurm":
+        return ()
     if job.array_job_id is not None and job.array_task_id is not None:
         job_id = f"{job.array_job_id}_{job.array_task_id}"
     else:
         job_id = job.job_id or ""
-    return (job_id,) if job.workload_manager == "slurm" and sacct.JOB.fullmatch(job_id) else ()
+    return (job_id,) if JOB.fullmatch(job_id) else ()
 
 
-def put(record: RunRecord, one: Reconciliation, why: dict[str, str]) -> RunRecord:
-    """Return *record* with *one* in it, in the place of what the same source said before."""
-    there = list(record.reconciliations)
-    same = [
-        n for n, other in enumerate(there) if (other.kind, other.source) == (one.kind, one.source)
-    ]
-    number = same[0] if same else len(there)
-    there[number : number + 1] = [one]
+def put(record: RunRecord, comparison: Reconciliation, reasons: Mapping[str, str]) -> RunRecord:
+    """Return *record* with *comparison* in the place of an earlier one with the same source."""
+    comparisons = list(record.reconciliations)
+    number = _place(comparisons, comparison)
+    comparisons[number : number + 1] = [comparison]
     path = f"reconciliations.{number}."
     missing = {name: reason for name, reason in record.missing.items() if not name.startswith(path)}
-    missing.update({path + leaf: reason for leaf, reason in why.items()})
-    return record.model_copy(update={"reconciliations": there, "missing": missing})
+    missing.update({path + leaf: reason for leaf, reason in reasons.items()})
+    return record.model_copy(update={"reconciliations": comparisons, "missing": missing})
+
+
+def _place(comparisons: list[Reconciliation], comparison: Reconciliation) -> int:
+    """Return the number of the one that *comparison* replaces, or the next free number."""
+    for number, other in enumerate(comparisons):
+        if (other.kind, other.source) == (comparison.kind, comparison.source):
+            return number
+    return len(comparisons)
 
 
 def _cards(file: Path, record: RunRecord) -> list[Path]:
@@ -137,8 +152,5 @@ def _cards(file: Path, record: RunRecord) -> list[Path]:
     if file.name != records.RECORD_NAME:
         return []
     names = dict.fromkeys(name.removesuffix(PENDING) for name in record.slots)
-    return [
-        file.parent / name
-        for name in names
-        if Path(name).name == name and (file.parent / name).is_file()
-    ]
+    beside = [file.parent / name for name in names if Path(name).name == name]
+    return [card for card in beside if card.is_file()]

@@ -208,7 +208,7 @@ def test_without_duplicates_the_last_start_is_held_against_the_legs_that_it_saw(
 
 def used(text):
     (start,) = sacct.read(text)
-    return jobs.used(start)
+    return jobs.job_use(start)
 
 
 STEP = "812345.{0}|812345.{0}|2026-03-01T{1}|2026-03-01T{2}|||COMPLETED|{3}|{4}|\n"
@@ -252,7 +252,7 @@ def test_a_job_s_figure_below_that_of_steps_that_nothing_can_take_apart_is_no_fi
 
     found = used(one_start(50, steps=steps))
 
-    assert (found.energy_j, found.why) == (None, jobs.TOO_LITTLE)
+    assert (found.energy_j, found.reason) == (None, jobs.TOO_LITTLE)
 
 
 def test_steps_one_after_the_other_or_on_nodes_of_their_own_are_added_up():
@@ -304,7 +304,7 @@ def test_energy_is_read_as_slurm_writes_it_and_its_marks_for_nothing_are_no_ener
     found = used(text)
 
     assert found.energy_j == joules
-    assert bool(found.why) == (joules is None)
+    assert bool(found.reason) == (joules is None)
 
 
 def test_a_task_of_an_array_is_found_by_its_own_number_and_the_array_is_not_taken_for_it():
@@ -317,7 +317,8 @@ def test_a_task_of_an_array_is_found_by_its_own_number_and_the_array_is_not_take
 
     def energy(job, *, by_person=True):
         return [
-            jobs.used(start).energy_j for start in jobs.chosen(starts, [job], by_person=by_person)
+            jobs.job_use(start).energy_j
+            for start in jobs.select_starts(starts, [job], by_person=by_person)
         ]
 
     assert energy("702") == energy("700_2") == [2e6]

@@ -1,0 +1,119 @@
+"""Check and read what a command is given; what cannot be used ends the command with a message."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from autocard import files
+from autocard import record as records
+from autocard.card.fact import plain
+from autocard.card.form.labels import words
+from autocard.card.report import Report
+from autocard.command_line.messages import REFUSED, USAGE, fail
+from autocard.reconcile.sacct_rows import JOB, MAX_CHARACTERS
+from autocard.record import RunRecord
+from autocard.record.limits import LARGEST
+from autocard.totals.totals import J_PER_KWH
+
+
+def card_file(path: Path) -> Path:
+    """Return the card at *path*: of a folder, its README.md."""
+    return path / "README.md" if files.is_folder(path) else path
+
+
+def read_record(path: Path, card: Path | None = None) -> RunRecord:
+    """Return the record at *path*; a missing one is wrong usage, a broken one is refused.
+
+    Args:
+        path: a record, or a folder that holds one.
+        card: the card that is to be filled, where the command has an option --record.
+    """
+    file = path / records.RECORD_NAME if files.is_folder(path) else path
+    if not files.exists(file):
+        option = " with --record" if card is not None else ""
+        fail(
+            f"{file}: there is no such record. "
+            f"Train with AutoCardCallback, or name a record{option}.",
+            USAGE,
+        )
+    return records.load(path)
+
+
+def check_is_new(output: Path) -> None:
+    """Refuse to write a card where a card or a record would be lost."""
+    if files.exists(output):
+        fail(
+            f"{output}: exists already, and was left alone. "
+            f"To bring it up to date: autocard fill {output}",
+            REFUSED,
+        )
+    if files.exists(output.parent / records.RECORD_NAME):
+        fail(
+            f"{output}: the record beside it would be replaced. Nothing was written. "
+            f"To make the card of that record: autocard fill {output}",
+            REFUSED,
+        )
+
+
+def check_slot_names(names: Iterable[str], reports: Iterable[Report], card: Path) -> None:
+    """Refuse the name of a slot that the card does not have: a typo must not pass for done."""
+    labels: dict[str, str] = {}
+    for report in reports:
+        for name in (report.slot, report.label, report.slot.removeprefix("yaml:")):
+            labels[words(name)] = report.label
+    for name in names:
+        if words(name) not in labels:
+            known = ", ".join(sorted(set(labels.values())))
+            fail(
+                f'{card}: there is no slot "{name}" that the record could fill. '
+                f"There are: {known}.",
+                USAGE,
+            )
+
+
+def check_jobs(jobs: Iterable[str]) -> None:
+    """Refuse what cannot be the id of a job of Slurm."""
+    for job in jobs:
+        if not JOB.fullmatch(job):
+            fail(
+                f"--job {plain(job)}: a job is a number, as in 812345, 812345_3 or 812345+0.", USAGE
+            )
+
+
+def meter_kwh(joules: float | None, kwh: float | None, source: str) -> float | None:
+    """Return the figure of a person's meter in kWh; None: none is given.
+
+    Refused are two figures, a figure that is none, and one without its source.
+    """
+    if joules is not None and kwh is not None:
+        fail("--joules and --kwh: give one of them.", USAGE)
+    figure_kwh = joules / J_PER_KWH if joules is not None else kwh
+    if figure_kwh is None:
+        if source:
+            fail("--source names the meter of a figure: give --kwh or --joules, too.", USAGE)
+        return None
+    if not 0 <= figure_kwh <= LARGEST:  # a record with a larger one could not be read again
+        fail(f"{figure_kwh:g} kWh is no meter's figure.", USAGE)
+    if not plain(source):
+        fail(
+            'Which meter read this? Name it, as in --source "the rack\'s meter". '
+            "It will stand in the card.",
+            USAGE,
+        )
+    return figure_kwh
+
+
+def sacct_text(file: str | None) -> str | None:
+    """Return what sacct printed, from a file or, for "-", from standard input."""
+    if file is None:
+        return None
+    try:
+        if file == "-":
+            data = sys.stdin.buffer.read(MAX_CHARACTERS + 1)
+        else:
+            data = files.read_bytes(Path(file), MAX_CHARACTERS)
+    except OSError as exc:
+        fail(f"{file}: cannot be read ({exc.strerror or type(exc).__name__}).", USAGE)
+    return data.decode("utf-8", "replace")

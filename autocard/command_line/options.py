@@ -1,0 +1,93 @@
+"""Arguments and options that the commands take, with their help texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CardPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CARD",
+        help="A model card, or the folder that holds its README.md.",
+        show_default=False,
+    ),
+]
+RecordPath = Annotated[
+    Path,
+    typer.Argument(metavar="R", help="A record, or a folder that holds one."),
+]
+RecordOption = Annotated[
+    Path, typer.Option("--record", metavar="R", help="A record, or a folder that holds one.")
+]
+OptionalRecord = Annotated[
+    Path | None,
+    typer.Option(
+        "--record", metavar="R", help="A record, or a folder that holds one. Read, never written."
+    ),
+]
+Template = Annotated[
+    str | None,
+    typer.Option(
+        metavar="T", help="A shipped template's name, or the path of a Markdown or Jinja file."
+    ),
+]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="A new file, instead of the screen."),
+]
+Overwrite = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SLOT", help="Write this slot, even over a person's text. May be repeated."
+    ),
+]
+Suggest = Annotated[
+    bool,
+    typer.Option(
+        "--suggest", help="Propose license, developers and citation, marked for you to check."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CheckOnly = Annotated[
+    bool, typer.Option("--check", help="Write nothing; status 1 if something would change.")
+]
+DiffOnly = Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")]
+CardsDiffOnly = Annotated[
+    bool, typer.Option("--diff", help="Write nothing; print what would change in the cards.")
+]
+UploadDiffOnly = Annotated[
+    bool, typer.Option("--diff", help="Upload nothing; print what would change.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Ask for the slots that only people can fill, too.")
+]
+
+RepositoryId = Annotated[
+    str, typer.Argument(metavar="REPO", help="Id of a model on the Hub, such as me/my-model.")
+]
+Revision = Annotated[str | None, typer.Option(metavar="BRANCH", help="Instead of main.")]
+
+SacctFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="What Slurm's sacct printed, with its header; - to paste it."
+    ),
+]
+SlurmJobs = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID", help="Slurm's job, if not the record's. May be repeated."),
+]
+MeterKwh = Annotated[
+    float | None, typer.Option(metavar="N", help="What a meter of the building read, in kWh.")
+]
+MeterJoules = Annotated[float | None, typer.Option(metavar="N", help="The same in joules.")]
+MeterSource = Annotated[
+    str, typer.Option(metavar="TEXT", help="Which meter that is, as it will stand in the card.")
+]
+SacctTimeout = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0.1, help="How long sacct may take.")
+]
+ExportFormat = Annotated[str, typer.Option("--format", metavar="F", help="Name of the format.")]

@@ -1,0 +1,164 @@
+"""Print facts and differences on standard output, and what was done on standard error."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autocard import units
+from autocard.card.fact import plain
+from autocard.card.report import Report
+from autocard.card.update import Outcome
+from autocard.command_line.messages import note, warn
+from autocard.reconcile.reconcile import ReconcileOutcome
+from autocard.record import Reconciliation
+
+_STATES = {
+    "filled": "filled",
+    "refreshed": "refreshed",
+    "cleared": "cleared (not known for this run)",
+    "kept": "kept (text of a person or of another tool)",
+    "removed": "left out (removed by a person)",
+}
+"""State of a slot → its words, in the order in which they are printed."""
+
+
+def as_json(value: object) -> str:
+    """Return *value* as JSON for people and machines, with a newline at its end."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines as they are, wrapped where the terminal ends."""
+    console = Console()
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def print_labelled(lines: Mapping[str, str]) -> None:
+    """Print one "Label  text" line for each entry."""
+    console = Console()
+    width = max(map(len, lines)) + 2
+    for label, text in lines.items():
+        console.print(Text.assemble((label.ljust(width), "bold"), text), soft_wrap=True)
+
+
+def print_grid(rows: Iterable[tuple[str, str]]) -> None:
+    """Print a label and a text in each row, the texts folded beside the labels."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    for label, text in rows:
+        grid.add_row(label, Text(text, overflow="fold"))
+    Console().print(grid)
+
+
+# -- differences -----------------------------------------------------------------------------------
+
+
+def print_outcome_diff(outcome: Outcome) -> None:
+    """Print what an update changed, or would change, in its card."""
+    print_diff(outcome.before, outcome.text, str(outcome.card))
+
+
+def print_diff(before: str | None, after: str, name: str) -> None:
+    """Print the difference of two texts of *name*; *before* is None where there was none."""
+    old = (before or "").splitlines(keepends=True)
+    new = after.splitlines(keepends=True)
+    for line in difflib.unified_diff(old, new, name, name):
+        sys.stdout.write(line)
+        if not line.endswith("\n"):
+            sys.stdout.write("\n\\ No newline at end of file\n")
+
+
+# -- what became of a card -------------------------------------------------------------------------
+
+
+def report_outcome(outcome: Outcome, card: Path, *, done: bool) -> None:
+    """Print what became of the slots and what a person has to decide; not *done*: of a trial."""
+    warn(outcome.warnings)
+    for report in outcome.kept:
+        if report.ours_before:
+            note(report.message(str(card)))
+    if outcome.suggested:
+        names = ", ".join(dict.fromkeys(plain(report.label) for report in outcome.suggested))
+        note(f"{card}: suggested, for you to check: {names}")
+    states = _states(outcome.reports)
+    if not outcome.changed:
+        note(f"{card}: nothing to do" + (f" ({states})" if states else ""))
+    else:
+        note(f"{card}: {'' if done else 'would have '}{states or 'brought up to date'}")
+
+
+def _states(reports: Iterable[Report]) -> str:
+    """Return how many slots are in each state, as in "3 filled, 1 refreshed"."""
+    states = [report.state for report in reports]
+    counted = []
+    for state, text in _STATES.items():
+        if state in states:
+            counted.append(f"{states.count(state)} {text}")
+    return ", ".join(counted)
+
+
+def report_reconciled(outcome: ReconcileOutcome, record: Path, *, diff: bool, json: bool) -> None:
+    """Print what became of the cards beside *record*; *diff*: nothing was written."""
+    for card, updated in outcome.cards:
+        if updated.left_alone is not None:
+            note(
+                f"warning: {card}: {updated.left_alone}. It was left alone; "
+                f"correct it and run: autocard fill {card}"
+            )
+            continue
+        if diff and not json:
+            print_outcome_diff(updated)
+        report_outcome(updated, card, done=not diff)
+    if not outcome.cards:
+        written = "" if diff else "; the comparison is in the record"
+        note(f"{record}: no card of ours beside it{written}")
+
+
+# -- a comparison ----------------------------------------------------------------------------------
+
+
+def print_comparison(outcome: ReconcileOutcome) -> None:
+    """Print a meter's figure beside the sum of the components."""
+    comparison = outcome.comparison
+    lines = {
+        "Metered": _metered(comparison),
+        "Covers": comparison.covers,
+        "Components": _kwh(comparison.components_kwh) or outcome.reasons["components_kwh"],
+        "Ratio": "none",
+        "Not metered": "not known",
+        "Verdict": comparison.verdict,
+    }
+    if comparison.ratio is not None:
+        lines["Ratio"] = units.number(comparison.ratio, units.MODELLED)
+    if comparison.unmetered_kwh is not None:
+        lines["Not metered"] = units.kwh(comparison.unmetered_kwh, units.MODELLED)
+    if comparison.reason:
+        lines["Verdict"] += f": {comparison.reason}"
+    print_labelled({label: plain(text) for label, text in lines.items()})
+
+
+def _metered(comparison: Reconciliation) -> str:
+    return f"{_kwh(comparison.metered_kwh) or 'none'}: {comparison.source}"
+
+
+def _kwh(energy_kwh: float | None) -> str:
+    return "" if energy_kwh is None else units.kwh(energy_kwh)
+
+
+def comparison_as_json(outcome: ReconcileOutcome) -> str:
+    """Return the comparison as JSON, with reasons of missing parts and if anything changed."""
+    found = {
+        "reconciliation": outcome.comparison.model_dump(mode="json"),
+        "missing": dict(outcome.reasons),
+        "changed": outcome.changed,
+    }
+    return as_json(found)
