@@ -42,8 +42,8 @@ def test_a_picture_shows_the_points_of_the_log(drawn):
     folder, trainer = drawn
     history = json.loads((folder / "autocard.json").read_text())["evaluation"]["history"]
 
-    (loss,) = plots.of(history)
-    axes = plots.figure(loss, {"back": "#fff", "front": "#000", "grid": "#888"}).axes[0]
+    (loss,) = plots.pictures_of(history)
+    axes = plots.figure(loss, plots.LIGHT).axes[0]
 
     shown = {line.get_label(): line.get_xydata() for line in axes.lines}
     np.testing.assert_allclose(shown["training loss"], logged(trainer, "loss"))
@@ -134,7 +134,7 @@ def test_power_is_energy_over_time_between_checkpoints():
         parts.Checkpoint(step=20, wall_clock_s=3600.0, energy_j=540_000.0),
     ]
 
-    (power,) = plots.of([], [parts.Leg(id="0" * 12, checkpoints=readings)])
+    (power,) = plots.pictures_of([], [parts.Leg(id="0" * 12, checkpoints=readings)])
 
     assert power.curves == {"GPUs, CPUs and RAM": [(0.25, 100.0), (0.75, 200.0)]}
     assert power.alt() == (
@@ -143,7 +143,7 @@ def test_power_is_energy_over_time_between_checkpoints():
 
 
 def test_one_point_is_no_curve():
-    assert plots.of([{"step": 1, "loss": 0.5}]) == []
+    assert plots.pictures_of([{"step": 1, "loss": 0.5}]) == []
 
 
 def test_names_of_metrics_cannot_open_anything_in_the_card():
@@ -169,7 +169,7 @@ def test_a_metric_with_dollars_is_no_formula_for_matplotlib(tmp_path):
         for step in (1, 2)
     ]
 
-    told = plots.draw(plots.of(history), tmp_path)
+    told = plots.draw(plots.pictures_of(history), tmp_path)
 
     assert set(told) == {"autocard_metrics.png"}
     assert (tmp_path / "autocard_metrics_dark.png").is_file()
