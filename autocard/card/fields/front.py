@@ -11,7 +11,7 @@ from unicodedata import normalize
 
 from autocard import units
 from autocard.card.fact import plain
-from autocard.card.fields import accounts, impact
+from autocard.card.fields import carbon, impact
 from autocard.card.fields.hub import LICENSES, METRICS, PIPELINE_TAGS
 from autocard.card.fields.identity import from_scratch, is_untrained
 from autocard.card.fields.testing import METRIC_DIGITS, measures
@@ -101,7 +101,7 @@ def _emissions(record: RunRecord) -> dict[str, Any] | None:
     grams = record.emissions.co2eq_g
     if grams is None:
         return None
-    rounded = units.rounded(grams, accounts.co2_digits(record))
+    rounded = units.rounded(grams, carbon.co2_digits(record))
     values = {
         "emissions": int(rounded) if rounded == rounded.to_integral_value() else float(rounded),
         "source": _source(record),

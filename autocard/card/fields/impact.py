@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from autocard import units
 from autocard.card.fact import Fact, escape
-from autocard.card.fields import accounts
+from autocard.card.fields import accounts, carbon
 from autocard.card.fields.machines import gpus, nodes_named, without_gpu
 from autocard.card.fields.words import since
 from autocard.record import RunRecord
@@ -41,7 +41,7 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
         "hours_used": _as_fact(hours_used(record)),
         "cloud_provider": _as_fact(_provider(record)),
         "cloud_region": _as_fact(_region(record)),
-        "co2_emitted": _as_fact(accounts.co2eq(record)),
+        "co2_emitted": _as_fact(carbon.co2eq(record)),
         "energy": accounts.energy(record),
     }
 

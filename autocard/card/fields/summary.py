@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from autocard.card.fact import plain
-from autocard.card.fields import accounts, impact
+from autocard.card.fields import carbon, energy_figures, impact
 from autocard.card.fields.testing import diverged, measures, shown
 from autocard.record import RunRecord
 
@@ -29,7 +29,7 @@ def summary(record: RunRecord) -> dict[str, str]:
 
 def _known(record: RunRecord) -> Mapping[str, str | None]:
     model = record.model
-    total = accounts.total(record)
+    total = energy_figures.total(record)
     results = ", ".join(
         f"{plain(one.name)} {shown(one.value)}{f' ({plain(one.dataset)})' if one.dataset else ''}"
         for one in measures(record)
@@ -42,7 +42,7 @@ def _known(record: RunRecord) -> Mapping[str, str | None]:
         "Hours used": impact.hours_used(record),
         "Results": "; ".join(filter(None, [diverged(record), results])),
         "Energy": f"{total} kWh at the devices" if total else None,
-        "CO2eq": accounts.co2eq(record),
+        "CO2eq": carbon.co2eq(record),
     }
 
 

@@ -1,0 +1,141 @@
+"""What the energy total covers, in words: steps done twice, what is apart from it, nodes without a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autocard import units
+from autocard.card.fact import escape
+from autocard.card.fields.energy_figures import unreported_part
+from autocard.card.fields.words import holes
+from autocard.record import RunRecord, Search
+
+
+def apart(record: RunRecord) -> Iterator[str]:
+    """Yield what was done twice, and what is not in the total."""
+    energy = record.energy
+    yield from _repeated(record)
+    outside = []
+    if energy.setup_kwh:
+        outside.append(f"set-up {units.kwh(energy.setup_kwh, units.MODELLED)}")
+    if energy.evaluation_kwh:
+        evaluation = units.kwh(energy.evaluation_kwh, units.MODELLED)
+        outside.append(f"evaluation after training {evaluation}")
+    if outside:
+        yield f"Not in the total: {' and '.join(outside)}, by the same means."
+    if record.search.trials:
+        yield _search(record.search)
+
+
+def _search(search: Search) -> str:
+    """Return what the trials of a hyperparameter search took, in words."""
+    notes = [escape(search.backend)] if search.backend else []
+    if search.trials_unfinished:
+        notes.append(f"{units.count(search.trials_unfinished)} of them pruned or failed")
+    text = f"Hyperparameter search: {units.plural(search.trials, 'trial')}"
+    if notes:
+        text += f" ({', '.join(notes)})"
+    text += f", {units.duration(search.wall_clock_s)}"
+    if search.total_kwh is not None:
+        text += f", {units.kwh(search.total_kwh, units.MODELLED)}"
+    elif search.reported_kwh:
+        text += f", at least {units.kwh(search.reported_kwh, units.MODELLED)}"
+    else:
+        text += ", energy not measured"
+    return f"{text}, not included in the total."
+
+
+# -- steps done twice ------------------------------------------------------------------------------
+
+
+def _repeated(record: RunRecord) -> Iterator[str]:
+    """Yield what was done twice, because training was interrupted or by choice, and what is lost."""
+    if record.time.repeated_steps:
+        yield _repeated_steps(record, record.time.repeated_steps)
+    for path, reason in record.missing.items():
+        if path.startswith("legs.") and path.endswith(".tail"):
+            yield f"Leg {int(path.split('.')[1]) + 1}: {escape(reason)}."
+
+
+def _repeated_steps(record: RunRecord, repeated_steps: int) -> str:
+    """Return what the repeated steps took, as in "0.31 kWh of it (1.2 %) and 9 min went into …"."""
+    is_least = any(leg.steps_unseen for leg in record.legs)
+    is_estimated = any(leg.repeated_source.startswith("estimated") for leg in record.legs)
+    spent = _spent_on_repeated(record)
+    begin = " and ".join(spent) or "An unknown part of it"
+    if is_least and spent:
+        begin = f"At least {begin}"
+    least = "at least " if is_least else ""
+    end = " (estimated from the mean of longer stretches)" if is_estimated else ""
+    steps = units.plural(repeated_steps, "step")
+    return f"{begin} went into {least}{steps} that {_why_repeated(record)}{end}."
+
+
+def _spent_on_repeated(record: RunRecord) -> list[str]:
+    kwh, total_kwh = record.energy.repeated_kwh, record.energy.total_kwh
+    spent = []
+    if kwh and total_kwh:
+        share = units.percent(kwh, total_kwh)
+        spent.append(f"{units.kwh(kwh, units.MODELLED)} of it ({share})")
+    if record.time.repeated_s:
+        spent.append(units.duration(record.time.repeated_s))
+    return spent
+
+
+def _why_repeated(record: RunRecord) -> str:
+    """Return why steps were done twice: they had to be only where a leg did not end by itself."""
+    legs = [leg for leg in record.legs if leg.repeated_steps]
+    if all(leg.status == "interrupted" for leg in legs):
+        return "had to be repeated after interruptions"
+    forced = sum(leg.repeated_steps or 0 for leg in legs if leg.status == "interrupted")
+    part = f", {units.count(forced)} of them after interruptions" if forced else ""
+    return f"were done again from a checkpoint{part}"
+
+
+# -- what is included ------------------------------------------------------------------------------
+
+
+def boundary(record: RunRecord) -> Iterator[str]:
+    """Yield what the total covers, and which nodes are not in it."""
+    run = record.run
+    if record.energy.boundary:
+        yield f"What is counted: {escape(record.energy.boundary)}."
+    before = holes(record)
+    if before:
+        yield (
+            "Training was resumed, and what came before was not recorded: "
+            f"{before} in these figures."
+        )
+    if run.earlier_run:
+        yield (
+            "Training went on from weights that an earlier training of the same process "
+            f"(run {escape(run.earlier_run)}) had trained for "
+            f"{units.plural(run.earlier_steps, 'step')}: those are not in these figures."
+        )
+    if unreported_part(record) is None:  # else that stands in the place of the total
+        yield from _processes_without_report(record)
+        yield from _nodes_without_report(record)
+
+
+def _processes_without_report(record: RunRecord) -> Iterator[str]:
+    reporting = record.job.processes_reporting
+    if not record.legs or reporting is None:
+        return
+    processes = record.legs[-1].processes
+    if reporting < processes:
+        was = "was" if reporting == 1 else "were"
+        yield (
+            f"Of {units.count(processes)} training processes {units.count(reporting)} {was} heard "
+            "at the end; what the others used is known from the meters of their machines."
+        )
+
+
+def _nodes_without_report(record: RunRecord) -> Iterator[str]:
+    expected, reporting = record.job.nodes_expected, record.job.nodes_reporting
+    if expected is None or reporting is None:
+        return
+    if reporting < expected:
+        yield (
+            f"Only {units.count(reporting)} of {units.count(expected)} nodes reported; "
+            "what the others used is not in it."
+        )
