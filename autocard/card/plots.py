@@ -1,7 +1,7 @@
 """Draw curves of a run as small pictures beside the card, light and dark, with the extra `plots`.
 
-One rule: a picture shows figures of the record and nothing else, and its alt text describes in words
-what it shows. Draws on a canvas of its own: no window, no global state of matplotlib is touched.
+One rule: a picture shows figures of the record and nothing else, and its alt text describes it in
+words. Draws on a canvas of its own: no window, no global state of matplotlib is touched.
 """
 
 from __future__ import annotations
@@ -75,10 +75,11 @@ class Picture:
 
     def _describe(self, name: str, curve: Curve) -> str:
         (first, begin), (last, end) = curve[0], curve[-1]
-        words = [
+        course = (
             f"{name} from {units.number(begin)} at {self._place(first)} "
             f"to {units.number(end)} at {self._place(last)}"
-        ]
+        )
+        words = [course]
         extremes = {
             "lowest": min(curve, key=_value_of),
             "highest": max(curve, key=_value_of),
@@ -124,7 +125,7 @@ def pictures_of(history: Sequence[LogEntry], legs: Sequence[Leg] = ()) -> list[P
 
 
 def _drawable(curves: Mapping[str, Curve]) -> dict[str, Curve]:
-    """Return the first curves of two points or more, under names that matplotlib takes literally."""
+    """Return the first curves of two points or more; matplotlib takes their names literally."""
     drawable: dict[str, Curve] = {}
     for name, curve in curves.items():
         if len(curve) > 1:
