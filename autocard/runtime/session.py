@@ -1172,7 +1172,9 @@ class Session:
 
         history = getattr(self.parts.get("evaluation"), "history", ())
         card = Path(self.settings.card or seen.output_dir / "README.md")
-        return plots.draw(plots.pictures_of(history, [leg.value for leg in self.book.legs()]), card.parent)
+        return plots.draw(
+            plots.pictures_of(history, [leg.value for leg in self.book.legs()]), card.parent
+        )
 
     def _write(self, seen: Observed, record: RunRecord) -> bool:
         card = Path(self.settings.card or seen.output_dir / "README.md")
