@@ -19,7 +19,8 @@ from autocard import files, units
 from autocard import settings as settings_
 from autocard._version import __version__
 from autocard.capture.environment import hardware, launcher
-from autocard.energy.gpu import gpu_selection, nvml
+from autocard.energy.gpu import backends, cuda_visible, gpu_selection
+from autocard.energy.gpu.base import NoDriverError
 from autocard.energy.host import cpu_share, node_meter
 from autocard.energy.host.codecarbon_reader import CPU, RAM, CodeCarbonInfo
 from autocard.energy.ledger import leg_parts
@@ -76,21 +77,22 @@ def _or_none(question: Any) -> Any:
 
 def _gpus() -> dict[str, Any]:
     """Return the boards that a process with this environment uses, and how each would be measured."""
+    backend = backends.find(None) or backends.BACKENDS[0]
     told: dict[str, Any] = {
         "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "on_node": 0,
         "used": [],
-        "driver": _or_none(nvml.driver_version),
+        "driver": _or_none(backend.driver_version),
         "reason": None,
     }
     try:
-        told["on_node"] = len(nvml.boards())
+        told["on_node"] = len(backend.devices())
         devices = gpu_selection.devices()
-        counters = nvml.Counters(device.uuid for device in devices)
+        counters = backend.counters(device.uuid for device in devices)
         readings, shared = counters.read(), counters.shared()
     except UnavailableError as exc:
         why = str(exc)
-        if why == nvml.NO_DRIVER and AMD.exists():
+        if isinstance(exc, NoDriverError) and AMD.exists():
             why = "there are AMD GPUs, which this version of autocard does not measure"
         return told | {"reason": why}
     for device in devices:
@@ -208,8 +210,8 @@ def _advice(report: Mapping[str, Any]) -> Iterator[str]:
             "CodeCarbon does not know this CPU and guesses its power. Give that of all packages at full load, from the "
             "maker's data sheet: cpu_power_w=…, AUTOCARD_CPU_POWER_W=…, or a line in the site file."
         )
-    if any(gpu_selection.ORDER_NOTE in one["note"] for one in report["gpus"]["used"]):
-        yield f"{gpu_selection.SETTLES_ORDER}. In a training torch settles it."
+    if any(cuda_visible.ORDER_NOTE in one["note"] for one in report["gpus"]["used"]):
+        yield f"{cuda_visible.SETTLES_ORDER}. In a training torch settles it."
     if report["node_meter"] is not None and report["node_meter"]["reason"]:
         yield f"{report['node_meter']['reason']}: {report['node_meter']['path']}"
 
@@ -268,7 +270,7 @@ def _gpu_lines(gpus: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "GPUs", f"none that can be measured: {gpus['reason']}"
         return
     chosen = gpus["cuda_visible_devices"]
-    by = "all that NVML shows" if chosen is None else f"by CUDA_VISIBLE_DEVICES={chosen}"
+    by = "all that the driver shows" if chosen is None else f"by CUDA_VISIBLE_DEVICES={chosen}"
     yield "GPUs", f"{len(gpus['used'])} of {gpus['on_node']} boards, {by}; driver {gpus['driver']}"
     kinds: Counter[str] = Counter()
     boards: dict[str, list[str]] = {}

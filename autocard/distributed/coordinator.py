@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from autocard.capture.observed import Observed
 from autocard.distributed.team import Assignment, Team, meet, next_training
+from autocard.energy.gpu.base import Device
 from autocard.errors import UnavailableError
 
 EVALUATION_S = 2.0
@@ -279,22 +280,21 @@ def _on_host() -> int:
     return int(local) if local.isascii() and local.isdigit() else 1
 
 
-def _own_boards(observed: Observed) -> list[Any]:
+def _own_boards(observed: Observed) -> list[Device]:
     """Return the GPUs that this process uses.
 
     Raises:
         UnavailableError: they cannot be told.
     """
     from autocard.capture.environment import hardware  # noqa: PLC0415
-    from autocard.energy.gpu import gpu_selection  # noqa: PLC0415
+    from autocard.energy.gpu import backends, gpu_selection  # noqa: PLC0415
 
     used = hardware.own_accelerators(observed)
     if not used.uses_gpu:
         return []
     found = gpu_selection.devices(ordinals=used.ordinals, device_type=used.device_type)
     if not found:
-        msg = "NVML shows none of the GPUs that the training uses"
-        raise UnavailableError(msg)
+        raise UnavailableError(backends.none_visible(used.device_type))
     return found
 
 

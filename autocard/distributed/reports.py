@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autocard.energy.gpu.nvml import Device
+from autocard.energy.gpu.base import Device
 from autocard.energy.ledger import join_hosts, ledger_files
 from autocard.energy.ledger.ledger_files import LedgerEntry, LedgerFolders
 from autocard.record import Gpu, Hardware, Job, Leg

@@ -28,8 +28,8 @@ from autocard.distributed.rendezvous import (
     default_store,
     on_store,
 )
-from autocard.energy.gpu import nvml
-from autocard.energy.gpu.nvml import Device
+from autocard.energy.gpu import backends
+from autocard.energy.gpu.base import Device
 from autocard.energy.host import cpu_share
 from autocard.energy.ledger import ledger_files
 from autocard.errors import UnavailableError
@@ -227,7 +227,7 @@ class Team:
             )
         notes = self._beside(on_host)
         used = {one["uuid"]: Device(**one) for note in notes for one in note["boards"]}
-        seen = {board.uuid: board for board in _in_sight()} if used else {}
+        seen = {board.uuid: board for board in backends.all_devices()} if used else {}
         boards = sorted(
             (
                 replace(board, index=seen[uuid].index)
@@ -403,13 +403,6 @@ def _task(environ: Mapping[str, str]) -> tuple[str, int, int] | None:
                 int(values[1]),
             )
     return None
-
-
-def _in_sight() -> list[Device]:
-    try:
-        return nvml.boards()
-    except UnavailableError:
-        return []
 
 
 def _share(cpus: set[int]) -> float:

@@ -8,6 +8,11 @@ from pydantic import Field
 
 from autocard.record.base import Frozen, Scalar, Status
 
+COUNTER_SUFFIX = "-counter"
+"""A device's `source` with this ending: its own energy counter was read."""
+SAMPLES_SUFFIX = "-power-samples"
+"""A device's `source` with this ending: its power was sampled and added up."""
+
 
 class Place(Frozen):
     """Where the electricity was drawn, as far as it is known."""
@@ -35,7 +40,7 @@ class DeviceUse(Frozen):
     """Total memory of the board."""
     energy_j: float | None = None
     """Joules of the whole board: other processes on it are included."""
-    source: Literal["nvml-counter", "nvml-power-samples"] | None = None
+    source: Literal["nvml-counter", "nvml-power-samples"] | str | None = None
     """Samples are coarser than the counter."""
     counter_begin_j: float | None = None
     """The energy counter when training began."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from autocard.record import Emissions, Energy, HostUse, Leg, RunRecord, Time
 from autocard.record.gaps import Gaps, Part, PartBuilder, gaps_at, why
+from autocard.record.legs import COUNTER_SUFFIX
 from autocard.settings import Settings
 from autocard.totals import repeated_steps
 
@@ -366,7 +367,11 @@ def counted_kwh(legs: Sequence[Leg], numbers: Sequence[int]) -> float:
     """Return what counters read during the legs with these *numbers*: the least that any meter around them can say."""
     joules = 0.0
     for host in (host for number in numbers for host in legs[number].hosts):
-        joules += sum(one.energy_j or 0.0 for one in host.devices if one.source == "nvml-counter")
+        joules += sum(
+            device.energy_j or 0.0
+            for device in host.devices
+            if (device.source or "").endswith(COUNTER_SUFFIX)
+        )
         if host.sources.get("cpu", "").startswith("measured"):
             joules += host.cpu_j or 0.0
     return joules / J_PER_KWH

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autocard.card.fields import facts
-from autocard.energy.gpu import gpu_selection
+from autocard.energy.gpu import cuda_visible
 from autocard.energy.ledger import leg_builder, leg_parts
 from autocard.record import Place
 from autocard.settings import resolve
@@ -30,7 +30,7 @@ def with_notes(record, notes):
 
 
 @pytest.mark.parametrize(
-    "note", [leg_parts.SHARED_NOTE, gpu_selection.SLICE_NOTE, gpu_selection.ORDER_NOTE]
+    "note", [leg_parts.SHARED_NOTE, cuda_visible.SLICE_NOTE, cuda_visible.ORDER_NOTE]
 )
 def test_what_is_special_about_a_board_stands_on_the_card(note):
     plain = records.three_legs_on_gpus()
@@ -44,12 +44,12 @@ def test_what_is_special_about_a_board_stands_on_the_card(note):
 def test_boards_that_are_special_in_different_ways_are_told_apart():
     told = body(
         with_notes(
-            records.three_legs_on_gpus(), {0: leg_parts.SHARED_NOTE, 1: gpu_selection.SLICE_NOTE}
+            records.three_legs_on_gpus(), {0: leg_parts.SHARED_NOTE, 1: cuda_visible.SLICE_NOTE}
         )
     )
 
     assert f"Note on 1 of 8 GPUs: {leg_parts.SHARED_NOTE}." in told
-    assert f"Note on 1 of 8 GPUs: {gpu_selection.SLICE_NOTE}." in told
+    assert f"Note on 1 of 8 GPUs: {cuda_visible.SLICE_NOTE}." in told
 
 
 def test_each_kind_of_figure_says_how_sure_it_is():

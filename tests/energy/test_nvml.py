@@ -76,7 +76,7 @@ import json, os, random
 import torch
 from autocard.energy.gpu import nvml, gpu_selection as visible
 draw = random.Random(4)
-uuids = [board.uuid for board in nvml.boards()]
+uuids = [board.uuid for board in nvml.devices()]
 pieces = [*"0123 x", "", "1", "+2", "-1", "12", " 3", "0x1", "none", "GPU-", *uuids, *(uuid[:6] for uuid in uuids)]
 wrong, shown = [], set()
 for _ in range(3000):
@@ -221,7 +221,7 @@ def test_versions_and_names_are_the_drivers(nvml_machine):
     script = """
 import json
 from autocard.energy.gpu import nvml
-board = nvml.boards()[0]
+board = nvml.devices()[0]
 print(json.dumps([nvml.driver_version(), nvml.cuda_driver_version(), board.name, board.memory_bytes, board.uuid]))
 """
 
@@ -239,7 +239,7 @@ import json
 from autocard.energy.gpu import nvml
 from autocard.errors import UnavailableError
 try:
-    nvml.boards()
+    nvml.devices()
 except UnavailableError as exc:
     print(json.dumps(str(exc)))
 """
@@ -267,7 +267,7 @@ def test_without_the_library_there_is_a_reason_and_no_failure():
         pytest.skip("this machine has an NVIDIA driver")
 
     with pytest.raises(UnavailableError, match="no NVIDIA driver on this machine"):
-        nvml.boards()
+        nvml.devices()
 
 
 TICKS = """
@@ -279,7 +279,7 @@ from autocard.energy.gpu import nvml
 from autocard.energy.gpu.gpu_sampler import GpuSampler as Boards
 gpus = [Gpu(uuid_of(0)), Gpu(uuid_of(1), counter=0), Gpu(uuid_of(2)), Gpu(uuid_of(3))]
 machine = Machine(Path(sys.argv[2]), gpus)
-nvml.boards()  # loads the library: not to be counted
+nvml.devices()  # loads the library: not to be counted
 started = time.monotonic()
 boards = Boards([gpu.uuid for gpu in gpus], started)
 time.sleep(0.3)

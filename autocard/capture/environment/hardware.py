@@ -20,7 +20,8 @@ from typing import Any
 from autocard import commands, files
 from autocard.capture.environment import gpu_allocation, launcher
 from autocard.capture.observed import Observed
-from autocard.energy.gpu import gpu_selection, nvml
+from autocard.energy.gpu import backends, gpu_selection
+from autocard.energy.gpu.base import NoDriverError
 from autocard.energy.host import cpu_share
 from autocard.errors import UnavailableError
 from autocard.record import Gpu, Hardware
@@ -104,6 +105,8 @@ def capture(observed: Observed, missing: MutableMapping[str, str]) -> Hardware:
         # A driver says nothing of a run that uses no GPU.
         for leaf in ("driver_version", "cuda_driver_version", "cuda_runtime_version"):
             missing[f"hardware.{leaf}"] = missing.get("hardware.gpus", NO_GPU)
+    # What no backend reads (torch names it) has no driver version, and the first backend says why.
+    backend = backends.find(used.device_type) or backends.BACKENDS[0]
     nodes = ask("nodes", lambda: launcher.nodes(os.environ, observed.processes.count))
     if nodes is None or nodes > 1:
         missing["hardware.gpus"] = (
@@ -117,8 +120,10 @@ def capture(observed: Observed, missing: MutableMapping[str, str]) -> Hardware:
         cpu_count=cpu_share.usable_cpus(),
         cpu_count_node=os.cpu_count(),
         ram_bytes=ask("ram_bytes", ram_bytes),
-        driver_version=ask("driver_version", nvml.driver_version) if gpus else None,
-        cuda_driver_version=ask("cuda_driver_version", nvml.cuda_driver_version) if gpus else None,
+        driver_version=ask("driver_version", backend.driver_version) if gpus else None,
+        cuda_driver_version=ask("cuda_driver_version", backend.cuda_driver_version)
+        if gpus
+        else None,
         cuda_runtime_version=ask("cuda_runtime_version", _cuda_runtime) if gpus else None,
     )
 
@@ -177,7 +182,7 @@ def _gpus(used: Accelerators) -> list[Gpu]:
     try:
         devices = gpu_selection.devices(ordinals=used.ordinals, device_type=used.device_type)
     except UnavailableError as exc:
-        if used.uses_gpu is None and str(exc) == nvml.NO_DRIVER:
+        if used.uses_gpu is None and isinstance(exc, NoDriverError):
             return []
         named = _from_torch(used)
         if named:

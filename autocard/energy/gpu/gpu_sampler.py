@@ -14,7 +14,8 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
-from autocard.energy.gpu.nvml import CounterReading, Counters
+from autocard.energy.gpu import backends
+from autocard.energy.gpu.base import CounterReading
 
 COUNTER_S = 1.0
 """Seconds between readings: of a counter that is set back, no more than this comes from its power.
@@ -37,7 +38,7 @@ class GpuSampler:
         Raises:
             UnavailableError: no driver, or it does not answer.
         """
-        self._counters = Counters(uuids)
+        self._counters = backends.counters(uuids)
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._last = {
@@ -96,7 +97,7 @@ class GpuSampler:
         added = self._added(uuid, before, after, at_s - since_s)
         if added is None:
             # The next reading that there is then spans the silence.
-            self.silent[uuid] = after.reason or "NVML: no reading"
+            self.silent[uuid] = after.reason or backends.no_reading(uuid)
             return
         self.silent.pop(uuid, None)
         self.joules[uuid] += added

@@ -1,21 +1,28 @@
-"""NVML → the GPUs of this machine, their driver, their energy counters.
+"""The GPU backend for NVIDIA: NVML → devices, driver, energy counters.
 
-Rule: what NVML does not say is a reason, never a zero, and a dead GPU does not hide the others.
-Readings are converted to joules and watts here, once. pynvml (of nvidia-ml-py) is imported inside
-functions.
+Rule: that of `base`. pynvml (of the package nvidia-ml-py) is imported inside functions.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from autocard.energy.gpu import cuda_visible
+from autocard.energy.gpu.base import CounterReading as CounterReading
+from autocard.energy.gpu.base import Device as Device
+from autocard.energy.gpu.base import NoDriverError, Visible
+from autocard.energy.gpu.torch_build import is_rocm
 from autocard.errors import UnavailableError
+
+NAME = "nvml"
+TITLE = "NVML"
+UUID_PREFIXES: tuple[str, ...] = ("GPU-", "MIG-")
+IN_CODECARBON = True
 
 MJ_PER_J = 1000.0
 MW_PER_W = 1000.0
@@ -26,36 +33,8 @@ _ready_in: int | None = None
 _lock = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Device:
-    """One board that the process can use."""
-
-    index: int
-    """Of the board, in NVML's order (that of PCI bus ids)."""
-    uuid: str
-    """Of the board, as NVML writes it: GPU-…"""
-    name: str
-    """Product name."""
-    memory_bytes: int | None = None
-    """Memory that the process can use: the board's, or the slice's."""
-    note: str = ""
-    """What a reader must know of the choice or the figure; empty: nothing."""
-
-
-@dataclass(frozen=True)
-class CounterReading:
-    """What one board says at one moment."""
-
-    energy_j: float | None = None
-    """Joules since the driver was loaded; None: the board has no counter, or does not answer."""
-    power_w: float | None = None
-    """Watts now; asked for only where there is no counter."""
-    reason: str | None = None
-    """Why there is no counter reading."""
-
-
 def _nvml() -> Any:
-    """Return pynvml, initialised in this process.
+    """Return pynvml, initialized in this process.
 
     Raises:
         UnavailableError: no driver, or it does not answer.
@@ -72,12 +51,18 @@ def _nvml() -> Any:
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as exc:
-            raise UnavailableError(_why(pynvml, exc)) from exc
+            raise _unavailable(pynvml, exc) from exc
         _ready_in = os.getpid()
     return pynvml
 
 
-def _why(pynvml: Any, exc: Any) -> str:
+def _unavailable(pynvml: Any, exc: Any) -> UnavailableError:
+    """Return *exc*, an NVMLError, as an exception of ours."""
+    reason = _reason(pynvml, exc)
+    return NoDriverError(reason) if reason == NO_DRIVER else UnavailableError(reason)
+
+
+def _reason(pynvml: Any, exc: Any) -> str:
     """Return *exc*, an NVMLError, in words for people."""
     if exc.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND:
         return NO_DRIVER
@@ -86,55 +71,47 @@ def _why(pynvml: Any, exc: Any) -> str:
     return f"NVML: {str(exc).strip() or type(exc).__name__}"
 
 
-def other_maker(device_type: str | None) -> str | None:
-    """Return why an accelerator that is not NVIDIA's is not measured; None: it may be one of NVIDIA's.
+def serves(device_type: str | None) -> bool:
+    """Return whether the accelerator may be an NVIDIA GPU.
 
-    NVML is not to be asked then: it would tell of boards that stand beside the one which the
-    training uses.
-
-    Args:
-        device_type: torch's name of it.
+    Where it is not, NVML is not asked: it would report boards that the training does not use.
     """
     if device_type == "cpu":
-        return None
-    if getattr(getattr(sys.modules.get("torch"), "version", None), "hip", None):
-        return "this version of autocard does not measure AMD GPUs (ROCm)"
-    if device_type == "mps":
-        return "this version of autocard does not measure Apple GPUs"
-    if device_type not in {None, "cuda"}:
-        return f"this version of autocard does not measure {device_type} accelerators"
-    return None
+        return True
+    return device_type in {None, "cuda"} and not is_rocm()
 
 
 def driver_version() -> str:
     """Return the version of the NVIDIA driver.
 
     Raises:
-        UnavailableError: there is none, or it does not say.
+        UnavailableError: there is none, or it does not report it.
     """
     pynvml = _nvml()
     try:
         return _text(pynvml.nvmlSystemGetDriverVersion())
     except pynvml.NVMLError as exc:
-        raise UnavailableError(_why(pynvml, exc)) from exc
+        raise _unavailable(pynvml, exc) from exc
 
 
 def cuda_driver_version() -> str:
     """Return the newest CUDA version that the driver supports, such as 12.8.
 
     Raises:
-        UnavailableError: there is no driver, or it does not say.
+        UnavailableError: there is no driver, or it does not report it.
     """
     pynvml = _nvml()
     try:
         number = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
     except pynvml.NVMLError as exc:
-        raise UnavailableError(_why(pynvml, exc)) from exc
+        raise _unavailable(pynvml, exc) from exc
     return f"{number // 1000}.{number % 1000 // 10}"  # NVML: 1000 × major + 10 × minor
 
 
-def boards() -> list[Device]:
-    """Return the boards of this machine that answer, in NVML's order; a dead one is left out, as CUDA does.
+def devices() -> list[Device]:
+    """Return the boards of this machine that answer, in NVML's order.
+
+    A dead one is left out, as CUDA does.
 
     Raises:
         UnavailableError: no driver, or it does not answer.
@@ -143,7 +120,7 @@ def boards() -> list[Device]:
     try:
         count = pynvml.nvmlDeviceGetCount()
     except pynvml.NVMLError as exc:
-        raise UnavailableError(_why(pynvml, exc)) from exc
+        raise _unavailable(pynvml, exc) from exc
     found = []
     for index in range(count):
         try:
@@ -159,8 +136,17 @@ def boards() -> list[Device]:
     return found
 
 
+def visible(environ: Mapping[str, str]) -> Visible:
+    """Return the devices that CUDA shows to this process.
+
+    Raises:
+        UnavailableError: no driver, or it does not answer.
+    """
+    return cuda_visible.visible(devices(), slices, environ)
+
+
 def slices(board: Device) -> list[Device]:
-    """Return the MIG slices of *board*: their own UUIDs and memory, the board's index and name; none: no MIG."""
+    """Return the MIG slices of *board*, with its index and name; empty: it has none."""
     pynvml = _nvml()
     try:
         handle = pynvml.nvmlDeviceGetHandleByIndex(board.index)
@@ -181,14 +167,23 @@ def _text(value: str | bytes) -> str:
 
 
 def _memory(pynvml: Any, handle: Any) -> int | None:
-    """Return the bytes of memory behind *handle*; None where NVML cannot say (boards that share the host's)."""
+    """Return the bytes of memory of a board or slice; None: it shares the host's memory."""
     try:
         return int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
     except pynvml.NVMLError:
         return None
 
 
-class Counters:
+def counters(uuids: Iterable[str]) -> NvmlCounters:
+    """Open the boards with these UUIDs.
+
+    Raises:
+        UnavailableError: no driver, or it does not answer.
+    """
+    return NvmlCounters(uuids)
+
+
+class NvmlCounters:
     """Energy counters of some boards, found by UUID once."""
 
     def __init__(self, uuids: Iterable[str]) -> None:
@@ -207,10 +202,10 @@ class Counters:
         try:
             self._handles[uuid] = self._pynvml.nvmlDeviceGetHandleByUUID(uuid.encode())
         except self._pynvml.NVMLError as exc:
-            self._reasons[uuid] = _why(self._pynvml, exc)
+            self._reasons[uuid] = _reason(self._pynvml, exc)
 
     def read(self) -> dict[str, CounterReading]:
-        """Return UUID → what the board says now; it does not raise."""
+        """Return UUID → reading of each board now; it does not raise."""
         return {
             **{uuid: CounterReading(reason=reason) for uuid, reason in self._reasons.items()},
             **{uuid: self._read(handle) for uuid, handle in self._handles.items()},
@@ -223,11 +218,11 @@ class Counters:
                 energy_j=pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / MJ_PER_J
             )
         except pynvml.NVMLError as exc:
-            reason = _why(pynvml, exc)
+            reason = _reason(pynvml, exc)
         return CounterReading(power_w=self._power_w(handle), reason=reason)
 
     def power_w(self, uuid: str) -> float | None:
-        """Return the power of one board now; None: it does not say."""
+        """Return the power of one board now; None: not reported."""
         handle = self._handles.get(uuid)
         return None if handle is None else self._power_w(handle)
 
@@ -238,7 +233,7 @@ class Counters:
             return None
 
     def shared(self) -> set[str]:
-        """Return the UUIDs of boards on which more than one process computes, as far as NVML tells."""
+        """Return the UUIDs of the boards on which more than one process computes, if reported."""
         return {uuid for uuid, handle in self._handles.items() if self._processes(handle) > 1}
 
     def _processes(self, handle: Any) -> int:
@@ -247,3 +242,8 @@ class Counters:
             return len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
         except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError):  # the latter: an older driver
             return 0
+
+
+# The meter still uses these names; it is about to go through `backends`.
+boards = devices
+Counters = NvmlCounters
