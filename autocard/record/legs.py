@@ -40,7 +40,8 @@ class DeviceUse(Frozen):
     """Total memory of the board."""
     energy_j: float | None = None
     """Joules of the whole board: other processes on it are included."""
-    source: Literal["nvml-counter", "nvml-power-samples"] | str | None = None
+    # The values of NVML stay in the schema; another GPU backend has others.
+    source: Literal["nvml-counter", "nvml-power-samples"] | str | None = None  # noqa: PYI051
     """Samples are coarser than the counter."""
     counter_begin_j: float | None = None
     """The energy counter when training began."""

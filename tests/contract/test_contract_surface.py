@@ -30,12 +30,25 @@ def lost(then, now, path=""):
     return [] if then == now else [f"{path}: {then!r}, now {now!r}"]
 
 
-@pytest.mark.parametrize("part", ["commands", "names", "settings", "fields", "labels", "forms"])
+@pytest.mark.parametrize("part", ["commands", "names", "settings", "labels", "forms"])
 def test_nothing_that_was_public_is_gone(part):
     then = frozen(part)
 
     assert then
     assert lost(then, json.loads(json.dumps(getattr(surface, part)()))) == []
+
+
+def types_by_path(lines):
+    """Return path → the types that its value may have, of lines such as `run.id: str | None`."""
+    fields = dict(line.split(": ", maxsplit=1) for line in lines)
+    return {path: types.split(" | ") for path, types in fields.items()}
+
+
+def test_each_field_may_still_have_each_type_that_it_had():
+    then, now = types_by_path(frozen("fields")), types_by_path(surface.fields())
+
+    assert then
+    assert lost(then, now) == []
 
 
 def test_keywords_of_the_callback_have_the_defaults_that_they_had():

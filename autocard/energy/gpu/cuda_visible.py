@@ -128,12 +128,12 @@ class _Machine:
 
     def _with_slice(self, bare: str) -> Device | None:
         """Return the board of the one slice whose UUID begins with *bare*, with its memory."""
-        found = []
-        for board in self.here:
-            for part in self.slices(board):
-                if _bare(part.uuid).startswith(bare):
-                    found.append(replace(board, memory_bytes=part.memory_bytes, note=SLICE_NOTE))
-        return found[0] if len(found) == 1 else None
+        slices = [(board, part) for board in self.here for part in self.slices(board)]
+        found = [(board, part) for board, part in slices if _bare(part.uuid).startswith(bare)]
+        if len(found) != 1:
+            return None
+        board, part = found[0]
+        return replace(board, memory_bytes=part.memory_bytes, note=SLICE_NOTE)
 
     def _as_slice(self, board: Device) -> Device:
         """Return *board*; if it has slices, CUDA shows one of them, which becomes a note."""

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from autocard.energy.gpu import cuda_visible
-from autocard.energy.gpu.base import CounterReading as CounterReading
-from autocard.energy.gpu.base import Device as Device
+from autocard.energy.gpu.base import CounterReading as CounterReading  # noqa: PLC0414 - for the meter
+from autocard.energy.gpu.base import Device as Device  # noqa: PLC0414 - the same
 from autocard.energy.gpu.base import NoDriverError, Visible
 from autocard.energy.gpu.torch_build import is_rocm
 from autocard.errors import UnavailableError
