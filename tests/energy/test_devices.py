@@ -11,6 +11,7 @@ import json
 
 import pytest
 
+from support import TESTS
 from support.nvml_stand_in import Gpu, make_machine, python, uuid_of
 
 pytest_plugins = ["support.nvml_fixtures"]
@@ -130,7 +131,7 @@ print(json.dumps(told))
 
 
 @pytest.fixture(scope="module")
-def measured(nvml_library, tmp_path_factory, request):
+def measured(nvml_library, tmp_path_factory):
     """Variant → leg, reasons, joules of every board by the test's own readings."""
     machine = make_machine(nvml_library, tmp_path_factory.mktemp("accuracy"), boards())
     program = PROGRAM
@@ -139,7 +140,7 @@ def measured(nvml_library, tmp_path_factory, request):
     gpus = json.dumps([gpu.__dict__ for gpu in boards()])
     return python(
         program,
-        request.path.parent,
+        TESTS,
         machine.folder,
         gpus,
         json.dumps(VARIANTS),

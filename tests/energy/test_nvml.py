@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from support import TESTS
 from support.nvml_stand_in import Gpu, make_machine, python, uuid_of
 
 pytest_plugins = ["support.nvml_fixtures"]
@@ -301,12 +302,12 @@ print(json.dumps([seconds, list(boards.joules.values()), dead_j, silent, list(bo
 """
 
 
-def test_totals_survive_a_missing_counter_a_reset_and_a_silence(nvml_machine, request):
+def test_totals_survive_a_missing_counter_a_reset_and_a_silence(nvml_machine):
     gpus = [Gpu(uuid_of(0)), Gpu(uuid_of(1), counter=0), Gpu(uuid_of(2)), Gpu(uuid_of(3))]
     machine = nvml_machine(gpus)
 
     seconds, joules, dead_j, silent, sampled, reset = python(
-        TICKS, request.path.parent, machine.folder, env=machine.env
+        TICKS, TESTS, machine.folder, env=machine.env
     )
 
     assert joules == pytest.approx([300 * seconds] * 4, rel=0.03)
