@@ -16,13 +16,17 @@ OLDEST_TESTS := $(addprefix tests/,$(addprefix runtime/test_,first_card.py stran
 NEWEST := $(VENV)/newest
 NEWEST_TESTS := tests/project/test_matrix.py tests/runtime/test_first_card.py
 
+# Which tests `make test` runs. The whole suite, as .ci/run has it: make test MARKERS="not gpu"
+MARKERS ?= not gpu and not slow and not slurm
+
 COVERAGE := COVERAGE_FILE=$(CURDIR)/$(VENV)/coverage/data $(BIN)/coverage
 
 .PHONY: help demo test test-oldest test-newest gpu coverage dist card schema bench matrix fuzz attacks clean
 
 help:
 	@echo "make demo   fine-tune a small model with LoRA and show the card that it gets (about three minutes)"
-	@echo "make test   ruff, mypy and the whole test suite, against the installed wheel"
+	@echo "make test   ruff, mypy and the quick tests, against the installed wheel (about ten minutes on two cores)"
+	@echo "make test MARKERS=\"not gpu\"  the same with the whole test suite"
 	@echo "make test-oldest  what depends on the hosts' versions, with the oldest ones that are supported, in a .venv of its own"
 	@echo "make test-newest  the matrix of set-ups with the newest transformers, laid over the .venv"
 	@echo "make gpu    the tests that need a real NVIDIA GPU; the other suites leave them out"
@@ -45,7 +49,7 @@ test: $(VENV)/.test $(VENV)/.wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	EXPECT_WHEEL=1 $(BIN)/pytest -n 2 --dist loadfile -m "not gpu"
+	EXPECT_WHEEL=1 $(BIN)/pytest -n 2 --dist loadfile -m "$(MARKERS)"
 
 # transformers 4 and huggingface_hub below 1 beside it. PEFT 0.18 warns of a base without a name: theirs, not ours.
 test-oldest: $(OLDEST)/.wheel

@@ -10,14 +10,13 @@ import sys
 
 import pytest
 import yaml
-from card import test_seeds as seeds
 
 from autocard.card.fields import facts, front_matter
 from autocard.card.fill.fill import fill
 from autocard.record import load
-from support import SUPPORT, TESTS
+from support import SUPPORT, TESTS, seed_forms
 
-FIELDS = seeds.FOLDER.parent / "research" / "seed_fields.json"
+FIELDS = seed_forms.FOLDER.parent / "research" / "seed_fields.json"
 
 ANSWERED_BY = {
     "evaluation_intro": "results",
@@ -91,18 +90,18 @@ def run(tmp_path_factory):
 
 
 def machine_fields(number, folder):
-    if folder == seeds.OWN:
+    if folder == seed_forms.OWN:
         return FIELDS_OF_OWN[number]
     told = json.loads(FIELDS.read_text(encoding="utf-8"))[number]
     return [entry["field"] for entry in told if re.match(r"MACHINE(?!-SUGGESTED)", entry["class"])]
 
 
-@seeds.each_form
+@seed_forms.each_form
 def test_each_field_of_a_seed_that_a_machine_can_know_is_filled(run, folder, number):
     record = load(run)
     known = facts(record)
 
-    after = fill(seeds.seed(number, folder), known, front_matter(record), remembered={}).text
+    after = fill(seed_forms.seed(number, folder), known, front_matter(record), remembered={}).text
 
     front = yaml.safe_load(after.split("---")[1])
     empty = []
@@ -120,9 +119,9 @@ def test_each_field_of_a_seed_that_a_machine_can_know_is_filled(run, folder, num
     # whose placeholders are bare words, as column names at the end of our own lines are
     if number != "002":
         left = re.findall(
-            seeds.PLACEHOLDER[number], re.sub(r"(?s)<!--.*?-->", "", after), re.MULTILINE
+            seed_forms.PLACEHOLDER[number], re.sub(r"(?s)<!--.*?-->", "", after), re.MULTILINE
         )
-        assert len(left) <= seeds.left_of(folder, number)
+        assert len(left) <= seed_forms.left_of(folder, number)
 
 
 def test_what_the_fields_say_is_what_the_run_was(run):

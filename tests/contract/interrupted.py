@@ -25,18 +25,20 @@ SAVES = {"save_strategy": "steps", "save_steps": 5, "save_total_limit": 1}
 
 def killed_twice(folder: Path) -> None:
     """One host, two legs, each ended by SIGKILL: the first with the measuring process, the second without it."""
-    from runtime.test_restarts import Forge, wait_until, whole
+    from support.killed_trainings import TrainingServer, last_whole_checkpoint, wait_until
 
-    forge = Forge()
+    server = TrainingServer()
     for number, last in enumerate((14, 34)):
         options = {
             "args": {"max_steps": 60, "save_steps": 10, "save_total_limit": 1},
             "patient": True,
         }
-        leg = forge.start(folder, name=str(number), resume=whole(folder), **options)
+        leg = server.start(
+            folder, name=str(number), resume=last_whole_checkpoint(folder), **options
+        )
         wait_until(lambda leg=leg, last=last: (leg.last_step or 0) >= last, 120)
         leg.kill(everything=number == 0)
-    forge.close()
+    server.close()
 
 
 def two_hosts_killed(folder: Path, rig: Any) -> None:
@@ -81,8 +83,7 @@ def two_hosts(folder: Path, rig: Any) -> None:
 
 def gpus(folder: Path, machine: Any) -> None:
     """One host with two GPUs of which NVML has energy counters."""
-    from energy.test_gpu_card import PROGRAM
-
+    from support.gpu_program import PROGRAM
     from support.nvml_stand_in import python
 
     python(PROGRAM, folder, TESTS, 2, env=machine.env, timeout_s=120)

@@ -12,129 +12,27 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
 from autocard.energy.ledger import ledger_files
-from support import SUPPORT, TESTS, training
+from support import TESTS, training
+from support.killed_trainings import (
+    OURS,
+    RAM_W,
+    TrainingServer,
+    checkpoints,
+    last_whole_checkpoint,
+    wait_until,
+)
 
-SERVER = SUPPORT / "legs_server.py"
-RAM_W = 10.0
-"""Given to autocard, so that the tests know the true power of the memory."""
 KILLS = 10
-OURS = {
-    "country_iso_code": "FRA",
-    "ram_power_w": RAM_W,
-    "cpu_power_w": 10.0,
-    "measure_power_secs": 1.0,
-}
-
-
-def wait_until(what, at_most_s=30.0):
-    until_s = time.monotonic() + at_most_s
-    while not (found := what()):
-        assert time.monotonic() < until_s, "it took too long"
-        time.sleep(0.01)
-    return found
-
-
-def lives(pid):
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-@dataclass
-class Leg:
-    """A training process and what the test itself knows of it."""
-
-    pid: int
-    log: Path
-    ended_s: float = 0.0
-    lines: list[list[str]] = field(default_factory=list)
-
-    def read(self):
-        self.lines = (
-            [line.split() for line in self.log.read_text().splitlines()]
-            if self.log.exists()
-            else []
-        )
-        return self.lines
-
-    @property
-    def began(self):
-        return next(
-            ((int(line[1]), float(line[2])) for line in self.read() if line[0] == "begin"), None
-        )
-
-    @property
-    def last_step(self):
-        steps = [int(line[1]) for line in self.read() if line[0] in {"begin", "step"}]
-        return steps[-1] if steps else None
-
-    @property
-    def alive(self):
-        return lives(self.pid)
-
-    @property
-    def measuring(self):
-        return [process.pid for process in psutil.Process(self.pid).children()]
-
-    def kill(self, how=signal.SIGKILL, *, everything=False):
-        """Kill the training; *everything*: the measuring process too, as the end of a job does. Wait for their end."""
-        children = self.measuring
-        self.ended_s = time.monotonic()
-        for pid in [self.pid, *(children if everything else [])]:
-            os.kill(pid, how)
-        wait_until(lambda: not self.alive)
-        wait_until(lambda: not any(map(lives, children)))
-        return self
-
-    def finish(self):
-        wait_until(lambda: not self.alive, 60)
-        ends = [float(line[2]) for line in self.read() if line[0] == "end"]
-        assert ends, Path(f"{self.log}.out").read_text()
-        self.ended_s = ends[0]
-        return self
-
-    @property
-    def seconds(self):
-        return self.ended_s - self.began[1]
-
-
-class Forge:
-    """Starts trainings."""
-
-    def __init__(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(SERVER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout.readline() == "ready\n"
-
-    def start(self, folder, *, name, ours=OURS, args=None, **order):
-        log = folder.parent / f"{folder.name}-{name}.log"
-        args = {"max_steps": 60, "save_steps": 10, "save_total_limit": 2, **(args or {})}
-        order = {"folder": str(folder), "log": str(log), "ours": ours, "args": args, **order}
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return Leg(int(self.process.stdout.readline()), log)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
-def forge():
-    made = Forge()
+def server():
+    made = TrainingServer()
     yield made
     made.close()
 
@@ -143,27 +41,17 @@ def record(folder):
     return json.loads((folder / "autocard.json").read_text())
 
 
-def checkpoints(folder):
-    return sorted(int(path.name.rpartition("-")[2]) for path in folder.glob("checkpoint-*"))
-
-
-def whole(folder):
-    """Return the last checkpoint that was written to its end: a training may be killed while it writes one."""
-    for step in reversed(checkpoints(folder)):
-        if (folder / f"checkpoint-{step}" / "trainer_state.json").exists():
-            return str(folder / f"checkpoint-{step}")
-    return None
-
-
 def chain(folder, tick_s, seed, kills):
     """Kill a training *kills* times at random moments, each time going on from its last checkpoint, if it has one."""
-    draw, legs, forge = random.Random(seed), [], Forge()  # noqa: S311 - moments, not secrets
+    draw, legs, server = random.Random(seed), [], TrainingServer()  # noqa: S311 - moments, not secrets
     # Requeued by its workload manager: what was killed before the first checkpoint is the same run,
     # too.
     options = {"ours": {**OURS, "measure_power_secs": tick_s}, "args": {"max_steps": 150}}
     options["env"] = {"SLURM_JOB_ID": "4711"}
     for number in range(kills):
-        leg = forge.start(folder, name=str(number), resume=whole(folder), **options)
+        leg = server.start(
+            folder, name=str(number), resume=last_whole_checkpoint(folder), **options
+        )
         wait_until(lambda leg=leg: leg.began)
         everything = number % 2 == 1
         if everything:
@@ -175,9 +63,11 @@ def chain(folder, tick_s, seed, kills):
         time.sleep(draw.uniform(0.05, 1.5))
         legs.append(leg.kill(everything=everything))
     legs.append(
-        forge.start(folder, name="last", resume=whole(folder), patient=True, **options).finish()
+        server.start(
+            folder, name="last", resume=last_whole_checkpoint(folder), patient=True, **options
+        ).finish()
     )
-    forge.close()
+    server.close()
     return folder, legs, tick_s
 
 
@@ -273,17 +163,17 @@ def test_what_was_repeated_is_told_in_steps_seconds_and_joules(killed):
 
 
 def test_steps_are_exact_where_only_the_training_was_killed_and_nobody_says_that_a_leg_that_finished_had_to_be_repeated(
-    forge, tmp_path
+    server, tmp_path
 ):
     folder, ours = tmp_path / "run", {**OURS, "measure_power_secs": 15.0}
-    first = forge.start(folder, name="first", ours=ours, step_s=0.1)
+    first = server.start(folder, name="first", ours=ours, step_s=0.1)
     wait_until(lambda: (first.last_step or 0) >= 18)
     first.kill()
     lost = first.last_step - 10
     options = {"ours": ours, "args": {"max_steps": 20}}
-    forge.start(folder, name="on", resume=str(folder / "checkpoint-10"), **options).finish()
+    server.start(folder, name="on", resume=str(folder / "checkpoint-10"), **options).finish()
     after_the_kill, card_after_the_kill = record(folder), (folder / "README.md").read_text()
-    forge.start(folder, name="again", resume=str(folder / "checkpoint-10"), **options).finish()
+    server.start(folder, name="again", resume=str(folder / "checkpoint-10"), **options).finish()
     after_the_choice, card_after_the_choice = record(folder), (folder / "README.md").read_text()
 
     assert after_the_kill["time"]["repeated_steps"] == lost
@@ -310,7 +200,7 @@ WAYS = ["SIGTERM", "SIGUSR1", "KeyboardInterrupt", "an exception", "JIT checkpoi
 
 
 @pytest.fixture(scope="module")
-def ended(forge, tmp_path_factory):
+def ended(server, tmp_path_factory):
     """One run that was ended in every other way, and went on each time."""
     folder, legs = tmp_path_factory.mktemp("ends") / "run", []
     args = {"max_steps": 300, "save_steps": 10}
@@ -325,8 +215,12 @@ def ended(forge, tmp_path_factory):
         # A JIT checkpoint is written three seconds after the signal.
         jit = {"enable_jit_checkpoint": True, "save_steps": 500, "max_steps": begin + 400}
         jit = jit if way == "JIT checkpoint" else {}
-        leg = forge.start(
-            folder, name=way.replace(" ", ""), resume=whole(folder), at=at, args={**args, **jit}
+        leg = server.start(
+            folder,
+            name=way.replace(" ", ""),
+            resume=last_whole_checkpoint(folder),
+            at=at,
+            args={**args, **jit},
         )
         wait_until(lambda leg=leg, begin=begin: (leg.last_step or 0) >= begin + 13)
         if way in signals:
@@ -339,7 +233,9 @@ def ended(forge, tmp_path_factory):
             leg.ended_s = float(leg.read()[-1][2])
         legs.append(leg)
     args["max_steps"] = checkpoints(folder)[-1] + 10
-    legs.append(forge.start(folder, name="last", resume=whole(folder), args=args).finish())
+    legs.append(
+        server.start(folder, name="last", resume=last_whole_checkpoint(folder), args=args).finish()
+    )
     return folder, legs
 
 
@@ -374,11 +270,11 @@ def test_a_checkpoint_that_was_written_because_of_the_signal_loses_no_more_than_
 
 
 @pytest.fixture(scope="module", params=["the other folder is there", "its working files are gone"])
-def moved(request, forge, tmp_path_factory):
+def moved(request, server, tmp_path_factory):
     """A run that was killed in one folder and went on in another, in another country and building."""
     top = tmp_path_factory.mktemp("moved")
     here = {**OURS, "pue": 1.5}
-    first = forge.start(
+    first = server.start(
         top / "one",
         name="first",
         ours=here,
@@ -393,7 +289,7 @@ def moved(request, forge, tmp_path_factory):
     resume = str(top / "one" / "checkpoint-40")
     # ours are read, whatever this says
     args = {"max_steps": 60, "restore_callback_states_from_checkpoint": True}
-    last = forge.start(
+    last = server.start(
         top / "two", name="last", ours=there, resume=resume, args=args, patient=True
     ).finish()
     return top, first, last
@@ -452,18 +348,18 @@ def test_what_travels_in_a_checkpoint_names_no_machine_and_no_folder(moved):
 
 
 def test_a_fresh_start_in_a_used_folder_is_a_run_of_its_own_and_so_is_what_another_job_does_there(
-    forge, tmp_path
+    server, tmp_path
 ):
     folder = tmp_path / "run"
-    killed = forge.start(folder, name="killed", env={"SLURM_JOB_ID": "1"})
+    killed = server.start(folder, name="killed", env={"SLURM_JOB_ID": "1"})
     wait_until(lambda: killed.last_step and killed.last_step >= 12)
     killed.kill()
-    lives = forge.start(
+    lives = server.start(
         folder, name="lives", args={"max_steps": 200, "save_steps": 20}, env={"SLURM_JOB_ID": "2"}
     )
     wait_until(lambda: lives.last_step and lives.last_step >= 22)
 
-    beside = forge.start(
+    beside = server.start(
         folder, name="beside", resume=str(folder / "checkpoint-20"), args={"max_steps": 30}
     ).finish()
     after_beside = record(folder)
@@ -479,19 +375,19 @@ def test_a_fresh_start_in_a_used_folder_is_a_run_of_its_own_and_so_is_what_anoth
 
 
 def test_ticks_may_stay_on_the_node_and_what_was_saved_is_in_the_output_folder_when_the_node_is_lost(
-    forge, tmp_path
+    server, tmp_path
 ):
     folder, node = tmp_path / "run", tmp_path / "node"
     ours = {**OURS, "ledger_dir": str(node)}
-    first = forge.start(folder, name="first", ours=ours, args={"max_steps": 60, "save_steps": 20})
+    first = server.start(folder, name="first", ours=ours, args={"max_steps": 60, "save_steps": 20})
     wait_until(lambda: first.last_step and first.last_step >= 28)
     ticks, saved = ledger_files.read(node), ledger_files.read(folder / ledger_files.FOLDER)
     first.kill(everything=True)
     for file in node.iterdir():
         file.unlink()
 
-    last = forge.start(
-        folder, name="last", ours=ours, resume=whole(folder), args={"max_steps": 60}
+    last = server.start(
+        folder, name="last", ours=ours, resume=last_whole_checkpoint(folder), args={"max_steps": 60}
     ).finish()
 
     one, two = record(folder)["legs"]
