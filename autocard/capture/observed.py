@@ -141,6 +141,10 @@ class TrainerView:
         """Return how far the training is now."""
         return Progress()
 
+    def keeps_log(self) -> bool:
+        """Return whether the trainer keeps a log of what it reports, which sums each leg up at its end."""
+        return False
+
     def libraries(self) -> frozenset[str]:
         """Return the packages that the trainer's settings are of: "trl", "transformers"."""
         return frozenset()

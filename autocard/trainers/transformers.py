@@ -44,6 +44,31 @@ _OBJECTS = (
 """What the Trainer shows a callback by these names."""
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainerEvent:
+    """What every event of the Trainer shows a callback."""
+
+    args: Any
+    """`TrainingArguments` or a subclass."""
+    state: Any
+    """`TrainerState`; the Trainer makes a new one in each `train()`."""
+
+
+class TransformersAdapter:
+    """Reads the events of transformers' Trainer."""
+
+    def reads(self, source: Any) -> bool:
+        """Return whether *source* is what an event of the Trainer shows."""
+        return isinstance(source, TrainerEvent)
+
+    def observe(self, settings: Settings, source: TrainerEvent, **objects: Any) -> Observed:
+        """Return what the event *source* shows, with its *objects*."""
+        return observe(settings, source.args, source.state, **objects)
+
+
+ADAPTER = TransformersAdapter()
+
+
 def observe(settings: Settings, args: Any, state: Any, **objects: Any) -> Observed:
     """Return what an event of the Trainer shows.
 
@@ -137,6 +162,10 @@ class TransformersView(TrainerView):
             best_step=getattr(state, "best_global_step", None),
             best_checkpoint=getattr(state, "best_model_checkpoint", None),
         )
+
+    def keeps_log(self) -> bool:
+        """Return True: `TrainerState.log_history`."""
+        return True
 
     def libraries(self) -> frozenset[str]:
         """Return the packages that the arguments' class and its parents are of."""

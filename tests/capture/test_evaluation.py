@@ -18,13 +18,14 @@ from autocard.record import Gpu, empty_leaves
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
 from support import models
+from support.captured import value_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 
 def look(seen, predictions=None):
     missing = {}
-    part = evaluation.capture(seen, missing, predictions=predictions)
+    part = value_of("evaluation", evaluation.capture, missing, seen, predictions=predictions)
     unexplained = [
         path for path in empty_leaves(part, "evaluation") if not explained(path, missing)
     ]
@@ -199,7 +200,7 @@ def test_speeds_of_a_run_that_stopped_early_count_the_steps_that_were_done(best)
         entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry
     )
 
-    parts = throughput.time_parts(watch.seen, {}, 0)
+    parts = value_of("time", throughput.time_parts, {}, watch.seen, 0)
 
     assert parts["steps_per_s"] == pytest.approx(host.state.global_step / runtime)
     assert parts["samples_per_s"] == pytest.approx(4 * host.state.global_step / runtime, rel=0.01)
@@ -217,7 +218,9 @@ def test_speeds_are_right_whichever_way_the_trainer_divides(told_by):
     }
     state = SimpleNamespace(log_history=[entry], global_step=100, max_steps=100, total_flos=1.0)
 
-    parts = throughput.time_parts(observe(Settings(), SimpleNamespace(), state), {}, 75)
+    parts = value_of(
+        "time", throughput.time_parts, {}, observe(Settings(), SimpleNamespace(), state), 75
+    )
 
     assert parts["steps_per_s"] == 2.5
     assert parts["samples_per_s"] == 20
@@ -272,7 +275,7 @@ def test_evaluation_time_is_what_evaluating_took(tmp_path):
     )
     host.evaluate()  # after training: not in the window
 
-    parts = throughput.time_parts(watch.seen, {}, 0)
+    parts = value_of("time", throughput.time_parts, {}, watch.seen, 0)
 
     # The trainer's clock stops before its callbacks do, and rounds to a tenth of a millisecond.
     assert len(told) == 3
@@ -286,7 +289,7 @@ def test_a_resumed_leg_tells_its_own_speeds_and_evaluations_only(tmp_path):
 
     watch, host = run(tmp_path, max_steps=4, resume=str(tmp_path / "checkpoint-2"), **common)
 
-    parts = throughput.time_parts(watch.seen, {}, 2)
+    parts = value_of("time", throughput.time_parts, {}, watch.seen, 2)
     log = [entry for entry in host.state.log_history if entry.get("step", 0) > 2]
     runtime = next(entry["train_runtime"] for entry in log if "train_loss" in entry)
     assert parts["steps_per_s"] == pytest.approx(2 / runtime)
@@ -298,7 +301,7 @@ def test_tokens_are_told_where_they_were_counted(tmp_path):
     batch = models.tokenizer().pad({"input_ids": models.tokens(16)["input_ids"]})
     longest = max(len(row) for row in batch["input_ids"])
 
-    tokens = throughput.time_parts(watch.seen, {}, 0)["tokens"]
+    tokens = value_of("time", throughput.time_parts, {}, watch.seen, 0)["tokens"]
 
     assert 4 * min(len(row) for row in models.tokens(16)["input_ids"]) <= tokens <= 4 * longest
 
@@ -306,7 +309,7 @@ def test_tokens_are_told_where_they_were_counted(tmp_path):
 def test_tokens_that_nobody_counted_are_a_reason(ordinary):
     missing = {}
 
-    parts = throughput.time_parts(ordinary[0].seen, missing, 0)
+    parts = value_of("time", throughput.time_parts, missing, ordinary[0].seen, 0)
 
     assert "tokens" not in parts
     assert "include_num_input_tokens_seen" in missing["time.tokens"]
@@ -321,7 +324,7 @@ def test_operations_count_what_the_method_says(tmp_path):
     without_embeddings = sum(
         tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name
     )
-    parts = throughput.time_parts(watch.seen, {}, 0)
+    parts = value_of("time", throughput.time_parts, {}, watch.seen, 0)
     assert parts["flops"] == 6 * without_embeddings * (4 * 8) * 3
     assert parts["flops_method"] == throughput.FLOPS_METHOD
 
@@ -335,7 +338,9 @@ def test_an_adapter_is_counted_like_full_training(tmp_path):
     without_embeddings = sum(
         tensor.numel() for name, tensor in made.state_dict().items() if "embed_tokens" not in name
     )
-    assert throughput.time_parts(watch.seen, {}, 0)["flops"] == 6 * without_embeddings * (4 * 8)
+    assert value_of("time", throughput.time_parts, {}, watch.seen, 0)[
+        "flops"
+    ] == 6 * without_embeddings * (4 * 8)
 
 
 @pytest.mark.parametrize("adapter", [False, True], ids=["full", "LoRA"])
@@ -353,7 +358,7 @@ def test_the_estimate_of_operations_is_what_torch_counts_in_a_real_step(tmp_path
     with FlopCounterMode(display=False) as counter:
         made(input_ids=ids, labels=ids).loss.backward()
 
-    parts = throughput.time_parts(watch.seen, {}, 0)
+    parts = value_of("time", throughput.time_parts, {}, watch.seen, 0)
     # Attention's own products are few at eight tokens; the Trainer's figure is half as much again
     # for an adapter.
     assert parts["flops_estimate"] / 3 == pytest.approx(counter.get_total_flops(), rel=0.05)
@@ -421,10 +426,10 @@ def test_tokens_per_second_are_those_of_a_run_in_one_leg(tmp_path):
         entry["train_runtime"] for entry in host.state.log_history if "train_loss" in entry
     )
 
-    whole, missing = throughput.time_parts(watch.seen, {}, 0), {}
+    whole, missing = value_of("time", throughput.time_parts, {}, watch.seen, 0), {}
 
     assert whole["tokens_per_s"] == pytest.approx(host.state.num_input_tokens_seen / runtime)
-    assert "tokens_per_s" not in throughput.time_parts(watch.seen, missing, 1)
+    assert "tokens_per_s" not in value_of("time", throughput.time_parts, missing, watch.seen, 1)
     assert "time.tokens_per_s" in missing
 
 
@@ -434,7 +439,9 @@ def test_no_operations_counted_is_none_and_not_zero():
     )
     missing = {}
 
-    parts = throughput.time_parts(observe(Settings(), SimpleNamespace(), state), missing, 0)
+    parts = value_of(
+        "time", throughput.time_parts, missing, observe(Settings(), SimpleNamespace(), state), 0
+    )
 
     assert "flops" not in parts
     assert {"time.flops", "time.flops_method", "time.steps_per_s", "time.samples_per_s"} <= set(

@@ -15,6 +15,7 @@ from autocard import AutoCardCallback
 from autocard.capture.training import flops, throughput
 from autocard.record import load
 from support import models
+from support.captured import value_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -283,7 +284,7 @@ def test_the_method_says_what_is_counted(tmp_path):
     watch = models.Watch()
     models.train(only(models.llama(), "lm_head"), models.language(), tmp_path, watch)
 
-    parts = throughput.time_parts(watch.seen, {}, 0)
+    parts = value_of("time", throughput.time_parts, {}, watch.seen, 0)
 
     assert "after the first trained one" in parts["flops_estimate_method"]
     assert "attention products and recomputation are not" in parts["flops_estimate_method"]

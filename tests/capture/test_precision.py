@@ -11,6 +11,7 @@ from autocard.record import empty_leaves
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
 from support import models
+from support.captured import value_of
 from support.formats import Oracle
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:.*autocast.*:UserWarning")
@@ -29,7 +30,7 @@ def saved(tmp_path_factory):
 def run(made, tmp_path, **arguments):
     """Train for real; return (what was captured when training began, what the oracle saw)."""
     oracle, missing = Oracle(made), {}
-    watch = models.Watch(lambda seen: precision.capture(seen, missing))
+    watch = models.Watch(lambda seen: value_of("precision", precision.capture, missing, seen))
     trainer = models.train(made, models.language(), tmp_path, watch, max_steps=1, **arguments)
     oracle.after(trainer.optimizer)
     assert [path for path in empty_leaves(watch.result, "precision") if path not in missing] == []
@@ -53,7 +54,7 @@ def test_a_model_that_an_earlier_trainer_left_in_autocast_is_told_as_it_runs(sav
 
 def test_a_second_trainer_s_settings_do_not_change_what_the_first_is_told(saved, tmp_path):
     made = models.load("AutoModelForCausalLM", saved["float32"])
-    watch = models.Watch(lambda seen: precision.capture(seen, {}))
+    watch = models.Watch(lambda seen: value_of("precision", precision.capture, {}, seen))
     first = models.Trainer(
         model=made,
         args=models.arguments(tmp_path, max_steps=1, bf16=True),
@@ -75,7 +76,7 @@ def test_a_second_trainer_s_settings_do_not_change_what_the_first_is_told(saved,
 def test_a_compiled_model_is_told_like_the_one_inside(saved, tmp_path):
     made = torch.compile(models.load("AutoModelForCausalLM", saved["float32"]), backend="eager")
     missing = {}
-    watch = models.Watch(lambda seen: precision.capture(seen, missing))
+    watch = models.Watch(lambda seen: value_of("precision", precision.capture, missing, seen))
 
     models.train(
         made,
@@ -94,7 +95,9 @@ def test_half_of_the_trainable_parameters_in_another_format_is_noted(saved):
     made = models.load("AutoModelForCausalLM", saved["bfloat16"])
     made.lm_head.to(torch.float32)
 
-    found = precision.capture(observe(Settings(), SimpleNamespace(), None, model=made), {})
+    found = value_of(
+        "precision", precision.capture, {}, observe(Settings(), SimpleNamespace(), None, model=made)
+    )
 
     assert found.regime == "bf16 non-mixed precision"
     assert "float32" in found.note
@@ -108,7 +111,7 @@ def test_notes_say_what_the_term_does_not(saved):
         model=lora(models.load("AutoModelForCausalLM", saved["bfloat16"])),
     )
 
-    found = precision.capture(seen, {})
+    found = value_of("precision", precision.capture, {}, seen)
 
     assert found.note == "frozen base in bf16, trainable parameters in fp32, no autocast"
     assert (found.weights_dtype, found.trainable_dtype) == ("bfloat16", "float32")
@@ -137,7 +140,9 @@ def test_under_deepspeed_its_own_configuration_decides(config, arguments, expect
         deepspeed="zero.json", deepspeed_plugin=plugin, mixed_precision="no", **arguments
     )
 
-    found = precision.capture(observe(Settings(), args, None, model=models.llama()), {})
+    found = value_of(
+        "precision", precision.capture, {}, observe(Settings(), args, None, model=models.llama())
+    )
 
     assert found.regime == expected
 
@@ -146,8 +151,11 @@ def test_deepspeed_s_half_weights_have_float32_masters(saved):
     made = models.load("AutoModelForCausalLM", saved["bfloat16"])
     plugin = SimpleNamespace(deepspeed_config={"bf16": {"enabled": True}})
 
-    found = precision.capture(
-        observe(Settings(), SimpleNamespace(deepspeed_plugin=plugin), None, model=made), {}
+    found = value_of(
+        "precision",
+        precision.capture,
+        {},
+        observe(Settings(), SimpleNamespace(deepspeed_plugin=plugin), None, model=made),
     )
 
     assert found.regime == "bf16 mixed precision"
@@ -159,16 +167,22 @@ def test_layers_of_fp8_are_seen():
 
     made = torch.nn.Sequential(Float8Linear(4, 4))
 
-    found = precision.capture(
-        observe(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=made), {}
+    found = value_of(
+        "precision",
+        precision.capture,
+        {},
+        observe(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=made),
     )
 
     assert found.regime == "fp8 mixed precision"
 
 
 def test_fp8_that_was_asked_for_and_not_given_is_not_told():
-    found = precision.capture(
-        observe(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=models.llama()), {}
+    found = value_of(
+        "precision",
+        precision.capture,
+        {},
+        observe(Settings(), SimpleNamespace(mixed_precision="fp8"), None, model=models.llama()),
     )
 
     assert found.regime == "fp32"
@@ -187,7 +201,9 @@ def test_a_four_bit_base_is_told_from_an_object_and_from_a_dictionary(as_object)
     made = models.llama()
     made.config.quantization_config = settings if as_object else settings.to_dict()
 
-    found = precision.capture(observe(Settings(), SimpleNamespace(), None, model=made), {})
+    found = value_of(
+        "precision", precision.capture, {}, observe(Settings(), SimpleNamespace(), None, model=made)
+    )
 
     assert found.quantization == {
         "method": "bitsandbytes",
@@ -206,7 +222,9 @@ def test_an_eight_bit_base_does_not_tell_four_bit_settings():
     made = models.llama()
     made.config.quantization_config = BitsAndBytesConfig(load_in_8bit=True)
 
-    found = precision.capture(observe(Settings(), SimpleNamespace(), None, model=made), {})
+    found = value_of(
+        "precision", precision.capture, {}, observe(Settings(), SimpleNamespace(), None, model=made)
+    )
 
     assert found.quantization == {"method": "bitsandbytes", "bits": 8}
 
@@ -220,7 +238,9 @@ def test_a_gptq_base_tells_bits_and_groups():
         "dataset": "/home/a/c4",
     }
 
-    found = precision.capture(observe(Settings(), SimpleNamespace(), None, model=made), {})
+    found = value_of(
+        "precision", precision.capture, {}, observe(Settings(), SimpleNamespace(), None, model=made)
+    )
 
     assert found.quantization == {"method": "gptq", "bits": 4, "group_size": 128}
 
@@ -228,8 +248,11 @@ def test_a_gptq_base_tells_bits_and_groups():
 def test_formats_that_the_template_has_no_term_for_get_none():
     missing = {}
 
-    found = precision.capture(
-        observe(Settings(), SimpleNamespace(), None, model=models.llama().double()), missing
+    found = value_of(
+        "precision",
+        precision.capture,
+        missing,
+        observe(Settings(), SimpleNamespace(), None, model=models.llama().double()),
     )
 
     assert found.regime is None
@@ -250,7 +273,12 @@ def test_tf32_is_read_where_a_gpu_trains(allowed, expected):
     try:
         torch.backends.cuda.matmul.allow_tf32 = allowed
 
-        found = precision.capture(observe(Settings(), args, None, model=models.llama()), {})
+        found = value_of(
+            "precision",
+            precision.capture,
+            {},
+            observe(Settings(), args, None, model=models.llama()),
+        )
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
 
@@ -261,7 +289,12 @@ def test_tf32_says_nothing_on_a_cpu():
     missing = {}
     args = SimpleNamespace(device=torch.device("cpu"))
 
-    found = precision.capture(observe(Settings(), args, None, model=models.llama()), missing)
+    found = value_of(
+        "precision",
+        precision.capture,
+        missing,
+        observe(Settings(), args, None, model=models.llama()),
+    )
 
     assert found.tf32 is None
     assert "GPU" in missing["precision.tf32"]

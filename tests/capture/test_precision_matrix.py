@@ -23,6 +23,7 @@ from autocard.record import empty_leaves
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
 from support import models
+from support.captured import value_of
 from support.formats import Oracle, most
 
 pytestmark = pytest.mark.filterwarnings(
@@ -170,7 +171,7 @@ def saved(tmp_path_factory):
 
 
 def look(missing):
-    return models.Watch(lambda seen: precision.capture(seen, missing))
+    return models.Watch(lambda seen: value_of("precision", precision.capture, missing, seen))
 
 
 def hold(found, missing, oracle, term):
@@ -416,7 +417,9 @@ def test_what_cannot_run_here_is_read_from_real_configuration_objects(saved, nam
     row = NOT_RUN[name]
     made = row.put(models.load("AutoModelForCausalLM", saved[row.weights]))
 
-    found = precision.capture(observe(Settings(), row.args(), None, model=made), {})
+    found = value_of(
+        "precision", precision.capture, {}, observe(Settings(), row.args(), None, model=made)
+    )
 
     assert found.regime == row.regime
     assert {key: (found.quantization or {}).get(key) for key in row.quantization or {}} == (

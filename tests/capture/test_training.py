@@ -12,10 +12,12 @@ from autocard import AutoCardCallback
 from autocard.capture.training import execution, objective, training
 from autocard.errors import UnavailableError
 from autocard.record import empty_leaves, load
+from autocard.record.gaps import PartBuilder
 from autocard.settings import Settings
 from autocard.trainers import own_code
 from autocard.trainers.transformers import observe
 from support import models
+from support.captured import value_of
 
 SECRET = {"hub_token": "hf_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
 
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 def look(seen):
     missing = {}
-    part = training.capture(seen, missing)
+    part = value_of("training", training.capture, missing, seen)
     assert [path for path in empty_leaves(part, "training") if path not in missing] == []
     return part
 
@@ -364,8 +366,11 @@ def test_one_fact_that_fails_does_not_cost_the_others():
     missing = {}
     args = SimpleNamespace(seed=3)  # no world size, no accumulation
 
-    found = training.capture(
-        observe(Settings(), args, SimpleNamespace(train_batch_size=2), model=None), missing
+    found = value_of(
+        "training",
+        training.capture,
+        missing,
+        observe(Settings(), args, SimpleNamespace(train_batch_size=2), model=None),
     )
 
     assert found.seed == 3
@@ -395,7 +400,7 @@ def test_every_argument_on_the_list_belongs_to_some_trainer():
 
 
 def running(made, tmp_path, **arguments):
-    watch = models.Watch(lambda seen: training.capture(seen, {}))
+    watch = models.Watch(lambda seen: value_of("training", training.capture, {}, seen))
     models.train(made, models.language(), tmp_path, watch, max_steps=1, **arguments)
     return watch.result
 
@@ -430,12 +435,13 @@ def test_a_model_without_attention_has_no_attention_function():
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "vocab_size": 20}
     made = transformers.MambaForCausalLM(transformers.MambaConfig(**sizes))
     assert made.config._attn_implementation  # it has the setting all the same
-    missing = {}
 
-    found = execution.facts(observe(Settings(), SimpleNamespace(), None, model=made), missing, {})
+    part = PartBuilder(dict, "training")
+    execution.fill(part, observe(Settings(), SimpleNamespace(), None, model=made), {})
+    found, missing = part.fields, part.gaps
 
     assert "attention_implementation" not in found
-    assert "no attention layers" in missing["training.attention_implementation"]
+    assert "no attention layers" in missing["attention_implementation"]
 
 
 def test_compiling_is_told_where_a_flag_or_the_model_shows_it(tmp_path):

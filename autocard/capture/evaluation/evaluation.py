@@ -22,9 +22,10 @@ from autocard.capture.evaluation.training_log import (
 from autocard.capture.evaluation.weights_in_effect import OfOthers
 from autocard.capture.observed import Observed
 from autocard.capture.training import divergence, rewards
+from autocard.capture.training.throughput import NO_LOG
 from autocard.errors import UnavailableError
-from autocard.guard import guard
 from autocard.record import Best, Evaluation, Metric
+from autocard.record.gaps import Part, PartBuilder
 
 MAX_POINTS = 1000
 """Points of the log that the record keeps."""
@@ -32,21 +33,20 @@ MAX_POINTS = 1000
 
 def capture(
     observed: Observed,
-    missing: dict[str, str],
     predictions: Mapping[str, Any] | None = None,
     renamed: Mapping[str, str] | None = None,
     of_others: OfOthers | None = None,
-) -> Evaluation:
+) -> Part[Evaluation]:
     """Return results and log.
 
     Args:
         observed: what the trainer shows.
-        missing: path → reason of what could not be had.
         predictions: metrics of a later `predict()`, which no log holds.
         renamed: beginning of a key of the log → what it begins with here.
         of_others: evaluations of other weights than those that were trained; they are left out.
     """
-    facts: dict[str, Any] = {"results": []}
+    part = PartBuilder(Evaluation, "evaluation")
+    part.fields["results"] = []
     of_others = of_others or OfOthers()
     log = [
         _with_names(entry, renamed or {})
@@ -54,27 +54,30 @@ def capture(
     ]
     filtered = bool(observed.arguments.get("logging_nan_inf_filter", False))
     diverged_at: int | None = None
-    with guard("evaluation.diverged", missing):
-        facts["diverged"], diverged_at = divergence.signs(observed, log)
-    diverged = bool(facts.get("diverged"))
-    with guard("evaluation.best", missing):
-        facts["best"] = _best(observed, missing)
-    with guard("evaluation.results", missing):
+    with part.guard("diverged"):
+        part.fields["diverged"], diverged_at = divergence.signs(observed, log)
+    diverged = bool(part.fields.get("diverged"))
+    with part.guard("best"):
+        part.include("best", _best(observed))
+    with part.guard("results"):
         found = results(observed, log) + predicted(observed, predictions or {})
-        facts["results"] = found
-        facts["not_finite"] = _not_finite(log)
-        missing.update(_why(found, facts["not_finite"]))
-        missing.update(of_others.reasons(left=bool(found)))
-        missing.update(not_figures(log))
-    with guard("evaluation.counters", missing):
-        facts["counters"] = counters(observed, log)
-    with guard("evaluation.rewards", missing):
-        facts["rewards"] = rewards.last_logged(log)
-    with guard("evaluation.train_loss", missing):
-        facts["train_loss"] = _train_loss(log, filtered=filtered, diverged=diverged)
-    with guard("evaluation.history", missing):
-        facts["history"] = history(_measured(log, diverged_at) if diverged and filtered else log)
-    return Evaluation(**facts)
+        not_finite = _not_finite(log)
+        part.fields.update(results=found, not_finite=not_finite)
+        part.gaps.update(_why(found, not_finite))
+        part.gaps.update(of_others.reasons(left=bool(found)))
+        part.gaps.update(not_figures(log))
+    with part.guard("counters"):
+        part.fields["counters"] = counters(observed, log)
+    with part.guard("rewards"):
+        part.fields["rewards"] = rewards.last_logged(log)
+    with part.guard("train_loss"):
+        if not observed.trainer.keeps_log():
+            raise UnavailableError(NO_LOG)
+        part.fields["train_loss"] = _train_loss(log, filtered=filtered, diverged=diverged)
+    with part.guard("history"):
+        measured = _measured(log, diverged_at) if diverged and filtered else log
+        part.fields["history"] = history(measured)
+    return part.build()
 
 
 def history(
@@ -142,25 +145,19 @@ def _finite(entry: Mapping[str, Any]) -> dict[str, float | int | str]:
     return found
 
 
-def _best(observed: Observed, missing: dict[str, str]) -> Best:
+def _best(observed: Observed) -> Part[Best]:
     progress = observed.progress
     if progress.best_metric is None:
         msg = "no metric was tracked (metric_for_best_model was not set, or nothing was evaluated)"
         raise UnavailableError(msg)
-    value = number(progress.best_metric)
-    step = progress.best_step
-    if value is None:
-        missing["evaluation.best.value"] = "the trainer's figure is not a finite number"
-    if step is None:
-        missing["evaluation.best.step"] = "the trainer kept no step for it"
-    loaded = (
-        bool(observed.arguments.get("load_best_model_at_end", False))
-        and progress.best_checkpoint is not None
-    )
-    metric = observed.arguments.get("metric_for_best_model")
-    if metric is None:
-        missing["evaluation.best.metric"] = "metric_for_best_model was not set"
-    return Best(metric=metric, value=value, step=step, loaded=loaded)
+    part = PartBuilder(Best, "evaluation.best")
+    value, metric = number(progress.best_metric), observed.arguments.get("metric_for_best_model")
+    part.put("value", value, "the trainer's figure is not a finite number")
+    part.put("step", progress.best_step, "the trainer kept no step for it")
+    part.put("metric", metric, "metric_for_best_model was not set")
+    loads = bool(observed.arguments.get("load_best_model_at_end", False))
+    part.fields["loaded"] = loads and progress.best_checkpoint is not None
+    return part.build()
 
 
 def _not_finite(log: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -175,15 +172,15 @@ def _not_finite(log: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _why(results: Sequence[Metric], not_finite: Sequence[str] = ()) -> dict[str, str]:
-    """Return the reason of the facts that are None in *results*: one for all of them."""
+    """Return the gap of the facts that are None in *results*: one for all of them."""
     if not results and not_finite:
-        return {"evaluation.results": f"not a finite number: {', '.join(not_finite)}"}
+        return {"results": f"not a finite number: {', '.join(not_finite)}"}
     if not results:
-        return {"evaluation.results": "nothing was evaluated"}
+        return {"results": "nothing was evaluated"}
     words = []
     if any(metric.dataset is None for metric in results):
         words.append("dataset: it is the only one, and has no name")
-    return {"evaluation.results": "; ".join(words)} if words else {}
+    return {"results": "; ".join(words)} if words else {}
 
 
 def _train_loss(

@@ -95,7 +95,7 @@ def counters(observed: Observed, log: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def not_figures(log: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return path → reason for what the last evaluations (of each set) reported and what is no single figure."""
+    """Return gaps for what the last evaluations (of each set) reported and what is no single figure."""
     last = {prefix: entry for entry in log if (prefix := prefix_of(entry)) is not None}
     found = {}
     for prefix, entry in last.items():
@@ -103,7 +103,7 @@ def not_figures(log: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             name = str(key).removeprefix(f"{prefix}_")
             kind = _kind(value)
             if kind is not None and name != str(key):
-                found[f"evaluation.results.{name.replace('.', ' ')}"] = f"{kind}, and no figure"
+                found[f"results.{name.replace('.', ' ')}"] = f"{kind}, and no figure"
     return found
 
 

@@ -61,14 +61,14 @@ class OfOthers:
         return [entry for place, entry in enumerate(log or ()) if place not in self.entries]
 
     def reasons(self, *, left: bool) -> dict[str, str]:
-        """Return path → reason of the results that are left out; *left*: there are others."""
+        """Return the gap of the results that are left out; *left*: there are others."""
         different = [*self.entries.values(), *self.predictions]
         if not different:
             return {}
         words = "; ".join(dict.fromkeys(different))
         count = units.plural(len(different), "evaluation")
         reason = f"{count} left out, not of the trained weights: {words}"
-        return {"evaluation.results.of other weights" if left else "evaluation.results": reason}
+        return {"results.of other weights" if left else "results": reason}
 
 
 class Evaluated:

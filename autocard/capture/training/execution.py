@@ -13,7 +13,7 @@ from typing import Any
 from autocard.capture.observed import Observed
 from autocard.capture.unwrap import config_of
 from autocard.errors import UnavailableError
-from autocard.guard import guard
+from autocard.record.gaps import PartBuilder
 
 _KERNELS = {
     "liger_kernel": "liger-kernel",
@@ -30,21 +30,19 @@ _KERNELS = {
 """Package whose layers or forward functions stand in a model → its name for people."""
 
 
-def facts(
-    observed: Observed, missing: dict[str, str], environ: Mapping[str, str] = os.environ
-) -> dict[str, Any]:
-    """Return `gradient_checkpointing`, `compiled`, `attention_implementation` and `kernels` of `record.Training`."""
-    found: dict[str, Any] = {}
+def fill(
+    part: PartBuilder[Any], observed: Observed, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Fill in `gradient_checkpointing`, `compiled`, `attention_implementation` and `kernels` of `record.Training`."""
     modules = list(observed.model.modules()) if observed.model is not None else []
-    with guard("training.gradient_checkpointing", missing):
-        found["gradient_checkpointing"] = _checkpoints(observed, modules)
-    with guard("training.compiled", missing):
-        found["compiled"] = _is_compiled(observed, modules, environ)
-    with guard("training.attention_implementation", missing):
-        found["attention_implementation"] = _attention(observed.model, modules)
-    with guard("training.kernels", missing):
-        found["kernels"] = _kernels(observed, modules)
-    return found
+    with part.guard("gradient_checkpointing"):
+        part.fields["gradient_checkpointing"] = _checkpoints(observed, modules)
+    with part.guard("compiled"):
+        part.fields["compiled"] = _is_compiled(observed, modules, environ)
+    with part.guard("attention_implementation"):
+        part.fields["attention_implementation"] = _attention(observed.model, modules)
+    with part.guard("kernels"):
+        part.fields["kernels"] = _kernels(observed, modules)
 
 
 def _checkpoints(observed: Observed, modules: list[Any]) -> bool:

@@ -16,8 +16,8 @@ from typing import Any
 from autocard.capture.observed import Observed
 from autocard.capture.unwrap import quantization_of, without_wrappers
 from autocard.errors import UnavailableError
-from autocard.guard import guard
 from autocard.record import Precision, Regime, Scalar
+from autocard.record.gaps import Part, PartBuilder
 
 _NAMES = {
     "float32": "float32",
@@ -71,29 +71,30 @@ class Formats:
     """Format → numbers in frozen parameters; floating point only."""
 
 
-def capture(observed: Observed, missing: dict[str, str]) -> Precision:
+def capture(observed: Observed) -> Part[Precision]:
     """Return the number formats when training begins."""
-    facts: dict[str, Any] = {}
+    part = PartBuilder(Precision, "precision")
     formats, imposed = Formats(), None
-    with guard("precision.weights_dtype", missing):
+    with part.guard("weights_dtype"):
         formats = count_formats(observed.model)
-        facts["weights_dtype"] = _most(
+        part.fields["weights_dtype"] = _most(
             formats.trainable + formats.frozen, "the model has no floating-point weights"
         )
-    with guard("precision.trainable_dtype", missing):
-        facts["trainable_dtype"] = _most(formats.trainable, "no parameter asks for gradients")
-    with guard("precision.quantization", missing):
-        facts["quantization"] = _quantization(observed.model)
-    with guard("precision.compute_dtype", missing):
+    with part.guard("trainable_dtype"):
+        part.fields["trainable_dtype"] = _most(formats.trainable, "no parameter asks for gradients")
+    with part.guard("quantization"):
+        part.fields["quantization"] = _quantization(observed.model)
+    with part.guard("compute_dtype"):
         imposed = imposed_format(observed)
-        facts["compute_dtype"] = _compute(formats, imposed, facts.get("quantization"))
-    with guard("precision.regime", missing):
-        facts["regime"], facts["note"] = term(formats, imposed, _sharded_in_fp32(observed, imposed))
-    with guard("precision.tf32", missing):
-        facts["tf32"] = _tf32(observed)
-    if facts.get("note") is None:
-        missing["precision.note"] = "the term says it all"
-    return Precision(**facts)
+        part.fields["compute_dtype"] = _compute(formats, imposed, part.fields.get("quantization"))
+    with part.guard("regime"):
+        part.fields["regime"], part.fields["note"] = term(
+            formats, imposed, _sharded_in_fp32(observed, imposed)
+        )
+    with part.guard("tf32"):
+        part.fields["tf32"] = _tf32(observed)
+    part.put("note", part.fields.get("note"), "the term says it all")
+    return part.build()
 
 
 def count_formats(model: Any) -> Formats:

@@ -17,8 +17,7 @@ from autocard.capture.evaluation.training_log import (
 from autocard.capture.observed import Observed
 from autocard.capture.training import consumed_samples, flops
 from autocard.errors import UnavailableError
-from autocard.guard import guard
-from autocard.record.gaps import Part
+from autocard.record.gaps import Part, PartBuilder
 
 TIMES = (
     "_runtime",
@@ -34,7 +33,8 @@ FLOPS_METHOD = (
 )
 """What `state.total_flos` counts (transformers, trainer.py, `floating_point_ops`)."""
 
-
+NO_SUMMARY = "the trainer logged no summary: the leg did not come to its end"
+NO_LOG = "the trainer keeps no log"
 CLOCK_SET = (
     "the machine's clock was set during training, and the Trainer takes its times from that clock"
 )
@@ -66,14 +66,13 @@ NOT_TIMED = OwnSpeed()
 
 def time_parts(
     observed: Observed,
-    missing: dict[str, str],
     step_begin: int,
     own: OwnSpeed = NOT_TIMED,
     *,
     carried_flops: float = 0.0,
     logged_in_training: int | None = None,
-) -> dict[str, Any]:
-    """Return `eval_s`, `samples_per_s`, `steps_per_s`, `tokens`, `flops` and `flops_method` of `record.Time`.
+) -> Part[dict[str, Any]]:
+    """Return `eval_s`, `samples_per_s`, `steps_per_s`, `tokens` and `flops` of `record.Time`, and how they were counted.
 
     Speeds and evaluation are those of the leg that began at the global step *step_begin*; tokens
     and operations are the whole run's, as the trainer carries them over a resume. *carried_flops*
@@ -82,44 +81,63 @@ def time_parts(
     trainer's log had after the last evaluation during training; None: training came to its end,
     which the log shows.
     """
-    facts: dict[str, Any] = {}
+    part = PartBuilder(dict[str, Any], "time")
     log = thinned(observed.progress.log)
-    with guard("time.eval_s", missing):
-        in_training = (
-            log
-            if logged_in_training is None
-            else thinned(observed.progress.log[:logged_in_training])
-        )
-        facts["eval_s"] = _eval_s(in_training, step_begin, own)
-    with guard("time.steps_per_s", missing):
-        facts.update(_speeds(observed, log, step_begin, missing, own))
-    with guard("time.tokens", missing):
-        missing["time.tokens_with_padding"] = "it is not known how the tokens were counted"
-        facts["tokens"], facts["tokens_with_padding"] = _tokens(observed, log, step_begin)
-        if facts["tokens_with_padding"] is not None:
-            del missing["time.tokens_with_padding"]
-    with guard("time.flops", missing):
-        missing["time.flops_method"] = "the trainer counted no operations"
-        if not observed.progress.flops:
-            msg = "the trainer counted no operations: it knows them only for models with its own interface"
-            raise UnavailableError(msg)
-        flops.check_counted(observed.model)
-        facts["flops"] = _without_a_crashed_attempt(observed, carried_flops)
-        facts["flops_method"] = FLOPS_METHOD
-        del missing["time.flops_method"]
-    missing["time.flops_estimate_method"] = "there is no estimate"
-    with guard("time.flops_estimate", missing):
-        if "flops" not in facts:
-            raise UnavailableError(missing.get("time.flops", "the trainer counted no operations"))
-        if observed.own_loss is not None and observed.own_loss.runs_model:
-            msg = f"the run's own code ({observed.own_loss.where}) may run the model more than once for each batch"
-            raise UnavailableError(msg)
-        facts["flops_estimate"] = flops.estimate(observed.model, facts["flops"])
-        facts["flops_estimate_method"] = flops.estimate_method(observed.model)
-        del missing["time.flops_estimate_method"]
-    with guard("time.tokens_per_s", missing):
-        facts["tokens_per_s"] = _tokens_per_s(log, step_begin, facts.get("tokens"), own)
-    return facts
+    in_training = log
+    if logged_in_training is not None:
+        in_training = thinned(observed.progress.log[:logged_in_training])
+    with part.guard("eval_s"):
+        part.fields["eval_s"] = _eval_s(in_training, step_begin, own)
+    with part.guard("steps_per_s"):
+        _fill_speeds(part, observed, log, step_begin, own)
+    part.gaps["tokens_with_padding"] = "it is not known how the tokens were counted"
+    with part.guard("tokens"):
+        part.fields["tokens"], with_padding = _tokens(observed, log, step_begin)
+        part.fields["tokens_with_padding"] = with_padding
+        if with_padding is not None:
+            del part.gaps["tokens_with_padding"]
+    part.gaps["flops_method"] = "the trainer counted no operations"
+    with part.guard("flops"):
+        part.fields["flops"] = _flops(observed, carried_flops)
+        part.fields["flops_method"] = FLOPS_METHOD
+        del part.gaps["flops_method"]
+    part.gaps["flops_estimate_method"] = "there is no estimate"
+    with part.guard("flops_estimate"):
+        why_none = part.gaps.get("flops", "the trainer counted no operations")
+        part.fields["flops_estimate"] = _estimate(observed, part.fields.get("flops"), why_none)
+        part.fields["flops_estimate_method"] = flops.estimate_method(observed.model)
+        del part.gaps["flops_estimate_method"]
+    with part.guard("tokens_per_s"):
+        tokens = part.fields.get("tokens")
+        part.fields["tokens_per_s"] = _tokens_per_s(log, step_begin, tokens, own)
+    return part.build()
+
+
+def _flops(observed: Observed, carried_flops: float) -> float:
+    """Return the operations that the trainer counted.
+
+    Raises:
+        UnavailableError: it counted none, or not those of this model or of this attempt alone.
+    """
+    if not observed.progress.flops:
+        msg = "the trainer counted no operations: it knows them only for models with its own interface"
+        raise UnavailableError(msg)
+    flops.check_counted(observed.model)
+    return _without_a_crashed_attempt(observed, carried_flops)
+
+
+def _estimate(observed: Observed, counted: float | None, why_none: str) -> float:
+    """Return what the operations *counted* by the trainer come to, where frozen weights and attention are regarded.
+
+    Raises:
+        UnavailableError: nothing was counted (*why_none*), or it is not known what was computed.
+    """
+    if counted is None:
+        raise UnavailableError(why_none)
+    if observed.own_loss is not None and observed.own_loss.runs_model:
+        msg = f"the run's own code ({observed.own_loss.where}) may run the model more than once for each batch"
+        raise UnavailableError(msg)
+    return flops.estimate(observed.model, counted)
 
 
 def operations_of(part: Part[dict[str, Any]]) -> Part[dict[str, Any]]:
@@ -184,14 +202,14 @@ def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int, own: OwnSpeed) ->
     return total_s
 
 
-def _speeds(
+def _fill_speeds(
+    part: PartBuilder[dict[str, Any]],
     observed: Observed,
     log: Sequence[Mapping[str, Any]],
     step_begin: int,
-    missing: dict[str, str],
     own: OwnSpeed,
-) -> dict[str, Any]:
-    """Return samples and optimizer steps per second of the leg, evaluations and saving included.
+) -> None:
+    """Fill in samples and optimizer steps per second of the leg, evaluations and saving included.
 
     Steps are those done, not those planned: older trainers divide the whole plan by the time of a
     leg that was resumed or stopped early.
@@ -200,20 +218,20 @@ def _speeds(
     runtime_s = _runtime_s(entry, own)
     done = observed.progress.step - step_begin
     if entry is None or not runtime_s or done <= 0:
-        msg = "the trainer logged no summary: the leg did not come to its end"
-        missing["time.samples_per_s"] = msg
+        msg = NO_SUMMARY if observed.trainer.keeps_log() else NO_LOG
+        part.gaps["samples_per_s"] = msg
         raise UnavailableError(msg)
-    speeds = {"steps_per_s": done / runtime_s}
-    with guard("time.samples_per_s", missing):
-        if observed.train_dataloader is None and not own.agrees(number(entry.get("train_runtime"))):
+    part.fields["steps_per_s"] = done / runtime_s
+    with part.guard("samples_per_s"):
+        timed = own.agrees(number(entry.get("train_runtime")))
+        if observed.train_dataloader is not None:
+            samples = consumed_samples.samples_of_leg(observed, step_begin)
+            part.fields["samples_per_s"] = samples / runtime_s
+        elif not timed:
             raise UnavailableError(CLOCK_SET)
-        if observed.train_dataloader is None:
-            speeds["samples_per_s"] = _trainer_samples_per_s(observed, entry, done, runtime_s)
         else:
-            speeds["samples_per_s"] = (
-                consumed_samples.samples_of_leg(observed, step_begin) / runtime_s
-            )
-    return speeds
+            samples_per_s = _trainer_samples_per_s(observed, entry, done, runtime_s)
+            part.fields["samples_per_s"] = samples_per_s
 
 
 def _trainer_samples_per_s(

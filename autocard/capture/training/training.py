@@ -22,8 +22,8 @@ from autocard.capture.training import (
     schedule,
 )
 from autocard.capture.training.effective_args import overruled
-from autocard.guard import guard
 from autocard.record import BatchUnit, Scalar, Training
+from autocard.record.gaps import Part, PartBuilder
 
 _ALLOWED = """
 per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps auto_find_batch_size
@@ -59,52 +59,46 @@ _SWITCHES = {
 """Argument → the one that has to be on for it to have an effect."""
 
 
-def capture(observed: Observed, missing: dict[str, str]) -> Training:
+def capture(observed: Observed) -> Part[Training]:
     """Return how training was set up when it begins."""
-    facts: dict[str, Any] = {}
-    with guard("training.hyperparameters", missing):
-        facts["hyperparameters"], facts["non_default"] = _hyperparameters(observed)
-    with guard("training.optimizer", missing):
-        facts["optimizer"] = optimizer.in_words(observed)
-    with guard("training.scheduler", missing):
-        facts["scheduler"] = schedule.in_words(observed)
-    with guard("training.effective_batch_size", missing):
-        facts["effective_batch_size"] = effective_batch_size(observed)
-    facts["batch_unit"] = batch_unit(observed)
-    facts["batch_detail"] = generation(observed, facts.get("effective_batch_size"))
-    with guard("training.seed", missing):
-        facts["seed"] = int(observed.argument("seed"))
-    with guard("training.objective", missing):
-        facts["objective"] = objective.objective(observed)
-    facts.update(_losses_summed(observed, missing))
-    with guard("training.purpose", missing):
-        facts["purpose"] = objective.purpose(observed)
-    with guard("training.reward_functions", missing):
-        facts["reward_functions"] = observed.trainer.reward_functions()
-    facts.update(execution.facts(observed, missing))
-    return Training(**facts)
+    part = PartBuilder(Training, "training")
+    with part.guard("hyperparameters"):
+        values, changed = _hyperparameters(observed)
+        part.fields.update(hyperparameters=values, non_default=changed)
+    with part.guard("optimizer"):
+        part.fields["optimizer"] = optimizer.in_words(observed)
+    with part.guard("scheduler"):
+        part.fields["scheduler"] = schedule.in_words(observed)
+    with part.guard("effective_batch_size"):
+        part.fields["effective_batch_size"] = effective_batch_size(observed)
+    part.fields["batch_unit"] = batch_unit(observed)
+    part.fields["batch_detail"] = generation(observed, part.fields.get("effective_batch_size"))
+    with part.guard("seed"):
+        part.fields["seed"] = int(observed.argument("seed"))
+    with part.guard("objective"):
+        part.fields["objective"] = objective.objective(observed)
+    _fill_losses_summed(part, observed)
+    with part.guard("purpose"):
+        part.fields["purpose"] = objective.purpose(observed)
+    with part.guard("reward_functions"):
+        part.fields["reward_functions"] = observed.trainer.reward_functions()
+    execution.fill(part, observed)
+    return part.build()
 
 
-def _losses_summed(observed: Observed, missing: dict[str, str]) -> dict[str, int | None]:
-    """Return over how many batches each logged loss is a sum; None, with the reason, where it is none."""
+def _fill_losses_summed(part: PartBuilder[Training], observed: Observed) -> None:
+    """Fill in over how many batches each logged loss is a sum."""
     found = None
-    with guard("training.losses_summed", missing):
+    with part.guard("losses_summed"):
         found = observed.trainer.batches_summed(observed)
         if found is None:
-            missing["training.losses_summed"] = (
-                "the logged losses are means, or not known to be sums"
-            )
-        else:
-            missing.pop("training.losses_summed", None)
-    if found is None or found.last is None:
-        missing["training.losses_summed_last"] = (
-            "losses are not sums, or each is one over the same number of batches"
-        )
-    else:
-        missing.pop("training.losses_summed_last", None)
-    if found is None:
-        return {"losses_summed": None, "losses_summed_last": None}
-    return {"losses_summed": found.usual, "losses_summed_last": found.last}
+            part.gaps["losses_summed"] = "the logged losses are means, or not known to be sums"
+    part.fields["losses_summed"] = None if found is None else found.usual
+    part.put(
+        "losses_summed_last",
+        None if found is None else found.last,
+        "losses are not sums, or each is one over the same number of batches",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,29 +114,38 @@ class Shown:
     """Whether the number of batches of an optimizer step is among them."""
 
 
-def at_end(begun: Training, observed: Observed, shown: Shown, missing: dict[str, str]) -> Training:
+def at_end(begun: Training, observed: Observed, shown: Shown) -> Part[Training]:
     """Return *begun* with what the steps have shown: the learning rates, and the loss that the first batch chose."""
-    rates = shown.learning_rates
-    facts: dict[str, Any] = {"learning_rates": dict(rates), "changed": list(shown.changed)}
-    with guard("training.objective", missing):
-        facts["objective"] = objective.objective(observed)
+
+    def completed(**fields: Any) -> Training:
+        return begun.model_copy(update=fields)
+
+    part, rates = PartBuilder(completed, "training"), shown.learning_rates
+    part.fields.update(learning_rates=dict(rates), changed=list(shown.changed))
+    with part.guard("objective"):
+        part.fields["objective"] = objective.objective(observed)
     if observed.trainer.found:
-        facts.update(_losses_summed(observed, missing))
+        _fill_losses_summed(part, observed)
     if observed.lr_scheduler is not None:
-        with guard("training.scheduler", missing):
-            facts["scheduler"] = schedule.in_words(observed, rates)
+        with part.guard("scheduler"):
+            part.fields["scheduler"] = schedule.in_words(observed, rates)
     if shown.rates_changed:
         read = ", ".join(f"{rate:g} at step {step}" for step, rate in rates.items())
-        facts["scheduler"] = f"changed by code of the run's own (learning rate {read})"
+        words = f"changed by code of the run's own (learning rate {read})"
+        part.fields["scheduler"] = words
     if shown.batches_changed:
-        settings = begun.hyperparameters
-        facts["hyperparameters"] = {
-            name: settings[name] for name in settings if name != "gradient_accumulation_steps"
-        }
-        facts |= {"effective_batch_size": None, "losses_summed": None, "batch_detail": ""}
-        reason = "gradient_accumulation_steps was changed during training"
-        missing["training.effective_batch_size"] = missing["training.losses_summed"] = reason
-    return begun.model_copy(update=facts)
+        _leave_out_batches(part, begun)
+    return part.build()
+
+
+def _leave_out_batches(part: PartBuilder[Training], begun: Training) -> None:
+    """Leave out what depends on the number of batches of a step, which was changed during training."""
+    settings = dict(begun.hyperparameters)
+    settings.pop("gradient_accumulation_steps", None)
+    part.fields.update(hyperparameters=settings, batch_detail="")
+    reason = "gradient_accumulation_steps was changed during training"
+    part.put("effective_batch_size", None, reason)
+    part.put("losses_summed", None, reason)
 
 
 def effective_batch_size(observed: Observed) -> int:
