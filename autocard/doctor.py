@@ -23,7 +23,7 @@ from autocard.energy.gpu import backends, cuda_visible, gpu_selection
 from autocard.energy.gpu.base import NoDriverError
 from autocard.energy.host import cpu_share, node_meter
 from autocard.energy.host.codecarbon_reader import CPU, RAM, CodeCarbonInfo
-from autocard.energy.ledger import leg_parts
+from autocard.energy.ledger import leg_builder, source_words
 from autocard.energy.location import geolocation, place
 from autocard.energy.worker import probe
 from autocard.errors import UnavailableError
@@ -147,7 +147,7 @@ def _cpu(found: Mapping[str, Any]) -> dict[str, Any]:
 def _how(found: Mapping[str, Any], part: str) -> str:
     if found["about"] is None:
         return f"not measured: {found['reason']}"
-    return leg_parts.how(CodeCarbonInfo(**found["about"]), part)
+    return source_words.of_codecarbon(CodeCarbonInfo(**found["about"]), part)
 
 
 def _node_meter(settings: Settings) -> dict[str, Any] | None:
@@ -290,14 +290,14 @@ def _board(one: Mapping[str, Any]) -> str:
         how = "no energy counter; its power, sampled"
     else:
         how = f"not measured: {one['reason']}"
-    notes = [one["note"], leg_parts.SHARED_NOTE if one["shared"] else ""]
+    notes = [one["note"], leg_builder.SHARED_NOTE if one["shared"] else ""]
     return "; ".join(filter(None, [f"{one['name']}{memory}: {how}", *notes]))
 
 
 def _cpu_lines(cpu: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     whole = (
         ""
-        if cpu["share"] > leg_parts.WHOLE
+        if cpu["share"] > source_words.WHOLE
         else f": {cpu['share']:.0%} of the node's energy is booked"
     )
     yield (

@@ -163,7 +163,7 @@ from autocard.settings import Settings
 meter = Meter(Settings(), folder=Path("out"))
 meter.begin(0)
 time.sleep(8)
-child = psutil.Process(meter._child.pid)
+child = psutil.Process(meter.worker_pid)
 used = lambda: sum(child.cpu_times()[:2])
 begun, before, ours = time.monotonic(), used(), time.process_time()
 for step in range(int(float(sys.argv[2]))):

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from autocard.energy.ledger import earlier_legs, ledger_files
-from autocard.energy.ledger.ledger_files import LedgerEntry, pseudonym
+from autocard.energy.ledger.ledger_entry import LedgerEntry
+from autocard.energy.ledger.ledger_files import pseudonym
 from autocard.record import DeviceUse, HostUse, Leg, Place
 from autocard.settings import resolve
 

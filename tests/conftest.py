@@ -85,7 +85,7 @@ def no_hidden_failures(request, swallowed):
 def patient():
     """A machine that is busy with other tests may answer late; what is waited for is told by `test_short_runs`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(autocard.energy.meter, "LAST_WORD_S", 30.0)
+        patch.setattr(autocard.energy.meter, "ANSWER_S", 30.0)
         yield
 
 

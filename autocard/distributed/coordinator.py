@@ -1,8 +1,7 @@
-"""This process among those of its training: what it measures, what it tells, what it hears.
+"""This process among those of its training: what it measures, reports and receives.
 
-Rule: the session calls every method under its guard; whatever of them fails, this process goes on
-as if it were alone, and what it could not hear is missing with a reason. The meeting itself is
-`meeting`'s, the sums are `job`'s.
+Rule: the session calls every method under its guard. If one fails, this process goes on as if it
+were alone, and what it could not receive is a gap with a reason.
 """
 
 from __future__ import annotations
@@ -12,9 +11,15 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from autocard.capture.observed import Observed
+from autocard.distributed import reports
+from autocard.distributed.reports import Report
 from autocard.distributed.team import Assignment, Team, meet, next_training
 from autocard.energy.gpu.base import Device
+from autocard.energy.ledger import ledger_files
+from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole
+from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.errors import UnavailableError
+from autocard.record import Hardware
 
 EVALUATION_S = 2.0
 """Seconds that the process which writes the card waits for the others' figure of an evaluation
@@ -31,27 +36,25 @@ class RunLegs(Protocol):
     """What the coordinator reads and writes of the run's legs; `runtime.run_history` has them."""
 
     run_id: str
-    own: list[Any]
-    """Ledger entries of this process's legs."""
-    heard: list[Any]
-    """Ledger entries of the same leg, of the other processes that measure."""
-    team: dict[str, Any]
+    own: list[LedgerEntry]
+    """Of this process's legs."""
+    heard: list[LedgerEntry]
+    """Of the same leg, of the other processes that measure."""
+    role: ProcessRole | None
+    folders: LedgerFolders
+    """Of the ledger."""
 
     @property
     def open(self) -> OpenLeg:
         """The leg that goes on."""
 
-    @property
-    def folders(self) -> Any:
-        """Folders of the ledger."""
-
-    def hear(self, now: list[Any], past: list[Any], processes: int) -> None:
+    def hear(self, entries: list[LedgerEntry], earlier: list[LedgerEntry], processes: int) -> None:
         """Take what other processes report."""
 
     def go_on(self) -> None:
         """Take the run's earlier legs from the ledger."""
 
-    def last(self) -> Any:
+    def last(self) -> LedgerEntry:
         """Return the entry of the leg that has ended, of all hosts."""
 
 
@@ -64,19 +67,19 @@ class Coordinator:
         self.team = Team()
         self.watch = Assignment()
         self.met = False
-        """Whether the others have been looked for."""
+        """Whether the other processes were looked for."""
         self._local_rank = 0
         self._number = 0
         self._unnamed = False
         self._cpus = 0
         self._evaluations = 0
-        self._notes: list[dict[str, Any]] = []
+        self._reports: list[Report] = []
         self._before: dict[str, Any] = {}
-        """Parts of the record as this process saw them, before it heard the others."""
+        """Parts of the record as this process saw them, before the reports of the others."""
 
     @property
     def alone(self) -> bool:
-        """Whether there is nobody to tell and to hear."""
+        """Whether there are no other processes, as far as is known."""
         return self.team.alone
 
     def writes(self, observed: Observed) -> bool:
@@ -89,7 +92,7 @@ class Coordinator:
         return self.watch.measures
 
     def arrive(self, observed: Observed) -> None:
-        """Find the other processes, and tell them which GPUs this one uses.
+        """Join the other processes, and report which GPUs this one uses.
 
         Raises:
             UnavailableError: they cannot be met.
@@ -105,18 +108,18 @@ class Coordinator:
         self.team.arrive(boards, reason)
 
     def give_up(self, observed: Observed) -> None:
-        """The others could not be met: of each host, the process that its launcher calls the first one measures."""
+        """Go on without the others: the process that the launcher calls the first of its host measures."""
         self.team = Team(observed.processes.index, observed.processes.count)
         self.team.lead(leads=observed.processes.is_first_on_host)
 
     def open(self) -> str | None:
-        """A leg begins: agree on what it is called, and on the run; return its id, None: there is nobody to agree with.
+        """Agree on the ids of run and leg when a leg begins; return the leg's, None: it was not agreed on.
 
         Raises:
             UnavailableError: the others do not answer.
         """
         self._number = next_training()
-        self._evaluations, self._notes, self._before = 0, [], {}
+        self._evaluations, self._reports, self._before = 0, [], {}
         if self.team.alone:
             return None
         if self.team.opens:
@@ -129,7 +132,7 @@ class Coordinator:
         return said[1]
 
     def named_late(self) -> tuple[str, str] | None:
-        """Return run and id of the leg, where they were not said in time and are now; a callback may be slow elsewhere.
+        """Return the ids of run and leg if they were late and are there now: a callback may be slow elsewhere.
 
         Raises:
             UnavailableError: the others do not answer.
@@ -140,8 +143,8 @@ class Coordinator:
         self._unnamed = said is None
         return said
 
-    def share_out(self, nodes: int | None) -> dict[str, Any]:
-        """Find out what this process measures in the leg; return what its entry in the ledger says of that.
+    def share_out(self, nodes: int | None) -> None:
+        """Find out what this process measures in the leg.
 
         Args:
             nodes: of the launcher's plan.
@@ -154,75 +157,78 @@ class Coordinator:
             if not self.team.alone:
                 self.watch = self.team.share_out(self._number, _on_host())
         finally:
-            team = self._on_paper(nodes)
-            self._book.team = team
-        return team
+            self._book.role = self._role(nodes)
 
     def _beside(self) -> list[int]:
-        """Return the processes of this host as its launcher has numbered them: for those that have not met."""
+        """Return the ranks on this host as its launcher has numbered them, for processes that have not met."""
         first = self.team.rank - self._local_rank
         return list(range(first, min(first + max(_on_host(), 1), self.team.size))) or [
             self.team.rank
         ]
 
-    def _on_paper(self, nodes: int | None) -> dict[str, Any]:
-        from autocard.energy.ledger.ledger_files import pseudonym  # noqa: PLC0415 - with pydantic
-
+    def _role(self, nodes: int | None) -> ProcessRole:
         watch = self.watch
-        return {
-            "rank": self.team.rank,
-            "part": watch.part,
-            "apart": not self.team.together,
-            "ranks": watch.ranks if watch.measures else [self.team.rank],
-            "expects": [pseudonym(uuid) for uuid in watch.expects],
-            "processes": self.team.size,
-            "nodes_expected": nodes,
-        }
+        return ProcessRole(
+            rank=self.team.rank,
+            part=watch.part,
+            apart=not self.team.together,
+            ranks=watch.ranks if watch.measures else [self.team.rank],
+            expects=[ledger_files.pseudonym(uuid) for uuid in watch.expects],
+            processes=self.team.size,
+            nodes_expected=nodes,
+        )
 
-    def tell(self, observed: Observed, hardware: Any) -> None:
-        """Training has ended: tell the process that writes the card what this one knows.
+    def tell(self, observed: Observed, hardware: Hardware | None) -> None:
+        """Send the report of this process to the one that writes the card.
 
         Raises:
-            UnavailableError: it cannot be told.
+            UnavailableError: it cannot be sent.
         """
         if self.team.alone or (self.team.together and self.writes(observed)):
             return
-        from autocard.distributed import reports  # noqa: PLC0415 - with pydantic
-
-        book = self._book
-        before = reports.earlier(book.folders, book.run_id, book.open.id) if self.measures else []
-        entry = book.own[-1] if self.measures else None
-        note = reports.note(entry, before, hardware, _own_peaks(observed), self.team.own)
-        self.team.report(f"{self._number}/end", note)
+        book, entry, earlier = self._book, None, list[LedgerEntry]()
+        if self.measures:
+            entry = book.own[-1]
+            earlier = reports.earlier(book.folders, book.run_id, book.open.id)
+        report = Report(
+            rank=self.team.rank,
+            entry=entry,
+            earlier=earlier,
+            node=reports.node_fields(hardware),
+            boards=reports.named(self.team.own),
+            peaks=reports.by_pseudonym(_own_peaks(observed)),
+        )
+        self.team.report(f"{self._number}/end", report.to_json())
 
     def hear(self, observed: Observed) -> None:
-        """Wait for what the others tell, and put it into the book; whoever has told nothing may have written it.
+        """Wait for the reports of the others; read from the ledger what those without a report have written.
 
         Raises:
-            UnavailableError: nothing can be heard.
+            UnavailableError: no report can be received.
         """
         if self.team.alone or not self.writes(observed):
             return
-        from autocard.distributed import reports  # noqa: PLC0415 - with pydantic
-
-        book, notes = self._book, list[dict[str, Any]]()
+        book, received = self._book, list[Report]()
         try:
             self._cpus = self.team.cpus()
-            self._notes = notes = self.team.collect(f"{self._number}/end")
+            notes = self.team.collect(f"{self._number}/end")
+            self._reports = received = [Report.from_json(note) for note in notes]
         finally:
-            now, past = reports.entries(notes, book.open.id)
-            own = [entry for entry in book.own[-1:] if self.measures]
+            entries = reports.entries_of(received, book.open.id)
+            own = book.own[-1:] if self.measures else []
             took_s = book.own[-1].leg.wall_clock_s or 0.0
-            written = reports.from_folder(book.folders.reads, book.open.id, [*own, *now], took_s)
-            book.hear([*now, *written], past, self.team.size)
+            known = [*own, *entries]
+            written = reports.from_folder(book.folders.reads, book.open.id, known, took_s)
+            earlier = [entry for report in received for entry in report.earlier]
+            book.hear([*entries, *written], earlier, self.team.size)
             if not self.team.opens:
                 book.go_on()
 
-    def again(self, observed: Observed, hardware: Any) -> None:
-        """Something has come after training: trainings of their own tell each other once more, whoever writes last.
+    def again(self, observed: Observed, hardware: Hardware | None) -> None:
+        """Report once more: of trainings of their own, the last one to end writes the card.
 
         Raises:
-            UnavailableError: nothing can be told or heard.
+            UnavailableError: nothing can be sent or received.
         """
         if not self.team.together:
             self.tell(observed, hardware)
@@ -231,33 +237,31 @@ class Coordinator:
     def of_all(
         self, observed: Observed, parts: Mapping[str, Any], hardware_gaps: dict[str, str]
     ) -> dict[str, Any]:
-        """Return the parts of the record that tell of all nodes, as they are after the last words of all.
+        """Return the parts of the record that describe all nodes.
 
         *hardware_gaps*, those of the hardware of this node, become those of all nodes' hardware.
         """
         if self.team.alone or not self.writes(observed):
             return {}
-        from autocard.distributed import reports  # noqa: PLC0415 - with pydantic
-
         entry, found = self._book.last(), dict[str, Any]()
-        own = self._before = self._before or {
-            key: parts[key] for key in ("hardware", "job") if key in parts
-        }
+        if not self._before:
+            self._before = {key: parts[key] for key in ("hardware", "job") if key in parts}
+        own = self._before
         if "hardware" in own:
             hardware = reports.hardware_of_all(
-                own["hardware"], entry, self._notes, hardware_gaps, self.team.own
+                own["hardware"], entry, self._reports, hardware_gaps, self.team.own
             )
             cpus = max(self._cpus, hardware.cpu_count or 0)  # processes are bound to some each
             found["hardware"] = hardware.model_copy(update={"cpu_count": cpus or None})
         if "job" in own:
-            found["job"] = reports.job_of_all(own["job"], entry.leg, self._notes)
+            found["job"] = reports.job_of_all(own["job"], entry.leg, self._reports)
         if parts.get("peaks") is not None:
-            devices = reports.peaks_of_all(entry, _own_peaks(observed), self._notes)
+            devices = reports.peaks_of_all(entry, _own_peaks(observed), self._reports)
             found["peaks"] = (devices, parts["peaks"][1])
         return found
 
     def evaluated(self, observed: Observed, joules: float | None) -> dict[int, float | None]:
-        """Tell what an evaluation after training used here; return rank → joules of the others, if this one writes.
+        """Report what an evaluation after training used here; return rank → joules of the others, if this one writes.
 
         Raises:
             UnavailableError: the others cannot be met.
@@ -265,17 +269,17 @@ class Coordinator:
         self._evaluations += 1
         what = f"{self._number}/evaluation {self._evaluations}"
         if not self.team.together or self.team.alone:
-            return {}  # of trainings of their own each tells its own evaluations: `again`
+            return {}  # trainings of their own report their evaluations in `again`
         if not self.writes(observed):
             if self.measures:
                 self.team.report(what, {"joules": joules})
             return {}
         notes = self.team.collect(what, EVALUATION_S, enough=len(self._book.heard))
-        return {one["rank"]: one["joules"] for one in notes}
+        return {note["rank"]: note["joules"] for note in notes}
 
 
 def _on_host() -> int:
-    """Return how many of the training's processes the launcher says it has started on this host; 1: it does not say."""
+    """Return how many processes the launcher says it has started on this host; 1: it does not say."""
     local = os.environ.get("LOCAL_WORLD_SIZE", "")
     return int(local) if local.isascii() and local.isdigit() else 1
 

@@ -1,13 +1,14 @@
-"""What each process tells the one that writes the card when training ends, and what that one makes of it.
+"""What each process reports to the one that writes the card when training ends, and what that one makes of it.
 
-Rule: a note holds figures and pseudonyms, never a host's or a user's name. Who said nothing is
-named.
+Rule: a report holds figures and pseudonyms, never the name of a host or a user. A process without a
+report is counted as one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,97 +16,61 @@ from pydantic import ValidationError
 
 from autocard.energy.gpu.base import Device
 from autocard.energy.ledger import join_hosts, ledger_files
-from autocard.energy.ledger.ledger_files import LedgerEntry, LedgerFolders
+from autocard.energy.ledger.ledger_entry import LedgerEntry
+from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.record import Gpu, Hardware, Job, Leg
 
 SOME = "those are named that are known: not every node told of its own"
 DIFFERS = "it differs between the nodes"
-ALIKE = ("cpu_model", "ram_bytes", "cpu_count_node")
-"""Leaves of `Hardware` that a node tells of itself."""
+OF_NODE = ("cpu_model", "ram_bytes", "cpu_count_node")
+"""Fields of `Hardware` that are a node's own."""
 TICK = (
     "what it used after its last tick is not known: its process was not heard when training ended"
 )
 
-
-def note(
-    entry: LedgerEntry | None,
-    before: Iterable[LedgerEntry],
-    hardware: Hardware | None,
-    peaks: Mapping[str, int],
-    boards: Iterable[Device] = (),
-) -> dict[str, Any]:
-    """Return what a process reports.
-
-    Args:
-        entry: of its leg; None: another process measures for it.
-        before: earlier legs of its host, where only it can read them.
-        hardware: as this process saw it.
-        peaks: UUID → the most memory that torch held on it (bytes).
-        boards: GPUs that this process uses: they have names where nobody measures them, too.
-    """
-    about = {} if hardware is None else {leaf: getattr(hardware, leaf) for leaf in ALIKE}
-    return {
-        "entry": None if entry is None else entry.model_dump(mode="json"),
-        "past": [one.model_dump(mode="json") for one in before],
-        "about": about,
-        "boards": named(boards),
-        "peaks": {ledger_files.pseudonym(uuid): size for uuid, size in peaks.items()},
-    }
+Board = tuple[str | None, int | None]
+"""Name of a GPU and its memory in bytes."""
 
 
-def named(boards: Iterable[Device]) -> dict[str, list[Any]]:
-    """Return pseudonym → name and memory (bytes)."""
-    return {
-        ledger_files.pseudonym(board.uuid): [board.name, board.memory_bytes] for board in boards
-    }
+@dataclass(frozen=True)
+class Report:
+    """What one process reports when training ends."""
 
+    rank: int
+    entry: LedgerEntry | None = None
+    """Of its leg; None: another process measures for it."""
+    earlier: list[LedgerEntry] = field(default_factory=list)
+    """Earlier legs of its host, where only it can read them."""
+    node: dict[str, Any] = field(default_factory=dict)
+    """`OF_NODE` → what this process saw."""
+    boards: dict[str, Board] = field(default_factory=dict)
+    """Pseudonym → GPU that this process uses: it has a name even if no process measures it."""
+    peaks: dict[str, int] = field(default_factory=dict)
+    """Pseudonym → the most memory that torch held on the GPU (bytes)."""
 
-def earlier(folders: LedgerFolders, run_id: str, leg_id: str) -> list[LedgerEntry]:
-    """Return what lies here of the run's earlier legs on this host."""
-    mine = ledger_files.of_run(folders.reads, run_id)
-    return [
-        entry
-        for entry in mine
-        if entry.leg.id != leg_id and entry.host_id == ledger_files.host_id()
-    ]
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            "rank": self.rank,
+            "entry": None if self.entry is None else self.entry.model_dump(mode="json"),
+            "earlier": [entry.model_dump(mode="json") for entry in self.earlier],
+            "node": self.node,
+            "boards": self.boards,
+            "peaks": self.peaks,
+        }
 
-
-def entries(
-    notes: Sequence[Mapping[str, Any]], leg_id: str
-) -> tuple[list[LedgerEntry], list[LedgerEntry]]:
-    """Return what *notes* tell of this leg, and of earlier ones; a note that cannot be read tells nothing."""
-    now, before = [], []
-    for one in notes:
-        found = _entry(one.get("entry"))
-        if found is not None:
-            # Where a process did not hear in time what the leg is called, it has made up a name.
-            now.append(
-                found.model_copy(update={"leg": found.leg.model_copy(update={"id": leg_id})})
-            )
-        before += [entry for entry in map(_entry, one.get("past") or ()) if entry is not None]
-    return now, before
-
-
-def from_folder(
-    folders: Sequence[Path], leg_id: str, known: Iterable[LedgerEntry], wall_clock_s: float
-) -> list[LedgerEntry]:
-    """Return what lies in shared folders of hosts that have not reported: as of their last tick, if they still run.
-
-    A meter whose training process was stopped reads on: of its energy, *wall_clock_s* of the leg
-    are counted.
-    """
-    have = {ledger_files.key_of(entry) for entry in known}
-    found = []
-    for entry in ledger_files.of_leg(folders, leg_id):
-        if ledger_files.key_of(entry) in have:
-            continue
-        still = entry.status == "running"
-        missing = {**entry.missing, "tail": TICK} if still else entry.missing
-        entry = entry if entry.apart else join_hosts.cut(entry, wall_clock_s)  # noqa: PLW2901
-        found.append(
-            entry.model_copy(update={"ranks": [] if still else entry.ranks, "missing": missing})
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Report:
+        """Return the report of *raw*; an entry that cannot be read is left out."""
+        earlier = [_entry(one) for one in raw.get("earlier") or ()]
+        return cls(
+            rank=raw["rank"],
+            entry=_entry(raw.get("entry")),
+            earlier=[entry for entry in earlier if entry is not None],
+            node=raw.get("node") or {},
+            boards={key: (name, size) for key, (name, size) in (raw.get("boards") or {}).items()},
+            peaks=raw.get("peaks") or {},
         )
-    return found
 
 
 def _entry(raw: Any) -> LedgerEntry | None:
@@ -115,10 +80,72 @@ def _entry(raw: Any) -> LedgerEntry | None:
         return None
 
 
+def node_fields(hardware: Hardware | None) -> dict[str, Any]:
+    """Return the fields of *hardware* that are its node's own."""
+    return {} if hardware is None else {name: getattr(hardware, name) for name in OF_NODE}
+
+
+def named(boards: Iterable[Device]) -> dict[str, Board]:
+    """Return pseudonym → name and memory (bytes)."""
+    return {
+        ledger_files.pseudonym(board.uuid): (board.name, board.memory_bytes) for board in boards
+    }
+
+
+def by_pseudonym(peaks: Mapping[str, int]) -> dict[str, int]:
+    """Return *peaks* (UUID → bytes) by the pseudonyms of the GPUs."""
+    return {ledger_files.pseudonym(uuid): size for uuid, size in peaks.items()}
+
+
+# -- the entries -----------------------------------------------------------------------------------
+
+
+def earlier(folders: LedgerFolders, run_id: str, leg_id: str) -> list[LedgerEntry]:
+    """Return the entries of the run's earlier legs on this host."""
+    host = ledger_files.host_id()
+    entries = ledger_files.of_run(folders.reads, run_id)
+    return [entry for entry in entries if entry.leg.id != leg_id and entry.host_id == host]
+
+
+def entries_of(reports: Iterable[Report], leg_id: str) -> list[LedgerEntry]:
+    """Return the reported entries of the leg that has ended."""
+    found = []
+    for report in reports:
+        if report.entry is not None:
+            # A process that did not receive the leg's id in time has made one up.
+            leg = report.entry.leg.model_copy(update={"id": leg_id})
+            found.append(report.entry.with_leg(leg))
+    return found
+
+
+def from_folder(
+    folders: Sequence[Path], leg_id: str, known: Iterable[LedgerEntry], wall_clock_s: float
+) -> list[LedgerEntry]:
+    """Return the entries that lie in shared folders, of hosts that have not reported.
+
+    A worker whose training process was stopped reads on: of its energy, *wall_clock_s* of the leg
+    are counted.
+    """
+    have = {entry.key for entry in known}
+    found = []
+    for written in ledger_files.of_leg(folders, leg_id):
+        if written.key in have:
+            continue
+        entry = written if written.apart else join_hosts.cut(written, wall_clock_s)
+        if written.status == "running":
+            missing = {**written.missing, "tail": TICK}
+            entry = entry.model_copy(update={"ranks": [], "missing": missing})
+        found.append(entry)
+    return found
+
+
+# -- the parts of the record -----------------------------------------------------------------------
+
+
 def hardware_of_all(
     own: Hardware,
     entry: LedgerEntry,
-    notes: Sequence[Mapping[str, Any]],
+    reports: Sequence[Report],
     gaps: MutableMapping[str, str],
     boards: Iterable[Device] = (),
 ) -> Hardware:
@@ -127,83 +154,87 @@ def hardware_of_all(
     Args:
         own: as this process saw its own node.
         entry: of the last leg, all hosts joined.
-        notes: of the other processes.
+        reports: of the other processes.
         gaps: of *own*; they become those of the hardware that is returned.
         boards: GPUs that this process uses.
     """
-    found: dict[str, Any] = {}
-    leg, names = entry.leg, {**named(boards)}
-    for one in notes:
-        names |= one.get("boards", {})
-    devices = [device for host in leg.hosts for device in host.devices]
-    kinds_of = [names.get(board, [None, None]) for board in entry.board_ids]
-    if len(kinds_of) != len(devices):
-        kinds_of = [[None, None]] * len(devices)
-    groups = Counter(
-        (device.name or name, device.memory_bytes or size)
-        for device, (name, size) in zip(devices, kinds_of, strict=True)
-    )
-    complete = leg.processes_reporting == leg.processes and bool(leg.hosts)
+    leg, found = entry.leg, dict[str, Any]()
+    groups = _gpu_groups(entry, [named(boards), *(report.boards for report in reports)])
+    is_complete = leg.processes_reporting == leg.processes and bool(leg.hosts)
     if groups:
         found["gpus"] = [
             Gpu(name=name, count=count, memory_bytes=size)
             for (name, size), count in groups.items()
             if name
         ]
-    if complete:
+    if is_complete:
         found["nodes"] = len(leg.hosts)
-    if complete and (groups or not own.gpus) and all(name for name, _ in groups):
+    all_named = all(name for name, _ in groups)
+    if is_complete and all_named and (groups or not own.gpus):
         gaps.pop("gpus", None)
     elif groups:
         gaps["gpus"] = SOME
-    for leaf in ALIKE:
-        told = dict.fromkeys(
-            [
-                getattr(own, leaf),
-                *(one["about"][leaf] for one in notes if leaf in one.get("about", {})),
-            ]
-        )
-        kinds = [value for value in told if value is not None]
-        if len(kinds) > 1 and leaf == "cpu_model":
-            found[leaf] = " / ".join(kinds)
-        elif len(kinds) > 1:
-            found[leaf] = None
-            gaps[leaf] = DIFFERS
+    for name in OF_NODE:
+        values = {getattr(own, name): None}
+        values |= {report.node[name]: None for report in reports if name in report.node}
+        known = [value for value in values if value is not None]
+        if len(known) > 1 and name == "cpu_model":
+            found[name] = " / ".join(known)
+        elif len(known) > 1:
+            found[name] = None
+            gaps[name] = DIFFERS
     return own.model_copy(update=found)
 
 
-def job_of_all(own: Job, leg: Leg, notes: Sequence[Mapping[str, Any]]) -> Job:
-    """Return *own* with how many nodes and processes were heard."""
-    heard = {one["rank"] for one in notes}
-    told: dict[str, Any] = {
-        "nodes_expected": leg.nodes_expected,
+def _gpu_groups(entry: LedgerEntry, known: Iterable[Mapping[str, Board]]) -> Counter[Board]:
+    """Return (name, memory) → how many such GPUs the leg of *entry* used.
+
+    Args:
+        entry: of the leg, all hosts joined.
+        known: pseudonym → GPU, of each process: for GPUs that were not measured.
+    """
+    names: dict[str, Board] = {}
+    for boards in known:
+        names |= boards
+    devices = [device for host in entry.leg.hosts for device in host.devices]
+    nameless: Board = (None, None)
+    ids = entry.board_ids if len(entry.board_ids) == len(devices) else [""] * len(devices)
+    groups: Counter[Board] = Counter()
+    for device, board_id in zip(devices, ids, strict=True):
+        name, size = names.get(board_id, nameless)
+        groups[device.name or name, device.memory_bytes or size] += 1
+    return groups
+
+
+def job_of_all(own: Job, leg: Leg, reports: Sequence[Report]) -> Job:
+    """Return *own* with how many nodes and processes reported."""
+    nodes = leg.nodes_expected
+    if leg.processes_reporting == leg.processes:
+        nodes = len(leg.hosts)  # two of the launcher's nodes may be one machine
+    found = {
+        "nodes_expected": nodes,
         "world_size": max(own.world_size or 1, leg.processes),
         "nodes_reporting": leg.nodes_reporting,
-        "processes_reporting": 1 + len(heard),
+        "processes_reporting": 1 + len({report.rank for report in reports}),
     }
-    if leg.processes_reporting == leg.processes:
-        told["nodes_expected"] = len(leg.hosts)  # two of the launcher's nodes may be one machine
-    return own.model_copy(update=told)
+    return own.model_copy(update=found)
 
 
 def peaks_of_all(
-    entry: LedgerEntry, own: Mapping[str, int], notes: Sequence[Mapping[str, Any]]
+    entry: LedgerEntry, own: Mapping[str, int], reports: Sequence[Report]
 ) -> dict[str, int]:
     """Return device of the record → the most memory that a process held on it (bytes).
 
     Args:
         entry: of the last leg, all hosts joined.
         own: UUID → bytes.
-        notes: of the other processes.
+        reports: of the other processes.
     """
-    told = [
-        {ledger_files.pseudonym(uuid): size for uuid, size in own.items()},
-        *(one.get("peaks", {}) for one in notes),
-    ]
+    peaks = [by_pseudonym(own), *(report.peaks for report in reports)]
     names = [device.device for host in entry.leg.hosts for device in host.devices]
     found: dict[str, int] = {}
-    for name, board in zip(names, entry.board_ids, strict=False):
-        sizes = [one[board] for one in told if board in one]
+    for name, board_id in zip(names, entry.board_ids, strict=False):
+        sizes = [one[board_id] for one in peaks if board_id in one]
         if sizes:
             found[name] = max(sizes)
     return found

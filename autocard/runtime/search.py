@@ -136,7 +136,7 @@ def part(searches: Iterable[Trials]) -> Part[Search]:
 
 def _leg(trial: Trial) -> Part[Leg] | None:
     """Return the leg of *trial*; None: nothing is known of it."""
-    from autocard.energy.ledger import earlier_legs, join_hosts, ledger_files  # noqa: PLC0415
+    from autocard.energy.ledger import join_hosts, ledger_files, record_legs  # noqa: PLC0415
 
     entries = trial.book.entries_of(trial.leg_id)
     if not any(entry.leg.hosts for entry in entries):
@@ -149,7 +149,7 @@ def _leg(trial: Trial) -> Part[Leg] | None:
         ]
     if not entries:
         return None
-    whole = earlier_legs.completed(entries)[-1]
+    whole = record_legs.completed(entries)[-1]
     return Part(whole.leg, whole.missing)
 
 

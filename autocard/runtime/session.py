@@ -28,12 +28,14 @@ from autocard.capture.observed import Observed, OwnLoss, Start, TrainingCall
 from autocard.card_guard.card_guard import CardGuard
 from autocard.card_guard.record_now import RecordNow
 from autocard.distributed.coordinator import Coordinator
+from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole, utc_now
 from autocard.errors import NotWrittenError, SettingsError, UnavailableError
 from autocard.guard import Budget, guarded, log_warning
 from autocard.record.gaps import Gaps, Part, part_of
 from autocard.runtime import completion, search
 from autocard.runtime.clock import WallClock
-from autocard.runtime.run_history import RunHistory, StartedLeg, now
+from autocard.runtime.run_history import RunHistory
+from autocard.runtime.started_leg import StartedLeg
 from autocard.settings import Settings
 from autocard.trainers.transformers import Arguments, observe
 
@@ -213,7 +215,7 @@ class Session:
 
     def begin(self, seen: Observed) -> None:
         """Training begins: read clock and counters, then look at everything once."""
-        opened = StartedLeg(seen.progress.step, now(), time.monotonic())
+        opened = StartedLeg(seen.progress.step, utc_now(), time.monotonic())
         self._train_call = seen.trainer.training_call()
         mark = self._part(
             "_mark", lambda _: self._mark(seen, opened.at_s), Budget(EVENT_S, LEAST_S)
@@ -361,7 +363,7 @@ class Session:
         if not self.running:
             return
         at_s, step = time.monotonic(), seen.progress.step
-        clock = self.book.clock(
+        clock = self.book.open.as_leg(
             step, "finished" if step >= seen.progress.max_steps else "stopped", at_s
         )
         self.running, self.ended = False, True
@@ -371,8 +373,8 @@ class Session:
         if meter is not None:
             self._part("_stop", lambda _: meter.stop(at_s), budget)
         self._ask("_late", lambda _: self._name_late(), LEAST_S)
-        measured, missing = self._measured(seen, step, budget)
-        self.book.end(clock, measured, missing)
+        measured, why = self._measured(seen, step, budget)
+        self.book.end(clock, measured, why)
         if self._trials is not None:
             self._note_trial(self._trial(at_s, finished=True))
         if self._attempts > 1:
@@ -506,13 +508,14 @@ class Session:
             return
         budget = Budget(wait_s + EVENT_S, LEAST_S)
         found = self._part("_late figures", lambda _: meter.late(wait_s, last=last), budget) or []
-        for leg, missing in found:
-            entry = self.book.completed(leg, missing)
+        for measured in found:
+            leg_id = measured.leg.id
+            entry = self.book.completed(measured)
             if entry is None:
                 continue
-            self._news = self._news or self.book.holds(leg.id)
-            self.hear_of(leg.id)
-            completion.tell_of(leg.id)
+            self._news = self._news or self.book.holds(leg_id)
+            self.hear_of(leg_id)
+            completion.tell_of(leg_id)
             self._part(
                 "_ledger",
                 lambda _, one=entry: self.book.keep(seen.output_dir, one),  # type: ignore[misc]
@@ -603,9 +606,9 @@ class Session:
         """Read the counters of host and of all GPUs in sight: to find out which of these are ours takes a moment."""
         if not self.settings.emissions:
             return None
-        from autocard.energy.meter import mark  # noqa: PLC0415
+        from autocard.energy import counter_mark  # noqa: PLC0415
 
-        return mark(
+        return counter_mark.read_all(
             at_s,
             boards=_module("environment.hardware").own_accelerators(seen).uses_gpu,
         )
@@ -618,14 +621,14 @@ class Session:
             budget,
         )
         self._ask("_watch", lambda _: self.crew.share_out(nodes), EVENT_S)
-        watch, team = self.crew.watch, self.book.team
+        watch, role = self.crew.watch, self.book.role or ProcessRole()
         if watch.part and self.settings.emissions and self.meter is None:
             start = lambda _: self._meter(seen, whole=False)  # noqa: E731
             self.meter = self._part(LEG, start, budget)
         meter = self.meter
         if meter is not None:
             self._part(
-                "_use", lambda _: meter.use(watch.boards, watch.share, team, watch.reason), budget
+                "_use", lambda _: meter.use(watch.boards, watch.share, role, watch.reason), budget
             )
 
     def _start_meter(self, seen: Observed, budget: Budget) -> None:
@@ -857,19 +860,17 @@ class Session:
 
     def _measured(
         self, seen: Observed, step: int, budget: Budget
-    ) -> tuple[Leg | None, dict[str, str]]:
-        """Return the meter's leg and its reasons; None, with the reason, where it has none: the clock is ours too."""
+    ) -> tuple[LedgerEntry | None, str]:
+        """Return the meter's entry of the leg; None, with the reason, where it has none."""
         meter, max_steps = self.meter, seen.progress.max_steps
         if meter is not None:
-            legs = self._part(LEG, lambda reasons: meter.end(step, max_steps, reasons), budget)
-            if legs:
-                gaps = self.gaps.pop(LEG)
-                return legs[-1], {
-                    path.removeprefix("legs.0."): reason for path, reason in gaps.items()
-                }
+            entries = self._part(LEG, lambda _: meter.end(step, max_steps), budget)
+            if entries:
+                self.gaps.pop(LEG)
+                return entries[-1], ""
         off = "measuring was turned off (emissions=False)"
         why = self.gaps.pop(LEG, {}).get("") or ("not measured" if self.settings.emissions else off)
-        return None, {"": why}
+        return None, why
 
     def _apart(self, seen: Observed, metrics: Mapping[str, Any], budget: Budget) -> None:
         """Measure an evaluation after training, which ends now and says how long it took."""

@@ -714,11 +714,9 @@ from autocard.energy.meter import Meter
 from autocard.settings import Settings
 meter = Meter(Settings())
 meter.begin(0)
-until = time.monotonic() + 60
-while meter._intensity is None and time.monotonic() < until:
-    meter._take(0.2)
+meter.wait_until_ready(60)
 time.sleep(0.6)
-(leg,) = meter.end(1, 1, {})
+leg = meter.end(1, 1)[0].leg
 meter.close()
 host = leg.hosts[0]
 print(json.dumps([host.sources["cpu"], host.ram_j / leg.wall_clock_s / host.cpu_share]))

@@ -6,7 +6,7 @@ import pytest
 
 from autocard.card.fields import facts
 from autocard.energy.gpu import cuda_visible
-from autocard.energy.ledger import leg_builder, leg_parts
+from autocard.energy.ledger import leg_builder
 from autocard.record import Place
 from autocard.settings import resolve
 from support import records
@@ -30,7 +30,7 @@ def with_notes(record, notes):
 
 
 @pytest.mark.parametrize(
-    "note", [leg_parts.SHARED_NOTE, cuda_visible.SLICE_NOTE, cuda_visible.ORDER_NOTE]
+    "note", [leg_builder.SHARED_NOTE, cuda_visible.SLICE_NOTE, cuda_visible.ORDER_NOTE]
 )
 def test_what_is_special_about_a_board_stands_on_the_card(note):
     plain = records.three_legs_on_gpus()
@@ -44,11 +44,11 @@ def test_what_is_special_about_a_board_stands_on_the_card(note):
 def test_boards_that_are_special_in_different_ways_are_told_apart():
     told = body(
         with_notes(
-            records.three_legs_on_gpus(), {0: leg_parts.SHARED_NOTE, 1: cuda_visible.SLICE_NOTE}
+            records.three_legs_on_gpus(), {0: leg_builder.SHARED_NOTE, 1: cuda_visible.SLICE_NOTE}
         )
     )
 
-    assert f"Note on 1 of 8 GPUs: {leg_parts.SHARED_NOTE}." in told
+    assert f"Note on 1 of 8 GPUs: {leg_builder.SHARED_NOTE}." in told
     assert f"Note on 1 of 8 GPUs: {cuda_visible.SLICE_NOTE}." in told
 
 
@@ -145,7 +145,7 @@ def test_a_grid_intensity_that_was_given_says_by_whom(tmp_path, environ, who):
     settings = resolve({}, {"AUTOCARD_SITE": str(site), **environ}, tmp_path)
     record = records.lora_on_cpu()
     emissions = record.emissions.model_copy(
-        update={"intensity_source": leg_builder.given_by(settings)}
+        update={"intensity_source": leg_builder.given_intensity(settings).by}
     )
 
     found = facts(record.model_copy(update={"emissions": emissions}))

@@ -64,6 +64,7 @@ sys.path.insert(0, sys.argv[1])
 import pynvml
 from support.nvml_stand_in import Gpu, Machine
 from autocard.energy.meter import Meter
+from autocard.record.gaps import under
 from autocard.settings import Settings
 
 machine = Machine(Path(sys.argv[2]), [Gpu(**gpu) for gpu in json.loads(sys.argv[3])])
@@ -94,14 +95,13 @@ def begin(name, _):
     meters[name].begin(0)
 def end(name, _):
     ended[name] = counters()
-    missing[name] = {}
-    (legs[name],) = meters[name].end(5, 5, missing[name])
+    (entry,) = meters[name].end(5, 5)
+    legs[name], missing[name] = entry.leg, under("legs.0", entry.missing)
 each(start)
 until = time.monotonic() + 30
 for meter in meters.values():
     # A trainer that has data to load gives the measuring processes that time too; seven at once need it here.
-    while meter._intensity is None and time.monotonic() < until:
-        meter._take(0.2)
+    meter.wait_until_ready(30)
 each(begin)
 time.sleep(3.3)
 machine.gpus[RESET].offset_mj = -int(machine.gpus[RESET].joules_at(time.monotonic()) * 1000)
@@ -232,25 +232,26 @@ devices = types.SimpleNamespace(
     max_memory_allocated=lambda ordinal: 5,
 )
 sys.modules["torch"] = types.SimpleNamespace(version=types.SimpleNamespace(hip=hip, cuda=None), **{kind: devices})
-from autocard.totals import totals as job
+from autocard.totals import totals
 from autocard.trainers.transformers import observe
 from autocard.capture.environment import hardware
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord
+from autocard.record.gaps import Part, part_of
 from autocard.settings import Settings
 from autocard.card.fields import accounts, impact
 args = types.SimpleNamespace(device=types.SimpleNamespace(type=kind, index=0), n_gpu=2)
 observed = observe(Settings(), args, None)
 used = hardware.accelerators(observed)
-missing = {}
-found = hardware.capture(observed, missing)
+found = part_of("hardware", hardware.capture, observed).value
 meter = Meter(Settings(ram_power_w=10), uses_gpu=used.uses_gpu, device_type=used.device_type, ordinals=used.ordinals)
 meter.begin(0)
-legs = meter.end(1, 1, missing)
+(entry,) = meter.end(1, 1)
 meter.close()
-time, energy, emissions = job.sums(legs, settings=Settings(), missing=missing)
-record = RunRecord(legs=legs, hardware=found, energy=energy, time=time, emissions=emissions, missing=missing)
-print(json.dumps([impact.hardware_type(record), energy.gpu_kwh, missing["energy.gpu_kwh"], energy.total_kwh]))
+energy = totals.sums([Part(entry.leg, entry.missing)], settings=Settings()).energy
+record = RunRecord(legs=[entry.leg], hardware=found, energy=energy.value)
+words = impact.hardware_type(record)
+print(json.dumps([words, energy.value.gpu_kwh, energy.gaps["gpu_kwh"], energy.value.total_kwh]))
 """
 
 

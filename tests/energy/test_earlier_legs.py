@@ -10,11 +10,16 @@ import sys
 import pytest
 
 from autocard.energy.host.host_counters import HostReadings
-from autocard.energy.ledger import earlier_legs, ledger_files
-from autocard.energy.ledger.ledger_files import LedgerEntry, LedgerFolders
+from autocard.energy.ledger import earlier_legs, ledger_files, ledger_lock, record_legs
+from autocard.energy.ledger.ledger_entry import LedgerEntry
+from autocard.energy.ledger.ledger_files import LedgerFolders
+from autocard.energy.ledger.leg_builder import LegStart
 from autocard.energy.readings import Sample, SampleHistory
-from autocard.energy.worker.leg_tracker import LegTracker, OutsideTraining, OwnReadings
+from autocard.energy.worker.leg_tracker import LegTracker
+from autocard.energy.worker.outside_training import OutsideTraining, OwnReadings
+from autocard.energy.worker.protocol import Begin
 from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
+from autocard.record.gaps import Part
 from autocard.totals import repeated_steps
 from support.counting import waits
 
@@ -149,7 +154,7 @@ def test_what_only_the_checkpoint_knows_is_counted_and_its_tail_said_to_be_lost(
     found = earlier_legs.find(
         folders(tmp_path), checkpoint(legs=[entry(1)], current=current), step=30
     )
-    legs = earlier_legs.completed(found.legs)
+    legs = record_legs.completed(found.legs)
 
     assert ids(found) == [1, 2]
     assert [one.leg.status for one in legs] == ["interrupted", "interrupted"]
@@ -189,8 +194,8 @@ def test_a_leg_of_another_machine_that_writes_on_is_another_job(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from autocard.energy.ledger import ledger_files as ledger
-lock = ledger.Lock(Path(sys.argv[1]), sys.argv[2])
+from autocard.energy.ledger.ledger_lock import LedgerLock
+lock = LedgerLock(Path(sys.argv[1]), sys.argv[2])
 print(lock.held, flush=True)
 time.sleep(60)
 """
@@ -206,12 +211,12 @@ def test_a_lock_tells_a_leg_that_goes_on_from_one_whose_process_was_killed(tmp_p
     )
     assert holder.stdout.readline() == "True\n"
 
-    during = ledger_files.goes_on(tmp_path, running)
+    during = ledger_lock.is_open(tmp_path, running)
     lives = earlier_legs.find(LedgerFolders(tmp_path, tmp_path), checkpoint(), step=5)
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
-    after = ledger_files.goes_on(tmp_path, running)
+    after = ledger_lock.is_open(tmp_path, running)
     dead = earlier_legs.find(LedgerFolders(tmp_path, tmp_path), checkpoint(), step=5)
 
     assert (during, after) == (True, False)
@@ -221,7 +226,7 @@ def test_a_lock_tells_a_leg_that_goes_on_from_one_whose_process_was_killed(tmp_p
 
 
 def test_a_lock_that_is_released_leaves_nothing(tmp_path):
-    lock = ledger_files.LedgerLock(tmp_path, "1" * 12)
+    lock = ledger_lock.LedgerLock(tmp_path, "1" * 12)
 
     lock.release()
 
@@ -236,11 +241,11 @@ def test_a_leg_that_was_killed_before_a_second_reading_takes_the_mean_power_of_a
     long = entry(3, seconds=60.0, leg={"cpu_j": None, "ram_j": None})
     elsewhere = entry(4, seconds=2.0, leg={"cpu_j": None, "ram_j": None}, host_id="9" * 12)
 
-    legs = earlier_legs.completed([early, entry(2), long, elsewhere])
+    legs = record_legs.completed([early, entry(2), long, elsewhere])
 
     host = legs[0].leg.hosts[0]
     assert (host.cpu_j, host.ram_j) == (pytest.approx(12.0), pytest.approx(8.0))
-    assert host.sources["cpu"] == earlier_legs.LATER
+    assert host.sources["cpu"] == record_legs.LATER
     assert legs[0].missing == {}
     assert [one.leg.hosts[0].cpu_j for one in legs[2:]] == [None, None]
 
@@ -253,7 +258,7 @@ def test_machines_have_one_name_in_a_record_and_that_of_the_last_leg_is_the_firs
         entry(3),
     ]
 
-    named = [one.leg.hosts[0] for one in earlier_legs.completed(legs)]
+    named = [one.leg.hosts[0] for one in record_legs.completed(legs)]
 
     assert [host.host for host in named] == ["h2", "h1", "h1"]
     assert [device.device for host in named for device in host.devices] == ["h2.g0", "h1.g0"]
@@ -264,12 +269,12 @@ def test_a_checkpoint_brings_the_last_reading_up_to_its_own_moment():
         1, status="running", steps=(0, 40), seconds=50.0, leg={"sources": {"ram": "modelled: 4 W"}}
     )
 
-    raw = earlier_legs.stretched(measured.model_dump(mode="json"), 50, 60.0)
+    leg = earlier_legs.stretched(measured, 50, 60.0).leg
 
-    host = raw["leg"]["hosts"][0]
-    assert (raw["leg"]["step_end"], raw["leg"]["wall_clock_s"]) == (50, 60.0)
-    assert (host["cpu_j"], host["ram_j"]) == (pytest.approx(720.0), pytest.approx(480.0))
-    assert host["sources"]["ram"] == "modelled: 4 W; the last 10.0 s at the mean power before"
+    host = leg.hosts[0]
+    assert (leg.step_end, leg.wall_clock_s) == (50, 60.0)
+    assert (host.cpu_j, host.ram_j) == (pytest.approx(720.0), pytest.approx(480.0))
+    assert host.sources["ram"] == "modelled: 4 W; the last 10.0 s at the mean power before"
 
 
 # -- what was repeated -----------------------------------------------------------------------------
@@ -316,10 +321,9 @@ def leg(steps, *, joules=1000.0, seconds=100.0, points=()):
     ],
 )
 def test_what_a_later_leg_did_again_is_counted_from_where_it_began(first, later, expected):
-    missing: dict[str, str] = {}
+    part = repeated_steps.marked([Part(one) for one in (first, *map(leg, later))])[0]
 
-    marked = repeated_steps.marked([first, *map(leg, later)], missing)[0]
-
+    marked = part.value
     found = marked.repeated_steps, marked.repeated_s, marked.repeated_j, marked.repeated_source
     assert found == (
         expected[0],
@@ -327,22 +331,22 @@ def test_what_a_later_leg_did_again_is_counted_from_where_it_began(first, later,
         pytest.approx(expected[2]),
         expected[3],
     )
-    assert missing == {}
+    assert part.gaps == {}
 
 
 def test_without_energy_the_steps_are_known_and_the_joules_are_not():
     first = leg((0, 50), points=[(40, 90.0, 900.0)])
     first = first.model_copy(update={"hosts": [HostUse(host="h1", cpu_j=None, ram_j=1.0)]})
-    missing: dict[str, str] = {}
 
-    marked = repeated_steps.marked([first, leg((40, 90))], missing)[0]
+    part = repeated_steps.marked([Part(first), Part(leg((40, 90)))])[0]
 
+    marked = part.value
     assert (marked.repeated_steps, marked.repeated_s, marked.repeated_j) == (
         10,
         pytest.approx(10.0),
         None,
     )
-    assert missing == {"legs.0.repeated_j": repeated_steps.NO_ENERGY}
+    assert part.gaps == {"repeated_j": repeated_steps.NO_ENERGY}
 
 
 def test_looking_for_the_past_does_not_wait_where_nothing_runs(tmp_path):
@@ -365,17 +369,9 @@ def test_looking_for_the_past_does_not_wait_where_nothing_runs(tmp_path):
 NO_READINGS = OwnReadings(None, HostReadings(), None)
 
 
-def watch(at_s=100.0, **more):
+def tracker(at_s=100.0):
     head = Leg(id="1", step_begin=0, hosts=[HostUse(host="h1", cpu_share=0.5)])
-    order = {
-        "head": head.model_dump(),
-        "uuids": ["GPU-1"],
-        "missing": {},
-        "at_s": at_s,
-        "max_steps": 9,
-        **more,
-    }
-    return LegTracker(order)
+    return LegTracker(Begin(LegStart(head, ["GPU-1"], at_s), max_steps=9))
 
 
 def sample(at_s, *, watts=(10.0, 4.0, 100.0)):
@@ -385,18 +381,18 @@ def sample(at_s, *, watts=(10.0, 4.0, 100.0)):
 
 
 def test_a_training_is_held_to_be_broken_off_only_after_a_silence_far_longer_than_its_steps():
-    quick, slow = watch(), watch()
+    quick, slow = tracker(), tracker()
     for at_s in (101.0, 102.0):
-        quick.hear(1, at_s)
+        quick.reach(1, at_s)
     for at_s in (160.0, 200.0):
-        slow.hear(1, at_s)
+        slow.reach(1, at_s)
 
-    assert (quick.idle(150.0), quick.idle(163.0)) == (False, True)
-    assert (slow.idle(370.0), slow.idle(381.0)) == (False, True)
+    assert (quick.is_idle(150.0), quick.is_idle(163.0)) == (False, True)
+    assert (slow.is_idle(370.0), slow.is_idle(381.0)) == (False, True)
 
 
 def test_set_up_is_what_was_used_before_training_with_the_start_filled_in():
-    around, leg = OutsideTraining(0.0), watch(at_s=8.0)
+    around, leg = OutsideTraining(0.0), tracker(at_s=8.0)
     for at_s in (2.0, 5.0):
         around.add(sample(at_s), None, training=False)
     around.begin(8.0)
@@ -417,7 +413,7 @@ def test_set_up_is_what_was_used_before_training_with_the_start_filled_in():
 
 
 def test_an_evaluation_after_training_is_cut_out_of_what_followed():
-    around, leg = OutsideTraining(0.0), watch(at_s=1.0)
+    around, leg = OutsideTraining(0.0), tracker(at_s=1.0)
     around.begin(1.0)
     for at_s in range(50, 80):
         around.add(sample(float(at_s)), None, training=False)
@@ -441,7 +437,7 @@ def test_a_history_stays_small_and_says_the_same():
 
 
 def test_readings_at_checkpoints_are_thinned_and_the_last_ones_stay():
-    leg = watch()
+    leg = tracker()
     for step in range(1, 101):
         leg.step = step
         made = Leg(
@@ -449,9 +445,9 @@ def test_readings_at_checkpoints_are_thinned_and_the_last_ones_stay():
             wall_clock_s=float(step),
             hosts=[HostUse(host="h1", cpu_j=float(step), ram_j=0.0)],
         )
-        leg.point(made)
+        leg.add_checkpoint(made)
 
-    steps = [point["step"] for point in leg.points]
+    steps = [point.step for point in leg.checkpoints]
 
     assert len(steps) <= 20
     assert steps[-10:] == list(range(91, 101))

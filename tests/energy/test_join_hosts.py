@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocard.energy.ledger import join_hosts
-from autocard.energy.ledger.earlier_legs import completed
-from autocard.energy.ledger.ledger_files import LedgerEntry
+from autocard.energy.ledger.ledger_entry import LedgerEntry
+from autocard.energy.ledger.record_legs import completed
 from autocard.record import DeviceUse, HostUse, Leg
 from autocard.record.gaps import Part
 from autocard.settings import Settings

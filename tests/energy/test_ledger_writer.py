@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from autocard.energy.ledger.leg_parts import Window
+from autocard.energy.host.host_counters import HostReading
+from autocard.energy.ledger.leg_readings import LegReadings
 from autocard.energy.worker import ledger_writer
-from autocard.energy.worker.ledger_writer import REST_S, LedgerWriter
+from autocard.energy.worker.ledger_writer import SHARED_S, LedgerWriter
+from autocard.energy.worker.protocol import WorkerOrder
 from autocard.record import HostUse, Leg
 
 
@@ -28,16 +30,18 @@ def clock(monkeypatch):
 
 
 def writer(monkeypatch, ticks, shared, *, local):
-    """Return a scribe, and a function that makes one entry and says into which folders it went."""
-    monkeypatch.setattr(ledger_writer.storage, "is_local", lambda folder: folder.name in local)
-    order = {"run_id": "r", "process_id": "p", "output_id": "o", "job_id": None, "tick_s": 15.0}
-    made = LedgerWriter({**order, "ledger": str(ticks), "shared": str(shared)})
+    """Return a function that makes one entry and returns the folders into which it went."""
+    monkeypatch.setattr(
+        ledger_writer.shared_storage, "is_local", lambda folder: folder.name in local
+    )
+    order = WorkerOrder(1, HostReading(0.0), ticks_folder=ticks, shared_folder=shared)
+    made = LedgerWriter(order, "r")
     made.open("leg")
     number = iter(range(10**6))
 
     def note(**how):
         leg = Leg(id="leg", hosts=[HostUse(host="h1")], step_end=next(number))
-        made.note(leg, {}, Window("leg"), status="running", uuids=[], max_steps=None)
+        made.note(leg, {}, LegReadings(), status="running", uuids=[], max_steps=None)
         made.write(**how)
         said = f'"step_end": {leg.step_end}'
         return [
@@ -68,7 +72,7 @@ def test_on_shared_storage_a_tick_is_written_once_a_minute_and_the_end_at_once(
     last = note(shared=True, last=True)
 
     assert written == [["out"], [], [], [], ["out"], [], [], [], ["out"]]
-    assert REST_S == 60
+    assert SHARED_S == 60
     assert last == ["out"]
 
 

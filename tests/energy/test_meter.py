@@ -19,7 +19,7 @@ import autocard.energy.meter
 from autocard.energy.ledger import ledger_files
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord, unexplained
-from autocard.record.gaps import Part, gaps_at
+from autocard.record.gaps import Part, joined, under
 from autocard.settings import Settings
 from support.counting import waits
 from support.nvml_stand_in import Gpu, python, uuid_of
@@ -43,10 +43,7 @@ def processes_of(pid: int) -> list[int]:
 
 def wait_until_ready(meter: Meter, *, at_most_s: float = READY_S) -> None:
     """Wait until CodeCarbon has started, as a long training does by itself."""
-    until_s = time.monotonic() + at_most_s
-    while meter._intensity is None and time.monotonic() < until_s:
-        meter._take(0.2)
-    assert meter._intensity is not None
+    assert meter.wait_until_ready(at_most_s)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +56,6 @@ def run(tmp_path_factory):
     )
     for other in list(autocard.energy.meter._METERS):
         other.rest(meter)
-    missing: dict[str, str] = {}
     waited, walls = {}, []
 
     def moments(work):
@@ -74,8 +70,8 @@ def run(tmp_path_factory):
 
     waited["start"] = waits(meter.start)
     wait_until_ready(meter)
-    child = meter._child.pid
-    legs = []
+    child = meter.worker_pid
+    entries = []
     for number, steps in enumerate(([0, 3], [3, 0, 2])):
         begun = moments(lambda at=steps[0]: waited.update(begin=waits(lambda: meter.begin(at))))
         time.sleep(1.2)
@@ -88,13 +84,12 @@ def run(tmp_path_factory):
         # The first training has one leg.
         noted(
             begun,
-            moments(
-                lambda at=steps[-1], first=number: legs.extend(meter.end(at, 3, missing, first))
-            ),
+            moments(lambda at=steps[-1]: entries.extend(meter.end(at, 3))),
         )
-        assert meter._child.pid == child, number
+        assert meter.worker_pid == child, number
     meter.close()
-    return folder, legs, missing, waited, walls, child
+    legs = joined(Part(entry.leg, entry.missing) for entry in entries)
+    return folder, legs.value, under("legs", legs.gaps), waited, walls, child
 
 
 def test_cpu_and_ram_are_modelled_with_the_powers_given(run):
@@ -201,9 +196,10 @@ from pathlib import Path
 import pynvml
 import autocard.energy.meter
 from autocard.energy.meter import Meter
+from autocard.record.gaps import under
 from autocard.settings import Settings
 
-autocard.energy.meter.LAST_WORD_S = 30.0  # a busy machine answers late
+autocard.energy.meter.ANSWER_S = 30.0  # a busy machine answers late
 
 def counters():
     return [
@@ -212,27 +208,25 @@ def counters():
     ]
 
 def ready():
-    until = time.monotonic() + 30
-    while meter._intensity is None and time.monotonic() < until:
-        meter._take(0.2)
+    meter.wait_until_ready(30)
 
 pynvml.nvmlInit()
 folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
 meter = Meter(Settings(measure_power_secs=0.25), folder=folder, **json.loads(sys.argv[3]))
-missing = {}
 meter.start()
 if seconds:
     ready()  # as a long training is, soon enough
 first = counters()
 meter.begin(0)
 before = counters()
-child = meter._child.pid
+child = meter.worker_pid
 time.sleep(seconds)
 after = counters()
-(leg,) = meter.end(5, 5, missing)
+(entry,) = meter.end(5, 5)
 last = counters()
-for leg, reasons in meter.late(30.0, last=True):
-    missing = {f"legs.0.{path}": reason for path, reason in reasons.items()}
+for entry in meter.late(30.0, last=True):
+    pass
+leg, missing = entry.leg, under("legs.0", entry.missing)
 meter.close()
 # What was spent from after the begin to before the end at least, with both at most: true on any machine, however busy.
 true_j = [(two - one, three - zero) for zero, one, two, three in zip(first, before, after, last)]
@@ -272,10 +266,8 @@ def test_gpu_energy_is_that_of_the_counters_and_codecarbon_agrees(nvml_machine, 
 def test_the_counters_are_read_before_the_child_is_waited_for(nvml_machine, tmp_path):
     # A child that hangs is waited for two seconds: 600 J of these boards, which are not the
     # training's.
-    stop = "import signal; meter._worker.spoken = True; os.kill(child, signal.SIGSTOP); after = counters()"
-    script = TRAIN.replace("after = counters()", stop).replace(
-        "LAST_WORD_S = 30.0", "LAST_WORD_S = 2.0"
-    )
+    stop = "import signal; meter._worker.has_answered = True; os.kill(child, signal.SIGSTOP); after = counters()"
+    script = TRAIN.replace("after = counters()", stop).replace("ANSWER_S = 30.0", "ANSWER_S = 2.0")
 
     leg, _, true_j = python(script, tmp_path, 1.0, "{}", env=nvml_machine(1, watts=300).env)
 
@@ -365,7 +357,7 @@ def test_a_training_that_was_over_before_codecarbon_started_has_figures_all_the_
 @pytest.fixture
 def impatient(monkeypatch):
     """Do not wait for a child that cannot be ready yet."""
-    monkeypatch.setattr(autocard.energy.meter, "LAST_WORD_S", 0.05)
+    monkeypatch.setattr(autocard.energy.meter, "ANSWER_S", 0.05)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -377,12 +369,12 @@ def test_an_accelerator_that_cannot_be_measured_has_a_reason_and_is_not_zero(dev
     from autocard.totals import totals
 
     meter = Meter(Settings(), uses_gpu=True, device_type=device_type)
-    missing: dict[str, str] = {}
 
     meter.begin(0)
-    legs = meter.end(1, 1, missing)
+    (entry,) = meter.end(1, 1)
+    legs, missing = [entry.leg], under("legs.0", entry.missing)
     meter.close()
-    part = Part(legs[0], gaps_at(missing, "legs.0"))
+    part = Part(entry.leg, entry.missing)
     energy = totals.sums([part], settings=Settings()).energy
 
     assert reason in missing["legs.0.hosts.0.devices"]
@@ -402,12 +394,11 @@ def test_configuration_of_codecarbon_and_slurm_reaches_nothing(tmp_path, monkeyp
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     monkeypatch.chdir(tmp_path)
     meter = Meter(Settings(ram_power_w=10, country_iso_code="USA", region="California"))
-    missing: dict[str, str] = {}
 
     meter.begin(0)
     wait_until_ready(meter)
     time.sleep(0.8)
-    (leg,) = meter.end(1, 2, missing)
+    leg = meter.end(1, 2)[0].leg
     meter.close()
 
     assert leg.hosts[0].ram_j == pytest.approx(
@@ -447,7 +438,7 @@ os.kill(child, 9)
 for _ in range(60):
     time.sleep(0.1)
     meter.progress(4)
-    if meter._child.pid != child and meter._intensity is not None:
+    if meter.worker_pid != child and meter.wait_until_ready(0.1):
         break
 time.sleep(3)
 ready()
@@ -532,27 +523,25 @@ def test_a_forked_worker_neither_reports_nor_ends_the_measurement():
 import json, os, sys, time
 import autocard.energy.meter
 from autocard.energy.meter import Meter
-autocard.energy.meter.LAST_WORD_S = 30.0
+autocard.energy.meter.ANSWER_S = 30.0
 from autocard.errors import UnavailableError
 from autocard.settings import Settings
 meter = Meter(Settings())
 meter.begin(0)
-child = meter._child.pid
+child = meter.worker_pid
 pid = os.fork()
 if not pid:
     try:
-        meter.end(1, 1, {})
+        meter.end(1, 1)
     except UnavailableError as exc:
         meter.progress(9)
         meter.close()
         sys.exit(7 if "forked" in str(exc) else 1)  # with finalizers, as a careless worker does
     os._exit(2)
 _, status = os.waitpid(pid, 0)
-until = time.monotonic() + 20
-while meter._intensity is None and time.monotonic() < until:
-    meter._take(0.2)
+meter.wait_until_ready(20)
 time.sleep(0.3)
-(leg,) = meter.end(3, 3, {})
+leg = meter.end(3, 3)[0].leg
 meter.close()
 print(json.dumps([os.waitstatus_to_exitcode(status), leg.step_end, leg.hosts[0].ram_j > 0]))
 """
@@ -565,14 +554,12 @@ def test_a_child_that_hangs_is_waited_for_seconds_only_and_is_ended():
 
     meter = Meter(Settings())
     meter.begin(0)
-    child = meter._child.pid
-    missing: dict[str, str] = {}
+    child = meter.worker_pid
 
     os.kill(child, signal.SIGSTOP)
     begun_s = time.monotonic()
-    meter.end(1, 1, missing)
-    first = missing["legs.0.hosts.0.cpu_j"]
-    ((_, reasons),) = meter.late(0.3, last=True)
+    first = meter.end(1, 1)[0].missing["hosts.0.cpu_j"]
+    reasons = meter.late(0.3, last=True)[0].missing
     meter.close()
 
     # 0.3 s for its answer, and 2 s for its end, are what is promised.
@@ -623,7 +610,7 @@ from autocard.energy.meter import Meter
 from autocard.settings import Settings
 meter = Meter(Settings())
 meter.begin(0)
-print(json.dumps(meter._child.pid))
+print(json.dumps(meter.worker_pid))
 """
     import psutil
 
@@ -636,13 +623,13 @@ def test_an_unwritable_folder_is_no_failure_but_said(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder", encoding="ascii")
     meter = Meter(Settings(), folder=blocked)
-    missing: dict[str, str] = {}
 
     meter.start()
     wait_until_ready(meter)
     meter.begin(0)
     time.sleep(0.2)
-    (leg,) = meter.end(1, 1, missing)
+    (entry,) = meter.end(1, 1)
+    leg, missing = entry.leg, under("legs.0", entry.missing)
     meter.close()
 
     assert leg.wall_clock_s > 0
@@ -654,10 +641,10 @@ def test_an_unwritable_folder_is_no_failure_but_said(tmp_path):
 def test_where_no_process_can_be_started_time_is_still_measured(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     meter = Meter(Settings(country_iso_code="FRA"))
-    missing: dict[str, str] = {}
 
     meter.begin(0)
-    (leg,) = meter.end(1, 1, missing)
+    (entry,) = meter.end(1, 1)
+    leg, missing = entry.leg, under("legs.0", entry.missing)
     meter.close()
 
     assert leg.wall_clock_s is not None
@@ -671,19 +658,21 @@ def test_ending_what_was_not_begun_is_an_ordinary_answer():
     from autocard.errors import UnavailableError
 
     with pytest.raises(UnavailableError, match="without having begun"):
-        Meter(Settings()).end(1, 1, {})
+        Meter(Settings()).end(1, 1)
 
 
 CLOSES = """
 import os, socket
-from autocard.energy.worker.worker_process import WorkerProcess as Child
-child = Child({})
+from autocard.energy.host import host_counters
+from autocard.energy.worker import protocol
+from autocard.energy.worker.worker_process import WorkerProcess
+child = WorkerProcess(protocol.WorkerOrder(os.getpid(), host_counters.read()))
 os.closerange(3, 200)
 pairs = [socket.socketpair() for _ in range(40)]
-child.tell({"do": "x"})
+child.send(protocol.Step(1))
 for one, other in pairs:
     other.sendall(b"theirs")
-child.hear(0.1)
+child.receive(0.1)
 child.end()
 for one, other in pairs:
     assert one.recv(100) == b"theirs"

@@ -60,10 +60,8 @@ def legs_of(*meters, seconds, halfway):
     """Measure with several meters at the same time; return leg and reasons of each."""
     for meter in meters:
         meter.start()
-    until_s = time.monotonic() + 30
     for meter in meters:
-        while meter._intensity is None and time.monotonic() < until_s:
-            meter._take(0.2)
+        meter.wait_until_ready(30)
     for meter in meters:
         meter.begin(0)
     time.sleep(seconds / 2)
@@ -71,9 +69,8 @@ def legs_of(*meters, seconds, halfway):
     time.sleep(seconds / 2)
     found = []
     for meter in meters:
-        missing: dict[str, str] = {}
-        (leg,) = meter.end(1, 1, missing)
-        found.append((leg, missing))
+        (entry,) = meter.end(1, 1)
+        found.append((entry.leg, under("legs.0", entry.missing)))
     for meter in meters:
         meter.close()
     return found

@@ -163,16 +163,16 @@ def test_boards_of_the_run_that_this_process_does_not_see_are_a_reason_and_not_l
 ):
     script = """
 import json
-from autocard.totals import totals as job
+from autocard.totals import totals
 from autocard.energy.meter import Meter
+from autocard.record.gaps import Part
 from autocard.settings import Settings
 meter = Meter(Settings(), uses_gpu=True, device_type="cuda", ordinals=[0, 1, 2, 3])
-missing = {}
 meter.begin(0)
-legs = meter.end(1, 1, missing)
+(entry,) = meter.end(1, 1)
 meter.close()
-_, energy, _ = job.sums(legs, settings=Settings(), missing=missing)
-print(json.dumps([energy.gpu_kwh, missing["energy.gpu_kwh"]]))
+energy = totals.sums([Part(entry.leg, entry.missing)], settings=Settings()).energy
+print(json.dumps([energy.value.gpu_kwh, energy.gaps["gpu_kwh"]]))
 """
     env = nvml_machine(4).env | {"CUDA_VISIBLE_DEVICES": "2"}
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autocard.energy.host import cpu_share
 from autocard.energy.ledger import ledger_files
+from autocard.energy.ledger.ledger_entry import LedgerEntry
 from autocard.energy.location import place
 from autocard.energy.readings import Sample, Track
 from autocard.record import Leg
@@ -230,7 +231,7 @@ print(json.dumps([sorted({"torch", "transformers", "peft"} & set(sys.modules)), 
 
 
 def test_an_entry_is_read_as_it_was_written_and_what_is_none_is_left_out(tmp_path):
-    entry = ledger_files.LedgerEntry(
+    entry = LedgerEntry(
         run_id="0" * 12,
         host_id=ledger_files.host_id(),
         written_at="2026-01-01T00:00:00.000Z",

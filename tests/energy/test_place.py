@@ -14,7 +14,7 @@ import pytest
 
 from autocard.energy.location import geolocation
 from autocard.energy.meter import Meter
-from autocard.record.gaps import Part, gaps_at
+from autocard.record.gaps import Part, gaps_at, under
 from autocard.settings import Settings
 from support.nvml_stand_in import python
 
@@ -302,17 +302,14 @@ def test_a_look_up_that_never_comes_back_is_given_up_after_three_seconds():
 
 def measured(meter, seconds=0.6):
     """Begin and end a leg, as soon as the measuring process has looked the place up."""
-    missing = {}
     meter.begin(0)
-    until_s = time.monotonic() + 30
-    while meter._intensity is None and time.monotonic() < until_s:
-        meter._take(0.2)
+    meter.wait_until_ready(30)
     time.sleep(seconds)
     begun_s = time.monotonic()
-    (leg,) = meter.end(3, 3, missing)
+    (entry,) = meter.end(3, 3)
     ending_s = time.monotonic() - begun_s
     meter.close()
-    return leg, missing, ending_s
+    return entry.leg, under("legs.0", entry.missing), ending_s
 
 
 def test_a_leg_in_a_cloud_has_its_place_and_intensity(serve, monkeypatch):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from autocard.energy.host.codecarbon_reader import CodeCarbonInfo
-from autocard.energy.ledger import leg_parts
+from autocard.energy.ledger import source_words
 from support import ROOT, TESTS
 from support.nvml_stand_in import python
 
@@ -51,11 +51,9 @@ from autocard.settings import Settings
 meter = Meter(Settings(cpu_power_w=100, ram_power_w=40))
 begun = time.monotonic()
 meter.begin(0)
-while meter._intensity is None and time.monotonic() < begun + 30:
-    meter._take(0.2)
-ready = meter._intensity is not None
+ready = meter.wait_until_ready(30)
 time.sleep(0.6)
-(leg,) = meter.end(1, 1, {})
+leg = meter.end(1, 1)[0].leg
 meter.close()
 print(json.dumps([ready, leg.hosts[0].ram_j / leg.wall_clock_s / leg.hosts[0].cpu_share]))
 """
@@ -94,12 +92,10 @@ def state():
 before = state()
 meter = Meter(Settings(cpu_power_w=100, ram_power_w=40))
 meter.begin(0)
-until = time.monotonic() + 30
-while meter._intensity is None and time.monotonic() < until:
-    meter._take(0.2)
+meter.wait_until_ready(30)
 time.sleep(0.6)
 during = state()
-(leg,) = meter.end(1, 1, {})
+leg = meter.end(1, 1)[0].leg
 meter.close()
 host = leg.hosts[0]
 ram_w = host.ram_j / leg.wall_clock_s
@@ -121,11 +117,13 @@ def test_a_cpu_that_codecarbon_does_not_know_is_said_to_be_a_guess():
     given = CodeCarbonInfo(cpu_mode="cpu_load", cpu_power_w=700.0, cpu_given=True)
     counted = CodeCarbonInfo(cpu_mode="intel_rapl")
 
-    assert leg_parts.how(unknown, "cpu").startswith("modelled: ")
-    assert "a guess: CodeCarbon does not know this CPU" in leg_parts.how(unknown, "cpu")
-    assert "guess" not in leg_parts.how(known, "cpu")
-    assert "700 W (as given)" in leg_parts.how(given, "cpu")
-    assert leg_parts.how(counted, "cpu").startswith("measured: RAPL")
+    assert source_words.of_codecarbon(unknown, "cpu").startswith("modelled: ")
+    assert "a guess: CodeCarbon does not know this CPU" in source_words.of_codecarbon(
+        unknown, "cpu"
+    )
+    assert "guess" not in source_words.of_codecarbon(known, "cpu")
+    assert "700 W (as given)" in source_words.of_codecarbon(given, "cpu")
+    assert source_words.of_codecarbon(counted, "cpu").startswith("measured: RAPL")
 
 
 RANKS = """

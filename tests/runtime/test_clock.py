@@ -17,7 +17,7 @@ from support import training
 from pathlib import Path
 from transformers import TrainerCallback
 from autocard import AutoCardCallback
-import autocard.runtime.run_history
+import autocard.runtime.started_leg
 import autocard.runtime.session
 
 real, shift = time.time, [0.0]
@@ -25,7 +25,7 @@ time.time = lambda: real() + shift[0]
 def now():
     moment = dt.datetime.fromtimestamp(time.time(), dt.timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-autocard.runtime.run_history.now = autocard.runtime.session.now = now
+autocard.runtime.started_leg.utc_now = autocard.runtime.session.utc_now = now
 
 class Set(TrainerCallback):
     '''Sets the clock at the end of a step, or while a batch is evaluated; makes steps last.'''

@@ -163,8 +163,9 @@ from autocard.settings import Settings
 meter = Meter(Settings(cpu_power_w={CPU_W}, ram_power_w={RAM_W}), uses_gpu=True)
 meter.begin(0)
 time.sleep(0.1)
-(leg,) = meter.end(1, 1, {{}})
-((leg, reasons),) = meter.late(60, last=True)
+meter.end(1, 1)
+(entry,) = meter.late(60, last=True)
+leg, reasons = entry.leg, entry.missing
 tell(leg.model_dump(mode="json"), reasons)
 """
     (leg, reasons), _ = run(script, tmp_path, env=nvml_machine(2, watts=GPU_W).env)
@@ -223,7 +224,7 @@ def test_a_figure_that_has_come_is_in_the_card_at_the_next_event_without_an_exit
 trainer, _ = train()
 ((_, session),) = trainer.ours._sessions._all.values()
 until = time.monotonic() + 60
-while session.meter._is_awaited(session.meter._unfinished[0]) and time.monotonic() < until:
+while session.meter._unfinished[0].is_awaited and time.monotonic() < until:
     session.meter._take(0.2)
 trainer.save_model()
 trainer.create_model_card()

@@ -144,8 +144,7 @@ class Since(TrainerCallback):
 
         until_s = time.monotonic() + PATIENCE_S
         for one in list(meter._METERS):
-            while one._child is not None and one._intensity is None and time.monotonic() < until_s:
-                one._take(0.1)
+            one.wait_until_ready(until_s - time.monotonic())
         self.clock.say("measuring", state.global_step)
 
     def on_train_end(self, args, state, control, **_):

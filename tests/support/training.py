@@ -95,15 +95,11 @@ def trainer(
 
 def until_ready(ours: Any, at_most_s: float = 60.0) -> Any:
     """A callback that makes the first step last until CodeCarbon has started for *ours*, as a long training does."""
-    import time
-
     from transformers import TrainerCallback
 
     class UntilReady(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, *_: Any, **__: Any) -> None:
             _, session = next(reversed(ours._sessions._all.values()))
-            until_s = time.monotonic() + at_most_s
-            while session.meter._intensity is None and time.monotonic() < until_s:
-                session.meter._take(0.1)
+            session.meter.wait_until_ready(at_most_s)
 
     return UntilReady()

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from autocard import units
-from autocard.energy.ledger.ledger_files import LedgerEntry
-from autocard.energy.ledger.leg_parts import NOTICEABLE_S
+from autocard.energy.ledger.ledger_entry import LedgerEntry
+from autocard.energy.ledger.source_words import NOTICEABLE_S
 from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
 
 OTHER = "it is measured by another process of the host"

@@ -1,190 +1,313 @@
-"""A leg that has ended, the counters, the child's last word → the leg of the record with a reason for each gap.
+"""The start of a leg, its counters and the worker's readings → the leg of the record, with a reason for each gap.
 
-Rule: the difference of the board's own counter, read at the very begin and end, goes before
-everything else; what stands in for it is said.
+Rule: the difference of a GPU's own counter, read at the very begin and end, comes before everything
+else; what stands in for it is said. The worker builds the leg. The training process does it only
+where the worker has not answered, from what that worker has left in the ledger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from autocard.energy.gpu import nvml
-from autocard.energy.ledger import ledger_files, leg_parts
+from autocard.energy.gpu import backends
+from autocard.energy.gpu.base import CounterReading
+from autocard.energy.host.codecarbon_reader import CPU, GPU, RAM
+from autocard.energy.host.node_meter import NODE, NONE_KNOWN
+from autocard.energy.ledger import source_words
+from autocard.energy.ledger.ledger_entry import PENDING, LedgerEntry
+from autocard.energy.ledger.leg_readings import LegReadings
 from autocard.energy.location import place
 from autocard.energy.readings import Used
-from autocard.record import DeviceUse, Leg, Place
+from autocard.record import DeviceUse, HostUse, Leg, Place, Status
 from autocard.settings import Settings
 
 ENOUGH = 0.9
 """Part of a leg that the ledger must cover if the rest is to be filled in at its mean power."""
+SHARED_NOTE = "several processes computed on the board, and the energy of all is included"
+
+_INTENSITY = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
 
 
-@dataclass
-class OpenLeg:
-    """A leg between its begin and its end."""
+@dataclass(frozen=True)
+class LegStart:
+    """A leg as it was known when it began."""
 
     head: Leg
-    """What was known when it began; with one host."""
+    """With one host, whose devices have their first counter readings."""
     uuids: list[str]
     """Of the host's devices, in their order."""
-    begin_s: float
+    at_s: float
     """Monotonic seconds."""
-    reasons: dict[str, str]
+    missing: dict[str, str] = field(default_factory=dict)
     """Path inside the leg → why it is not there."""
-    counters: nvml.Counters | None
-    """Of the devices; None: there are none."""
-    shared: set[str] = field(default_factory=set)
-    """Devices on which several processes computed, at the begin or the end."""
-    end_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class LegEnd:
+    """The end of a leg, as the training process read it."""
+
+    at_s: float
     """Monotonic seconds."""
-    readings: dict[str, nvml.CounterReading] = field(default_factory=dict)
-    """UUID → counter at the end."""
-    ending: dict[str, Any] = field(default_factory=dict)
-    """Leaves of the leg that its end gives."""
-    reading: dict[str, Any] = field(default_factory=dict)
-    """The host's counters at the begin."""
-    worker: Any = None
-    """The `worker.Worker` that measures it; None: there is none."""
-    evaluations: list[int] = field(default_factory=list)
-    """Numbers of the questions after evaluations that followed it, while it waits for its own
-    figures."""
+    ended_at: str
+    """ISO 8601, UTC."""
+    status: Status
+    step: int | None = None
+    counters: dict[str, CounterReading] = field(default_factory=dict)
+    """UUID → counter of the GPU."""
+    shared: list[str] = field(default_factory=list)
+    """GPUs on which several processes computed, at the begin or the end."""
 
 
-def complete(
-    leg: OpenLeg, window: leg_parts.Window, intensity: Mapping[str, Any], settings: Settings
-) -> tuple[Leg, dict[str, str]]:
-    """Return the leg and the reasons (path inside it → reason) for what it does not hold.
+@dataclass(frozen=True)
+class GivenIntensity:
+    """The carbon intensity that a person gave."""
 
-    Args:
-        leg: ended.
-        window: what the child process says of it.
-        intensity: its g_per_kwh, source, year; or the reason why there is none.
-        settings: for an intensity that a person gave.
-    """
-    devices, reasons = [], dict(leg.reasons)
-    for number, (uuid, device) in enumerate(zip(leg.uuids, leg.head.hosts[0].devices, strict=True)):
-        filled, why = _measured(device, uuid, leg, window)
-        devices.append(filled)
-        reasons.update({f"hosts.0.devices.{number}.{leaf}": reason for leaf, reason in why.items()})
-    full, reasons = leg_parts.complete(leg.head, devices, reasons, window, **leg.ending)
-    if window.ledger is not None:
-        reasons["ledger"] = f"what a kill would have left behind was not kept: {window.ledger}"
-    return described(
-        full, reasons, intensity, settings.carbon_intensity_g_per_kwh, given_by(settings)
-    ), reasons
+    g_per_kwh: float | None = None
+    """None: nobody gave one."""
+    by: str = "given by the author"
+    """Who gave it, in words."""
 
 
-def described(
-    leg: Leg,
-    reasons: dict[str, str],
+def given_intensity(settings: Settings) -> GivenIntensity:
+    """Return the carbon intensity that *settings* hold."""
+    by_site = settings.sources.get("carbon_intensity_g_per_kwh") == "site file"
+    by = "given by those who run the machines" if by_site else "given by the author"
+    return GivenIntensity(settings.carbon_intensity_g_per_kwh, by)
+
+
+def so_far(
+    start: LegStart,
+    readings: LegReadings,
     intensity: Mapping[str, Any],
-    given_g_per_kwh: float | None = None,
-    given_by: str = "",
-) -> Leg:
-    """Return *leg* with the carbon intensity of its place; note in *reasons* why leaves are None.
+    given: GivenIntensity,
+    **ending: Any,
+) -> tuple[Leg, dict[str, str]]:
+    """Return a leg as of now, and path inside it → reason; the training process has not read its end.
 
     Args:
-        leg: with its energy.
-        reasons: path inside the leg → reason.
+        start: of the leg.
+        readings: of the worker.
         intensity: g_per_kwh, source, year; or the reason why there is none.
-        given_g_per_kwh: what a person gave instead.
-        given_by: who that was, in words.
+        given: what a person gave instead.
+        ending: fields of the leg: ended_at, status, step_end, steps_unseen, wall_clock_s.
     """
-    found = _intensity(intensity, given_g_per_kwh, given_by, reasons)
-    if "place" in intensity:
-        found["place"] = Place.model_validate(intensity["place"])
-    leg = leg.model_copy(update=found)
-    place.explain(leg.place, reasons, intensity.get("place_reasons"))
-    _explain(leg, reasons)
-    return leg
+    devices, missing = [], dict(start.missing)
+    for number, (uuid, device) in enumerate(_devices(start)):
+        filled, why = _sampled(device, uuid, readings)
+        devices.append(filled)
+        missing |= {f"hosts.0.devices.{number}.{name}": reason for name, reason in why.items()}
+    leg = _leg(start, devices, readings, missing, ending)
+    return _located(leg, intensity, given, missing), missing
 
 
-def from_ledger(leg: OpenLeg, folder: Path | None, reason: str) -> leg_parts.Window:
-    """Return what the ledger holds of a leg whose child is silent (*reason*), stretched if that is most of the leg."""
-    nothing = leg_parts.Window(leg.head.id, host=Used(reason=reason), boards=Used(reason=reason))
-    written = [] if folder is None else ledger_files.of_leg(folder, leg.head.id)
-    entry = ledger_files.find(written, leg.head.id, ledger_files.host_id())
-    if entry is None or not entry.window:
+def ended(
+    start: LegStart,
+    end: LegEnd,
+    readings: LegReadings,
+    intensity: Mapping[str, Any],
+    given: GivenIntensity,
+) -> tuple[Leg, dict[str, str]]:
+    """Return a leg that has ended regularly, and path inside it → reason. Arguments as in `so_far`."""
+    devices, missing = [], dict(start.missing)
+    for number, (uuid, device) in enumerate(_devices(start)):
+        filled, why = _counted(device, uuid, end, readings)
+        devices.append(filled)
+        missing |= {f"hosts.0.devices.{number}.{name}": reason for name, reason in why.items()}
+    ending = {
+        "ended_at": end.ended_at,
+        "status": end.status,
+        "step_end": end.step,
+        "wall_clock_s": end.at_s - start.at_s,
+    }
+    leg = _leg(start, devices, readings, missing, ending)
+    return _located(leg, intensity, given, missing), missing
+
+
+def from_ledger(entry: LedgerEntry | None, whole_s: float, reason: str) -> LegReadings:
+    """Return what the ledger holds of a leg whose worker has not answered, stretched if that is most of the leg.
+
+    Args:
+        entry: of the leg; None: there is none.
+        whole_s: seconds that the leg took.
+        reason: why the worker has not answered.
+    """
+    nothing = LegReadings(host=Used(reason=reason), boards=Used(reason=reason))
+    if entry is None or entry.readings is None:
         return nothing
-    covered_s, whole_s = entry.leg.wall_clock_s or 0.0, leg.end_s - leg.begin_s
-    if entry.missing.get("hosts.0.cpu_j") and reason == leg_parts.PENDING:
+    covered_s = entry.leg.wall_clock_s or 0.0
+    without_cpu = bool(entry.missing.get("hosts.0.cpu_j"))
+    if without_cpu and reason == PENDING:
         return nothing
-    if covered_s < ENOUGH * whole_s or entry.missing.get("hosts.0.cpu_j"):
-        return replace(
-            nothing, host=Used(reason=f"{reason}, {whole_s - covered_s:.0f} s before its end")
-        )
-    window = leg_parts.Window.from_json(entry.window)
-    joules = {part: value * whole_s / covered_s for part, value in window.host.joules.items()}
-    host = replace(window.host, joules=joules, after_s=max(whole_s - covered_s, 0.0))
-    return replace(window, host=host, boards=nothing.boards)
+    if covered_s < ENOUGH * whole_s or without_cpu:
+        words = f"{reason}, {whole_s - covered_s:.0f} s before its end"
+        return replace(nothing, host=Used(reason=words))
+    host = entry.readings.host
+    joules = {part: value * whole_s / covered_s for part, value in host.joules.items()}
+    host = replace(host, joules=joules, after_s=max(whole_s - covered_s, 0.0))
+    return replace(entry.readings, host=host, boards=nothing.boards)
 
 
-def _measured(
-    device: DeviceUse, uuid: str, leg: OpenLeg, window: leg_parts.Window
+# -- the GPUs --------------------------------------------------------------------------------------
+
+
+def _devices(start: LegStart) -> list[tuple[str, DeviceUse]]:
+    return list(zip(start.uuids, start.head.hosts[0].devices, strict=True))
+
+
+def _counted(
+    device: DeviceUse, uuid: str, end: LegEnd, readings: LegReadings
 ) -> tuple[DeviceUse, dict[str, str]]:
-    """Return *device* with its energy, and the reasons (leaf → reason) for what it does not hold."""
-    begin_j, end = (
-        device.counter_begin_j,
-        leg.readings.get(uuid, nvml.CounterReading(reason="NVML: no reading")),
-    )
-    shared = leg_parts.SHARED_NOTE if uuid in leg.shared or uuid in window.shared else ""
+    """Return *device* with the energy between its counter readings, or what stands in for it, and its gaps."""
+    last = end.counters.get(uuid, CounterReading(reason=backends.no_reading(uuid)))
+    shared = SHARED_NOTE if uuid in end.shared or uuid in readings.shared else ""
     notes = [note for note in (device.note, shared) if note]
-    device = device.model_copy(update={"counter_end_j": end.energy_j, "note": "; ".join(notes)})
-    if (
-        begin_j is not None
-        and end.energy_j is not None
-        and end.energy_j >= begin_j
-        and uuid not in window.reset
-    ):
+    device = device.model_copy(update={"counter_end_j": last.energy_j, "note": "; ".join(notes)})
+    counted_j = _difference_j(device.counter_begin_j, last.energy_j)
+    if counted_j is not None and uuid not in readings.reset:
         return device.model_copy(
-            update={"energy_j": end.energy_j - begin_j, "source": "nvml-counter"}
+            update={"energy_j": counted_j, "source": backends.counter_source(uuid)}
         ), {}
-    filled, why = leg_parts.board(device, uuid, window)
-    gone = end.reason or "NVML: no reading"
-    for leaf in ("counter_begin_j", "counter_end_j"):
-        if getattr(filled, leaf) is None:
-            why[leaf] = f"the board gave no energy counter ({gone})"
+    filled, why = _sampled(device, uuid, readings)
+    for name in ("counter_begin_j", "counter_end_j"):
+        if getattr(filled, name) is None:
+            why[name] = (
+                f"the board gave no energy counter ({last.reason or backends.no_reading(uuid)})"
+            )
     if filled.energy_j is None:
         why["source"] = why["energy_j"]
     return filled, why
 
 
-def given_by(settings: Settings) -> str:
-    """Return who gave the carbon intensity that *settings* hold, in words."""
-    site = settings.sources.get("carbon_intensity_g_per_kwh") == "site file"
-    return "given by those who run the machines" if site else "given by the author"
+def _difference_j(begin_j: float | None, end_j: float | None) -> float | None:
+    """Return what a counter has counted; None: a reading is missing, or it was set back."""
+    if begin_j is None or end_j is None or end_j < begin_j:
+        return None
+    return end_j - begin_j
+
+
+def _sampled(
+    device: DeviceUse, uuid: str, readings: LegReadings
+) -> tuple[DeviceUse, dict[str, str]]:
+    """Return *device* with the energy that the worker has read, and its gaps."""
+    joules = readings.boards.joules.get(uuid)
+    silent = readings.silent.get(uuid)
+    if joules is None:
+        why = silent or readings.boards.reason or backends.no_reading(uuid)
+        return device, {"energy_j": f"not measured: {why}"}
+    notes = [device.note] if device.note else []
+    if uuid in readings.shared and SHARED_NOTE not in (device.note or ""):
+        notes.append(SHARED_NOTE)
+    if uuid in readings.reset:
+        notes.append(
+            "its counter was set back during training: one interval is taken from its power"
+        )
+    if uuid in readings.silent:
+        notes.append(
+            f"it did not answer at the end ({silent}): the energy is that up to its last reading"
+        )
+    is_sampled = uuid in readings.sampled
+    source = backends.samples_source(uuid) if is_sampled else backends.counter_source(uuid)
+    found = {"energy_j": joules, "source": source, "note": "; ".join(notes)}
+    return device.model_copy(update=found), {}
+
+
+# -- the leg ---------------------------------------------------------------------------------------
+
+
+def _leg(
+    start: LegStart,
+    devices: list[DeviceUse],
+    readings: LegReadings,
+    missing: dict[str, str],
+    ending: Mapping[str, Any],
+) -> Leg:
+    """Return the leg with *devices*; note in *missing* why fields are None."""
+    head, uuids = start.head, start.uuids
+    host = _host(head.hosts[0], devices, readings, missing)
+    if readings.setup_j is None:
+        why = readings.setup_source or readings.host.reason or "nobody watched it"
+        missing["setup_j"] = _unmeasured(why)
+    if head.pue is None:
+        missing["pue"] = "no PUE was given"
+    for number, (uuid, device) in enumerate(zip(uuids, devices, strict=True)):
+        if device.memory_bytes is None:
+            missing[f"hosts.0.devices.{number}.memory_bytes"] = backends.no_memory(uuid)
+    fields = {
+        "hosts": [host],
+        "checkpoints": readings.checkpoints,
+        "setup_j": readings.setup_j,
+        "evaluation_j": 0.0,  # so far: what comes after training is added
+    }
+    return head.model_copy(update={**fields, **ending})
+
+
+def _located(
+    leg: Leg, intensity: Mapping[str, Any], given: GivenIntensity, missing: dict[str, str]
+) -> Leg:
+    """Return *leg* with its place and carbon intensity; note in *missing* why fields are None."""
+    fields = _intensity(intensity, given, missing)
+    if "place" in intensity:
+        fields["place"] = Place.model_validate(intensity["place"])
+    leg = leg.model_copy(update=fields)
+    place.explain(leg.place, missing, intensity.get("place_reasons"))
+    return leg
+
+
+def _host(
+    host: HostUse, devices: list[DeviceUse], readings: LegReadings, missing: dict[str, str]
+) -> HostUse:
+    """Return *host* with its figures; CPU and RAM are the run's share of the node's."""
+    share = 1.0 if host.cpu_share is None else host.cpu_share
+    figures: dict[str, float | None] = {}
+    for part, name, times in (
+        (CPU, "cpu_j", share),
+        (RAM, "ram_j", share),
+        (GPU, "codecarbon_gpu_j", 1.0),
+    ):
+        joules = _codecarbon_j(part, name, readings.host, missing, has_gpus=bool(devices))
+        figures[name] = None if joules is None else joules * times
+    figures["node_meter_j"] = readings.node.joules.get(NODE)
+    if figures["node_meter_j"] is None:
+        why = readings.node.reason or readings.host.reason or NONE_KNOWN
+        missing["hosts.0.node_meter_j"] = why
+    full = host.model_copy(update={**figures, "devices": devices})
+    return full.model_copy(update={"sources": source_words.of_host(full, readings, missing)})
+
+
+def _codecarbon_j(
+    part: str, name: str, used: Used, missing: dict[str, str], *, has_gpus: bool
+) -> float | None:
+    """Return CodeCarbon's joules of *part*; note in *missing* why there are none."""
+    path, joules = f"hosts.0.{name}", used.joules.get(part)
+    if joules is not None and joules > 0:
+        return joules
+    if joules is not None:
+        missing.setdefault(path, "not measured: CodeCarbon reported 0 J, which nothing uses")
+    why = used.reason or "CodeCarbon gave no figure for it"
+    if part != GPU:
+        missing.setdefault(path, _unmeasured(why))
+    else:
+        missing.setdefault(path, why if has_gpus else source_words.NO_GPU)
+    return None
+
+
+def _unmeasured(why: str) -> str:
+    """Return the reason for a figure that is not there."""
+    return why if why == PENDING else f"not measured: {why}"
 
 
 def _intensity(
-    found: Mapping[str, Any], given_g_per_kwh: float | None, given_by: str, reasons: dict[str, str]
+    found: Mapping[str, Any], given: GivenIntensity, missing: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the leaves of the carbon intensity; note in *reasons* those that there are not."""
-    if given_g_per_kwh is not None:
-        reasons["intensity_year"] = "the intensity was given without a year"
-        return {
-            "intensity_g_per_kwh": given_g_per_kwh,
-            "intensity_source": given_by,
-        }
+    """Return the fields of the carbon intensity; note in *missing* why there are none."""
+    if given.g_per_kwh is not None:
+        missing["intensity_year"] = "the intensity was given without a year"
+        return {"intensity_g_per_kwh": given.g_per_kwh, "intensity_source": given.by}
     if "reason" in found:
-        leaves = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
-        reasons.update(dict.fromkeys(leaves, found["reason"]))
+        missing.update(dict.fromkeys(_INTENSITY, found["reason"]))
         return {}
     if found["year"] is None:
-        reasons["intensity_year"] = "CodeCarbon's table does not give it"
-    return {
-        "intensity_g_per_kwh": found["g_per_kwh"],
-        "intensity_source": found["source"],
-        "intensity_year": found["year"],
-    }
-
-
-def _explain(leg: Leg, reasons: dict[str, str]) -> None:
-    """Note in *reasons* what nobody measured or gave."""
-    if leg.pue is None:
-        reasons["pue"] = "no PUE was given"
-    for number, device in enumerate(leg.hosts[0].devices):
-        if device.memory_bytes is None:
-            reasons[f"hosts.0.devices.{number}.memory_bytes"] = "NVML does not say"
+        missing["intensity_year"] = "CodeCarbon's table does not give it"
+    return dict(zip(_INTENSITY, (found["g_per_kwh"], found["source"], found["year"]), strict=True))

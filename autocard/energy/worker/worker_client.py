@@ -1,94 +1,137 @@
-"""The measuring process as the training process knows it: the line to it, and what it has answered.
+"""A worker and its answers, in the training process.
 
-One such process serves the trainings of this process one after the other. A training that ended
-before it had an answer keeps the `Worker` until the answer is there, also while the next training
-uses it.
+One worker serves the trainings of this process one after the other. A training that ended before
+it had an answer keeps its client until the answer is there, also while the next training uses it.
 """
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from autocard.energy.ledger import leg_parts
-from autocard.energy.worker.worker_process import WorkerProcess
-
-OWN = frozenset(
-    {"ledger", "shared", "run_id", "output_id", "job_id", "process_id", "start_s", "reading"}
+from autocard.energy.ledger.ledger_entry import LedgerEntry
+from autocard.energy.worker.protocol import (
+    Evaluated,
+    Handover,
+    LegEnded,
+    LegSoFar,
+    Ready,
+    Serve,
+    WorkerOrder,
 )
-"""Leaves of the order that may be another training's: a process that was started for one serves the
-next."""
+from autocard.energy.worker.worker_process import WorkerProcess
+from autocard.record import Leg
+
+OF_ONE_TRAINING = (
+    "ticks_folder",
+    "shared_folder",
+    "run_id",
+    "output_id",
+    "job_id",
+    "process_id",
+    "start_s",
+    "reading",
+)
+"""Fields of the order in which two trainings that share a worker may differ."""
 
 
 class WorkerClient:
-    """One measuring process and its answers."""
+    """One worker and its answers."""
 
-    def __init__(self, order: Mapping[str, Any], owner: object) -> None:
-        """Start it for *owner*; returns at once.
+    def __init__(self, order: WorkerOrder, owner: object) -> None:
+        """Start the worker for *owner*; returns at once.
 
         Raises:
             UnavailableError: no process can be started here.
         """
-        self._order = dict(order)
-        self.child = WorkerProcess(order)
+        self._order = order
+        self.process = WorkerProcess(order)
         self.owner = weakref.ref(owner)
         """Whose training it measures now."""
-        self.spoken = False
-        """Whether it has said anything."""
+        self.has_answered = False
+        """Whether any answer has come."""
         self.intensity: dict[str, Any] | None = None
-        """Carbon intensity of its place, or why there is none; None: it has not looked it up yet.
-        """
-        self.windows: dict[str, leg_parts.Window] = {}
-        """Leg → what it used."""
+        """Carbon intensity of its place, or why there is none; None: not yet looked up."""
+        self.ended: dict[str, LegEnded] = {}
+        """Leg → the last answer for it."""
         self.evaluations: dict[int, float | None] = {}
         """Number of a question → joules of an evaluation after training."""
-        self.so_far: dict[str, Any] | None = None
-        """The ledger's entry of the leg that goes on."""
-        self._release = weakref.finalize(self, _release, self.child, os.getpid())
+        self.so_far: LedgerEntry | None = None
+        """Of the open leg."""
+        self._release = weakref.finalize(self, _release, self.process, os.getpid())
 
-    def fits(self, order: Mapping[str, Any]) -> bool:
+    def fits(self, order: WorkerOrder) -> bool:
         """Return whether it can serve a training with *order*."""
-        same = {leaf for leaf in order if leaf not in OWN}
-        return self.child.alive and all(self._order[leaf] == order[leaf] for leaf in same)
+        own = {name: getattr(self._order, name) for name in OF_ONE_TRAINING}
+        return self.process.alive and replace(order, **own) == self._order
 
-    def serve(self, order: Mapping[str, Any], owner: object) -> None:
+    def serve(self, order: WorkerOrder, owner: object) -> None:
         """Serve another training."""
-        self._order = dict(order)
+        self._order = order
         self.owner = weakref.ref(owner)
-        self.child.tell({"do": "serve", "order": self._order})
+        self.process.send(Serve(order))
 
     def take(self, wait_s: float) -> bool:
-        """Take its answers, waiting for the first of them; return whether there was one."""
-        messages = self.child.hear(max(wait_s, 0.0))
-        for message in messages:
-            self.spoken = True
-            what = message.pop("what")
-            if what == "ready":
-                self.intensity = message["intensity"]
-            elif what == "so_far":
-                self.so_far = message["entry"]
-            elif what == "after":
-                self.evaluations[message["number"]] = message["energy_j"]
-            elif what == "leg":
-                window = leg_parts.Window.from_json(message)
-                self.windows[window.id] = window
-        return bool(messages)
+        """Take the answers, waiting for the first of them; return whether there was one."""
+        answers = self.process.receive(max(wait_s, 0.0))
+        for answer in answers:
+            self.has_answered = True
+            match answer:
+                case Ready():
+                    self.intensity = answer.intensity
+                case LegSoFar():
+                    self.so_far = answer.entry
+                case LegEnded():
+                    self.ended[answer.entry.leg.id] = answer
+                case Evaluated():
+                    self.evaluations[answer.number] = answer.energy_j
+        return bool(answers)
 
-    def final(self, leg_id: str) -> bool:
+    def is_final(self, leg_id: str) -> bool:
         """Return whether all is known of a leg that has ended."""
-        window = self.windows.get(leg_id)
-        return window is not None and window.final and self.intensity is not None
+        answer = self.ended.get(leg_id)
+        return answer is not None and answer.is_final
 
     def end(self) -> None:
-        """End the process."""
+        """End the worker."""
         self._release()
 
 
-def _release(child: WorkerProcess, pid: int) -> None:
-    """End *child*, unless this is a fork of the process that started it: then only let go of our end of the line."""
+def _release(process: WorkerProcess, pid: int) -> None:
+    """End the worker; in a fork of the process that started it, only close our end of the socket."""
     if os.getpid() == pid:
-        child.end()
+        process.end()
     else:
-        child.disown()
+        process.disown()
+
+
+def handover(entry: LedgerEntry | None, head: Leg, uuids: Sequence[str], death: str) -> Handover:
+    """Return what a new worker receives of a leg that another one had measured until its *death*.
+
+    Args:
+        entry: the other worker's last one. If there is none, or it has no CPU and memory, the new
+            worker begins without readings.
+        head: of the leg.
+        uuids: of its GPUs, in the order of its devices.
+        death: how the other one ended, in words.
+    """
+    readings = None if entry is None else entry.readings
+    if entry is None or readings is None:
+        return Handover(death, head.step_begin)
+    host = entry.leg.hosts[0]
+    if host.cpu_j is None or host.ram_j is None:
+        return Handover(death, head.step_begin)
+    joules = dict(readings.host.joules)
+    for uuid, device in zip(uuids, host.devices, strict=True):
+        if device.energy_j is not None:
+            joules[uuid] = device.energy_j
+    return Handover(
+        death,
+        step=entry.leg.step_end,
+        covered_s=entry.leg.wall_clock_s or 0.0,
+        joules=joules,
+        checkpoints=entry.leg.checkpoints,
+    )

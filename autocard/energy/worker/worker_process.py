@@ -1,9 +1,9 @@
-"""The line to the meter's child process: start it, tell it, hear it, end it.
+"""The worker seen from the training process: start it, send to it, receive from it, end it.
 
 Rule: nothing here blocks the training for longer than it says, and nothing here raises because the
-child is gone: that is a state (`alive`), not a failure. A socket instead of pipes, because writing
-to one whose other end is gone can be kept from raising SIGPIPE, which hosts are free to set to its
-deadly default. No thread, no signal handler, POSIX only.
+worker is gone: that is a state (`alive`), not a failure. A socket instead of pipes, because writing
+to a socket whose other end is gone can be kept from raising SIGPIPE, which programs are free to set
+to its deadly default. No thread, no signal handler, POSIX only.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from autocard import files
+from autocard.energy.worker import protocol
+from autocard.energy.worker.protocol import Answer, Command, Quit, Start, WorkerOrder
 from autocard.energy.worker.step_counter import StepCounter
 from autocard.errors import UnavailableError
 
-GOODBYE_S = 0.3
-"""Seconds that the child gets to end by itself."""
-PATIENCE_S = 2.0
+EXIT_S = 0.3
+"""Seconds that the worker gets to end by itself."""
+EXIT_IN_LEG_S = 2.0
 """The same where it has a leg to close: a training that failed ends the process, and its last tick
 is unwritten."""
 
@@ -41,21 +41,21 @@ _KEPT = (
     "VIRTUAL_ENV",
     "SYSTEMROOT",
 )
-"""Variables that the child gets. No SLURM_*, CUDA_* or CODECARBON_*: CodeCarbon trips over them."""
+"""Variables that the worker gets. No SLURM_*, CUDA_* or CODECARBON_*: CodeCarbon fails with them."""
 
 _BOOT = (
-    "import json, sys; order = json.loads(sys.stdin.readline()); sys.path[:] = order.pop('path'); "
-    "from autocard.energy.worker.service import main; main(order)"
+    "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
+    "from autocard.energy.worker.service import main; main()"
 )
 
 _NO_SIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class WorkerProcess:
-    """One child process."""
+    """One worker process."""
 
-    def __init__(self, order: Mapping[str, Any]) -> None:
-        """Start it and give it *order*; returns at once.
+    def __init__(self, order: WorkerOrder) -> None:
+        """Start it with *order*; returns at once.
 
         Raises:
             UnavailableError: no process can be started here.
@@ -63,12 +63,12 @@ class WorkerProcess:
         self._out = b""
         self._in = b""
         self.busy = False
-        """Whether it watches a leg."""
+        """Whether it measures a leg."""
         ours, theirs = self._pair()
         self._socket = ours
         self._identity = _identity(ours.fileno())
         self.steps: StepCounter | None = None
-        """The count of steps that it sees; None: this system has no memory for one."""
+        """The count of steps that it reads; None: this system has no memory for one."""
         with contextlib.suppress(OSError):
             self.steps = StepCounter()
         shared = None if self.steps is None else self.steps.file
@@ -81,7 +81,7 @@ class WorkerProcess:
                     stderr=subprocess.DEVNULL,
                     cwd="/",
                     env=environment(),
-                    start_new_session=True,  # a Ctrl-C in the terminal is not for the child
+                    start_new_session=True,  # a Ctrl-C in the terminal is not for the worker
                     pass_fds=() if shared is None else (shared,),
                 )
         except (OSError, ValueError) as exc:
@@ -91,7 +91,8 @@ class WorkerProcess:
         finally:
             if self.steps is not None:
                 self.steps.drop()
-        self.tell({**order, "steps": shared, "path": search_path()})
+        self._out += json.dumps(search_path()).encode() + b"\n"
+        self._send(Start(order, shared))
 
     @staticmethod
     def _pair() -> tuple[socket.socket, socket.socket]:
@@ -125,9 +126,12 @@ class WorkerProcess:
         pid: int = self._process.pid
         return pid
 
-    def tell(self, message: Mapping[str, Any]) -> None:
-        """Send *message*; what the socket cannot take now goes with the next one. Never waits."""
-        self._out += json.dumps(message).encode() + b"\n"
+    def send(self, command: Command) -> None:
+        """Send *command*; what the socket cannot take now goes with the next one. Never waits."""
+        self._send(command)
+
+    def _send(self, message: Start | Command) -> None:
+        self._out += protocol.encode(message)
         if not self._is_ours():
             return
         with contextlib.suppress(OSError):
@@ -135,15 +139,19 @@ class WorkerProcess:
                 sent = self._socket.send(self._out, _NO_SIGNAL)
                 self._out = self._out[sent:]
 
-    def hear(self, wait_s: float = 0.0) -> list[dict[str, Any]]:
-        """Return the messages that are there; with none, wait up to *wait_s* seconds for the next."""
+    def receive(self, wait_s: float = 0.0) -> list[Answer]:
+        """Return the answers that are there; if there are none, wait up to *wait_s* seconds for one.
+
+        Raises:
+            UnavailableError: an answer cannot be read.
+        """
         until = time.monotonic() + wait_s
         while True:
             closed = self._take()
             *lines, self._in = self._in.split(b"\n")
             left_s = until - time.monotonic()
             if lines or closed or left_s <= 0:
-                return [json.loads(line) for line in lines]
+                return [protocol.decode_answer(line) for line in lines]
             poll = select.poll()  # not select(): a training may hold more than 1,024 files open
             poll.register(self._socket, select.POLLIN)
             poll.poll(max(left_s * 1000.0, 1.0))
@@ -162,19 +170,19 @@ class WorkerProcess:
         return True
 
     def end(self) -> None:
-        """Let it go: it gets a moment to finish, then it is killed together with what it started."""
-        self.tell({"do": "quit"})
+        """End it: it gets a moment to finish, then it is killed together with what it started."""
+        self.send(Quit())
         self.drop()
         try:
-            self._process.wait(PATIENCE_S if self.busy else GOODBYE_S)
+            self._process.wait(EXIT_IN_LEG_S if self.busy else EXIT_S)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)  # its own session, so its own group
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(GOODBYE_S)
+                self._process.wait(EXIT_S)
 
     def drop(self) -> None:
-        """Close our end of the line; the child ends when no process holds it any more."""
+        """Close our end of the socket; the worker ends when no process holds it any more."""
         if self._is_ours():
             self._socket.close()
 
@@ -190,13 +198,13 @@ class WorkerProcess:
         return False
 
     def disown(self) -> None:
-        """Forget the child, in a fork of the process that started it: it is not ours to end or to wait for."""
+        """Forget the worker, in a fork of the process that started it: the fork must not end or wait for it."""
         self.drop()
         self._process.returncode = 0  # or subprocess warns that it still runs
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:
-    """Return what tells an open file from all others; None: it is closed."""
+    """Return what identifies an open file; None: it is closed."""
     try:
         status = os.fstat(descriptor)
     except (OSError, OverflowError):
@@ -211,7 +219,7 @@ def search_path() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the child's variables: what programs and libraries are found by, nothing that configures CodeCarbon."""
+    """Return the worker's variables: what programs and libraries are found by, nothing that configures CodeCarbon."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     # No ~/.codecarbon.config is read: there is no file below a device.
     return {

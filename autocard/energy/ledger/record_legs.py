@@ -1,0 +1,115 @@
+"""Ledger entries → the legs of the record: ended, joined over their hosts, named, short ones completed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autocard.energy.ledger import join_hosts
+from autocard.energy.ledger.ledger_entry import NEVER_CAME, PENDING, LedgerEntry
+
+SHORT_S = 30.0
+"""Seconds. A leg that was killed so soon may be completed at the mean power of another leg on the
+same machine."""
+LATER = (
+    "modelled: at the mean power of another leg on the same machine; "
+    "this one has no second reading of its own"
+)
+INTENSITY = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
+
+
+def completed(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """Return one entry for each leg, as the record takes it."""
+    of_host: dict[tuple[str, str], list[LedgerEntry]] = {}
+    for entry in entries:
+        of_host.setdefault((entry.host_id, entry.part), []).append(entry)
+    of_leg: dict[str, list[LedgerEntry]] = {}
+    for entry in entries:
+        filled = _filled(_ended(entry), of_host[entry.host_id, entry.part])
+        of_leg.setdefault(entry.leg.id, []).append(filled)
+    whole = join_hosts.joined([entry for parts in of_leg.values() for entry in parts])
+    host_ids = [list(join_hosts.by_host(of_leg[entry.leg.id])) for entry in whole]
+    # h1 is the first host of the last leg
+    order = dict.fromkeys(host_id for ids in reversed(host_ids) for host_id in ids)
+    names = {host_id: f"h{number}" for number, host_id in enumerate(order, start=1)}
+    named = []
+    for entry, ids in zip(whole, host_ids, strict=True):
+        named.append(_named(entry, [names[host_id] for host_id in ids]))
+    return named
+
+
+def _ended(entry: LedgerEntry) -> LedgerEntry:
+    if entry.status != "running":
+        return entry
+    # No process has seen its end: what it did after the last entry is not known.
+    leg = entry.leg.model_copy(update={"status": "interrupted", "steps_unseen": True})
+    return entry.model_copy(update={"status": "interrupted", "leg": leg})
+
+
+def _named(entry: LedgerEntry, names: Sequence[str]) -> LedgerEntry:
+    """Return *entry* with the pseudonyms of its hosts in this record."""
+    if [host.host for host in entry.leg.hosts] == list(names):
+        return entry
+    renamed = []
+    for host, name in zip(entry.leg.hosts, names, strict=False):
+        devices = []
+        for device in host.devices:
+            number = device.device.rpartition(".")[2]  # g0 of h1.g0
+            devices.append(device.model_copy(update={"device": f"{name}.{number}"}))
+        renamed.append(host.model_copy(update={"host": name, "devices": devices}))
+    return entry.with_leg(entry.leg.model_copy(update={"hosts": renamed}))
+
+
+def _filled(entry: LedgerEntry, of_host: Sequence[LedgerEntry]) -> LedgerEntry:
+    """Return *entry* completed from other legs, if it was killed before CPU and RAM could be read.
+
+    Args:
+        entry: of one leg.
+        of_host: all entries of the same host.
+    """
+    if not _is_short(entry) or not _was_cut_off(entry):
+        return entry
+    for other in of_host:
+        if other.leg.id != entry.leg.id and other.leg.hosts and other.leg.wall_clock_s:
+            entry = _with_intensity(_with_power(entry, other), other)
+    return entry
+
+
+def _is_short(entry: LedgerEntry) -> bool:
+    leg = entry.leg
+    return bool(leg.hosts) and bool(leg.wall_clock_s) and (leg.wall_clock_s or 0.0) <= SHORT_S
+
+
+def _was_cut_off(entry: LedgerEntry) -> bool:
+    unknown = {PENDING, NEVER_CAME}
+    return entry.leg.status == "interrupted" or not unknown.isdisjoint(entry.missing.values())
+
+
+def _with_power(entry: LedgerEntry, other: LedgerEntry) -> LedgerEntry:
+    """Return *entry* with CPU and RAM at the mean power of the *other* leg, where it has none."""
+    host, like = entry.leg.hosts[0], other.leg.hosts[0]
+    part = (entry.leg.wall_clock_s or 0.0) / (other.leg.wall_clock_s or 1.0)
+    found: dict[str, float] = {}
+    sources, missing = dict(host.sources), dict(entry.missing)
+    for name in ("cpu", "ram"):
+        joules = getattr(like, f"{name}_j")
+        is_known = getattr(host, f"{name}_j") is not None
+        if is_known or joules is None or like.cpu_share != host.cpu_share:
+            continue
+        found[f"{name}_j"], sources[name] = joules * part, LATER
+        missing.pop(f"hosts.0.{name}_j", None)
+    host = host.model_copy(update={**found, "sources": sources})
+    hosts = [host, *entry.leg.hosts[1:]]
+    return entry.with_leg(entry.leg.model_copy(update={"hosts": hosts}), missing)
+
+
+def _with_intensity(entry: LedgerEntry, other: LedgerEntry) -> LedgerEntry:
+    """Return *entry* with the carbon intensity of the *other* leg, where it has none and was at the same place."""
+    leg, missing = entry.leg, dict(entry.missing)
+    if leg.intensity_g_per_kwh is not None or other.leg.place != leg.place:
+        return entry
+    leg = leg.model_copy(update={name: getattr(other.leg, name) for name in INTENSITY})
+    for name in INTENSITY:
+        missing.pop(name, None)
+        if getattr(leg, name) is None and name in other.missing:
+            missing[name] = other.missing[name]
+    return entry.with_leg(leg, missing)
