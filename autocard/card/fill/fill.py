@@ -20,8 +20,8 @@ from autocard.card.form import boilerplate
 from autocard.card.form.label_files import load
 from autocard.card.form.labels import Labels
 from autocard.card.front import front_matter
+from autocard.card.markdown.edit import Edit, separated
 from autocard.card.markdown.parser import DEEPEST
-from autocard.card.markdown.style import Edit, apart
 from autocard.card.report import Filled, Report
 from autocard.errors import CardError
 
@@ -91,7 +91,7 @@ def fill(
             names = (YAML + key, YAML + key + front_matter.BY_OTHERS)
             slots.update({name: remembered[name] for name in names if name in remembered})
     planned = sorted([*_front_edits(work, patched), *work.edits], key=lambda edit: edit.key)
-    edits = apart(planned, document.newline)
+    edits = separated(planned, document.newline)
     after = proof.apply(text, edits)
     proof.prove(document, after, edits)
     reports = [*_front_reports(work, patched, front, remembered), *work.reports]

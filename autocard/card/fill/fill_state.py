@@ -16,8 +16,9 @@ from autocard.card.form import form
 from autocard.card.form.form import AskedFact
 from autocard.card.form.labels import Labels, words
 from autocard.card.markdown.document import Document
+from autocard.card.markdown.edit import Edit
 from autocard.card.markdown.places import Places
-from autocard.card.markdown.style import Edit, Writer
+from autocard.card.markdown.writer import Writer
 from autocard.card.report import Report, State
 
 
@@ -121,7 +122,7 @@ class FillState:
         start, end = one.slot.start, one.slot.end
         if one.slot.kind == "title":
             return self.writer.replace(start, end, text)
-        return (self.writer.swap if self.stands_below(one) else self.writer.inline)(
+        return (self.writer.replaced_block if self.stands_below(one) else self.writer.inline)(
             start, end, text
         )
 

@@ -15,9 +15,9 @@ from autocard.card.form import form, guidance
 from autocard.card.form.form import AskedFact
 from autocard.card.form.labels import Labels
 from autocard.card.front import yaml_keys
-from autocard.card.markdown import slots
+from autocard.card.markdown import line_labels, slots
 from autocard.card.markdown.document import Block, Document, Section
-from autocard.card.markdown.style import Edit
+from autocard.card.markdown.edit import Edit
 
 
 def hide(text: str, labels: Labels, remembered: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -200,7 +200,8 @@ class _Hider:
         start = text.rfind("\n", 0, one.slot.at) + 1
         marker = text[start : one.slot.at].strip() if one.slot.kind == "line" else "-"
         label = text[
-            one.slot.at : one.slot.at + slots.after_label(text[one.slot.at : one.slot.at + 200])
+            one.slot.at : one.slot.at
+            + line_labels.after_label(text[one.slot.at : one.slot.at + 200])
         ].strip()
         lead = f"{marker} {label}".strip() if label else f"- **{one.slot.label}:**"
         return f"<!-- {lead} {self._guide(one.fact)} -->"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autocard.card.fill.written_text import ADDED
-from autocard.card.markdown.style import Edit
+from autocard.card.markdown.edit import Edit
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from autocard.card.form import boilerplate
 from autocard.card.form.form import AskedFact
 from autocard.card.form.labels import words
 from autocard.card.markdown.candidates import occurrences, same
-from autocard.card.markdown.style import Edit, end_of_text
+from autocard.card.markdown.edit import Edit
+from autocard.card.markdown.section_end import end_of_text
 from autocard.card.report import State
 
 _MOST = 50
@@ -109,7 +110,7 @@ class Merge:
             work.report(one, "same")
         elif one.fact in work.labels.appended and not had and not self._begun(one, new):
             end = end_of_text(work.document, work.document.sections[one.slot.section])
-            edit = work.change(work.writer.after_text(end, self._chunk(new, extra)))
+            edit = work.change(work.writer.below_text(end, self._chunk(new, extra)))
             self._remember_chunk(one.fact, new, extra, edit)
             work.report(one, "filled")
         elif one.slot.kind != "title" and not one.fallback:
@@ -141,7 +142,11 @@ class Merge:
             after = edited_lines.refreshed(before[0], there, new)
             if after is None:
                 continue
-            edit = work.change(work.writer.swap(start, end, after)) if after != there else None
+            edit = (
+                work.change(work.writer.replaced_block(start, end, after))
+                if after != there
+                else None
+            )
             # Our own lines are those of the new text from now on.
             work.remember(one.fact, new, start, edit)
 
@@ -197,7 +202,7 @@ class Merge:
         """Return labelled *lines* and below them *block*, as the text of one heading."""
         work = self.work
         listed = "\n".join(
-            work.writer.line(work.labels.title(name), text) for name, text in lines.items()
+            work.writer.style.line(work.labels.title(name), text) for name, text in lines.items()
         )
         return "\n\n".join(piece for piece in (listed, block) if piece)
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from autocard.card.form.labels import LabelPart, Labels
 from autocard.card.markdown import slots
 from autocard.card.markdown.document import Document, Section
+from autocard.card.markdown.edit import Edit
 from autocard.card.markdown.html_spans import outside_html
+from autocard.card.markdown.section_end import end_of_text
 from autocard.card.markdown.slots import Slot
-from autocard.card.markdown.style import Edit, Writer, end_of_text
+from autocard.card.markdown.writer import Writer
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ class Outline:
         if number not in self.added or not wanted:
             return
         lines = {
-            fact: self.writer.line(self.labels.title(fact), self.line(fact)) for fact in wanted
+            fact: self.writer.style.line(self.labels.title(fact), self.line(fact))
+            for fact in wanted
         }
         there: dict[str, Slot] = {}
         for slot in self.writer.labelled:
@@ -183,14 +186,14 @@ class Outline:
     def _render(
         self, part: LabelPart, wanted: set[str], level: int, made: Addition
     ) -> Iterator[str]:
-        heading = self.writer.heading(part.title, level)
+        heading = self.writer.style.heading(part.title, level)
         made.headings[part.name] = heading
         yield heading
         own = [fact for fact in part.lines if fact in wanted]
         if own:
             made.texts.update({fact: self.line(fact) for fact in own})
             yield "\n".join(
-                self.writer.line(self.labels.title(fact), made.texts[fact]) for fact in own
+                self.writer.style.line(self.labels.title(fact), made.texts[fact]) for fact in own
             )
         if part.body in wanted:
             made.texts[part.body] = self.block(part.body)

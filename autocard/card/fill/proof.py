@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from autocard.card.markdown.document import Document, Section, find_front_matter
-from autocard.card.markdown.style import Edit
+from autocard.card.markdown.edit import Edit
 from autocard.errors import CardError
 
 

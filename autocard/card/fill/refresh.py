@@ -11,7 +11,8 @@ from autocard.card.fill.removal import UNKNOWN, Clearing
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
 from autocard.card.form.form import AskedFact
 from autocard.card.markdown.candidates import same
-from autocard.card.markdown.slots import Slot, after_label
+from autocard.card.markdown.line_labels import after_label
+from autocard.card.markdown.slots import Slot
 from autocard.card.report import State
 
 
@@ -56,7 +57,10 @@ class Refresh:
         elif shapes:
             new = shapes["\n" not in mine.text and self._was_line(mine)]
             work.remember(
-                mine.fact, new, mine.start, work.change(work.writer.swap(mine.start, mine.end, new))
+                mine.fact,
+                new,
+                mine.start,
+                work.change(work.writer.replaced_block(mine.start, mine.end, new)),
             )
             work.report_fact(mine.fact, "refreshed", mine.start)
         else:

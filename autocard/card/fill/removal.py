@@ -13,8 +13,9 @@ from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
 from autocard.card.form.form import AskedFact
 from autocard.card.markdown.document import Document, Section
-from autocard.card.markdown.slots import Slot, after_label
-from autocard.card.markdown.style import Edit
+from autocard.card.markdown.edit import Edit
+from autocard.card.markdown.line_labels import after_label
+from autocard.card.markdown.slots import Slot
 
 UNKNOWN = "not known for this run"
 """What stands in a form's own slot where an earlier run's figure was."""

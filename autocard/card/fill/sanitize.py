@@ -10,7 +10,7 @@ import re
 
 from autocard.card.fact import cell as table_cell
 from autocard.card.fact import escape, plain
-from autocard.card.markdown import slots
+from autocard.card.markdown import line_labels
 from autocard.card.markdown.parser import inline_parser, parser
 
 _TEMPLATE = re.compile(r"\{(?=[{%#])")
@@ -66,7 +66,7 @@ def _outside_code(text: str) -> str:
 
 
 def _line_is_safe(text: str) -> bool:
-    if not text or slots.trim(text, 0, len(text)) != (0, len(text)):
+    if not text or line_labels.trim(text, 0, len(text)) != (0, len(text)):
         return False
     # What comes before and after on the page: a label, a comment, another label in the same
     # paragraph.

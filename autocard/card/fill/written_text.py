@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from autocard.card.form import boilerplate
 from autocard.card.form.form import AskedFact, Form
 from autocard.card.form.labels import Labels
-from autocard.card.markdown.candidates import Candidate, Candidates, Wanted
+from autocard.card.markdown.candidates import Candidate, Candidates, RememberedText
 from autocard.card.markdown.document import Document, Heading
 from autocard.card.markdown.places import Place, Places
 from autocard.card.markdown.slots import Slot, labelled
@@ -139,14 +139,14 @@ def locate(
     wanted = {name: text for name, text in remembered.items() if _may_be_ours(name, text, is_fact)}
     later = {name: text for name, text in pending.items() if _may_be_ours(name, text, is_fact)}
     candidates = Candidates(document, form, places)
-    for one, there in candidates.settle(
+    for one, there in candidates.assign(
         [_wanted(name, text, remembered) for name, text in wanted.items()]
     ):
         found.ours.append(_ours(one, there))
     names = {one.name for one in found.ours}
     found.gone = {fact_of(name) for name in wanted if name not in names}
     unseen = [_wanted(name, text, pending) for name, text in later.items() if name not in names]
-    for one, there in candidates.settle(unseen):
+    for one, there in candidates.assign(unseen):
         found.ours.append(_ours(one, there))
     found.gone -= {one.fact for one in found.ours}
     found.ours.sort(key=lambda one: one.start)
@@ -203,12 +203,12 @@ def _may_be_ours(name: str, text: str, is_fact: Callable[[str], bool]) -> bool:
     return len(Document(text, part=True).sections) == 1
 
 
-def _wanted(name: str, text: str, memory: Mapping[str, str]) -> Wanted:
+def _wanted(name: str, text: str, memory: Mapping[str, str]) -> RememberedText:
     place = Place.from_json(memory.get(PLACE + name, ""))
-    return Wanted(name, fact_of(name), text, place, name.startswith(HIDDEN))
+    return RememberedText(name, fact_of(name), text, place, name.startswith(HIDDEN))
 
 
-def _ours(one: Wanted, there: Candidate) -> WrittenText:
+def _ours(one: RememberedText, there: Candidate) -> WrittenText:
     asked = one.fact in there.facts
     return WrittenText(
         one.name, one.fact, there.start, there.end, one.text, there.slot, asked, one.hidden

@@ -15,10 +15,10 @@ from autocard.card.form import boilerplate, placeholders
 from autocard.card.form.boilerplate import Surroundings
 from autocard.card.form.labels import Labels, words
 from autocard.card.form.placeholders import Placeholder
-from autocard.card.markdown import slots
+from autocard.card.markdown import line_labels, slots
 from autocard.card.markdown.document import Block, Document, Section
+from autocard.card.markdown.section_end import may_belong_below
 from autocard.card.markdown.slots import Slot
-from autocard.card.markdown.style import leads_over
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class Form:
                 yield slot.label, slot.start, value
         for section in self._document.sections:
             for block in section.blocks:
-                start, end = slots.trim(self._document.text, block.start, block.end)
+                start, end = line_labels.trim(self._document.text, block.start, block.end)
                 start = (
-                    slots.after_marker(self._document.text, start, end)
+                    line_labels.after_marker(self._document.text, start, end)
                     if block.kind == "list"
                     else start
                 )
@@ -234,7 +234,7 @@ class _Body:
                 content.pop()
                 continue
             words = (
-                slots.after_marker(self.document.text, start, end)
+                line_labels.after_marker(self.document.text, start, end)
                 if block.kind == "list"
                 else start
             )
@@ -282,14 +282,16 @@ class _Body:
             role = "inert"
         else:
             role = "content"
-        start, end = slots.trim(text, start, end)
-        words = slots.after_marker(text, start, end) if block.kind == "list" else start
+        start, end = line_labels.trim(text, start, end)
+        words = line_labels.after_marker(text, start, end) if block.kind == "list" else start
         if block.kind in ("paragraph", "list") and words < end and self._asks(text[words:end]):
             return "placeholder", start, end
         return role, block.start, block.end
 
     def _is_caption(self, block: Block) -> bool:
-        text = self.document.text[slice(*slots.trim(self.document.text, block.start, block.end))]
+        text = self.document.text[
+            slice(*line_labels.trim(self.document.text, block.start, block.end))
+        ]
         return (
             block.kind == "paragraph"
             and text.startswith("**")
@@ -339,7 +341,7 @@ def _place(document: Document, labels: Labels, section: Section, *, at_end: bool
         advice = block.kind == "paragraph" and _is_no_answer(text, labels)
         if not at_end and block.kind != "comment" and not advice:
             break
-        if at_end and leads_over(document, block) and place > section.start:
+        if at_end and may_belong_below(document, block) and place > section.start:
             # A comment after the last words may belong to the next heading.
             continue
         after = document.text.find("\n", block.end)

@@ -1,4 +1,4 @@
-"""Where in a card a remembered text stands now: candidates, and which of them belongs to which slot.
+"""Where in a card remembered texts stand now: the candidates, and which belongs to which slot.
 
 One rule: a slot's own place decides. The text alone decides only where no other slot could have
 meant the same text.
@@ -16,16 +16,16 @@ from autocard.card.markdown.document import Document
 from autocard.card.markdown.places import Place, Places
 from autocard.card.markdown.slots import Slot
 
-_TELLING = 20
-"""Characters. A text of ours this long is known again wherever it stands."""
+_DISTINCTIVE = 20
+"""Characters. A text of ours this long is recognized wherever it stands."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RememberedText:
     """A remembered text.
 
     Attributes:
-        name: its name in the memory.
+        name: its name among the written texts.
         fact: the template variable.
         text: as it was remembered.
         place: where it stood; None: that was not remembered.
@@ -58,7 +58,7 @@ class Candidate:
     facts: frozenset[str] = frozenset()
 
 
-Rule = Callable[[Wanted, Candidate], bool]
+Rule = Callable[[RememberedText, Candidate], bool]
 
 
 class Candidates:
@@ -69,165 +69,192 @@ class Candidates:
         self._document = document
         self._form = form
         self._places = places
-        self._asked_at = {one.slot.start: one.fact for one in form.asked if one.slot.kind != "body"}
-        self._bodies: dict[int, set[str]] = {}
-        for one in form.asked:
-            if one.slot.kind == "body":
-                self._bodies.setdefault(one.slot.section, set()).add(one.fact)
-        self._known: dict[tuple[str, bool], list[Candidate]] = {}
-        self._taken: list[tuple[int, int]] = []
+        self._fact_at: dict[int, str] = {}
+        """Offset of a labelled slot → the fact that it asks for."""
+        self._body_facts: dict[int, set[str]] = {}
+        """Number of a section → the facts that its heading asks for."""
+        for asked in form.asked:
+            if asked.slot.kind == "body":
+                self._body_facts.setdefault(asked.slot.section, set()).add(asked.fact)
+            else:
+                self._fact_at[asked.slot.start] = asked.fact
+        self._found: dict[tuple[str, bool], list[Candidate]] = {}
+        self._taken: list[Candidate] = []
 
-    def settle(self, wanted: list[Wanted]) -> Iterator[tuple[Wanted, Candidate]]:
-        """Yield which text of *wanted* stands where: by its exact place first, by its text alone last."""
-        left = list(wanted)
+    def assign(self, texts: list[RememberedText]) -> Iterator[tuple[RememberedText, Candidate]]:
+        """Yield which of *texts* stands where: by its exact place first, by the text alone last."""
+        left = list(texts)
         for rule in (
             _is_at_its_place,
             _is_at_its_label,
             _has_its_heading,
             _is_asked_for,
-            self._is_known_again,
+            self._is_recognized,
         ):
             found = list(self._by_rule(left, rule))
-            settled = {id(one) for one, _ in found}
-            left = [one for one in left if id(one) not in settled]
+            assigned = {id(text) for text, _ in found}
+            left = [text for text in left if id(text) not in assigned]
             yield from found
 
-    def _by_rule(self, wanted: list[Wanted], rule: Rule) -> Iterator[tuple[Wanted, Candidate]]:
-        """Yield what *rule* says, where it says one thing only."""
-        groups: dict[tuple[str, bool], list[Wanted]] = {}
-        for one in wanted:
-            groups.setdefault((_comparable(one.text), one.hidden), []).append(one)
-        for (text, hidden), ones in groups.items():
-            free = [there for there in self._of(text, hidden=hidden) if self._is_free(there)]
-            fitting = {one.name: [there for there in free if rule(one, there)] for one in ones}
-            for names, places in _connected(fitting):
-                same_text = [one for one in ones if one.name in names]
-                for one, there in _pairs(same_text, places):
-                    if self._is_free(there):
-                        self._taken.append((there.start, there.end))
-                        yield one, there
+    def _by_rule(
+        self, texts: list[RememberedText], rule: Rule
+    ) -> Iterator[tuple[RememberedText, Candidate]]:
+        """Yield the assignments that follow from *rule* where it allows one only."""
+        groups: dict[tuple[str, bool], list[RememberedText]] = {}
+        for text in texts:
+            groups.setdefault((_comparable(text.text), text.hidden), []).append(text)
+        for (content, hidden), equal_texts in groups.items():
+            for names, candidates in self._connected(content, equal_texts, rule, hidden=hidden):
+                named = [text for text in equal_texts if text.name in names]
+                for text, candidate in _pairs(named, candidates):
+                    if self._is_free(candidate):
+                        self._taken.append(candidate)
+                        yield text, candidate
 
-    def _is_free(self, there: Candidate) -> bool:
-        return all(there.end <= start or end <= there.start for start, end in self._taken)
+    def _connected(
+        self, content: str, texts: list[RememberedText], rule: Rule, *, hidden: bool
+    ) -> Iterator[tuple[set[str], list[Candidate]]]:
+        """Yield sets of names of *texts*, and the free candidates that fit them by *rule*."""
+        free = [place for place in self._places_of(content, hidden=hidden) if self._is_free(place)]
+        fitting = {}
+        for text in texts:
+            fitting[text.name] = [candidate for candidate in free if rule(text, candidate)]
+        yield from _connected_sets(fitting)
 
-    def _of(self, text: str, *, hidden: bool) -> list[Candidate]:
-        """Return all places where *text* stands, in order."""
-        key = text, hidden
-        if key not in self._known:
-            found = self._comments(text) if hidden else self._values(text)
-            self._known[key] = sorted(found, key=lambda one: one.start)
-        return self._known[key]
+    def _is_free(self, candidate: Candidate) -> bool:
+        return all(
+            candidate.end <= taken.start or taken.end <= candidate.start for taken in self._taken
+        )
 
-    def _comments(self, text: str) -> Iterator[Candidate]:
-        for variant in _variants(text):
-            at = self._document.text.find(variant, self._document.body)
-            while at >= 0:
-                yield Candidate(at, at + len(variant), self._places.at(at))
-                at = self._document.text.find(variant, at + len(variant))
+    def _places_of(self, content: str, *, hidden: bool) -> list[Candidate]:
+        """Return all places where the text *content* stands, in order."""
+        key = content, hidden
+        if key not in self._found:
+            found = self._comments(content) if hidden else self._values(content)
+            self._found[key] = sorted(found, key=lambda candidate: candidate.start)
+        return self._found[key]
 
-    def _values(self, text: str) -> Iterator[Candidate]:
-        values = self._slots_by_value.get(text, ())
-        for slot in values:
-            fact = self._asked_at.get(slot.start)
+    def _comments(self, content: str) -> Iterator[Candidate]:
+        for start, end in _matches(self._document, content):
+            yield Candidate(start, end, self._places.at(start))
+
+    def _values(self, content: str) -> Iterator[Candidate]:
+        slots = self._slots_by_value.get(content, [])
+        for slot in slots:
+            fact = self._fact_at.get(slot.start)
             facts = frozenset((fact,)) if fact else frozenset()
             yield Candidate(slot.start, slot.end, self._places.at(slot.start), slot, facts)
-        starts = {slot.start for slot in values}
-        for start, end in occurrences(self._document, text):
-            if start not in starts:
-                asked = frozenset(self._bodies.get(self._document.section_at(start), ()))
+        slot_starts = {slot.start for slot in slots}
+        for start, end in occurrences(self._document, content):
+            if start not in slot_starts:
+                section = self._document.section_at(start)
+                asked = frozenset(self._body_facts.get(section, ()))
                 yield Candidate(start, end, self._places.at(start), None, asked)
 
-    def _is_known_again(self, one: Wanted, there: Candidate) -> bool:
-        """Return whether a text between blank lines is long enough not to be there by chance, and was moved there.
+    def _is_recognized(self, text: RememberedText, candidate: Candidate) -> bool:
+        """Return whether *text* is too long to stand in *candidate* by chance, and was moved there.
 
         Where something else stands in its own place, a person has replaced it there: this one is a
         copy.
         """
-        if one.hidden:
+        if text.hidden:
             return True
-        return there.slot is None and len(one.text) >= _TELLING and not self._is_replaced(one.place)
+        if candidate.slot is not None or len(text.text) < _DISTINCTIVE:
+            return False
+        return not self._is_occupied(text.place)
 
-    def _is_replaced(self, place: Place | None) -> bool:
-        """Return whether there is still a text in *place*, below its heading or behind its label."""
-        return (
-            place is not None and bool(place.path) and (place.path, place.label) in self._occupied
-        )
+    def _is_occupied(self, place: Place | None) -> bool:
+        """Return whether a text still stands in *place*, below its heading or behind its label."""
+        if place is None or not place.path:
+            return False
+        return (place.path, place.label) in self._occupied
 
     @cached_property
     def _occupied(self) -> set[tuple[tuple[str, ...], str]]:
-        """The headings that something stands below, and with them the labels that a value stands behind."""
-        blocks = [
-            block
-            for section in self._document.sections
-            for block in section.blocks
-            if block.kind != "comment"
-        ]
-        starts = [block.start for block in blocks]
-        starts += [slot.start for slot in self._form.labelled if slot.start < slot.end]
+        """Paths of the headings that have text, with the labels that have a value ("": a block)."""
+        starts = [slot.start for slot in self._form.labelled if slot.start < slot.end]
+        for section in self._document.sections:
+            starts += [block.start for block in section.blocks if block.kind != "comment"]
         places = [self._places.at(start) for start in starts]
         return {(place.path, place.label) for place in places}
 
     @cached_property
     def _slots_by_value(self) -> dict[str, list[Slot]]:
-        titles = [one.slot for one in self._form.asked if one.slot.kind == "title"]
+        """Text → the labelled slots, or the title, whose value it is."""
+        titles = [asked.slot for asked in self._form.asked if asked.slot.kind == "title"]
         found: dict[str, list[Slot]] = {}
         for slot in [*self._form.labelled, *titles]:
             if slot.start < slot.end:
-                found.setdefault(
-                    _comparable(self._document.text[slot.start : slot.end]), []
-                ).append(slot)
+                value = _comparable(self._document.text[slot.start : slot.end])
+                found.setdefault(value, []).append(slot)
         return found
 
 
-def _is_at_its_place(one: Wanted, there: Candidate) -> bool:
-    return one.place == there.place
+def _is_at_its_place(text: RememberedText, candidate: Candidate) -> bool:
+    return text.place == candidate.place
 
 
-def _is_at_its_label(one: Wanted, there: Candidate) -> bool:
-    place = one.place
-    return place is not None and place.path == there.place.path and place.label == there.place.label
+def _is_at_its_label(text: RememberedText, candidate: Candidate) -> bool:
+    """Return whether the headings and the label are the same, though not the number of the line."""
+    if text.place is None:
+        return False
+    same_path = text.place.path == candidate.place.path
+    return same_path and text.place.label == candidate.place.label
 
 
-def _has_its_heading(one: Wanted, there: Candidate) -> bool:
-    place = one.place
-    return (
-        place is not None
-        and place.path[-1:] == there.place.path[-1:]
-        and place.label == there.place.label
-    )
+def _has_its_heading(text: RememberedText, candidate: Candidate) -> bool:
+    """Return whether the nearest heading and the label are the same, in whatever section."""
+    if text.place is None:
+        return False
+    same_heading = text.place.path[-1:] == candidate.place.path[-1:]
+    return same_heading and text.place.label == candidate.place.label
 
 
-def _is_asked_for(one: Wanted, there: Candidate) -> bool:
-    return one.hidden or one.fact in there.facts
+def _is_asked_for(text: RememberedText, candidate: Candidate) -> bool:
+    return text.hidden or text.fact in candidate.facts
 
 
-def _connected(
+def _connected_sets(
     fitting: Mapping[str, list[Candidate]],
 ) -> Iterator[tuple[set[str], list[Candidate]]]:
     """Yield sets of names, and the places that they fit, such that no place is in two of them."""
-    left = {
-        name: {there.start: there for there in places} for name, places in fitting.items() if places
-    }
+    left = {}
+    for name, candidates in fitting.items():
+        if candidates:
+            left[name] = {candidate.start: candidate for candidate in candidates}
     while left:
         name, places = left.popitem()
         names, places = {name}, dict(places)
-        while more := [other for other, theirs in left.items() if theirs.keys() & places.keys()]:
-            for other in more:
+        while sharing := [other for other in left if left[other].keys() & places.keys()]:
+            for other in sharing:
                 names.add(other)
                 places.update(left.pop(other))
         yield names, [places[start] for start in sorted(places)]
 
 
-def _pairs(wanted: list[Wanted], places: list[Candidate]) -> Iterator[tuple[Wanted, Candidate]]:
-    """Yield which of the equal texts *wanted* stands where; nothing where different facts could change places."""
-    if len({one.fact for one in wanted}) > 1:
-        paths = {(one.place.path, one.place.label) if one.place else None for one in wanted}
-        if len(paths) > 1 or None in paths or len(wanted) != len(places):
+def _pairs(
+    texts: list[RememberedText], candidates: list[Candidate]
+) -> Iterator[tuple[RememberedText, Candidate]]:
+    """Yield which of the equal *texts* stands where; nothing where two facts could be confused."""
+    if len({text.fact for text in texts}) > 1:
+        if len(texts) != len(candidates) or not _share_a_label(texts):
             return
-        wanted = sorted(
-            wanted, key=lambda one: (one.place.section, one.place.number) if one.place else (0, 0)
-        )
-    yield from zip(wanted, places, strict=False)
+        texts = sorted(texts, key=_place_order)
+    yield from zip(texts, candidates, strict=False)
+
+
+def _share_a_label(texts: list[RememberedText]) -> bool:
+    """Return whether all *texts* stood below one heading, behind one label: their order tells."""
+    labels = set()
+    for text in texts:
+        if text.place is None:
+            return False
+        labels.add((text.place.path, text.place.label))
+    return len(labels) == 1
+
+
+def _place_order(text: RememberedText) -> tuple[int, int]:
+    return (text.place.section, text.place.number) if text.place else (0, 0)
 
 
 def _comparable(text: str) -> str:
@@ -235,47 +262,55 @@ def _comparable(text: str) -> str:
 
 
 def same(a: str, b: str) -> bool:
-    """Return whether two texts differ in line endings at most."""
+    """Return whether two texts differ in line endings and outer blanks at most."""
     return _comparable(a) == _comparable(b)
 
 
-def _variants(text: str) -> list[str]:
-    return sorted({text, text.replace("\n", "\r\n")})
+def _matches(document: Document, text: str) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each place in the body where *text* stands, in any line endings."""
+    for variant in sorted({text, text.replace("\n", "\r\n")}):
+        start = document.text.find(variant, document.body)
+        while start >= 0:
+            end = start + len(variant)
+            yield start, end
+            start = document.text.find(variant, end)
 
 
 def occurrences(document: Document, text: str) -> Iterator[tuple[int, int]]:
-    """Yield where *text* stands in the body as whole lines, between blank lines, headings or comments."""
+    """Yield where *text* stands as whole lines, between blank lines, headings or comments."""
     if not text.strip():
         return
-    for variant in _variants(text):
-        at = document.text.find(variant, document.body)
-        while at >= 0:
-            if _stands_alone(document, at, at + len(variant)):
-                yield at, at + len(variant)
-            at = document.text.find(variant, at + len(variant))
+    for start, end in _matches(document, text):
+        if _stands_alone(document, start, end):
+            yield start, end
 
 
 def _stands_alone(document: Document, start: int, end: int) -> bool:
-    text = document.text
-    if start > document.body and text[start - 1] != "\n":
+    """Return whether the text from *start* to *end* is no part of a longer block."""
+    if start > document.body and document.text[start - 1] != "\n":
         return False
-    after = text.find("\n", end)
-    rest = text[end : len(text) if after < 0 else after].strip()
-    if rest and not rest.startswith("<!--"):
-        return False
+    return _is_free_above(document, start) and _is_free_below(document, end)
+
+
+def _is_free_above(document: Document, start: int) -> bool:
     line = document.body_line(start)
-    if line > 0:
-        above = text[document.offset(line - 1) : document.line_end(line - 1)].rstrip()
-        if above.strip() and not above.endswith("-->") and not _is_heading_end(document, start):
-            return False
-    if after < 0 or rest:
+    if line <= 0:
         return True
-    below = text[after + 1 : document.line_end(document.body_line(after + 1))]
-    return (
-        not below.strip()
-        or below.lstrip().startswith("<!--")
-        or _is_heading_start(document, after + 1)
-    )
+    above = document.text[document.offset(line - 1) : document.line_end(line - 1)].rstrip()
+    return not above.strip() or above.endswith("-->") or _is_heading_end(document, start)
+
+
+def _is_free_below(document: Document, end: int) -> bool:
+    text = document.text
+    newline = text.find("\n", end)
+    rest = text[end : len(text) if newline < 0 else newline].strip()
+    if rest:
+        return rest.startswith("<!--")
+    if newline < 0:
+        return True
+    following = newline + 1
+    below = text[following : document.line_end(document.body_line(following))].lstrip()
+    return not below or below.startswith("<!--") or _is_heading_start(document, following)
 
 
 def _is_heading_end(document: Document, offset: int) -> bool:

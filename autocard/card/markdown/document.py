@@ -1,8 +1,8 @@
-r"""Markdown text → front matter, headings, sections and their blocks, each with its place in the text.
+r"""Markdown text → front matter, headings, sections and their blocks, each with its place.
 
-One rule: nothing here is ever printed back. markdown-it-py says which lines are code, comments,
-lists or tables; places are offsets into the text as it stands, and whoever edits slices it. Lines
-end at "\n" only, as in that parser once carriage returns are out of its sight.
+One rule: nothing is ever rendered back. markdown-it-py decides which lines are code, comments,
+lists or tables; places are offsets into the text as it stands, and edits slice that text. Lines
+end at "\n" only, as in that parser once carriage returns are blanks to it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from typing import Any
 
 from markdown_it.token import Token
 
-from autocard.card.markdown.parser import parser
+from autocard.card.markdown.parser import TOO_DEEP, parser
 
 _TAG = re.compile(r"</?(?:a|br|p|div|center|span|details)\b[^<>]*>", re.IGNORECASE)
+"""Tags that show nothing by themselves: `<br>`, `<div align="center">`, `</details>`."""
+_FENCE = "---"
+"""The lines around a front matter."""
 
 _KINDS = {
     "paragraph_open": "paragraph",
@@ -108,35 +111,32 @@ class Document:
         sections: in order; the first one has no heading.
         references: names of the link references that are defined, upper case.
         too_deep: lists or quotes are nested so deep that what follows them was not read.
+        top: offset after a BOM.
     """
 
     def __init__(self, text: str, *, part: bool = False) -> None:
-        """Read *text*, a card or (*part*) sections from one; never fails, whatever it holds."""
+        """Read *text*, a card or (*part*) sections from one; never fails."""
         self.text = text
         first = text.find("\n")
         self.newline = "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
         self.top = 1 if text.startswith("\ufeff") else 0
         self.front, self.body = (None, 0) if part else find_front_matter(text, self.top)
-        self._starts = [self.body]
-        at = text.find("\n", self.body)
-        while at >= 0:
-            self._starts.append(at + 1)
-            at = text.find("\n", at + 1)
+        self._starts = _line_starts(text, self.body)
         env: dict[str, Any] = {}
-        # A lone carriage return is a line ending for the parser, but not for us; a NUL is replaced
-        # one for one.
+        # A lone carriage return is a line ending for the parser, but not for us. The parser
+        # replaces a NUL by one character, so offsets stay.
         tokens = parser().parse(text[self.body :].replace("\r", " "), env)
         self.references = frozenset(env.get("references", {}))
-        self.too_deep = "too deep" in env
+        self.too_deep = TOO_DEEP in env
         self.sections = tuple(self._sections(tokens))
         self._section_starts = [section.start for section in self.sections]
 
     def offset(self, line: int) -> int:
-        """Return where *line* of the body (counted from 0) begins; the end of the text for lines after it."""
+        """Return where *line* of the body (from 0) begins; for lines after it, the text's end."""
         return self._starts[line] if line < len(self._starts) else len(self.text)
 
     def line_end(self, line: int) -> int:
-        """Return where *line* of the body ends: before its newline and the carriage return before that."""
+        """Return where *line* of the body ends, before its line ending."""
         end = self.offset(line + 1)
         if line + 1 < len(self._starts):
             end -= 1
@@ -146,28 +146,22 @@ class Document:
 
     @property
     def open_end(self) -> int:
-        """Where the comment or code block begins that is never closed, so that all after it is in it; -1: none is."""
-        last = next(
-            (section.blocks[-1] for section in reversed(self.sections) if section.blocks), None
-        )
-        if last is None:
-            return -1
-        text = self.text[last.start : last.end]
-        if last.kind in ("comment", "html") and text.rfind("<!--") > text.rfind("-->"):
-            return last.start
-        is_open = (
-            last.kind == "code"
-            and last.tokens[0].type == "fence"
-            and not _closes(text, last.tokens[0].markup)
-        )
-        return last.start if is_open else -1
+        """Where a comment or code block begins that is never closed; -1: all are closed.
+
+        Everything after it belongs to it.
+        """
+        for section in reversed(self.sections):
+            if section.blocks:
+                last = section.blocks[-1]
+                return last.start if _is_open(self.text, last) else -1
+        return -1
 
     def body_line(self, offset: int) -> int:
         """Return the line of the body, counted from 0, that *offset* lies in."""
         return bisect_right(self._starts, offset) - 1
 
     def section_at(self, offset: int) -> int:
-        """Return the number of the section whose own content (or, before the first, whose heading) *offset* lies in."""
+        """Return the number of the section that *offset* is in; in a heading, of the one above."""
         return max(0, bisect_right(self._section_starts, offset) - 1)
 
     def line_number(self, offset: int) -> int:
@@ -192,10 +186,8 @@ class Document:
         ends = [heading.start for heading in found] + [len(self.text)]
         extents = _extents(found, len(self.text))
         sections = [Section(None, self.body, ends[0], ends[0], tuple(blocks[0]))]
-        sections += [
-            Section(heading, heading.end, end, extent, tuple(own))
-            for heading, end, extent, own in zip(found, ends[1:], extents, blocks[1:], strict=True)
-        ]
+        for heading, end, extent, own in zip(found, ends[1:], extents, blocks[1:], strict=True):
+            sections.append(Section(heading, heading.end, end, extent, tuple(own)))
         return sections
 
     def _heading(self, token: Token, inline: Token, above: list[Heading]) -> Heading:
@@ -218,17 +210,28 @@ class Document:
             end -= 1
         if tokens[0].type != "html_block":
             return [Block(_KINDS.get(tokens[0].type, "other"), start, end, tokens)]
-        split, shown = shown_html(self.text[start:end])
-        if not shown:
+        html = self.text[start:end]
+        shown = shown_html(html)
+        if not shown.text:
             return [Block("comment", start, end, tokens)]
-        if split is None:
+        if shown.start is None:
             return [Block("html", start, end, tokens)]
-        # `<!-- guidance --> words`: the words are what a reader sees.
-        comment_end = start + len(self.text[start : start + split].rstrip())
+        # `<!-- guidance --> words`: a reader sees the words.
+        comment_end = start + len(html[: shown.start].rstrip())
         return [
             Block("comment", start, comment_end, tokens),
-            Block("paragraph", start + split, end, []),
+            Block("paragraph", start + shown.start, end, []),
         ]
+
+
+def _line_starts(text: str, start: int) -> list[int]:
+    """Return the offset of each line of *text* from *start* on."""
+    starts = [start]
+    newline = text.find("\n", start)
+    while newline >= 0:
+        starts.append(newline + 1)
+        newline = text.find("\n", newline + 1)
+    return starts
 
 
 def top_level(tokens: list[Token]) -> list[tuple[int, int]]:
@@ -244,50 +247,77 @@ def top_level(tokens: list[Token]) -> list[tuple[int, int]]:
 
 
 def find_front_matter(text: str, top: int) -> tuple[tuple[int, int] | None, int]:
-    """Return the offsets of the YAML and where the Markdown begins, by the rule that the Hub has for it.
+    """Return the offsets of the YAML and where the Markdown begins, by the Hub's own rule.
 
     Blank lines may come first; then a line `---`, at least one line, and a line `---` that may end
     in blanks.
     """
-    opening = top
-    while True:
-        newline = text.find("\n", opening)
-        if newline < 0:
-            return None, top
-        if text[opening:newline].strip():
-            break
-        opening = newline + 1
-    if text[opening:newline].lstrip().rstrip("\r") != "---":
+    start = _front_matter_start(text, top)
+    if start < 0:
         return None, top
-    start = newline + 1
-    at = text.find("\n", start)
-    while at >= 0:
-        after = text.find("\n", at + 1)
-        end = len(text) if after < 0 else after
-        line = text[at + 1 : end]
-        if line.startswith("---") and not line[3:].strip(" \t\r"):
-            return (start, at + 1), len(text) if after < 0 else after + 1
-        at = after
+    newline = text.find("\n", start)
+    while newline >= 0:
+        following = text.find("\n", newline + 1)
+        end = len(text) if following < 0 else following
+        line = text[newline + 1 : end]
+        if line.startswith(_FENCE) and not line[len(_FENCE) :].strip(" \t\r"):
+            body = len(text) if following < 0 else following + 1
+            return (start, newline + 1), body
+        newline = following
     return None, top
 
 
-def shown_html(html: str) -> tuple[int | None, str]:
-    """Return what of *html* a reader sees, without comments and empty tags, and where it begins.
+def _front_matter_start(text: str, top: int) -> int:
+    """Return where the line after the first `---` begins; -1: other text comes first."""
+    line_start = top
+    while True:
+        newline = text.find("\n", line_start)
+        if newline < 0:
+            return -1
+        line = text[line_start:newline]
+        if line.strip():
+            return newline + 1 if line.lstrip().rstrip("\r") == _FENCE else -1
+        line_start = newline + 1
 
-    The place is None where tags are mixed into it.
+
+@dataclass(frozen=True)
+class ShownHtml:
+    """What of a block of HTML a reader sees.
+
+    Attributes:
+        text: without comments and empty tags.
+        start: offset of the text in the block; None: tags or comments are mixed into it.
     """
+
+    text: str
+    start: int | None
+
+
+def shown_html(html: str) -> ShownHtml:
+    """Return what of *html* a reader sees."""
     shown = []
-    at = last = 0
-    while (opened := html.find("<!--", at)) >= 0:
-        shown.append(html[at:opened])
+    position = 0
+    while (opened := html.find("<!--", position)) >= 0:
+        shown.append(html[position:opened])
         closed = html.find("-->", opened)
-        at = last = len(html) if closed < 0 else closed + 3
-    tail = html[at:]
+        position = len(html) if closed < 0 else closed + 3
+    tail = html[position:]
     shown.append(tail)
     text = _TAG.sub("", "".join(shown)).strip()
-    if text and text == tail.strip() and "<" not in text and "\n" not in text and last:
-        return last + len(tail) - len(tail.lstrip()), text
-    return None, text
+    is_one_line = bool(text) and "<" not in text and "\n" not in text
+    if position and is_one_line and text == tail.strip():
+        return ShownHtml(text, position + len(tail) - len(tail.lstrip()))
+    return ShownHtml(text, None)
+
+
+def _is_open(text: str, block: Block) -> bool:
+    """Return whether *block*, the last one of *text*, is a comment or code that is never closed."""
+    content = text[block.start : block.end]
+    if block.kind in ("comment", "html"):
+        return content.rfind("<!--") > content.rfind("-->")
+    if block.kind != "code" or block.tokens[0].type != "fence":
+        return False
+    return not _closes(content, block.tokens[0].markup)
 
 
 def _closes(fence: str, mark: str) -> bool:
@@ -299,9 +329,9 @@ def _closes(fence: str, mark: str) -> bool:
 def _extents(headings: list[Heading], end: int) -> list[int]:
     """Return for each heading where the last of its subsections ends."""
     extents = [end] * len(headings)
-    open_: list[int] = []
+    enclosing: list[int] = []
     for index, heading in enumerate(headings):
-        while open_ and headings[open_[-1]].level >= heading.level:
-            extents[open_.pop()] = heading.start
-        open_.append(index)
+        while enclosing and headings[enclosing[-1]].level >= heading.level:
+            extents[enclosing.pop()] = heading.start
+        enclosing.append(index)
     return extents

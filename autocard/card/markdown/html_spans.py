@@ -1,11 +1,12 @@
-"""HTML elements that hold Markdown: a `<details>` in one block, its `</details>` some blocks later."""
+"""HTML elements that hold Markdown: `<details>` in one block, `</details>` some blocks later."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from autocard.card.markdown.document import Document
+from autocard.card.markdown.document import Block, Document
 
 _TAG = re.compile(
     r"<(/?)(details|div|section|article|aside|center|figure|blockquote|table|ul|ol)\b[^<>]*>",
@@ -14,8 +15,16 @@ _TAG = re.compile(
 """`<details open>`, `</div>`: what folds, boxes or indents the Markdown that stands in it."""
 
 
-def outside_html(document: Document, at: int) -> int:
-    """Return the offset nearest to *at* that is in no HTML element which holds Markdown.
+@dataclass(frozen=True)
+class _OpenElement:
+    """An element whose end tag has not come yet, and the offset of the block that opens it."""
+
+    name: str
+    start: int
+
+
+def outside_html(document: Document, offset: int) -> int:
+    """Return the offset nearest to *offset* that is in no HTML element which holds Markdown.
 
     What follows a section inside the element goes behind the element; everything else goes before
     it.
@@ -24,29 +33,39 @@ def outside_html(document: Document, at: int) -> int:
         section.heading.start for section in document.sections if section.heading is not None
     ]
     for start, end in _spans(document):  # inner ones first
-        if start < at < end:
-            at = end if any(start < heading < at for heading in headings) else start
-    return at
+        if start < offset < end:
+            follows_section = any(start < heading < offset for heading in headings)
+            offset = end if follows_section else start
+    return offset
 
 
 def _spans(document: Document) -> Iterator[tuple[int, int]]:
-    """Yield where the elements begin and end that are opened in one block and closed in a later one."""
-    opened: list[tuple[str, int]] = []
-    # An end tag alone shows nothing, so it is a comment to the document.
-    blocks = [
-        one
-        for section in document.sections
-        for one in section.blocks
-        if one.kind in ("html", "comment")
-    ]
-    for block in blocks:
+    """Yield start and end of the elements that are closed in a later block than they are opened."""
+    opened: list[_OpenElement] = []
+    for block in _html_blocks(document):
         for tag in _TAG.finditer(document.text, block.start, block.end):
             name = tag[2].lower()
-            if not tag[1]:
-                opened.append((name, block.start))
-            elif any(one == name for one, _ in opened):
-                while opened[-1][0] != name:
-                    opened.pop()  # it was never closed; a browser closes it here
-                _, start = opened.pop()
-                if start != block.start:
-                    yield start, block.end
+            is_end = bool(tag[1])
+            if not is_end:
+                opened.append(_OpenElement(name, block.start))
+                continue
+            element = _close(opened, name)
+            if element is not None and element.start != block.start:
+                yield element.start, block.end
+
+
+def _close(opened: list[_OpenElement], name: str) -> _OpenElement | None:
+    """Remove the last element called *name* from *opened*, and return it; None: there is none."""
+    if all(element.name != name for element in opened):
+        return None
+    while opened[-1].name != name:
+        opened.pop()  # it has no end tag; a browser closes it here
+    return opened.pop()
+
+
+def _html_blocks(document: Document) -> Iterator[Block]:
+    """Yield the blocks of HTML, comments included: an end tag alone shows nothing, as a comment."""
+    for section in document.sections:
+        for block in section.blocks:
+            if block.kind in ("html", "comment"):
+                yield block

@@ -1,7 +1,7 @@
-"""The Markdown parser, made for this package: CommonMark with tables, blocks only, as few tokens as it takes.
+"""The Markdown parser of this package: CommonMark with tables, blocks only, few tokens.
 
-One rule: which lines are what is markdown-it-py's to say; here only tokens are left out that nobody
-reads.
+One rule: markdown-it-py alone decides what each line is; only tokens that this package never reads
+are left out.
 """
 
 from __future__ import annotations
@@ -17,17 +17,22 @@ from markdown_it.token import Token
 DEEPEST = 100
 """Lists, items and quotes inside each other that are read. The parser leaves out all that follows a
 deeper one."""
+TOO_DEEP = "too deep"
+"""Key of the parser's environment that is set where something was left out."""
 
 _CELLS = frozenset({"td_open", "td_close", "th_open", "th_close"})
 
 
-class _Light:
-    """A token with nothing in it that the rules for blocks do not fill: two mappings fewer, most of what it costs."""
+class _LightToken:
+    """A token with only the fields that the rules for blocks fill.
+
+    markdown-it-py's own makes two mappings for each token, which is most of what a token costs.
+    """
 
     __slots__ = (
-        "attrs", "block", "children", "content", "hidden", "info", "level", "map", "markup", "meta", "nesting", "tag",
-        "type",
-    )  # fmt: skip
+        *("type", "tag", "nesting", "level", "map", "content", "markup", "info"),
+        *("children", "attrs", "meta", "block", "hidden"),
+    )
 
     def __init__(self, ttype: str, tag: str, nesting: int, level: int) -> None:
         self.type = ttype
@@ -44,27 +49,31 @@ class _Light:
 
 
 class _State(StateBlock):
-    """The parser's state, whose tables have rows and no cells: of a megabyte of rows these are three tokens in four."""
+    """The parser's state, whose tables have rows and no cells.
 
-    __slots__ = ("_cell", "_left_out")
+    Of a table of a megabyte, the cells are three tokens in four.
+    """
+
+    __slots__ = ("_in_cell", "_unused")
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._cell = False
-        self._left_out = Token("", "", 0)
+        self._in_cell = False
+        self._unused = Token("", "", 0)
 
     def push(self, ttype: str, tag: str, nesting: Literal[-1, 0, 1]) -> Token:
-        """Add a token; of cells and their text make one that nobody sees."""
-        if ttype in _CELLS or (self._cell and ttype == "inline"):
-            self._cell = nesting == 1 or (self._cell and nesting == 0)
-            return self._left_out
+        """Add a token; for cells and their text, return one that is not part of the result."""
+        if ttype in _CELLS or (self._in_cell and ttype == "inline"):
+            # nesting: 1 opens a cell, 0 is its text, -1 closes it.
+            self._in_cell = nesting == 1 or (self._in_cell and nesting == 0)
+            return self._unused
         if nesting < 0:
             self.level -= 1
-        token = cast("Token", _Light(ttype, tag, nesting, self.level))
+        token = cast("Token", _LightToken(ttype, tag, nesting, self.level))
         if nesting > 0:
             self.level += 1
             if self.level >= DEEPEST:
-                self.env["too deep"] = True
+                self.env[TOO_DEEP] = True
         self.tokens.append(token)
         return token
 
@@ -77,7 +86,7 @@ class _Blocks(ParserBlock):
         env: Any,
         outTokens: list[Token],  # noqa: N803
     ) -> list[Token] | None:
-        """Do what the parser's own method does, with our state."""
+        """Parse as the parser's own method does, with our state."""
         if not src:
             return None
         state = _State(src, md, env, outTokens)
@@ -87,7 +96,7 @@ class _Blocks(ParserBlock):
 
 @lru_cache(maxsize=1)
 def parser() -> MarkdownIt:
-    """Return the parser of blocks (the text inside them is looked at where it matters)."""
+    """Return the parser of blocks; `inline_parser` reads the text in them where that matters."""
     md = MarkdownIt("commonmark")
     md.block = _Blocks()
     # The commonmark preset, and tables.

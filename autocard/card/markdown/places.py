@@ -1,6 +1,6 @@
-"""Where a text of ours stands: below which headings, behind which label, and which of several such places it is.
+"""Where a text of ours stands: its headings, its label, and its number among equal ones.
 
-One rule: a place says nothing about the text that stands in it, so two slots with equal texts are
+One rule: a place does not depend on the text that stands in it, so two slots with equal texts are
 never confused.
 """
 
@@ -64,7 +64,7 @@ class Place:
 
 
 class Places:
-    """Tells the place of any offset of one document."""
+    """Computes the place of any offset of one document."""
 
     def __init__(self, document: Document, labels: Labels, labelled: Sequence[Slot]) -> None:
         """*labelled*: the document's labelled lines and table rows, in order."""
@@ -87,33 +87,39 @@ class Places:
         sections = self._section_counts[path]
         slot = self._slot_at(offset, index)
         if slot is None:
-            shown = [
-                block.start
-                for block in self._document.sections[index].blocks
-                if block.kind != "comment"
-            ]
+            blocks = self._document.sections[index].blocks
+            shown = [block.start for block in blocks if block.kind != "comment"]
             return Place(path, section, sections, "", bisect_left(shown, offset), len(shown))
         label = _words(slot.label)
-        return Place(
-            path, section, sections, label, self._lines[slot.at], self._line_counts[index, label]
-        )
+        count = self._line_counts[index, label]
+        return Place(path, section, sections, label, self._lines[slot.at], count)
 
     def _slot_at(self, offset: int, section: int) -> Slot | None:
-        """Return the labelled line or row whose value, or comment in the place of one, begins at *offset*."""
+        """Return the labelled line or row that *offset* lies in.
+
+        Its value begins there, or a comment that stands in the place of the value.
+        """
         number = bisect_right(self._starts, offset) - 1
         if number < 0 or self._labelled[number].section != section:
             return None
         slot = self._labelled[number]
-        line = self._document.body_line
-        return slot if offset == slot.start or line(slot.at) == line(offset) != -1 else None
+        if offset == slot.start:
+            return slot
+        line = self._document.body_line(offset)
+        is_same_line = line >= 0 and line == self._document.body_line(slot.at)
+        return slot if is_same_line else None
 
     def _numbered_sections(self) -> list[tuple[tuple[str, ...], int]]:
         """Return for each section its path, and how many sections with this path come before it."""
         counts: Counter[tuple[str, ...]] = Counter()
-        title = self._document.sections[self._title].path[0] if self._title is not None else None
+        title = None
+        if self._title is not None:
+            title = self._document.sections[self._title].path[0]
         numbered = []
         for section in self._document.sections:
-            path = section.path[1:] if section.path[:1] == (title,) else section.path
+            path = section.path
+            if path[:1] == (title,):
+                path = path[1:]
             key = tuple(_words(heading) for heading in path)
             numbered.append((key, counts[key]))
             counts[key] += 1
@@ -121,7 +127,10 @@ class Places:
         return numbered
 
     def _numbered_lines(self) -> tuple[dict[int, int], dict[tuple[int, str], int]]:
-        """Return for each labelled line how many of its section with the same label come before it, and all counts."""
+        """Return the number of each labelled line among those with its label, and all counts.
+
+        Lines of one section are counted; they are found by the offset of their label.
+        """
         counts: dict[tuple[int, str], int] = defaultdict(int)
         numbers = {}
         for slot in self._labelled:
@@ -132,4 +141,5 @@ class Places:
 
 
 def _words(heading: str) -> str:
+    """Return *heading* as it is compared; one without words (`***`) as it stands."""
     return words(heading) or heading.strip()
