@@ -242,7 +242,7 @@ class CardGuard:
             if (
                 left is not None
                 and before.text != left
-                and boilerplate.wrote(before.text)
+                and boilerplate.is_trainer_card(before.text)
                 and not self.holds
             ):
                 return Standing(left)

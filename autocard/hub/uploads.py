@@ -17,7 +17,7 @@ from autocard import files
 from autocard.card import three_way_merge
 from autocard.card.diff import likeness
 from autocard.card.fill.written_text import PLACE, YAML
-from autocard.card.form.boilerplate import wrote
+from autocard.card.form.boilerplate import is_trainer_card
 from autocard.card.libraries import library_cards
 from autocard.card.libraries.card_copies import CardCopies
 from autocard.card.markdown.document import Document
@@ -144,7 +144,7 @@ def take_in(
         return None
     edited(there)
     base = past.closest(there)
-    if generated(there) or (base is not None and wrote(there) and not wrote(base.text)):
+    if generated(there) or (base is not None and is_trainer_card(there) and not is_trainer_card(base.text)):
         return None
     ours = {**(base.slots if base else {}), **repo.slots()}
     if base is None and mine is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autocard.card.form.boilerplate import Surroundings, is_false, is_generated, stands
+from autocard.card.form.boilerplate import Surroundings, is_false, is_generated, is_true_statement
 from autocard.card.form.label_files import load
 from autocard.card.form.placeholders import find, is_guidance
 
@@ -180,7 +180,7 @@ def test_what_a_tool_says_of_what_it_did_not_know_is_false(text, false):
     ],
 )
 def test_a_tools_true_words_about_itself_stay_and_are_no_answer(text, tools):
-    assert stands(text) is tools
+    assert is_true_statement(text) is tools
 
 
 def test_figures_of_sentence_transformers_are_known_where_its_sentence_stands():

@@ -19,7 +19,8 @@ from autocard.card.fill import new_card, other_runs
 from autocard.card.fill.base_statements import OF_THE_BASE
 from autocard.card.fill.written_text import YAML
 from autocard.card.form import guidance
-from autocard.card.form.form import AskedFact, Form
+from autocard.card.form.asked_fact import AskedFact
+from autocard.card.form.form import Form
 from autocard.card.form.label_files import load
 from autocard.card.form.labels import Labels
 from autocard.card.markdown.document import Document
@@ -212,16 +213,18 @@ def _empty(
         why = (
             _why(labels, record, one.fact)
             if who == "machine"
-            else guidance.of_slot(document, labels, one)
+            else guidance.slot_guidance(document, labels, one)
         )
         found[one.fact, line] = EmptySlot(one.fact, label, line, who, why)
     for report in outcome.reports if outcome else ():
         if report.state == "empty" and (report.slot, report.line) not in found:
             found[report.slot, report.line] = _of_report(document, labels, record, report)
-    for label, at, why in read.unknown():
-        line = document.line_number(at)
+    for unknown in read.unknown():
+        line = document.line_number(unknown.start)
+        why = unknown.placeholder
         generic = "needed" in why.lower() or not any(char.isalpha() for char in why)
-        found.setdefault(("", line), EmptySlot("", label, line, "person", "" if generic else why))
+        slot = EmptySlot("", unknown.label, line, "person", "" if generic else why)
+        found.setdefault(("", line), slot)
     found.update(
         {(one.slot, one.line): one for one in _empty_keys(document, labels, record, stale)}
     )

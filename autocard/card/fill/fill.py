@@ -79,7 +79,7 @@ def fill(
         pending,
         overwrite={name.removeprefix(YAML).removeprefix(FRONT) for name in overwrite},
         newline=document.newline,
-        trainer_values=boilerplate.FRONT if boilerplate.wrote(text) else None,
+        trainer_values=boilerplate.FRONT if boilerplate.is_trainer_card(text) else None,
         withheld=withheld,
         untrue=untrue,
     )
@@ -154,5 +154,5 @@ def _front_memory(work: FillState, start: int, end: int) -> Mapping[str, str]:
         if name.removeprefix(YAML).removesuffix(front_matter.BY_OTHERS) in keys
     }
     # A trainer has just written the whole card, or a person has put another one in its place.
-    anew = not left and boilerplate.wrote(work.text)
+    anew = not left and boilerplate.is_trainer_card(work.text)
     return left if anew or work.found.restored else ours

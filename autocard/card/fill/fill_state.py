@@ -13,7 +13,7 @@ from autocard.card.fill import sanitize, written_text
 from autocard.card.fill.landing import Landing, Written
 from autocard.card.fill.written_text import HIDDEN, PLACE, name_for
 from autocard.card.form import form
-from autocard.card.form.form import AskedFact
+from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import Labels, words
 from autocard.card.markdown.document import Document
 from autocard.card.markdown.edit import Edit

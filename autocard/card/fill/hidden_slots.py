@@ -12,8 +12,9 @@ from autocard.card.fill import proof, written_text
 from autocard.card.fill.landing import Landing, Written
 from autocard.card.fill.written_text import ADDED, HIDDEN, PLACE, SECTION, name_for
 from autocard.card.form import form, guidance
-from autocard.card.form.form import AskedFact
+from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import Labels
+from autocard.card.form.slot_reader import is_advice
 from autocard.card.front import yaml_keys
 from autocard.card.markdown import line_labels, slots
 from autocard.card.markdown.document import Block, Document, Section
@@ -91,9 +92,13 @@ class _Hider:
     def _hide_advice(self, section: Section) -> None:
         """Put advice in italics, which speaks to whoever writes the card, out of its readers' sight."""
         for block in section.blocks:
-            if block.kind != "comment" and guidance.advises(self.document, self.labels, block):
+            if block.kind != "comment" and guidance.is_guidance_block(
+                self.document, self.labels, block
+            ):
                 text = self.document.text[block.start : block.end]
-                self._edit(block.start, block.end, f"<!-- {guidance.inside(text.strip('_*'))} -->")
+                self._edit(
+                    block.start, block.end, f"<!-- {guidance.inside_comment(text.strip('_*'))} -->"
+                )
 
     def _subtree(self, index: int) -> list[bool]:
         section = self.document.sections[index]
@@ -127,7 +132,7 @@ class _Hider:
             if block.kind in ("comment", "rule"):
                 continue
             text = self.document.text[block.start : block.end]
-            if block.kind == "paragraph" and form.is_advice(text, self.labels):
+            if block.kind == "paragraph" and is_advice(text, self.labels):
                 continue
             if any(block.start <= end and start <= block.end for start, end in places):
                 continue
@@ -208,11 +213,11 @@ class _Hider:
 
     def _guide(self, fact: str) -> str:
         kind = self.labels.kinds.get(fact)
-        return guidance.inside(kind.guide or "not known for this run") if kind else ""
+        return guidance.inside_comment(kind.guide or "not known for this run") if kind else ""
 
     def _guidance(self, blocks: tuple[Block, ...], fact: str) -> str:
         """Return the form's own guidance for a section, else ours."""
-        return guidance.of_blocks(self.document, self.labels, blocks) or (
+        return guidance.block_guidance(self.document, self.labels, blocks) or (
             self._guide(fact) if fact else ""
         )
 

@@ -15,7 +15,7 @@ from autocard.card.fill.missing_sections import Outline
 from autocard.card.fill.refresh import Refresh
 from autocard.card.fill.written_text import ADDED
 from autocard.card.form import boilerplate
-from autocard.card.form.form import AskedFact
+from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import words
 from autocard.card.markdown.candidates import occurrences, same
 from autocard.card.markdown.edit import Edit

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from autocard.card.fact import plain
 from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
-from autocard.card.form.form import AskedFact
+from autocard.card.form.asked_fact import AskedFact
 from autocard.card.markdown.document import Document, Section
 from autocard.card.markdown.edit import Edit
 from autocard.card.markdown.line_labels import after_label

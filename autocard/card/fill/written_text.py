@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from autocard.card.form import boilerplate
-from autocard.card.form.form import AskedFact, Form
+from autocard.card.form.asked_fact import AskedFact
+from autocard.card.form.form import Form
 from autocard.card.form.labels import Labels
 from autocard.card.markdown.candidates import Candidate, Candidates, RememberedText
 from autocard.card.markdown.document import Document, Heading
@@ -248,7 +249,7 @@ def _added(
 
 def _replaced(document: Document, asked: list[AskedFact], gone: set[str]) -> bool:
     """Return whether the card looks like one that a tool has just written, rather than one that a person cleared."""
-    if boilerplate.wrote(document.text):
+    if boilerplate.is_trainer_card(document.text):
         return True
     empty = [
         one.empty for one in asked if one.fact in gone and one.empty is not None and not one.blank

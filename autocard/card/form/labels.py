@@ -1,6 +1,6 @@
-"""The table of words: which label or heading of a form asks for which fact. Read by `labelfile`.
+"""The label table: which label or heading of a form asks for which fact. `label_files` reads it.
 
-One rule: no form is known here, only words; a form that uses other words brings a file of its own.
+One rule: the table has words, never forms; a form that uses other words brings a file of its own.
 """
 
 from __future__ import annotations
@@ -10,25 +10,39 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 _LINK = re.compile(r"\[([^\[\]]*)\]\([^()]*\)")
+"""A link, whose text counts: `[Hours used](https://…)`."""
 _ASIDE = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>")
+"""What does not count in a label: `[optional]`, `(NLP)`, `<br>`."""
 _WORD = re.compile(r"\w+")
 
 Who = Literal["machine", "suggested", "person"]
 
 
+class LabelMeaning(NamedTuple):
+    """What a label or heading asks for.
+
+    Attributes:
+        fact: the template variable.
+        fallback: it asks only if nothing else in the form does.
+    """
+
+    fact: str
+    fallback: bool
+
+
 @dataclass(frozen=True)
 class Kind:
-    """What the table says of one fact.
+    """One fact of the table.
 
     Attributes:
         name: the template variable.
         title: the label or heading under which we add it.
-        who: who can know it.
+        who: who can fill it.
         record: path of the leaf whose reason explains its absence, or "".
-        say_why: whether a new card's readers are told that reason.
+        say_why: whether a new card shows that reason to its readers.
         guide: what a person should write there.
         instead: a fact that answers in its place where it is missing, or "".
     """
@@ -51,7 +65,7 @@ class LabelPart:
         section: name of the section in the table, or "".
         body: the fact that its own text is.
         lines: facts that stand in it as labelled lines.
-        level: heading level that it always has (0: that of its neighbours).
+        level: heading level that it always has (0: that of its neighbors).
         asked: it is filled where a form has it, and never added.
         parts: its subsections.
     """
@@ -66,7 +80,7 @@ class LabelPart:
 
     @property
     def name(self) -> str:
-        """What it is called in the memory: its section, or the fact that its text is."""
+        """Its name among the written texts: its section, or the fact that its text is."""
         return self.section or self.body
 
     def facts(self) -> Iterator[str]:
@@ -80,7 +94,7 @@ class LabelPart:
 
 @dataclass(kw_only=True)
 class Labels:
-    """The table, ready to be asked. Words are kept as `words` returns them.
+    """The table, indexed for look-up. Words are kept as `words` returns them.
 
     Attributes:
         outline: what a card has, in customary order.
@@ -92,10 +106,11 @@ class Labels:
         appended: facts that are added to their section even where a person wrote something.
         outdated: beginnings of sentences that a filled card does not need.
         placeholders: whole texts, lower case, that a user's form has where nothing stands yet.
-        kinds: fact → what the table says of it.
+        kinds: fact → its entry in the table.
         names: variables that mean something.
         sections_by_word, fact_by_word, fallback: word → what it asks for.
-        under: (section, word) → the fact that the word asks for only there; *below*: these words.
+        under: (section, word) → the fact that the word asks for only in that section.
+        below: the words of `under`.
     """
 
     outline: tuple[LabelPart, ...]
@@ -119,49 +134,52 @@ class Labels:
         """Return the names of the sections that *heading* is a word for."""
         return self.sections_by_word.get(words(heading), set())
 
-    def heading(self, title: str, path: Sequence[str]) -> tuple[str, bool] | None:
+    def heading(self, title: str, path: Sequence[str]) -> LabelMeaning | None:
         """Return the fact that the text below the heading *title* is, as `fact` does for labels."""
-        sections = self.sections_of(title)
-        own = {
-            self.section_bodies[section] for section in sections if section in self.section_bodies
-        }
+        own = self._section_bodies_of(title)
         if own:
+            above: set[str] = set()
+            for heading in path:
+                above |= self._section_bodies_of(heading)
             # A section of its own, not one heading among several in it.
-            above = {
-                self.section_bodies.get(section)
-                for one in path
-                for section in self.sections_of(one)
-            }
             if not own & above:
-                return min(own), False
+                return LabelMeaning(min(own), fallback=False)
         return self.fact(title, path)
 
-    def fact(self, label: str, path: Sequence[str]) -> tuple[str, bool] | None:
-        """Return the fact that *label* asks for below the headings *path* (outermost first), or None.
+    def _section_bodies_of(self, heading: str) -> set[str]:
+        """Return the facts that the texts of the sections called *heading* are."""
+        sections = self.sections_of(heading)
+        return {self.section_bodies[name] for name in sections if name in self.section_bodies}
 
-        The second value says that it asks only if nothing else in the form does.
-        """
+    def fact(self, label: str, path: Sequence[str]) -> LabelMeaning | None:
+        """Return the fact that *label* asks for below the headings *path*, outermost first."""
         word = words(label)
-        for heading in reversed(path) if word in self.below else ():
+        fact = self._fact_in_section(word, path) or self.fact_by_word.get(word)
+        if fact is not None:
+            return LabelMeaning(fact, fallback=False)
+        if word in self.fallback:
+            return LabelMeaning(self.fallback[word], fallback=True)
+        return None
+
+    def _fact_in_section(self, word: str, path: Sequence[str]) -> str | None:
+        """Return the fact that *word* asks for only in a section of *path*, the innermost first."""
+        if word not in self.below:
+            return None
+        for heading in reversed(path):
             for section in sorted(self.sections_of(heading)):
                 if (section, word) in self.under:
-                    return self.under[section, word], False
-        if word in self.fact_by_word:
-            return self.fact_by_word[word], False
-        return (self.fallback[word], True) if word in self.fallback else None
+                    return self.under[section, word]
+        return None
 
     def is_section_heading(self, heading: str) -> bool:
-        """Return whether *heading* is the heading of a section, or asks for a fact: then it is not a card's title."""
+        """Return whether *heading* names a section or asks for a fact, so is no card's title."""
         word = words(heading)
         if not word or word in self.titles:
             return False
-        asks = word in self.fact_by_word and self.fact_by_word[word] != "model_id"
-        return (
-            asks
-            or word in self.sections_by_word
-            or word in self.fallback
-            or word in self.section_titles
-        )
+        if word in self.fact_by_word and self.fact_by_word[word] != "model_id":
+            return True
+        tables = (self.sections_by_word, self.fallback, self.section_titles)
+        return any(word in table for table in tables)
 
     @cached_property
     def section_titles(self) -> set[str]:
@@ -190,10 +208,13 @@ class Labels:
 
 @lru_cache(maxsize=65536)
 def words(label: str) -> str:
-    """Return *label* as it is compared: lower case, letters and digits, no numbering, nothing in brackets."""
+    """Return *label* as it is compared: words in lower case, no numbering, nothing in brackets.
+
+    >>> words("2.1 Language(s) [NLP]")
+    'language'
+    """
     text = unicodedata.normalize("NFKC", label)
     text = _ASIDE.sub(" ", _LINK.sub(r"\1", text))
-    # A letter in brackets that ends a word marks a plural: Language(s).
     found = _WORD.findall(text.lower().replace("_", " "))
     while len(found) > 1 and found[0].isdigit():
         del found[0]

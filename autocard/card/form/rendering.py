@@ -1,7 +1,7 @@
-"""Jinja templates → text, in the sandbox; a user's own in a process with limits, so that one without an end is ended.
+"""Jinja templates → text, in the sandbox; a user's own template in a process with limits.
 
 One rule: time, memory and size are bounded. Nothing in the interpreter can stop
-`{{ 'a' * 10**9 }}`: the system can.
+`{{ 'a' * 10**9 }}`: only the operating system can.
 """
 
 from __future__ import annotations
@@ -17,17 +17,22 @@ from typing import TYPE_CHECKING
 
 from autocard import commands, files
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 PLACEHOLDER = "[More Information Needed]"
 
 LARGEST = 4 * 1024 * 1024
-"""Characters that a template may make."""
+"""Characters that a template may produce."""
 MEMORY_BYTES = 1024**3
-"""Of the process that renders, the interpreter included."""
+"""Limit of the process that renders, the interpreter included."""
 CPU_S = 3
-"""Seconds of computing; the shipped forms take some thousandths."""
+"""Seconds of CPU time; the shipped forms take milliseconds."""
 WALL_S = 10.0
 """Seconds in all: a busy machine takes longer."""
 _SHOWN = 300
@@ -53,7 +58,7 @@ class RenderError(ValueError):
 
 
 def shipped(text: str, variables: Mapping[str, str]) -> str:
-    """Return what the shipped template *text* makes of *variables*.
+    """Render the shipped template *text* with *variables*.
 
     Raises:
         RenderError: it cannot be rendered.
@@ -62,11 +67,10 @@ def shipped(text: str, variables: Mapping[str, str]) -> str:
 
 
 def own(text: str, variables: Mapping[str, str]) -> str:
-    """Return what a user's template *text* makes of *variables*, within the limits.
+    """Render a user's template *text* with *variables*, within the limits.
 
     Raises:
-        RenderError: it cannot be rendered, or takes too long or too much memory, or makes too much
-            text.
+        RenderError: it cannot be rendered, or needs too much time, memory or text.
     """
     return _own(text, tuple(sorted(variables.items())))
 
@@ -95,7 +99,7 @@ def _own(text: str, variables: tuple[tuple[str, str], ...]) -> str:
 
 
 def answer(text: str, variables: Mapping[str, str]) -> None:
-    """Print the text, or the problem, as JSON: what the process with limits does."""
+    """Print the rendered text, or the problem, as JSON, in the limited process."""
     _limit()
     try:
         found = {"text": _render(text, variables, strict=False)}
@@ -105,16 +109,15 @@ def answer(text: str, variables: Mapping[str, str]) -> None:
 
 
 def _limit() -> None:
-    """Bound this process, where the system can do it."""
-    try:
-        import resource  # noqa: PLC0415 - POSIX only
-    except ImportError:
+    """Limit this process, where the operating system can."""
+    if resource is None:
         return
-    for limit, value in (
-        (resource.RLIMIT_CPU, CPU_S),
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CORE, 0),
-    ):
+    limits = {
+        resource.RLIMIT_CPU: CPU_S,
+        resource.RLIMIT_AS: MEMORY_BYTES,
+        resource.RLIMIT_CORE: 0,
+    }
+    for limit, value in limits.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(limit, (value, value))
 
@@ -124,7 +127,7 @@ def _environment(*, strict: bool) -> Environment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
 
     class Asked(Undefined):
-        """A variable that nobody gave, or a part of one: shows the placeholder, and is false."""
+        """A variable without a value, or a part of one: shows the placeholder, and is false."""
 
         __slots__ = ()
 
