@@ -144,7 +144,9 @@ def take_in(
         return None
     edited(there)
     base = past.closest(there)
-    if generated(there) or (base is not None and is_trainer_card(there) and not is_trainer_card(base.text)):
+    if generated(there) or (
+        base is not None and is_trainer_card(there) and not is_trainer_card(base.text)
+    ):
         return None
     ours = {**(base.slots if base else {}), **repo.slots()}
     if base is None and mine is None:
