@@ -30,6 +30,8 @@ TREE = (
 )
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "output", ".hypothesis", ".pytest_cache")
 
+J_PER_KWH = 3.6e6
+
 pytestmark = pytest.mark.skipif(not TEXT, reason="CONTRIBUTING.md is not beside the tests")
 
 TRAIN = """
@@ -41,6 +43,54 @@ from support import training
 from autocard import AutoCardCallback
 
 training.trainer(sys.argv[1], callbacks=[AutoCardCallback(emissions=False)], max_steps=2).train()
+"""
+
+
+TRAIN_ON_TOY = """
+import sys, time
+sys.path.insert(0, "tests")
+import warnings
+warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+import torch
+from support import training
+from transformers import TrainerCallback
+from autocard import AutoCardCallback
+
+
+class OnToy:
+    # The tensors stay on the CPU; the arguments alone say that the training runs on the accelerator.
+    device = torch.device("xpu")
+    n_gpu = 1
+
+    def __init__(self, args):
+        self.args = args
+
+    def __getattr__(self, name):
+        return getattr(self.args, name)
+
+
+class Card(AutoCardCallback):
+    pass
+
+
+def on_toy(event):
+    def called(self, args, *rest, **objects):
+        return event(self, OnToy(args), *rest, **objects)
+    return called
+
+
+for name, event in vars(AutoCardCallback).items():
+    if name.startswith("on_"):
+        setattr(Card, name, on_toy(event))
+
+
+class Slow(TrainerCallback):
+    def on_step_end(self, *_, **__):
+        time.sleep(1)
+
+
+callbacks = [Card(country_iso_code="FRA"), Slow()]
+training.trainer(sys.argv[1], callbacks=callbacks, max_steps=4).train()
 """
 
 
@@ -149,6 +199,42 @@ def test_a_fact_takes_three_edits_of_the_package():
     assert len(package) == 3
 
 
+def test_a_gpu_maker_is_added_by_the_two_edits_of_the_guide(copy, tmp_path):
+    steps = section("Add a GPU maker in two edits")
+    (module,) = blocks(steps, "python")
+    (copy / "autocard" / "energy" / "gpu" / "toy.py").write_text(module, encoding="utf-8")
+    edit(copy, steps)
+    (copy / "train.py").write_text(TRAIN_ON_TOY, encoding="utf-8")
+
+    shown, tested = (run(copy, command) for command in commands(steps))
+    out = tmp_path / "out"
+    run(copy, f"{sys.executable} train.py {out}")
+
+    assert "GPUs" in shown
+    assert re.search(r"\b[1-9]\d* passed", tested)
+    record = json.loads((out / "autocard.json").read_text(encoding="utf-8"))
+    (device,) = record["legs"][0]["hosts"][0]["devices"]
+    assert (device["name"], device["source"]) == ("Toy Accelerator", "toy-counter")
+    wall_clock_s = record["time"]["wall_clock_s"]
+    assert record["energy"]["gpu_kwh"] * J_PER_KWH == pytest.approx(50 * wall_clock_s, rel=0.02)
+    assert [gpu["name"] for gpu in record["hardware"]["gpus"]] == ["Toy Accelerator"]
+    assert record["missing"]["hardware.cuda_driver_version"] == "Toy has no CUDA"
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"(?m)^- \*\*Hardware Type:\*\* Toy Accelerator \(8 GiB\)", card)
+    assert re.search(r"(?m)^\| GPUs \| [\d.]+ \| measured: Toy energy counters \|$", card)
+    assert "NVML" not in card + json.dumps(record)
+
+
+def test_a_gpu_maker_takes_one_module_and_one_line_of_the_package():
+    (diff,) = blocks(section("Add a GPU maker in two edits"), "diff")
+
+    assert {name for name, _, _ in hunks(diff)} == {"autocard/energy/gpu/backends.py"}
+    assert [line for line in diff.splitlines() if line.startswith("+")] == [
+        "+from autocard.energy.gpu import nvml, toy",
+        "+BACKENDS: Sequence[GpuBackend] = (nvml, toy)",
+    ]
+
+
 def test_a_form_is_added_by_the_one_file_of_the_guide(copy):
     steps = section("Add a form in one file")
     (form,) = blocks(steps, "markdown")
@@ -235,7 +321,11 @@ def test_make_knows_each_target_of_the_guide(target):
     sorted(set(re.findall(r"`((?:tests|docs|templates|autocard|examples)/[\w./-]+)`", TEXT))),
 )
 def test_each_file_that_the_guide_names_is_there(path):
-    made_by_a_reader = {"templates/shelf.md", "autocard/export/energy_tsv.py"}
+    made_by_a_reader = {
+        "templates/shelf.md",
+        "autocard/export/energy_tsv.py",
+        "autocard/energy/gpu/toy.py",
+    }
     assert (ROOT / path).exists() or path in made_by_a_reader
 
 

@@ -15,10 +15,7 @@ from autocard.energy.gpu.torch_build import is_rocm
 from autocard.errors import UnavailableError
 from autocard.record.legs import COUNTER_SUFFIX, SAMPLES_SUFFIX
 
-BACKENDS: Sequence[GpuBackend] = (
-    nvml,
-    # one line for each further maker
-)
+BACKENDS: Sequence[GpuBackend] = (nvml,)
 """If the type of the accelerator is not known, the first one with devices is taken."""
 
 
@@ -59,7 +56,7 @@ def _not_measured(device_type: str | None) -> str:
 
 
 def of_uuid(uuid: str) -> GpuBackend:
-    """Return the backend that reads the board with a UUID; the first one if the prefix is unknown."""
+    """Return the backend that reads the board with a UUID; the first if the prefix is unknown."""
     for backend in BACKENDS:
         if uuid.startswith(backend.UUID_PREFIXES):
             return backend
