@@ -15,7 +15,7 @@ from autocard.command_line.messages import REFUSED, USAGE, fail
 from autocard.reconcile.sacct_rows import JOB, MAX_CHARACTERS
 from autocard.record import RunRecord
 from autocard.record.limits import LARGEST
-from autocard.totals.totals import J_PER_KWH
+from autocard.totals.leg_sums import J_PER_KWH
 
 
 def card_file(path: Path) -> Path:

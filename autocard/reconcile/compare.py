@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from autocard import units
 from autocard.reconcile import meters
 from autocard.record import Reconciliation, RunRecord
-from autocard.totals import totals
+from autocard.totals import energy_sums
+from autocard.totals.leg_sums import J_PER_KWH
 
 SURE = 0.95
 """Counters of boards are good to 5 % (NVIDIA, for older ones): no meter around them reads less than
@@ -110,7 +111,7 @@ def _reasons(
 
 
 def _components(record: RunRecord, metered: meters.Metered) -> _Components:
-    part = totals.of_record(record, metered.legs)
+    part = energy_sums.of_record(record, metered.legs)
     energy = part.value
     if energy.total_kwh is None or record.energy.total_kwh is None:
         reason = record.why_missing("energy.total_kwh") or part.gaps.get("total_kwh")
@@ -152,7 +153,7 @@ def _shares_nodes(record: RunRecord, metered: meters.Metered) -> bool:
 
 def _faults(record: RunRecord, metered: meters.Metered, kwh: float) -> Iterator[str]:
     """Yield why the figure cannot be what the run took."""
-    counted_kwh = totals.counted_kwh(record.legs, metered.legs)
+    counted_kwh = energy_sums.counted_kwh(record.legs, metered.legs)
     if kwh < SURE * counted_kwh:
         hint = ""
         if metered.kind == "sacct":
@@ -197,11 +198,11 @@ def _power_doubts(
 ) -> Iterator[str]:
     """Yield a doubt where the meter's mean power is far above that of the components."""
     training_s = sum(record.legs[number].wall_clock_s or 0.0 for number in metered.legs)
-    energy = totals.of_record(record, metered.legs).value
+    energy = energy_sums.of_record(record, metered.legs).value
     if not energy.total_kwh or not training_s:
         return
-    components_w = energy.total_kwh * totals.J_PER_KWH / training_s
-    meter_w = kwh * totals.J_PER_KWH / window_s
+    components_w = energy.total_kwh * J_PER_KWH / training_s
+    meter_w = kwh * J_PER_KWH / window_s
     if components_w < SEEN * meter_w:
         yield (
             f"its mean is {units.number(meter_w)} W, the components' in training "

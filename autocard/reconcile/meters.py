@@ -16,7 +16,7 @@ from autocard.reconcile import jobs
 from autocard.reconcile.leg_match import SLACK_S, LegMatch, match_legs, starts_without_leg
 from autocard.reconcile.sacct import JobStart
 from autocard.record import RunRecord
-from autocard.totals.totals import J_PER_KWH
+from autocard.totals.leg_sums import J_PER_KWH
 
 SLURM = "Slurm's job energy (sacct)"
 

@@ -114,13 +114,13 @@ def related(session: Searching, folder: Path, trainer: TrainerView) -> list[Tria
 
 def part(searches: Iterable[Trials]) -> Part[Search]:
     """Return the part of the record that describes *searches*."""
-    from autocard.totals import totals  # noqa: PLC0415 - with pydantic
+    from autocard.totals import energy_sums  # noqa: PLC0415 - with pydantic
 
     told = list(searches)
     trials = [trial for search in told for trial in search.all()]
     if not trials:
         return Part(Search())
-    total_kwh, reported_kwh, why = totals.of_trials([_leg(trial) for trial in trials])
+    total_kwh, reported_kwh, why = energy_sums.of_trials([_leg(trial) for trial in trials])
     found = Search(
         backend=" and ".join(
             sorted({search.backend for search in told if search.backend and search.all()})

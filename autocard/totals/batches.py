@@ -1,4 +1,4 @@
-"""What the optimizer steps of a run consumed, over all its legs: pure arithmetic on the record's legs.
+"""What the optimizer steps of a run consumed, over all its legs; pure arithmetic.
 
 A resumed training may go on with another batch size. Of steps that a later leg did again, only the
 later ones are in the weights.
@@ -25,7 +25,7 @@ class BatchInterval:
 
 
 def stretches(legs: Sequence[Leg]) -> list[BatchInterval]:
-    """Return the steps that are in the weights, in order; neighbours with the same batches are one stretch."""
+    """Return the steps that are in the weights, in order; equal batches are one interval."""
     found: list[BatchInterval] = []
     for leg in legs:
         if leg.step_begin is None or leg.step_end is None:
@@ -47,28 +47,27 @@ def _until(one: BatchInterval, step: int) -> BatchInterval:
 
 
 def differ(legs: Sequence[Leg]) -> bool:
-    """Return whether steps that are in the weights are known to have consumed batches of several sizes."""
+    """Return whether steps in the weights are known to have consumed batches of several sizes."""
     known = [one.batch for one in stretches(legs) if one.batch.step_samples is not None]
     return any(batch != known[0] for batch in known)
 
 
 def epochs(legs: Sequence[Leg]) -> float | None:
-    """Return how often the weights have seen the training data; None: what some steps consumed is not known."""
+    """Return how often the weights have seen the training data; None: some steps are not known."""
     total, reached = 0.0, 0
     for one in stretches(legs):
         batch = one.batch
-        if one.step_begin != reached or not (
-            batch.step_samples and batch.epoch_samples and batch.epoch_steps
-        ):
+        if one.step_begin != reached or not batch.step_samples:
             return None
-        total += (
-            _samples(batch, one.step_end) - _samples(batch, one.step_begin)
-        ) / batch.epoch_samples
+        if not batch.epoch_samples or not batch.epoch_steps:
+            return None
+        samples = _samples(batch, one.step_end) - _samples(batch, one.step_begin)
+        total += samples / batch.epoch_samples
         reached = one.step_end
     return total
 
 
 def _samples(batch: Batch, step: int) -> int:
-    """Return the samples of the first *step* steps, where the last step of each epoch consumes what is left."""
+    """Return the samples of the first *step* steps; the last one of an epoch consumes the rest."""
     epochs_done, rest = divmod(step, batch.epoch_steps or 1)
     return epochs_done * (batch.epoch_samples or 0) + rest * (batch.step_samples or 0)

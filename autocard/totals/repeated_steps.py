@@ -54,7 +54,7 @@ def _with(part: Part[Leg], fields: Mapping[str, Any], gaps: Gaps | None = None) 
 
 
 def _priced(part: Part[Leg], since: int, steps: int) -> Part[Leg]:
-    """Return *part*, of which the steps after *since* were repeated, with their seconds and joules."""
+    """Return *part* with the time and energy of the steps after *since*, which were repeated."""
     leg, gaps = part.value, {}
     total_s = leg.wall_clock_s
     total_j = None if "hosts" in part.gaps else joules_of(leg)
