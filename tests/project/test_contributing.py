@@ -220,7 +220,7 @@ def test_a_gpu_maker_is_added_by_the_two_edits_of_the_guide(copy, tmp_path):
     assert [gpu["name"] for gpu in record["hardware"]["gpus"]] == ["Toy Accelerator"]
     assert record["missing"]["hardware.cuda_driver_version"] == "Toy has no CUDA"
     card = (out / "README.md").read_text(encoding="utf-8")
-    assert re.search(r"(?m)^- \*\*Hardware Type:\*\* Toy Accelerator \(8 GiB\)", card)
+    assert re.search(r"(?m)^- \*\*Hardware Type:\*\* 1 × Toy Accelerator \(8 GiB\)", card)
     assert re.search(r"(?m)^\| GPUs \| [\d.]+ \| measured: Toy energy counters \|$", card)
     assert "NVML" not in card + json.dumps(record)
 
