@@ -20,7 +20,7 @@ from autocard import settings as settings_
 from autocard._version import __version__
 from autocard.capture.environment import hardware, launcher
 from autocard.energy.gpu import backends, cuda_visible, gpu_selection
-from autocard.energy.gpu.base import NoDriverError
+from autocard.energy.gpu.base import GpuBackend, NoDriverError
 from autocard.energy.host import cpu_share, node_meter
 from autocard.energy.host.codecarbon_reader import CPU, RAM, CodeCarbonInfo
 from autocard.energy.ledger import leg_builder, source_words
@@ -40,7 +40,7 @@ def examine(settings: Settings, powercap: Path = POWERCAP) -> dict[str, Any]:
     known = place.of(settings)
     found = probe.ask(
         {
-            "gpu_ids": [one["index"] for one in gpus["used"]],
+            "gpu_ids": _codecarbon_ids(gpus),
             "cpu_power_w": settings.cpu_power_w,
             "ram_power_w": settings.ram_power_w,
             "place": geolocation.order(known, geolocate=settings.geolocate),
@@ -75,9 +75,20 @@ def _or_none(question: Any) -> Any:
         return None
 
 
+def _backend() -> GpuBackend:
+    return backends.find(None) or backends.BACKENDS[0]
+
+
+def _codecarbon_ids(gpus: Mapping[str, Any]) -> list[int]:
+    """Return the indices by which CodeCarbon finds the boards that are used."""
+    if not _backend().IN_CODECARBON:
+        return []
+    return [board["index"] for board in gpus["used"]]
+
+
 def _gpus() -> dict[str, Any]:
     """Return the boards that a process with this environment uses, and how each would be measured."""
-    backend = backends.find(None) or backends.BACKENDS[0]
+    backend = _backend()
     told: dict[str, Any] = {
         "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "on_node": 0,
@@ -271,7 +282,8 @@ def _gpu_lines(gpus: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     chosen = gpus["cuda_visible_devices"]
     by = "all that the driver shows" if chosen is None else f"by CUDA_VISIBLE_DEVICES={chosen}"
-    yield "GPUs", f"{len(gpus['used'])} of {gpus['on_node']} boards, {by}; driver {gpus['driver']}"
+    driver = gpus["driver"] or "not reported"
+    yield "GPUs", f"{len(gpus['used'])} of {gpus['on_node']} boards, {by}; driver {driver}"
     kinds: Counter[str] = Counter()
     boards: dict[str, list[str]] = {}
     for one in gpus["used"]:

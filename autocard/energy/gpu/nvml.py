@@ -13,9 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from autocard.energy.gpu import cuda_visible
-from autocard.energy.gpu.base import CounterReading as CounterReading  # noqa: PLC0414 - for the meter
-from autocard.energy.gpu.base import Device as Device  # noqa: PLC0414 - the same
-from autocard.energy.gpu.base import NoDriverError, Visible
+from autocard.energy.gpu.base import CounterReading, Device, NoDriverError, Visible
 from autocard.energy.gpu.torch_build import is_rocm
 from autocard.errors import UnavailableError
 
@@ -242,8 +240,3 @@ class NvmlCounters:
             return len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
         except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError):  # the latter: an older driver
             return 0
-
-
-# The meter still uses these names; it is about to go through `backends`.
-boards = devices
-Counters = NvmlCounters
