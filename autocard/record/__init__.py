@@ -4,7 +4,8 @@ from autocard.record.base import LARGEST_INTEGER, Frozen, Scalar, Status
 from autocard.record.data import Data, Dataset, Preprocessing
 from autocard.record.energy import Emissions, Energy, Reconciliation, Search, Time
 from autocard.record.evaluation import Best, Evaluation, Metric
-from autocard.record.gaps import empty_leaves, finite, unexplained
+from autocard.record.finite import finite
+from autocard.record.gaps import empty_leaves, unexplained
 from autocard.record.hardware import Gpu, Hardware
 from autocard.record.io import MAX_BYTES, from_json, load, to_json
 from autocard.record.job import Code, Job

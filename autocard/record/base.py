@@ -19,7 +19,7 @@ LARGEST_INTEGER = 10**DIGITS
 
 
 class Frozen(BaseModel):
-    """What all parts share: they cannot be changed, and keys of a newer autocard are kept, not lost."""
+    """The base of all parts: they cannot be changed, and keys of a newer autocard are kept."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -32,7 +32,10 @@ class Frozen(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_whole_characters(cls, data: Any) -> Any:
-        """Replace halves of surrogate pairs, as file names that are not UTF-8 have: each would cost the whole part."""
+        """Replace halves of surrogate pairs: one of them would make the whole part invalid.
+
+        File names that are not UTF-8 have them.
+        """
         return whole(data) if isinstance(data, dict) else data
 
 

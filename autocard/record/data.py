@@ -46,7 +46,7 @@ class Dataset(Frozen):
     probability: float | None = None
     """Share of this part in a mixture that draws rows at random, 0 to 1, as it was asked for."""
     used_by: Literal["train", "evaluate", "predict"] | None = None
-    """What looked at it."""
+    """What used it."""
     inferred: bool | None = None
     """True: the id was worked out from the data set's traces; False: a person gave it."""
 
@@ -59,19 +59,18 @@ class Preprocessing(Frozen):
     vocabulary_count: int | None = None
     """Size of the vocabulary, added tokens included."""
     max_length: int | None = None
-    """Tokens. Longest input that the tokenizer lets through."""
+    """Tokens. Longest input that the tokenizer accepts."""
     max_length_applied: bool = False
     """Whether rows are known to be cut at `max_length`; False: it is a limit that may have cut none
     of them."""
     longest_input: int | None = None
-    """Tokens, without padding. Longest row in the first rows that were looked at; None: not looked
-    at."""
+    """Tokens, without padding. Longest row in the first rows; None: no rows were read."""
     longest_input_rows: int | None = None
-    """Rows that were looked at for it."""
+    """Rows that were read for it."""
     padding_side: str | None = None
     """left or right."""
     truncation_side: str | None = None
-    """left or right: where the tokenizer cuts what is longer than it lets through."""
+    """left or right: where the tokenizer cuts what is longer than it accepts."""
     collator: str | None = None
     """Class or function that makes batches."""
     packing: bool | None = None

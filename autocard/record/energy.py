@@ -85,7 +85,7 @@ class Energy(Frozen):
 
 
 class Search(Frozen):
-    """A hyperparameter search of the same process, before the run; nothing of it is in the run's own figures."""
+    """A hyperparameter search of the same process, before the run; not in the run's figures."""
 
     backend: str = ""
     """Optuna, Ray Tune, …, as transformers names it; empty: there was no search, or it is not
@@ -138,7 +138,7 @@ class Emissions(Frozen):
 
 
 class Reconciliation(Frozen):
-    """What somebody else's meter read of the run, held against the sum of the components. No sum has it in it."""
+    """What another meter read of the run, compared with the sum of the components; in no sum."""
 
     kind: Literal["sacct", "meter", "node_meter"]
     """sacct: Slurm's accounting; meter: a figure that a person gave; node_meter: read by autocard

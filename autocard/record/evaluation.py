@@ -25,7 +25,7 @@ class Metric(Frozen):
 
 
 class Best(Frozen):
-    """The checkpoint that the trainer held for the best."""
+    """The checkpoint that the trainer took for the best."""
 
     metric: str | None = None
     """`metric_for_best_model`."""

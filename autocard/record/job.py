@@ -54,9 +54,9 @@ class Job(Frozen):
     nodes_expected: int | None = None
     """As the launcher says."""
     nodes_reporting: int | None = None
-    """Machines heard by the process that wrote this."""
+    """Machines whose reports reached the process that wrote this."""
     processes_reporting: int | None = None
-    """Training processes that it heard at the end, itself included."""
+    """Training processes whose reports reached it at the end, itself included."""
     parallelism: dict[str, int] = Field(default_factory=dict)
     """Kind of parallelism (data, shard, tensor, pipeline, context, sequence, expert) to processes
     in each group."""

@@ -66,7 +66,7 @@ class HostUse(Frozen):
     codecarbon_gpu_j: float | None = None
     """What CodeCarbon says of the same devices; for comparison, not summed."""
     cpu_share: float | None = None
-    """Share of the node's CPU and RAM energy that is booked on this run (1: the node is ours)."""
+    """Share of the node's CPU and RAM energy that is booked on this run (1: all of it)."""
     node_meter_j: float | None = None
     """What the node's own meter says; for comparison, not summed."""
     sources: dict[str, str] = Field(default_factory=dict)
@@ -75,7 +75,10 @@ class HostUse(Frozen):
 
 
 class Checkpoint(Frozen):
-    """What a leg had used when a checkpoint was written: a leg that goes on from there repeats what came after."""
+    """What a leg had used when a checkpoint was written.
+
+    A later leg that goes on from the checkpoint repeats what came after it.
+    """
 
     step: int
     """Global step."""
@@ -157,4 +160,4 @@ class Leg(Frozen):
     nodes_expected: int | None = 1
     """Nodes of the launcher's plan."""
     nodes_reporting: int = 1
-    """Machines that told what they used up to the end."""
+    """Machines that reported what they used up to the end."""

@@ -64,7 +64,10 @@ def impossible(part: BaseModel, path: str = "") -> Iterator[Impossible]:
 
 
 def without_impossible(part: Part, path: str = "") -> tuple[Part, dict[str, str]]:
-    """Return *part*, which stands at *path* in the record, without the figures that cannot be; and path → reason."""
+    """Return *part*, which is at *path* in the record, without the figures that cannot be.
+
+    Also return path → reason of these figures.
+    """
     missing: dict[str, str] = {}
     # From the back: where an item of a list goes, the places of those before it stay.
     for one in reversed(list(impossible(part, path))):
@@ -193,8 +196,9 @@ _RELATIONS: dict[str, tuple[Callable[[Any], Faults], ...]] = {
 
 
 def _without(part: Any, keys: list[str]) -> tuple[Any, str]:
-    """Return *part* without the leaf at *keys*, and the path of what is gone: a leaf, or the item that cannot lack it.
+    """Return *part* without the leaf at *keys*, and the path of what was left out.
 
+    That is the leaf, or the item of a list that cannot lack it.
     A leaf that is never None, such as a count, has its default instead; an item of a list without
     one is left out.
     """

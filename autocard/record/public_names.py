@@ -1,34 +1,47 @@
-"""Names that people give, without what is not for the public: user info, query strings, addresses, paths, tokens.
+"""Names that people give, without their private parts.
 
-One rule: what is left is the harmless part of the name: of a path its last part, of an address its
-host. A name without such parts stays as it is. The names of evaluation sets, metrics, labels,
-adapters, columns, runs and classes are published, and what a file of settings from the Hub says of
-an adapter.
+Private are user info, query strings, e-mail addresses, folders and access tokens. Rule: the
+harmless part of the name stays, which is the last part of a path and the host of an address. A name
+without private parts stays as it is. The names of evaluation sets, metrics, labels, adapters,
+columns, runs and classes are published, and so is what a configuration from the Hub holds of an
+adapter.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
-from autocard.record import RunRecord
+from autocard.record.base import Frozen
+from autocard.record.data import Data, Preprocessing
+from autocard.record.evaluation import Evaluation
+from autocard.record.run_record import RunRecord
+from autocard.record.training import Training
+
+P = TypeVar("P", bound=Frozen)
 
 _URL = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+"""`https://jane:secret@data.example.org/a/b?token=1`."""
 _HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#\s]*@)?([^/?#@\s:]*)(?::\d+)?([^?#\s]*)")
+"""The same; its groups are the host and the path."""
 _MAIL = re.compile(
     r"(?<![\w.+%-])((?:eval|test|predict|train)_)?[\w.+%-]+(?::[^@\s/]*)?"
     r"@((?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,})(?![A-Za-z0-9-])"
 )
 """`jane@example.org`, `jane:secret@example.org`; not `recall@10`."""
 _QUERY = re.compile(r"\?[\w.%-]+=[^\s\"'<>]*")
+"""`?token=1`."""
 _PATH = re.compile(
-    r"(?:(?<![A-Za-z0-9/:.~])(?:~[\w.-]*)?/+|/+(?=(?:home|Users|root|mnt|media|scratch|srv|tmp)/))(?:[^\s/]+/+)*[^\s/]*"
+    r"(?:(?<![A-Za-z0-9/:.~])(?:~[\w.-]*)?/+|/+(?=(?:home|Users|root|mnt|media|scratch|srv|tmp)/))"
+    r"(?:[^\s/]+/+)*[^\s/]*"
 )
 """`/net/jane/x`; directly behind a word only what begins as a home folder does: `m/home/jane/x`."""
 _WINDOWS = re.compile(r"(?:(?<![A-Za-z])[A-Za-z]:[\\/]|[A-Za-z]:\\(?=[^\\\s]+\\)|\\\\)[^\s\"<>|]*")
+"""`C:\\Users\\jane`, `\\\\server\\share`."""
 _TOKEN = re.compile(
-    r"(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{20,}|api_org_[A-Za-z0-9]{20,}|gh[oprsu]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
-    r"|glpat-[\w-]{16,}|sk-[\w-]{20,}|xox[abeprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|npm_[A-Za-z0-9]{30,}"
+    r"(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{20,}|api_org_[A-Za-z0-9]{20,}|gh[oprsu]_[A-Za-z0-9]{20,}"
+    r"|github_pat_\w{20,}|glpat-[\w-]{16,}|sk-[\w-]{20,}|xox[abeprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}"
+    r"|AIza[\w-]{30,}|npm_[A-Za-z0-9]{30,}"
     r"|pypi-[\w-]{30,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]*)"
 )
 """Access tokens of the Hub, GitHub, GitLab, OpenAI and others, Slack, AWS, Google, npm, PyPI; JSON
@@ -54,10 +67,12 @@ _WITH_BLANKS = re.compile(
 
 
 def public(name: str) -> str:
-    """Return *name* without user info, query strings, e-mail addresses, tokens and the folders of absolute paths.
+    """Return *name* without its private parts.
 
-    >>> public("https://jane:secret@data.example.org/a/b?token=1"), public("/home/jane/score"), public("recall@10")
-    ('data.example.org/b', 'score', 'recall@10')
+    >>> public("https://jane:secret@data.example.org/a/b?token=1")
+    'data.example.org/b'
+    >>> public("/home/jane/score"), public("recall@10")
+    ('score', 'recall@10')
     """
     if not _may_hold(name):
         return name
@@ -94,44 +109,44 @@ def _last(path: str) -> str:
 
 
 def with_public_names(record: RunRecord) -> RunRecord:
-    """Return *record* with the names in it that people give as `public` has them."""
-    data, evaluation, model = record.data, record.evaluation, record.model
-    sets = {
-        part: [
-            one.model_copy(update=_texts(one, "name", "title", "config", "split", "columns"))
-            for one in found
-        ]
-        for part, found in (("train", data.train), ("eval", data.eval))
+    """Return *record* with the public part of each name in it that a person gave."""
+    update = {
+        "data": _data(record.data),
+        "evaluation": _evaluation(record.evaluation),
+        "model": _with_texts(record.model, *_OF_MODEL),
+        "adapters": [_with_texts(one, "name", "method", "config") for one in record.adapters],
+        "training": _training(record.training),
     }
-    found: dict[str, Any] = {
-        "results": [
-            one.model_copy(update=_texts(one, "name", "dataset")) for one in evaluation.results
-        ],
+    return record.model_copy(update=update)
+
+
+def _data(data: Data) -> Data:
+    update = {
+        "train": [_with_texts(one, *_OF_DATASET) for one in data.train],
+        "eval": [_with_texts(one, *_OF_DATASET) for one in data.eval],
+        "preprocessing": _with_texts(data.preprocessing, *Preprocessing.model_fields),
+    }
+    return data.model_copy(update=update)
+
+
+def _evaluation(evaluation: Evaluation) -> Evaluation:
+    update: dict[str, Any] = {
+        "results": [_with_texts(one, "name", "dataset") for one in evaluation.results],
         "history": [_keys(point) for point in evaluation.history],
-        **_texts(evaluation, "not_finite", "diverged"),
     }
     if evaluation.best is not None:
-        found["best"] = evaluation.best.model_copy(update=_texts(evaluation.best, "metric"))
-    training = record.training
+        update["best"] = _with_texts(evaluation.best, "metric")
+    return _with_texts(evaluation, "not_finite", "diverged").model_copy(update=update)
+
+
+def _training(training: Training) -> Training:
+    # The names of settings are transformers' own.
     settings = {name: _cleaned(value) for name, value in training.hyperparameters.items()}
-    return record.model_copy(
-        update={
-            "data": data.model_copy(
-                update={**sets, "preprocessing": _all_texts(data.preprocessing)}
-            ),
-            "evaluation": evaluation.model_copy(update=found),
-            "model": model.model_copy(update=_texts(model, *_OF_MODEL)),
-            "adapters": [
-                one.model_copy(update=_texts(one, "name", "method", "config"))
-                for one in record.adapters
-            ],
-            "training": training.model_copy(
-                update={"hyperparameters": settings, **_texts(training, *_OF_TRAINING)}
-            ),
-        }
-    )
+    cleaned = _with_texts(training, *_OF_TRAINING)
+    return cleaned.model_copy(update={"hyperparameters": settings})
 
 
+_OF_DATASET = ("name", "title", "config", "split", "columns")
 _OF_MODEL = (
     *("name", "labels", "architecture", "model_type", "task", "library_name", "auto_class"),
     *("trained_modules", "trained_unsaved", "saved_files"),
@@ -146,12 +161,9 @@ _OF_TRAINING = (
 )
 
 
-def _all_texts(part: Any) -> Any:
-    return part.model_copy(update=_texts(part, *type(part).model_fields))
-
-
-def _texts(part: Any, *names: str) -> dict[str, Any]:
-    return {name: _cleaned(getattr(part, name)) for name in names}
+def _with_texts(part: P, *names: str) -> P:
+    """Return *part* with the public part of the texts in the fields *names*."""
+    return part.model_copy(update={name: _cleaned(getattr(part, name)) for name in names})
 
 
 def _cleaned(value: Any) -> Any:
@@ -165,7 +177,7 @@ def _cleaned(value: Any) -> Any:
 
 
 def _keys(point: dict[str, Any]) -> dict[str, Any]:
-    """Return a point of the trainer's log; of two metrics that have one name then, the first stays."""
+    """Return a point of the log; of two metrics whose names become one, the first stays."""
     found: dict[str, Any] = {}
     for name, value in point.items():
         found.setdefault(public(name), _cleaned(value))

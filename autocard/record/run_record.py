@@ -70,7 +70,10 @@ class RunRecord(Frozen):
     where it stands."""
 
     def why_missing(self, path: str) -> str | None:
-        """Return why the fact at *path* (dots between keys, indices of lists included) is None, or None."""
+        """Return why the fact at *path* is None; None where there is no reason.
+
+        A path has dots between keys and indices of lists: legs.0.hosts.1.cpu_j.
+        """
         while path:
             if path in self.missing:
                 return self.missing[path]

@@ -1,4 +1,4 @@
-"""The JSON Schema of a record, and the words below each field."""
+"""The JSON Schema of a record, and the docstring of each field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autocard.record.run_record import SCHEMA_VERSION, RunRecord
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of `autocard.json`, each key with the words that stand below it here."""
+    """Return the JSON Schema (2020-12) of `autocard.json`, described by the fields' docstrings."""
     schema = RunRecord.model_json_schema()
     schema["$id"] = f"autocard-{SCHEMA_VERSION}.schema.json"
     for name, part in _parts(RunRecord):
