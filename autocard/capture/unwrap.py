@@ -1,8 +1,8 @@
-"""What stands inside the wrappers: DDP, torch.compile, FSDP, sentence-transformers, PEFT.
+"""The model inside its wrappers: DDP, torch.compile, FSDP, sentence-transformers, PEFT.
 
-Every capture asks here for "the model itself", so that all of them mean the same object. Reads
-attributes only, and imports neither torch nor peft: wrappers are known by their class's name and by
-what they carry.
+All captures get "the model itself" here, so it is the same object for all of them. Reads attributes
+only, and imports neither torch nor peft: wrappers are identified by the names of their classes and
+attributes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ _INSIDE = {
 """Class of a wrapper → the attribute that holds what it wraps."""
 
 _DEPTH = 8
-"""Wrappers that are taken off one after the other; nobody has more."""
+"""Most wrappers that are taken off one after the other."""
 
 
 def without_wrappers(model: Any) -> Any:
-    """Return what was wrapped for compiling, sharding or data parallelism; PEFT and sentence-transformers stay."""
+    """Return *model* without wrappers for compiling, sharding and data parallelism.
+
+    PEFT's and sentence-transformers' stay.
+    """
     for _ in range(_DEPTH):
         attribute = _INSIDE.get(type(model).__name__)
         inside = getattr(model, attribute, None) if attribute else None
@@ -47,7 +50,7 @@ def is_peft_model(model: Any) -> bool:
 
 
 def adapted(model: Any) -> Any | None:
-    """Return the object that carries PEFT's configurations (`peft_config`), or None where there is no adapter."""
+    """Return the object that has PEFT's configurations (`peft_config`); None: no adapter."""
     whole = without_wrappers(model)
     inner = whole
     if is_sentence_transformer(whole):
@@ -62,9 +65,9 @@ def adapted(model: Any) -> Any | None:
 
 
 def core(model: Any) -> Any:
-    """Return the innermost model: the one whose class is the architecture and whose `config` has the dimensions.
+    """Return the innermost model: its class is the architecture, its `config` has the dimensions.
 
-    For a sentence-transformers model without a transformer inside it is the model itself.
+    A sentence-transformers model without a transformer inside is returned itself.
     """
     inner = without_wrappers(model)
     if is_sentence_transformer(inner):
@@ -82,7 +85,7 @@ def core(model: Any) -> Any:
 
 
 def class_of(model: Any) -> type:
-    """Return the class of *model* as its author wrote it (FSDP2 makes a subclass with a name of its own)."""
+    """Return the class of *model* as its author wrote it; FSDP2 makes a subclass of it."""
     cls = type(model)
     bases = cls.__bases__
     if cls.__name__.startswith("FSDP") and len(bases) > 1 and bases[0].__name__ == "FSDPModule":
@@ -91,7 +94,7 @@ def class_of(model: Any) -> type:
 
 
 def backbone(model: Any) -> Any | None:
-    """Return the transformers model that *model* is, or the only one that a module of one's own holds; else None."""
+    """Return the transformers model that *model* is, or the only one inside the user's module."""
     inner = core(model)
     if _is_transformers(inner):
         return inner
@@ -121,7 +124,7 @@ def _transformers_inside(module: Any) -> Iterator[Any]:
 
 
 def config_of(model: Any) -> Any | None:
-    """Return the transformers configuration of *model*'s core or of the one model inside it, or None."""
+    """Return the transformers configuration of *model*, or of the one model inside it."""
     config = getattr(core(model), "config", None)
     if not hasattr(config, "model_type"):
         config = getattr(backbone(model), "config", None)
@@ -129,7 +132,7 @@ def config_of(model: Any) -> Any | None:
 
 
 def quantization_of(model: Any) -> dict[str, Any] | None:
-    """Return the quantization settings of the core as a dictionary (an object or a dictionary in transformers)."""
+    """Return the quantization settings of the core; transformers has an object or a dictionary."""
     inner = core(model)
     settings = getattr(getattr(inner, "hf_quantizer", None), "quantization_config", None)
     if settings is None:

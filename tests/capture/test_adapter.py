@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from autocard.capture.model import adapter
+from autocard.capture.model import adapter, peft_names
 from autocard.record import empty_leaves
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
@@ -179,7 +179,7 @@ def test_every_kind_of_peft_has_a_name():
 
     kinds = {kind.value for kind in peft.PeftType}
 
-    assert set(adapter._METHODS) <= kinds
+    assert set(peft_names.METHODS) <= kinds
 
 
 def test_texts_and_paths_in_a_configuration_are_not_told():

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from autocard.capture.model import adapter, model
+from autocard.capture.model import adapter, model, peft_names
 from autocard.card.fields import facts
 from autocard.record import Model, RunRecord, empty_leaves
 from autocard.settings import Settings
@@ -215,7 +215,7 @@ def test_the_matrix_names_every_kind_that_peft_has_but_for_those_that_need_more_
     # X-LoRA mixes saved adapters (tested below), Shadow brings a model, Supertuning looks at data
     # first.
     assert left <= {"XLORA", "SHADOW", "SUPERTUNING"}
-    assert {kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING} <= set(adapter._METHODS)
+    assert {kind.value for kind in PEFT_TYPE_TO_CONFIG_MAPPING} <= set(peft_names.METHODS)
 
 
 # -- what is trained -------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""The data sets of the run and what stood between rows and tensors.
+"""The data sets of the run, and what turned their rows into tensors.
 
-Rows are never read: their number, their columns' names and the lengths of token lists are (training
-text is private). A data set's id is told where a person gave it, or where the Hub's cache proves
-it; then it is marked as inferred.
+Training text is private, so rows are never read: only their number, the names of their columns and
+the lengths of token lists are. A data set has an id where a person gave it, or where the Hub's
+cache proves it; the latter is marked as inferred.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def evaluation_set(
     metrics: Mapping[str, Any],
     used_by: Literal["evaluate", "predict"] = "evaluate",
 ) -> Dataset | None:
-    """Return the data set of the evaluation or prediction that gave *metrics*, or None where there is no trace of it.
+    """Return the data set of the evaluation or prediction that gave *metrics*.
 
-    `as_part` adds its gaps.
+    None: the trainer does not show it. `as_part` adds its gaps.
     """
     data = getattr(observed.eval_dataloader, "dataset", None)
     if data is None:
@@ -58,33 +58,33 @@ def evaluation_set(
 
 
 def set_name(metrics: Mapping[str, Any]) -> str | None:
-    """Return the name of the evaluation set that the keys of *metrics* carry (eval_<name>_runtime), or None."""
+    """Return the evaluation set's name in the keys of *metrics* (eval_<name>_runtime), or None."""
     return set_names([prefix(metrics)])[prefix(metrics)]
 
 
 def prefix(metrics: Mapping[str, Any]) -> str:
-    """Return what stands before the keys of *metrics*."""
-    return next(
-        (key.removesuffix("_runtime") for key in metrics if key.endswith("_runtime")), "eval"
-    )
+    """Return the prefix of the keys of *metrics*, such as eval or test."""
+    for key in metrics:
+        if key.endswith("_runtime"):
+            return key.removesuffix("_runtime")
+    return "eval"
 
 
 def with_unique_names(
     sets: Mapping[tuple[str, str], Dataset], log: Sequence[Mapping[str, Any]]
 ) -> dict[tuple[str, str], Dataset]:
-    """Return the evaluation *sets*, by use and prefix, with the names that their results have beside those in *log*."""
+    """Return the evaluation *sets*, by use and prefix, named as their results in *log* are."""
     names = set_names(prefixes_of(log))
-    return {
-        (used_by, one): found.model_copy(update={"name": names[one]})
-        if used_by == "evaluate" and one in names
-        else found
-        for (used_by, one), found in sets.items()
-    }
+    named = dict(sets)
+    for (used_by, one), found in sets.items():
+        if used_by == "evaluate" and one in names:
+            named[used_by, one] = found.model_copy(update={"name": names[one]})
+    return named
 
 
 @dataclass(frozen=True)
 class DatasetReading:
-    """What has to be known to count the tokens of rows."""
+    """What counting the tokens of rows depends on."""
 
     pad_id: int | None = None
     """Token that pads and does nothing else; None: there is none."""
@@ -95,7 +95,7 @@ class DatasetReading:
 
 
 def reading_of(observed: Observed, *, trained_on: bool = True) -> DatasetReading:
-    """Return what has to be known to count the rows that are *trained_on*, or evaluated."""
+    """Return what counting the tokens depends on, for rows that are *trained_on* or evaluated."""
     arguments = observed.arguments
     packs = arguments.get("packing") is True
     for_evaluation = arguments.get("eval_packing")
@@ -160,11 +160,11 @@ def _train(observed: Observed) -> list[Dataset]:
 
 
 def with_ids(found: list[Dataset], given: Sequence[str], rows: int | None) -> list[Dataset]:
-    """Return the data sets that were *found* under the Hub ids that a person gave.
+    """Return the data sets that were *found*, with the Hub ids that a person gave.
 
     Args:
-        found: what was seen of the training data.
-        given: Hub ids; none: they stay as they are.
+        found: what the training data show.
+        given: Hub ids; none: the data sets stay as they are.
         rows: rows of all of them together.
     """
     if not given:
@@ -194,7 +194,7 @@ def sum_of(counts: Sequence[int | None]) -> int | None:
 
 
 def _named(found: Dataset, given: str) -> Dataset:
-    """Return *found* under the id that a person gave; what was found out about another id is dropped."""
+    """Return *found* with the id that a person gave, without what belongs to another id."""
     if found.dataset_id == given:
         return found.model_copy(update={"inferred": False})
     update: dict[str, Any] = {"dataset_id": given, "inferred": False}
@@ -206,24 +206,22 @@ def _named(found: Dataset, given: str) -> Dataset:
 def _described(data: Any, reading: DatasetReading) -> list[Dataset]:
     """Return a description of *data*, or of each of its parts where it joins several."""
     data = inside(data)
+    found: list[Dataset] = []
     if type(data).__name__ == "ConcatDataset":
-        parts = list(data.datasets)
-        return [entry for part in parts for entry in _described(part, reading)] or [
-            _one(data, reading)
-        ]
-    if (
-        isinstance(data, Mapping)
-        and data
-        and all(hasattr(part, "__len__") for part in data.values())
-    ):
-        named = [
-            (str(key), entry) for key, part in data.items() for entry in _described(part, reading)
-        ]
-        return [entry.model_copy(update={"name": name}) for name, entry in named]
-    several = dataset_mixture.parts(data)
-    if several:
-        return [_part(one, data, reading) for one in several]
-    return [_one(data, reading)]
+        for part in data.datasets:
+            found += _described(part, reading)
+    elif _is_mapping_of_sets(data):
+        for key, part in data.items():
+            entries = _described(part, reading)
+            found += [entry.model_copy(update={"name": str(key)}) for entry in entries]
+    else:
+        found += [_part(one, data, reading) for one in dataset_mixture.parts(data)]
+    return found or [_one(data, reading)]
+
+
+def _is_mapping_of_sets(data: Any) -> bool:
+    """Return whether *data* is a mapping of name → data set, as sentence-transformers takes it."""
+    return isinstance(data, Mapping) and all(hasattr(part, "__len__") for part in data.values())
 
 
 def _part(one: dataset_mixture.MixturePart, data: Any, reading: DatasetReading) -> Dataset:
@@ -245,9 +243,8 @@ def _dataset(source: Source, data: Any, reading: DatasetReading) -> Dataset:
         counts["tokens_without_padding"] = token_lengths.tokens_without_padding(
             data, reading.pad_id
         )
-        counts["packed_texts"] = (
-            token_lengths.packed_texts(data) if reading.packing == "bfd" else None
-        )
+        if reading.packing == "bfd":
+            counts["packed_texts"] = token_lengths.packed_texts(data)
     return Dataset(
         dataset_id=source.hub_id,
         description=source.description,

@@ -1,11 +1,12 @@
-"""The parts of a data set that joins several: which tables or streams, how many rows of each, drawn how often.
+"""The parts of a data set that joins several: which they are, and how many rows each has.
 
-`datasets` joins tables block by block and notes nothing of it, so the parts are told by the folders
-that the blocks lie in; a stream keeps its parts as objects. Rows are counted, not read.
+`datasets` joins tables block by block and does not record it, so the folders of the blocks identify
+the parts. A stream keeps its parts as objects. Rows are counted, not read.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 from autocard.capture.data.dataset_source import Source, of_file, of_stream
 
 MOST_ROWS = 5_000_000
-"""Rows whose places are looked at, to count those of each part."""
+"""Most rows whose places are read, to count those of each part."""
 
 _DEPTH = 16
+"""Most steps of a stream that are followed."""
+_IN_MEMORY = "an in-memory data set (datasets.Dataset)"
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class MixturePart:
     source: Source
     """Where it came from."""
     rows: int | None = None
-    """Rows of it that the run sees; None: a stream, or too many to count."""
+    """Rows of it that the run uses; None: a stream, or too many to count."""
     probability: float | None = None
     """Chance of each row to come from it, where rows are drawn at random."""
 
@@ -51,38 +54,37 @@ def _of_stream(data: Any) -> list[MixturePart]:
     if len(several) < 2 or type(step).__name__.startswith("Horizontally"):  # noqa: PLR2004
         return []
     chances = getattr(step, "probabilities", None)
-    known = isinstance(chances, list) and len(chances) == len(several)
+    if not isinstance(chances, list) or len(chances) != len(several):
+        return [MixturePart(of_stream(one)) for one in several]
     return [
-        MixturePart(of_stream(one), probability=float(chances[number]) if known else None)  # type: ignore[index] # known: a list
-        for number, one in enumerate(several)
+        MixturePart(of_stream(one), probability=float(chance))
+        for one, chance in zip(several, chances, strict=True)
     ]
 
 
 def _of_blocks(data: Any, blocks: list[Any]) -> list[MixturePart]:
-    """Return the parts that the blocks of a joined table come from; blocks in one folder are one part."""
+    """Return the parts of a joined table; its blocks from one folder are one part."""
     if any(len(row) != 1 for row in blocks):  # columns were joined too
         return []
     paths = [getattr(row[0], "path", None) for row in blocks]
-    places = [str(Path(path).parent) if isinstance(path, str) else "" for path in paths]
+    places = [_folder(path) for path in paths]
     if len(set(places)) < 2:  # noqa: PLR2004
         return []
     counts = _rows(data, [row[0].num_rows for row in blocks])
-    found: dict[str, MixturePart] = {}
-    for number, (place, path) in enumerate(zip(places, paths, strict=True)):
-        rows = None if counts is None else counts[number]
-        if place in found:
-            before = found[place]
-            found[place] = MixturePart(
-                before.source, None if rows is None else (before.rows or 0) + rows
-            )
-        else:
-            source = (
-                of_file(path)
-                if path
-                else Source(description="an in-memory data set (datasets.Dataset)")
-            )
-            found[place] = MixturePart(source, rows)
+    rows: Counter[str] = Counter()
+    for place, count in zip(places, counts or (), strict=False):
+        rows[place] += count
+    found = {}
+    for place, path in zip(places, paths, strict=True):
+        if place not in found:
+            source = of_file(path) if path else Source(description=_IN_MEMORY)
+            found[place] = MixturePart(source, None if counts is None else rows[place])
     return list(found.values())
+
+
+def _folder(path: Any) -> str:
+    """Return the folder of a block; empty: it is in memory."""
+    return str(Path(path).parent) if isinstance(path, str) else ""
 
 
 def _rows(data: Any, sizes: list[int]) -> list[int] | None:

@@ -1,7 +1,7 @@
-"""Where a data set came from: a Hub id with its commit, local files, memory, a class of the user's own.
+"""Where a data set came from: a Hub id with its commit, local files, memory, the user's own class.
 
-Looks at what `datasets` leaves on its objects and at the names in its cache and the Hub's. Rows are
-not read, nothing is called that could run the user's code, and no path is told.
+Reads what `datasets` leaves on its objects, and the names in its cache and in the Hub's. Rows are
+not read, nothing is called that could run the user's code, and no path is returned.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import Any
 
 _UNKNOWN = "rows from Arrow files (origin not recorded)"
-"""Said of files that `datasets` writes for rows in memory just as for others: a cache,
-`save_to_disk`."""
+"""Description of files that `datasets` writes for rows from memory and from elsewhere alike: a
+cache, `save_to_disk`."""
+_FROM_HUB = "a data set of the Hub, whose exact id the local cache does not tell"
+_STREAM = "a stream of rows (datasets.IterableDataset)"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 """Folder in the cache of `datasets` for rows that it read from local files."""
 _STREAMED = re.compile(r"hf://datasets/(?P<id>[^@\s]+?)@(?P<sha>[0-9a-f]{40})/")
+"""`hf://datasets/org/name@<commit>/data/train.parquet`, a file of a stream."""
 _DEPTH = 16
+"""Most steps of a stream that are followed."""
 _FILES = 8
-"""How many names of files are looked at in each step of a stream."""
+"""Most names of files that are read in each step of a stream."""
 
 
 @dataclass(frozen=True)
@@ -48,36 +52,27 @@ def find(data: Any) -> Source:
         return Source(description=f"a data set of a class of its own ({_class(data)})")
     info = getattr(data, "info", None)
     split = str(data.split) if getattr(data, "split", None) is not None else None
-    hub_id, revision = _from_stream(data) if kind == "IterableDataset" else _from_cache(data)
+    streams = kind == "IterableDataset"
+    hub_id, revision = _from_stream(data) if streams else _from_cache(data)
     if hub_id is not None:
         config = getattr(info, "config_name", None)
-        return Source(
-            hub_id,
-            revision,
-            config,
-            split,
-            f"streamed from the Hub ({kind})" if _streams(kind) else None,
-        )
+        description = f"streamed from the Hub ({kind})" if streams else None
+        return Source(hub_id, revision, config, split, description)
     if revision is not None:
-        return Source(
-            split=split,
-            description="a data set of the Hub, whose exact id the local cache does not tell",
-        )
+        return Source(split=split, description=_FROM_HUB)
     return Source(split=split, description=_without_id(data, kind))
 
 
 def of_file(path: str) -> Source:
-    """Return where the rows of the Arrow file *path* came from, as its place in the cache proves it."""
-    hub_id, revision = _of_place(Path(path))
+    """Return where the rows of the Arrow file *path* came from, by its place in the cache."""
+    file = Path(path)
+    hub_id, revision = _of_place(file)
     if hub_id is not None:
-        return Source(hub_id, revision, split=_split_of(Path(path)))
+        return Source(hub_id, revision, split=_split_of(file))
     if revision is not None:
-        return Source(
-            description="a data set of the Hub, whose exact id the local cache does not tell"
-        )
-    return Source(
-        description="local files" if _HASH.fullmatch(Path(path).parent.name) else _UNKNOWN
-    )
+        return Source(description=_FROM_HUB)
+    is_local = _HASH.fullmatch(file.parent.name) is not None
+    return Source(description="local files" if is_local else _UNKNOWN)
 
 
 def of_stream(step: Any) -> Source:
@@ -85,28 +80,28 @@ def of_stream(step: Any) -> Source:
     hub_id, revision = _one_of(_file_names(step))
     if hub_id is not None:
         return Source(hub_id, revision, description="streamed from the Hub (IterableDataset)")
-    return Source(description="a stream of rows (datasets.IterableDataset)")
+    return Source(description=_STREAM)
 
 
 def _split_of(path: Path) -> str | None:
-    """Return the split in <name>-<split>.arrow (or …-00000-of-00002.arrow), as `datasets` names its files."""
-    name = path.parts[-5].rpartition("___")[2]
-    found = re.fullmatch(
-        rf"{re.escape(name)}-(?P<split>\w+)(?:-\d{{5}}-of-\d{{5}})?\.arrow", path.name
-    )
+    """Return the split in the name of an Arrow file of `datasets`.
+
+    Its names are <name>-<split>.arrow and <name>-<split>-00000-of-00002.arrow.
+    """
+    name = re.escape(path.parts[-5].rpartition("___")[2])
+    pattern = rf"{name}-(?P<split>\w+)(?:-\d{{5}}-of-\d{{5}})?\.arrow"
+    found = re.fullmatch(pattern, path.name)
     return found["split"] if found else None
 
 
 def _without_id(data: Any, kind: str) -> str:
-    """Return what can be said of a data set that no trace leads to the Hub from; a folder's name is not told."""
+    """Describe a data set without a trace of the Hub; the name of a folder is not in it."""
     info = getattr(data, "info", None)
     builder = getattr(info, "builder_name", None)
     if kind == "Dataset" and not getattr(data, "cache_files", None):
         # perhaps loaded once, but what is held now was made here
         return "an in-memory data set (datasets.Dataset)"
-    if kind == "Dataset" and any(
-        _of_place(Path(str(entry.get("filename", ""))))[1] for entry in data.cache_files
-    ):
+    if kind == "Dataset" and any(_of_place(file)[1] for file in _cache_files(data)):
         return "rows made of data sets of the Hub that were joined; which ones is not recorded"
     if builder == "generator":
         return f"rows made by a generator function (datasets.{kind})"
@@ -117,20 +112,20 @@ def _without_id(data: Any, kind: str) -> str:
         # …).
         named = getattr(info, "dataset_name", None) == builder
         return f"local files ({builder})" if named else "local files"
-    return "a stream of rows (datasets.IterableDataset)"
+    return _STREAM
 
 
-def _streams(kind: str) -> bool:
-    return kind == "IterableDataset"
+def _cache_files(data: Any) -> list[Path]:
+    """Return the Arrow files that hold the rows of *data*."""
+    entries = getattr(data, "cache_files", None) or ()
+    return [Path(str(entry.get("filename", ""))) for entry in entries]
 
 
 def _kind(data: Any) -> str | None:
     """Return Dataset or IterableDataset where *data* is one of the `datasets` library."""
     for cls in type(data).__mro__:
-        if cls.__module__.split(".")[0] == "datasets" and cls.__name__ in {
-            "Dataset",
-            "IterableDataset",
-        }:
+        is_of_library = cls.__module__.split(".")[0] == "datasets"
+        if is_of_library and cls.__name__ in {"Dataset", "IterableDataset"}:
             return cls.__name__
     return None
 
@@ -142,15 +137,13 @@ def _class(data: Any) -> str:
 
 
 def _from_cache(data: Any) -> tuple[str | None, str | None]:
-    """Return (id, commit) that the places of the Arrow files prove; (None, None) where they differ or prove nothing.
+    """Return the (id, commit) that the places of the Arrow files prove.
 
-    What was mapped after joining several lies in the folder of the first; but then the information
-    on the data set is gone (datasets, info.py, `from_merge`), and nothing is claimed.
+    (None, None) where they differ or prove nothing. Rows that were mapped after joining several
+    data sets are in the folder of the first; but then the information on the data set is gone
+    (datasets, info.py, `from_merge`), and nothing is claimed.
     """
-    places = {
-        _of_place(Path(str(entry.get("filename", ""))))
-        for entry in getattr(data, "cache_files", None) or ()
-    }
+    places = {_of_place(file) for file in _cache_files(data)}
     if len(places) != 1 or not getattr(getattr(data, "info", None), "dataset_name", None):
         return None, None
     return places.pop()
@@ -160,8 +153,8 @@ def _of_place(file: Path) -> tuple[str | None, str | None]:
     """Return (id, commit) that the place of one Arrow file proves.
 
     `datasets` keeps <owner>___<name, in snake case>/<config>/<version>/<commit>/…arrow
-    (builder.py); the name alone is lossy, so the id is taken from the Hub's cache, where the same
-    commit lies under the exact name.
+    (builder.py). Snake case loses letters, so the id is taken from the Hub's cache, which has the
+    same commit under the exact name.
     """
     parts = file.parts
     if len(parts) < 5 or not _COMMIT.fullmatch(parts[-2]):  # noqa: PLR2004 - the five parts above
@@ -181,7 +174,7 @@ def _exact_id(commit: str, folder: str) -> str | None:
 
 
 def _from_stream(data: Any) -> tuple[str | None, str | None]:
-    """Return (id, commit) that every file of a stream names; (None, None) where they differ or name none."""
+    """Return the (id, commit) in the names of all files of a stream, or (None, None)."""
     step = getattr(data, "_ex_iterable", None)
     hub_id, revision = _one_of(_file_names(step))
     if hub_id is not None or any(_STREAMED.search(name) for name in _file_names(step)):
@@ -191,12 +184,9 @@ def _from_stream(data: Any) -> tuple[str | None, str | None]:
 
 
 def _one_of(names: Iterator[str]) -> tuple[str | None, str | None]:
-    """Return the one (id, commit) that file *names* of a stream hold, or (None, None)."""
-    found = {
-        (match["id"], match["sha"])
-        for name in names
-        if (match := _STREAMED.search(name)) is not None
-    }
+    """Return the one (id, commit) in the file *names* of a stream, or (None, None)."""
+    matches = [_STREAMED.search(name) for name in names]
+    found = {(match["id"], match["sha"]) for match in matches if match is not None}
     return found.pop() if len(found) == 1 else (None, None)
 
 

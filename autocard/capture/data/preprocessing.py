@@ -1,7 +1,7 @@
-"""What stands between rows and tensors: tokenizer or processor, lengths, padding, packing, the collator.
+"""What turns rows into tensors: tokenizer or processor, lengths, padding, packing, the collator.
 
-Settings only, of the objects that the Trainer holds; a chat template is told by its hash, for it is
-text of the user's.
+Reads settings only, of the objects that the trainer holds. A chat template is the user's text, so
+the record has its hash.
 """
 
 from __future__ import annotations
@@ -123,20 +123,16 @@ def _max_length(observed: Observed, tokenizer: Any, longest_tokens: int | None) 
     long as that.
     """
     whole = without_wrappers(observed.model)
-    prepares = not (observed.arguments.get("dataset_kwargs") or {}).get(
-        "skip_prepare_dataset", False
-    )
-    told = [observed.arguments.get(name) for name in ("max_length", "max_seq_length") if prepares]
+    arguments = observed.arguments
+    limits: list[tuple[Any, bool]] = []
+    if not (arguments.get("dataset_kwargs") or {}).get("skip_prepare_dataset", False):
+        limits += [(arguments.get("max_length"), True), (arguments.get("max_seq_length"), True)]
     if is_sentence_transformer(whole):
-        told.append(getattr(whole, "max_seq_length", None))
+        limits.append((getattr(whole, "max_seq_length", None), True))
     cut = getattr(getattr(tokenizer, "backend_tokenizer", None), "truncation", None) or {}
-    limits = [(tokens, True) for tokens in told]
-    if (
-        longest_tokens is not None
-        and isinstance(cut.get("max_length"), int)
-        and longest_tokens <= cut["max_length"]
-    ):
-        limits.append((cut["max_length"], longest_tokens == cut["max_length"]))
+    cut_at = cut.get("max_length")
+    if longest_tokens is not None and isinstance(cut_at, int) and longest_tokens <= cut_at:
+        limits.append((cut_at, longest_tokens == cut_at))
     limits.append((getattr(tokenizer, "model_max_length", None), False))
     for tokens, applied in limits:
         if isinstance(tokens, int) and 0 < tokens < _ABSURD_TOKENS:
@@ -158,7 +154,7 @@ def _masking(collator: Any) -> dict[str, Scalar]:
 
 
 def _normalization(processor: Any) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation by which images are normalized; empty lists: they are not."""
+    """Return mean and standard deviation that normalize images; empty lists: there are none."""
     images = getattr(processor, "image_processor", processor)
     if not getattr(images, "do_normalize", False):
         return [], []
@@ -179,7 +175,7 @@ def _packing(observed: Observed, collator: str | None) -> bool:
 
 
 def _padding(collator: Any) -> str:
-    """Return up to which length batches are filled, of the collators that say so (transformers, data_collator.py)."""
+    """Return up to which length *collator* fills batches (transformers, data_collator.py)."""
     setting = getattr(collator, "padding", None)
     setting = getattr(setting, "value", setting)
     if isinstance(setting, bool):
@@ -209,17 +205,23 @@ def _chat_template(processor: Any, tokenizer: Any) -> str:
 
 
 def _image_size(processor: Any) -> list[int]:
-    """Return height and width of what the model is shown: the crop's where images are cropped, else the size's."""
+    """Return height and width of the model's images: the crop's where they are cropped.
+
+    One number is the shortest edge.
+    """
     images = getattr(processor, "image_processor", processor)
-    crops = getattr(images, "do_center_crop", False) and getattr(images, "crop_size", None)
-    size = crops or (getattr(images, "size", None) if getattr(images, "do_resize", True) else None)
-    found = (
-        {name: _side(size, name) for name in ("height", "width", "shortest_edge")} if size else {}
-    )
-    if found.get("height") and found.get("width"):
-        return [found["height"], found["width"]]
-    if found.get("shortest_edge"):
-        return [found["shortest_edge"]]
+    size = None
+    if getattr(images, "do_center_crop", False):
+        size = getattr(images, "crop_size", None)
+    if not size and getattr(images, "do_resize", True):
+        size = getattr(images, "size", None)
+    if size:
+        height, width = _side(size, "height"), _side(size, "width")
+        if height and width:
+            return [height, width]
+        shortest = _side(size, "shortest_edge")
+        if shortest:
+            return [shortest]
     msg = "there is no image processor that names a size"
     raise UnavailableError(msg)
 

@@ -1,7 +1,7 @@
-"""How long the rows are, in tokens: read from the table's offsets and masks, without formatting or transforms.
+"""The lengths of the rows in tokens, by the table's offsets and masks; no transform is run.
 
-Token ids themselves are looked at only to tell padding from others, where there is no mask. A cell
-may hold one sequence, or several (multiple choice).
+Token ids are read only where there is no mask, to find the padding. A cell may hold one sequence,
+or several (multiple choice).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from autocard.errors import UnavailableError
 
 LOOKED_AT_ROWS = 1000
-"""Rows whose length is looked at, to find the longest input."""
+"""Rows whose length is read, to find the longest input."""
 
 COUNTED_ROWS = 5_000_000
-"""Rows whose tokens are counted at most: a few bytes of each are read."""
+"""Most rows whose tokens are counted: a few bytes of each are read."""
 
 COUNTED_TOKENS = 20_000_000
-"""Tokens of which at most it is looked at whether they are padding: this reads each one's mask."""
+"""Most tokens that are checked for padding: this reads the mask of each."""
 
 _COLUMN = "input_ids"
 _MASK = "attention_mask"
@@ -33,11 +33,11 @@ class Longest:
     """The longest input among the first rows."""
 
     tokens: int
-    """Without padding, where a mask tells it."""
+    """Without padding, where there is a mask."""
     with_padding: int
-    """As the rows are stored: what was cut and filled to one length is that long."""
+    """As the rows are stored, cut and padded."""
     rows: int
-    """Rows that were looked at."""
+    """Rows that were read."""
 
 
 def inside(data: Any) -> Any:
@@ -59,17 +59,16 @@ def longest(data: Any) -> Longest:
     masks = data.data.column(_MASK) if _MASK in data.column_names else None
     count = min(len(data), LOOKED_AT_ROWS)
     # Row by row: taking many rows at once would copy the whole table of a shuffled data set.
-    rows = (
-        range(count)
-        if order is None
-        else [order.column(0)[index].as_py() for index in range(count)]
-    )
+    rows = list(range(count))
+    if order is not None:
+        rows = [order.column(0)[index].as_py() for index in rows]
     found = [_longest_of(column[row], None if masks is None else masks[row]) for row in rows]
     known = [length for length in found if length is not None]
     if not known:
         msg = "the rows hold no token lists"
         raise UnavailableError(msg)
-    stored = [length for row in rows if (length := _longest_of(column[row], None)) is not None]
+    lengths = [_longest_of(column[row], None) for row in rows]
+    stored = [length for length in lengths if length is not None]
     return Longest(max(known), max(stored), count)
 
 
@@ -77,25 +76,19 @@ def _longest_of(cell: Any, mask: Any) -> int | None:
     """Return the length of the longest sequence in a row's *cell*; *mask*: its attention mask."""
     if not hasattr(cell, "__len__") or not cell.is_valid:
         return None
+    has_mask = mask is not None and mask.is_valid
     if _is_list(cell.values.type):
-        masks = (
-            [None] * len(cell.values) if mask is None or not mask.is_valid else list(mask.values)
-        )
+        masks = list(mask.values) if has_mask else [None] * len(cell.values)
         lengths = [_longest_of(*pair) for pair in zip(cell.values, masks, strict=False)]
         return max((length for length in lengths if length is not None), default=None)
-    if (
-        mask is None
-        or not mask.is_valid
-        or not _is_list(mask.type)
-        or len(mask.values) != len(cell.values)
-    ):
+    if not has_mask or not _is_list(mask.type) or len(mask.values) != len(cell.values):
         return len(cell)
     pc = _compute()
     return int(pc.sum(pc.not_equal(mask.values, 0)).as_py() or 0)
 
 
 def tokens(data: Any) -> int | None:
-    """Return the number of token ids in all rows, or None where the rows are no such table, or too many."""
+    """Return the number of token ids in all rows; None: they have none, or they are too many."""
     try:
         column, order = _table(data)
     except UnavailableError:
@@ -124,7 +117,7 @@ def tokens_without_padding(data: Any, pad_id: int | None) -> int | None:
 
 
 def packed_texts(data: Any) -> int | None:
-    """Return how many texts TRL packed into the rows; None: the rows do not tell."""
+    """Return how many texts TRL packed into the rows; None: it is not recorded in them."""
     try:
         _, order = _table(data)
     except UnavailableError:
@@ -140,7 +133,7 @@ def _can_be_counted(data: Any, column: Any) -> bool:
 
 
 def _sizes(column: Any, other_than: int | None = None) -> Any:
-    """Return how many numbers each row holds, as an array; those *other_than* one value, where it is given."""
+    """Return how many numbers each row has, as an array; only those *other_than* a given value."""
     import numpy as np  # noqa: PLC0415 - datasets has imported it
 
     pc = _compute()
@@ -162,7 +155,7 @@ def _sizes(column: Any, other_than: int | None = None) -> Any:
 
 
 def _copies(array: Any) -> dict[str, bool]:
-    """Return what tells pyarrow to make an array of bits into one of bytes: chunked arrays always do."""
+    """Return the arguments by which pyarrow turns bits into bytes; chunked arrays need none."""
     return {} if hasattr(array, "chunks") else {"zero_copy_only": False}
 
 
@@ -172,7 +165,7 @@ def _same_shape(one: Any, other: Any) -> bool:
 
 
 def _total(sizes: Any, order: Any) -> int:
-    """Return the sum of the rows' *sizes*; *order*: the indices that choose the rows (None: all)."""
+    """Return the sum of the *sizes* of the rows in *order*, their indices (None: of all rows)."""
     return int(sizes.sum() if order is None else sizes[order.column(0).to_numpy()].sum())
 
 
@@ -185,12 +178,9 @@ def _is_list(kind: Any) -> bool:
 
 
 def _table(data: Any) -> tuple[Any, Any]:
-    """Return the column of token lists and the indices that choose its rows (None: all of them, in order)."""
-    if (
-        type(data).__name__ != "Dataset"
-        or not hasattr(data, "data")
-        or _COLUMN not in data.column_names
-    ):
+    """Return the column of token lists and the indices of its rows; None: all of them, in order."""
+    is_table = type(data).__name__ == "Dataset" and hasattr(data, "data")
+    if not is_table or _COLUMN not in data.column_names:
         msg = "the rows are not a table of token lists, so their lengths were not looked at"
         raise UnavailableError(msg)
     return data.data.column(_COLUMN), getattr(data, "_indices", None)

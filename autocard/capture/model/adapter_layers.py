@@ -1,6 +1,6 @@
-"""What an adapter's layers in the model say of it: where it really is, which sizes PEFT derived, what is saved with it.
+"""The layers of an adapter in the model: where they are, derived sizes, what is saved with them.
 
-A configuration says what was asked for; PEFT works some of it out only when it makes the layers.
+A configuration holds what was asked for; PEFT derives some of it only when it makes the layers.
 Reads attributes only.
 """
 
@@ -13,7 +13,7 @@ DERIVED = ("r", "oft_block_size", "boft_block_size", "boft_block_num")
 """Settings for which 0 means that PEFT derives them from another one, layer by layer (OFT, BOFT).
 """
 _NAMES = 12
-"""Modules that are named."""
+"""Most modules that are named."""
 
 
 def carriers(model: Any, adapter: str) -> list[tuple[str, Any]]:
@@ -24,14 +24,12 @@ def carriers(model: Any, adapter: str) -> list[tuple[str, Any]]:
 
 
 def _holds(layer: Any, adapter: str) -> bool:
-    holders = getattr(type(layer), "adapter_layer_names", None) or getattr(
-        layer, "adapter_layer_names", ()
-    )
+    holders = getattr(type(layer), "adapter_layer_names", None)
+    holders = holders or getattr(layer, "adapter_layer_names", ())
     if not isinstance(holders, list | tuple):
         return False
-    return any(
-        adapter in _keys(getattr(layer, name, None)) for name in holders if isinstance(name, str)
-    )
+    names = [name for name in holders if isinstance(name, str)]
+    return any(adapter in _keys(getattr(layer, name, None)) for name in names)
 
 
 def _keys(held: Any) -> list[str]:
@@ -50,7 +48,10 @@ def parameters_of(model: Any, adapter: str) -> Iterator[Any]:
 
 
 def derived(model: Any, adapter: str, name: str) -> int | list[int] | None:
-    """Return what PEFT made of the setting *name* in the layers of *adapter*: one value, or the different ones."""
+    """Return what PEFT derived for the setting *name* in the layers of *adapter*.
+
+    One value, or a list where they differ.
+    """
     found = set()
     for _, layer in carriers(model, adapter):
         value = getattr(layer, name, None)
@@ -62,22 +63,22 @@ def derived(model: Any, adapter: str, name: str) -> int | list[int] | None:
 
 
 def reached(names: list[str], model: Any, adapter: str) -> list[str]:
-    """Return those of the target *names* that a layer of *adapter* stands for; all where there are no such layers."""
-    there = [name for name, _ in carriers(model, adapter)]
+    """Return those of the target *names* that have a layer of *adapter*; all if it has none."""
+    there = [f".{name}" for name, _ in carriers(model, adapter)]
     if not there:
         return names
-    return [name for name in names if any(one == name or one.endswith(f".{name}") for one in there)]
+    return [name for name in names if any(one.endswith(f".{name}") for one in there)]
 
 
 def is_among(weight: Any, trained: Collection[int] | None) -> bool:
-    """Return whether *weight* is among the *trained* ones, known by their ids; None: those that ask for gradients."""
+    """Return whether *weight* is one of *trained* (ids); None: if it requires a gradient."""
     return bool(weight.requires_grad) if trained is None else id(weight) in trained
 
 
 def trained_beside(
     holder: Any, model: Any, bias: str, trained: Collection[int] | None = None
 ) -> list[str]:
-    """Return the modules of *model* that are trained but are not saved with the adapters of *holder*.
+    """Return the modules of *model* that are trained but not saved with the adapters of *holder*.
 
     PEFT saves its own layers and the modules that `modules_to_save` names; *bias* says which biases
     go along.
@@ -89,17 +90,19 @@ def trained_beside(
         if not is_saved_bias and not any(mark in f".{name}" for mark in marks):
             flags[name.replace(".base_layer.", ".")] = is_among(weight, trained)
     in_part = {_module_of(name) for name, is_trained_one in flags.items() if not is_trained_one}
-    names = [name for name, is_trained_one in flags.items() if is_trained_one]
-    return _short_names(
-        [name if _module_of(name) in in_part else _module_of(name) or name for name in names], flags
-    )
+    names = []
+    for name, is_trained_one in flags.items():
+        if is_trained_one:
+            module = _module_of(name)
+            names.append(name if module in in_part else module or name)
+    return _short_names(names, flags)
 
 
 def is_trained(holder: Any) -> bool:
-    """Return whether an adapter of *holder* takes part in training, and not the weights under it alone.
+    """Return whether an adapter of *holder* is trained, and not the weights under it alone.
 
-    An adapter that is disabled gets no gradient, even where its weights ask for one. Where nothing
-    asks for a gradient, or the adapter's own weights are not known, it is taken for trained.
+    An adapter that is disabled gets no gradient, even where its weights require one. Where nothing
+    requires a gradient, or the adapter's own weights are not known, it is taken for trained.
     """
     names = [name for name, weight in holder.named_parameters() if weight.requires_grad]
     layers = [module for module in holder.modules() if _disabled(module) is not None]
@@ -114,9 +117,9 @@ def is_trained(holder: Any) -> bool:
 
 def _disabled(layer: Any) -> bool | None:
     """Return whether PEFT's *layer* leaves its adapters out; None: it is no such layer."""
-    found = (
-        getattr(layer, "disable_adapters", None) if hasattr(layer, "adapter_layer_names") else None
-    )
+    if not hasattr(layer, "adapter_layer_names"):
+        return None
+    found = getattr(layer, "disable_adapters", None)
     return found if isinstance(found, bool) else None
 
 
@@ -140,9 +143,10 @@ def _marks_of_saved(holder: Any, model: Any) -> set[str]:
 
 
 def trained_parts(model: Any, trained: Collection[int] | None = None) -> list[str]:
-    """Return the parts of a partly frozen *model* that are trained: the largest modules that are trained whole.
+    """Return the parts of a partly frozen *model* that are trained.
 
-    Of a module that is trained in part, and not in modules of its own, the tensors are named.
+    Those are the largest modules that are trained whole. Of a module that is trained in part, and
+    not in whole modules inside it, the tensors are named.
     """
     flags = {name: is_among(weight, trained) for name, weight in model.named_parameters()}
     return _short_names(list(_whole(model, "", trained)), flags)
@@ -168,7 +172,9 @@ def _module_of(tensor: str) -> str:
 
 
 def _short_names(names: list[str], flags: dict[str, bool]) -> list[str]:
-    """Return *names* once each; where they are many, by their last words, as many as no frozen tensor shares.
+    """Return *names* once each; many names become short.
+
+    A short name is the end of a name that is part of no frozen tensor's name.
 
     Args:
         names: of modules and tensors that are trained.
@@ -182,11 +188,16 @@ def _short_names(names: list[str], flags: dict[str, bool]) -> list[str]:
 
 
 def _last_words(name: str, frozen: list[str]) -> str:
-    """Return the end of *name*, from a word that is no number, that is part of no *frozen* tensor's name."""
+    """Return the shortest end of *name* that is part of no *frozen* tensor's name.
+
+    It does not begin with a number.
+    """
     words = name.split(".")
     for first in range(len(words) - 1, 0, -1):
+        if words[first].isdigit():
+            continue
         end = ".".join(words[first:])
-        if not words[first].isdigit() and not any(f".{end}." in one for one in frozen):
+        if not any(f".{end}." in one for one in frozen):
             return end
     return name
 

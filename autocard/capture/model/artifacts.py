@@ -1,4 +1,4 @@
-"""What the run left in its output folder: the weights' size, and the files that loading them needs."""
+"""What the run left in its output folder: the size of the weights, and the files to load them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from autocard.errors import UnavailableError
 _WEIGHTS = re.compile(
     r"(?P<adapter>adapter_)?(?:model|pytorch_model)(?:-\d+-of-\d+)?\.(?P<kind>safetensors|bin)"
 )
+"""`model.safetensors`, `model-00001-of-00002.safetensors`, `adapter_model.bin`."""
 ADAPTER_CONFIG = "adapter_config.json"
 WHOLE = (
     "model.safetensors",
@@ -79,16 +81,18 @@ def saved_bytes(
 def _places(folder: str | os.PathLike[str], adapters: Collection[str]) -> dict[str, Path]:
     """Return where the weights lie, by what stands before the file names: "" or "name/"."""
     root = Path(folder)
-    own = {
-        f"{name}/": root / name for name in (*adapters, *_mixed(root, adapters)) if name != DEFAULT
-    }
+    names = [name for name in (*adapters, *_mixed(root, adapters)) if name != DEFAULT]
+    own = {f"{name}/": root / name for name in names}
     if not any((place / ADAPTER_CONFIG).is_file() for place in own.values()):
         return {"": root}
-    return {**({"": root} if DEFAULT in adapters else {}), **own}
+    return {"": root, **own} if DEFAULT in adapters else own
 
 
 def _mixed(root: Path, adapters: Collection[str]) -> list[str]:
-    """Return the adapters that an X-LoRA adapter in *root* mixes: PEFT saves its trained tensors in their folders."""
+    """Return the adapters that an X-LoRA adapter in *root* mixes.
+
+    PEFT saves the trained tensors of X-LoRA in their folders.
+    """
     file = root / ADAPTER_CONFIG
     if DEFAULT not in adapters or not file.is_file():
         return []
@@ -96,11 +100,9 @@ def _mixed(root: Path, adapters: Collection[str]) -> list[str]:
         settings = json.loads(files.read_bytes(file, _CONFIG_BYTES))
     except ValueError:
         return []
-    mixed = (
-        settings.get("adapters")
-        if isinstance(settings, dict) and settings.get("peft_type") == "XLORA"
-        else None
-    )
+    if not isinstance(settings, dict) or settings.get("peft_type") != "XLORA":
+        return []
+    mixed = settings.get("adapters")
     return [name for name in mixed if Path(name).name == name] if isinstance(mixed, dict) else []
 
 
@@ -114,9 +116,8 @@ def _bytes_in(place: Path, since_s: float | None) -> int | None:
         if kind is None or not file.is_file():
             continue
         status = file.stat()
-        if (since_s is None or status.st_mtime >= since_s) and not _is_pointer(
-            file, status.st_size
-        ):
+        is_recent = since_s is None or status.st_mtime >= since_s
+        if is_recent and not _is_pointer(file, status.st_size):
             sizes[kind["adapter"] is not None, kind["kind"]] += status.st_size
     return next((size for size in sizes.values() if size), None)
 
@@ -124,50 +125,50 @@ def _bytes_in(place: Path, since_s: float | None) -> int | None:
 def saved_dtype(
     folder: str | os.PathLike[str], since_s: float | None = None, adapters: Collection[str] = ()
 ) -> str | None:
-    """Return the number format of most of the weights that `saved_bytes` counts, in torch's words.
+    """Return the number format of most of the weights that `saved_bytes` counts, by torch's name.
 
-    None: there are none, or they are not safetensors, whose headers say it.
+    None: there are none, or they are not safetensors, whose headers have it.
     """
-    numbers: dict[str, int] = {}
+    numbers: Counter[str] = Counter()
     for place in _places(folder, adapters).values():
-        if not place.is_dir():
-            continue
-        found = [
-            one
-            for one in place.iterdir()
-            if _WEIGHTS.fullmatch(one.name) and one.suffix == ".safetensors"
-        ]
-        own = [one for one in found if _counts(one, since_s)]
-        only_adapters = [one for one in own if one.name.startswith("adapter_")]
-        for file in only_adapters or own:
-            for kind, count in _formats_in(file).items():
-                numbers[kind] = numbers.get(kind, 0) + count
-    return max(numbers, key=lambda kind: numbers[kind]) if numbers else None
+        for file in _safetensors_in(place, since_s):
+            numbers.update(_formats_in(file))
+    return numbers.most_common(1)[0][0] if numbers else None
 
 
-def _formats_in(file: Path) -> dict[str, int]:
-    """Return number format → how many numbers of *file*'s tensors have it, by its header (safetensors' format)."""
+def _safetensors_in(place: Path, since_s: float | None) -> list[Path]:
+    """Return the safetensors files of this run in *place*: those of an adapter, else all."""
+    if not place.is_dir():
+        return []
+    found = [one for one in place.iterdir() if _WEIGHTS.fullmatch(one.name)]
+    own = [one for one in found if one.suffix == ".safetensors" and _counts(one, since_s)]
+    only_adapters = [one for one in own if one.name.startswith("adapter_")]
+    return only_adapters or own
+
+
+def _formats_in(file: Path) -> Counter[str]:
+    """Return number format → how many numbers of *file* have it, by its safetensors header."""
     with file.open("rb") as opened:
         size = int.from_bytes(opened.read(8), "little")
         header = opened.read(size) if 0 < size <= _HEADER_BYTES else b"{}"
-    found: dict[str, int] = {}
     try:
         tensors = json.loads(header)
     except ValueError:
-        return {}
-    for name, tensor in tensors.items() if isinstance(tensors, dict) else ():
-        kind = (
-            _FORMATS.get(str(tensor.get("dtype")))
-            if name != "__metadata__" and isinstance(tensor, dict)
-            else None
-        )
+        tensors = None
+    found: Counter[str] = Counter()
+    if not isinstance(tensors, dict):
+        return found
+    for name, tensor in tensors.items():
+        if name == "__metadata__" or not isinstance(tensor, dict):
+            continue
+        kind = _FORMATS.get(str(tensor.get("dtype")))
         if kind is not None:
-            found[kind] = found.get(kind, 0) + math.prod(tensor.get("shape") or (1,))
+            found[kind] += math.prod(tensor.get("shape") or (1,))
     return found
 
 
 def checkpoint_bytes(folder: str | os.PathLike[str], since_s: float | None = None) -> int:
-    """Return the bytes of the newest checkpoint-<step> in *folder* that was written since *since_s*.
+    """Return the bytes of the newest checkpoint-<step> in *folder*, not older than *since_s*.
 
     Raises:
         UnavailableError: there is none.
@@ -177,7 +178,9 @@ def checkpoint_bytes(folder: str | os.PathLike[str], since_s: float | None = Non
 
 
 def checkpoint_has_optimizer(folder: str | os.PathLike[str], since_s: float | None = None) -> bool:
-    """Return whether the newest checkpoint holds the optimizer's state: with `save_only_model` it does not.
+    """Return whether the newest checkpoint holds the optimizer's state.
+
+    With `save_only_model` it does not.
 
     Raises:
         UnavailableError: there is no checkpoint.
@@ -188,20 +191,19 @@ def checkpoint_has_optimizer(folder: str | os.PathLike[str], since_s: float | No
 
 def _newest_checkpoint(folder: str | os.PathLike[str], since_s: float | None) -> Path:
     place = Path(folder)
-    found = [
-        one for one in place.glob("checkpoint-*") if one.name.removeprefix("checkpoint-").isdigit()
-    ]
-    ours = [
-        one for one in found if one.is_dir() and (since_s is None or one.stat().st_mtime >= since_s)
-    ]
-    if not ours:
+    steps: dict[int, Path] = {}
+    for one in place.glob("checkpoint-*"):
+        step = one.name.removeprefix("checkpoint-")
+        if step.isdigit() and one.is_dir() and (since_s is None or one.stat().st_mtime >= since_s):
+            steps[int(step)] = one
+    if not steps:
         msg = "the run kept no checkpoint"
         raise UnavailableError(msg)
-    return max(ours, key=lambda one: int(one.name.removeprefix("checkpoint-")))
+    return steps[max(steps)]
 
 
 def _is_pointer(file: Path, size: int) -> bool:
-    """Return whether *file* only says where Git LFS keeps the weights: a clone without them."""
+    """Return whether *file* is a pointer of Git LFS, in a clone without the weights."""
     if size > _POINTER_BYTES:
         return False
     return files.read_bytes(file, _POINTER_BYTES).startswith(b"version https://git-lfs")
@@ -210,11 +212,10 @@ def _is_pointer(file: Path, size: int) -> bool:
 def saved_files(
     folder: str | os.PathLike[str], since_s: float | None = None, adapters: Collection[str] = ()
 ) -> list[str]:
-    """Return the names of the files in *folder* that loading the model reads, those of this run only.
+    """Return the names of the files of this run in *folder* that loading the model reads.
 
-    With one exception: an adapter's configuration is named whatever its age. transformers follows
-    it even where it was left behind by an earlier run, and puts that run's adapter on the weights
-    that it loads.
+    An adapter's configuration is named whatever its age: transformers follows it even where an
+    earlier run left it behind, and puts that run's adapter on the weights that it loads.
 
     Args:
         folder: where the model was saved.
@@ -223,14 +224,9 @@ def saved_files(
             with it.
     """
     root, places = Path(folder), _places(folder, adapters)
-    found = [
-        name
-        for name in _FILES
-        if "" in places or name not in _OF_ADAPTERS
-        if _counts(root / name, since_s)
-    ]
-    own = [prefix + name for prefix in places if prefix for name in _OF_ADAPTERS]
-    return sorted([*found, *(name for name in own if _counts(root / name, since_s))])
+    names = [name for name in _FILES if "" in places or name not in _OF_ADAPTERS]
+    names += [prefix + name for prefix in places if prefix for name in _OF_ADAPTERS]
+    return sorted(name for name in names if _counts(root / name, since_s))
 
 
 def _counts(file: Path, since_s: float | None) -> bool:

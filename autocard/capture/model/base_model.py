@@ -1,8 +1,7 @@
-"""Where the weights came from: a Hub id with its commit, a local checkpoint, or nowhere (trained from scratch).
+"""Where the weights came from: a Hub id with its commit, a local checkpoint, or from nowhere.
 
-A local path is never told to anyone. A name is believed to be the Hub's only where the disk bears
-it out, and the weights are believed to be those of the name only while their values are. No
-network.
+A local path is never returned. A name is taken for the Hub's only where the disk confirms it, and
+the weights are taken for those of the name only while their values are. No network.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _MARKS_TENSORS = 5
 """First version of transformers whose `from_pretrained` marks the tensors that it fills."""
 
 NOT_RECORDED = "not recorded by the model"
-"""The description where nothing at all is known of the base."""
+"""The description where nothing is known of the base."""
 LOCAL = "a local checkpoint"
 """How the description of a base begins that is no Hub id."""
 
@@ -84,10 +83,13 @@ def withheld(model: Any, base_model: str | None, processing_class: Any = None) -
 
 
 def _not_loaded(model: Any, names: list[str], start: Start) -> Origin:
-    """Return the origin of weights that `from_pretrained` did not load: fresh ones only if something shows it."""
-    is_fresh = (
-        start.fresh if start.fresh is not None or start.resumed else initial_weights.is_fresh(model)
-    )
+    """Return the origin of weights that `from_pretrained` did not load.
+
+    They are fresh only where there is evidence of it.
+    """
+    is_fresh = start.fresh
+    if is_fresh is None and not start.resumed:
+        is_fresh = initial_weights.is_fresh(model)
     if is_fresh:
         config_of_id = read_name(names[0])[0] if names else None
         return _from_scratch(f", with the configuration of {config_of_id}" if config_of_id else "")
@@ -130,16 +132,18 @@ def _on_hub(hub_id: str, revision: str | None, model: Any) -> Origin:
     commits = commits_with_weights(hub_id)
     if len(commits) == 1:
         return Origin(hub_id=hub_id, revision=commits[0])
-    why = (
-        "the local Hub cache holds several revisions, and transformers does not keep which one was loaded"
-        if commits
-        else "transformers does not keep the revision, and the local Hub cache does not hold it"
-    )
+    if commits:
+        why = (
+            "the local Hub cache holds several revisions, "
+            "and transformers does not keep which one was loaded"
+        )
+    else:
+        why = "transformers does not keep the revision, and the local Hub cache does not hold it"
     return Origin(hub_id=hub_id, why_no_revision=why)
 
 
 def _checked(origin: Origin, model: Any, start: Start) -> Origin:
-    """Return *origin*, unless the weights are no longer those that it names."""
+    """Return *origin*, or another one where the weights are no longer those that it names."""
     if origin.hub_id is None or start.resumed:
         return origin
     folder = snapshot_of(origin.hub_id, origin.revision) if origin.revision else None
@@ -147,14 +151,20 @@ def _checked(origin: Origin, model: Any, start: Start) -> Origin:
     if state in (None, "same") or (start.trained_before and adapted(model) is None):
         return origin
     if state == "replaced":
-        why = f"all or most weights of {origin.hub_id}, which the model was loaded from, were replaced"
+        why = (
+            f"all or most weights of {origin.hub_id}, "
+            "which the model was loaded from, were replaced"
+        )
         return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
     words = f"weights of {origin.hub_id}, changed after they were loaded (as by a merged adapter)"
     return _derived(origin, words, model)
 
 
 def _derived(origin: Origin, words: str, model: Any) -> Origin:
-    """Return the origin of weights that were made from *origin*'s, which are no base of an adapter: it does not fit."""
+    """Return the origin of weights that were made from *origin*'s.
+
+    An adapter of such weights does not fit *origin*, so that is not its base.
+    """
     why = "the weights were made from it on this machine; of which revision is not recorded"
     if adapted(model) is None:
         return replace(origin, description=words, revision=None, why_no_revision=why)
@@ -169,7 +179,10 @@ def _local(folder: Path, model: Any, start: Start) -> Origin:
         and not start.trained_before
         and base_weights.compare(model, folder) == "replaced"
     ):
-        why = "all or most weights of the local checkpoint that the model was loaded from were replaced"
+        why = (
+            "all or most weights of the local checkpoint that the model was loaded from "
+            "were replaced"
+        )
         return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
     ancestor = _ancestor(folder)
     if ancestor is not None:
@@ -184,9 +197,10 @@ def _local(folder: Path, model: Any, start: Start) -> Origin:
 
 
 def _named(hub_id: str, model: Any) -> Origin:
-    """Return the origin of a local checkpoint whose configuration alone names *hub_id*: a copy of it, or made from it.
+    """Return the origin of a local checkpoint whose configuration alone names *hub_id*.
 
-    transformers 4 writes that name whenever it saves a model, whether or not the model was trained.
+    It is a copy, or was made from it: transformers 4 writes that name whenever it saves a model,
+    whether or not the model was trained.
     """
     words = f"{LOCAL} whose configuration names {hub_id}"
     why = f"{words}; whether it is a copy of that or was made from it is not recorded"
@@ -197,7 +211,7 @@ def _named(hub_id: str, model: Any) -> Origin:
 
 
 def _ancestor(folder: Path) -> str | None:
-    """Return the Hub id that the checkpoint in *folder* was made from; our own record of it has the say."""
+    """Return the Hub id that the checkpoint in *folder* was made from, by our record or a card."""
     record = local_checkpoint.record_of(folder)
     if record:
         base = record["model"].get("base_model")
@@ -206,21 +220,24 @@ def _ancestor(folder: Path) -> str | None:
 
 
 def _named_in_configuration(folder: Path) -> str | None:
-    """Return the Hub id that the configuration in *folder* names, where no record of ours is beside it."""
-    return (
-        None
-        if local_checkpoint.record_of(folder)
-        else _hub_id(local_checkpoint.name_in_configuration(folder), folder)
-    )
+    """Return the Hub id in the configuration in *folder*, where autocard left no record there."""
+    if local_checkpoint.record_of(folder):
+        return None
+    return _hub_id(local_checkpoint.name_in_configuration(folder), folder)
 
 
 def _hub_id(names: Iterator[str], folder: Path) -> str | None:
+    """Return the first of *names* that is a Hub id."""
     near = (folder.resolve(), *list(folder.resolve().parents)[:3])
-    return next((found for name in names if (found := read_name(name, *near)[0])), None)
+    for name in names:
+        hub_id, _ = read_name(name, *near)
+        if hub_id:
+            return hub_id
+    return None
 
 
 def _names(model: Any) -> Iterator[str]:
-    """Yield what the model's configuration and its adapters say they were loaded from."""
+    """Yield the names that the model's configuration and its adapters were loaded by."""
     config = getattr(backbone(model), "config", None)
     name = getattr(config, "_name_or_path", None)
     if isinstance(name, str | os.PathLike) and str(name).strip():
@@ -235,7 +252,7 @@ def _names(model: Any) -> Iterator[str]:
 
 
 def _wanted_revisions(model: Any) -> Iterator[str]:
-    """Yield the base's revision that the adapters' configurations ask for."""
+    """Yield the base's revisions in the adapters' configurations."""
     holder = adapted(model)
     if holder is None:
         return
@@ -249,10 +266,10 @@ def _was_loaded(model: Any) -> bool:
     """Return whether `from_pretrained` put weights into the model.
 
     Since transformers 5 it leaves its list of conversions on the model and a flag on each tensor
-    that it filled (core_model_loading.py and modeling_utils.py); initialising weights leaves
+    that it filled (core_model_loading.py and modeling_utils.py); initializing weights leaves
     neither. transformers 4 leaves nothing but the name that weights or, with
-    `AutoConfig.from_pretrained`, only a configuration came from: there, a name is believed to be
-    the weights'. Of models that are not transformers' it is not known what loading leaves behind.
+    `AutoConfig.from_pretrained`, only a configuration came from: there, a name is taken for that
+    of the weights. Of models that are not transformers' it is not known what loading leaves behind.
     """
     inner = backbone(model)
     if inner is None:

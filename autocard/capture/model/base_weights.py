@@ -1,9 +1,9 @@
-"""Whether a model's weights are still those of the checkpoint that it names, told by comparing some of their values.
+"""Whether a model's weights are still those of the checkpoint that it names.
 
-A name says where weights were loaded from; `merge_and_unload`, `load_state_dict` or training may
-have changed them since. Compared are the first values of up to 200 tensors, with the checkpoint's
-files and with what an earlier training of this process began with. Files are read in place, a few
-values each; nothing is loaded.
+A name is where weights were loaded from; `merge_and_unload`, `load_state_dict` or training may have
+changed them since. The first values of up to 200 tensors are compared with the checkpoint's files,
+and with what an earlier training of this process began with. Files are read in place, a few values
+each; nothing is loaded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ model's; else changed."""
 _TENSORS = 200
 _VALUES = 64
 _UNDER = 8
-"""Weights under adapters that are looked at."""
+"""Most weights under adapters that are read."""
 _INDEX_BYTES = 20_000_000
 _ALIKE = 0.5
 """Correlation with the checkpoint's values from which on a tensor may be made from them, as by a
@@ -55,21 +55,23 @@ class Weight:
 
 
 def compare(model: Any, folder: Path | None) -> State | None:
-    """Return how the weights of *model* relate to the checkpoint in *folder* (None: it has no files here).
+    """Return how the weights of *model* relate to the checkpoint in *folder*.
 
-    None: nothing could be compared.
+    Args:
+        model: whole or wrapped.
+        folder: of the checkpoint; None: its files are not on this machine.
+
+    Returns:
+        None where nothing could be compared.
     """
     inner = backbone(model)
     if inner is None or quantization_of(model) is not None:
         return None
     now = _weights_of(inner, model)
-    found = (
-        None
-        if folder is None
-        else _state(_compared_with_files(folder, now, str(inner.base_model_prefix)))
-    )
-    if found is not None:
-        return found
+    if folder is not None:
+        found = _state(_compared_with_files(folder, now, str(inner.base_model_prefix)))
+        if found is not None:
+            return found
     before = _begun.get(inner, {})
     return _state([_compared(now[name], weight) for name, weight in before.items() if name in now])
 
@@ -123,7 +125,10 @@ def _state(compared: list[_Comparison]) -> State | None:
 
 
 def _weights_of(inner: Any, model: Any) -> dict[str, Weight]:
-    """Return the weights of *inner* that tell something, by name: not an adapter's, and not all of one value."""
+    """Return the weights of *inner* that can be compared, by name.
+
+    An adapter's are not among them, and none whose values are all the same.
+    """
     rewritten = _adapter_rewrites_base(model)
     named = [
         (original_name(name), weight)
@@ -171,27 +176,22 @@ def _compared_with_files(folder: Path, now: Mapping[str, Weight], prefix: str) -
         with safe_open(str(file), framework="pt") as tensors:
             for key in tensors.keys():  # noqa: SIM118 - it is no mapping
                 weight = wanted.get(key.removeprefix(f"{prefix}."))
-                saved = tensors.get_slice(key)
-                shape = tuple(saved.get_shape())
-                if weight is None:
-                    continue
-                if shape[1:] != weight.shape[1:] or len(shape) != len(weight.shape):
-                    compared.append(
-                        _Comparison(
-                            math.prod(weight.shape), same=False, alike=False, same_shape=False
-                        )
-                    )
-                    continue
-                rows = saved[0:1] if len(shape) > 1 else saved[0:_VALUES]
-                same = _is_same(weight, rows)
-                if shape == weight.shape:
-                    alike = same or _correlation(weight.values, _first(rows)) >= _ALIKE
-                    compared.append(_Comparison(math.prod(shape), same, alike))
-                elif same:
-                    compared.append(
-                        _Comparison(math.prod(weight.shape), same, alike=True, same_shape=False)
-                    )
-    return compared
+                if weight is not None:
+                    compared.append(_compared_with_saved(weight, tensors.get_slice(key)))
+    return [one for one in compared if one is not None]
+
+
+def _compared_with_saved(weight: Weight, saved: Any) -> _Comparison | None:
+    """Compare *weight* with its slice *saved* of a file; None: it is a new head."""
+    shape, numel = tuple(saved.get_shape()), math.prod(weight.shape)
+    if shape[1:] != weight.shape[1:] or len(shape) != len(weight.shape):
+        return _Comparison(numel, same=False, alike=False, same_shape=False)
+    rows = saved[0:1] if len(shape) > 1 else saved[0:_VALUES]
+    same = _is_same(weight, rows)
+    if shape == weight.shape:
+        alike = same or _correlation(weight.values, _first(rows)) >= _ALIKE
+        return _Comparison(numel, same, alike)
+    return _Comparison(numel, same, alike=True, same_shape=False) if same else None
 
 
 def _is_same(weight: Weight, saved: Any) -> bool:
@@ -207,21 +207,22 @@ def _weight_files(folder: Path) -> Iterator[Path]:
     """Yield the safetensors files of a checkpoint that are there."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        names = set(
-            json.loads(files.read_bytes(index, _INDEX_BYTES)).get("weight_map", {}).values()
-        )
-        yield from (
-            folder / name for name in sorted(names) if "/" not in name and (folder / name).is_file()
-        )
+        parts = json.loads(files.read_bytes(index, _INDEX_BYTES)).get("weight_map", {})
+        for name in sorted(set(parts.values())):
+            if "/" not in name and (folder / name).is_file():
+                yield folder / name
     elif (folder / "model.safetensors").is_file():
         yield folder / "model.safetensors"
 
 
 class UnderAdapters:
-    """Some values of the weights under a model's adapters, as training began with them. Keeps no model alive."""
+    """Some values of the weights under a model's adapters, from when training began.
+
+    Keeps no model alive.
+    """
 
     def __init__(self, model: Any) -> None:
-        """Look at the weights of *model*."""
+        """Read the weights of *model*."""
         inner = backbone(model)
         self._inner = None if inner is None else weakref.ref(inner)
         named = [] if inner is None else list(inner.named_parameters())
@@ -233,7 +234,7 @@ class UnderAdapters:
         self._before = {original_name(name): _first(weight) for name, weight in under[:_UNDER]}
 
     def bare(self) -> bool:
-        """Return whether the adapters have been taken off, and not been merged into the weights under them."""
+        """Return whether the adapters have been taken off and not merged into these weights."""
         inner = None if self._inner is None else self._inner()
         if inner is None or not self._before:
             return False

@@ -20,12 +20,15 @@ _STARTS = {"lora_B": 0.0, "lora_embedding_B": 0.0, "lora_E": 0.0, "ia3_l": 1.0, 
 """Weights of PEFT's layers → the value with which all of them start."""
 _WEIGHTS = "adapter_model.safetensors"
 _FOLDERS = 100
+"""Most folders that are read."""
 _LAYERS = 3
+"""Layers whose weights are compared."""
 _VALUES = 64
+"""Values that are compared of each weight."""
 
 
 def is_continued(model: Any, adapter: str, settings: Any) -> bool:
-    """Return whether the weights of *adapter* in *model* are not those with which a new one starts."""
+    """Return whether the weights of *adapter* in *model* differ from those of a new one."""
     start = getattr(settings, "init_lora_weights", True)
     if start is not True and start != "gaussian":
         return False
@@ -38,7 +41,7 @@ def is_continued(model: Any, adapter: str, settings: Any) -> bool:
 
 
 def _weight(layer: Any, name: str, adapter: str) -> Any:
-    """Return the weight *name* of *adapter* in one of PEFT's layers; a module holds it in some methods."""
+    """Return the weight *name* of *adapter* in a layer of PEFT; some have it in a module."""
     held = getattr(layer, name, None)
     if held is None or adapter not in held:
         return None
@@ -46,13 +49,13 @@ def _weight(layer: Any, name: str, adapter: str) -> Any:
 
 
 def run_before(model: Any, adapter: str, output_dir: Path) -> str:
-    """Return the id of the run whose saved adapter *adapter* is, by comparing weights; empty: it is not found."""
+    """Return the id of the run that saved *adapter*, by comparing weights; empty: none is found."""
     wanted = []
     for path, layer in carriers(model, adapter)[:_LAYERS]:
-        weights = ((name, _weight(layer, name, adapter)) for name in _STARTS)
-        wanted += [
-            (f"{path}.{name}", _values(weight)) for name, weight in weights if weight is not None
-        ]
+        for name in _STARTS:
+            weight = _weight(layer, name, adapter)
+            if weight is not None:
+                wanted.append((f"{path}.{name}", _values(weight)))
     if not wanted or "safetensors" not in sys.modules:
         return ""
     for folder in _folders(output_dir):

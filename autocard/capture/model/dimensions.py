@@ -1,9 +1,9 @@
-"""The dimensions of a model: of a model of parts (text and vision, encoder and decoder) those of each part.
+"""The dimensions of a model, and of each part of it: text and vision, encoder and decoder.
 
-Names come from transformers' configurations. Where one holds a size that no tensor has, as the
-dense layers' of a model whose layers are all experts, the tensors have the say. So have the modules
-where layers were cut off, or where the configuration has a default that the model does not use
-(`built`).
+Names come from transformers' configurations. Where one has a size that no tensor has, such as that
+of dense layers where all layers are experts, the tensors decide. The modules decide where layers
+were cut off, or where the configuration has a default that the model does not use
+(`built_dimensions`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DIMS = {
     "image_size": ("image_size",),
     "patch_size": ("patch_size",),
 }
-"""Our name of a dimension → what transformers' configurations call it; the first that is there."""
+"""Our name of a dimension → its names in transformers' configurations; the first one counts."""
 
 _ENCODER = {
     "layers": ("encoder_layers", "num_layers"),
@@ -69,18 +69,14 @@ _EXPERTS = ".experts."
 
 
 def dims(config: Any, model: Any = None) -> dict[str, int]:
-    """Return the dimensions that a transformers configuration names, under our names; of several parts, the text's."""
+    """Return the dimensions in a transformers configuration; of several parts, the text's."""
     if config is None:
         return {}
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     found = _named(_DIMS, text, config)
-    padding = getattr(text, "pad_token_id", None)
-    if (
-        text.model_type in _POSITIONS_FROM_PADDING
-        and "context_length" in found
-        and _is_count(padding)
-    ):
-        found["context_length"] -= padding + 1
+    if text.model_type in _POSITIONS_FROM_PADDING and "context_length" in found:
+        padding = getattr(text, "pad_token_id", None)
+        found["context_length"] -= padding + 1 if _is_count(padding) else 0
     if _has_latent_attention(text):
         # `head_dim` is then the part of queries and keys that is rotated
         found.pop("head_size", None)
@@ -94,7 +90,7 @@ def dims(config: Any, model: Any = None) -> dict[str, int]:
 
 
 def parts(config: Any, model: Any = None) -> dict[str, dict[str, int]]:
-    """Return the dimensions of each part of a model of several parts, by the part's name; empty: it is of one."""
+    """Return the dimensions of each part of a model, by its name; empty: the model has one part."""
     if config is None:
         return {}
     inside = {name: _of_part(name, part, model) for name, part in _configurations(config)}
@@ -112,17 +108,16 @@ def parts(config: Any, model: Any = None) -> dict[str, dict[str, int]]:
     told = {*encoder, *decoder, "decoder_layers"}
     shared = {name: size for name, size in dims(config, model).items() if name not in told}
     if model is not None:
-        encoder = _with_layers(
-            encoder, "layers", built_dimensions.layers(model, config, encoder["layers"], "encoder")
-        )
-        decoder = _with_layers(
-            decoder, "layers", built_dimensions.layers(model, config, decoder["layers"], "decoder")
-        )
-    return {"encoder": encoder, "decoder": decoder, **({"both": shared} if shared else {})}
+        count = built_dimensions.layers(model, config, encoder["layers"], "encoder")
+        encoder = _with_layers(encoder, "layers", count)
+        count = built_dimensions.layers(model, config, decoder["layers"], "decoder")
+        decoder = _with_layers(decoder, "layers", count)
+    found = {"encoder": encoder, "decoder": decoder}
+    return {**found, "both": shared} if shared else found
 
 
 def _as_built(found: dict[str, int], config: Any, model: Any) -> dict[str, int]:
-    """Return the dimensions *found* in *config* without those that *model* does not have, its layers counted."""
+    """Return the dimensions *found* in *config* that *model* has, with its layers counted."""
     sizes = dict(found)
     if "vocabulary" in sizes and not built_dimensions.has_vocabulary(model, sizes["vocabulary"]):
         del sizes["vocabulary"]
@@ -130,9 +125,8 @@ def _as_built(found: dict[str, int], config: Any, model: Any) -> dict[str, int]:
         del sizes["image_size"]
     side = "encoder" if "decoder_layers" in sizes else None
     if "layers" in sizes:
-        sizes = _with_layers(
-            sizes, "layers", built_dimensions.layers(model, config, sizes["layers"], side)
-        )
+        count = built_dimensions.layers(model, config, sizes["layers"], side)
+        sizes = _with_layers(sizes, "layers", count)
     if "decoder_layers" in sizes:
         count = built_dimensions.layers(model, config, sizes["decoder_layers"], "decoder")
         sizes = _with_layers(sizes, "decoder_layers", count)
@@ -140,7 +134,7 @@ def _as_built(found: dict[str, int], config: Any, model: Any) -> dict[str, int]:
 
 
 def _with_layers(sizes: dict[str, int], name: str, count: int | None) -> dict[str, int]:
-    """Return *sizes* with *count* layers in the place of those of *name*; None: without them."""
+    """Return *sizes* with *count* as the size *name*; None: without it."""
     changed = {key: count if key == name else size for key, size in sizes.items()}
     return {key: size for key, size in changed.items() if size is not None}
 
@@ -171,10 +165,12 @@ def _named(names: dict[str, tuple[str, ...]], *sources: Any) -> dict[str, int]:
 
 
 def _has_latent_attention(config: Any) -> bool:
-    """Return whether heads have two parts, with and without positions, as in multi-head latent attention (DeepSeek)."""
-    return all(
-        _is_count(getattr(config, name, None)) for name in ("qk_nope_head_dim", "qk_rope_head_dim")
-    )
+    """Return whether heads have a part with and one without positions.
+
+    That is multi-head latent attention (DeepSeek).
+    """
+    names = ("qk_nope_head_dim", "qk_rope_head_dim")
+    return all(_is_count(getattr(config, name, None)) for name in names)
 
 
 def _has_dense_layers(model: Any, sizes: dict[str, int]) -> bool:

@@ -1,6 +1,6 @@
-"""What a name or a path says of the Hub: believed only where the disk bears it out. No network.
+"""The Hub id that a name or a path stands for, where the disk confirms it. No network.
 
-Borne out are a snapshot folder of the Hub's cache, an entry in that cache, and a name that is no
+Confirmed are a snapshot folder of the Hub's cache, an entry in that cache, and a name that is no
 folder anywhere near.
 """
 
@@ -17,23 +17,28 @@ from autocard import files
 _SNAPSHOT = re.compile(
     r"(?:^|[/\\])models--(?P<id>[^/\\]+)[/\\]snapshots[/\\](?P<sha>[0-9a-f]{40})(?:[/\\]|$)"
 )
+"""`/cache/models--org--name/snapshots/<commit>/config.json`."""
 _HUB_ID = re.compile(r"(?!\.)[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
+"""`org/name`, `gpt2`."""
 SHA = re.compile(r"[0-9a-f]{40}")
+_WEIGHTS = frozenset({".safetensors", ".bin", ".gguf", ".pt", ".pth"})
+"""Endings of files that hold weights."""
 _LONGEST_ID = 96
 _READ_BYTES = 1_000
 _FOLDER_NAMES = """
-base ckpt ckpts checkpoint checkpoints client clients customer customers data experiments internal local model models
-out output outputs private project projects result results run runs saved saved_models scratch tmp weights work home
-mnt
+base ckpt ckpts checkpoint checkpoints client clients customer customers data experiments internal
+local model models out output outputs private project projects result results run runs saved
+saved_models scratch tmp weights work home mnt
 """
 _FOLDERS = frozenset(_FOLDER_NAMES.split())
-"""First parts of `a/b` that people give to folders; such a name is believed only if the Hub's cache
-knows it."""
+"""First parts of `a/b` that people give to folders; such a name is a Hub id only if the Hub's cache
+has it."""
 _CHECKPOINT = re.compile(r"(?:checkpoint|ckpt|step|epoch)[-_]?\d+", re.IGNORECASE)
+"""`checkpoint-500`, `epoch_3`."""
 
 
 def read_name(name: str, *near: Path) -> tuple[str | None, str | None]:
-    """Return (Hub id, commit) that *name* stands for; (None, None) where it is, or may be, a local path.
+    """Return the (Hub id, commit) of *name*; (None, None) where it is, or may be, a local path.
 
     *near*: folders that a relative path may start from, beside those of this process.
     """
@@ -49,19 +54,21 @@ def read_name(name: str, *near: Path) -> tuple[str | None, str | None]:
     if _is_near(name, near):
         return None, None
     owner, _, rest = name.partition("/")
-    # A bare name is a folder that has gone just as well as one of the Hub's few ids without an
-    # owner.
-    believable = bool(rest) and owner.lower() not in _FOLDERS and not _CHECKPOINT.fullmatch(rest)
-    return (name, None) if believable else (None, None)
+    # A bare name may be a folder that is gone, or one of the Hub's few ids without an owner.
+    is_id = bool(rest) and owner.lower() not in _FOLDERS and not _CHECKPOINT.fullmatch(rest)
+    return (name, None) if is_id else (None, None)
 
 
 def _is_near(name: str, near: Iterable[Path]) -> bool:
-    """Return whether *name* is a file or folder, seen from a place that the run may have named it from."""
+    """Return whether *name* is a file or folder, relative to a place that the run may have used."""
     return any((place / name).exists() for place in (*_places(), *near))
 
 
 def _places() -> Iterator[Path]:
-    """Yield the folders that relative paths of this process may start from: scripts change the current one."""
+    """Yield the folders that relative paths of this process may start from.
+
+    Scripts change the current one.
+    """
     shell = os.environ.get("PWD")
     if shell:
         yield Path(shell)
@@ -111,12 +118,9 @@ def commits_with_weights(hub_id: str) -> list[str]:
     folder = _repo_folder(hub_id)
     if folder is None or not (folder / "snapshots").is_dir():
         return []
-    return [
-        snapshot.name
-        for snapshot in sorted((folder / "snapshots").iterdir())
-        if SHA.fullmatch(snapshot.name)
-        and any(
-            file.suffix in {".safetensors", ".bin", ".gguf", ".pt", ".pth"}
-            for file in snapshot.iterdir()
-        )
-    ]
+    snapshots = sorted((folder / "snapshots").iterdir())
+    return [one.name for one in snapshots if SHA.fullmatch(one.name) and _has_weights(one)]
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(file.suffix in _WEIGHTS for file in folder.iterdir())

@@ -1,10 +1,10 @@
-"""Whether a model's weights are as its class initialized them: the evidence that "trained from scratch" needs.
+"""Whether a model's weights are as its class initialized them: evidence of "trained from scratch".
 
 `from_pretrained` leaves marks, but `load_state_dict`, `torch.load` and copies from another model
 leave none, so the absence of marks proves nothing. Initialized weights are recognized by their
 values (normalization layers start at one, or at zero, with biases of zero) and, in a small model,
-by how often torch has written into each of them in place. Only transformers' models are judged; of
-others it is not known how they start.
+by how often torch has written into each of them in place. Only transformers' models are checked;
+it is not known how others start.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 from autocard.capture.unwrap import backbone, original_name
 
 _SMALL = 5_000_000
-"""Parameters of a model that is built a second time to compare with: some tenths of a second."""
+"""Most parameters of a model that is built again to compare with: some tenths of a second."""
 _SAMPLE = 4096
-"""Values of each normalization layer that are looked at."""
+"""Values that are read of each normalization layer."""
 
 
 def is_fresh(model: Any) -> bool | None:
-    """Return whether the weights of *model* are freshly initialized; None: nothing tells.
+    """Return whether the weights of *model* are freshly initialized; None: it is not known.
 
     Call it before training, before a checkpoint is loaded and before anything shards or broadcasts
     the weights.
@@ -33,7 +33,7 @@ def is_fresh(model: Any) -> bool | None:
     if inner is None:
         return None
     norms = list(_norm_layers(inner))
-    # its values are elsewhere
+    # The values of such a layer are elsewhere.
     if any(layer.weight.is_meta or not layer.weight.numel() for layer in norms):
         return None
     if any(not _starts_like(layer) for layer in norms):
@@ -66,7 +66,7 @@ def _values(tensor: Any) -> Any:
 
 
 def _written_as_often(model: Any) -> bool | None:
-    """Return whether each weight was written into as often as in a second, fresh model; None: not comparable.
+    """Return whether each weight was written into as often as in a new model; None: not comparable.
 
     Embeddings are left out: resizing them is no loading.
     """
@@ -78,12 +78,12 @@ def _written_as_often(model: Any) -> bool | None:
             other = type(model)(copy.deepcopy(model.config))
     except (TypeError, ValueError, AttributeError, RuntimeError, NotImplementedError, ImportError):
         return None
-    expected = {name: weight._version for name, weight in other.named_parameters()}  # noqa: SLF001 - torch's only count
-    resized = _embeddings(model)
+    expected = {name: _writes(weight) for name, weight in other.named_parameters()}
+    resized = {id(weight) for weight in _embeddings(model)}
     found = {
-        original_name(name): weight._version  # noqa: SLF001
+        original_name(name): _writes(weight)
         for name, weight in model.named_parameters()
-        if not any(weight is one for one in resized)
+        if id(weight) not in resized
     }
     shared = found.keys() & expected.keys()
     if not shared:
@@ -91,8 +91,16 @@ def _written_as_often(model: Any) -> bool | None:
     return all(found[name] == expected[name] for name in shared)
 
 
+def _writes(weight: Any) -> int:
+    """Return how often torch has written into *weight* in place; it has no public count."""
+    return int(weight._version)  # noqa: SLF001
+
+
 def _embeddings(model: Any) -> list[Any]:
-    """Return the weights that `resize_token_embeddings` replaces; models of several parts may name none of theirs."""
+    """Return the weights that `resize_token_embeddings` replaces.
+
+    Models of several parts may have none of these methods.
+    """
     layers = []
     for name in ("get_input_embeddings", "get_output_embeddings"):
         with contextlib.suppress(NotImplementedError):

@@ -1,4 +1,4 @@
-"""What the files of a local checkpoint's folder say of it: its base, the run that made it.
+"""What the files in a local checkpoint's folder record: its base, the run that made it.
 
 Small files only, read with a limit; a folder's path is never returned.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from autocard import files
+from autocard.card.front.yaml_keys import front_values
 
 _READ_BYTES = 1_000_000
 _RECORD_BYTES = 20_000_000
@@ -20,7 +21,7 @@ _RUN_ID = re.compile(r"[0-9a-f]{12}")
 
 
 def record_of(folder: Path) -> Mapping[str, Any]:
-    """Return autocard's record of the run that made the checkpoint in *folder*; empty: there is none."""
+    """Return autocard's record of the run that made the checkpoint in *folder*; empty: none."""
     for place in (folder, folder.parent) if folder.name.startswith("checkpoint-") else (folder,):
         found = _json(place / _RECORD, _RECORD_BYTES)
         if isinstance(found.get("run"), dict) and isinstance(found.get("model"), dict):
@@ -35,7 +36,7 @@ def run_of(folder: Path) -> str | None:
 
 
 def own_bases(folder: Path) -> Iterator[str]:
-    """Yield what the files of a checkpoint's *folder* say of its base: card, adapter configuration."""
+    """Yield the bases in the files of a checkpoint's *folder*: card, adapter configuration."""
     yield from _card_bases(folder / "README.md")
     found = _json(folder / "adapter_config.json").get("base_model_name_or_path")
     if isinstance(found, str):
@@ -43,7 +44,7 @@ def own_bases(folder: Path) -> Iterator[str]:
 
 
 def name_in_configuration(folder: Path) -> Iterator[str]:
-    """Yield what the model in *folder* was loaded by before it was saved there, if its configuration says it."""
+    """Yield the name in its configuration that the model in *folder* was once loaded by."""
     found = _json(folder / "config.json").get("_name_or_path")
     if isinstance(found, str):
         yield found
@@ -51,8 +52,6 @@ def name_in_configuration(folder: Path) -> Iterator[str]:
 
 def _card_bases(card: Path) -> list[str]:
     """Return `base_model` of a card's front matter, where it names exactly one."""
-    from autocard.card.front.yaml_keys import front_values  # noqa: PLC0415 - only where a local checkpoint has a card
-
     bases = front_values(_text(card), ["base_model"]).get("base_model")
     if isinstance(bases, list) and len(bases) == 1:
         bases = bases[0]

@@ -1,7 +1,7 @@
 """The model: its name, its base, its architecture, its size.
 
-Counts come from the parameters themselves, names from the configuration; the model is never run.
-Needs no torch of its own: what it asks of tensors they answer themselves.
+Counts come from the parameters, names from the configuration; the model is never run. Imports no
+torch: tensors have the attributes that it reads.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ NOT_TRANSFORMERS = "the model is not one of transformers: it has no configuratio
 _NO_NAMES = frozenset(
     {"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"}
 )
+"""Names of output folders that are no names of models."""
 _MADE_UP = re.compile(r"tmp[\w-]{6,10}|checkpoint-\d+")
+"""`tmpk3j2h1x9`, `checkpoint-500`."""
+_SHORT = 3
+"""Letters below which the name of a user or machine may be part of any word."""
 
 TRL_REFERENCE = "ref"
 """Name that TRL's trainers give the frozen copy of an adapter that was loaded (trl,
@@ -89,12 +93,12 @@ def capture(observed: Observed) -> Part[Model]:
 
 
 def count(model: Any, *, is_trl: bool = False) -> tuple[int | None, int | None]:
-    """Return how many parameters *model* has and how many of them ask for gradients (adapters included).
+    """Return how many parameters *model* has, and how many of them require gradients.
 
-    Tied weights count once. Of parameters that DeepSpeed's ZeRO-3 has taken apart the whole size is
-    counted (`ds_numel`), of bitsandbytes' 4-bit parameters each packed weight. None for the total:
-    the weights are packed into whole numbers. To be called before FSDP1 shards the model; after
-    that nobody can tell.
+    Adapters are included. Tied weights count once. Parameters that DeepSpeed's ZeRO-3 has taken
+    apart count in full (`ds_numel`), and each packed weight of bitsandbytes' 4-bit parameters
+    counts. None for the total: the weights are packed into whole numbers. To be called before FSDP1
+    shards the model; after that they cannot be counted.
 
     Args:
         model: wrapped or not.
@@ -124,7 +128,7 @@ def count(model: Any, *, is_trl: bool = False) -> tuple[int | None, int | None]:
 
 
 def _reference_copy(model: Any) -> list[Any]:
-    """Return the parameters of the frozen adapter that a trainer of TRL keeps beside the one that it trains."""
+    """Return the parameters of the frozen adapter that TRL keeps beside the one that it trains."""
     if adapted(model) is None:
         return []
     found = list(adapter_layers.parameters_of(model, TRL_REFERENCE))
@@ -159,7 +163,7 @@ def _fill_base(part: PartBuilder[Model], origin: Origin, model: Any) -> None:
 
 
 def _relation(origin: Origin, model: Any) -> str | None:
-    """Return how the model relates to its base; None where there is none, or it was not recorded."""
+    """Return how the model relates to its base; None: there is none, or it was not recorded."""
     if not origin.exists:
         return None
     if origin.hub_id is None and origin.description == NOT_RECORDED:
@@ -221,22 +225,24 @@ def _auto_class(model: Any, whole: Any) -> str:
 
 
 def as_trained(begun: Model, model: Any, changed: Changed) -> Model:
-    """Return *begun* with what the optimizer steps of *model* have changed, whatever was planned."""
-    inner = core(model)
-    facts: dict[str, Any] = {
+    """Return *begun* with what the optimizer steps of *model* have changed."""
+    some = adapter_layers.trained_parts(core(model), changed.in_some_steps)
+    update: dict[str, Any] = {
         "parameters_trainable": changed.parameters,
+        "trained_in_some_steps": some,
         **_trained(model, changed.every),
     }
-    facts["trained_in_some_steps"] = adapter_layers.trained_parts(inner, changed.in_some_steps)
-    return begun.model_copy(update=facts)
+    return begun.model_copy(update=update)
 
 
 def _trained(model: Any, trained: Collection[int] | None = None) -> dict[str, list[str]]:
-    """Return the names of what was trained, where that is a part of the model or goes beyond its adapters.
+    """Return the names of what was trained of *model*.
+
+    Names of modules where a part was frozen, or where modules beside the adapters were trained.
 
     Args:
         model: the whole model.
-        trained: ids of the tensors that were; None: those that ask for gradients.
+        trained: ids of the tensors that were; None: those that require gradients.
     """
     inner, holder = core(model), adapted(model)
     if not hasattr(inner, "named_parameters"):
@@ -256,20 +262,16 @@ def _labels(config: Any) -> list[str]:
 
 
 def _name(observed: Observed, facts: dict[str, Any]) -> str:
-    """Return the Hub id that the run pushes to, else its folder's name, else something made of base and task."""
+    """Return the Hub id that the run pushes to, else the folder's name, else base and task."""
     if observed.hub_id:
         return str(observed.hub_id)
     folder = _folder_name(observed.output_dir)
-    if (
-        folder.lower() not in _NO_NAMES
-        and not _MADE_UP.fullmatch(folder)
-        and not _is_private(folder)
-    ):
+    is_made_up = folder.lower() in _NO_NAMES or _MADE_UP.fullmatch(folder) is not None
+    if not is_made_up and not _is_private(folder):
         return folder
     start = facts.get("base_model") or facts.get("architecture") or "model"
-    suffix = facts.get("pipeline_tag") or (
-        "adapter" if facts.get("library_name") == "peft" else "finetuned"
-    )
+    suffix = "adapter" if facts.get("library_name") == "peft" else "finetuned"
+    suffix = facts.get("pipeline_tag") or suffix
     return f"{start.rpartition('/')[2]}-{suffix}"
 
 
@@ -282,16 +284,13 @@ def _folder_name(output_dir: Path) -> str:
 
 
 def _is_private(name: str) -> bool:
-    """Return whether *name* tells the user's or the machine's name."""
-    with_user = {os.environ.get("USER"), os.environ.get("LOGNAME"), expanded(Path("~")).name}
-    with_user.add(_account())
-    words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    host = platform.node().lower()
-    return (
-        any(user and len(user) > 2 and user.lower() in words for user in with_user - {"root"})  # noqa: PLR2004
-        or any(user and user.lower() == name.lower() for user in with_user)
-        or (len(host) > 3 and host in name.lower())  # noqa: PLR2004
-    )
+    """Return whether *name* contains the user's or the machine's name."""
+    name, host = name.lower(), platform.node().lower()
+    accounts = [os.environ.get("USER"), os.environ.get("LOGNAME"), _account()]
+    users = {user.lower() for user in (*accounts, expanded(Path("~")).name) if user}
+    words = set(re.split(r"[^a-z0-9]+", name))
+    names_user = any(len(user) >= _SHORT and user in words for user in users - {"root"})
+    return name in users or names_user or (len(host) > _SHORT and host in name)
 
 
 def _account() -> str | None:

@@ -1,7 +1,8 @@
-"""Which weights an earlier training of this process has trained: those are no longer what was loaded or initialised.
+"""Which weights an earlier training of this process has trained.
 
-Rule: weights are known as objects, by weak references: what somebody copied or loaded anew is not
-recognised, and no model is kept alive. Weights that a checkpoint has replaced are not asked for.
+Those are no longer what was loaded or initialized. Rule: weights are identified as objects, by weak
+references. A copy, or weights that were loaded again, are not recognized, and no model is kept
+alive. Weights that a checkpoint has replaced are not looked up.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any, Protocol
 
 
 class HasReached(Protocol):
-    """A leg, as far as it is of interest here."""
+    """A leg, as far as it is used here."""
 
     reached: int
-    """Global step that it has done; it grows while training runs."""
+    """Global steps done; it grows while training runs."""
 
 
 @dataclass
@@ -34,7 +35,7 @@ class PriorTraining:
     run_id: str
     """`run.id`."""
     opened: HasReached
-    """Its leg, which goes on being told of."""
+    """Its leg, whose steps may still be counted."""
     before: PriorTraining | None = None
     """What had trained the same weights before it."""
     fresh: bool = False
@@ -42,7 +43,7 @@ class PriorTraining:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps that the weights have seen in it and before it."""
+        """Optimizer steps on these weights, in this training and before it."""
         return self.opened.reached + (0 if self.before is None else self.before.steps)
 
 
@@ -52,35 +53,30 @@ _trained: dict[int, tuple[weakref.ref[Any], PriorTraining]] = {}
 
 
 def find(model: Any) -> PriorTraining | None:
-    """Return what has trained weights of *model* before; None: nothing that is known."""
+    """Return the last training of weights of *model*; None: none is known."""
     for weights in model.parameters():
-        reference, earlier = _trained.get(id(weights), (None, None))
-        if (
-            reference is not None
-            and earlier is not None
-            and reference() is weights
-            and earlier.steps
-        ):
+        found = _trained.get(id(weights))
+        if found is None:
+            continue
+        reference, earlier = found
+        if reference() is weights and earlier.steps:
             return earlier
     return None
 
 
 def packed(earlier: PriorTraining | None) -> dict[str, Any] | None:
-    """Return what a checkpoint takes along of it."""
+    """Return what a checkpoint keeps of *earlier*."""
     return None if earlier is None else {"run_id": earlier.run_id, "steps": earlier.steps}
 
 
 def unpacked(raw: Any) -> PriorTraining | None:
-    """Return what a checkpoint took along (`packed`); None: nothing, or nothing of ours."""
+    """Return the training that a checkpoint kept (`packed`); None: it kept none of autocard's."""
     if not isinstance(raw, Mapping):
         return None
     run_id, steps = raw.get("run_id"), raw.get("steps")
-    if (
-        not isinstance(run_id, str)
-        or not _ID.fullmatch(run_id)
-        or not isinstance(steps, int)
-        or steps < 1
-    ):
+    if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
+        return None
+    if not isinstance(steps, int) or steps < 1:
         return None
     return PriorTraining(run_id, StepsDone(steps))
 

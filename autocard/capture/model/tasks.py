@@ -1,8 +1,8 @@
-"""The head of an architecture → what it does, in the Hub's tags and in words for people.
+"""The head of an architecture → its task, as a tag of the Hub and in words.
 
 A table, read by `model` (task, tag, Auto class) and `training` (objective). Suffixes are those of
-transformers' modeling_auto.py; tags are the Hub's (huggingface.js, pipelines.ts). What a suffix
-leaves open stays open.
+transformers' modeling_auto.py; tags are the Hub's (huggingface.js, pipelines.ts). A suffix that
+leaves the task open has no tag.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Head:
     tag: str | None
     """Pipeline tag of the Hub; None: it has none for this, or several."""
     objective: str | None = None
-    """What the model's own loss asks for, in words; None: as `task`."""
+    """What the model's own loss is for, in words; None: as `task`."""
 
 
 _BY_SUFFIX = {
@@ -89,7 +89,7 @@ _SENTENCE_TRANSFORMERS = {
     "CrossEncoder": Head("scores of pairs of texts", "text-ranking"),
 }
 
-# Names of the mappings in modeling_auto.py, most telling first; each ends in _MAPPING_NAMES there.
+# Names of the mappings in modeling_auto.py, the most specific first; each ends in _MAPPING_NAMES.
 _MAPPINGS = {
     "MODEL_FOR_SEQUENCE_CLASSIFICATION": "AutoModelForSequenceClassification",
     "MODEL_FOR_CAUSAL_LM": "AutoModelForCausalLM",
@@ -139,16 +139,24 @@ def auto_class_of(model: Any) -> str | None:
 
 
 def head_of(model: Any, whole: Any) -> Head | None:
-    """Return the head of *model*; *whole* is it without wrappers. None: nothing is known of such a class."""
+    """Return the head of *model*, *whole* without its wrappers; None: the class is not known."""
     if is_sentence_transformer(whole):
         names = [cls.__name__ for cls in type(whole).__mro__]
         return next((head for name, head in _SENTENCE_TRANSFORMERS.items() if name in names), None)
-    auto_class = auto_class_of(model)
-    # A subclass of one's own (MyBertForSequenceClassification) keeps its parent's head.
+    # The user's subclass (MyBertForSequenceClassification) has the head of its parent.
     for cls in class_of(core(model)).__mro__:
-        for suffix, head in _BY_SUFFIX.items():
-            if cls.__name__.endswith(suffix) and cls.__module__.split(".")[0] != "torch":
-                return head
+        head = _head_by_name(cls)
+        if head is not None:
+            return head
         if cls.__name__ == "PreTrainedModel":
             break
-    return _BY_AUTO_CLASS.get(auto_class or "")
+    return _BY_AUTO_CLASS.get(auto_class_of(model) or "")
+
+
+def _head_by_name(cls: type) -> Head | None:
+    if cls.__module__.split(".")[0] == "torch":
+        return None
+    for suffix, head in _BY_SUFFIX.items():
+        if cls.__name__.endswith(suffix):
+            return head
+    return None

@@ -1,8 +1,8 @@
 """Which parameters the optimizer steps of one training change.
 
-Looks at the parameters right before an optimizer step, when their gradients are there. A parameter
-is trained if the optimizer has it, with a learning rate that is not 0, and it has a gradient. Keeps
-no tensor beyond the training.
+Reads the parameters right before an optimizer step, when they have their gradients. A parameter is
+trained if the optimizer has it, with a learning rate that is not 0, and it has a gradient. Keeps no
+tensor beyond the training.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from autocard.capture.model.sizes import size_of
 
 EACH_STEP = 50
-"""Steps that are looked at one by one; after them a step is looked at once a second."""
+"""Steps that are read one by one; after them, one step a second is read."""
 LOOK_S = 1.0
 
 
@@ -31,7 +31,7 @@ class Changed:
 
 
 class Steps:
-    """The steps of one training, as far as they show what they change."""
+    """What the optimizer steps of one training change."""
 
     def __init__(self) -> None:
         self._looks = 0
@@ -40,10 +40,10 @@ class Steps:
         self._asking: set[int] | None = None
         self._all_asking: set[int] = set()
         self._open: list[Any] = []
-        """Parameters that ask for a gradient and have had none so far."""
+        """Parameters that require a gradient and have had none so far."""
 
     def look(self, optimizer: Any, *, is_last: bool) -> None:
-        """Look at the parameters of *optimizer*, which makes its step next."""
+        """Read the parameters of *optimizer*, which makes its step next."""
         if self._looks < EACH_STEP or is_last or monotonic() >= self._next_s:
             self._look(optimizer)
         elif self._open:
@@ -52,23 +52,13 @@ class Steps:
     def _look(self, optimizer: Any) -> None:
         self._looks += 1
         self._next_s = monotonic() + LOOK_S
-        asking, with_gradient, without = set(), set(), []
-        for group in getattr(optimizer, "param_groups", None) or ():
-            stands_still = _is_zero(group.get("lr"))
-            for one in group["params"]:
-                if not one.requires_grad:
-                    continue
-                asking.add(id(one))
-                if stands_still:
-                    continue
-                if one.grad is None:
-                    without.append(one)
-                else:
-                    with_gradient.add(id(one))
+        asking, moving = _asking_and_moving(optimizer)
+        with_gradient = {id(one) for one in moving if one.grad is not None}
+        without = [one for one in moving if one.grad is None]
         self._asking = asking if self._asking is None else self._asking & asking
         self._all_asking |= asking
-        # Without any gradient they are kept elsewhere (DeepSpeed), or used up in the backward pass
-        # already.
+        # Where there is no gradient at all, gradients are kept elsewhere (DeepSpeed), or were
+        # consumed in the backward pass.
         self._trained |= with_gradient or {id(one) for one in without}
         self._open = [one for one in without if id(one) not in self._trained]
 
@@ -85,6 +75,18 @@ class Steps:
         trained = frozenset(self._trained & own.keys())
         part_time = trained - (self._asking or set())
         return Changed(sum(size_of(own[one]) for one in trained), trained, frozenset(part_time))
+
+
+def _asking_and_moving(optimizer: Any) -> tuple[set[int], list[Any]]:
+    """Return the ids of parameters that require a gradient, and those that have a learning rate."""
+    asking: set[int] = set()
+    moving: list[Any] = []
+    for group in getattr(optimizer, "param_groups", None) or ():
+        parameters = [one for one in group["params"] if one.requires_grad]
+        asking.update(id(one) for one in parameters)
+        if not _is_zero(group.get("lr")):
+            moving += parameters
+    return asking, moving
 
 
 def _is_zero(rate: Any) -> bool:
