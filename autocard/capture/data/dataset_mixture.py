@@ -70,16 +70,21 @@ def _of_blocks(data: Any, blocks: list[Any]) -> list[MixturePart]:
     places = [_folder(path) for path in paths]
     if len(set(places)) < 2:  # noqa: PLR2004
         return []
-    counts = _rows(data, [row[0].num_rows for row in blocks])
+    rows = _rows_in(places, _rows(data, [row[0].num_rows for row in blocks]))
+    first = dict(zip(reversed(places), reversed(paths), strict=True))
+    return [MixturePart(_source(first[place]), rows.get(place)) for place in dict.fromkeys(places)]
+
+
+def _source(path: Any) -> Source:
+    return of_file(path) if path else Source(description=_IN_MEMORY)
+
+
+def _rows_in(places: list[str], counts: list[int] | None) -> dict[str, int]:
+    """Return place → rows of its blocks; empty: they are not known."""
     rows: Counter[str] = Counter()
     for place, count in zip(places, counts or (), strict=False):
         rows[place] += count
-    found = {}
-    for place, path in zip(places, paths, strict=True):
-        if place not in found:
-            source = of_file(path) if path else Source(description=_IN_MEMORY)
-            found[place] = MixturePart(source, None if counts is None else rows[place])
-    return list(found.values())
+    return rows
 
 
 def _folder(path: Any) -> str:
