@@ -28,7 +28,7 @@ from autocard.command_line.standard_output import Output, OutputError
 from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
 from autocard.reconcile import reconcile as reconciling
-from autocard.runtime.assemble import as_saved, look_again
+from autocard.runtime.saved_weights import with_merged_adapters, with_saved_weights
 from autocard.settings import resolve
 
 app = typer.Typer(
@@ -99,7 +99,7 @@ def fill(
     is made.
     """
     card = inputs.card_file(card)
-    run = look_again(inputs.read_record(record or card.parent, card), card.parent)
+    run = with_saved_weights(inputs.read_record(record or card.parent, card), card.parent)
     slots = overwrite or ()
     trial = update(card, run, template=template, overwrite=slots, suggest=suggest, dry_run=True)
     if trial.left_alone is not None:
@@ -130,7 +130,7 @@ def render(
         sys.stdout.write(made.text)
     else:
         inputs.check_is_new(output)
-        made = update(output, as_saved(run, output.parent), template=template)
+        made = update(output, with_merged_adapters(run, output.parent), template=template)
         note(f"{output}: written, with its record beside it")
     warn(made.warnings)
 
@@ -166,7 +166,7 @@ def check(
         fail(f"{card}: there is no such card. Make it: autocard fill {card}", USAGE)
     run = None
     if record is not None or files.exists(card.parent / records.RECORD_NAME):
-        run = look_again(inputs.read_record(record or card.parent, card), card.parent)
+        run = with_saved_weights(inputs.read_record(record or card.parent, card), card.parent)
     findings = checking.check(card, run)
     if findings.left_alone is not None:
         fail(f"{card}: {findings.left_alone}.", REFUSED)

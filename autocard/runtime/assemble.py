@@ -1,6 +1,7 @@
-"""What a session has gathered → one frozen `RunRecord`, in which every missing fact has its reason.
+"""The parts of a session → one frozen `RunRecord`, in which every missing fact has its reason.
 
-Computes nothing but the joining of parts: sums are `job`'s, facts are the captures'.
+Joins parts and puts the paths of their gaps together. Facts come from the captures, sums from
+`totals`.
 """
 
 from __future__ import annotations
@@ -8,19 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from autocard import guard, units
-from autocard.capture.model.artifacts import (
-    ADAPTER_CONFIG,
-    ADAPTERS,
-    WHOLE,
-    saved_bytes,
-    saved_dtype,
-    saved_files,
-)
 from autocard.capture.training.flops import peak_share
 from autocard.errors import ImpossibleFigureError, UnavailableError
 from autocard.record import (
@@ -44,6 +35,7 @@ from autocard.record import (
 from autocard.record.gaps import Gaps, Part, joined, under
 from autocard.record.limits import without_impossible
 from autocard.record.public_names import with_public_names
+from autocard.runtime.saved_weights import NOT_SAVED, saved_part
 from autocard.settings import Settings
 from autocard.totals import totals
 
@@ -67,13 +59,12 @@ PUBLISHED_SETTINGS = (
 UNSEEN = (
     "the operations are those of all steps, and the time of the first of them is not recorded here"
 )
-NOT_SAVED = "the weights were not in the output folder when this was written"
-_FORMAT_NOT_SAID = "the weights are no safetensors of numbers, whose header says their format"
 NOT_LOOKED_FOR = "autocard did not look for this"
 """The reason of last resort. A test holds that no real run's record contains it."""
 
 _PARTIAL = re.compile(r"legs\.\d+\.hosts(\.\d+\.devices)?|hardware\.gpus")
-"""Paths of lists that may hold some and not all: their reason says who is not in them."""
+"""Paths of lists that may be incomplete, such as legs.0.hosts.1.devices: their reason is what is
+not in them."""
 
 _EMPTY: dict[str, Any] = {
     "model": Model,
@@ -91,7 +82,7 @@ _EMPTY: dict[str, Any] = {
 
 @dataclass
 class RecordDraft:
-    """All that a session knows, before it is frozen."""
+    """The parts of a session, before they become a record."""
 
     settings: Settings
     run: Run
@@ -113,15 +104,15 @@ class RecordDraft:
     saved_dtype: str | None = None
     """Number format of these weights."""
     saved_files: Sequence[str] = ()
-    """Names of what lies beside them."""
+    """Names of the files that loading reads."""
     pictures: Mapping[str, str] = field(default_factory=dict)
-    """Pictures beside the card → what one sees on them."""
+    """Pictures beside the card → what they show."""
     peaks: tuple[dict[str, int], int | None] | None = None
     """Peak bytes per device, and of the process."""
     search: Search = field(default_factory=Search)
     """Trainings of a hyperparameter search before this one."""
     times: Mapping[str, Any] = field(default_factory=dict)
-    """What the trainer says of its own speed."""
+    """What the trainer measured of its own speed."""
 
 
 def build_record(draft: RecordDraft) -> RunRecord:
@@ -187,7 +178,7 @@ def _published(settings: Settings) -> dict[str, str]:
 
 
 def _possible(leg: Part[Leg], number: int) -> Part[Leg]:
-    """Return *leg*, the one with this *number*, without figures that cannot be: they are no summands."""
+    """Return *leg*, the one with this *number*, without figures that cannot be."""
     possible, gone = without_impossible(leg.value)
     _report(under(f"legs.{number}", gone))
     return Part(possible, {**leg.gaps, **gone})
@@ -204,13 +195,13 @@ def _sums(draft: RecordDraft, hardware: Hardware, legs: Sequence[Part[Leg]]) -> 
 
 
 def _report(gone: Mapping[str, str]) -> None:
-    """Log once for each leaf that its figure was wrong."""
+    """Log, once for each leaf, that its figure was wrong."""
     for path, reason in gone.items():
         guard.report(path, ImpossibleFigureError(reason))
 
 
 def _model(draft: RecordDraft, model: Model) -> Part[Model]:
-    """Return *model* with what was saved of it, and the gaps of that."""
+    """Return *model* with its counts, its saved weights and the gaps of these."""
     found: dict[str, Any] = {
         "checkpoint_bytes": draft.checkpoint_bytes,
         "checkpoint_has_optimizer": draft.checkpoint_has_optimizer,
@@ -221,17 +212,12 @@ def _model(draft: RecordDraft, model: Model) -> Part[Model]:
     if trainable is not None:
         found["parameters_trainable"] = trainable
     found.update(_with_earlier_run(draft.run, model))
-    gaps: dict[str, str] = {}
+    model = model.model_copy(update=found)
     if draft.saved_bytes is None:
         why = draft.gaps.get("model.saved_bytes", {}).get("") or NOT_SAVED
-        gaps["saved_bytes"] = gaps["saved_dtype"] = why
-    else:
-        adapters = draft.parts.get("adapters") or ()
-        found.update(_saved(model, adapters, draft.saved_bytes, draft.saved_files))
-        found["saved_dtype"] = draft.saved_dtype
-        if draft.saved_dtype is None:
-            gaps["saved_dtype"] = _FORMAT_NOT_SAID
-    return Part(model.model_copy(update=found), gaps)
+        return Part(model, {"saved_bytes": why, "saved_dtype": why})
+    adapters = draft.parts.get("adapters") or ()
+    return saved_part(model, adapters, draft.saved_bytes, draft.saved_dtype, draft.saved_files)
 
 
 def _with_earlier_run(run: Run, model: Model) -> dict[str, Any]:
@@ -242,86 +228,6 @@ def _with_earlier_run(run: Run, model: Model) -> dict[str, Any]:
     earlier = f"an earlier training of the same process (run {run.earlier_run}) had done the first"
     steps = units.plural(run.earlier_steps, "step")
     return {"base_model_description": f"{described}; {earlier} {steps}"}
-
-
-def _merged(model: Model) -> dict[str, Any]:
-    """Return what of *model* is different once its adapters are merged into the weights that were saved."""
-    return {
-        "adapters_merged": True,
-        "base_model_relation": model.base_model_relation and "finetune",
-        "library_name": "transformers" if model.library_name == "peft" else model.library_name,
-    }
-
-
-def as_saved(record: RunRecord, folder: Path) -> RunRecord:
-    """Return *record* for a card in *folder*: whole weights there, without an adapter, hold the run's merged adapters.
-
-    Such weights come of `merge_and_unload().save_pretrained(folder)` after the run.
-    """
-    files = saved_files(folder)
-    whole = saved_whole(files) and ADAPTER_CONFIG not in files
-    if not record.adapters or record.model.adapters_merged or not whole:
-        return record
-    found = {**_merged(record.model), "saved_files": files, "saved_bytes": saved_bytes(folder)}
-    found["saved_dtype"] = saved_dtype(folder)
-    return _with_saved(record, found)
-
-
-def _with_saved(record: RunRecord, found: Mapping[str, Any]) -> RunRecord:
-    known = ("model.saved_bytes", "model.saved_dtype")
-    missing = {path: reason for path, reason in record.missing.items() if path not in known}
-    if found["saved_dtype"] is None:
-        missing["model.saved_dtype"] = _FORMAT_NOT_SAID
-    return record.model_copy(
-        update={"model": record.model.model_copy(update=found), "missing": missing}
-    )
-
-
-def _saved(
-    model: Model, adapters: Sequence[Any], size: int, files: Sequence[str]
-) -> dict[str, Any]:
-    """Return the leaves of *model* that follow from the weights that were saved."""
-    found: dict[str, Any] = {"saved_bytes": size, "saved_files": list(files)}
-    return {**found, **(_merged(model) if adapters and saved_whole(files) else {})}
-
-
-def look_again(record: RunRecord, folder: Path, *, elsewhere: bool = False) -> RunRecord:
-    """Return *record* with the weights that lie in *folder* by now: they are often saved after the card was written.
-
-    Args:
-        record: as it was written.
-        folder: the one that holds the card.
-        elsewhere: it is another one than the run's output folder, so the size that is known is
-            another folder's.
-    """
-    merged = as_saved(record, folder)
-    if merged is not record:
-        return merged
-    began_s = _seconds(record.run.started_at)
-    names = [adapter.name for adapter in record.adapters]
-    size = saved_bytes(folder, began_s, names)
-    if size is None or (not elsewhere and record.model.saved_bytes not in (None, size)):
-        return record  # nothing, or other weights than those that the record tells of
-    found = _saved(record.model, record.adapters, size, saved_files(folder, began_s, names))
-    return _with_saved(record, {**found, "saved_dtype": saved_dtype(folder, began_s, names)})
-
-
-def _seconds(started_at: str | None) -> float | None:
-    """Return a time stamp (ISO 8601) in seconds since the epoch; None: it is none."""
-    try:
-        return (
-            None
-            if started_at is None
-            else datetime.fromisoformat(started_at.replace("Z", "+00:00")).timestamp()
-        )
-    except ValueError:
-        return None
-
-
-def saved_whole(files: Sequence[str]) -> bool:
-    """Return whether *files*, which this run saved, are those of a whole model and not of an adapter."""
-    whole = "config.json" in files and not set(files).isdisjoint(WHOLE)
-    return whole and {name.rpartition("/")[2] for name in files}.isdisjoint(ADAPTERS)
 
 
 def _hardware(draft: RecordDraft, hardware: Hardware) -> Hardware:
@@ -361,22 +267,27 @@ def _peak_share(
 
 
 def _reasons(record: RunRecord, missing: Mapping[str, str]) -> dict[str, str]:
-    """Return the reasons that are still needed, sorted, with one of last resort for what nobody explained."""
+    """Return the reasons of *missing* that are needed, sorted; a fact without one gets the last."""
     empty = set(empty_leaves(record))
-    needed = {
-        path: reason for path, reason in missing.items() if _stands_for_nothing(record, path, empty)
-    }
+    needed = {path: why for path, why in missing.items() if _is_gap(record, path, empty)}
     explained = record.model_copy(update={"missing": needed})
     needed.update(dict.fromkeys(unexplained(explained), NOT_LOOKED_FOR))
     return dict(sorted(needed.items()))
 
 
-def _stands_for_nothing(record: RunRecord, path: str, empty: set[str]) -> bool:
-    """Return whether *path* is, or holds, something that is not there (empty lists and mappings included)."""
-    if _PARTIAL.fullmatch(path):
+def _is_gap(record: RunRecord, path: str, empty: set[str]) -> bool:
+    """Return whether *path* is, or has inside it, something that is not there.
+
+    Empty lists and mappings are not there, either.
+    """
+    if _PARTIAL.fullmatch(path) or path in empty:
         return True
-    if path in empty or any(leaf.startswith(f"{path}.") for leaf in empty):
-        return True
+    inside = f"{path}."
+    return any(leaf.startswith(inside) for leaf in empty) or _at(record, path) in (None, [], {})
+
+
+def _at(record: RunRecord, path: str) -> Any:
+    """Return what *record* has at *path*; None: nothing."""
     part: Any = record
     for key in path.split("."):
         if isinstance(part, list):
@@ -385,4 +296,4 @@ def _stands_for_nothing(record: RunRecord, path: str, empty: set[str]) -> bool:
             part = part.get(key)
         else:
             part = getattr(part, key, None)
-    return part is None or part in ([], {})
+    return part

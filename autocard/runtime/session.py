@@ -974,11 +974,11 @@ class Session:
 
     def _leave_out_bare_base(self) -> None:
         """Do not take the base for the trained model where it was saved after its adapters had been taken off."""
-        from autocard.runtime.assemble import saved_whole  # noqa: PLC0415 - with pydantic
+        from autocard.runtime.saved_weights import is_whole  # noqa: PLC0415 - with pydantic
 
         if (
             self._under is None
-            or not saved_whole(self.parts.get("files") or ())
+            or not is_whole(self.parts.get("files") or ())
             or not self._under.bare()
         ):
             return
@@ -1133,7 +1133,7 @@ class Session:
         return RecordNow(record, ended and record is not None)
 
     def _known(self, saved_to: Path | None) -> RunRecord | None:
-        from autocard.runtime.assemble import look_again  # noqa: PLC0415
+        from autocard.runtime.saved_weights import with_saved_weights  # noqa: PLC0415
 
         seen = self._shown
         if seen is None or seen.trainer.is_trial():
@@ -1143,7 +1143,7 @@ class Session:
         self._news = False  # the card guard writes what is returned here
         self._note_saved(seen, Budget(EVENT_S, LEAST_S))
         record = self.record(seen)
-        return record if saved_to is None else look_again(record, saved_to, elsewhere=True)
+        return record if saved_to is None else with_saved_weights(record, saved_to, elsewhere=True)
 
     def _so_far(self, seen: Observed) -> RunRecord:
         """Return the record of a run that is under way: what it is, not yet what it took."""
