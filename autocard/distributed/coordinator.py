@@ -108,12 +108,12 @@ class Coordinator:
         self.team.arrive(boards, reason)
 
     def give_up(self, observed: Observed) -> None:
-        """Go on without the others: the process that the launcher calls the first of its host measures."""
+        """Go on without the others: the process that is the first of its host measures."""
         self.team = Team(observed.processes.index, observed.processes.count)
         self.team.lead(leads=observed.processes.is_first_on_host)
 
     def open(self) -> str | None:
-        """Agree on the ids of run and leg when a leg begins; return the leg's, None: it was not agreed on.
+        """Agree on the ids of run and leg; return the leg's, None: it was not agreed on.
 
         Raises:
             UnavailableError: the others do not answer.
@@ -132,7 +132,7 @@ class Coordinator:
         return said[1]
 
     def named_late(self) -> tuple[str, str] | None:
-        """Return the ids of run and leg if they were late and are there now: a callback may be slow elsewhere.
+        """Return the ids of run and leg if they were late and are there now.
 
         Raises:
             UnavailableError: the others do not answer.
@@ -160,7 +160,7 @@ class Coordinator:
             self._book.role = self._role(nodes)
 
     def _beside(self) -> list[int]:
-        """Return the ranks on this host as its launcher has numbered them, for processes that have not met."""
+        """Return the ranks on this host as its launcher has numbered them."""
         first = self.team.rank - self._local_rank
         return list(range(first, min(first + max(_on_host(), 1), self.team.size))) or [
             self.team.rank
@@ -201,7 +201,7 @@ class Coordinator:
         self.team.report(f"{self._number}/end", report.to_json())
 
     def hear(self, observed: Observed) -> None:
-        """Wait for the reports of the others; read from the ledger what those without a report have written.
+        """Wait for the reports of the others; for those without one, read what they have written.
 
         Raises:
             UnavailableError: no report can be received.
@@ -261,7 +261,7 @@ class Coordinator:
         return found
 
     def evaluated(self, observed: Observed, joules: float | None) -> dict[int, float | None]:
-        """Report what an evaluation after training used here; return rank → joules of the others, if this one writes.
+        """Report what an evaluation used here; if this process writes, return rank → joules of others.
 
         Raises:
             UnavailableError: the others cannot be met.
@@ -279,7 +279,7 @@ class Coordinator:
 
 
 def _on_host() -> int:
-    """Return how many processes the launcher says it has started on this host; 1: it does not say."""
+    """Return how many processes the launcher has started on this host; 1: it does not say."""
     local = os.environ.get("LOCAL_WORLD_SIZE", "")
     return int(local) if local.isascii() and local.isdigit() else 1
 

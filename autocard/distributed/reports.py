@@ -1,4 +1,4 @@
-"""What each process reports to the one that writes the card when training ends, and what that one makes of it.
+"""What each process reports to the one that writes the card, and what that one makes of it.
 
 Rule: a report holds figures and pseudonyms, never the name of a host or a user. A process without a
 report is counted as one.
@@ -162,11 +162,7 @@ def hardware_of_all(
     groups = _gpu_groups(entry, [named(boards), *(report.boards for report in reports)])
     is_complete = leg.processes_reporting == leg.processes and bool(leg.hosts)
     if groups:
-        found["gpus"] = [
-            Gpu(name=name, count=count, memory_bytes=size)
-            for (name, size), count in groups.items()
-            if name
-        ]
+        found["gpus"] = _gpus(groups)
     if is_complete:
         found["nodes"] = len(leg.hosts)
     all_named = all(name for name, _ in groups)
@@ -174,16 +170,25 @@ def hardware_of_all(
         gaps.pop("gpus", None)
     elif groups:
         gaps["gpus"] = SOME
-    for name in OF_NODE:
-        values = {getattr(own, name): None}
-        values |= {report.node[name]: None for report in reports if name in report.node}
-        known = [value for value in values if value is not None]
-        if len(known) > 1 and name == "cpu_model":
-            found[name] = " / ".join(known)
-        elif len(known) > 1:
-            found[name] = None
-            gaps[name] = DIFFERS
+    found |= _node_fields_of_all(own, reports, gaps)
     return own.model_copy(update=found)
+
+
+def _node_fields_of_all(
+    own: Hardware, reports: Sequence[Report], gaps: MutableMapping[str, str]
+) -> dict[str, Any]:
+    """Return the fields in which the nodes differ; note in *gaps* those that have no common value."""
+    found: dict[str, Any] = {}
+    for name in OF_NODE:
+        values = [getattr(own, name), *(report.node.get(name) for report in reports)]
+        different = list(dict.fromkeys(value for value in values if value is not None))
+        if len(different) < 2:  # noqa: PLR2004 - all nodes have the same
+            continue
+        if name == "cpu_model":
+            found[name] = " / ".join(different)
+        else:
+            found[name], gaps[name] = None, DIFFERS
+    return found
 
 
 def _gpu_groups(entry: LedgerEntry, known: Iterable[Mapping[str, Board]]) -> Counter[Board]:
@@ -204,6 +209,15 @@ def _gpu_groups(entry: LedgerEntry, known: Iterable[Mapping[str, Board]]) -> Cou
         name, size = names.get(board_id, nameless)
         groups[device.name or name, device.memory_bytes or size] += 1
     return groups
+
+
+def _gpus(groups: Counter[Board]) -> list[Gpu]:
+    """Return the GPUs that have a name."""
+    found = []
+    for (name, size), count in groups.items():
+        if name:
+            found.append(Gpu(name=name, count=count, memory_bytes=size))
+    return found
 
 
 def job_of_all(own: Job, leg: Leg, reports: Sequence[Report]) -> Job:

@@ -36,7 +36,7 @@ def read_all(at_s: float, *, boards: bool) -> CounterMark:
 
 
 def counters_of(devices: Sequence[Device]) -> Counters | None:
-    """Return the counters of *devices*; None: there are none, or the driver has stopped answering."""
+    """Return the counters of *devices*; None: none, or the driver does not answer."""
     if not devices:
         return None
     try:

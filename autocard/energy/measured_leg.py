@@ -97,7 +97,7 @@ class MeasuredLeg:
         return answer.entry if answer is not None and answer.is_final else None
 
     def from_ledger(self, why: str, intensity: Mapping[str, Any]) -> LedgerEntry:
-        """Return the entry that our own counters and the ledger's last tick give: the worker is silent.
+        """Return the entry from our own counters and the ledger's last tick; the worker is silent.
 
         Args:
             why: the worker is silent.
@@ -122,7 +122,7 @@ class MeasuredLeg:
         return entry.model_copy(update={"readings": None})
 
     def with_evaluations(self, entry: LedgerEntry) -> LedgerEntry:
-        """Return *entry* with the evaluations that followed the leg while it waited for its figures."""
+        """Return *entry* with the evaluations that followed while it waited for its figures."""
         if not self.evaluations:
             return entry
         found = {} if self.worker is None else self.worker.evaluations

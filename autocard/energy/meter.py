@@ -1,10 +1,10 @@
 """The meter: energy and time of the trainings of one process.
 
 Rule: on the training's thread there are counter reads and messages to the worker, no more. The
-counters of GPUs and host are read here, at the very begin and end; CodeCarbon, power samples and the
-ledger live in the worker, which also completes the legs. No thread, no signal handler, nothing that
-works in a forked process. After training the worker waits some minutes for an evaluation; it ends
-with the training process. It serves the next training of this process too, if that has the same
+counters of GPUs and host are read here, at the very begin and end; CodeCarbon, power samples and
+the ledger live in the worker, which also completes the legs. No thread, no signal handler, nothing
+that works in a forked process. After training the worker waits some minutes for an evaluation; it
+ends with the training process. It serves the next training of this process too, if that has the same
 settings. A leg that ended before CodeCarbon had started is completed later (`late`).
 """
 
@@ -50,8 +50,8 @@ from autocard.settings import Settings
 K = TypeVar("K")
 
 ANSWER_S = 0.4
-"""Seconds that `end` waits for the worker's last reading, which mostly takes some milliseconds; what
-comes later is taken by `late`. A worker that has never answered has hardly started, and is not
+"""Seconds that `end` waits for the worker's answer, which mostly takes milliseconds; what comes
+later is taken by `late`. A worker that has never answered has hardly started, and is not
 waited for."""
 DEATHS = 3
 """How often in one leg a worker that died is replaced."""
@@ -210,7 +210,7 @@ class Meter:
         )
 
     def _idle_worker(self, order: WorkerOrder) -> WorkerClient | None:
-        """Return the worker of another meter that has trained and can serve this one; None: there is none."""
+        """Return the worker of another meter that can serve this one; None: there is none."""
         for other in list(_METERS):
             worker = other._worker  # noqa: SLF001 - another of this class
             if other is self or worker is None or not other._rests:  # noqa: SLF001
@@ -225,12 +225,12 @@ class Meter:
         return self._owns_worker and self._open is None and self._step is not None
 
     def rest(self, other: Meter) -> None:
-        """Release the worker, because *other* starts; not while a leg is open or waits for its figures."""
+        """Release the worker, because *other* starts; not while a leg is open or unfinished."""
         if self is not other and (self._rests or not self._owns_worker) and not self._unfinished:
             self.close()
 
     def wait_until_ready(self, at_most_s: float) -> bool:
-        """Wait until CodeCarbon has started and the place was looked up; return whether that is so."""
+        """Wait until CodeCarbon has started and the place is known; return whether that is so."""
         until_s = time.monotonic() + at_most_s
         while self._worker is not None and self._worker.intensity is None:
             left_s = until_s - time.monotonic()
@@ -346,7 +346,7 @@ class Meter:
         self._send(begin)
 
     def _devices(self) -> tuple[list[Device], dict[str, str]]:
-        """Return the GPUs that the training uses, and path inside the leg → why that is not known."""
+        """Return the GPUs that the training uses, and path in the leg → why that is not known."""
         if self._boards is not None:
             return self._boards, _no_devices(self._boards_reason)
         if self._uses_gpu is False:
@@ -393,7 +393,7 @@ class Meter:
     # -- a leg goes on -----------------------------------------------------------------------------
 
     def reached(self, step: int) -> None:
-        """Note that *step* is done, where the worker reads it: a store into memory, at each step."""
+        """Note, where the worker reads it, that *step* is done: a store into memory."""
         self._step = step
         if self._worker is None or os.getpid() != self._pid:
             return
@@ -433,7 +433,7 @@ class Meter:
         return self._worker is not None and self._worker.take(wait_s)
 
     def _replace_dead_worker(self) -> None:
-        """Start another worker where the one that measures the open leg has died; three times at most."""
+        """Start another worker if the one of the open leg has died; three times at most."""
         leg, worker = self._open, self._worker
         if leg is None or worker is None or worker.process.alive or self._deaths >= DEATHS:
             return
@@ -447,12 +447,12 @@ class Meter:
     # -- a leg ends --------------------------------------------------------------------------------
 
     def stop(self, at_s: float) -> None:
-        """Read the counters of the open leg, which ends at *at_s* (monotonic seconds); `end` follows."""
+        """Read the counters when the open leg ends at *at_s* (monotonic seconds); `end` follows."""
         if self._open is not None and os.getpid() == self._pid:
             self._stopped = counter_mark.read(at_s, self._open.counters)
 
     def end(self, step: int, max_steps: int | None) -> list[LedgerEntry]:
-        """End the leg at *step*: read the counters first, then wait a moment for the worker's answer.
+        """End the leg at *step*: read the counters, then wait a moment for the worker's answer.
 
         Args:
             step: global step.
@@ -548,7 +548,7 @@ class Meter:
         return [leg.with_evaluations(self._complete(leg)) for leg in done]
 
     def after(self, begin_s: float, end_s: float) -> float | None:
-        """Return the joules of a stretch after the last leg (monotonic seconds); None: not known, or not yet."""
+        """Return the joules of a stretch after the last leg (monotonic seconds); None: not yet."""
         waiting = [leg for leg in self._unfinished if leg.leg_id == self._last_id]
         worker = waiting[0].worker if waiting else self._worker
         if worker is None or self._last_id is None:

@@ -86,7 +86,7 @@ class Track:
 
 
 class SampleHistory:
-    """Readings of a stretch of which parts are asked for afterwards; thinned where there are too many."""
+    """Readings of a stretch, of which parts are looked up afterwards; thinned if there are many."""
 
     def __init__(self, most: int = MOST) -> None:
         """Begin without readings; keep about *most*."""

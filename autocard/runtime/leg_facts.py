@@ -37,7 +37,7 @@ class LegFacts:
             self.settings[leg_id] = dict(settings)
 
     def describe(self, leg: Leg, latest_id: str) -> Part[Leg]:
-        """Return *leg* with its batch, and with the settings in which it differs from the leg *latest_id*."""
+        """Return *leg* with its batch and the settings that differ from those of *latest_id*."""
         leg = self._with_settings(self._with_batch(leg), latest_id)
         return Part(leg, under("batch", _gaps(leg.batch)))
 

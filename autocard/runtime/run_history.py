@@ -1,4 +1,4 @@
-"""The legs of one trainer's run: those before this process, this one, and what of them travels in checkpoints.
+"""The legs of one trainer's run, and what of them travels in checkpoints.
 
 Rule: a leg is known by clock and step counter at least, whatever fails to measure it. Nothing here
 measures; nothing here is guarded: the session does that.
@@ -86,7 +86,7 @@ class RunHistory:
     def find(
         self, folder: Path, state: Mapping[str, Any] | None, step: int, checkpoint: Any = None
     ) -> bool:
-        """Find out which run this leg continues, and after which legs; return whether the run changed.
+        """Find the run that this leg continues, and its legs; return whether the run changed.
 
         Args:
             folder: output folder.
@@ -108,7 +108,7 @@ class RunHistory:
         return changed
 
     def go_on(self) -> None:
-        """Read the run's earlier legs from the ledger: another process had found out which they are."""
+        """Read the run's earlier legs from the ledger; another process has found them."""
         entries = ledger_files.of_run(self.folders.reads, self.run_id)
         before = [entry for entry in entries if entry.leg.id != self.open.id]
         self.past = earlier_legs.with_more(EarlierLegs(self.run_id), before)
@@ -125,14 +125,14 @@ class RunHistory:
     # -- what travels in checkpoints ---------------------------------------------------------------
 
     def pack(self, callbacks: MutableMapping[str, Any]) -> None:
-        """Put what is known of the run into the trainer's state, which is saved in its checkpoints."""
+        """Put what is known of the run into the state that the trainer saves in checkpoints."""
         self._travels = earlier_legs.travelling(self.past or EarlierLegs(), self.run_id)
         self._travels_entry = None
         callbacks[earlier_legs.STATE_KEY] = {"args": {}, "attributes": self._travels}
 
     @staticmethod
     def travelled(state: Mapping[str, Any] | None, key: str) -> Any:
-        """Return what the checkpoint holds under *key*, before `pack` makes the next one's; None: nothing."""
+        """Return what the checkpoint holds under *key*, until `pack` replaces it; None: nothing."""
         told = (state or {}).get(earlier_legs.STATE_KEY)
         attributes = told.get("attributes") if isinstance(told, Mapping) else None
         return attributes.get(key) if isinstance(attributes, Mapping) else None
@@ -161,7 +161,7 @@ class RunHistory:
         self.take_along("batches", self._facts.batches)
 
     def so_far(self, step: int, measured: LedgerEntry | None, *, saving: bool) -> None:
-        """Renew what travels of the open leg: what was *measured*, or the clock alone when it is saved."""
+        """Renew what travels of the open leg: what was *measured*, or the clock alone."""
         self.open.last_s = time.monotonic()
         if self._travels is None or (measured is self._travels_entry and not saving):
             return
@@ -244,7 +244,7 @@ class RunHistory:
         self.own[-1] = entry.with_leg(leg, {**entry.missing, **dict.fromkeys(names, reason)})
 
     def look_again(self, folder: Path) -> None:
-        """Read the earlier legs again: what was still being written when this one began is complete now."""
+        """Read the earlier legs again: those that were being written are complete now."""
         if self.past is not None and self.past.legs:
             took_s = self.own[-1].leg.wall_clock_s or 0.0
             folders = self._find_folders(folder)
@@ -268,17 +268,17 @@ class RunHistory:
     # -- evaluations after training ----------------------------------------------------------------
 
     def evaluated(self, joules: float | None) -> None:
-        """Add an evaluation after training to the leg that it followed; None: it was not measured."""
+        """Add an evaluation to the leg that it followed; None: it was not measured."""
         self.own[-1] = _with_evaluation(self.own[-1], joules)
 
     def evaluated_elsewhere(self, joules_of: Mapping[int, float | None]) -> None:
-        """Add what other processes measured of an evaluation: rank → joules; a rank that is not there did not measure."""
+        """Add what other processes measured of an evaluation: rank → joules."""
         self.heard = [_with_evaluation(entry, joules_of.get(entry.rank)) for entry in self.heard]
 
     # -- figures that come late --------------------------------------------------------------------
 
     def completed(self, measured: LedgerEntry) -> LedgerEntry | None:
-        """Add the figures of a leg that ended before they were known; return its entry, None: it is not known here."""
+        """Add the late figures of a leg; return its entry, None: the leg is not known here."""
         part = "" if self.role is None else self.role.part
         key, found = (measured.leg.id, ledger_files.host_id(), part), None
         for entries in (self.own, self._memory, self._before):
@@ -307,7 +307,7 @@ class RunHistory:
         return ledger_files.of_leg(self.folders.reads, self.open.id)
 
     def look_for_awaited(self) -> bool:
-        """Take the figures that other processes have written since they reported; return whether there were any."""
+        """Read late figures of other processes from the ledger; return whether there were any."""
         awaited = {entry.key for entry in self.awaited}
         written = self._written() if awaited else []
         found = {entry.key: entry for entry in written if not entry.is_pending}
@@ -318,7 +318,7 @@ class RunHistory:
         return bool(awaited & found.keys())
 
     def give_up_awaited(self) -> bool:
-        """Note that figures of other processes will not come; return whether there were any to wait for."""
+        """Note that late figures of other processes will not come; return whether any are due."""
         waited = bool(self.awaited)
         self.heard = [entry.never_completed() for entry in self.heard]
         return waited
@@ -372,7 +372,7 @@ class RunHistory:
         return parts
 
     def why_earlier_missing(self, legs: Iterable[Leg]) -> str | None:
-        """Return why legs before *legs*, those that are known, are not recorded; None: there are none."""
+        """Return why legs before the known ones are not recorded; None: there are none."""
         reason = None if self.past is None else self.past.reason
         reached = 0
         for leg in legs:
@@ -404,7 +404,7 @@ def _with_evaluation(entry: LedgerEntry, joules: float | None) -> LedgerEntry:
 
 
 def _with_figures(entry: LedgerEntry, measured: LedgerEntry) -> LedgerEntry:
-    """Return *entry* with the figures of *measured*, and with the reasons of what both do not hold."""
+    """Return *entry* with the figures of *measured* and their gaps."""
     figures = {name: getattr(measured.leg, name) for name in OF_METER}
     missing = {path: why for path, why in entry.missing.items() if not _is_of_meter(path)}
     missing |= {path: why for path, why in measured.missing.items() if _is_of_meter(path)}
@@ -417,7 +417,7 @@ def _is_of_meter(path: str) -> bool:
 
 
 def _with_later_figures(reported: LedgerEntry, later: LedgerEntry) -> LedgerEntry:
-    """Return the *reported* entry with the figures of the *later* one, its evaluation energy excepted.
+    """Return the *reported* entry with the figures of the *later* one, evaluations excepted.
 
     Evaluations after training come through `evaluated_elsewhere`.
     """

@@ -1,4 +1,4 @@
-"""The open leg by our own clock and step counter: what is known of it, whatever fails to measure it."""
+"""The open leg by our own clock and step counter, which always work."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Which legs came before this one: from the ledger, from the checkpoint, from this process.
 
 A training continues a run if it was resumed from that run's checkpoint, or if it starts in the
-folder of a run that the same scheduler's job has left unfinished. Everything else is a new run, in a
-used folder too.
+folder of a run that the same scheduler's job has left unfinished. Everything else is a new run, in
+a used folder too.
 
 Rule: a leg is counted once, however many sources have it; the source that knew it longest counts. A
 leg that is still open belongs to another job and is left out.
@@ -68,7 +68,7 @@ def without_private(entry: LedgerEntry) -> dict[str, Any]:
 def stretched(entry: LedgerEntry, step: int, wall_clock_s: float) -> LedgerEntry:
     """Return the *entry* of an open leg brought up to now: *step*, and *wall_clock_s* of it.
 
-    The last reading is a tick old at most; since then the mean power is taken, which the sources say.
+    The last reading is a tick old at most; since then the mean power is taken: see the sources.
     """
     leg, before_s = entry.leg, entry.leg.wall_clock_s or 0.0
     uses = leg.hosts
@@ -137,7 +137,7 @@ def with_more(past: EarlierLegs, entries: Iterable[LedgerEntry]) -> EarlierLegs:
     return replace(past, legs=_ordered([*past.legs, *entries]))
 
 
-# -- which legs belong to the run ------------------------------------------------------------------------
+# -- which legs belong to the run ------------------------------------------------------------------
 
 
 def _from_checkpoint(state: Mapping[str, Any] | None) -> EarlierLegs:
@@ -166,7 +166,7 @@ def _entry(raw: Any) -> LedgerEntry | None:
 def _left_unfinished(
     written: Iterable[LedgerEntry], folders: LedgerFolders, job_id: str | None
 ) -> str | None:
-    """Return the latest run that the same job left unfinished in the same folder; None: there is none.
+    """Return the latest run that the same job left unfinished in this folder; None: there is none.
 
     A second training of the same process is not a requeued job.
     """
@@ -184,7 +184,7 @@ def _left_unfinished(
 
 
 def _any_is_open(folders: LedgerFolders, entries: Sequence[LedgerEntry]) -> bool:
-    """Return whether one of *entries* is open; a process that was just killed gets a moment to end."""
+    """Return whether one of *entries* is open; a killed process gets a moment to end."""
     until_s = time.monotonic() + STILL_OPEN_S
     while any(_is_open(folders, entry) for entry in entries):
         if time.monotonic() > until_s:

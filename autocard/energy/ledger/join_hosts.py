@@ -1,7 +1,7 @@
-"""What each host wrote of one leg → the leg of the whole job, with what is known of those that wrote nothing.
+"""The entries of one leg, one for each host → the leg of the whole job.
 
-Rule: each host and each GPU is counted once, whoever tells of it; a process of which nothing was
-heard is a reason, and never made up for. Pure arithmetic.
+Rule: each host and each GPU is counted once, however many entries have it. What a process without
+an entry used is a gap with a reason, and never estimated. Pure arithmetic.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ PLACE = ("place", "intensity_g_per_kwh", "intensity_source", "intensity_year")
 """Leaves of a leg that are the same on all its hosts."""
 APART = ("setup_j", "evaluation_j")
 """Leaves of a leg that are sums over its hosts."""
+OF_FIRST = ("started_at", "ended_at", "status", "step_begin")
+"""Fields of a leg that the process which writes the card gives."""
 CUT = "; read for {read_s:.1f} s, of which the first {leg_s:.1f} s are counted, at the mean power"
 
 
 def joined(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Return one entry for each leg, the oldest first, with all the hosts that *entries* tell of."""
+    """Return one entry for each leg, the oldest first, with the hosts of all its *entries*."""
     legs: dict[str, list[LedgerEntry]] = {}
     for entry in sorted(entries, key=lambda one: (one.rank, bool(one.part), one.host_id)):
         legs.setdefault(entry.leg.id, []).append(entry)
@@ -36,21 +38,21 @@ def joined(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
 
 
 def by_host(entries: Sequence[LedgerEntry]) -> dict[str, list[LedgerEntry]]:
-    """Return host → its entries, those of the process that writes the card first; the part with CPU and RAM leads."""
+    """Return host → its entries: the writing process's host first, CPU and RAM first."""
     found: dict[str, list[LedgerEntry]] = {}
     for entry in sorted(entries, key=lambda one: (one.rank, one.host_id)):
         found.setdefault(entry.host_id, []).append(entry)
-    return {host: _telling(parts) for host, parts in found.items()}
+    return {host: _with_figures(parts) for host, parts in found.items()}
 
 
-def _telling(parts: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """Return the entries of one host that tell more than the clock; the one with CPU and RAM first."""
-    telling = [entry for entry in parts if entry.leg.hosts]
-    return sorted(telling, key=lambda one: bool(one.part)) or list(parts[:1])
+def _with_figures(parts: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """Return the entries of one host that hold figures; the one with CPU and RAM first."""
+    measured = [entry for entry in parts if entry.leg.hosts]
+    return sorted(measured, key=lambda one: bool(one.part)) or list(parts[:1])
 
 
 def scaled(host: HostUse, part: float, words: str) -> HostUse:
-    """Return *host* with *part* times its energy, and *words* behind how it was measured."""
+    """Return *host* with *part* times its energy, and *words* at the end of its sources."""
 
     def times(joules: float | None) -> float | None:
         return None if joules is None else joules * part
@@ -67,7 +69,7 @@ def scaled(host: HostUse, part: float, words: str) -> HostUse:
 
 
 def cut(entry: LedgerEntry, wall_clock_s: float) -> LedgerEntry:
-    """Return *entry* with the energy of the first *wall_clock_s* seconds, where it was read for longer than that."""
+    """Return *entry* with the energy of its first *wall_clock_s* seconds, if it has more."""
     read_s = entry.leg.wall_clock_s or 0.0
     if read_s <= wall_clock_s:
         return entry
@@ -78,6 +80,7 @@ def cut(entry: LedgerEntry, wall_clock_s: float) -> LedgerEntry:
 
 
 def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
+    """Return one entry for the entries of one leg."""
     first = found[0]
     if len(found) == 1 and first.leg.processes == 1:
         return first
@@ -85,46 +88,59 @@ def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
     wall_clock_s = _latest([first, *entries], lambda one: one.leg.wall_clock_s)
     entries = [_stretched(entry, wall_clock_s) for entry in entries]
     lead = next((entry for entry in entries if entry.leg.hosts), first)
-    machines = by_host(entries)
     missing = {path: why for path, why in lead.missing.items() if not path.startswith("hosts")}
-    hosts, boards = [], []
-    for number, parts in enumerate(machines.values()):
+    hosts, boards = _hosts(entries, missing)
+    fields: dict[str, Any] = {
+        **_place(entries, missing),
+        **{name: getattr(first.leg, name) for name in OF_FIRST},
+        **{name: _sum(entries, name, missing) for name in APART},
+        **_reporting([first, *entries]),
+        "hosts": hosts,
+        "wall_clock_s": wall_clock_s,
+        "step_end": _latest([first, *entries], lambda one: one.leg.step_end),
+        "checkpoints": _checkpoints([entry.leg for entry in entries]),
+    }
+    leg = _without_part_sums(lead.leg.model_copy(update=fields), missing)
+    return lead.model_copy(update={"leg": leg, "missing": missing, "board_ids": boards})
+
+
+def _reporting(entries: Sequence[LedgerEntry]) -> dict[str, int]:
+    """Return how many processes and nodes there are, and how many reported."""
+    measured = entries[1:]
+    return {
+        # Trainings of their own learn one by one how many they are.
+        "processes": max(entry.leg.processes for entry in entries),
+        "processes_reporting": len({rank for entry in measured for rank in entry.ranks}),
+        "nodes_reporting": len({entry.host_id for entry in measured if entry.ranks}),
+    }
+
+
+def _hosts(
+    entries: Sequence[LedgerEntry], missing: dict[str, str]
+) -> tuple[list[HostUse], list[str]]:
+    """Return the hosts and the pseudonyms of their GPUs; note their gaps in *missing*."""
+    hosts, boards = list[HostUse](), list[str]()
+    for number, parts in enumerate(by_host(entries).values()):
         host, ids, reasons = _host(parts, f"h{number + 1}")
         hosts.append(host)
         boards += ids
         missing.update({f"hosts.{number}{path}": why for path, why in reasons.items()})
-    heard = {rank for entry in entries for rank in entry.ranks}
-    # Trainings of their own learn one by one how many they are.
-    processes = max(entry.leg.processes for entry in [first, *entries])
-    leg = lead.leg.model_copy(
-        update={
-            **_place(entries, missing),
-            "hosts": hosts,
-            "processes": processes,
-            "processes_reporting": len(heard),
-            "nodes_reporting": len({entry.host_id for entry in entries if entry.ranks}),
-            **{
-                leaf: getattr(first.leg, leaf)
-                for leaf in ("started_at", "ended_at", "status", "step_begin")
-            },
-            "wall_clock_s": wall_clock_s,
-            "step_end": _latest([first, *entries], lambda one: one.leg.step_end),
-            "checkpoints": _checkpoints([entry.leg for entry in entries]),
-            **{leaf: _sum(entries, leaf, missing) for leaf in APART},
-        }
-    )
+    return hosts, boards
+
+
+def _without_part_sums(leg: Leg, missing: dict[str, str]) -> Leg:
+    """Return *leg*; without sums over hosts if a process is silent: they are not complete."""
     if leg.nodes_expected is None:
         missing["nodes_expected"] = "the launcher does not say how many nodes there are"
-    if len(heard) < leg.processes:
-        missing["hosts"] = silence(leg)
-        # A sum of some would pass for that of all.
-        leg = leg.model_copy(update=dict.fromkeys(APART))
-        missing.update(dict.fromkeys(APART, missing["hosts"]))
-    return lead.model_copy(update={"leg": leg, "missing": missing, "board_ids": boards})
+    if leg.processes_reporting >= leg.processes:
+        return leg
+    missing["hosts"] = silence(leg)
+    missing.update(dict.fromkeys(APART, missing["hosts"]))
+    return leg.model_copy(update=dict.fromkeys(APART))
 
 
 def _stretched(entry: LedgerEntry, wall_clock_s: float | None) -> LedgerEntry:
-    """Return *entry*, of a process that began later than the leg or ended before it, for the whole of the leg."""
+    """Return *entry* for the whole leg, if its process began later or ended earlier."""
     own_s = entry.leg.wall_clock_s
     if not own_s or not wall_clock_s or entry.apart or entry.status not in {"finished", "stopped"}:
         return entry
@@ -132,44 +148,48 @@ def _stretched(entry: LedgerEntry, wall_clock_s: float | None) -> LedgerEntry:
         return cut(entry, wall_clock_s)
     if wall_clock_s - own_s <= NOTICEABLE_S:
         return entry
-    words = f"; {wall_clock_s - own_s:.1f} s, in which this host's process was not in training, at the mean power"
+    words = (
+        f"; {wall_clock_s - own_s:.1f} s, "
+        "in which this host's process was not in training, at the mean power"
+    )
     uses = [scaled(host, wall_clock_s / own_s, words) for host in entry.leg.hosts]
     return entry.model_copy(update={"leg": entry.leg.model_copy(update={"hosts": uses})})
 
 
 def _place(entries: Sequence[LedgerEntry], missing: dict[str, str]) -> dict[str, Any]:
-    """Return place and intensity as the one process knows them that has looked them up; empty: they stand as they are.
+    """Return place and intensity from the process that has looked them up; replace their reasons.
 
-    A place is looked up once for a job, and all its hosts stand there.
+    A place is looked up once for a job, and all its hosts are there.
     """
-    told = next(
-        (entry for entry in entries if entry.leg.intensity_g_per_kwh is not None), entries[0]
-    )
-    for path in [path for path in missing if path.partition(".")[0] in PLACE]:
+    located = [entry for entry in entries if entry.leg.intensity_g_per_kwh is not None]
+    source = located[0] if located else entries[0]
+    for path in [path for path in missing if _is_of_place(path)]:
         del missing[path]
-    missing.update(
-        {path: why for path, why in told.missing.items() if path.partition(".")[0] in PLACE}
-    )
-    return {leaf: getattr(told.leg, leaf) for leaf in PLACE}
+    missing.update({path: why for path, why in source.missing.items() if _is_of_place(path)})
+    return {name: getattr(source.leg, name) for name in PLACE}
+
+
+def _is_of_place(path: str) -> bool:
+    return path.partition(".")[0] in PLACE
 
 
 def silence(leg: Leg) -> str:
-    """Return how much of a leg nobody told, in words."""
-    unheard, said = leg.processes - leg.processes_reporting, units.count(leg.nodes_reporting)
-    which = (
-        f"what {units.count(unheard)} of {units.count(leg.processes)} processes used is not known"
-    )
+    """Describe the part of the leg that no process reported."""
+    silent, all_of_them = leg.processes - leg.processes_reporting, units.count(leg.processes)
+    words = f"what {units.count(silent)} of {all_of_them} processes used is not known"
     if leg.nodes_expected is None or leg.nodes_expected <= leg.nodes_reporting:
-        return which
-    return f"{said} of {units.count(leg.nodes_expected)} nodes reporting; {which}"
+        return words
+    reporting, nodes = units.count(leg.nodes_reporting), units.count(leg.nodes_expected)
+    return f"{reporting} of {nodes} nodes reporting; {words}"
 
 
 def _latest(
     entries: Sequence[LedgerEntry], value: Callable[[LedgerEntry], float | None]
 ) -> float | None:
-    """Return what the leading process says; of a leg that nobody saw ending, what the last sign of life says.
+    """Return the *value* of the first entry, or the largest one.
 
-    Of trainings that only began together, the longest holds.
+    The largest one counts for a leg whose end no process has seen, and for trainings that only
+    began together.
     """
     lead = entries[0]
     if lead.rank == 0 and not lead.leg.steps_unseen and not lead.apart:
@@ -218,27 +238,32 @@ def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[HostUse, list[str], 
 def _devices(
     parts: Sequence[LedgerEntry], name: str, reasons: dict[str, str]
 ) -> dict[str, DeviceUse]:
-    """Return pseudonym → GPU of one host, each once, those included of which nothing was heard."""
+    """Return pseudonym → GPU of one host, each once, those without a measurement included."""
     found: dict[str, DeviceUse] = {}
     for entry in parts:
         for number, (board, device) in enumerate(_boards(entry)):
-            if board in found:
-                continue
-            its = f"hosts.0.devices.{number}"
-            for path, why in entry.missing.items():
-                if path == its or path.startswith(f"{its}."):
-                    reasons[f".devices.{len(found)}{path.removeprefix(its)}"] = why
-            found[board] = device.model_copy(update={"device": f"{name}.g{len(found)}"})
-    for board in dict.fromkeys(
-        board for entry in parts for board in entry.expects if board not in found
-    ):
-        reasons[f".devices.{len(found)}"] = SILENT
-        found[board] = DeviceUse(device=f"{name}.g{len(found)}")
+            if board not in found:
+                reasons.update(_device_reasons(entry, number, len(found)))
+                found[board] = device.model_copy(update={"device": f"{name}.g{len(found)}"})
+    for board in [board for entry in parts for board in entry.expects]:
+        if board not in found:
+            reasons[f".devices.{len(found)}"] = SILENT
+            found[board] = DeviceUse(device=f"{name}.g{len(found)}")
+    return found
+
+
+def _device_reasons(entry: LedgerEntry, number: int, place: int) -> dict[str, str]:
+    """Return the reasons of the GPU *number* of *entry* as those of the host's GPU *place*."""
+    path = f"hosts.0.devices.{number}"
+    found = {}
+    for inner, why in entry.missing.items():
+        if inner == path or inner.startswith(f"{path}."):
+            found[f".devices.{place}{inner.removeprefix(path)}"] = why
     return found
 
 
 def _boards(entry: LedgerEntry) -> list[tuple[str, DeviceUse]]:
-    """Return the GPUs of an entry with their pseudonyms; what has none (an entry from a checkpoint) is taken as new."""
+    """Return the GPUs of an entry with their pseudonyms, made up for one from a checkpoint."""
     devices = entry.leg.hosts[0].devices if entry.leg.hosts else []
     names = entry.board_ids or [
         f"{entry.host_id} {entry.part} {number}" for number in range(len(devices))
@@ -247,7 +272,7 @@ def _boards(entry: LedgerEntry) -> list[tuple[str, DeviceUse]]:
 
 
 def _sum(entries: Sequence[LedgerEntry], leaf: str, missing: dict[str, str]) -> float | None:
-    """Return the sum over all entries; None with the reason of the first that does not know it."""
+    """Return the sum over all entries; None, with a reason, if one of them does not have it."""
     total = 0.0
     for entry in entries:
         value: float | None = getattr(entry.leg, leaf)
@@ -262,7 +287,7 @@ def _sum(entries: Sequence[LedgerEntry], leaf: str, missing: dict[str, str]) -> 
 
 
 def _checkpoints(legs: Sequence[Leg]) -> list[Checkpoint]:
-    """Return the readings at checkpoints that all hosts have, summed: seconds of the leading one, joules of all."""
+    """Return the checkpoints that all hosts have: seconds of the first, joules of all."""
     steps = [{point.step: point for point in leg.checkpoints} for leg in legs]
     shared = [point for point in legs[0].checkpoints if all(point.step in known for known in steps)]
     return [

@@ -18,11 +18,15 @@ from autocard.record import Frozen, Leg
 Status = Literal["running", "finished", "stopped", "interrupted"]
 
 PENDING = (
-    "not known when this was written: training ended before CodeCarbon had started. autocard adds it at the next "
-    "evaluation or save, or when the process exits, unless the process is killed"
+    "not known when this was written: training ended before CodeCarbon had started. "
+    "autocard adds it at the next evaluation or save, or when the process exits, "
+    "unless the process is killed"
 )
 """Reason of a figure that a worker which is still starting will add."""
-NEVER_CAME = "not measured: training ended before CodeCarbon had started, and its process did not complete the figures"
+NEVER_CAME = (
+    "not measured: training ended before CodeCarbon had started, "
+    "and its process did not complete the figures"
+)
 """Reason of the same figure where that worker has ended without it."""
 
 

@@ -58,7 +58,7 @@ class LedgerFolders:
 def folders_of(
     output_dir: Path | None, ledger_dir: str | None, checkpoint: str | None = None
 ) -> LedgerFolders:
-    """Return the ledger folders of a training in *output_dir* that was resumed from *checkpoint*."""
+    """Return the ledger folders of a training in *output_dir*, resumed from *checkpoint*."""
     output = None if output_dir is None else files.absolute(output_dir)
     shared = None if output is None else output / FOLDER
     ticks = shared if ledger_dir is None else files.absolute(Path(ledger_dir))

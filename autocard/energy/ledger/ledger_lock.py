@@ -1,4 +1,4 @@
-"""The lock beside a ledger file: it is held while the leg goes on, and the kernel releases it when its process dies."""
+"""The lock beside a ledger file: held while the leg is open, released when the process dies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ except ImportError:  # not POSIX: no worker writes a ledger there either
 
 
 class LedgerLock:
-    """Shows other processes of this machine that a leg is open, for as long as this process lives."""
+    """Shows other processes of this machine that a leg is open, while this process lives."""
 
     def __init__(self, folder: Path, leg_id: str, part: str = "") -> None:
         """Take the lock, if the file system has locks."""

@@ -1,4 +1,4 @@
-"""The start of a leg, its counters and the worker's readings → the leg of the record, with a reason for each gap.
+"""The start of a leg, its counters and the worker's readings → the leg of the record.
 
 Rule: the difference of a GPU's own counter, read at the very begin and end, comes before everything
 else; what stands in for it is said. The worker builds the leg. The training process does it only
@@ -84,7 +84,7 @@ def so_far(
     given: GivenIntensity,
     **ending: Any,
 ) -> tuple[Leg, dict[str, str]]:
-    """Return a leg as of now, and path inside it → reason; the training process has not read its end.
+    """Return a leg whose end the training process has not read, and path inside it → reason.
 
     Args:
         start: of the leg.
@@ -109,7 +109,7 @@ def ended(
     intensity: Mapping[str, Any],
     given: GivenIntensity,
 ) -> tuple[Leg, dict[str, str]]:
-    """Return a leg that has ended regularly, and path inside it → reason. Arguments as in `so_far`."""
+    """Return a leg that has ended regularly, and path inside it → reason."""
     devices, missing = [], dict(start.missing)
     for number, (uuid, device) in enumerate(_devices(start)):
         filled, why = _counted(device, uuid, end, readings)
@@ -126,7 +126,7 @@ def ended(
 
 
 def from_ledger(entry: LedgerEntry | None, whole_s: float, reason: str) -> LegReadings:
-    """Return what the ledger holds of a leg whose worker has not answered, stretched if that is most of the leg.
+    """Return the readings that the ledger holds of a leg, stretched if they are most of it.
 
     Args:
         entry: of the leg; None: there is none.
@@ -159,7 +159,7 @@ def _devices(start: LegStart) -> list[tuple[str, DeviceUse]]:
 def _counted(
     device: DeviceUse, uuid: str, end: LegEnd, readings: LegReadings
 ) -> tuple[DeviceUse, dict[str, str]]:
-    """Return *device* with the energy between its counter readings, or what stands in for it, and its gaps."""
+    """Return *device* with the energy between its counter readings, or as sampled; and its gaps."""
     last = end.counters.get(uuid, CounterReading(reason=backends.no_reading(uuid)))
     shared = SHARED_NOTE if uuid in end.shared or uuid in readings.shared else ""
     notes = [note for note in (device.note, shared) if note]

@@ -1,4 +1,4 @@
-"""What the worker has read of one leg, up to one moment: totals, before they become the leg of a record."""
+"""What the worker has read of one leg, up to one moment."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LegReadings:
     checkpoints: list[Checkpoint] = field(default_factory=list)
 
     def without_boards(self) -> LegReadings:
-        """Return what may be written to disk: no UUID of a GPU, and no checkpoints, which the leg holds."""
+        """Return what is written to disk: no UUID of a GPU; checkpoints are in the leg."""
         return LegReadings(
             host=self.host,
             about=self.about,

@@ -1,4 +1,4 @@
-"""Ledger entries → the legs of the record: ended, joined over their hosts, named, short ones completed."""
+"""Ledger entries → the legs of the record: ended, joined over hosts, short ones completed."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _with_power(entry: LedgerEntry, other: LedgerEntry) -> LedgerEntry:
 
 
 def _with_intensity(entry: LedgerEntry, other: LedgerEntry) -> LedgerEntry:
-    """Return *entry* with the carbon intensity of the *other* leg, where it has none and was at the same place."""
+    """Return *entry* with the intensity of the *other* leg, if it has none and is at that place."""
     leg, missing = entry.leg, dict(entry.missing)
     if leg.intensity_g_per_kwh is not None or other.leg.place != leg.place:
         return entry

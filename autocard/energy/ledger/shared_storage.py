@@ -1,4 +1,4 @@
-"""Whether a folder lies on this machine, or on storage that many machines share and that is to be spared.
+"""Whether a folder is on this machine, or on storage that many machines share.
 
 Rule: what is not known to be of this machine is taken as shared. Reads Linux's table of mounts;
 elsewhere every folder is taken as local.
@@ -13,8 +13,9 @@ from autocard import files
 
 # fmt: off
 LOCAL = frozenset({
-    "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "hfs", "jfs", "nilfs2", "ntfs", "ntfs3", "overlay",
-    "ramfs", "reiserfs", "rootfs", "squashfs", "tmpfs", "ubifs", "udf", "vfat", "xfs", "zfs",
+    "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "hfs", "jfs", "nilfs2", "ntfs",
+    "ntfs3", "overlay", "ramfs", "reiserfs", "rootfs", "squashfs", "tmpfs", "ubifs", "udf", "vfat",
+    "xfs", "zfs",
 })
 # fmt: on
 """File systems of one machine, as mount(8) names them."""

@@ -1,4 +1,4 @@
-"""How a figure of a leg was measured or modelled, in words for people: these texts stand in records."""
+"""How a figure of a leg was measured or modelled: texts for people, which go into records."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class LegTracker:
         return at_s - self._last_sign_s > max(least_s, 3 * self._longest_s)
 
     def add_checkpoint(self, leg: Leg) -> None:
-        """Note what *leg*, as of now, has used at a checkpoint; of many, keep the latest and some others."""
+        """Note what *leg* has used at a checkpoint; of many, keep the latest and some others."""
         joules = joules_of(leg, self.parts)
         if joules is None or self.step is None or leg.wall_clock_s is None:
             return
@@ -170,10 +170,13 @@ class LegTracker:
         return Used({uuid: end_j[uuid] - begin_j for uuid, begin_j in self.boards_begin.items()})
 
     def _with_handover(self, used: Used) -> tuple[Used, str]:
-        """Return *used* with what the worker that died had read, and what has to be said of that."""
+        """Return *used* with the readings of the worker that died, and a note on that."""
         if not self._death or used.reason is not None:
             return used, ""
-        words = f"; {self._death}, and was started again: {used.before_s:.1f} s between at the mean power after"
+        words = (
+            f"; {self._death}, and was started again: "
+            f"{used.before_s:.1f} s between at the mean power after"
+        )
         joules = {
             part: own_j + self._before_j.get(part, 0.0) for part, own_j in used.joules.items()
         }

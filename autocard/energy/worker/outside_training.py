@@ -75,7 +75,7 @@ class OutsideTraining:
         sample = Sample(host.at_s, joules)
         if not training and self._begin_s is not None:
             self._after.add(sample)
-        elif self._later < 2:  # noqa: PLR2004 - two readings after the begin tell the power around it
+        elif self._later < 2:  # noqa: PLR2004 - two readings show the power at the begin
             self._later += training
             self._before.add(sample)
 
@@ -103,7 +103,7 @@ class OutsideTraining:
 
 
 def _booked(used: Used, tracker: LegTracker) -> float | None:
-    """Return the joules of CPU and RAM (the run's share) and of the leg's GPUs; None: a part is not known."""
+    """Return the joules of CPU and RAM (the run's share) and GPUs; None: a part is not known."""
     uuids = tracker.start.uuids
     if any(part not in used.joules for part in (*tracker.parts, *uuids)):
         return None

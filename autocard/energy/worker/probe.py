@@ -1,7 +1,6 @@
-"""What the measuring process would find on this machine: started once, for `autocard doctor`, as that process is.
+"""What a worker would find on this machine: started once, for `autocard doctor`.
 
-Rule: the same clean environment, the same CodeCarbon, the same tables; nothing is guessed from
-outside.
+Rule: the same clean environment, the same CodeCarbon and the same tables as in a worker.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def main(order: Mapping[str, Any]) -> None:
 
 
 def _engine(order: Mapping[str, Any]) -> dict[str, Any]:
-    from autocard.energy.host.codecarbon_reader import CodeCarbonReader  # noqa: PLC0415 - with CodeCarbon's failures inside `main`
+    from autocard.energy.host.codecarbon_reader import CodeCarbonReader  # noqa: PLC0415 - heavy
 
     engine = CodeCarbonReader(order["gpu_ids"], order["cpu_power_w"], order["ram_power_w"])
     time.sleep(APART_S)

@@ -1,4 +1,4 @@
-"""What training process and worker send each other: one dataclass for each message, one line for each on the socket.
+"""The messages between training process and worker: a dataclass each, a line each on the socket.
 
 A line is the version of the protocol, the name of the message and its fields as JSON:
 `1 Step {"step": 40}`. Both sides encode and decode here and nowhere else.

@@ -75,7 +75,7 @@ class Sensors:
             self._codecarbon = reader
         except UnavailableError as exc:
             self._codecarbon_failure = str(exc)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, GPU and time are measured without it
+        except Exception as exc:  # noqa: BLE001 - GPU and time are measured without it
             self._codecarbon_failure = f"CodeCarbon failed ({type(exc).__name__})"
 
     def _open_codecarbon(self) -> CodeCarbonReader:
@@ -101,7 +101,7 @@ class Sensors:
         return OwnReadings(self.about, self.counters, sampler)
 
     def read_counters(self, taken: host_counters.HostReading | None = None) -> None:
-        """Read the host's own counters, or take the reading that the training process has *taken*."""
+        """Read the host's own counters, or add a reading that the training process has *taken*."""
         self.counters.add(host_counters.read() if taken is None else taken)
 
     def measure(self) -> Measurement:

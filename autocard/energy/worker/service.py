@@ -2,8 +2,8 @@
 
 Rule: it serves one training process and does not outlive it. It ends when its socket closes or its
 parent is gone; a leg that is open then goes into the ledger as interrupted. It imports neither
-torch nor transformers. A leg that ends before CodeCarbon has started is answered twice: at once with
-what is known, and again when all is.
+torch nor transformers. A leg that ends before CodeCarbon has started is answered twice: at once
+with what is known, and again when all is.
 """
 
 from __future__ import annotations
@@ -155,20 +155,28 @@ class Service:
                 last_event_s = time.monotonic()
             if not self._sensors.has_codecarbon:
                 self._sensors.read_counters()
-            after_training = self._open is None and self._last is not None
-            if isinstance(event, Quit | Closed):
+            if self._is_over(event, last_event_s):
                 break
-            # only when the queue is empty: what a dead parent has sent is handled first
-            if isinstance(event, Look) and os.getppid() != self._order.parent_pid:
-                break
-            if after_training and time.monotonic() - last_event_s > KEEP_S:
-                break
+            reads_idle = self._is_after_training and isinstance(event, Look)
             self._handle(event)
-            if time.monotonic() >= next_tick_s or (after_training and isinstance(event, Look)):
+            if reads_idle or time.monotonic() >= next_tick_s:
                 self._tick()
                 next_tick_s = time.monotonic() + self._order.tick_s
         if self._open is not None:
             self._break_off(self._open, asked=isinstance(event, Quit))
+
+    @property
+    def _is_after_training(self) -> bool:
+        return self._open is None and self._last is not None
+
+    def _is_over(self, event: Event, last_event_s: float) -> bool:
+        """Return whether this process has to end; *last_event_s*: when the last command came."""
+        if isinstance(event, Quit | Closed):
+            return True
+        # only when the queue is empty: what a dead parent has sent is handled first
+        if isinstance(event, Look) and os.getppid() != self._order.parent_pid:
+            return True
+        return self._is_after_training and time.monotonic() - last_event_s > KEEP_S
 
     def _handle(self, event: Event) -> None:
         match event:

@@ -1,4 +1,4 @@
-"""A count of steps that two processes see: the training writes it at each step, the measuring process reads it.
+"""A count of steps in shared memory: training writes it at each step, the worker reads it.
 
 Rule: a step costs a store into memory, no system call and no wait. What was stored survives a
 SIGKILL of the training, so the leg's last step is exact where the measuring process outlives it.

@@ -101,7 +101,7 @@ class WorkerClient:
 
 
 def _release(process: WorkerProcess, pid: int) -> None:
-    """End the worker; in a fork of the process that started it, only close our end of the socket."""
+    """End the worker; in a fork of its parent, only close our end of the socket."""
     if os.getpid() == pid:
         process.end()
     else:

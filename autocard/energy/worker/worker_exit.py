@@ -1,4 +1,4 @@
-"""How a process that runs CodeCarbon begins and ends: it takes on no signal settings, and leaves no process behind."""
+"""How a process that runs CodeCarbon begins and ends: default signals, no process left behind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NoReturn
 
 
 def settle() -> None:
-    """Undo what the training process handed on: a SIGCHLD that is ignored, signals that are blocked.
+    """Undo the inherited signal settings: a SIGCHLD that is ignored, signals that are blocked.
 
     Where SIGCHLD is ignored, no exit status can be read, and py-cpuinfo, which CodeCarbon asks for
     the CPU's name, waits for ever for a process of its own.
@@ -20,7 +20,7 @@ def settle() -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """End this process and all that it has started: CodeCarbon's timers and helper programs are not waited for."""
+    """End this process and all that it has started, without waiting for CodeCarbon's programs."""
     with contextlib.suppress(Exception):
         import psutil  # noqa: PLC0415 - CodeCarbon brings it
 

@@ -41,7 +41,7 @@ _KEPT = (
     "VIRTUAL_ENV",
     "SYSTEMROOT",
 )
-"""Variables that the worker gets. No SLURM_*, CUDA_* or CODECARBON_*: CodeCarbon fails with them."""
+"""Variables that the worker gets. No SLURM_*, CUDA_*, CODECARBON_*: CodeCarbon fails with them."""
 
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
@@ -140,7 +140,7 @@ class WorkerProcess:
                 self._out = self._out[sent:]
 
     def receive(self, wait_s: float = 0.0) -> list[Answer]:
-        """Return the answers that are there; if there are none, wait up to *wait_s* seconds for one.
+        """Return the answers that have come; if there are none, wait *wait_s* seconds for one.
 
         Raises:
             UnavailableError: an answer cannot be read.
@@ -198,7 +198,7 @@ class WorkerProcess:
         return False
 
     def disown(self) -> None:
-        """Forget the worker, in a fork of the process that started it: the fork must not end or wait for it."""
+        """Forget the worker, in a fork of its parent, which must not end it or wait for it."""
         self.drop()
         self._process.returncode = 0  # or subprocess warns that it still runs
 
@@ -219,7 +219,7 @@ def search_path() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the worker's variables: what programs and libraries are found by, nothing that configures CodeCarbon."""
+    """Return the worker's variables: search paths, nothing that configures CodeCarbon."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     # No ~/.codecarbon.config is read: there is no file below a device.
     return {
