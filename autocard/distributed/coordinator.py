@@ -261,7 +261,7 @@ class Coordinator:
         return found
 
     def evaluated(self, observed: Observed, joules: float | None) -> dict[int, float | None]:
-        """Report what an evaluation used here; if this process writes, return rank → joules of others.
+        """Report what an evaluation used; return rank → joules of the others, if this one writes.
 
         Raises:
             UnavailableError: the others cannot be met.

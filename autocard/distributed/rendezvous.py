@@ -1,7 +1,7 @@
-"""A notice board that the processes of one training share: the process group's store, or a folder.
+"""Where the processes of one training meet: the process group's store, or a folder.
 
-Rule: reading never waits for a writer, and what is on the board is never changed. A note has a
-place in its group, which one process only can get. Other machines' clocks mean nothing here.
+Rule: reading never waits for a writer, and a note is never changed. A note has a place in its
+group, which only one process can get. Other machines' clocks are not used.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ except ImportError:  # not POSIX
 HANG_UP_S = 0.5
 """Seconds that a thread gets to notice that its connection is closed."""
 TURN_S = 0.05
-"""Seconds between two looks whether it is our turn."""
+"""Seconds between two tries to get the lock."""
 _NOTE_BYTES = 16_000_000
 """A note holds the ledger entries of one host."""
 OLD_S = 7 * 86400.0
-"""Seconds after which nobody comes back to a folder where processes have met."""
+"""Seconds after which no process comes back to a folder where processes have met."""
 NO_ANSWER = "the place where the training's processes meet does not answer"
 
 
 class Rendezvous(Protocol):
-    """What a notice board can do; a group's places are counted from 0."""
+    """Notes in groups; the places of a group are counted from 0."""
 
     def put(self, group: str, text: str) -> int:
         """Put *text* on the next free place of *group*; return which one that is."""
 
     def notes(self, group: str, known: int = 0) -> list[str]:
-        """Return the notes of *group* from the place *known* on, up to the first that is not there yet."""
+        """Return the notes of *group* from place *known* on, up to the first gap."""
 
 
 class StoreRendezvous:
     """On the key-value store by which the process group was set up (torch.distributed.Store)."""
 
     def __init__(self, store: Any, prefix: str) -> None:
-        """Open a connection of its own to *store*: a call that waits there does not keep the training's from working.
+        """Open a connection of our own to *store*: a call that waits does not block the training's.
 
         Raises:
             UnavailableError: the store cannot be reached, or is of a kind that cannot be used.
@@ -82,7 +82,7 @@ class StoreRendezvous:
         return place
 
     def notes(self, group: str, known: int = 0) -> list[str]:
-        """Return the notes of *group* from the place *known* on, up to the first that is not there yet.
+        """Return the notes of *group* from place *known* on, up to the first gap.
 
         Raises:
             UnavailableError: the store does not answer.
@@ -100,7 +100,7 @@ class StoreRendezvous:
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
-        """Refuse a second call while one waits for its answer; turn the store's failures into `UnavailableError`."""
+        """Refuse a second call while one waits; turn failures into `UnavailableError`."""
         if self._asking is not None:
             raise UnavailableError(NO_ANSWER)
         self._asking = threading.current_thread()
@@ -116,7 +116,7 @@ class StoreRendezvous:
             self._asking = None
 
     def let_go(self) -> None:
-        """Close the connection to a store that has not answered: the thread that waits for it fails at once, and ends.
+        """Close the connection to a store that has not answered: the waiting thread fails and ends.
 
         No thread of autocard may be inside torch when Python ends: where the answer comes then, the
         process is aborted. The training's own connections are not touched.
@@ -135,7 +135,7 @@ def _tcp_store(store: Any) -> Any:
     Keys on it need no prefix of the process group: each start of a process group that shares a
     server has its own attempt number, which is part of the board's prefix.
     """
-    from torch.distributed import TCPStore  # noqa: PLC0415 - a process with a store has torch loaded
+    from torch.distributed import TCPStore  # noqa: PLC0415 - heavy, and loaded here
 
     while hasattr(store, "underlying_store"):
         store = store.underlying_store
@@ -152,7 +152,7 @@ def _clone(store: Any) -> Any:
 
 
 def on_store(store: Any, prefix: str) -> StoreRendezvous:
-    """Return the board on *store*; a process has one of each, with one connection, however many trainers it makes.
+    """Return the rendezvous on *store*; a process has one, with one connection, for all trainers.
 
     Raises:
         UnavailableError: this store has no such thing.
@@ -167,7 +167,7 @@ _board: tuple[Any, str, StoreRendezvous] | None = None
 
 
 class FolderRendezvous:
-    """In a folder: one small file for each note, linked into its place: it is there as a whole or not at all."""
+    """In a folder: a small file for each note, linked into its place as a whole."""
 
     def __init__(self, folder: Path) -> None:
         """Use *folder*, which is made with the first note."""
@@ -202,7 +202,7 @@ class FolderRendezvous:
         raise AssertionError
 
     def notes(self, group: str, known: int = 0) -> list[str]:
-        """Return the notes of *group* from the place *known* on, up to the first that is not there yet."""
+        """Return the notes of *group* from place *known* on, up to the first gap."""
         found: list[str] = []
         with contextlib.suppress(OSError):
             while True:
@@ -210,14 +210,14 @@ class FolderRendezvous:
         return found
 
     def tidy(self) -> None:
-        """Take away what others left beside this one days ago."""
+        """Remove the folders beside this one that are days old."""
         for other in self.folder.parent.glob("meet-*"):
             with contextlib.suppress(OSError):
                 if other != self.folder and time.time() - other.stat().st_mtime > OLD_S:
                     shutil.rmtree(other)
 
     def claim(self, name: str) -> bool:
-        """Return whether nobody has claimed *name* before.
+        """Return whether no process has claimed *name* before.
 
         Raises:
             UnavailableError: the folder cannot be written.
@@ -235,7 +235,7 @@ class FolderRendezvous:
         return True
 
     def take_turn(self, wait_s: float) -> Callable[[], None]:
-        """Keep other processes from their turn until what is returned is called; after *wait_s* seconds, do without."""
+        """Take the lock, or go on without it after *wait_s* seconds; return what releases it."""
         try:
             descriptor = os.open(self.folder / "turn.lock", os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:
@@ -250,7 +250,7 @@ class FolderRendezvous:
 
 
 def board_of_task(folder: Path, key: str, number: int) -> FolderRendezvous:
-    """Return the board of a task that was started together with others, in *folder*.
+    """Return the rendezvous of a task that was started together with others, in *folder*.
 
     One step may start a program several times, one after the other. Each start has each task once:
     where the number of this one is taken by another process, that was an earlier start, and the

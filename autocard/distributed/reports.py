@@ -177,7 +177,7 @@ def hardware_of_all(
 def _node_fields_of_all(
     own: Hardware, reports: Sequence[Report], gaps: MutableMapping[str, str]
 ) -> dict[str, Any]:
-    """Return the fields in which the nodes differ; note in *gaps* those that have no common value."""
+    """Return the fields in which nodes differ; note in *gaps* those without a common value."""
     found: dict[str, Any] = {}
     for name in OF_NODE:
         values = [getattr(own, name), *(report.node.get(name) for report in reports)]

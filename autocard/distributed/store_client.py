@@ -38,10 +38,10 @@ files open."""
 
 
 class Relay:
-    """Passes bytes between one local connection and a server, until one side closes or an answer is overdue."""
+    """Passes bytes between a local connection and a server, until one closes or is overdue."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Connect to the server, and wait on a port of the loopback interface for the one local connection.
+        """Connect to the server, and wait on a loopback port for the one local connection.
 
         Raises:
             OSError: the server cannot be reached, or no port can be opened.
@@ -61,7 +61,7 @@ class Relay:
         self._thread.start()
 
     def expect_answer(self, within_s: float) -> None:
-        """Close the connection if the exchange that begins now is not over in *within_s* seconds."""
+        """Close the connection if the exchange takes longer than *within_s* seconds from now."""
         self._overdue_s = time.monotonic() + within_s
 
     def answered(self) -> None:
@@ -69,7 +69,7 @@ class Relay:
         self._overdue_s = None
 
     def close(self) -> None:
-        """Close the connection: a call that waits for the server fails at once. A forked process closes nothing."""
+        """Close the connection: a waiting call fails at once. A forked process closes nothing."""
         if self._closed or os.getpid() != self._pid:
             return
         self._closed = True
@@ -104,7 +104,7 @@ class Relay:
     def _pass_on(
         self, selector: selectors.BaseSelector, local: socket.socket, server: socket.socket
     ) -> bool:
-        """Pass on what has arrived; return False where one side has closed or an answer is overdue."""
+        """Pass on what has arrived; return False if one side has closed or an answer is overdue."""
         overdue_s = self._overdue_s  # read once: another thread changes it
         wait_s = None if overdue_s is None else max(0.0, overdue_s - time.monotonic())
         ready = [key.fileobj for key, _ in selector.select(wait_s)]
@@ -128,12 +128,13 @@ class StoreClient:
         Raises:
             UnavailableError: the server cannot be reached or does not answer.
         """
-        from torch.distributed import TCPStore  # noqa: PLC0415 - a process with a store has torch loaded
+        from torch.distributed import TCPStore  # noqa: PLC0415 - heavy, and loaded here
 
         try:
             self._relay = Relay(store.host, store.port)
         except OSError as exc:
-            msg = f"the process group's store cannot be reached ({exc.strerror or type(exc).__name__})"
+            why = exc.strerror or type(exc).__name__
+            msg = f"the process group's store cannot be reached ({why})"
             raise UnavailableError(msg) from exc
         self._relay.expect_answer(CONNECT_S)
         try:
@@ -152,7 +153,7 @@ class StoreClient:
         self._relay.answered()
 
     def expect_answer(self) -> None:
-        """Note that a call of the store begins; the connection closes if the call takes longer than `ANSWER_S`."""
+        """Note that a call of the store begins; close the connection after `ANSWER_S`."""
         self._relay.expect_answer(ANSWER_S)
 
     def answered(self) -> None:

@@ -1,9 +1,9 @@
-"""The processes of one training, as one of them sees them: which of them measures a host, which writes the card.
+"""The processes of one training, seen from one of them: who measures a host, who writes the card.
 
-Rule: of a host (its boot id tells it from others, never a local rank) the first process that
-arrives measures CPU, memory and every GPU of the training that it can see; a GPU that it cannot see
-is measured by the process that uses it. What was agreed is read from the board and not worked out,
-so that two processes never both think it is theirs.
+Rule: of a host (identified by its boot id, never by a local rank) the first process that joins is
+the host leader: it measures CPU, memory and every GPU of the training that it can see. A GPU that
+it cannot see is measured by the process that uses it. What was agreed on is read from the
+rendezvous and never derived, so two processes never both take the same part.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from autocard.energy.ledger import ledger_files
 from autocard.errors import UnavailableError
 
 BEGIN_S = 1.0
-"""Seconds that a process waits for the others of its host when training begins; they are mostly
-there before."""
+"""Seconds that a process waits for the others of its host when training begins; most of them come
+earlier."""
 COLLECT_S = 8.0
 """Seconds that the process which writes the card waits for the others when training ends."""
 TURN_S = 5.0
 """Seconds that a process waits where another one writes the card."""
 POLL_S = 0.02
-"""Seconds between two looks at the board, at first."""
+"""Seconds between two readings of the rendezvous, at first."""
 SLOW_POLL_S = 0.25
 """The same after a while."""
 
@@ -52,8 +52,8 @@ _trainings = itertools.count(1)
 def next_training() -> int:
     """Return the number of the training that begins in this process.
 
-    It is the same in all processes: they train together. Trainers are not counted, for one process
-    may make more of them than the others.
+    It is the same in all processes, because they train together. Trainers are not counted: one
+    process may make more of them than the others.
     """
     return next(_trainings)
 
@@ -89,14 +89,14 @@ class Team:
         *,
         together: bool = True,
     ) -> None:
-        """Nobody has been met yet.
+        """Begin without having met the others.
 
         Args:
             rank: of this process, from 0.
             size: processes that train.
-            board: where they meet; None: nowhere.
+            board: where they meet; None: there is no such place.
             together: whether they train one model; False: each is a training of its own, and the
-                last to end knows all.
+                last one to end has all reports.
         """
         self.rank, self.size, self.together = rank, size, together
         self._board = board
@@ -113,7 +113,7 @@ class Team:
 
     @property
     def alone(self) -> bool:
-        """Whether there are no others, as far as one knows."""
+        """Whether there are no other processes, as far as is known."""
         return self._board is None
 
     @property
@@ -122,7 +122,7 @@ class Team:
         return self._leads
 
     def lead(self, *, leads: bool) -> None:
-        """Take it from elsewhere whether this process measures its host: there is no board to find it out."""
+        """Set whether this process measures its host, if there is no rendezvous to agree on it."""
         self._leads = leads
 
     @property
@@ -131,11 +131,11 @@ class Team:
         return self.rank == 0 or not self.together
 
     def arrive(self, boards: Sequence[Device], reason: str | None = None) -> None:
-        """Say which GPUs this process uses, and find out whether it is the first of its host.
+        """Join: report which GPUs this process uses, and find out whether it leads its host.
 
         Args:
             boards: those GPUs.
-            reason: why they cannot be told; None: they can.
+            reason: why they are not known; None: they are.
 
         Raises:
             UnavailableError: the others cannot be met.
@@ -143,12 +143,12 @@ class Team:
         self.own, self._unknown = list(boards), reason
         if self._board is None:
             return
-        # Processes that train on their own measure their GPUs themselves: nobody else needs their
-        # names.
+        # Processes that train on their own measure their GPUs themselves: no other process needs
+        # their names.
         told = [asdict(board) for board in boards] if self.together else []
         me = {"rank": self.rank, "process": ledger_files.process_id()}
         note = {**me, "boards": told, "cpus": sorted(cpu_share.usable()), "reason": reason}
-        # A process comes with each of its trainers, and each time it is the same one that leads.
+        # A process joins with each of its trainers, and each time the same process leads.
         self._leads = self._is_first(f"host/{self._host}", note)
         came_first = self._is_first("all", me)
         self._first = self.rank == 0 if self.together else came_first
@@ -162,16 +162,16 @@ class Team:
         return (first["rank"], first["process"]) == (note["rank"], note["process"])
 
     def _came(self, group: str) -> dict[int, dict[str, Any]]:
-        """Return rank → the last note of those that have come."""
+        """Return rank → the last note of the processes in *group*."""
         return {note["rank"]: note for note in self._notes(group)}
 
     @property
     def opens(self) -> bool:
-        """Whether this process says which run goes on, and what its legs are called."""
+        """Whether this process gives run and legs their ids."""
         return self._first
 
     def open(self, number: int, run_id: str) -> str | None:
-        """Return the id of the leg *number* of *run_id*, and tell the others; None: there is nobody to tell.
+        """Return the id of the leg *number* of *run_id*, and publish it; None: there are no others.
 
         Raises:
             UnavailableError: the board does not answer.
@@ -183,7 +183,7 @@ class Team:
         return leg_id
 
     def opened(self, number: int, wait_s: float = BEGIN_S) -> tuple[str, str] | None:
-        """Return run and id of the leg *number*; None: nobody has said them in *wait_s* seconds.
+        """Return the ids of run and leg *number*; None: not published within *wait_s* seconds.
 
         Raises:
             UnavailableError: the board does not answer.
@@ -192,11 +192,11 @@ class Team:
         return (said[0]["run_id"], said[0]["leg_id"]) if said else None
 
     def share_out(self, number: int, on_host: int) -> Assignment:
-        """Return what this process measures in the leg *number*; the leading one says what it does, the others look.
+        """Return what this process measures in leg *number*; the host leader publishes its part.
 
         Args:
             number: of the leg.
-            on_host: processes of the training on this host, as the launcher says; 0: it does not.
+            on_host: processes of the training on this host, by the launcher; 0: not known.
 
         Raises:
             UnavailableError: the board does not answer.
@@ -251,11 +251,11 @@ class Team:
         )
 
     def take_turn(self) -> Callable[[], None] | None:
-        """Keep processes that train on their own from writing the card now; return what lets them. None: nobody may."""
+        """Lock the card against other trainings; return what releases it. None: no others."""
         return self._board.take_turn(TURN_S) if isinstance(self._board, FolderRendezvous) else None
 
     def _beside(self, on_host: int) -> list[dict[str, Any]]:
-        """Return the last note of each process on this host, after waiting for *on_host* of them."""
+        """Return the last note of each process on this host; wait for *on_host* of them."""
         until_s = time.monotonic() + BEGIN_S
         came = self._came(f"host/{self._host}")
         while len(came) < on_host and time.monotonic() < until_s:
@@ -274,12 +274,12 @@ class Team:
         )
 
     def let_go(self) -> None:
-        """Hang up where the others' meeting place does not answer; nothing is lost where it does."""
+        """Close the connection to a rendezvous that does not answer; keep one that does."""
         if isinstance(self._board, StoreRendezvous):
             self._board.let_go()
 
     def first_to(self, what: str) -> bool:
-        """Return whether this process is the first that asks: of what is done once in a job.
+        """Return whether this process is the first with *what*, which is done once in a job.
 
         Raises:
             UnavailableError: the board does not answer.
@@ -287,7 +287,7 @@ class Team:
         return self._board is None or self._board.put(f"first/{what}", "") == 0
 
     def report(self, what: str, note: Mapping[str, Any]) -> None:
-        """Tell the process that writes the card.
+        """Send a report to the process that writes the card.
 
         Raises:
             UnavailableError: the board does not answer.
@@ -300,7 +300,7 @@ class Team:
     ) -> list[dict[str, Any]]:
         """Return what the others have reported, after waiting for them.
 
-        Processes that train on their own are not waited for: whoever ends last hears of all.
+        Processes that train on their own are not waited for: the last one to end has all reports.
 
         Args:
             what: as it was reported.
@@ -314,10 +314,10 @@ class Team:
             return []
         if not self.together:
             self.size = len(self._came("all"))
-            # who has told twice knows more now
+            # the later of two reports of a process has more
             last = {note["rank"]: note for note in self._notes(f"report/{what}")}
             return [note for rank, note in last.items() if rank != self.rank]
-        # Who has never come will not report: a callback that only the first process was given, say.
+        # A process that has never joined will not report: if only the first has the callback, say.
         most = len(self._came("all")) - 1 if enough is None else enough
         return self._wait_for(f"report/{what}", wait_s, enough=most) if most > 0 else []
 
@@ -329,7 +329,7 @@ class Team:
         )
 
     def _wait_for(self, group: str, wait_s: float, enough: int = 1) -> list[Any]:
-        """Return the notes of *group* as soon as there are *enough*, or those that there are after *wait_s*."""
+        """Return the notes of *group* when there are *enough*, or after *wait_s* seconds."""
         begun_s, found = time.monotonic(), list[Any]()
         while True:
             found += self._notes(group, len(found))
@@ -406,6 +406,6 @@ def _task(environ: Mapping[str, str]) -> tuple[str, int, int] | None:
 
 
 def _share(cpus: set[int]) -> float:
-    """Return the share of the node's CPUs that several processes may use together, quotas of their group included."""
+    """Return the share of the node's CPUs that several processes may use together."""
     count = os.cpu_count() or 1
     return min(len(cpus) / count, cpu_share.of_quota())

@@ -4,8 +4,8 @@ Rule: on the training's thread there are counter reads and messages to the worke
 counters of GPUs and host are read here, at the very begin and end; CodeCarbon, power samples and
 the ledger live in the worker, which also completes the legs. No thread, no signal handler, nothing
 that works in a forked process. After training the worker waits some minutes for an evaluation; it
-ends with the training process. It serves the next training of this process too, if that has the same
-settings. A leg that ended before CodeCarbon had started is completed later (`late`).
+ends with the training process. It serves the next training of this process too, if that has the
+same settings. A leg that ended before CodeCarbon had started is completed later (`late`).
 """
 
 from __future__ import annotations

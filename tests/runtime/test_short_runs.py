@@ -349,9 +349,7 @@ def test_a_helper_program_that_hangs_ends_with_the_worker(tmp_path):
     command = "[sys.executable, '-c', 'import time; time.sleep(600)', 'cpuinfo.py']"
     code = f"import subprocess, sys\n\ndef get_cpu_info():\n    subprocess.run({command})\n"
     (package / "__init__.py").write_text(code)
-    script = (
-        "import autocard.runtime.completion\nautocard.completion.EXIT_S = 1.0\ntrain(seconds=8.0)\n"
-    )
+    script = "import autocard.runtime.completion\nautocard.runtime.completion.EXIT_S = 1.0\ntrain(seconds=8.0)\n"
     before = set(psutil.pids())
 
     run(script, tmp_path / "out", env={**os.environ, "PYTHONPATH": str(tmp_path / "path")})
