@@ -1,4 +1,4 @@
-"""What the captures read of a trainer, whichever trainer it is. An adapter in `autocard.trainers` fills it.
+"""What captures read of a trainer of any kind. An adapter in `autocard.trainers` fills it.
 
 Each capture module has `capture(observed, missing)`, which returns its part of the record and notes
 in *missing* (path of the leaf → reason) every fact that it could not get. Heavy libraries are
@@ -142,7 +142,7 @@ class TrainerView:
         return Progress()
 
     def keeps_log(self) -> bool:
-        """Return whether the trainer keeps a log of what it reports, which sums each leg up at its end."""
+        """Return whether the trainer keeps a log, with a summary of each leg at its end."""
         return False
 
     def libraries(self) -> frozenset[str]:
@@ -154,7 +154,7 @@ class TrainerView:
         return {}
 
     def warmup_steps(self, planned: int) -> int | None:
-        """Return the warmup steps that the arguments ask for, of *planned* steps; None: they cannot say."""
+        """Return the warmup steps of *planned* steps that the arguments ask for; None: unknown."""
         return None
 
     def optimizer_class(self) -> type | None:
@@ -170,11 +170,11 @@ class TrainerView:
         return None
 
     def loss(self) -> Any:
-        """Return the loss object, or data set → loss object, that the trainer was given; None: none."""
+        """Return the trainer's loss object, or data set → loss object; None: it has none."""
         return None
 
     def own_loss(self) -> OwnLoss | None:
-        """Return the code of the run's own in the trainer that computes the loss; None: there is none."""
+        """Return the run's own code that computes the loss; None: there is none."""
         return None
 
     def runs_own(self, method: str) -> bool:
@@ -182,7 +182,7 @@ class TrainerView:
         return False
 
     def batches_summed(self, observed: Observed) -> StepBatches | None:
-        """Return over how many batches each logged loss is a sum; None: it is a mean, or not known."""
+        """Return over how many batches each logged loss is a sum; None: a mean, or unknown."""
         return None
 
     def reward_functions(self) -> dict[str, float]:
@@ -206,7 +206,7 @@ class TrainerView:
         return 0.0
 
     def training_call(self) -> TrainingCall | None:
-        """Return the call that trains now, in any thread; None: none does, or it was not noticed."""
+        """Return the running call that trains, in any thread; None: none is known."""
         return None
 
     def is_pushing(self) -> bool:
@@ -222,7 +222,7 @@ class TrainerView:
         return False
 
     def model_maker(self) -> Any:
-        """Return the function that makes the model of each trial of a search; None: there is none."""
+        """Return the function that makes each trial's model; None: there is none."""
         return None
 
     def search_backend(self) -> str:
@@ -230,7 +230,7 @@ class TrainerView:
         return ""
 
     def checkpoint_state(self) -> MutableMapping[str, Any] | None:
-        """Return what the trainer's checkpoints take along, to put something into; None: nothing travels."""
+        """Return what checkpoints carry, to put something into; None: they carry nothing."""
         return None
 
 

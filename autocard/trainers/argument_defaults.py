@@ -1,4 +1,4 @@
-"""Values that a library gives arguments by itself: those are its defaults too, though the fields' defaults differ.
+"""Defaults of arguments, those included that a library derives where nothing was given.
 
 Each rule repeats what the `__post_init__` of TrainingArguments, or of TRL's configs, does where
 nothing was given.
@@ -14,7 +14,7 @@ _METRIC_WANTED_BY = ("reduce_lr_on_plateau",)
 
 
 def defaults(args: Any) -> dict[str, Any]:
-    """Return argument → the value that it has where a person gave none; empty: *args* is no dataclass."""
+    """Return argument → its value where nothing was given; empty: *args* is no dataclass."""
     if not dataclasses.is_dataclass(args):
         return {}
     found = {}
@@ -33,7 +33,7 @@ def _of_field(field: dataclasses.Field[Any]) -> Any:
 
 
 def derived(name: str, args: Any) -> Any:
-    """Return the value that the library gives argument *name* where a person gave none; None: it gives none."""
+    """Return the value that the library derives for argument *name*; None: it derives none."""
     rule = _RULES.get(name)
     return None if rule is None else rule(args)
 
@@ -61,7 +61,10 @@ def _backend(args: Any) -> str | None:
 
 
 def _bf16(args: Any) -> bool | None:
-    """Return TRL's choice: bf16 unless fp16 was asked for. The field's default is None there, and False elsewhere."""
+    """Return TRL's choice: bf16 unless fp16 was asked for.
+
+    The field's default is None in TRL, and False elsewhere.
+    """
     field = (
         type(args).__dataclass_fields__.get("bf16")
         if hasattr(type(args), "__dataclass_fields__")

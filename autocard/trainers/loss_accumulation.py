@@ -1,4 +1,4 @@
-"""Whether the losses that the Trainer logs are sums over the batches of an optimizer step, and not means.
+"""Whether the logged losses are sums over the batches of an optimizer step, and not means.
 
 The Trainer tells the code that computes a loss how many labels the whole step has
 (`num_items_in_batch`), and takes the loss for one that was divided by it (transformers 5.23,
@@ -32,7 +32,7 @@ _BY_PROBLEM_TYPE = "ForSequenceClassificationLoss"
 
 
 def batches_summed(trainer: Any, observed: Observed) -> StepBatches | None:
-    """Return over how many batches each logged loss is a sum; None: it is a mean, or it is not known."""
+    """Return over how many batches each logged loss is a sum; None: a mean, or unknown."""
     if trainer is None or not _by_the_trainer(trainer, "training_step"):
         return None
     # the run's code has said how it is scaled
@@ -60,7 +60,7 @@ def batches_summed(trainer: Any, observed: Observed) -> StepBatches | None:
 
 
 def _batches_of_steps(observed: Observed, processes: int) -> StepBatches:
-    """Return the batches of the steps that were taken, or that are planned: an epoch's last step takes what is left."""
+    """Return the batches of the steps; an epoch's last step takes what is left."""
     accumulation = int(observed.arguments["gradient_accumulation_steps"])
     in_epoch = consumed_samples.length_of(observed.train_dataloader)
     if not in_epoch:
@@ -92,7 +92,7 @@ def _counts_labels(trainer: Any, model: Any) -> bool:
 
 
 def _model_ignores_items(model: Any) -> bool:
-    """Return whether the model's `forward` is known to leave the number of labels out of account."""
+    """Return whether the model's `forward` is known to ignore the number of labels."""
     inner = core(model)
     forward = forward_of(inner)
     if not of_library(forward):
@@ -119,7 +119,7 @@ def _function_ignores_items(inner: Any) -> bool:
 
 
 def _passes_on(forward: Any) -> bool | None:
-    """Return whether *forward* calls `loss_function` with the arguments that it does not know itself; None: unclear."""
+    """Return whether *forward* passes unknown arguments on to `loss_function`; None: unclear."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(forward)))
     except (OSError, TypeError, SyntaxError):
@@ -135,7 +135,7 @@ def _passes_on(forward: Any) -> bool | None:
 
 
 def _ignores_items(function: Any) -> bool:
-    """Return whether *function* uses neither the number of labels nor arguments that it has no name for."""
+    """Return whether *function* uses neither the number of labels nor unnamed arguments."""
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType):

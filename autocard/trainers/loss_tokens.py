@@ -1,4 +1,4 @@
-"""Which tokens carry the loss in supervised fine-tuning: what the trainer was told, checked against rows' labels.
+"""Which tokens carry the loss in supervised fine-tuning, checked against rows' labels.
 
 Labels are read from the table of a few rows, without formatting or transforms; -100 is the label
 that losses leave out.
@@ -19,7 +19,7 @@ _LABELED = " on labeled tokens only"
 
 
 def tokens_with_loss(args: Any, trainer: Any) -> str:
-    """Return the part of the tokens that carries the loss, as the end of a phrase; "": all of them, or not known."""
+    """Return which tokens carry the loss, as the end of a phrase; "": all, or not known."""
     told = getattr(trainer, "completion_only_loss", None)
     completions = told if told is not None else getattr(args, "completion_only_loss", None)
     assistant = getattr(args, "assistant_only_loss", False)
@@ -33,7 +33,7 @@ def tokens_with_loss(args: Any, trainer: Any) -> str:
 
 
 def some_left_out(data: Any) -> bool | None:
-    """Return whether labels of the first rows leave tokens out of the loss; None: the rows have no such column."""
+    """Return whether labels of the first rows leave tokens out; None: no such column."""
     data = inside(data)
     if (
         type(data).__name__ != "Dataset"

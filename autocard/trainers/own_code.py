@@ -16,7 +16,7 @@ _METHODS = ("compute_loss", "training_step")
 
 
 def own_loss(trainer: Any) -> OwnLoss | None:
-    """Return the code that computes *trainer*'s loss in place of a library; None: there is none, or no trainer."""
+    """Return the code that computes *trainer*'s loss instead of a library; None: none."""
     overridden = (getattr(trainer, name, None) for name in _METHODS)
     runs_model = any(method is not None and not of_library(method) for method in overridden)
     given = getattr(trainer, "compute_loss_func", None)
@@ -39,7 +39,7 @@ def runs_own(trainer: Any, name: str) -> bool:
 
 
 def _own_loss_methods(cls: type) -> list[str]:
-    """Return the methods of a loss, such as TRL's `dpo_loss`, that a class of the run's own overrides."""
+    """Return the loss methods (TRL's `dpo_loss`) that a class of the run's own overrides."""
     own = [parent for parent in cls.__mro__ if parent is not object and not of_library(parent)]
     libraries = [parent for parent in cls.__mro__ if of_library(parent)]
     return [

@@ -1,4 +1,4 @@
-"""The adapters that there are. A new kind of trainer is one module here and its name in the list."""
+"""The trainer adapters. A new kind of trainer is one module here and its name in the list."""
 
 from __future__ import annotations
 

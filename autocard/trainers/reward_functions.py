@@ -1,4 +1,4 @@
-"""The reward functions of a policy's training (TRL's GRPO, RLOO): names, weights, keys in TRL's log."""
+"""The reward functions of a policy's training (GRPO, RLOO): names, weights, log keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def functions(trainer: Any) -> dict[str, float]:
 
 
 def shown_names(trainer: Any) -> list[str]:
-    """Return the names of *trainer*'s reward functions; a reward model is named by its class, not by its folder."""
+    """Return the names of *trainer*'s reward functions; of a reward model, its class."""
     names = list(getattr(trainer, "reward_func_names", ()))
     found: list[str] = []
     for index, made in enumerate(trainer.reward_funcs):
@@ -35,7 +35,7 @@ def shown_names(trainer: Any) -> list[str]:
 
 
 def renamed(trainer: Any) -> dict[str, str]:
-    """Return key of TRL's log → key under which it is kept, where the name of a reward function is not TRL's.
+    """Return beginning of a key of TRL's log → beginning in the record, where they differ.
 
     Of functions with one name TRL logs one figure, their average.
     """

@@ -1,4 +1,4 @@
-"""Why a training stopped before its planned end: early stopping with its settings, or the callback that stopped it.
+"""Why a training stopped early: early stopping with its settings, or a callback.
 
 A callback is named only if its own code can stop a training, and no other one's can. Code is read,
 never called.
@@ -55,7 +55,7 @@ def _patience_used_up(callback: Any) -> str:
 
 
 def _can_stop(callback: Any) -> bool:
-    """Return whether the code of *callback*'s own class, or of its parents, sets the switch that stops a training."""
+    """Return whether the code of *callback*'s class or its parents can stop a training."""
     for cls in type(callback).__mro__:
         for value in vars(cls).values():
             code = getattr(value, "__code__", None)

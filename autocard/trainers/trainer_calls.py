@@ -66,7 +66,7 @@ def find(args: Any, state: Any) -> Any:
 
 @contextlib.contextmanager
 def running(trainer: Any, name: str, given: Mapping[str, Any]) -> Iterator[None]:
-    """Note that a method of *trainer* is running while the body does, whether it returns or raises."""
+    """Note that a method of *trainer* runs while the body does."""
     call = Call(name, {key: given.get(key) for key in _KEPT if key in given})
     calls = note(trainer)
     calls.append(call)
@@ -84,19 +84,22 @@ def outermost(trainer: Any, name: str) -> Call | None:
 
 
 def resumed_from(trainer: Any) -> Any:
-    """Return the checkpoint that was passed to the running `train` of *trainer*; None: none was named."""
+    """Return the checkpoint passed to the running `train` of *trainer*; None: none."""
     calls = None if trainer is None else _trainers.get(trainer)
     given = [call.given.get("resume_from_checkpoint") for call in calls or () if call.name == TRAIN]
     return next((one for one in given if one is not None and not isinstance(one, bool)), None)
 
 
 def trains(trainer: Any) -> bool:
-    """Return whether *trainer*'s `train` is running, in any thread: another one may save the model meanwhile."""
+    """Return whether *trainer*'s `train` is running, in any thread.
+
+    Another thread may save the model meanwhile.
+    """
     return outermost(trainer, TRAIN) is not None
 
 
 def push(trainer: Any) -> dict[str, Any] | None:
-    """Return what was passed to the `push_to_hub` of *trainer* that this thread is in; None: it is in none."""
+    """Return what this thread passed to *trainer*'s running `push_to_hub`; None: it is in none."""
     calls = None if trainer is None else _trainers.get(trainer)
     mine = [
         call for call in calls or () if call.name == PUSH and call.thread == threading.get_ident()

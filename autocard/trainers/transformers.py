@@ -1,4 +1,4 @@
-"""transformers' Trainer, and those that build on it (TRL, sentence-transformers), as captures read it.
+"""transformers' Trainer and those built on it (TRL, sentence-transformers), as captures read it.
 
 The only module that knows what `TrainingArguments` and `TrainerState` call things. Values are read
 when they are asked for: arguments and state change while training runs.
@@ -172,7 +172,7 @@ class TransformersView(TrainerView):
         return frozenset(cls.__module__.partition(".")[0] for cls in type(self._args).__mro__)
 
     def defaults(self) -> Mapping[str, Any]:
-        """Return argument → its default, as the class gives it or as the library derives it from others."""
+        """Return argument → its default, as given by the class or derived by the library."""
         return argument_defaults.defaults(self._args)
 
     def warmup_steps(self, planned: int) -> int | None:
@@ -182,7 +182,7 @@ class TransformersView(TrainerView):
         return int(self._args.get_warmup_steps(planned))
 
     def optimizer_class(self) -> type | None:
-        """Return the class of the optimizer that the arguments ask for, where transformers can say."""
+        """Return the class of the optimizer that the arguments ask for, where it is known."""
         trainer = getattr(sys.modules.get("transformers"), "Trainer", None)
         if trainer is None:
             return None
@@ -194,7 +194,7 @@ class TransformersView(TrainerView):
         return found if isinstance(found, type) else None
 
     def deepspeed(self) -> Mapping[str, Any] | None:
-        """Return DeepSpeed's configuration, of the Trainer's own argument or of accelerate's plugin."""
+        """Return DeepSpeed's configuration, from the Trainer's argument or accelerate's plugin."""
         plugin = getattr(self._args, "deepspeed_plugin", None)
         config = getattr(getattr(self._args, "hf_deepspeed_config", None), "config", None)
         if config is None:
@@ -237,7 +237,7 @@ class TransformersView(TrainerView):
         return stop_reason.stop_reason(self._trainer)
 
     def model_in_use(self) -> Any:
-        """Return the model that the trainer has now, which may have been replaced since it was made."""
+        """Return the trainer's present model, which may have been replaced since it was made."""
         return getattr(self._trainer, "model", None)
 
     def earlier_flops(self) -> float:

@@ -1,4 +1,4 @@
-"""What TRL's trainers optimize, by the class of their arguments and the loss that these choose (TRL 0.19 to 1.16).
+"""What TRL's trainers optimize, by the class of their arguments (TRL 0.19 to 1.16).
 
 A class of TRL that is not listed here is named and its loss is not: a subclass of GRPOConfig need
 not be GRPO.

@@ -1,4 +1,4 @@
-"""What the trainer reported: results of the weights that the run ended with, the log, its mean loss.
+"""What the trainer reported: results of the final weights, the log, its mean loss.
 
 Reads `state` only. Results are those of the step whose weights are in the model: the best one where
 it was loaded at the end, else the last. A result that is not a finite number is not told.
@@ -83,7 +83,7 @@ def capture(
 def history(
     log: Sequence[Mapping[str, Any]], points: int = MAX_POINTS
 ) -> list[dict[str, float | int | str]]:
-    """Return the entries of the trainer's *log*, finite numbers only, thinned evenly to at most *points*.
+    """Return the trainer's *log*, finite numbers only, thinned evenly to at most *points* entries.
 
     Evaluations, summaries, the first and the last entry are kept before others are.
     """
@@ -112,7 +112,10 @@ def _with_names(entry: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[st
 
 
 def _measured(log: Sequence[Mapping[str, Any]], diverged_at: int | None) -> list[dict[str, Any]]:
-    """Return *log* of a training that diverged without losses that its filter made: means of what was finite, or 0."""
+    """Return *log* of a diverged training without losses that the trainer's filter made up.
+
+    The filter logs means of the finite losses, or 0.
+    """
     return [
         {
             key: value
@@ -161,7 +164,7 @@ def _best(observed: Observed) -> Part[Best]:
 
 
 def _not_finite(log: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the metrics of the log's last evaluations (of each set) that are infinite or not a number."""
+    """Return the metrics of each set's last evaluation that are not finite numbers."""
     last = {prefix: entry for entry in log if (prefix := prefix_of(entry)) is not None}
     found = set()
     for prefix, entry in last.items():
@@ -192,9 +195,15 @@ def _train_loss(
         msg = "the trainer logged no finite mean loss: the leg did not come to its end, or diverged"
         raise UnavailableError(msg)
     if filtered and diverged:
-        msg = "training diverged, and the trainer's mean leaves out losses that are not finite (logging_nan_inf_filter)"
+        msg = (
+            "training diverged, and the trainer's mean leaves out losses that are not finite "
+            "(logging_nan_inf_filter)"
+        )
         raise UnavailableError(msg)
     if filtered and value == 0:
-        msg = "the trainer logged 0, which is also what it makes of losses that are not finite (logging_nan_inf_filter)"
+        msg = (
+            "the trainer logged 0, which is also what it makes of losses that are not finite "
+            "(logging_nan_inf_filter)"
+        )
         raise UnavailableError(msg)
     return float(value)

@@ -58,7 +58,10 @@ def results(observed: Observed, log: Sequence[Mapping[str, Any]]) -> list[Metric
 
 
 def predicted(observed: Observed, metrics: Mapping[str, Any]) -> list[Metric]:
-    """Return the figures of each prediction; each has a prefix of its own, "test" where the caller gave none."""
+    """Return the figures of each prediction, which are told apart by their prefixes.
+
+    The prefix is "test" where the caller gave none.
+    """
     runtimes = [
         str(key).removesuffix("_runtime") for key in metrics if str(key).endswith("_runtime")
     ]
@@ -76,7 +79,7 @@ def predicted(observed: Observed, metrics: Mapping[str, Any]) -> list[Metric]:
 
 
 def step_of_weights(observed: Observed) -> int | None:
-    """Return the step of the weights that the model holds after training: the best one, where it was loaded."""
+    """Return the step of the weights after training: the best one, where it was loaded."""
     best = observed.progress.best_step
     if _loads_best(observed) and best is not None:
         return int(best)
@@ -95,7 +98,7 @@ def counters(observed: Observed, log: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def not_figures(log: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return gaps for what the last evaluations (of each set) reported and what is no single figure."""
+    """Return gaps for what each set's last evaluation reported and what is no single figure."""
     last = {prefix: entry for entry in log if (prefix := prefix_of(entry)) is not None}
     found = {}
     for prefix, entry in last.items():
@@ -172,5 +175,8 @@ def _is_counter(observed: Observed, name: str) -> bool:
 
 
 def _of_sentence_transformers(observed: Observed) -> bool:
-    """Return whether the trainer is one of sentence-transformers, which evaluates metrics by an evaluator alone."""
+    """Return whether the trainer is one of sentence-transformers.
+
+    Its metrics come from an evaluator alone.
+    """
     return "sentence_transformers" in observed.trainer.libraries()

@@ -13,7 +13,7 @@ MOST_STEPS = 20_000
 def thinned(
     log: Sequence[Mapping[str, Any]] | None, most: int = MOST_STEPS
 ) -> list[Mapping[str, Any]]:
-    """Return the trainer's *log* with at most *most* entries of training steps, evenly chosen, the last among them.
+    """Return the trainer's *log* with at most *most* training steps, evenly chosen, the last kept.
 
     A run that logs each of a million steps would hold up its end for seconds. Evaluations,
     summaries and everything else that is no entry of a training step are kept.
@@ -39,7 +39,10 @@ def number(value: Any) -> float | int | None:
 
 
 def prefix_of(entry: Mapping[str, Any]) -> str | None:
-    """Return what stands before the keys of an evaluation's *entry* (eval, eval_<name>, one of the user's), or None."""
+    """Return the prefix of the keys of an evaluation's *entry*; None: it is no evaluation.
+
+    The prefix is eval, eval_<name>, or one of the user's.
+    """
     if is_summary(entry):
         return None
     for key in map(str, entry):
@@ -57,7 +60,9 @@ def prefixes_of(log: Sequence[Mapping[str, Any]] | None) -> list[str]:
 
 
 def set_names(prefixes: Iterable[str]) -> dict[str, str | None]:
-    """Return prefix of an evaluation's keys → name of its data set: what stands behind "eval_", where that is unique.
+    """Return prefix of an evaluation's keys → name of its data set.
+
+    The name is what follows "eval_", where that is unique.
 
     None: the data set without a name. `test` and `eval_test` keep their whole names beside each
     other.
@@ -67,7 +72,7 @@ def set_names(prefixes: Iterable[str]) -> dict[str, str | None]:
 
 
 def _set_name(prefix: str, every: Collection[str]) -> str | None:
-    """Return the name of the data set whose figures have the keys *prefix*, one of *every* in the log."""
+    """Return the name of the data set with the key prefix *prefix*, one of *every* in the log."""
     if prefix == "eval":
         return None
     short = prefix.removeprefix("eval_")

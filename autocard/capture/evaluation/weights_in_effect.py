@@ -87,7 +87,7 @@ class Evaluated:
             self._begun = Effect(adapters_of(model))
 
     def last_step(self, model: Any) -> None:
-        """Note the weights right after the last step: another callback may change them before training ends."""
+        """Note the weights after the last step: callbacks may change them before training ends."""
         if model is not None:
             self._last_step = take(model)
 
@@ -108,7 +108,7 @@ class Evaluated:
             self.of_others.entries.clear()
 
     def changed_since(self) -> bool:
-        """Return whether weights of the model were changed after the last step, or after the best ones were loaded."""
+        """Return whether weights changed after the last step, or after the best were loaded."""
         model = None if self._model is None else self._model()
         if model is None or self._trained is None:
             return False
@@ -193,7 +193,7 @@ def adapters_of(model: Any) -> Adapters:
 
 
 def difference(trained: Effect, model: Any, *, weights: bool = True) -> str | None:
-    """Return in words what of *model* is not as it was in *trained*; None: nothing that makes a difference.
+    """Describe how *model* differs from *trained*; None: in nothing that matters.
 
     Args:
         trained: the weights at the end of training, or the adapters at its beginning.
@@ -219,7 +219,10 @@ def difference(trained: Effect, model: Any, *, weights: bool = True) -> str | No
 
 
 def weights_differ(before: Effect, model: Any) -> bool:
-    """Return whether *model* has the parameters of *before* with other values; what merging changes does not count."""
+    """Return whether *model* has the parameters of *before* with other values.
+
+    What merging an adapter changes does not count.
+    """
     found = _samples(without_wrappers(model))
     if found.keys() != before.samples.keys():
         return False
@@ -241,7 +244,7 @@ def _other_adapters(trained: Adapters, now: Adapters) -> str | None:
 
 
 def _without_adapter(trained: Effect, model: Any) -> str | None:
-    """Return what of a *model* without its adapter differs: nothing, if the adapter was merged into the weights."""
+    """Describe how a *model* without its adapter differs; None: the adapter was merged into it."""
     found = {_plain(name): sample for name, sample in _samples(without_wrappers(model)).items()}
     covered = {
         _plain(name): trained.samples[name]
@@ -287,7 +290,10 @@ def _parameters(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _samples(model: Any) -> dict[str, Any]:
-    """Return numbers of each parameter, in the main memory; empty: not every parameter is here as a whole."""
+    """Return numbers of each parameter, in main memory.
+
+    Empty: not every parameter is on this process as a whole.
+    """
     torch = sys.modules.get("torch")
     if torch is None:
         return {}
@@ -318,7 +324,7 @@ def _numbers(parameter: Any) -> Any:
 
 
 def _in_main_memory(torch: Any, parts: dict[str, Any]) -> dict[str, Any]:
-    """Return copies of *parts*; those of one device and type are copied together, which saves a wait for each."""
+    """Return copies of *parts*, made together for each device and type, which saves waiting."""
     groups: dict[tuple[Any, Any], list[str]] = {}
     for name, part in parts.items():
         groups.setdefault((part.device, part.dtype), []).append(name)
@@ -331,7 +337,10 @@ def _in_main_memory(torch: Any, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same(before: Any, now: Any) -> bool:
-    """Return whether numbers are the same, or the same rounded to another type (`bf16_full_eval`, `model.half()`)."""
+    """Return whether numbers are equal, or equal after rounding to another type.
+
+    `bf16_full_eval` and `model.half()` round.
+    """
     torch = sys.modules["torch"]
     if before.shape != now.shape:
         return False

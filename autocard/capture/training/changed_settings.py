@@ -1,4 +1,4 @@
-"""Settings that code of the run changes between optimizer steps: learning rate, weight decay, accumulation.
+"""Settings that the run's code changes between steps: learning rate, decay, accumulation.
 
 What was read when training began is true of the first step only, where a callback changes it later.
 Looks right before each optimizer step, and compares numbers alone: tensors are not read, which
@@ -63,7 +63,10 @@ class Changes:
 
 
 def _planned_and_used(groups: Any, optimizer: Any, scheduler: Any) -> tuple[list[Any], list[Any]]:
-    """Return the learning rates that the schedule has set, and those that the step uses; empty: they are not known."""
+    """Return the learning rates that the schedule set and those that the step uses.
+
+    Both are empty where they are not known.
+    """
     planned: Any = getattr(inside(scheduler, "scheduler"), "_last_lr", None)
     used = [group.get("lr") for group in groups]
     if (

@@ -1,4 +1,4 @@
-"""How many samples the optimizer steps of a leg consume, worked out from the data loader that the Trainer made.
+"""How many samples the optimizer steps of a leg consume, by the data loader in use.
 
 Rule: a count is returned only where each batch's size is known, or where what is not known is too
 little to show in a figure of three digits. Sizes are those of all processes together. Rows that
@@ -52,14 +52,14 @@ class Plan:
     """None: the loader does not tell how long a pass is."""
 
     def samples_of(self, steps: int) -> int:
-        """Return the samples of the first *steps* optimizer steps, the last step of each epoch being shorter."""
+        """Return the samples of the first *steps* steps; the last of each epoch may be shorter."""
         if self.epoch is None:
             return steps * self.step_samples
         epochs, rest = divmod(steps, self.epoch.steps)
         return epochs * self.epoch.samples + rest * self.step_samples
 
     def epochs_of(self, steps: int) -> float | None:
-        """Return the epochs of the first *steps* optimizer steps as the Trainer counts them: by batches."""
+        """Return the epochs of the first *steps* steps, counted by batches as the Trainer does."""
         if self.epoch is None:
             return None
         epochs, rest = divmod(steps, self.epoch.steps)
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def effective_batch_size(self) -> int:
-        """The samples of one optimizer step: all of an epoch where it has fewer than a whole step."""
+        """The samples of one optimizer step, or of an epoch where that has fewer."""
         return (
             self.step_samples if self.epoch is None else min(self.step_samples, self.epoch.samples)
         )
@@ -101,7 +101,7 @@ def plan(observed: Observed) -> Plan:
 
 
 def samples_of_leg(observed: Observed, step_begin: int) -> int:
-    """Return the samples that the leg's optimizer steps consumed, from the global step *step_begin* on.
+    """Return the samples that the leg's steps consumed, from the global step *step_begin* on.
 
     Raises:
         UnavailableError: the sizes of too many batches are not known.
@@ -115,20 +115,23 @@ def samples_of_leg(observed: Observed, step_begin: int) -> int:
     done = skipped + steps - step_begin
     expected = step_begin // made.epoch.steps + (made.epochs_of(done) or 0.0)
     if observed.progress.epoch is None or abs(observed.progress.epoch - expected) > _SAME_EPOCH:
-        msg = "the Trainer's count of epochs is not that of its data loader, as where an epoch was ended early"
+        msg = (
+            "the Trainer's count of epochs is not that of its data loader, as where an epoch "
+            "was ended early"
+        )
         raise UnavailableError(msg)
     return made.samples_of(done) - made.samples_of(skipped)
 
 
 def _steps_skipped(observed: Observed, epoch: Epoch, step_begin: int) -> int:
-    """Return the optimizer steps whose batches a resumed training skips: none of the current epoch if told so."""
+    """Return the steps of the current epoch whose batches a resumed training skips."""
     if observed.arguments.get("ignore_data_skip", False):
         return 0
     return step_begin % epoch.steps
 
 
 def _samples_of_unknown_passes(observed: Observed, made: Plan, step_begin: int) -> int:
-    """Return the samples where all batches are full but the last ones of each pass, whose number is not known."""
+    """Return the samples where only the last batches of each pass may not be full."""
     samples = (observed.progress.step - step_begin) * made.step_samples
     passes_ended = math.ceil(observed.progress.epoch or 1) - 1
     if step_begin or getattr(observed.train_dataloader, "end_of_dataloader", True):
@@ -157,7 +160,7 @@ def batch_size(observed: Observed) -> int | None:
 
 
 def batch_size_of_loader(observed: Observed) -> int | None:
-    """Return the samples that the loader draws at once, as it was made; None: it does not tell, or draws more."""
+    """Return the samples that the loader draws at once; None: it does not say, or draws more."""
     if is_online(observed):  # the loader draws prompts for several steps at once
         return None
     loader = observed.train_dataloader
@@ -168,7 +171,7 @@ def batch_size_of_loader(observed: Observed) -> int | None:
 
 
 def _by_arguments(observed: Observed) -> int | None:
-    """Return the batch of one process by the arguments, or the one that `auto_find_batch_size` found.
+    """Return the batch of one process by the arguments, or as `auto_find_batch_size` found it.
 
     A checkpoint brings back its own size in the state, which the Trainer uses for
     `auto_find_batch_size` alone.
@@ -182,7 +185,7 @@ def _by_arguments(observed: Observed) -> int | None:
 
 
 def device_batch_size(observed: Observed) -> int | None:
-    """Return the samples that one device takes at once, as `per_device_train_batch_size` counts them."""
+    """Return the samples on one device, as `per_device_train_batch_size` counts them."""
     asked = observed.arguments.get("per_device_train_batch_size")
     if not observed.arguments.get("auto_find_batch_size", False):
         return asked
@@ -192,7 +195,7 @@ def device_batch_size(observed: Observed) -> int | None:
 
 
 def resumed_with_other_batches(observed: Observed) -> bool:
-    """Return whether the checkpoint that training was resumed from was made with another batch size of one process."""
+    """Return whether training was resumed from a checkpoint with another batch size."""
     asked = observed.arguments.get("train_batch_size")
     brought = observed.progress.batch_size
     if observed.arguments.get("auto_find_batch_size", False):
@@ -222,7 +225,10 @@ def processes_with_the_same_data(observed: Observed) -> int:
         )
         > 1
     ):
-        msg = "the model is split into pipeline stages, and the Trainer does not say which samples a step takes"
+        msg = (
+            "the model is split into pipeline stages, and the Trainer does not say which "
+            "samples a step takes"
+        )
         raise UnavailableError(msg)
     if parallel is None:
         return int(getattr(without_wrappers(observed.model), "tp_size", None) or 1)
@@ -236,7 +242,7 @@ def processes_with_the_same_data(observed: Observed) -> int:
 
 
 def _epoch(observed: Observed, total: int, processes: int, accumulation: int) -> Epoch | None:
-    """Return a pass of the loader, of which each process draws a part; *total* samples are drawn at once by all."""
+    """Return a pass of the loader, shared by the processes, which together draw *total* at once."""
     loader = observed.train_dataloader
     batches = length_of(loader)
     if not batches:
@@ -273,7 +279,7 @@ def _samples(loader: Any, batches: int, total: int, processes: int) -> int | Non
 
 
 def _sharded(shard: Any, rows: int, full: int, *, drop_last: bool) -> int | None:
-    """Return the samples of a pass of which each process draws its part: mostly *full* batches, with rows repeated."""
+    """Return the samples of a pass that is sharded: mostly *full* batches, with rows repeated."""
     if type(shard).__name__ != "BatchSamplerShard":
         return None
     return full if drop_last or getattr(shard, "even_batches", True) else rows
@@ -288,7 +294,7 @@ def length_of(of: Any) -> int | None:
 
 
 def _dispatched(rows: int, total: int, processes: int, *, drop_last: bool) -> int | None:
-    """Return the samples of a pass of which one process draws all: the last batch is made to divide evenly."""
+    """Return the samples of a pass that one process draws for all; its last batch is padded."""
     rest = rows % total
     if drop_last:
         return None if rest else rows
@@ -296,7 +302,7 @@ def _dispatched(rows: int, total: int, processes: int, *, drop_last: bool) -> in
 
 
 def _splits_batches(observed: Observed) -> bool:
-    """Return whether a batch that is drawn is split over the processes, and not each process's own."""
+    """Return whether each drawn batch is split over the processes."""
     loader = observed.train_dataloader
     if type(loader).__name__ == "DataLoaderDispatcher":
         return bool(getattr(loader, "split_batches", False))

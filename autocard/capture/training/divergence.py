@@ -1,4 +1,4 @@
-"""Whether training diverged: figures of the log, or trained weights, that are not finite numbers at the end."""
+"""Whether training diverged: logged figures or trained weights that are not finite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEIGHTS = "trained weights are not finite numbers"
 
 
 def signs(observed: Observed, log: Sequence[Mapping[str, Any]]) -> tuple[list[str], int | None]:
-    """Return what shows that training diverged, in words, and the first logged step that it shows in.
+    """Return the signs of divergence, in words, and the first logged step that shows one.
 
     A figure counts where it stays so to the end: with fp16 the gradient norm is infinite wherever
     the loss scale was too high, and such a step is left out. There it needs weights that say the
@@ -49,7 +49,7 @@ def _steps(log: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _figures(entry: Mapping[str, Any]) -> dict[str, float]:
-    """Return the figures of *entry* that a healthy training keeps finite, by their names for people."""
+    """Return name for people → figure of *entry* that stays finite in a healthy training."""
     if is_summary(entry):
         return {}
     prefix = prefix_of(entry)
@@ -66,7 +66,10 @@ def _figures(entry: Mapping[str, Any]) -> dict[str, float]:
 
 
 def bad_weights(model: Any) -> bool:
-    """Return whether parts of *model*'s trained parameters are not finite; of shards, those of this process."""
+    """Return whether parts of *model*'s trained parameters are not finite.
+
+    Of shards, those of this process are read.
+    """
     if not hasattr(model, "parameters"):
         return False
     trained = [

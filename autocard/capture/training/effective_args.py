@@ -1,4 +1,4 @@
-"""Training arguments that an optimizer, schedule or loss of the run's own overrules: telling them would mislead."""
+"""Training arguments that the run's own optimizer, schedule or loss overrules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def overruled(name: str, observed: Observed) -> bool:
 
 
 def _is_other_loader(name: str, observed: Observed) -> bool:
-    """Return whether a data loader or sampler of the run's own decides what argument *name* says."""
+    """Return whether the run's own data loader or sampler decides about argument *name*."""
     if name == "per_device_eval_batch_size":
         return observed.trainer.runs_own("get_eval_dataloader")
     if name in _SAMPLING and observed.trainer.runs_own("_get_train_sampler"):
@@ -92,7 +92,7 @@ def warms_up(observed: Observed) -> bool:
 
 
 def inside(wrapper: Any, attribute: str) -> Any:
-    """Return what accelerate wrapped (AcceleratedOptimizer, AcceleratedScheduler), or the object itself."""
+    """Return what accelerate wrapped, or the object itself."""
     if type(wrapper).__module__.startswith("accelerate"):
         return getattr(wrapper, attribute, wrapper)
     return wrapper
@@ -140,7 +140,7 @@ def own_schedule(observed: Observed) -> bool:
 
 
 def _is_other_rule(made: Any, observed: Observed) -> bool:
-    """Return whether a schedule that transformers *made* is another one, or has another warmup, than was asked for."""
+    """Return whether transformers *made* another schedule, or warmup, than was asked for."""
     module = sys.modules.get("transformers.optimization")
     makers = getattr(module, "TYPE_TO_SCHEDULER_FUNCTION", {})
     by_kind = {getattr(kind, "value", kind): maker for kind, maker in makers.items()}

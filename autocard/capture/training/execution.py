@@ -33,7 +33,7 @@ _KERNELS = {
 def fill(
     part: PartBuilder[Any], observed: Observed, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Fill in `gradient_checkpointing`, `compiled`, `attention_implementation` and `kernels` of `record.Training`."""
+    """Fill in what runs the layers: checkpointing, compilation, attention function, kernels."""
     modules = list(observed.model.modules()) if observed.model is not None else []
     with part.guard("gradient_checkpointing"):
         part.fields["gradient_checkpointing"] = _checkpoints(observed, modules)
@@ -46,7 +46,7 @@ def fill(
 
 
 def _checkpoints(observed: Observed, modules: list[Any]) -> bool:
-    """Return whether a module of the model recomputes its activations (transformers sets the flag on each layer)."""
+    """Return whether a module recomputes its activations; transformers sets a flag on layers."""
     flags = [getattr(module, "gradient_checkpointing", None) for module in modules]
     if any(flag is not None for flag in flags):
         return any(flag is True for flag in flags)
@@ -57,7 +57,7 @@ def _checkpoints(observed: Observed, modules: list[Any]) -> bool:
 
 
 def _is_compiled(observed: Observed, modules: list[Any], environ: Mapping[str, str]) -> bool:
-    """Return whether torch.compile wraps the model or a module of it, or accelerate will wrap it (its dynamo plugin).
+    """Return whether torch.compile wraps the model or a module, or accelerate will wrap it.
 
     It wraps a module (`torch.compile(model)`), its call (`model.compile()`), or its `forward`.
     """

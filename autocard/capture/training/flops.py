@@ -1,4 +1,4 @@
-"""Floating-point operations: an estimate beside the Trainer's own figure, and the share of the devices' peak.
+"""Floating-point operations: an estimate, and the share of the devices' peak.
 
 The Trainer counts 6 × parameters × tokens for every run. Of these six, two are the forward pass,
 two the gradients of the activations, and two those of the weights (Kaplan et al. 2020,
@@ -19,8 +19,10 @@ from autocard.errors import UnavailableError
 from autocard.record import Gpu
 
 ESTIMATE_METHOD = (
-    "a model, from the Trainer's figure: for each token 2 × parameters (forward pass) + 2 × parameters after the first "
-    "trained one (gradients of activations) + 2 × trained parameters (their gradients); padding is in it, embeddings, "
+    "a model, from the Trainer's figure: for each token 2 × parameters (forward pass) + 2 × "
+    "parameters after the first "
+    "trained one (gradients of activations) + 2 × trained parameters (their gradients); "
+    "padding is in it, embeddings, "
     "attention products and recomputation are not"
 )
 """What the estimate counts."""
@@ -63,7 +65,7 @@ PEAK_METHOD = (
 
 
 def estimate(model: Any, total_flos: float) -> float:
-    """Return the operations of training *model*, of which the Trainer counted *total_flos* (`TrainerState`).
+    """Return the operations of training *model*, by the Trainer's own count *total_flos*.
 
     Raises:
         UnavailableError: the parameters cannot be told apart any more, or there are none but
@@ -74,7 +76,10 @@ def estimate(model: Any, total_flos: float) -> float:
         msg = "there is no model whose parameters could be counted"
         raise UnavailableError(msg)
     if any(type(module).__name__ == "FullyShardedDataParallel" for module in inner.modules()):
-        msg = "FSDP has laid the parameters into one, in which trained and frozen ones cannot be told apart"
+        msg = (
+            "FSDP has laid the parameters into one, in which trained and frozen ones cannot "
+            "be told apart"
+        )
         raise UnavailableError(msg)
     if getattr(getattr(inner, "config", None), "is_encoder_decoder", False):
         msg = "the Trainer counts the encoder's tokens only, and the decoder's are not known"
@@ -107,12 +112,15 @@ def check_counted(model: Any) -> None:
     config = getattr(core(model), "config", None)
     others = [part for part in _OTHER_PARTS if getattr(config, part, None) is not None]
     if others:
-        msg = "the model has parts for images or sound, and the Trainer counts the tokens of texts only"
+        msg = (
+            "the model has parts for images or sound, and the Trainer counts the tokens of "
+            "texts only"
+        )
         raise UnavailableError(msg)
 
 
 def _learns_a_prompt(model: Any) -> bool:
-    """Return whether an adapter adds tokens of its own (prompt tuning, prefix tuning, P-tuning …)."""
+    """Return whether an adapter adds tokens of its own, as prompt tuning does."""
     configs = getattr(adapted(model), "peft_config", None) or {}
     return any(bool(getattr(config, "is_prompt_learning", False)) for config in configs.values())
 
@@ -208,7 +216,10 @@ def peak_share(
 
 
 def _is_board(key: str, name: str) -> bool:
-    """Return whether the words of *key* stand in *name* as whole words: "A10" is neither in "A100" nor in "A10G"."""
+    """Return whether *key* stands in *name* as whole words.
+
+    "A10" is neither in "A100" nor in "A10G".
+    """
     return (
         f" {key} ".lower() in f" {name.replace('-', ' ')} ".lower()
         or f" {key}-".lower() in f" {name}-".lower()

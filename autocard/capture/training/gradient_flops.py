@@ -1,4 +1,4 @@
-"""Floating-point operations of a training step for each token, by the gradients that autograd has to work out.
+"""Operations of a training step for each token, by the gradients that autograd computes.
 
 A matrix costs two operations for each of its numbers in the forward pass, two more where its input
 needs a gradient, and two more where it is trained itself (Kaplan et al. 2020, arXiv:2001.08361,
@@ -50,7 +50,10 @@ class TrainedWeight:
 
 
 def in_order(weights: list[TrainedWeight]) -> list[TrainedWeight]:
-    """Return *weights* in the order in which they run: Llama's kin name a layer's norms behind what they feed."""
+    """Return *weights* in the order in which they run.
+
+    Llama and its relatives name a layer's norms behind what these feed.
+    """
     first_of: dict[str, int] = {}
     for place, weight in enumerate(weights):
         parts = weight.name.split(".")
@@ -95,7 +98,10 @@ def operations_per_token(model: Any, weights: list[TrainedWeight], used_experts:
 
 
 def _first_trained(model: Any, weights: list[TrainedWeight]) -> int | None:
-    """Return the place of the first trained parameter; -1: the embeddings' output is made to need a gradient."""
+    """Return the place of the first trained parameter.
+
+    -1: the embeddings' output is made to need a gradient.
+    """
     if any(getattr(module, "_require_grads_hook", None) is not None for module in model.modules()):
         # transformers' enable_input_require_grads, for checkpointed layers below an adapter
         return -1
@@ -121,7 +127,7 @@ def _beside(name: str) -> tuple[str, ...]:
 
 
 def _tied_heads(model: Any) -> Iterator[TrainedWeight]:
-    """Yield the output layer where its weights are those of the embeddings, which are multiplied there after all."""
+    """Yield the output layer where it shares the weights of the embeddings."""
     if not hasattr(model, "get_output_embeddings") or not hasattr(model, "get_input_embeddings"):
         return
     try:

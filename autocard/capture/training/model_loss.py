@@ -1,4 +1,4 @@
-"""The loss that a transformers model computes in its own `forward`, as far as the code that computes it is known.
+"""The loss that a transformers model computes in its `forward`, where its code is known.
 
 A loss is named where three things agree: `forward` belongs to a library, the code of that `forward`
 uses the loss, and the loss is in the tables below (transformers 5.23, loss/loss_utils.py and
@@ -83,8 +83,8 @@ _CROSS_ENTROPY = {
 _PAIRS = frozenset({"contrastive image-text loss", "sigmoid image-text loss"})
 _PRETRAINING = frozenset(
     """
-    AlbertForPreTraining BertForPreTraining BigBirdForPreTraining ElectraForPreTraining ErnieForPreTraining
-    FNetForPreTraining MegatronBertForPreTraining MobileBertForPreTraining
+    AlbertForPreTraining BertForPreTraining BigBirdForPreTraining ElectraForPreTraining
+    ErnieForPreTraining FNetForPreTraining MegatronBertForPreTraining MobileBertForPreTraining
     """.split()  # noqa: SIM905 - read more easily than quoted ones
 )
 """Classes whose one kind of loss is the whole of it; others add losses of their own."""
@@ -125,7 +125,7 @@ def names_used(function: Any) -> frozenset[str]:
 
 
 def uses_a_loss(used: frozenset[str]) -> bool:
-    """Return whether a loss function of torch or transformers is among the names that a `forward` uses."""
+    """Return whether a loss function of torch or transformers is among the names *used*."""
     return not used.isdisjoint(_KINDS)
 
 
@@ -162,7 +162,7 @@ def _of_core(model: Any) -> ModelLoss:
 
 
 def adapter_loss(model: Any) -> str | None:
-    """Return what PEFT's tuner adds to the loss that the model returns, in words: AdaLoRA's regularization."""
+    """Return what PEFT's tuner adds to the model's loss, in words (AdaLoRA)."""
     holder = adapted(model)
     tuner = getattr(holder, "base_model", None)
     if not any(cls.__name__ == "AdaLoraModel" for cls in type(tuner).__mro__):
@@ -175,14 +175,14 @@ def adapter_loss(model: Any) -> str | None:
 
 
 def router_loss(coefficient: float | None) -> str | None:
-    """Return a router's load-balancing loss in words, or None where its coefficient turns it off."""
+    """Return a router's load-balancing loss in words; None: its coefficient turns it off."""
     if coefficient is None:
         return "load-balancing loss of the router"
     return f"{coefficient:g} × load-balancing loss of the router" if coefficient else None
 
 
 def forward_of(model: Any) -> Any:
-    """Return the function behind *model*'s `forward`, without decorators and accelerate's autocast."""
+    """Return the function behind *model*'s `forward`, without decorators and autocast."""
     own = vars(model).get("forward")
     function = _unwrapped(own) if own is not None else None
     if function is None or str(getattr(function, "__module__", "")).partition(".")[0] in {
@@ -220,7 +220,7 @@ def _names(code: CodeType | None) -> Iterator[str]:
 
 
 def _inline(model: Any, forward: Any, used: frozenset[str]) -> str | None:
-    """Return the loss that *forward* computes itself, with torch's functions or with a loss module of the model's."""
+    """Return the loss that *forward* computes itself, with torch's functions or a loss module."""
     if str(getattr(forward, "__module__", "")).partition(".")[0] in {
         "liger_kernel",
         "unsloth",
@@ -257,7 +257,7 @@ def _of_one_kind(model: Any, kind: str) -> str | None:
 
 
 def _of_two_kinds(model: Any, kinds: set[str]) -> str | None:
-    """Return the loss of models that use two kinds: SigLIP's; a segmentation's, by its number of labels."""
+    """Return the loss of models that use two kinds: SigLIP's, a segmentation's."""
     if kinds == {"sigmoid image-text loss", "other"} and _begins(model, _SIGMOID_PAIRS):
         return "sigmoid image-text loss"
     labels = getattr(config_of(model), "num_labels", None)
@@ -294,7 +294,7 @@ def _routes(model: Any) -> bool:
 
 
 def _follows_config(forward: Any) -> bool:
-    """Return whether *forward* asks the configuration for router logits, and not its caller alone (Switch)."""
+    """Return whether *forward* itself asks the configuration for router logits (Switch)."""
     given = inspect.signature(forward).parameters.get("output_router_logits")
     return given is None or given.default is not False
 

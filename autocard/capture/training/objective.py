@@ -61,7 +61,7 @@ def purpose(observed: Observed) -> str:
 
 
 def _of_model(observed: Observed, task: str | None, loss: ModelLoss) -> str:
-    """Return *task* and the loss that the Trainer takes from the model; its label smoothing replaces that loss."""
+    """Return *task* and the model's loss, or that of the label smoothing that replaces it."""
     smoothing = observed.arguments.get("label_smoothing_factor", 0) or 0
     if smoothing and not loss.of_pairs and loss.words != START_AND_END:
         causal = (task or "").startswith("causal")
@@ -99,7 +99,10 @@ def _with_own_loss(task: str | None, own: OwnLoss) -> str:
 
 
 def _unknown() -> NoReturn:
-    msg = "the model's class is not one whose loss is known, and callbacks do not see the loss function"
+    msg = (
+        "the model's class is not one whose loss is known, and callbacks do not see the loss "
+        "function"
+    )
     raise UnavailableError(msg)
 
 
@@ -110,7 +113,7 @@ def _task(observed: Observed, task: str) -> str:
 
 
 def _problem_type(observed: Observed) -> str | None:
-    """Return what the classification head takes its labels for; it decides at the first batch, by their type."""
+    """Return the head's problem type, which may be decided by the labels of the first batch."""
     config = config_of(observed.model)
     decided = getattr(config, "problem_type", None)
     if decided is not None:

@@ -1,4 +1,4 @@
-"""The optimizer that ran, in words: its class, what the class leaves out (GaLore, 8 bits, paged), its settings.
+"""The optimizer that ran, in words: class, variant (GaLore, 8 bits, paged), settings.
 
 Everything is read from the optimizer and its parameter groups; of groups that differ, every value.
 """
@@ -61,7 +61,7 @@ def in_words(observed: Observed) -> str:
 
 
 def name_of(optimizer: Any) -> str:
-    """Return the class of *optimizer*, with the method, the bits and the paging that its class leaves out."""
+    """Return the class of *optimizer*, with the method, bits and paging that it leaves out."""
     name = type(optimizer).__name__
     package = type(optimizer).__module__.partition(".")[0]
     family = _FAMILIES.get(package, "")
@@ -82,7 +82,7 @@ def name_of(optimizer: Any) -> str:
 
 
 def _inside_layers(optimizer: Any) -> tuple[Any, bool]:
-    """Return the optimizer of one layer, where transformers has made one for each parameter, and whether it has."""
+    """Return the optimizer of one layer, and whether there is one for each parameter."""
     each = getattr(optimizer, "optimizer_dict", None)
     if not isinstance(each, Mapping) or not each:
         return optimizer, False
@@ -91,7 +91,7 @@ def _inside_layers(optimizer: Any) -> tuple[Any, bool]:
 
 
 def _low_rank(groups: Sequence[Mapping[str, Any]], targets: Any) -> list[str]:
-    """Return the settings of the groups whose gradients are projected, and the modules that they hold."""
+    """Return the settings of the groups with projected gradients, and their modules."""
     group = next(
         (one for one in groups if one.get("rank") is not None and "update_proj_gap" in one), None
     )

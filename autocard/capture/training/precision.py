@@ -1,4 +1,4 @@
-"""Number formats of training: the six terms of the Hub's template, from what the model really holds and does.
+"""Number formats of training: the six terms of the Hub's template, by what the model holds.
 
 The rule: T, the format of the trainable parameters, and A, the format that autocast or a sharding
 policy imposes on the forward pass, decide the term; flags are believed only where the model bears
@@ -137,7 +137,8 @@ def term(
         if imposed in _HALF:
             notes.insert(
                 0,
-                f"autocast to {_HALF[imposed]} was on; weights and optimizer are {_HALF[trained]} too",
+                f"autocast to {_HALF[imposed]} was on; weights and optimizer are "
+                f"{_HALF[trained]} too",
             )
         return _NOT_MIXED[trained], "; ".join(notes) or None
     if trained != "float32":
@@ -151,7 +152,7 @@ def term(
 
 
 def imposed_format(observed: Observed) -> str | None:
-    """Return the format that the forward pass is put into (float16, bfloat16, fp8), or None where nothing does it."""
+    """Return the format imposed on the forward pass (float16, bfloat16, fp8); None: none."""
     model = observed.model
     if _has_fp8_layers(model):
         return "fp8"
@@ -198,7 +199,7 @@ def _has_fp8_layers(model: Any) -> bool:
 
 
 def _deepspeed(observed: Observed) -> str | None:
-    """Return the format in DeepSpeed's own configuration; "" where it trains in float32, None without DeepSpeed."""
+    """Return the format in DeepSpeed's configuration; "": float32, None: no DeepSpeed."""
     config = observed.trainer.deepspeed()
     if config is None:
         return None
@@ -227,7 +228,7 @@ def _sharding_policy(model: Any) -> str | None:
 
 
 def _sharded_in_fp32(observed: Observed, imposed: str | None) -> bool:
-    """Return whether DeepSpeed keeps float32 masters of the half-precision weights that it shows."""
+    """Return whether DeepSpeed keeps float32 masters of half-precision weights."""
     return imposed is not None and bool(_deepspeed(observed))
 
 

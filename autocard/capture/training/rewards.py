@@ -12,7 +12,7 @@ _FIGURES = ("reward", "kl", "completions/mean_length")
 
 
 def last_logged(log: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the rewards of the last entry of the trainer's *log* that has them, by TRL's names; its step too."""
+    """Return the last rewards in the trainer's *log*, by TRL's names, with their step."""
     for entry in reversed(log):
         if "reward" not in entry or prefix_of(entry) is not None:
             continue

@@ -1,4 +1,4 @@
-"""The learning-rate schedule that ran: its name, its warmup, and the learning rates before the first and last steps.
+"""The learning-rate schedule that ran: name, warmup, rates before the first and last steps.
 
 Warmup is told from the schedule itself: `constant` and `reduce_lr_on_plateau` have none, whatever
 `warmup_steps` says.
@@ -25,7 +25,7 @@ _MADE_BY_TRANSFORMERS = frozenset({"LambdaLR", "LayerWiseDummyScheduler"})
 
 
 class LearningRates:
-    """The learning rates of the first parameter group before the first steps of a leg, and before the last one."""
+    """The first parameter group's learning rates before the first steps and before the last."""
 
     def __init__(self, begin: int = 0, max_steps: int = 0) -> None:
         self._until = begin + FIRST_STEPS
@@ -34,7 +34,7 @@ class LearningRates:
         """Step → learning rate; in the order of the steps."""
 
     def look(self, done: int, optimizer: Any) -> None:
-        """Note the learning rate of the step that comes after *done* steps, if it is one of those that are noted."""
+        """Note the learning rate of the step after *done* steps, if it is one of those kept."""
         if done < self._until or done == self._before_last:
             groups = getattr(optimizer, "param_groups", None)
             rate = groups[0].get("lr") if groups else None
@@ -47,7 +47,7 @@ class LearningRates:
 
 
 def in_words(observed: Observed, rates: Mapping[str, float] | None = None) -> str:
-    """Return the schedule's name and warmup; for one of the run's own, the learning rates *rates* that were read.
+    """Return the schedule's name and warmup; of the run's own, the rates *rates* that were read.
 
     Raises:
         UnavailableError: there was no schedule when training began.

@@ -1,4 +1,4 @@
-"""The loss of a sentence-transformers trainer (`trainer.loss`): class, parameters that are not at their default, parts.
+"""The loss of a sentence-transformers trainer: class, parameters off default, parts.
 
 Only plain values are read: numbers, flags, short words. A loss of the run's own is named by its
 class.

@@ -1,4 +1,4 @@
-"""How fast training was, and how much it worked out: what the Trainer says of its own speed, tokens and operations."""
+"""The speed and the work of training: the Trainer's own times, tokens and operations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ TIMES = (
 )
 """How the names of what the Trainer takes from its clock end."""
 FLOPS_METHOD = (
-    "6 × parameters without embeddings × input tokens (forward and backward pass); padding is counted, frozen "
+    "6 × parameters without embeddings × input tokens (forward and backward pass); padding is "
+    "counted, frozen "
     "parameters like trained ones, attention products and evaluation not: the Trainer's own figure"
 )
 """What `state.total_flos` counts (transformers, trainer.py, `floating_point_ops`)."""
@@ -72,7 +73,7 @@ def time_parts(
     carried_flops: float = 0.0,
     logged_in_training: int | None = None,
 ) -> Part[dict[str, Any]]:
-    """Return `eval_s`, `samples_per_s`, `steps_per_s`, `tokens` and `flops` of `record.Time`, and how they were counted.
+    """Return speeds, evaluation time, tokens and operations of `record.Time`.
 
     Speeds and evaluation are those of the leg that began at the global step *step_begin*; tokens
     and operations are the whole run's, as the trainer carries them over a resume. *carried_flops*
@@ -120,14 +121,17 @@ def _flops(observed: Observed, carried_flops: float) -> float:
         UnavailableError: it counted none, or not those of this model or of this attempt alone.
     """
     if not observed.progress.flops:
-        msg = "the trainer counted no operations: it knows them only for models with its own interface"
+        msg = (
+            "the trainer counted no operations: it knows them only for models with its own "
+            "interface"
+        )
         raise UnavailableError(msg)
     flops.check_counted(observed.model)
     return _without_a_crashed_attempt(observed, carried_flops)
 
 
 def _estimate(observed: Observed, counted: float | None, why_none: str) -> float:
-    """Return what the operations *counted* by the trainer come to, where frozen weights and attention are regarded.
+    """Estimate the operations from those *counted* by the trainer.
 
     Raises:
         UnavailableError: nothing was counted (*why_none*), or it is not known what was computed.
@@ -135,7 +139,10 @@ def _estimate(observed: Observed, counted: float | None, why_none: str) -> float
     if counted is None:
         raise UnavailableError(why_none)
     if observed.own_loss is not None and observed.own_loss.runs_model:
-        msg = f"the run's own code ({observed.own_loss.where}) may run the model more than once for each batch"
+        msg = (
+            f"the run's own code ({observed.own_loss.where}) may run the model more than once "
+            "for each batch"
+        )
         raise UnavailableError(msg)
     return flops.estimate(observed.model, counted)
 
@@ -151,7 +158,7 @@ def operations_of(part: Part[dict[str, Any]]) -> Part[dict[str, Any]]:
 def with_operations(
     part: Part[dict[str, Any]], earlier: Part[dict[str, Any]]
 ) -> Part[dict[str, Any]]:
-    """Return *part* with what was known of operations *earlier* instead of what it holds of them."""
+    """Return *part* with its operations replaced by those known *earlier*."""
     now = operations_of(part)
     values = {name: value for name, value in part.value.items() if name not in now.value}
     gaps = {name: reason for name, reason in part.gaps.items() if name not in now.gaps}
@@ -159,16 +166,19 @@ def with_operations(
 
 
 def _without_a_crashed_attempt(observed: Observed, carried_flops: float) -> float:
-    """Return the Trainer's count without what it still had of an attempt of the same trainer that was broken off."""
+    """Return the Trainer's count without that of an attempt that was broken off."""
     counted = observed.progress.flops
     if carried_flops and observed.processes.count > 1:
-        msg = "the trainer's figure holds operations of an attempt that was broken off, of each process"
+        msg = (
+            "the trainer's figure holds operations of an attempt that was broken off, of each "
+            "process"
+        )
         raise UnavailableError(msg)
     return counted - carried_flops
 
 
 def _runtime_s(entry: Mapping[str, Any] | None, own: OwnSpeed) -> float | None:
-    """Return the seconds of the leg: the Trainer's where they can be true, else ours; None: it logged no summary."""
+    """Return the leg's seconds: the Trainer's if plausible, else ours; None: no summary."""
     if entry is None:
         return None
     told_s = number(entry.get("train_runtime"))
@@ -183,7 +193,7 @@ def without_times(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _eval_s(log: Sequence[Mapping[str, Any]], step_begin: int, own: OwnSpeed) -> float:
-    """Return the seconds of evaluations inside the leg: after its first step, before the trainer's summary.
+    """Return the seconds of evaluations between the leg's first step and the summary.
 
     Raises:
         UnavailableError: the Trainer's clock was set.
@@ -237,7 +247,7 @@ def _fill_speeds(
 def _trainer_samples_per_s(
     observed: Observed, entry: Mapping[str, Any], done: int, runtime_s: float
 ) -> float:
-    """Return the Trainer's own figure, put right where it divided the whole plan by the time of a part of it."""
+    """Return the Trainer's own figure, corrected where it divided a whole plan by a part's time."""
     samples_per_s, told = (
         number(entry.get("train_samples_per_second")),
         number(entry.get("train_steps_per_second")),
@@ -258,7 +268,7 @@ def _trainer_samples_per_s(
 def _tokens_per_s(
     log: Sequence[Mapping[str, Any]], step_begin: int, tokens: int | None, own: OwnSpeed
 ) -> float:
-    """Return tokens per second of a run in one leg: its tokens / the runtime that the trainer sums up."""
+    """Return tokens per second of a run of one leg, by the runtime in the trainer's summary."""
     runtime_s = _runtime_s(summary_of(log), own)
     if tokens is None or not runtime_s:
         msg = "the trainer did not count tokens, or the leg did not come to its end"
@@ -272,7 +282,7 @@ def _tokens_per_s(
 def _tokens(
     observed: Observed, log: Sequence[Mapping[str, Any]], step_begin: int
 ) -> tuple[int, bool | None]:
-    """Return the input tokens that the trainer counted, and whether padding is among them (None: not known)."""
+    """Return the counted input tokens, and whether padding is among them (None: not known)."""
     asked = observed.arguments.get("include_num_input_tokens_seen", "no")
     if asked not in {"no", False, None} and observed.progress.input_tokens:
         return observed.progress.input_tokens, _counts_padding(observed, asked)
@@ -290,7 +300,9 @@ def _tokens(
 
 
 def _counts_padding(observed: Observed, asked: Any) -> bool | None:
-    """Return whether the Trainer's count has padding in it (transformers, trainer.py, `_track_num_input_tokens`).
+    """Return whether the Trainer's token count includes padding; None: not known.
+
+    As `_track_num_input_tokens` counts (transformers, trainer.py).
 
     Without padding it sums the attention mask, else looks for the token that pads; with neither it
     counts everything.

@@ -26,24 +26,23 @@ from autocard.record import BatchUnit, Scalar, Training
 from autocard.record.gaps import Part, PartBuilder
 
 _ALLOWED = """
-per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps auto_find_batch_size
-num_train_epochs max_steps learning_rate lr_scheduler_type lr_scheduler_kwargs warmup_steps warmup_ratio
-optim optim_args weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm label_smoothing_factor
-neftune_noise_alpha average_tokens_across_devices bf16 fp16 tf32 gradient_checkpointing torch_compile
+per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps
+auto_find_batch_size num_train_epochs max_steps learning_rate lr_scheduler_type
+lr_scheduler_kwargs warmup_steps warmup_ratio optim optim_args weight_decay adam_beta1 adam_beta2
+adam_epsilon max_grad_norm label_smoothing_factor neftune_noise_alpha
+average_tokens_across_devices bf16 fp16 tf32 gradient_checkpointing torch_compile
 torch_compile_backend torch_compile_mode use_liger_kernel eval_strategy eval_steps eval_on_start
-save_strategy save_steps load_best_model_at_end metric_for_best_model greater_is_better seed data_seed
-full_determinism dataloader_drop_last dataloader_num_workers train_sampling_strategy group_by_length
-remove_unused_columns ddp_backend fsdp
-max_length max_prompt_length max_completion_length max_seq_length packing packing_strategy padding_free
-completion_only_loss assistant_only_loss loss_type beta label_smoothing precompute_ref_log_probs
-sync_ref_model ref_model_mixup_alpha num_generations temperature top_p top_k epsilon epsilon_high
-num_iterations steps_per_generation generation_batch_size
-scale_rewards use_vllm desirable_weight undesirable_weight center_rewards_coefficient
-disable_dropout
-loss_weights f_divergence_type ld_alpha use_weighting cpo_alpha simpo_gamma rpo_alpha discopop_tau
-reward_weights importance_sampling_level mask_truncated_completions delta entropy_coef top_entropy_quantile
-router_aux_loss_coef optim_target_modules
-batch_sampler multi_dataset_batch_sampler
+save_strategy save_steps load_best_model_at_end metric_for_best_model greater_is_better seed
+data_seed full_determinism dataloader_drop_last dataloader_num_workers train_sampling_strategy
+group_by_length remove_unused_columns ddp_backend fsdp max_length max_prompt_length
+max_completion_length max_seq_length packing packing_strategy padding_free completion_only_loss
+assistant_only_loss loss_type beta label_smoothing precompute_ref_log_probs sync_ref_model
+ref_model_mixup_alpha num_generations temperature top_p top_k epsilon epsilon_high num_iterations
+steps_per_generation generation_batch_size scale_rewards use_vllm desirable_weight
+undesirable_weight center_rewards_coefficient disable_dropout loss_weights f_divergence_type
+ld_alpha use_weighting cpo_alpha simpo_gamma rpo_alpha discopop_tau reward_weights
+importance_sampling_level mask_truncated_completions delta entropy_coef top_entropy_quantile
+router_aux_loss_coef optim_target_modules batch_sampler multi_dataset_batch_sampler
 predict_with_generate generation_max_length generation_num_beams
 """
 ALLOWED = tuple(_ALLOWED.split())
@@ -115,7 +114,7 @@ class Shown:
 
 
 def at_end(begun: Training, observed: Observed, shown: Shown) -> Part[Training]:
-    """Return *begun* with what the steps have shown: the learning rates, and the loss that the first batch chose."""
+    """Return *begun* with what the steps have shown: learning rates, the first batch's loss."""
 
     def completed(**fields: Any) -> Training:
         return begun.model_copy(update=fields)
@@ -139,7 +138,7 @@ def at_end(begun: Training, observed: Observed, shown: Shown) -> Part[Training]:
 
 
 def _leave_out_batches(part: PartBuilder[Training], begun: Training) -> None:
-    """Leave out what depends on the number of batches of a step, which was changed during training."""
+    """Leave out what depends on the accumulation, which was changed during training."""
     settings = dict(begun.hyperparameters)
     settings.pop("gradient_accumulation_steps", None)
     part.fields.update(hyperparameters=settings, batch_detail="")
@@ -149,7 +148,7 @@ def _leave_out_batches(part: PartBuilder[Training], begun: Training) -> None:
 
 
 def effective_batch_size(observed: Observed) -> int:
-    """Return the samples of one optimizer step: of a process × processes that see different data × accumulation.
+    """Return the samples of one optimizer step, over all processes with different data.
 
     Where an epoch has fewer samples, each step takes all of them.
 
@@ -167,7 +166,7 @@ def batch_unit(observed: Observed) -> BatchUnit:
 
 
 def generation(observed: Observed, completions: int | None) -> str:
-    """Return how the *completions* of an optimizer step were generated, in words; empty: they were not.
+    """Describe how the *completions* of an optimizer step were generated; "": they were not.
 
     TRL generates a batch of completions for several steps at once, and may use each of them several
     times.
@@ -186,7 +185,8 @@ def generation(observed: Observed, completions: int | None) -> str:
         return ""
     whole_batches = completions % at_once == 0
     generated = completions if whole_batches else at_once
-    words = f"{units.plural(generated // per_prompt, 'prompt')} × {units.plural(per_prompt, 'generation')}"
+    prompts = units.plural(generated // per_prompt, "prompt")
+    words = f"{prompts} × {units.plural(per_prompt, 'generation')}"
     if not whole_batches:
         words = f"from generation batches of {units.count(at_once)}: {words}"
     uses = int(arguments.get("num_iterations", 1) or 1)
