@@ -7,32 +7,26 @@ import transformers
 from torch import nn
 
 from autocard.capture.model.dimensions import dims, parts
+from support import models
 
 SMALL = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
 WORDS = {**SMALL, "vocab_size": 50}
 
 
 def bert(layers=3):
-    return transformers.BertForSequenceClassification(
-        transformers.BertConfig(**WORDS, num_hidden_layers=layers)
-    )
+    return models.bert(vocab_size=50, num_hidden_layers=layers)
 
 
 def llama():
-    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**WORDS, num_hidden_layers=3))
+    return models.llama(vocab_size=50, num_attention_heads=2, num_hidden_layers=3)
 
 
 def gpt2():
-    return transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(n_embd=16, n_layer=3, n_head=2, vocab_size=50)
-    )
+    return models.gpt2(n_layer=3, vocab_size=50)
 
 
 def t5():
-    config = transformers.T5Config(
-        vocab_size=50, d_model=16, num_layers=3, num_decoder_layers=2, num_heads=2, d_ff=32
-    )
-    return transformers.T5ForConditionalGeneration(config)
+    return models.t5(vocab_size=50, num_layers=3, num_decoder_layers=2)
 
 
 def bart():

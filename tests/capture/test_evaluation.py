@@ -348,7 +348,7 @@ def test_the_estimate_of_operations_is_what_torch_counts_in_a_real_step(tmp_path
     from torch.utils.flop_counter import FlopCounterMode
 
     sizes = {"hidden_size": 64, "intermediate_size": 256, "vocab_size": 300, "num_hidden_layers": 4}
-    made = transformers.LlamaForCausalLM(transformers.LlamaConfig(num_attention_heads=2, **sizes))
+    made = models.llama(num_attention_heads=2, **sizes)
     if adapter:
         made = models.lora(made, target_modules=["q_proj", "down_proj"])
     watch = models.Watch()

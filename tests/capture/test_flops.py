@@ -24,19 +24,14 @@ SIZES = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 4, "v
 
 
 def llama(**changes):
-    torch.manual_seed(0)
-    return transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(num_attention_heads=2, **{**SIZES, **changes})
-    )
+    return models.llama(**{"num_attention_heads": 2, **SIZES, **changes})
 
 
 def bert(cls=transformers.BertForSequenceClassification, **changes):
-    torch.manual_seed(0)
-    return cls(transformers.BertConfig(num_attention_heads=2, **{**SIZES, **changes}))
+    return models.bert(cls, **{**SIZES, **changes})
 
 
 def mixtral():
-    torch.manual_seed(0)
     config = transformers.MixtralConfig(
         num_attention_heads=2,
         num_key_value_heads=2,
@@ -45,14 +40,11 @@ def mixtral():
         **SIZES,
     )
     config._experts_implementation = "eager"  # torch does not count products of groups
-    return transformers.MixtralForCausalLM(config)
+    return models.build(transformers.MixtralForCausalLM, config)
 
 
 def gpt2():
-    torch.manual_seed(0)
-    return transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(vocab_size=300, n_positions=32, n_embd=64, n_layer=4, n_head=2)
-    )
+    return models.gpt2(vocab_size=300, n_embd=64, n_layer=4)
 
 
 def only(model, *names):
@@ -156,42 +148,10 @@ ROWS_OF = {
 }
 
 
-def vit():
-    return transformers.ViTForImageClassification(
-        transformers.ViTConfig(
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=32,
-            image_size=16,
-            patch_size=8,
-        )
-    )
-
-
-def clip():
-    sizes = {
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-    }
-    return transformers.CLIPModel(
-        transformers.CLIPConfig(
-            text_config={
-                **sizes,
-                "vocab_size": 50,
-                "max_position_embeddings": 16,
-                "eos_token_id": 8,
-            },
-            vision_config={**sizes, "image_size": 16, "patch_size": 8},
-            projection_dim=16,
-        )
-    )
-
-
 @pytest.mark.parametrize(
-    ("made", "rows"), [(vit, "images"), (clip, "text and images")], ids=["ViT", "CLIP"]
+    ("made", "rows"),
+    [(models.vit, "images"), (models.clip, "text and images")],
+    ids=["ViT", "CLIP"],
 )
 def test_operations_on_images_are_not_told_as_those_on_tokens(tmp_path, made, rows):
     class Pairs(transformers.Trainer):
@@ -232,12 +192,10 @@ def test_sound_is_not_counted_in_tokens():
 
 
 def test_a_decoder_s_tokens_are_not_made_up():
-    config = transformers.T5Config(
-        vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2
-    )
+    model = models.t5(num_layers=1)
 
     with pytest.raises(flops.UnavailableError, match="decoder"):
-        flops.estimate(transformers.T5ForConditionalGeneration(config), 1e6)
+        flops.estimate(model, 1e6)
 
 
 def test_learned_prompts_have_no_estimate():

@@ -156,17 +156,9 @@ def test_a_mixed_model(tmp_path):
 
 
 def test_a_sequence_to_sequence_model(tmp_path):
-    sizes = {
-        "d_model": 16,
-        "d_kv": 8,
-        "d_ff": 32,
-        "num_layers": 2,
-        "num_heads": 2,
-        "vocab_size": 20,
-    }
-    config = transformers.T5Config(**sizes, decoder_start_token_id=0)
+    model = models.t5(vocab_size=20, decoder_start_token_id=0)
 
-    record = run(transformers.T5ForConditionalGeneration(config), models.language(), tmp_path)
+    record = run(model, models.language(), tmp_path)
 
     assert record.training.objective == "sequence-to-sequence generation (cross-entropy)"
     assert record.model.pipeline_tag is None
@@ -269,8 +261,7 @@ def test_all_captures_together_call_no_layer_and_take_steps_in_proportion_to_the
         taken.append(list(called))
 
     for layers in (8, 32):
-        sizes = {**models._sizes(), "num_attention_heads": 4, "num_hidden_layers": layers}
-        made = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, pad_token_id=0))
+        made = models.llama(num_hidden_layers=layers)
         models.train(
             made, models.language(), tmp_path, models.Watch(look), max_steps=1, cls=Trainer
         )

@@ -296,18 +296,15 @@ def test_a_local_checkpoint_s_own_files_are_not_believed_blindly(base, tmp_path,
 
 
 def encoder_decoder():
-    config = transformers.T5Config(
-        d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, vocab_size=20
-    )
-    return transformers.T5ForConditionalGeneration(config)
+    return models.t5(vocab_size=20)
 
 
 def masked():
-    return transformers.BertForMaskedLM(transformers.BertConfig(**models._sizes()))
+    return models.bert(transformers.BertForMaskedLM)
 
 
 def bare():
-    return transformers.BertModel(transformers.BertConfig(**models._sizes()))
+    return models.bert(transformers.BertModel)
 
 
 @pytest.mark.parametrize(

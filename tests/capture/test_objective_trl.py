@@ -155,9 +155,8 @@ def test_a_policy_s_rewards_are_told_with_names_weights_and_last_values(base, tm
 
 
 def test_the_folder_of_a_reward_model_is_not_told(base, tmp_path):
-    sizes = {"num_labels": 1, "pad_token_id": 0}
-    judge = transformers.LlamaForSequenceClassification(
-        transformers.LlamaConfig(**models._sizes(), **sizes)
+    judge = models.llama(
+        transformers.LlamaForSequenceClassification, num_attention_heads=2, num_labels=1
     )
     folder = tmp_path / "secret-judge"
     judge.save_pretrained(folder)

@@ -6,7 +6,7 @@ import torch
 import transformers
 from datasets import Dataset
 
-from setups.common import of, ragged, setup, sizes, train, words_and_padding
+from setups.common import ragged, setup, train, words_and_padding
 from support import models
 
 KIND = "Architectures and tasks"
@@ -45,7 +45,9 @@ def gpt2(out, callbacks):
         bos_token_id=2,
         eos_token_id=3,
     )
-    return train(out, callbacks, of(transformers.GPT2LMHeadModel, config), models.language())
+    return train(
+        out, callbacks, models.build(transformers.GPT2LMHeadModel, config), models.language()
+    )
 
 
 @setup("Mamba", KIND)
@@ -58,26 +60,28 @@ def mamba(out, callbacks):
         pad_token_id=0,
     )
     data = models.language().remove_columns("attention_mask")
-    return train(out, callbacks, of(transformers.MambaForCausalLM, config), data)
+    return train(out, callbacks, models.build(transformers.MambaForCausalLM, config), data)
 
 
 @setup("Mixtral (experts), with its load-balancing loss", KIND)
 def mixtral(out, callbacks):
     config = transformers.MixtralConfig(
-        **sizes(
+        **models.sizes(
             num_key_value_heads=2,
             num_local_experts=4,
             output_router_logits=True,
             router_aux_loss_coef=10.0,
         )
     )
-    return train(out, callbacks, of(transformers.MixtralForCausalLM, config), models.language())
+    return train(
+        out, callbacks, models.build(transformers.MixtralForCausalLM, config), models.language()
+    )
 
 
 @setup("Qwen3-MoE, every layer sparse", KIND)
 def qwen3_moe(out, callbacks):
     config = transformers.Qwen3MoeConfig(
-        **sizes(
+        **models.sizes(
             num_key_value_heads=2,
             num_experts=4,
             num_experts_per_tok=2,
@@ -85,7 +89,9 @@ def qwen3_moe(out, callbacks):
             head_dim=8,
         )
     )
-    return train(out, callbacks, of(transformers.Qwen3MoeForCausalLM, config), models.language())
+    return train(
+        out, callbacks, models.build(transformers.Qwen3MoeForCausalLM, config), models.language()
+    )
 
 
 def _seq2seq() -> Dataset:
@@ -107,7 +113,7 @@ def _t5():
         num_heads=2,
         decoder_start_token_id=0,
     )
-    return of(transformers.T5ForConditionalGeneration, config)
+    return models.build(transformers.T5ForConditionalGeneration, config)
 
 
 @setup("T5, Seq2SeqTrainer", KIND)
@@ -136,18 +142,20 @@ def bart(out, callbacks):
         decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=24, max_position_embeddings=64,
         pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2, forced_eos_token_id=3,
     )  # fmt: skip
-    return train(out, callbacks, of(transformers.BartForConditionalGeneration, config), _seq2seq())
+    return train(
+        out, callbacks, models.build(transformers.BartForConditionalGeneration, config), _seq2seq()
+    )
 
 
 @setup("Encoder and decoder of two kinds (BERT, BERT)", KIND)
 def encoder_decoder(out, callbacks):
-    encoder = transformers.BertConfig(**sizes())
+    encoder = transformers.BertConfig(**models.sizes())
     decoder = transformers.BertConfig(
-        **sizes(is_decoder=True, add_cross_attention=True, num_hidden_layers=1)
+        **models.sizes(is_decoder=True, add_cross_attention=True, num_hidden_layers=1)
     )
     config = transformers.EncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
     config.decoder_start_token_id, config.pad_token_id = 2, 0
-    return train(out, callbacks, of(transformers.EncoderDecoderModel, config), _seq2seq())
+    return train(out, callbacks, models.build(transformers.EncoderDecoderModel, config), _seq2seq())
 
 
 def _vit():
@@ -155,7 +163,7 @@ def _vit():
         hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=16, patch_size=8,
         num_labels=3,
     )  # fmt: skip
-    return of(transformers.ViTForImageClassification, config)
+    return models.build(transformers.ViTForImageClassification, config)
 
 
 def _stack(rows):
@@ -179,7 +187,7 @@ def vit(out, callbacks):
 
 @setup("CLIP (text and pictures, contrastive)", KIND)
 def clip(out, callbacks):
-    text = sizes(projection_dim=8, bos_token_id=2, eos_token_id=3, pad_token_id=0)
+    text = models.sizes(projection_dim=8, bos_token_id=2, eos_token_id=3, pad_token_id=0)
     vision = {
         "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
         "image_size": 16, "patch_size": 8,
@@ -197,7 +205,7 @@ def clip(out, callbacks):
     def collate(batch):
         return {**_stack(batch), "return_loss": True}
 
-    model = of(transformers.CLIPModel, config)
+    model = models.build(transformers.CLIPModel, config)
     return train(
         out,
         callbacks,
@@ -210,7 +218,7 @@ def clip(out, callbacks):
 @setup("wav2vec2 (sound), CTC", KIND)
 def wav2vec2(out, callbacks):
     config = transformers.Wav2Vec2Config(
-        **sizes(), conv_dim=(16, 16), conv_stride=(5, 4), conv_kernel=(10, 8), num_feat_extract_layers=2,
+        **models.sizes(), conv_dim=(16, 16), conv_stride=(5, 4), conv_kernel=(10, 8), num_feat_extract_layers=2,
         num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, pad_token_id=0, ctc_loss_reduction="mean",
         mask_time_prob=0.0, ctc_zero_infinity=True,
     )  # fmt: skip
@@ -219,7 +227,7 @@ def wav2vec2(out, callbacks):
     return train(
         out,
         callbacks,
-        of(transformers.Wav2Vec2ForCTC, config),
+        models.build(transformers.Wav2Vec2ForCTC, config),
         Dataset.from_list(rows),
         trainer=(transformers.Trainer, data),
     )
@@ -234,7 +242,7 @@ def whisper(out, callbacks):
     )  # fmt: skip
     rows = [{"input_features": torch.rand(8, 40).tolist(), "labels": [5, 6, 7]} for _ in range(8)]
     data = {"data_collator": _stack}
-    model = of(transformers.WhisperForConditionalGeneration, config)
+    model = models.build(transformers.WhisperForConditionalGeneration, config)
     return train(
         out, callbacks, model, Dataset.from_list(rows), trainer=(transformers.Trainer, data)
     )
@@ -246,8 +254,9 @@ def token_classification(out, callbacks):
         {"input_ids": [5, 6, 7, 8], "attention_mask": [1] * 4, "labels": [-100, row % 3, 1, 2]}
         for row in range(12)
     ]
-    model = of(
-        transformers.BertForTokenClassification, transformers.BertConfig(**sizes(), num_labels=3)
+    model = models.build(
+        transformers.BertForTokenClassification,
+        transformers.BertConfig(**models.sizes(), num_labels=3),
     )
     return train(out, callbacks, model, Dataset.from_list(rows))
 
@@ -263,7 +272,9 @@ def question_answering(out, callbacks):
         }
         for row in range(12)
     ]
-    model = of(transformers.BertForQuestionAnswering, transformers.BertConfig(**sizes()))
+    model = models.build(
+        transformers.BertForQuestionAnswering, transformers.BertConfig(**models.sizes())
+    )
     return train(out, callbacks, model, Dataset.from_list(rows))
 
 
@@ -272,7 +283,7 @@ def masked(out, callbacks):
     words = models.tokenizer()
     collator = transformers.DataCollatorForLanguageModeling(words, mlm_probability=0.3)
     data = models.tokens().select_columns(["input_ids", "attention_mask"])
-    model = of(transformers.BertForMaskedLM, transformers.BertConfig(**sizes()))
+    model = models.build(transformers.BertForMaskedLM, transformers.BertConfig(**models.sizes()))
     more = {"data_collator": collator, "processing_class": words}
     return train(out, callbacks, model, data, trainer=(transformers.Trainer, more))
 
@@ -283,7 +294,9 @@ def multiple_choice(out, callbacks):
         {"input_ids": [[5, 6, 7]] * 4, "attention_mask": [[1, 1, 1]] * 4, "labels": row % 4}
         for row in range(8)
     ]
-    model = of(transformers.BertForMultipleChoice, transformers.BertConfig(**sizes()))
+    model = models.build(
+        transformers.BertForMultipleChoice, transformers.BertConfig(**models.sizes())
+    )
     return train(out, callbacks, model, Dataset.from_list(rows))
 
 

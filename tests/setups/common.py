@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import transformers
 from datasets import Dataset
 
@@ -108,22 +107,3 @@ def padded(count: int = 15, length: int = 12) -> Dataset:
             "attention_mask": row["attention_mask"] + [0] * (length - len(row["input_ids"])),
         }
     )
-
-
-def sizes(**changes: Any) -> dict[str, Any]:
-    """Sizes of a tiny configuration."""
-    return {
-        "vocab_size": len(models.WORDS),
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "max_position_embeddings": 64,
-        **changes,
-    }
-
-
-def of(cls: Any, config: Any) -> Any:
-    """Return a new model with the same weights each time."""
-    torch.manual_seed(0)
-    return cls(config)

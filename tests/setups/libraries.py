@@ -151,7 +151,7 @@ def reward(out, callbacks):
     import transformers
 
     config = transformers.LlamaConfig(
-        **models._sizes(), num_key_value_heads=2, pad_token_id=0, num_labels=1
+        **models.sizes(), num_key_value_heads=2, pad_token_id=0, num_labels=1
     )
     rows = _pairs().remove_columns("prompt")
     model = transformers.LlamaForSequenceClassification(config)

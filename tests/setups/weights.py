@@ -8,7 +8,7 @@ import peft
 import torch
 import transformers
 
-from setups.common import of, ragged, setup, sizes, train, words_and_padding
+from setups.common import ragged, setup, train, words_and_padding
 from support import models
 
 KIND = "Adapters and weights"
@@ -180,9 +180,9 @@ def frozen(out, callbacks):
 
 @setup("The last layer and the head trained", KIND)
 def last_layer(out, callbacks):
-    model = of(
+    model = models.build(
         transformers.BertForSequenceClassification,
-        transformers.BertConfig(**sizes(num_hidden_layers=4)),
+        transformers.BertConfig(**models.sizes(num_hidden_layers=4)),
     )
     for name, one in model.named_parameters():
         one.requires_grad_("layer.3" in name or "classifier" in name)

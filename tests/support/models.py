@@ -1,4 +1,4 @@
-"""Tiny real models, tokenizers and data sets, and a real Trainer that lets tests look in. No network, no downloads."""
+"""Make tiny real models, tokenizers and data sets, and train them while a test reads along; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import Trainer, TrainerCallback, TrainingArguments
-
-from autocard.settings import Settings
-from autocard.trainers.transformers import observe
 
 WORDS = [
     "[PAD]",
@@ -53,38 +50,72 @@ def tokenizer():
     )
 
 
-def bert(**config):
-    """A BERT with a classification head: 2 layers, hidden size 16."""
-    settings = {"num_labels": 2, **config}
+def build(cls, config):
+    """Return a new model of *cls*: the same weights at each call."""
     torch.manual_seed(0)
-    return transformers.BertForSequenceClassification(
-        transformers.BertConfig(**_sizes(), **settings)
+    return cls(config)
+
+
+def bert(cls=transformers.BertForSequenceClassification, **changes):
+    """Return a BERT, with a classification head unless *cls* is another class."""
+    return build(cls, transformers.BertConfig(**sizes(**changes)))
+
+
+def llama(cls=transformers.LlamaForCausalLM, **changes):
+    """Return a Llama of 4 heads and 2 key-value heads, with a language-modeling head unless *cls* is another class."""
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    tokens = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+    return build(cls, transformers.LlamaConfig(**sizes(**{**heads, **tokens, **changes})))
+
+
+def gpt2(**changes):
+    """Return a GPT-2 with a language-modeling head."""
+    small = {"vocab_size": len(WORDS), "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}
+    return build(transformers.GPT2LMHeadModel, transformers.GPT2Config(**{**small, **changes}))
+
+
+def t5(**changes):
+    """Return a T5, an encoder with a decoder."""
+    small = {"vocab_size": len(WORDS), "d_model": 16, "d_kv": 8, "d_ff": 32}
+    layers = {"num_layers": 2, "num_heads": 2}
+    config = transformers.T5Config(**{**small, **layers, **changes})
+    return build(transformers.T5ForConditionalGeneration, config)
+
+
+def vit(**changes):
+    """Return a classifier of pictures of 16 × 16 pixels."""
+    pictures = {"image_size": 16, "patch_size": 8}
+    config = transformers.ViTConfig(**{**_layers(), **pictures, **changes})
+    return build(transformers.ViTForImageClassification, config)
+
+
+def clip(**changes):
+    """Return a CLIP: one layer that reads texts, and one that reads pictures of 16 × 16 pixels."""
+    small = {**_layers(), "num_hidden_layers": 1}
+    config = transformers.CLIPConfig(
+        text_config={**small, "vocab_size": 50, "max_position_embeddings": 16, "eos_token_id": 8},
+        vision_config={**small, "image_size": 16, "patch_size": 8},
+        **{"projection_dim": 16, **changes},
     )
+    return build(transformers.CLIPModel, config)
 
 
-def llama(**config):
-    """A Llama with a language-modelling head: 2 layers, 4 heads, 2 key-value heads."""
-    torch.manual_seed(0)
-    settings = {
-        "num_key_value_heads": 2,
-        "pad_token_id": 0,
-        "bos_token_id": 2,
-        "eos_token_id": 3,
-        **config,
-    }
-    return transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(**{**_sizes(), "num_attention_heads": 4}, **settings)
-    )
-
-
-def _sizes():
+def _layers():
     return {
-        "vocab_size": len(WORDS),
         "hidden_size": 16,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "intermediate_size": 32,
+    }
+
+
+def sizes(**changes):
+    """Return the sizes of a tiny configuration that reads `WORDS`."""
+    return {
+        **_layers(),
+        "vocab_size": len(WORDS),
         "max_position_embeddings": 64,
+        **changes,
     }
 
 
@@ -153,11 +184,17 @@ class Watch(TrainerCallback):
     """Calls *look* with what the Trainer shows when training begins, and keeps what it returns."""
 
     def __init__(self, look=None, settings=None, at="on_train_begin"):
-        self.look, self.settings, self.at = look, settings or Settings(), at
+        self.look, self.settings, self.at = look, settings, at
         self.result, self.seen, self.error = None, None, None
 
     def _event(self, name, args, state, objects):
-        self.seen = observe(self.settings, args, state, **{key: objects.get(key) for key in EVENTS})
+        # Not at the top: programs make models before they import autocard.
+        from autocard.settings import Settings
+        from autocard.trainers.transformers import observe
+
+        self.seen = observe(
+            self.settings or Settings(), args, state, **{key: objects.get(key) for key in EVENTS}
+        )
         if name == self.at and self.look is not None:
             self.result = self.look(self.seen)
 

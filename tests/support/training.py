@@ -1,4 +1,4 @@
-"""Tiny real models, data and trainings that tests share; made from configurations, no download."""
+"""Make tiny real trainings: a classifier, rows that it can learn, and a Trainer; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -24,24 +24,18 @@ def dataset(count: int, seed: int = 0) -> Any:
 
 def bert(**changes: Any) -> Any:
     """A BERT classifier of two layers; the same weights at each call."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
+    from support import models
 
-    torch.manual_seed(0)
-    config = BertConfig(
-        **{
-            "vocab_size": 60,
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "intermediate_size": 64,
-            "max_position_embeddings": 32,
-            "id2label": dict(enumerate(LABELS)),
-            "label2id": {label: index for index, label in enumerate(LABELS)},
-            **changes,
-        }
-    )
-    return BertForSequenceClassification(config)
+    larger = {
+        "vocab_size": 60,
+        "hidden_size": 32,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 32,
+        "id2label": dict(enumerate(LABELS)),
+        "label2id": {label: index for index, label in enumerate(LABELS)},
+    }
+    return models.bert(**{**larger, **changes})
 
 
 def lora(model: Any, *, autocast_adapter_dtype: bool = True, **changes: Any) -> Any:

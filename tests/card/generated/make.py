@@ -137,7 +137,7 @@ def of_sentence_transformers(folder: Path) -> dict[str, str]:
 
     from support import models
 
-    transformers.BertModel(transformers.BertConfig(**models._sizes())).save_pretrained(
+    transformers.BertModel(transformers.BertConfig(**models.sizes())).save_pretrained(
         folder / "base"
     )
     models.tokenizer().save_pretrained(folder / "base")
