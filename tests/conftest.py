@@ -1,4 +1,4 @@
-"""What every test gets: no hidden failures, no false field, no settings of the machine, no network."""
+"""Fixtures of every test: no hidden failure, no false field, no setting of the machine, no network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOTALS = {"looks": 0, "fields": 0, "false": 0, "oracles_s": 0.0}
 
 
 def totals_of(config):
-    """Return what the oracles did in this process, and in those that it started."""
+    """Return the counts of the oracles in this process and in those that it started."""
     other = config.stash.get(FINDINGS, truth.Findings(None))
     return {
         "looks": WATCH.runs + other.runs,
@@ -62,7 +62,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session", autouse=True)
 def swallowed():
-    """Everything that the guard swallowed since a test last looked; trainings in wider fixtures included."""
+    """The exceptions that the guard swallowed since the last test, those in wider fixtures included."""
     caught: list[tuple[str, BaseException]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(autocard.guard, "report", lambda fact, exc: caught.append((fact, exc)))
@@ -71,7 +71,7 @@ def swallowed():
 
 @pytest.fixture(autouse=True)
 def no_hidden_failures(request, swallowed):
-    """What users never see, tests always see: whatever the guard swallowed fails the test."""
+    """Fail the test for an exception that the guard swallowed: users never see it, tests always do."""
     yield swallowed
     caught = list(swallowed)
     swallowed.clear()
@@ -83,7 +83,7 @@ def no_hidden_failures(request, swallowed):
 
 @pytest.fixture(scope="session", autouse=True)
 def patient():
-    """A machine that is busy with other tests may answer late; what is waited for is told by `test_short_runs`."""
+    """Wait longer for the worker's last reading: the machine is busy with other tests. See test_short_runs.py."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(autocard.energy.meter, "ANSWER_S", 30.0)
         yield
@@ -91,14 +91,14 @@ def patient():
 
 @pytest.fixture(scope="session", autouse=True)
 def watched():
-    """A look at each training of this process, when it ends: record and card against what the training was."""
+    """Compare record and card with the training, at the end of each training of this process."""
     WATCH.install()
     return WATCH
 
 
 @pytest.fixture(scope="session", autouse=True)
 def findings(request, tmp_path_factory):
-    """What processes that tests start find of their own trainings."""
+    """The false statements that processes started by tests found in their own trainings."""
     read = truth.Findings(tmp_path_factory.mktemp("findings"))
     request.config.stash[FINDINGS] = read
     with pytest.MonkeyPatch.context() as patch:  # for fixtures wider than a test, too
@@ -109,7 +109,7 @@ def findings(request, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def no_false_field(request, watched, findings):
-    """Whatever record or card said of a training, here or in another process, and was not so, fails the test."""
+    """Fail the test for each false statement in a record or card, of this process or of one that it started."""
     watched.install()  # where the callback has been imported since
     yield watched
     false = [*watched.false, *(one for one in findings.look() if not one.startswith(truth.PENDING))]
@@ -121,7 +121,7 @@ def no_false_field(request, watched, findings):
 
 @pytest.fixture(scope="session", autouse=True)
 def rendered():
-    """A look at each card that this process writes: is it shown as it was meant?"""
+    """Check how each card that this process writes is rendered."""
     watch = rendering.Watch()
     with pytest.MonkeyPatch.context() as patch:
         watch.install(patch)
@@ -130,7 +130,7 @@ def rendered():
 
 @pytest.fixture(autouse=True)
 def no_broken_card(rendered):
-    """A card that was written, here or in a wider fixture, and is not shown as it was meant fails the test."""
+    """Fail the test for a card, written here or in a wider fixture, that is not rendered as intended."""
     yield rendered
     broken = list(rendered.broken)
     rendered.broken.clear()

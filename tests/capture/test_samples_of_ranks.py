@@ -12,7 +12,7 @@ import pytest
 from autocard.record import load
 from support import SUPPORT, counts_ranks
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,14 @@ def outcome():
     return fuzz_cards.run(SEED, 1_000, 200)
 
 
+@pytest.mark.slow
 def test_random_cards_and_records_are_filled_or_refused_and_nothing_else(outcome):
     _, failures = outcome
 
     assert failures == []
 
 
+@pytest.mark.slow
 def test_few_cards_are_refused(outcome):
     counts, _ = outcome
     refused = counts["usual card: refused"] + counts["odd card: refused"]

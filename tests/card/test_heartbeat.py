@@ -15,6 +15,7 @@ from support import heartbeat
 SEED = 20_261_127
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", heartbeat.KINDS)
 def test_no_input_holds_up_other_threads(kind):

@@ -194,6 +194,7 @@ STEPS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "strategy"), CELLS)
 def test_our_card_stands_after_everything_that_users_do(name, strategy, hub, tmp_path):
     pushes = {} if strategy == "off" else {"push_to_hub": True, "hub_strategy": strategy}

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 pytestmark = pytest.mark.timeout(900)
 
 
+@pytest.mark.slow
 def test_the_same_trainings_leave_the_same_facts_and_reasons():
     done = subprocess.run(
         [sys.executable, str(HERE / "make.py"), "--compare"],

@@ -10,7 +10,7 @@ from support.cluster_rig import Job
 
 pytest_plugins = ["support.nvml_fixtures", "support.cluster_fixtures"]
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SAVES = {"save_strategy": "steps", "save_steps": 5}
 

@@ -22,6 +22,7 @@ from support.cluster_rig import LONG_S, Job, until
 pytest_plugins = ["support.nvml_fixtures", "support.cluster_fixtures"]
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux"),
     pytest.mark.timeout(600),
 ]

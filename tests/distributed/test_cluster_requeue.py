@@ -19,7 +19,7 @@ from support.cluster_rig import LONG_S, OURS, Job, Node, gpus, until
 
 pytest_plugins = ["support.nvml_fixtures", "support.cluster_fixtures"]
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TICK_S = OURS["measure_power_secs"]
 NOTICED_S = 1.5

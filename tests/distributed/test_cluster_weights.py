@@ -8,7 +8,7 @@ from support.cluster_rig import OURS, Job
 
 pytest_plugins = ["support.nvml_fixtures", "support.cluster_fixtures"]
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 KINDS = {"DDP": ("", "torchrun"), "FSDP": ("FSDP", "torchrun"), "FSDP2": ("FSDP2", "srun")}
 WRAPPERS = {"FSDP": "FullyShardedDataParallel", "FSDP2": "FSDPBertForSequenceClassification"}

@@ -54,6 +54,7 @@ def out(tmp_path_factory):
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_what_the_failed_processes_did_is_a_leg_of_the_run(out):
     record = json.loads((out / "autocard.json").read_text())
 

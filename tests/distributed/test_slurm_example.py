@@ -170,6 +170,7 @@ def job(tmp_path_factory):
     return told
 
 
+@pytest.mark.slow
 def test_a_job_whose_time_is_up_saves_stops_and_asks_to_be_requeued(job):
     status, requeued, record, reached = job["out of time"]
 
@@ -180,6 +181,7 @@ def test_a_job_whose_time_is_up_saves_stops_and_asks_to_be_requeued(job):
     assert not list(job["cluster"].output.glob("_stop*"))
 
 
+@pytest.mark.slow
 def test_a_job_that_was_killed_asks_for_nothing_and_one_that_is_done_does_neither(job):
     assert job["preempted"][0] != 0
     assert len(job["preempted"][1]) == 1
@@ -187,6 +189,7 @@ def test_a_job_that_was_killed_asks_for_nothing_and_one_that_is_done_does_neithe
     assert len(job["done"][1]) == 1
 
 
+@pytest.mark.slow
 def test_the_card_of_a_requeued_job_is_that_of_one_run_in_three_legs(job):
     record = job["done"][2]
 
@@ -201,6 +204,7 @@ def test_the_card_of_a_requeued_job_is_that_of_one_run_in_three_legs(job):
     assert "base_model: example-org/tiny-llama" in card
 
 
+@pytest.mark.slow
 def test_the_card_counts_the_nodes_of_the_job_and_hears_all_of_them(job):
     record = job["done"][2]
 
@@ -221,6 +225,7 @@ def test_the_card_counts_the_nodes_of_the_job_and_hears_all_of_them(job):
     assert [len(leg.hosts) for leg in record.legs][-1] == 2
 
 
+@pytest.mark.slow
 def test_nothing_of_the_cluster_is_in_what_is_published(job):
     output = job["cluster"].output
     published = [
@@ -254,6 +259,7 @@ def test_a_training_that_fails_ends_its_job_with_a_failure_and_is_not_requeued(
     assert cluster.requeued == []
 
 
+@pytest.mark.slow
 def test_in_a_container_the_driver_the_site_file_and_the_folders_are_there(tmp_path, monkeypatch):
     (tmp_path / "cluster").mkdir()
     cluster = Cluster(tmp_path / "cluster")

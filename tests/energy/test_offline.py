@@ -42,6 +42,7 @@ def black_hole(tmp_path):
     return command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["no interface", "no names", "proxies that lead nowhere"])
 def test_without_a_network_training_does_not_wait_and_no_grid_is_made_up(way, tmp_path):
     env, command, serves = dict(os.environ), [], "nothing"

@@ -14,7 +14,7 @@ from support import ROOT, SUPPORT
 
 PAGE = ROOT / "docs" / "matrix.md"
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

@@ -30,9 +30,12 @@ LIBRARIES = (
     "typing_extensions",
 )
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "pyproject.toml").is_file(), reason="the sources are not beside the tests"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (ROOT / "pyproject.toml").is_file(), reason="the sources are not beside the tests"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

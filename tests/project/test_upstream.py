@@ -16,6 +16,7 @@ from support import ROOT, models, training
 
 pytest_plugins = ["support.hub_fixtures"]
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),  # theirs
     pytest.mark.skipif(
         version("transformers") < "5", reason="the entries are about today's versions"

@@ -181,6 +181,7 @@ def test_a_piece_that_fails_costs_its_own_facts_and_nothing_else(
         assert "**Training regime:**" in (tmp_path / "README.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.expects_failure
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_piece_that_hangs_is_cut_off_at_its_deadline(

@@ -90,6 +90,7 @@ def both(tmp_path_factory):
         return {run.result()[2]: run.result() for run in runs}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ten_times_has_all_its_legs_once(killed):
     folder, legs, _ = killed
 
@@ -103,6 +104,7 @@ def test_a_run_that_was_killed_ten_times_has_all_its_legs_once(killed):
     assert "legs.earlier" not in known["missing"]
 
 
+@pytest.mark.slow
 def test_each_leg_lasts_as_long_as_by_the_tests_own_clock(killed):
     folder, legs, tick_s = killed
 
@@ -118,6 +120,7 @@ def test_each_leg_lasts_as_long_as_by_the_tests_own_clock(killed):
     assert known["time"]["wall_clock_s"] == pytest.approx(total_s, rel=0.5)
 
 
+@pytest.mark.slow
 def test_the_energy_is_that_of_all_legs_together(killed):
     folder, _, _ = killed
 
@@ -135,6 +138,7 @@ def test_the_energy_is_that_of_all_legs_together(killed):
     )
 
 
+@pytest.mark.slow
 def test_what_was_repeated_is_told_in_steps_seconds_and_joules(killed):
     folder, legs, tick_s = killed
 

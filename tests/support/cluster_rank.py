@@ -41,7 +41,7 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "term": signal.SIGTER
 
 
 class Arguments(TrainingArguments):
-    """Arguments that say "cuda" while an event of autocard is handled, and the CPU at all other times."""
+    """Arguments whose device is CUDA while autocard handles an event, and the CPU otherwise."""
 
     ordinal: int | None = None
     shown = False
@@ -57,7 +57,7 @@ class Arguments(TrainingArguments):
 
 
 class Clock(TrainerCallback):
-    """Comes before autocard's callback: says when things happen, and does what is to go wrong."""
+    """Run before autocard's callback: log each event, and cause the ordered faults."""
 
     def __init__(self, order: dict, number: int) -> None:
         self.order, self.number = order, number
@@ -72,7 +72,7 @@ class Clock(TrainerCallback):
             if fault["rank"] == number and not again
         }
 
-    def say(self, *words: object) -> None:
+    def log(self, *words: object) -> None:
         os.write(self.file, " ".join(map(str, (*words, time.monotonic()))).encode() + b"\n")
 
     def meet(self) -> None:
@@ -102,39 +102,39 @@ class Clock(TrainerCallback):
         fault = self.faults.get(str(at))
         if fault is None:
             return
-        self.say(fault["do"])
+        self.log(fault["do"])
         if fault["do"] == "raise":
             raise RuntimeError("the user's own code")  # noqa: EM101, TRY003
         if fault["do"] == "sleep":
             time.sleep(fault["for_s"])
         else:
             os.kill(os.getpid(), SIGNALS[fault["do"]])
-        self.say("went on")
+        self.log("went on")
 
     def on_train_begin(self, args, state, control, **_):
         self.meet()
-        self.say("begin", state.global_step)
+        self.log("begin", state.global_step)
         self.fail("begin")
 
     def on_step_end(self, args, state, control, **_):
         time.sleep(self.order["step_s"])
-        self.say("step", state.global_step)
+        self.log("step", state.global_step)
         self.fail(state.global_step)
 
     def on_train_end(self, args, state, control, **_):
         self.meet()
-        self.say("end", state.global_step)
+        self.log("end", state.global_step)
         self.fail("end")
 
 
 class Since(TrainerCallback):
-    """Comes after autocard's callback: says when that is done with an event; waits once for CodeCarbon's start."""
+    """Run after autocard's callback: log when it has handled an event; wait once for the start of CodeCarbon."""
 
     def __init__(self, clock: Clock, *, patient: bool) -> None:
         self.clock, self.patient = clock, patient
 
     def on_train_begin(self, args, state, control, **_):
-        self.clock.say("begun", state.global_step)
+        self.clock.log("begun", state.global_step)
 
     def on_step_end(self, args, state, control, **_):
         if not self.patient:
@@ -145,10 +145,10 @@ class Since(TrainerCallback):
         until_s = time.monotonic() + PATIENCE_S
         for one in list(meter._METERS):
             one.wait_until_ready(until_s - time.monotonic())
-        self.clock.say("measuring", state.global_step)
+        self.clock.log("measuring", state.global_step)
 
     def on_train_end(self, args, state, control, **_):
-        self.clock.say("ended", state.global_step)
+        self.clock.log("ended", state.global_step)
         self.clock.fail("ended")
 
 
@@ -205,7 +205,7 @@ def callbacks(order: dict, clock: Clock) -> list:
 
 
 def place() -> dict:
-    """Return what the order says of this rank's node."""
+    """Return the part of the order for this rank's node."""
     return json.loads(os.environ["RIG_PLACE"])
 
 
@@ -301,7 +301,7 @@ def small() -> torch.nn.Module:
 def train(order: dict, clock: Clock) -> None:
     """Train with a Trainer, which wraps the model in DDP where there is a process group."""
     args, model = settle(order, clock), small()
-    clock.say("settled", 0)
+    clock.log("settled", 0)
     if clock.number == order["more"]:
         Trainer(
             model=small(), args=args, callbacks=callbacks({**order, "patient": False}, clock)[1:2]
@@ -317,15 +317,15 @@ def train(order: dict, clock: Clock) -> None:
     for _ in range(order["trainings"]):
         trainer.train(resume_from_checkpoint=resume)
         for _ in range(order["evaluations"]):
-            clock.say("evaluates", 0)
+            clock.log("evaluates", 0)
             trainer.evaluate()
-            clock.say("evaluated", 0)
-    clock.say("chance", chance())
-    clock.say("weights", weights_of(model))
+            clock.log("evaluated", 0)
+    clock.log("chance", chance())
+    clock.log("weights", weights_of(model))
 
 
 def loop(order: dict, clock: Clock) -> None:
-    """Train in a loop of one's own that tells a Trainer's events: FSDP does not train on CPUs in a Trainer."""
+    """Train in a custom loop that fires a Trainer's events: FSDP does not train on CPUs in a Trainer."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
     from transformers.trainer_callback import CallbackHandler, TrainerControl, TrainerState
@@ -333,7 +333,7 @@ def loop(order: dict, clock: Clock) -> None:
     set_seed(3)
     dist.init_process_group("gloo")
     args, model = settle(order, clock), small()
-    clock.say("settled", 0)
+    clock.log("settled", 0)
     if order["loop"] == "FSDP2":
         fully_shard(model, mesh=init_device_mesh("cpu", (dist.get_world_size(),)))
     else:
@@ -356,9 +356,9 @@ def loop(order: dict, clock: Clock) -> None:
         state.global_step += 1
         control = tell.on_step_end(args, state, control)
     tell.on_train_end(args, state, control)
-    clock.say("chance", chance())
-    clock.say("weights", weights_of(model))
-    clock.say("kind", type(model).__name__)
+    clock.log("chance", chance())
+    clock.log("weights", weights_of(model))
+    clock.log("kind", type(model).__name__)
 
 
 def main(file: str) -> None:
@@ -374,10 +374,10 @@ def main(file: str) -> None:
     try:
         (loop if order["loop"] else train)(order, clock)
         if order["connects"]:
-            clock.say("connections", len(connections.mine), connections.broken())
+            clock.log("connections", len(connections.mine), connections.broken())
         code = 0
     finally:
-        clock.say("exit", code)
+        clock.log("exit", code)
         if "RIG_FORKED" in os.environ:
             # as at the end of any process; one that was forked would do without
             atexit._run_exitfuncs()

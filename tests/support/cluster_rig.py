@@ -85,7 +85,7 @@ class Node:
 
 @dataclass
 class Rank:
-    """What one rank's own log says."""
+    """Events of one rank, read from its log."""
 
     log: Path
 
@@ -439,7 +439,7 @@ class Rig:
         }
 
     def _conf(self, folder: Path, boards: list[Gpu]) -> str:
-        """Write what NVML says of *boards*; return the file."""
+        """Write the state of *boards* for the NVML stand-in; return the file."""
         folder.mkdir(exist_ok=True)
         Machine(folder, boards).write()
         return str(folder / "gpus.conf")

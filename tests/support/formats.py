@@ -1,4 +1,4 @@
-"""Sees number formats where they happen: in forward hooks and in the optimizer's state. Knows no autocard."""
+"""Record number formats in forward hooks and in the optimizer's state. Imports nothing of autocard."""
 
 from __future__ import annotations
 

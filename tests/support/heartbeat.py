@@ -1,4 +1,4 @@
-"""Search for input that holds the interpreter: a thread beats every 10 ms while cards, records and labels are read.
+"""Search for input that blocks the interpreter: a thread wakes every 10 ms while cards, records and labels are read.
 
 The longest pause of the beating is measured in a process of its own, which is ended where it
 overruns. Pauses are counted in CPU time of the process, so that a busy machine is no finding.
@@ -73,7 +73,7 @@ def made(kind: str, random_: random.Random) -> str:
 
 
 def read(kind: str, text: str, folder: Path) -> None:
-    """Read *text* as what it is."""
+    """Read *text* as its kind of file."""
     path = folder / ("form.md.j2" if kind == "template" else "input")
     try:
         if kind == "front matter":
@@ -123,7 +123,7 @@ def measure(kind: str, seed: int, count: int) -> None:
 
 
 def search(kind: str, seed: int, count: int) -> list[str]:
-    """Return what held up the other thread, or never came back, each with what makes it again."""
+    """Return the inputs that blocked the other thread or did not return, each with the arguments that reproduce it."""
     command = [
         sys.executable,
         "-m",
@@ -154,7 +154,7 @@ def search(kind: str, seed: int, count: int) -> list[str]:
 
 
 def main() -> int:
-    """Run from the command line; status 1 if something held the interpreter."""
+    """Run from the command line; status 1 if an input blocked the interpreter."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
     parser.add_argument("--count", type=int, default=300)

@@ -1,4 +1,4 @@
-"""What the Hub answers, as JSON says it: models, files, commits, branches and how a file is to be sent."""
+"""The Hub's answers as JSON: models, files, commits, branches, and how to upload a file."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class ConflictError(HubError):
-    """A repository that is there already: the answer says where."""
+    """A repository that exists already; the answer holds its address."""
 
     def __init__(self, address: dict[str, Any]) -> None:
         super().__init__(409, "You already created this model repo")

@@ -1,4 +1,4 @@
-"""What the Hub says of a card's metadata before it takes an upload: its refusals as public issues quote them.
+"""The Hub's checks of a card's metadata before an upload, with its error messages as public issues quote them.
 
 `refusals(text)` gives the messages of errors and those of warnings. Word for word from issues are:
 an empty `base_model` (huggingface/transformers#25963), a path in `datasets` or `base_model`

@@ -43,7 +43,7 @@ def lives(pid):
 
 @dataclass
 class Leg:
-    """A training process and what the test itself knows of it."""
+    """A training process, with its events as the test reads them from its log."""
 
     pid: int
     log: Path

@@ -27,30 +27,30 @@ from support import training
 
 
 class Clock(TrainerCallback):
-    """Says when training begins, when each step is done, and when training ends; steps take as long as it is told."""
+    """Log the begin and end of training and each step; make each step last as long as the order asks."""
 
     def __init__(self, log: str, step_s: float, at: dict[str, str]) -> None:
         self.file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.step_s, self.at = step_s, at
 
-    def say(self, *words: object) -> None:
+    def log(self, *words: object) -> None:
         os.write(self.file, " ".join(map(str, (*words, time.monotonic()))).encode() + b"\n")
 
     def on_train_begin(self, args, state, control, **_):
-        self.say("begin", state.global_step)
+        self.log("begin", state.global_step)
 
     def on_step_end(self, args, state, control, **_):
         time.sleep(self.step_s)
-        self.say("step", state.global_step)
+        self.log("step", state.global_step)
         if self.at.get("raise") == state.global_step:
             raise RuntimeError("the user's own code")  # noqa: EM101, TRY003
 
     def on_train_end(self, args, state, control, **_):
-        self.say("end", state.global_step)
+        self.log("end", state.global_step)
 
 
 def train(order: dict) -> None:
-    """Train as *order* says, in this process."""
+    """Train in this process, with the settings of *order*."""
     os.environ.update(order.get("env", {}))
     torch.set_num_threads(1)
     clock = Clock(order["log"], order.get("step_s", 0.05), order.get("at", {}))

@@ -38,7 +38,7 @@ class Gpu:
     """UUIDs of its slices, with commas between them."""
 
     def joules_at(self, at_s: float) -> float:
-        """What its counter would say at a moment of the monotonic clock: this module's own sum, not the library's."""
+        """Return the counter at a moment of the monotonic clock, computed here and not by the library."""
         if not self.period_s:
             return self.watts * at_s + self.offset_mj / 1000
         halves, into_s = divmod(at_s, self.period_s / 2)
@@ -50,7 +50,7 @@ class Gpu:
 
 @dataclass
 class Machine:
-    """What NVML says in processes that are started with `env`."""
+    """The GPUs that NVML reports in processes started with `env`."""
 
     folder: Path
     gpus: list[Gpu]
@@ -60,7 +60,7 @@ class Machine:
     env: dict[str, str] = field(default_factory=dict)
 
     def write(self) -> None:
-        """Make changes known, to processes that run already too."""
+        """Write the changes; running processes read them, too."""
         lines = [f"driver={self.driver} cuda={self.cuda} init={self.init}"]
         for gpu in self.gpus:
             words = (
@@ -81,7 +81,7 @@ def uuid_of(number: int) -> str:
 def python(
     script: str, *arguments: object, env: dict[str, str] | None = None, timeout_s: float = 60
 ) -> Any:
-    """Run *script* in a process of its own, warnings being errors; return what its last line says in JSON."""
+    """Run *script* in a separate process, with warnings as errors; return the JSON of its last line."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script, *map(str, arguments)],
         env=os.environ if env is None else env,

@@ -1,4 +1,4 @@
-"""A training without a network, in a process of its own: says how autocard held it up, and which names were asked.
+"""Train without a network, in a separate process: print how long autocard delayed it, and which names it looked up.
 
 Where it runs in a network of its own (`unshare -n`) it serves that network's names itself, and
 answers nothing.

@@ -541,7 +541,7 @@ def _gpu_leg(
 
 
 def nothing_measured() -> RunRecord:
-    """A model trained from scratch where no meter works, no place is known and nobody evaluated."""
+    """A model trained from scratch; without a meter, a place or an evaluation."""
     leg = Leg(
         id="ffffffffffff",
         started_at="2026-03-01T09:30:12Z",

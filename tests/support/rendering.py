@@ -111,7 +111,7 @@ def _lines_of(body: str, text: str) -> list[int]:
 
 @dataclass
 class Watch:
-    """A look at each card that is written, when the record beside it says so."""
+    """Check each card when the record beside it is written."""
 
     broken: list[str] = field(default_factory=list)
     looks: int = 0

@@ -20,7 +20,7 @@ PLACEHOLDER = {
 LEFT = {"000": 10, "001": 15, "002": 23, "003": 8, "004": 19}
 """Fields of the real ones that only people can fill, or that a machine can merely suggest."""
 LEFT_OF_OWN = {"000": 9, "001": 13, "002": 16, "003": 7, "004": 10}
-"""The same of ours."""
+"""The same for tests/forms/like_seeds."""
 FORMS = [(folder, number) for folder in (OWN, FOLDER) if folder.is_dir() for number in PLACEHOLDER]
 each_form = pytest.mark.parametrize(
     ("folder", "number"),

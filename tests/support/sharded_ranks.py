@@ -1,4 +1,4 @@
-"""One rank of two: wraps tiny models in DDP, FSDP1 and FSDP2 on gloo, and tells what the captures say of them.
+"""One rank of two: wrap tiny models in DDP, FSDP1 and FSDP2 on gloo, and print what the captures return for them.
 
 Usage: sharded_ranks.py RANK FOLDER. The last line of what it prints is JSON.
 """
@@ -100,7 +100,7 @@ def main(rank: int, folder: Path) -> dict:
 
 
 def asked_for_fsdp(folder: Path) -> dict:
-    """Train with the Trainer's own flag; tell what wrapped the model, and what the capture says of it."""
+    """Train with the Trainer's own flag; return the class that wrapped the model, and the captured part."""
     from autocard.capture.environment import launcher
     from autocard.record.gaps import part_of
     from support import models

@@ -31,7 +31,7 @@ def into_cache(folder: Path, hub_id: str, saved: Path) -> None:
 
 
 def answer(model, task: str):
-    """Return what *model* says of one text, as plain numbers."""
+    """Return the output of *model* for one text, as plain numbers."""
     import torch
 
     model.eval()
@@ -57,14 +57,14 @@ TRAINERS: list = []
 
 
 def ours(**settings):
-    """Return the callbacks of a run: ours, or none."""
+    """Return the callbacks of a run: autocard's, or none."""
     from autocard import AutoCardCallback
 
     return [AutoCardCallback(emissions=False, **settings)] if OURS[0] else []
 
 
 def train(folder: Path) -> dict[str, dict]:
-    """Make the runs; return what each model answers, and what its card says, held against what the run was."""
+    """Train; return the output of each model, its card, and the false statements that the oracles found."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
     import peers
 
@@ -196,7 +196,7 @@ RUNS = {"full": full, "adapter": adapter, "chat": chat, "sentences": sentences}
 
 
 def read(folder: Path) -> dict[str, dict]:
-    """Run the code that is shown for each run, in its folder; return what it printed and what its model says."""
+    """Run each card's code in the run's folder; return what it printed and the output of its model."""
     from autocard.card.fields import facts
     from autocard.record import load
 

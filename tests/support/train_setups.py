@@ -1,4 +1,4 @@
-"""Train the set-ups; print what record and card of each say, by subject, and what of it is false.
+"""Train the set-ups; print how many statements of record and card were judged, by subject, and the false ones.
 
 Usage: train_setups.py FOLDER [PART OF A NAME]…
 """
@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
-def told_of(name: str, folder: Path) -> dict[str, Any]:
+def trained(name: str, folder: Path) -> dict[str, Any]:
     """Train one set-up; return, by subject, how many fields were judged, and the false ones."""
     import truth
     from autocard import AutoCardCallback
@@ -77,7 +77,7 @@ def main(folder: Path, parts: list[str]) -> dict[str, Any]:
     for number, name in enumerate(SETUPS):
         if not parts or any(part in name for part in parts):
             (folder / f"{number:02}").mkdir()
-            found[name] = told_of(name, folder / f"{number:02}")
+            found[name] = trained(name, folder / f"{number:02}")
             print(
                 name,
                 "failed" in found[name] and found[name]["failed"],

@@ -88,7 +88,7 @@ def trainer(
 
 
 def until_ready(ours: Any, at_most_s: float = 60.0) -> Any:
-    """A callback that makes the first step last until CodeCarbon has started for *ours*, as a long training does."""
+    """Return a callback that extends the first step until CodeCarbon has started for the callback *ours*."""
     from transformers import TrainerCallback
 
     class UntilReady(TrainerCallback):  # type: ignore[misc]
