@@ -24,7 +24,9 @@ except ImportError as exc:
     raise ImportError(_MESSAGE) from exc
 
 if TYPE_CHECKING:
-    from autocard.runtime.session import Sessions
+    from autocard.capture.observed import Observed
+    from autocard.runtime.session import Session
+    from autocard.runtime.sessions import Sessions
 
 if "transformers.trainer" in sys.modules and not disabled():
     # for `callbacks=[AutoCardCallback]`, whose instance the trainer's constructor makes
@@ -33,6 +35,8 @@ if "transformers.trainer" in sys.modules and not disabled():
 HAND_OVER_S = 1.0
 """Seconds between two steps that are told."""
 
+_FIRST = frozenset({"prepared", "begin"})
+"""Events that may be the first of a trainer."""
 _LATE = frozenset({"evaluated", "predicted", "push_begun"})
 """Events that may be the first of a callback that was added after training; a card may be written
 next."""
@@ -113,7 +117,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             return
         settings = resolve(arguments)
         try:
-            from autocard.runtime.session import Sessions  # noqa: PLC0415 - the import of this module stays cheap
+            from autocard.runtime.sessions import Sessions  # noqa: PLC0415 - the import of this module stays cheap
 
             self._sessions = Sessions(settings)
             card_writers.watch_trainers()
@@ -133,16 +137,18 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         """Return what a copy begins with: the settings. Trainers are copied and pickled, to other processes even."""
         return {
             **self.__dict__,
-            "_sessions": None if self._sessions is None else self._sessions.anew(),
+            "_sessions": None if self._sessions is None else self._sessions.without_sessions(),
         }
 
     def on_init_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """A trainer was made."""
-        self._tell("prepared", args, state, objects)
+        self._handle(
+            "prepared", args, state, objects, lambda session, shown: session.prepared(shown)
+        )
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """Training begins."""
-        self._tell("begin", args, state, objects)
+        self._handle("begin", args, state, objects, lambda session, shown: session.begin(shown))
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """An optimizer step comes next: the parameters have the gradients that it uses."""
@@ -159,51 +165,73 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         if self._sessions is None:
             return
         try:
-            self._sessions.of(args, starts=False).stepped(
-                state, objects.get("optimizer"), objects.get("model")
-            )
+            self._sessions.of(args, starts=False).stepped(args, state, objects)
         except Exception:
             # Only now: entering the guard would cost each step as much again as the rest of this.
             with guard("step", {}):
                 raise
         if control.should_save:
-            self._tell("saving", args, state, objects)
+            self._handle(
+                "saving", args, state, objects, lambda session, shown: session.saving(shown)
+            )
         elif monotonic() >= self._next_s:
             self._next_s = monotonic() + HAND_OVER_S
-            self._tell("progress", args, state, objects)
+            self._handle(
+                "progress", args, state, objects, lambda session, shown: session.progress(shown)
+            )
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """A batch was evaluated: evaluations may take long, before training ends and after it."""
         if monotonic() >= self._next_s:
             self._next_s = monotonic() + HAND_OVER_S
-            self._tell("progress", args, state, objects)
+            self._handle(
+                "progress", args, state, objects, lambda session, shown: session.progress(shown)
+            )
 
     def on_save(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """A checkpoint was written."""
-        self._tell("saved", args, state, objects)
+        self._handle("saved", args, state, objects, lambda session, shown: session.saved(shown))
 
     def on_push_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """An upload to the Hub begins."""
-        self._tell("push_begun", args, state, objects)
+        self._handle(
+            "push_begun", args, state, objects, lambda session, shown: session.push_begun(shown)
+        )
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """An evaluation ended."""
-        self._tell("evaluated", args, state, objects, "metrics")
+        metrics = objects.get("metrics") or {}
+        self._handle(
+            "evaluated",
+            args,
+            state,
+            objects,
+            lambda session, shown: session.evaluated(shown, metrics),
+        )
 
     def on_predict(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **objects: Any
     ) -> None:
         """A prediction ended."""
-        self._tell("predicted", args, state, {**objects, "metrics": metrics}, "metrics")
+        found = metrics or {}
+        self._handle(
+            "predicted",
+            args,
+            state,
+            objects,
+            lambda session, shown: session.predicted(shown, found),
+        )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """Training ended, finished or not."""
-        self._tell("end", args, state, objects)
+        self._handle("end", args, state, objects, lambda session, shown: session.end(shown))
 
     def _hold(self, trainer: Any) -> None:
         if self._sessions is not None:
             card_writers.watch(trainer)
-            self._sessions.of(trainer.args, starts=True).hold(trainer, trainer.model, self)
+            session = self._sessions.of(trainer.args, starts=True)
+            shown = session.observed(trainer.args, trainer.state, {"model": trainer.model})
+            session.hold(trainer, shown, self)
 
     def _trainer_of(self, args: Any, state: Any) -> Any:
         """Return the trainer that has this callback, or None."""
@@ -214,20 +242,24 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             card_writers.watch(trainer)
         return trainer
 
-    def _tell(
-        self, event: str, args: Any, state: Any, objects: Mapping[str, Any], *extra: str
+    def _handle(
+        self,
+        event: str,
+        args: Any,
+        state: Any,
+        objects: Mapping[str, Any],
+        handler: Callable[[Session, Observed], None],
     ) -> None:
-        """Hand an event to the session; whatever goes wrong stays here."""
+        """Pass an event on to the session's *handler*; whatever fails does not reach the Trainer."""
         if self._sessions is None:
             return
         with guard(event, {}):
-            starts = event in {"prepared", "begin"}
+            starts = event in _FIRST
             session = self._sessions.of(args, starts=starts)
-            seen = session.seen(args, state, objects)
-            if starts or (event in _LATE and not session.keeper.holds):
-                session.hold(self._trainer_of(args, state), seen.model, self)
-            handle: Callable[..., None] = getattr(session, event)
-            handle(seen, *(objects.get(name) or {} for name in extra))
+            shown = session.observed(args, state, objects)
+            if starts or (event in _LATE and not session.holds_cards):
+                session.hold(self._trainer_of(args, state), shown, self)
+            handler(session, shown)
 
 
 def attach(trainer: Any, **settings: Any) -> AutoCardCallback:

@@ -254,6 +254,20 @@ def guarded(
     return outcome[0]
 
 
+def attempted(fact: str, missing: MutableMapping[str, str], work: Callable[[], T]) -> T | None:
+    """Return what *work* returns, or None with the reason in *missing*: it may raise or exit, but cannot hang.
+
+    It runs in the calling thread, without a deadline.
+    """
+    try:
+        return work()
+    except (Exception, SystemExit) as exc:
+        if raised_by_program(exc):
+            raise
+        _note(fact, exc, missing)
+        return None
+
+
 @contextlib.contextmanager
 def not_abandoned() -> Iterator[None]:
     """Run a short last step (replacing a file) only if somebody still waits for it.

@@ -37,9 +37,9 @@ class Timed(AutoCardCallback):
         super().__init__(country_iso_code="FRA")
         self.spent = spent
 
-    def _tell(self, event: str, *rest: object) -> None:
+    def _handle(self, event: str, *rest: object) -> None:
         begin = time.perf_counter()
-        super()._tell(event, *rest)  # type: ignore[arg-type]
+        super()._handle(event, *rest)  # type: ignore[arg-type]
         self.spent.setdefault(event, []).append(time.perf_counter() - begin)
 
 

@@ -32,7 +32,7 @@ class Completable(Protocol):
     def take_late(self, wait_s: float = 0.0, *, last: bool = False) -> None:
         """Note the figures that have come since a leg ended."""
 
-    def hear_of(self, leg_id: str) -> None:
+    def receive(self, leg_id: str) -> None:
         """Note that another session's leg has its figures now."""
 
 
@@ -72,10 +72,10 @@ def note_late() -> None:
             session.take_late()
 
 
-def tell_of(leg_id: str) -> None:
-    """Note that a leg has its figures now: a card that tells of it as a trial of a search is written again."""
+def publish(leg_id: str) -> None:
+    """Note that a leg has its figures now: a card that has it as a trial of a search is written again."""
     for session in _sessions:
-        session.hear_of(leg_id)
+        session.receive(leg_id)
 
 
 def _at_exit() -> None:

@@ -26,6 +26,8 @@ from autocard.card.libraries.card_copies import CardCopies
 from autocard.card_guard.class_wrapper import original
 from autocard.card_guard.method_wrapper import held_method
 from autocard.errors import NotWrittenError, SettingsError
+from autocard.runtime.pieces import writing
+from autocard.runtime.run_state import Event
 from autocard.runtime.session import Session
 from autocard.settings import resolve
 from support import records, training
@@ -650,7 +652,7 @@ def test_a_record_kept_in_the_temporary_folder_is_for_its_owner_alone(
     trainer = training.trainer(tmp_path / "out", callbacks=[callback])
     (tmp_path / "out" / "autocard.json").mkdir(parents=True)
     session = next(iter(callback._sessions._all.values()))[1]
-    trap = shared / f"autocard-{session.book.run_id}"
+    trap = shared / f"autocard-{session.run.history.run_id}"
     trap.mkdir()
     (trap / "autocard.json").symlink_to(precious)
 
@@ -761,11 +763,13 @@ def test_no_empty_folder_stays_where_the_record_cannot_be_kept_elsewhere_either(
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     session = Session(resolve({}), 0.0)
+    event = Event(session.observed(None, None, {}))
+    event.record = records.lora_on_cpu()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
         with pytest.raises(NotWrittenError):
-            session._keep_elsewhere(records.lora_on_cpu())
+            writing.keep_elsewhere(session.run, event, {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 

@@ -279,8 +279,8 @@ def test_whatever_fails_in_us_the_host_writes_its_card_and_goes_on(
     monkeypatch.setattr(keeping, "LOOK_S", 0.2)
     monkeypatch.setattr(keeping, "WRITE_S", 0.2)
     monkeypatch.setattr(keeping, "LEAST_S", 0.2)
-    monkeypatch.setattr("autocard.runtime.session.EVENT_S", 0.2)
-    monkeypatch.setattr("autocard.runtime.session.BEGIN_S", 1.0)
+    monkeypatch.setattr("autocard.runtime.deadlines.EVENT_S", 0.2)
+    monkeypatch.setattr("autocard.runtime.deadlines.BEGIN_S", 1.0)
     monkeypatch.setattr(keeping.CardGuard, piece, fails)
 
     trainer = trained(tmp_path, AutoCardCallback(emissions=False), max_steps=1)

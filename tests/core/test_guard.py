@@ -295,7 +295,7 @@ def test_a_training_is_left_by_what_a_signal_handler_of_the_program_raises(
     if event == "step":
         monkeypatch.setattr(type(session), "stepped", lambda *_: send())
     elif event == "end":
-        monkeypatch.setattr(type(session.keeper), "write", lambda *_: send())
+        monkeypatch.setattr(type(session.run.card_guard), "write", lambda *_: send())
 
     try:
         with pytest.raises(Preempted):

@@ -119,10 +119,10 @@ CASES = {
     "meter broken in one rank": Case(broken=[(2, "energy/meter.py", BROKEN)], heard=[0]),
     "meter hangs on the other node": Case(broken=both(2, 3, "energy/meter.py", HANGS), heard=[0]),
     "all of autocard broken on the other node": Case(
-        broken=both(2, 3, "session.py", BROKEN), heard=[0]
+        broken=both(2, 3, "runtime/session.py", BROKEN), heard=[0]
     ),
     "all of autocard broken on one rank of the writer's node": Case(
-        broken=[(1, "session.py", BROKEN)], heard=[1]
+        broken=[(1, "runtime/session.py", BROKEN)], heard=[1]
     ),
 }
 

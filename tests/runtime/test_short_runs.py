@@ -224,8 +224,8 @@ def test_a_figure_that_has_come_is_in_the_card_at_the_next_event_without_an_exit
 trainer, _ = train()
 ((_, session),) = trainer.ours._sessions._all.values()
 until = time.monotonic() + 60
-while session.meter._unfinished[0].is_awaited and time.monotonic() < until:
-    session.meter._take(0.2)
+while session.run.meter._unfinished[0].is_awaited and time.monotonic() < until:
+    session.run.meter._take(0.2)
 trainer.save_model()
 trainer.create_model_card()
 tell(record()["energy"]["total_kwh"], session.incomplete)

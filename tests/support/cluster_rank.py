@@ -189,10 +189,10 @@ def callbacks(order: dict, clock: Clock) -> list:
     from autocard import AutoCardCallback
 
     class Card(AutoCardCallback):
-        def _tell(self, event, *rest):
+        def _handle(self, event, *rest):
             Arguments.shown = True
             try:
-                super()._tell(event, *rest)
+                super()._handle(event, *rest)
             finally:
                 Arguments.shown = False
 

@@ -582,7 +582,7 @@ def main(boot: str) -> None:
     import torch.distributed.run  # noqa: F401
     from transformers import Trainer, TrainingArguments  # noqa: F401
 
-    import autocard.runtime.session  # noqa: F401
+    import autocard.runtime.sessions  # noqa: F401
     from autocard import AutoCardCallback  # noqa: F401
     from support import training  # noqa: F401
 

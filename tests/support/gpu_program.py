@@ -22,8 +22,8 @@ class OnCuda:
     n_gpu = int(sys.argv[3])
 
 class Card(AutoCardCallback):
-    def _tell(self, event, args, *rest):
-        super()._tell(event, OnCuda(args), *rest)
+    def _handle(self, event, args, *rest):
+        super()._handle(event, OnCuda(args), *rest)
 
 class Counters(TrainerCallback):
     def read(self):

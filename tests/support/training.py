@@ -94,6 +94,6 @@ def until_ready(ours: Any, at_most_s: float = 60.0) -> Any:
     class UntilReady(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, *_: Any, **__: Any) -> None:
             _, session = next(reversed(ours._sessions._all.values()))
-            session.meter.wait_until_ready(at_most_s)
+            session.run.meter.wait_until_ready(at_most_s)
 
     return UntilReady()

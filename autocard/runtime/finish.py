@@ -1,0 +1,63 @@
+"""The end of a training: what is known is put together and written, on the one process that writes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from autocard.capture.observed import Observed
+from autocard.guard import Budget
+from autocard.runtime import deadlines, runner
+from autocard.runtime.pieces.piece import Stage
+from autocard.runtime.run_state import Event, RunState
+
+
+@contextlib.contextmanager
+def turn(run: RunState, event: Event, budget: Budget) -> Iterator[None]:
+    """Gather the reports of other processes and write the card while no other process does."""
+    runner.go(run, Stage.TURN, event, budget)
+    try:
+        yield
+    finally:
+        if event.release is not None:
+            event.release()
+
+
+def observe_trainer(run: RunState, event: Event, budget: Budget) -> None:
+    """Add the loss that the trainer's own code computes to what the event's pieces observe."""
+    runner.go(run, Stage.TRAINER, event, budget)
+    if event.observed.trainer.found:
+        run.facts.own_loss = event.own_loss
+    event.observed = replace(event.observed, own_loss=event.own_loss)
+
+
+def finish(run: RunState, observed: Observed, budget: Budget) -> None:
+    """Put together what is known and write it."""
+    event = Event(observed)
+    run.facts.shown = observed.without_objects()
+    for stage in (Stage.RESULTS, Stage.SAVED, Stage.ALL_NODES):
+        runner.go(run, stage, event, budget)
+    run.facts.parts.update(event.of_all_nodes or {})
+    if not run.writes(observed) or event.in_search:
+        return
+    runner.go(run, Stage.PICTURES, event, budget)
+    write(run, event, budget)
+
+
+def write(run: RunState, event: Event, budget: Budget) -> None:
+    """Write record and card."""
+    run.news = False
+    runner.go(run, Stage.RECORD, event, budget)
+    runner.go(run, Stage.CARD, event, budget)
+
+
+def cut_off(run: RunState) -> None:
+    """Record what there is of a training that has raised."""
+    shown = run.facts.shown
+    if shown is None or not run.facts.running or run.facts.ended:
+        return
+    run.facts.ended = True
+    budget = runner.budget(deadlines.END_S)
+    runner.go(run, Stage.CUT_OFF, Event(shown), budget)
+    finish(run, shown, budget)

@@ -1,0 +1,264 @@
+"""Pieces of work that measure: what this process shares with the others, its meter, its leg, the ledger."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from autocard.capture.environment import hardware, launcher
+from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole
+from autocard.errors import UnavailableError
+from autocard.runtime import deadlines
+from autocard.runtime.run_state import Event, RunState
+
+if TYPE_CHECKING:
+    from autocard.energy.counter_mark import CounterMark
+    from autocard.energy.meter import Meter
+
+# -- before training and at its begin ----------------------------------------------------------------
+
+
+def team(run: RunState, event: Event) -> bool:
+    """Find the training's other processes."""
+    run.coordinator.arrive(event.observed)
+    return True
+
+
+def job(run: RunState, _event: Event) -> None:
+    """Note what distinguishes this job of the scheduler from others."""
+    run.history.know_job(launcher.identity())
+
+
+def whole_meter(run: RunState, event: Event) -> Meter:
+    """Start the worker, which measures this host.
+
+    Raises:
+        UnavailableError: another process does.
+    """
+    if not run.coordinator.team.leads:
+        msg = "another process of this host measures"
+        raise UnavailableError(msg)
+    return _meter(run, event, whole=True)
+
+
+def part_meter(run: RunState, event: Event) -> Meter:
+    """Start a worker for GPUs only: another process measures CPU and memory of the host."""
+    return _meter(run, event, whole=False)
+
+
+def _meter(run: RunState, event: Event, *, whole: bool) -> Meter:
+    """Return a meter whose worker has been started."""
+    # here: a meter that cannot be imported costs the energy and not the card
+    from autocard.energy.meter import Meter  # noqa: PLC0415
+
+    settings = run.settings
+    used = hardware.accelerators(event.observed)
+    looks_up = settings.geolocate and whole and run.coordinator.team.first_to("look the place up")
+    meter = Meter(
+        settings,
+        uses_gpu=used.uses_gpu,
+        folder=event.folder,
+        run_id=run.history.run_id,
+        device_type=used.device_type,
+        ordinals=used.ordinals,
+        job_id=run.history.job_id,
+        start_s=run.made_s,
+        whole=whole,
+        geolocate=looks_up,
+    )
+    meter.start()
+    return meter
+
+
+def mark(_run: RunState, event: Event) -> CounterMark:
+    """Read the counters of the host and of all visible GPUs: to find out which are used takes a moment."""
+    from autocard.energy import counter_mark  # noqa: PLC0415 - as in `_meter`
+
+    used = hardware.own_accelerators(event.observed)
+    return counter_mark.read_all(event.at_s, boards=bool(used.uses_gpu))
+
+
+def leg_id(run: RunState, _event: Event) -> str | None:
+    """Agree with the other processes on the leg's id; None: this process is alone."""
+    return run.coordinator.open()
+
+
+def nodes(run: RunState, _event: Event) -> int:
+    """Return how many nodes the launcher says that the training uses."""
+    return launcher.nodes(os.environ, run.coordinator.team.tasks)
+
+
+def share_out(run: RunState, event: Event) -> None:
+    """Find out what this process measures in the leg that begins."""
+    run.coordinator.share_out(event.nodes)
+
+
+def needs_part_meter(run: RunState, _event: Event) -> bool:
+    """Return whether this process measures a part of its host and has no meter yet."""
+    return bool(run.coordinator.watch.part) and run.settings.emissions and run.meter is None
+
+
+def use(run: RunState, _event: Event) -> None:
+    """Set what the meter measures in the leg that begins."""
+    watch = run.coordinator.watch
+    role = run.history.role or ProcessRole()
+    _own(run).use(watch.boards, watch.share, role, watch.reason)
+
+
+def begin_leg(run: RunState, event: Event) -> None:
+    """Begin a leg of the meter."""
+    meter = _own(run)
+    meter.run_id = run.history.run_id
+    meter.begin(
+        event.step,
+        event.max_steps,
+        anew=event.broken_off,
+        leg_id=event.leg_id,
+        mark=event.mark,
+    )
+
+
+def wants_energy(run: RunState, _event: Event) -> bool:
+    """Return whether the user wants energy to be measured."""
+    return run.settings.emissions
+
+
+def has_meter(run: RunState, _event: Event) -> bool:
+    """Return whether this process has a meter."""
+    return run.meter is not None
+
+
+def measures(run: RunState, _event: Event) -> bool:
+    """Return whether this process writes to the ledger."""
+    return run.coordinator.measures
+
+
+def measures_leg(run: RunState, event: Event) -> bool:
+    """Return whether this process measures the leg that begins."""
+    return has_meter(run, event) and measures(run, event)
+
+
+def _own(run: RunState) -> Meter:
+    if run.meter is None:
+        msg = "this process does not measure"
+        raise UnavailableError(msg)
+    return run.meter
+
+
+# -- while training runs -----------------------------------------------------------------------------
+
+
+def progress(run: RunState, event: Event) -> None:
+    """Send the meter the step, and put into the trainer's state what the meter has measured."""
+    meter, step = run.meter, event.step
+    run.wall_clock.look()
+    _name_leg(run)
+    if meter is not None:
+        meter.progress(step, saving=event.saving, saved=event.saved)
+    if run.facts.running and not run.facts.ended:
+        measured = None if meter is None else meter.so_far
+        run.history.so_far(step, measured, saving=event.saving)
+
+
+def late_name(run: RunState, _event: Event) -> None:
+    """Name the leg as the other processes do, where that was not known when it began."""
+    _name_leg(run)
+
+
+def _name_leg(run: RunState) -> None:
+    named = run.coordinator.named_late()
+    if named is None:
+        return
+    run.history.run_id, run.history.open.id = named
+    if run.meter is not None:
+        run.meter.rename(*named)
+
+
+# -- the end -----------------------------------------------------------------------------------------
+
+
+def stop(run: RunState, event: Event) -> None:
+    """Read the counters."""
+    _own(run).stop(event.at_s)
+
+
+def end_leg(run: RunState, event: Event) -> list[LedgerEntry]:
+    """Return the meter's entries of the leg."""
+    return _own(run).end(event.step, event.max_steps)
+
+
+def after_training(run: RunState, event: Event) -> float | None:
+    """Return the joules of an evaluation after training, which has just ended."""
+    took_s = event.took_s or 0.0
+    return _own(run).after(event.at_s - took_s, event.at_s)
+
+
+def measured_after(run: RunState, event: Event) -> bool:
+    """Return whether an evaluation after training is measured, and how long it took is known."""
+    return run.has_measured and event.took_s is not None
+
+
+def joules_of_others(run: RunState, event: Event) -> Any:
+    """Exchange with the other processes what an evaluation after training used: rank → joules."""
+    return run.coordinator.evaluated(event.observed, event.joules)
+
+
+def broken_off(run: RunState, _event: Event) -> None:
+    """Close the leg of a training that has ended without an event."""
+    run.history.broken_off(run.history.open.reached)
+
+
+def cut_off(run: RunState, event: Event) -> None:
+    """Close the leg of a training that has raised."""
+    run.history.cut_off(event.step)
+
+
+def ledger(run: RunState, event: Event) -> None:
+    """Write this process's entry of the ledger."""
+    run.history.keep(event.folder, event.entry)
+
+
+def earlier(run: RunState, event: Event) -> None:
+    """Read the ledger's entries of earlier legs again: their figures may be complete by now."""
+    run.history.look_again(event.folder)
+
+
+def report(run: RunState, event: Event) -> None:
+    """Send the process that writes the card what this one has measured."""
+    run.coordinator.tell(event.observed, run.facts.parts.get("hardware"))
+
+
+def reports(run: RunState, event: Event) -> None:
+    """Gather the reports of the other processes."""
+    run.coordinator.hear(event.observed)
+
+
+def reports_again(run: RunState, event: Event) -> None:
+    """Exchange reports once more, where each process has a training of its own."""
+    run.coordinator.again(event.observed, run.facts.parts.get("hardware"))
+
+
+def turn(run: RunState, _event: Event) -> Any:
+    """Wait until no other process writes the card; return what ends this process's turn."""
+    return run.coordinator.team.take_turn()
+
+
+# -- what comes late ---------------------------------------------------------------------------------
+
+
+def late_figures(run: RunState, event: Event) -> list[LedgerEntry]:
+    """Return the entries of legs whose figures have come since they ended."""
+    return _own(run).late(event.wait_s, last=event.last)
+
+
+def late_elsewhere(run: RunState, event: Event) -> bool:
+    """Return whether figures of other processes have come, which those write into the ledger."""
+    history = run.history
+    until_s = time.monotonic() + event.wait_s
+    news = history.look_for_awaited()
+    while history.awaited_here and time.monotonic() < until_s:
+        time.sleep(deadlines.POLL_S)
+        news = history.look_for_awaited() or news
+    given_up = event.last and history.give_up_awaited()
+    return given_up or news

@@ -1,0 +1,50 @@
+"""The sessions of one callback: one for each trainer that it was given to, found by the trainer's arguments."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from autocard.card.fill.new_card import check_template, label_files
+from autocard.card.form import label_files as labels
+from autocard.runtime.session import Session
+from autocard.settings import Settings
+
+
+class Sessions:
+    """The sessions of one callback."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Check that *settings* can work.
+
+        Raises:
+            SettingsError: there is no such template, or it cannot be read; or the file of labels
+                beside the template or beside the card that is named has a mistake.
+        """
+        check_template(settings.template)
+        card = Path(settings.card) if settings.card else None
+        labels.load(label_files(settings.template, card))
+        self._settings = settings
+        self._made_s = time.monotonic()
+        self._all: dict[int, tuple[Any, Session]] = {}
+
+    def without_sessions(self) -> Sessions:
+        """Return the same settings without any session."""
+        return Sessions(self._settings)
+
+    def of(self, args: Any, *, starts: bool) -> Session:
+        """Return the session of the trainer whose `TrainingArguments` are *args*; *starts*: it may be a new one.
+
+        A trainer that shows other arguments in the middle of a run means the run that began last.
+        """
+        if id(args) in self._all:
+            return self._all[id(args)][1]
+        if self._all and not starts:
+            return next(reversed(self._all.values()))[1]
+        # What happened since the callback was made is the set-up of the first trainer's run.
+        made_s = time.monotonic() if self._all else self._made_s
+        session = Session(self._settings, made_s, self)
+        # With the arguments themselves, so that their id is not given to others.
+        self._all[id(args)] = args, session
+        return session
