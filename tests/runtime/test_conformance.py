@@ -1,87 +1,51 @@
-"""The run is safe: each piece of autocard raises, exits or hangs in each event that uses it, and training goes on."""
+"""The run is safe: each piece of work raises, exits or hangs in real trainings, and training goes on.
+
+The pieces are those of the table that the session itself goes through.
+"""
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import json
 import re
 import threading
-from pathlib import Path
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
 
 import pytest
 import torch
 from transformers import TrainerCallback
 
 from autocard import AutoCardCallback
-from autocard.runtime import session
+from autocard.energy import meter as meters
+from autocard.runtime import deadlines
+from autocard.runtime.pieces import table
+from autocard.runtime.pieces.piece import Piece
+from autocard.runtime.run_state import Event, Facts, RunState
 from support import training
 
-PIECES = [
-    "autocard.capture.model.model:count",
-    "autocard.capture.model.model:capture",
-    "autocard.capture.model.adapter:capture",
-    "autocard.capture.model.model:as_trained",
-    "autocard.capture.model.base_weights:remember",
-    "autocard.capture.model.base_weights:UnderAdapters",
-    "autocard.capture.model.initial_weights:is_fresh",
-    "autocard.capture.model.base_model:withheld",
-    "autocard.capture.training.precision:capture",
-    "autocard.trainers.own_code:own_loss",
-    "autocard.capture.training.training:capture",
-    "autocard.capture.training.training:at_end",
-    "autocard.trainers.stop_reason:stop_reason",
-    "autocard.trainers.reward_functions:renamed",
-    "autocard.capture.training.consumed_samples:plan",
+WITHOUT_CARD = {"legs", "record", "card", "cut off"}
+"""Where these fail there is nothing to write, or nothing writes it."""
+
+OF_SEVERAL_PROCESSES = {
+    "worker of a part": "tests/test_cluster.py",
+    "late figures of other processes": "tests/test_cluster_again.py",
+}
+"""Pieces that a training of one process does not have → where they are tested."""
+
+INSIDE = [
     "autocard.capture.training.consumed_samples:resumed_with_other_batches",
-    "autocard.capture.data.data:capture",
-    "autocard.capture.data.data:evaluation_set",
-    "autocard.capture.environment.hardware:capture",
-    "autocard.capture.environment.hardware:peaks",
-    "autocard.capture.environment.software:capture",
-    "autocard.capture.environment.code:capture",
-    "autocard.capture.environment.launcher:capture",
-    "autocard.capture.environment.launcher:identity",
-    "autocard.capture.environment.launcher:nodes",
-    "autocard.distributed.coordinator:Coordinator.arrive",
-    "autocard.distributed.coordinator:Coordinator.open",
-    "autocard.distributed.coordinator:Coordinator.named_late",
-    "autocard.distributed.coordinator:Coordinator.share_out",
-    "autocard.distributed.coordinator:Coordinator.tell",
-    "autocard.distributed.coordinator:Coordinator.hear",
-    "autocard.distributed.coordinator:Coordinator.of_all",
-    "autocard.distributed.coordinator:Coordinator.evaluated",
-    "autocard.distributed.coordinator:Coordinator.again",
-    "autocard.capture.evaluation.evaluation:capture",
-    "autocard.capture.training.throughput:time_parts",
-    "autocard.capture.model.artifacts:saved_bytes",
-    "autocard.capture.model.artifacts:saved_files",
-    "autocard.capture.model.artifacts:saved_dtype",
-    "autocard.capture.model.artifacts:checkpoint_bytes",
-    "autocard.capture.model.artifacts:checkpoint_has_optimizer",
-    "autocard.energy.meter:Meter.start",
-    "autocard.energy.meter:Meter.use",
-    "autocard.energy.meter:Meter.begin",
-    "autocard.energy.meter:Meter.progress",
-    "autocard.energy.meter:Meter.stop",
-    "autocard.energy.meter:Meter.end",
-    "autocard.energy.meter:Meter.late",
-    "autocard.energy.meter:Meter.after",
-    "autocard.energy.ledger.earlier_legs:find",
-    "autocard.energy.ledger.ledger_files:keep",
-    "autocard.runtime.assemble:build_record",
+    "autocard.runtime.pieces.writing:build_record",
     "autocard.totals.totals:sums",
     "autocard.card.update:update",
     "autocard.files:_replace",
 ]
-"""Everything that a session calls. A test below holds the list to the session's own code."""
-
-WITHOUT_CARD = {
-    "autocard.runtime.assemble:build_record",
-    "autocard.totals.totals:sums",
-    "autocard.card.update:update",
-    "autocard.files:_replace",
-}
-"""Where these fail there is nothing to write, or nobody to write it."""
+"""What pieces call further inside, and what others rely on most."""
+HANGS_INSIDE = [one for one in INSIDE if "build_record" not in one and "totals" not in one]
+"""The others compute only, in a piece without a deadline."""
 
 
 class Spy(TrainerCallback):
@@ -112,35 +76,170 @@ class Spy(TrainerCallback):
         self.events.append("end")
 
 
-def run(folder, *ours):
-    """Train, evaluate and predict for real; return (weights, the other callback's events)."""
-    spy = Spy()
-    trainer = training.trainer(
-        folder, callbacks=[*ours, spy], max_steps=3, eval_strategy="steps", eval_steps=2
+class BreaksOff(TrainerCallback):
+    """Lets the first training raise at its second step."""
+
+    def __init__(self):
+        self.raised = False
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == 2 and not self.raised:
+            self.raised = True
+            msg = "the training broke off"
+            raise RuntimeError(msg)
+
+
+class BeginsUpload(TrainerCallback):
+    """Reports an upload at the first step, as transformers does after a checkpoint."""
+
+    def __init__(self, ours):
+        self.ours = ours
+
+    def on_step_end(self, args, state, control, **objects):
+        if state.global_step == 1:
+            for callback in self.ours:
+                callback.on_push_begin(args, state, control, **objects)
+
+
+@dataclass
+class Outcome:
+    weights: dict[str, Any]
+    events: list[str]
+
+
+def outcome(trainer, spy):
+    weights = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    return Outcome(weights, spy.events)
+
+
+def made(folder, callbacks):
+    return training.trainer(
+        folder, callbacks=callbacks, max_steps=3, eval_strategy="steps", eval_steps=2
     )
+
+
+def plain(folder, *ours):
+    """Train, evaluate and predict."""
+    spy = Spy()
+    trainer = made(folder, [*ours, spy])
     trainer.train()
     trainer.evaluate()
     trainer.predict(training.dataset(4, seed=2))
-    return {name: value.clone() for name, value in trainer.model.state_dict().items()}, spy.events
+    return outcome(trainer, spy)
+
+
+def uploading(folder, *ours):
+    """Train; an upload begins meanwhile."""
+    spy = Spy()
+    trainer = made(folder, [*ours, spy, BeginsUpload(ours)])
+    trainer.train()
+    return outcome(trainer, spy)
+
+
+def broken_off(folder, *ours):
+    """Begin to train, break off, and train again."""
+    spy = Spy()
+    trainer = made(folder, [*ours, spy, BreaksOff()])
+    with pytest.raises(RuntimeError, match="the training broke off"):
+        trainer.train()
+    trainer.train()
+    return outcome(trainer, spy)
+
+
+def evaluated_after_a_break(folder, *ours):
+    """Begin to train, break off, and evaluate: the first event after the break."""
+    spy = Spy()
+    trainer = made(folder, [*ours, spy, BreaksOff()])
+    with pytest.raises(RuntimeError, match="the training broke off"):
+        trainer.train()
+    trainer.evaluate()
+    return outcome(trainer, spy)
+
+
+def saved_elsewhere(folder, *ours):
+    """Train and save the model in another folder, with its card."""
+    spy = Spy()
+    trainer = made(folder, [*ours, spy])
+    trainer.train()
+    trainer.model.save_pretrained(folder / "elsewhere")
+    return outcome(trainer, spy)
+
+
+def late(folder, *ours):
+    """Train before the worker is ready, wait for its figures, and upload the model."""
+    spy = Spy()
+    trainer = made(folder, [*ours, spy])
+    trainer.train()
+    for callback in ours:
+        await_figures(callback)
+        callback.on_push_begin(trainer.args, trainer.state, trainer.control, model=trainer.model)
+    return outcome(trainer, spy)
+
+
+def await_figures(callback):
+    """Wait until the worker has reported the leg that has ended; nothing takes the figures yet."""
+    (_, session), *_ = callback._sessions._all.values()
+    meter, until_s = session.run.meter, time.monotonic() + 60.0
+    while meter is not None and meter.unfinished and time.monotonic() < until_s:
+        if not meter._is_awaited(meter._unfinished[0]):
+            return
+        meter._take(0.1)
+
+
+SCENARIOS: dict[str, Callable[..., Outcome]] = {
+    "broken off": broken_off,
+    "cut off": evaluated_after_a_break,
+    "record so far": uploading,
+    "card before an upload": uploading,
+    "model saved elsewhere": saved_elsewhere,
+    "late figures": late,
+    "ledger of a late leg": late,
+    "newest record": late,
+}
+"""Piece → training that has it; the others are in the plain one."""
+
+MEASURED = re.compile(r"worker|counters|leg\b|devices|energy|progress|figures|ledger|newest")
+"""Pieces that do something only where energy is measured: to start CodeCarbon takes seconds."""
 
 
 @pytest.fixture(scope="module")
 def without(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("without"))
+    """Return what each scenario does without autocard."""
+    made_before: dict[Any, Outcome] = {}
+
+    def of(scenario):
+        if scenario not in made_before:
+            made_before[scenario] = scenario(tmp_path_factory.mktemp("without"))
+        return made_before[scenario]
+
+    return of
 
 
-def replaced(monkeypatch, piece, stand_in):
-    module, _, name = piece.partition(":")
-    target = importlib.import_module(module)
-    *path, leaf = name.split(".")
-    for part in path:
-        target = getattr(target, part)
-    monkeypatch.setattr(target, leaf, stand_in)
+@pytest.fixture
+def fresh_worker():
+    """End the workers of earlier trainings: one that is running already has all figures at once."""
+    for meter in list(meters._METERS):
+        with contextlib.suppress(Exception):
+            meter.close()
 
 
-def ours(piece):
-    """Our callback; energy is measured only where that is the piece: starting CodeCarbon takes seconds each time."""
-    return AutoCardCallback(measure_power_secs=1, emissions="energy" in piece)
+def with_work(monkeypatch, name, work, **more):
+    """Replace what the piece *name* does."""
+    pieces = tuple(
+        replace(piece, work=work, **more) if piece.name == name else piece for piece in table.PIECES
+    )
+    monkeypatch.setattr(table, "PIECES", pieces)
+
+
+def ours(name):
+    measured = bool(MEASURED.search(name))
+    return AutoCardCallback(measure_power_secs=1, emissions=measured, plots=name == "pictures")
+
+
+def prepare(monkeypatch, name):
+    """Let the pieces fail without which *name* has nothing to do."""
+    if name == "record kept elsewhere":
+        with_work(monkeypatch, "card", lambda *_: False)
 
 
 def same(one, other):
@@ -148,91 +247,165 @@ def same(one, other):
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_training_with_autocard_is_bit_for_bit_the_training_without(tmp_path, without):
-    weights, events = run(tmp_path, AutoCardCallback(measure_power_secs=1))
+def assert_undisturbed(found, expected):
+    assert same(found.weights, expected.weights)
+    assert found.events == expected.events
 
-    assert same(weights, without[0])
-    assert events == without[1]
+
+def record_of(folder):
+    return json.loads((folder / "autocard.json").read_text())
+
+
+def test_training_with_autocard_is_bit_for_bit_the_training_without(tmp_path, without):
+    found = plain(tmp_path, AutoCardCallback(measure_power_secs=1))
+
+    assert_undisturbed(found, without(plain))
     assert (tmp_path / "README.md").is_file()
+
+
+OWN = [piece for piece in table.PIECES if piece.name not in OF_SEVERAL_PROCESSES]
+HANGING = [piece for piece in OWN if piece.may_hang]
+
+
+@pytest.mark.expects_failure
+@pytest.mark.usefixtures("fresh_worker")
+@pytest.mark.parametrize(
+    "failure", [RuntimeError("broken"), SystemExit(7)], ids=["raises", "exits"]
+)
+@pytest.mark.parametrize("piece", OWN, ids=lambda piece: piece.name)
+def test_a_piece_that_fails_costs_its_own_facts_and_nothing_else(
+    monkeypatch, tmp_path, without, piece, failure, no_hidden_failures
+):
+    called = []
+
+    def fail(*_):
+        called.append(piece.name)
+        raise failure
+
+    scenario = SCENARIOS.get(piece.name, plain)
+    expected = without(scenario)
+    prepare(monkeypatch, piece.name)
+    with_work(monkeypatch, piece.name, fail)
+
+    found = scenario(tmp_path, ours(piece.name))
+
+    assert called, "no event of this training has the piece"
+    assert_undisturbed(found, expected)
+    assert piece.label in {fact for fact, _ in no_hidden_failures}
+    assert_card(tmp_path, piece)
+
+
+def assert_card(folder, piece):
+    if piece.name in {*WITHOUT_CARD, "record kept elsewhere"}:
+        return
+    record = record_of(folder)
+    if SCENARIOS.get(piece.name) is not evaluated_after_a_break:
+        assert record["run"]["global_step"] == 3
+        assert record["time"]["wall_clock_s"] > 0
+    assert "**Training regime:**" in (folder / "README.md").read_text()
+
+
+@pytest.mark.expects_failure
+@pytest.mark.usefixtures("fresh_worker")
+@pytest.mark.parametrize("piece", HANGING, ids=lambda piece: piece.name)
+def test_a_piece_that_hangs_is_cut_off_at_its_deadline(
+    monkeypatch, tmp_path, without, piece, no_hidden_failures
+):
+    never, called = threading.Event(), []
+
+    def hang(*_):
+        called.append(piece.name)
+        never.wait()
+
+    scenario = SCENARIOS.get(piece.name, plain)
+    expected = without(scenario)
+    for name in ("BEGIN_S", "END_S", "EVENT_S"):
+        monkeypatch.setattr(deadlines, name, 1.5)
+    prepare(monkeypatch, piece.name)
+    with_work(monkeypatch, piece.name, hang, asks_s=None if piece.asks_s is None else 1.5)
+
+    try:
+        found = scenario(tmp_path, ours(piece.name))
+    finally:
+        never.set()
+
+    assert called, "no event of this training has the piece"
+    assert_undisturbed(found, expected)
+    assert any(
+        fact == piece.label and "took longer than" in str(exc) for fact, exc in no_hidden_failures
+    )
+    if piece.name not in {*WITHOUT_CARD, "record kept elsewhere"}:
+        assert record_of(tmp_path)["run"]["status"] is not None
+
+
+def replaced(monkeypatch, target, stand_in):
+    module, _, name = target.partition(":")
+    monkeypatch.setattr(import_module(module), name, stand_in)
 
 
 @pytest.mark.expects_failure
 @pytest.mark.parametrize(
     "failure", [RuntimeError("broken"), SystemExit(7)], ids=["raises", "exits"]
 )
-@pytest.mark.parametrize("piece", PIECES)
-def test_a_piece_that_fails_costs_its_own_facts_and_nothing_else(
-    monkeypatch, tmp_path, without, piece, failure, no_hidden_failures
+@pytest.mark.parametrize("target", INSIDE)
+def test_what_a_piece_calls_may_fail_too(
+    monkeypatch, tmp_path, without, target, failure, no_hidden_failures
 ):
     def fail(*_, **__):
         raise failure
 
-    replaced(monkeypatch, piece, fail)
+    expected = without(plain)
+    replaced(monkeypatch, target, fail)
 
-    weights, events = run(tmp_path, ours(piece))
+    found = plain(tmp_path, AutoCardCallback(emissions=False))
 
-    assert same(weights, without[0])
-    assert events == without[1]
+    assert_undisturbed(found, expected)
     assert no_hidden_failures, "a failure stayed invisible"
-    if piece not in WITHOUT_CARD:
-        record = json.loads((tmp_path / "autocard.json").read_text())
-        assert record["run"]["global_step"] == 3
-        assert record["time"]["wall_clock_s"] > 0
-        assert "**Training regime:**" in (tmp_path / "README.md").read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.expects_failure
-@pytest.mark.parametrize("piece", PIECES)
-def test_a_piece_that_hangs_is_cut_off_at_its_deadline(
-    monkeypatch, tmp_path, without, piece, no_hidden_failures
+@pytest.mark.parametrize("target", HANGS_INSIDE)
+def test_what_a_piece_calls_may_hang_too(
+    monkeypatch, tmp_path, without, target, no_hidden_failures
 ):
     never = threading.Event()
-    for name in ("BEGIN_S", "END_S", "EVENT_S", "ASK_S", "HEAR_S"):
-        monkeypatch.setattr(session, name, 1.5)
-    replaced(monkeypatch, piece, lambda *_, **__: never.wait())
+    expected = without(plain)
+    for name in ("BEGIN_S", "END_S", "EVENT_S"):
+        monkeypatch.setattr(deadlines, name, 1.5)
+    replaced(monkeypatch, target, lambda *_, **__: never.wait())
 
     try:
-        weights, events = run(tmp_path, ours(piece))
+        found = plain(tmp_path, AutoCardCallback(emissions=False))
     finally:
         never.set()
 
-    assert same(weights, without[0])
-    assert events == without[1]
+    assert_undisturbed(found, expected)
     assert any("took longer than" in str(exc) for _, exc in no_hidden_failures)
-    if piece not in WITHOUT_CARD:
-        assert json.loads((tmp_path / "autocard.json").read_text())["run"]["global_step"] == 3
 
 
-def test_the_list_of_pieces_names_all_that_a_session_calls():
-    source = Path(session.__file__).read_text()
-    captures = set(re.findall(r'_module\(\s*"([\w.]+)"\s*\)\s*\.(\w+)\(', source)) | {
-        (name, "capture") for name in session.AT_BEGIN
-    }
-    meter = set(re.findall(r"meter\.(\w+)\(", source))
+def test_each_piece_has_a_name_of_its_own():
+    names = [piece.name for piece in table.PIECES]
 
-    listed = {piece.removeprefix("autocard.capture.") for piece in PIECES}
+    assert len(names) == len(set(names))
+    assert set(OF_SEVERAL_PROCESSES) <= set(names)
 
-    # Inside other pieces, or values that are made without a look at the trainer.
-    looks = {
-        "environment.hardware:accelerators",
-        "environment.hardware:own_accelerators",
-        "training.schedule:LearningRates",
-        "training.throughput:without_times",
-    }
-    looks |= {"training.changed_settings:Changes", "training.training:Shown"}
-    assert {f"{module}:{name}" for module, name in captures} - listed == looks
-    crew = set(re.findall(r"self\.crew\.(\w+)\(", source))
-    assert crew - {piece.rpartition(".")[2] for piece in PIECES if "Coordinator" in piece} == {
-        "writes",
-        "give_up",
-    }
-    # At each step there is no thread and no deadline: it stores a number into memory.
-    # A leg that is named late has several processes: tests/distributed/test_cluster_again.py.
-    assert meter - {piece.rpartition(".")[2] for piece in PIECES if "Meter" in piece} == {
-        "reached",
-        "rename",
-    }
+
+@pytest.mark.parametrize("piece", table.PIECES, ids=lambda piece: piece.name)
+def test_what_a_piece_returns_has_a_place(piece: Piece):
+    place, _, name = piece.fills.partition(".")
+
+    holders = {"run": RunState, "facts": Facts, "event": Event}
+
+    assert place in {"", "parts", *holders}
+    if place in holders:
+        assert name in holders[place].__dataclass_fields__
+
+
+def test_a_piece_that_waits_for_other_processes_has_a_deadline():
+    asking = [piece for piece in table.PIECES if piece.asks_s is not None]
+
+    assert all(piece.may_hang for piece in asking)
 
 
 @pytest.mark.expects_failure
@@ -242,11 +415,10 @@ def test_a_step_that_cannot_be_counted_costs_nothing_else(
     def fail(*_):
         raise RuntimeError("broken")  # noqa: EM101
 
-    replaced(monkeypatch, "autocard.energy.meter:Meter.reached", fail)
+    monkeypatch.setattr(meters.Meter, "reached", fail)
 
-    weights, events = run(tmp_path, AutoCardCallback(measure_power_secs=1))
+    found = plain(tmp_path, AutoCardCallback(measure_power_secs=1))
 
-    assert same(weights, without[0])
-    assert events == without[1]
+    assert_undisturbed(found, without(plain))
     assert no_hidden_failures
-    assert json.loads((tmp_path / "autocard.json").read_text())["run"]["global_step"] == 3
+    assert record_of(tmp_path)["run"]["global_step"] == 3
