@@ -181,7 +181,7 @@ def await_figures(callback):
     (_, session), *_ = callback._sessions._all.values()
     meter, until_s = session.run.meter, time.monotonic() + 60.0
     while meter is not None and meter.unfinished and time.monotonic() < until_s:
-        if not meter._is_awaited(meter._unfinished[0]):
+        if not meter._unfinished[0].is_awaited:
             return
         meter._take(0.1)
 
