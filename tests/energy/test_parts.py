@@ -219,7 +219,7 @@ def test_the_measuring_process_imports_neither_torch_nor_transformers():
     script = """
 import json, sys, warnings
 warnings.simplefilter("default")  # CodeCarbon's own are not ours
-import autocard.energy.worker.service
+import autocard.energy.worker.worker_main
 from autocard.energy.host.codecarbon_reader import CodeCarbonReader as Engine
 engine = Engine([], None, None)
 again = engine.read()  # at once: CodeCarbon would give the old totals out as new

@@ -1,4 +1,4 @@
-"""The worker process: reads the sensors, completes legs and writes the ledger at each tick.
+"""The worker's loop: reads the sensors, completes legs and writes the ledger at each tick.
 
 Rule: it serves one training process and does not outlive it. It ends when its socket closes or its
 parent is gone; a leg that is open then goes into the ledger as interrupted. It imports neither
@@ -10,31 +10,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, BinaryIO
 
-from autocard.energy.gpu.gpu_sampler import GpuSampler
-from autocard.energy.ledger import join_hosts, leg_builder
-from autocard.energy.ledger.ledger_entry import PENDING, LedgerEntry, Status, utc_now
-from autocard.energy.ledger.leg_builder import LegEnd
-from autocard.energy.ledger.leg_readings import LegReadings
+from autocard.energy.ledger.ledger_entry import LedgerEntry, Status
 from autocard.energy.location import geolocation
-from autocard.energy.location.intensity import NO_PLACE
-from autocard.energy.readings import Used
-from autocard.energy.worker import protocol
+from autocard.energy.worker import protocol, step_counter
+from autocard.energy.worker.events import (
+    AllKnown,
+    Closed,
+    CodeCarbonReady,
+    Event,
+    Events,
+    Look,
+    next_event,
+)
 from autocard.energy.worker.ledger_writer import LedgerWriter
 from autocard.energy.worker.leg_tracker import IDLE_S, NEXT_LEG_IDLE_S, LegTracker
 from autocard.energy.worker.outside_training import OutsideTraining
 from autocard.energy.worker.protocol import (
     Answer,
     Begin,
-    Command,
     End,
     Evaluated,
     Evaluation,
@@ -50,60 +48,14 @@ from autocard.energy.worker.protocol import (
     Step,
     Up,
 )
+from autocard.energy.worker.recorded_leg import RecordedLeg
 from autocard.energy.worker.sensors import Sensors
-from autocard.energy.worker.step_counter import StepCounter
-from autocard.energy.worker.worker_exit import leave, settle
-from autocard.errors import UnavailableError
 
 LOOK_S = 1.0
 """Seconds between checks of the parent, and between readings after training, of which an evaluation
 is a part."""
-LINGER_S = 8.0
-"""Seconds after which a hanging library does not keep this process from ending."""
 KEEP_S = 600.0
 """Seconds after training for which this process waits for an evaluation."""
-NOT_LOOKED_UP = "not looked up: training was over before that"
-
-
-@dataclass(frozen=True)
-class Look:
-    """No command came: check the parent."""
-
-
-@dataclass(frozen=True)
-class CodeCarbonReady:
-    """CodeCarbon has started, or it cannot."""
-
-
-@dataclass(frozen=True)
-class AllKnown:
-    """The place was looked up, too."""
-
-
-@dataclass(frozen=True)
-class Closed:
-    """The socket was closed."""
-
-
-Event = Command | Look | CodeCarbonReady | AllKnown | Closed
-Events = queue.SimpleQueue[Event]
-
-
-@dataclass
-class RecordedLeg:
-    """A leg with all that its entry in the ledger is made of."""
-
-    tracker: LegTracker
-    writer: LedgerWriter
-    outside: OutsideTraining
-    sampler: GpuSampler | None
-    end: LegEnd | None = None
-    """None: it is open, or it did not end regularly."""
-
-    @property
-    def leg_id(self) -> str:
-        """Of the leg."""
-        return self.tracker.leg_id
 
 
 class Service:
@@ -114,7 +66,7 @@ class Service:
         self._out = out
         self._out_lock = threading.Lock()
         self._order = start.order
-        self._steps = _step_counter(start.steps_file)
+        self._steps = step_counter.attached(start.steps_file)
         self._sensors = Sensors(start.order)
         self._sensors.read_counters(start.order.reading)
         self._intensity: dict[str, Any] | None = None
@@ -150,7 +102,7 @@ class Service:
         next_tick_s = last_event_s + self._order.tick_s
         self._send(Up())
         while True:
-            event = _next_event(events, min(LOOK_S, max(next_tick_s - time.monotonic(), 0.0)))
+            event = next_event(events, min(LOOK_S, max(next_tick_s - time.monotonic(), 0.0)))
             if not isinstance(event, Look):
                 last_event_s = time.monotonic()
             if not self._sensors.has_codecarbon:
@@ -253,7 +205,9 @@ class Service:
             tracker.boards_begin = sampler.at(tracker.read_s)
         writer = LedgerWriter(self._order, event.run_id, event.role)
         self._outside.begin(event.leg.at_s, has_setup=event.has_setup)
-        self._open = self._last = RecordedLeg(tracker, writer, self._outside, sampler)
+        self._open = self._last = RecordedLeg(
+            self._order, self._sensors, tracker, writer, self._outside, sampler
+        )
         self._active_entry = self._sent_entry = None
         writer.open(tracker.leg_id)
         self._tick()
@@ -290,12 +244,14 @@ class Service:
         for leg in unfinished:
             if leg.end is None:
                 continue
-            self._note(leg, leg.end.status, leg.end.at_s)
+            leg.note(leg.end.status, leg.end.at_s, self._intensity)
             leg.writer.write(shared=True, last=True)
             self._send_ended(leg)
             for question in unanswered:
                 if question.leg_id == leg.leg_id:
-                    self._send(Evaluated(question.number, self._used_after(leg, question)))
+                    self._send(
+                        Evaluated(question.number, leg.used_after(question.begin_s, question.end_s))
+                    )
 
     def _answer_evaluation(self, question: Evaluation) -> None:
         """Send what an evaluation after training used, as soon as that can be known."""
@@ -305,19 +261,15 @@ class Service:
             return
         joules = None
         if self._last is not None and self._last.leg_id == question.leg_id:
-            joules = self._used_after(self._last, question)
+            joules = self._last.used_after(question.begin_s, question.end_s)
         self._send(Evaluated(question.number, joules))
-
-    def _used_after(self, leg: RecordedLeg, question: Evaluation) -> float | None:
-        own = self._sensors.own(leg.sampler)
-        return leg.outside.after(question.begin_s, question.end_s, leg.tracker, own)
 
     def _close(
         self, leg: RecordedLeg, status: Status, at_s: float, *, steps_unseen: bool = False
     ) -> None:
         """Take the last reading of the open leg and write its entry, up to *at_s*."""
         self._measure()
-        self._note(leg, status, at_s, steps_unseen=steps_unseen)
+        leg.note(status, at_s, self._intensity, steps_unseen=steps_unseen)
         self._write_last(leg)
         self._measure()  # the first reading of what comes after
 
@@ -358,10 +310,10 @@ class Service:
         if not at_checkpoint:
             # a checkpoint's reading belongs to the step that came with the command
             self._read_steps(leg.tracker)
-        entry = self._note(leg, "running", now_s)
+        entry = leg.note("running", now_s, self._intensity)
         if at_checkpoint:
             leg.tracker.add_checkpoint(entry.leg)
-            entry = self._note(leg, "running", now_s)
+            entry = leg.note("running", now_s, self._intensity)
         if leg.tracker.was_active_since(self._ticked_s) or self._active_entry is None:
             self._active_entry = entry
         self._ticked_s = now_s
@@ -387,122 +339,3 @@ class Service:
         ):
             if sample is not None:
                 track.add(sample)
-
-    def _note(
-        self, leg: RecordedLeg, status: Status, at_s: float, *, steps_unseen: bool = False
-    ) -> LedgerEntry:
-        """Make the entry of *leg* as of *at_s* (monotonic seconds).
-
-        Args:
-            leg: open, or ended.
-            status: how it ended.
-            at_s: up to when.
-            steps_unseen: it may have done more steps than are known.
-        """
-        tracker, given = leg.tracker, self._order.given
-        readings = self._readings(leg, at_s)
-        if leg.end is not None:
-            intensity = self._intensity_at_end()
-            made, missing = leg_builder.ended(tracker.start, leg.end, readings, intensity, given)
-        else:
-            made, missing = leg_builder.so_far(
-                tracker.start,
-                readings,
-                self._intensity or {"reason": NOT_LOOKED_UP},
-                given,
-                ended_at=utc_now(),
-                status=None if status == "running" else status,
-                step_end=tracker.step,
-                steps_unseen=steps_unseen,
-                wall_clock_s=max(at_s - tracker.start.at_s, 0.0),
-            )
-        return leg.writer.note(
-            made,
-            missing,
-            readings,
-            status=status,
-            uuids=tracker.start.uuids,
-            max_steps=tracker.max_steps,
-        )
-
-    def _readings(self, leg: RecordedLeg, at_s: float) -> LegReadings:
-        """Return what *leg* has used up to *at_s*, with its set-up and the node's meter."""
-        sensors, tracker = self._sensors, leg.tracker
-        readings = tracker.readings(
-            at_s, leg.sampler, sensors.about, sensors.codecarbon_reason, sensors.counters
-        )
-        setup_j, setup_source = leg.outside.setup(tracker, sensors.own(leg.sampler))
-        if setup_j is None and not sensors.has_codecarbon:
-            setup_source = sensors.codecarbon_reason or PENDING
-        if not self._order.whole:
-            setup_source = join_hosts.LATE
-        node = sensors.node
-        node_used = Used(reason=node.reason)
-        if node.reason is None:
-            node_used = tracker.node.between(tracker.start.at_s, at_s)
-        return replace(
-            readings,
-            setup_j=setup_j,
-            setup_source=setup_source,
-            node=node_used,
-            node_name=node.name,
-        )
-
-    def _intensity_at_end(self) -> Mapping[str, Any]:
-        """Return the carbon intensity for a leg that has ended, or why there is none yet."""
-        if self._intensity is not None:
-            return self._intensity
-        return {"reason": PENDING if self._order.may_find_place else NO_PLACE}
-
-
-def _step_counter(descriptor: int | None) -> StepCounter | None:
-    if descriptor is None:
-        return None
-    with contextlib.suppress(OSError):
-        return StepCounter(descriptor)
-    return None
-
-
-def _next_event(events: Events, wait_s: float) -> Event:
-    try:
-        return events.get(timeout=wait_s)
-    except queue.Empty:
-        return Look()
-
-
-def _listen(events: Events) -> None:
-    """Put what comes over the socket into *events*, until it is closed."""
-    with contextlib.suppress(OSError, ValueError, UnavailableError):
-        for line in sys.stdin:
-            events.put(protocol.decode_command(line))
-    events.put(Closed())
-    # A library that hangs (a driver, nvidia-smi) must not keep this process alive when the
-    # training process is gone.
-    time.sleep(LINGER_S)
-    leave(1)
-
-
-def _start_thread(work: Callable[[Events], None], events: Events) -> None:
-    threading.Thread(target=work, args=(events,), daemon=True).start()
-
-
-def main() -> None:
-    """Serve the process at the other end of the standard streams until it closes them."""
-    settle()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
-        # Job managers send these to every process. The training decides what they mean; here the
-        # end of the socket counts.
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)  # what libraries print must not get between the answers
-    try:
-        start = protocol.decode_start(sys.stdin.readline())
-    except UnavailableError:
-        leave(1)
-    events: Events = queue.SimpleQueue()
-    service = Service(start, out)
-    _start_thread(_listen, events)
-    _start_thread(service.prepare, events)
-    service.serve(events)
-    leave(0)

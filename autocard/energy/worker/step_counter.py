@@ -54,6 +54,15 @@ class StepCounter:
         self.file = -1
 
 
+def attached(descriptor: int | None) -> StepCounter | None:
+    """Return the counter in the memory behind *descriptor*; None: there is none."""
+    if descriptor is None:
+        return None
+    with contextlib.suppress(OSError):
+        return StepCounter(descriptor)
+    return None
+
+
 def _memory() -> int:
     """Return a descriptor of new memory, which is there: writing to it cannot fail later."""
     make = getattr(os, "memfd_create", None)

@@ -45,7 +45,7 @@ _KEPT = (
 
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
-    "from autocard.energy.worker.service import main; main()"
+    "from autocard.energy.worker.worker_main import main; main()"
 )
 
 _NO_SIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
