@@ -9,14 +9,12 @@ from typing import Any
 from autocard.energy.counter_mark import CounterMark
 from autocard.energy.gpu.base import Counters
 from autocard.energy.ledger import ledger_files, leg_builder
-from autocard.energy.ledger.ledger_entry import LedgerEntry, utc_now
+from autocard.energy.ledger.ledger_entry import UNKNOWN_AFTER, LedgerEntry, utc_now
 from autocard.energy.ledger.leg_builder import LegEnd
 from autocard.energy.worker.ledger_writer import LedgerWriter
 from autocard.energy.worker.protocol import Begin, End, WorkerOrder
 from autocard.energy.worker.worker_client import WorkerClient
 from autocard.record import Status
-
-UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
 
 
 @dataclass

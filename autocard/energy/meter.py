@@ -20,16 +20,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from autocard.energy import counter_mark
+from autocard.energy import counter_mark, training_devices
 from autocard.energy.counter_mark import CounterMark
-from autocard.energy.gpu import backends, gpu_selection
-from autocard.energy.gpu.base import CounterReading, Device, NoDriverError
-from autocard.energy.host import cpu_share, host_counters, node_meter
+from autocard.energy.gpu import backends
+from autocard.energy.gpu.base import Device
+from autocard.energy.host import host_counters, node_meter
 from autocard.energy.ledger import ledger_files, leg_builder
 from autocard.energy.ledger.ledger_entry import PENDING, LedgerEntry, ProcessRole, utc_now
 from autocard.energy.ledger.leg_builder import LegStart
 from autocard.energy.location import geolocation, intensity, place
 from autocard.energy.measured_leg import MeasuredLeg
+from autocard.energy.training_devices import TrainingDevices
 from autocard.energy.worker import protocol
 from autocard.energy.worker.protocol import (
     Begin,
@@ -44,7 +45,7 @@ from autocard.energy.worker.protocol import (
 )
 from autocard.energy.worker.worker_client import WorkerClient, handover
 from autocard.errors import UnavailableError
-from autocard.record import DeviceUse, HostUse, Leg, Status
+from autocard.record import HostUse, Leg, Status
 from autocard.settings import Settings
 
 K = TypeVar("K")
@@ -96,18 +97,14 @@ class Meter:
         self.settings = settings
         self.run_id = run_id or new_id()
         """Run of the legs that begin from now on."""
-        if uses_gpu is None and device_type is not None:
-            uses_gpu = device_type != "cpu"
-        self._uses_gpu = uses_gpu
-        self._device_type = device_type
-        self._ordinals = None if ordinals is None else list(ordinals)
+        self._devices = TrainingDevices(
+            uses_gpu=uses_gpu, device_type=device_type, ordinals=ordinals
+        )
         self.folders = ledger_files.folders_of(folder, settings.ledger_dir)
         self._job_id = job_id
         self._start_s: float | None = time.monotonic() if start_s is None else start_s
         self._whole = whole
         self._geolocate = settings.geolocate if geolocate is None else geolocate
-        self._boards: list[Device] | None = None
-        self._boards_reason: str | None = None
         self._share: float | None = None
         self._role = ProcessRole()
         self._pid = os.getpid()
@@ -185,7 +182,7 @@ class Meter:
     def _new_order(self) -> WorkerOrder:
         """Return what a worker has to do for this meter."""
         settings, found = self.settings, place.of(self.settings)
-        devices, _ = self._devices()
+        devices, _ = self._devices.find()
         no_place = geolocation.knows_nothing(found, geolocate=self._geolocate)
         return WorkerOrder(
             parent_pid=self._pid,
@@ -273,8 +270,8 @@ class Meter:
             role: of this process among those of the training.
             reason: why *boards* are not all that the processes use.
         """
-        self._boards = None if boards is None else list(boards)
-        self._boards_reason, self._share, self._role = reason, share, role
+        self._devices.assign(boards, reason)
+        self._share, self._role = share, role
 
     def begin(
         self,
@@ -310,11 +307,12 @@ class Meter:
             self._cut_short.append(self._open)
         self.start()
         previous_step, self._legs = self._step, self._legs + 1
-        devices, reasons = self._devices()
+        devices, reasons = self._devices.find()
         counters = counter_mark.counters_of(devices)
         if mark is None or not all(device.uuid in mark.boards for device in devices):
             mark = counter_mark.read(time.monotonic(), counters)
-        head = self._head(step, devices, mark, leg_id or new_id())
+        host = training_devices.host_at_begin(devices, mark, self._share)
+        head = self._head(step, host, leg_id or new_id())
         start = LegStart(head, [device.uuid for device in devices], mark.at_s, reasons)
         begin = Begin(
             leg=start,
@@ -345,42 +343,13 @@ class Meter:
             begin = replace(begin, previous_step=None, has_setup=False, handover=before)
         self._send(begin)
 
-    def _devices(self) -> tuple[list[Device], dict[str, str]]:
-        """Return the GPUs that the training uses, and path in the leg → why that is not known."""
-        if self._boards is not None:
-            return self._boards, _no_devices(self._boards_reason)
-        if self._uses_gpu is False:
-            return [], {}
-        try:
-            found = gpu_selection.devices(ordinals=self._ordinals, device_type=self._device_type)
-        except NoDriverError as exc:
-            # If it is not known whether GPUs are used, there is nothing to measure.
-            return [], {} if self._uses_gpu is None else _no_devices(str(exc))
-        except UnavailableError as exc:
-            return [], _no_devices(str(exc))
-        if not found and self._uses_gpu:
-            return [], _no_devices(backends.none_visible(self._device_type))
-        return found, {}
-
-    def _head(self, step: int, devices: Sequence[Device], mark: CounterMark, leg_id: str) -> Leg:
+    def _head(self, step: int, host: HostUse, leg_id: str) -> Leg:
         """Return the leg as it is known when it begins."""
-        uses = []
-        for number, device in enumerate(devices):
-            counter = mark.boards.get(device.uuid, CounterReading())
-            use = DeviceUse(
-                device=f"h1.g{number}",
-                name=device.name,
-                memory_bytes=device.memory_bytes,
-                counter_begin_j=counter.energy_j,
-                note=device.note,
-            )
-            uses.append(use)
-        share = cpu_share.of_node() if self._share is None else self._share
         return Leg(
             id=leg_id,
             started_at=utc_now(),
             step_begin=step,
-            hosts=[HostUse(host="h1", devices=uses, cpu_share=share)],
+            hosts=[host],
             place=place.of(self.settings),
             pue=self.settings.pue,
             repeated_steps=0,
@@ -571,8 +540,3 @@ _last_end_s = 0.0
 def new_id() -> str:
     """Return 12 hexadecimal digits."""
     return uuid.uuid4().hex[:12]
-
-
-def _no_devices(why: str | None) -> dict[str, str]:
-    """Return the reason for GPUs that are not there, by path inside the leg."""
-    return {} if why is None else {"hosts.0.devices": f"not measured: {why}"}

@@ -19,27 +19,16 @@ from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.errors import NotWrittenError
 from autocard.record import Leg
 from autocard.record.gaps import Part
+from autocard.runtime import entry_updates
 from autocard.runtime.leg_facts import LegFacts
 from autocard.runtime.started_leg import StartedLeg
 from autocard.settings import Settings
 
 NOT_YET = "not measured: nothing had been read when the checkpoint was written"
 BROKEN_OFF = "not measured: training was broken off, so its last readings are missing"
-UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
 OWN_CLOCK = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
 """Fields of a leg that our own clock gives; it was read before the meter's, and stands even where
 the meter failed."""
-OF_METER = (
-    "hosts",
-    "checkpoints",
-    "setup_j",
-    "evaluation_j",
-    "place",
-    "intensity_g_per_kwh",
-    "intensity_source",
-    "intensity_year",
-)
-"""Fields of a leg that its meter gives."""
 
 
 class RunHistory:
@@ -269,11 +258,13 @@ class RunHistory:
 
     def evaluated(self, joules: float | None) -> None:
         """Add an evaluation to the leg that it followed; None: it was not measured."""
-        self.own[-1] = _with_evaluation(self.own[-1], joules)
+        self.own[-1] = entry_updates.with_evaluation(self.own[-1], joules)
 
     def evaluated_elsewhere(self, joules_of: Mapping[int, float | None]) -> None:
         """Add what other processes measured of an evaluation: rank → joules."""
-        self.heard = [_with_evaluation(entry, joules_of.get(entry.rank)) for entry in self.heard]
+        self.heard = [
+            entry_updates.with_evaluation(entry, joules_of.get(entry.rank)) for entry in self.heard
+        ]
 
     # -- figures that come late --------------------------------------------------------------------
 
@@ -284,7 +275,7 @@ class RunHistory:
         for entries in (self.own, self._memory, self._before):
             for number, entry in enumerate(entries):
                 if entry.key == key and entry.leg.hosts:
-                    entries[number] = found = _with_figures(entry, measured)
+                    entries[number] = found = entry_updates.with_figures(entry, measured)
         return found
 
     @property
@@ -314,7 +305,7 @@ class RunHistory:
         for number, reported in enumerate(self.heard):
             later = found.get(reported.key)
             if later is not None:
-                self.heard[number] = _with_later_figures(reported, later)
+                self.heard[number] = entry_updates.with_later_figures(reported, later)
         return bool(awaited & found.keys())
 
     def give_up_awaited(self) -> bool:
@@ -391,38 +382,3 @@ def _is_own(entry: LedgerEntry) -> bool:
 def _as_known_now(entry: LedgerEntry) -> LedgerEntry:
     """Return *entry*; without the promise of later figures if they are another process's."""
     return entry if _is_own(entry) else entry.never_completed()
-
-
-def _with_evaluation(entry: LedgerEntry, joules: float | None) -> LedgerEntry:
-    """Return *entry* with an evaluation more; *joules* None: it was not measured."""
-    before_j, after_j, missing = entry.leg.evaluation_j, None, entry.missing
-    if joules is not None and before_j is not None:
-        after_j = before_j + joules
-    else:
-        missing = {**missing, "evaluation_j": UNKNOWN_AFTER}
-    return entry.with_leg(entry.leg.model_copy(update={"evaluation_j": after_j}), missing)
-
-
-def _with_figures(entry: LedgerEntry, measured: LedgerEntry) -> LedgerEntry:
-    """Return *entry* with the figures of *measured* and their gaps."""
-    figures = {name: getattr(measured.leg, name) for name in OF_METER}
-    missing = {path: why for path, why in entry.missing.items() if not _is_of_meter(path)}
-    missing |= {path: why for path, why in measured.missing.items() if _is_of_meter(path)}
-    changed = entry.with_leg(entry.leg.model_copy(update=figures), missing)
-    return changed.model_copy(update={"written_at": utc_now()})
-
-
-def _is_of_meter(path: str) -> bool:
-    return path.partition(".")[0] in OF_METER
-
-
-def _with_later_figures(reported: LedgerEntry, later: LedgerEntry) -> LedgerEntry:
-    """Return the *reported* entry with the figures of the *later* one, evaluations excepted.
-
-    Evaluations after training come through `evaluated_elsewhere`.
-    """
-    leg = later.leg.model_copy(update={"evaluation_j": reported.leg.evaluation_j})
-    missing = {path: why for path, why in later.missing.items() if path != "evaluation_j"}
-    if "evaluation_j" in reported.missing:
-        missing["evaluation_j"] = reported.missing["evaluation_j"]
-    return reported.with_leg(leg, missing)

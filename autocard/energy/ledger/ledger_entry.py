@@ -28,6 +28,8 @@ NEVER_CAME = (
     "and its process did not complete the figures"
 )
 """Reason of the same figure where that worker has ended without it."""
+UNKNOWN_AFTER = "not measured: the measuring process had ended, or had hardly started"
+"""Reason of the energy of an evaluation after training."""
 
 
 def utc_now() -> str:
