@@ -17,6 +17,7 @@ from autocard.errors import MeterError
 from autocard.reconcile import ask, compare, jobs, meters, sacct
 from autocard.reconcile.sacct_rows import JOB
 from autocard.record import Reconciliation, RunRecord
+from autocard.record.gaps import under, without
 
 TIMEOUT_S = 60.0
 """For sacct: accounting databases of large centers take their time."""
@@ -133,9 +134,8 @@ def put(record: RunRecord, comparison: Reconciliation, reasons: Mapping[str, str
     comparisons = list(record.reconciliations)
     number = _place(comparisons, comparison)
     comparisons[number : number + 1] = [comparison]
-    path = f"reconciliations.{number}."
-    missing = {name: reason for name, reason in record.missing.items() if not name.startswith(path)}
-    missing.update({path + leaf: reason for leaf, reason in reasons.items()})
+    path = f"reconciliations.{number}"
+    missing = {**without(record.missing, path), **under(path, reasons)}
     return record.model_copy(update={"reconciliations": comparisons, "missing": missing})
 
 

@@ -120,6 +120,16 @@ def gaps_at(missing: Gaps, path: str) -> dict[str, str]:
     return gaps if of_whole is None else {"": of_whole, **gaps}
 
 
+def without(missing: Gaps, path: str) -> dict[str, str]:
+    """Return *missing*, the gaps of a record, without those of the part at *path*."""
+    inside = f"{path}."
+    return {
+        name: reason
+        for name, reason in missing.items()
+        if name != path and not name.startswith(inside)
+    }
+
+
 def part_of(name: str, capture: Callable[..., Any], *args: Any, **more: Any) -> Part[Any]:
     """Return what *capture* finds of the part *name* of the record.
 

@@ -4,7 +4,7 @@ import pytest
 
 from autocard.errors import UnavailableError
 from autocard.record import Data, Dataset, Preprocessing
-from autocard.record.gaps import Part, PartBuilder, joined, under
+from autocard.record.gaps import Part, PartBuilder, gaps_at, joined, under, why, without
 
 
 def test_a_field_that_cannot_be_had_is_a_gap_and_the_next_one_is_found():
@@ -56,3 +56,20 @@ def test_what_a_part_returned_does_not_change_with_its_builder():
     builder.gaps["collator"] = "noted after the part was built"
 
     assert part.gaps == {}
+
+
+def test_the_gaps_of_a_part_are_found_in_the_record_with_that_of_what_holds_it():
+    missing = {"legs.1.pue": "none was given", "legs.10.pue": "another leg's", "legs": "cut off"}
+
+    gaps = gaps_at(missing, "legs.1")
+
+    assert gaps == {"": "cut off", "pue": "none was given"}
+    assert why(gaps, "pue") == "none was given"
+    assert why(gaps, "hosts.0.cpu_j") == "cut off"
+    assert why({}, "pue") is None
+
+
+def test_a_part_that_is_replaced_leaves_no_gaps_and_its_neighbors_keep_theirs():
+    missing = {"legs.1": "cut off", "legs.1.pue": "none was given", "legs.10.pue": "none was given"}
+
+    assert without(missing, "legs.1") == {"legs.10.pue": "none was given"}
