@@ -108,16 +108,26 @@ def why(gaps: Gaps, path: str) -> str | None:
     return gaps.get("")
 
 
-def gaps_at(missing: Gaps, path: str) -> dict[str, str]:
-    """Return the gaps of the part at *path* of a record that was read, whose gaps are *missing*."""
+def gaps_in(gaps: Gaps, path: str) -> dict[str, str]:
+    """Return those of *gaps* that are in the part at *path*, relative to it.
+
+    For gaps that were read from a file, which has them by their paths.
+    """
     inside = f"{path}."
-    gaps = {
-        name.removeprefix(inside): reason
-        for name, reason in missing.items()
-        if name.startswith(inside)
-    }
+    found = {}
+    for name, reason in gaps.items():
+        if name == path:
+            found[""] = reason
+        elif name.startswith(inside):
+            found[name.removeprefix(inside)] = reason
+    return found
+
+
+def gaps_at(missing: Gaps, path: str) -> dict[str, str]:
+    """Return `gaps_in` of a record; what holds the part may be the reason for all of it."""
     of_whole = why(missing, path)
-    return gaps if of_whole is None else {"": of_whole, **gaps}
+    gaps = gaps_in(missing, path)
+    return gaps if of_whole is None else {**gaps, "": of_whole}
 
 
 def without(missing: Gaps, path: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from autocard import units
 from autocard.energy.ledger.ledger_entry import LedgerEntry
 from autocard.energy.ledger.source_words import NOTICEABLE_S
 from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
+from autocard.record.gaps import Gaps, Part, gaps_in, joined, under, without
 
 OTHER = "it is measured by another process of the host"
 LATE = "a GPU that only one process of the host sees is read from the start of training on"
@@ -28,7 +29,7 @@ OF_FIRST = ("started_at", "ended_at", "status", "step_begin")
 CUT = "; read for {read_s:.1f} s, of which the first {leg_s:.1f} s are counted, at the mean power"
 
 
-def joined(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+def joined_entries(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     """Return one entry for each leg, the oldest first, with the hosts of all its *entries*."""
     legs: dict[str, list[LedgerEntry]] = {}
     for entry in sorted(entries, key=lambda one: (one.rank, bool(one.part), one.host_id)):
@@ -88,14 +89,14 @@ def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
     wall_clock_s = _latest([first, *entries], lambda one: one.leg.wall_clock_s)
     entries = [_stretched(entry, wall_clock_s) for entry in entries]
     lead = next((entry for entry in entries if entry.leg.hosts), first)
-    missing = {path: why for path, why in lead.missing.items() if not path.startswith("hosts")}
-    hosts, boards = _hosts(entries, missing)
+    hosts, boards = _hosts(entries)
+    missing = {**without(lead.missing, "hosts"), **under("hosts", hosts.gaps)}
     fields: dict[str, Any] = {
         **_place(entries, missing),
         **{name: getattr(first.leg, name) for name in OF_FIRST},
         **{name: _sum(entries, name, missing) for name in APART},
         **_reporting([first, *entries]),
-        "hosts": hosts,
+        "hosts": hosts.value,
         "wall_clock_s": wall_clock_s,
         "step_end": _latest([first, *entries], lambda one: one.leg.step_end),
         "checkpoints": _checkpoints([entry.leg for entry in entries]),
@@ -115,17 +116,14 @@ def _reporting(entries: Sequence[LedgerEntry]) -> dict[str, int]:
     }
 
 
-def _hosts(
-    entries: Sequence[LedgerEntry], missing: dict[str, str]
-) -> tuple[list[HostUse], list[str]]:
-    """Return the hosts and the pseudonyms of their GPUs; note their gaps in *missing*."""
-    hosts, boards = list[HostUse](), list[str]()
+def _hosts(entries: Sequence[LedgerEntry]) -> tuple[Part[list[HostUse]], list[str]]:
+    """Return the hosts and the pseudonyms of their GPUs."""
+    hosts, boards = list[Part[HostUse]](), list[str]()
     for number, parts in enumerate(by_host(entries).values()):
-        host, ids, reasons = _host(parts, f"h{number + 1}")
+        host, ids = _host(parts, f"h{number + 1}")
         hosts.append(host)
         boards += ids
-        missing.update({f"hosts.{number}{path}": why for path, why in reasons.items()})
-    return hosts, boards
+    return joined(hosts), boards
 
 
 def _without_part_sums(leg: Leg, missing: dict[str, str]) -> Leg:
@@ -197,68 +195,57 @@ def _latest(
     return max((found for entry in entries if (found := value(entry)) is not None), default=None)
 
 
-def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[HostUse, list[str], dict[str, str]]:
-    """Return one host with all its GPUs, their pseudonyms, and path below it → reason."""
+def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[Part[HostUse], list[str]]:
+    """Return one host with all its GPUs, and their pseudonyms."""
     lead = parts[0]
     if not lead.leg.hosts:
-        why = lead.missing.get("", "not measured")
-        unmeasured = {
-            board: DeviceUse(device=f"{name}.g{number}")
-            for number, board in enumerate(lead.expects)
-        }
-        return (
-            HostUse(host=name, devices=list(unmeasured.values())),
-            list(unmeasured),
-            {"": f"{ONE}{why}"},
-        )
-    host, reasons = lead.leg.hosts[0], dict[str, str]()
-    for path, why in lead.missing.items():
-        if path.startswith("hosts.0") and not path.startswith("hosts.0.devices."):
-            reasons[path.removeprefix("hosts.0")] = why
+        return _unmeasured_host(lead, name)
+    boards = _devices(parts, name)
+    devices = joined(boards.values())
+    host = lead.leg.hosts[0]
+    gaps = _without_devices(gaps_in(lead.missing, "hosts.0"))
     if lead.part:  # the entry with CPU and RAM is not there
-        reasons.update(
-            dict.fromkeys(
-                (".cpu_j", ".ram_j"), "not measured: the process that measures them was not heard"
-            )
-        )
-    boards = _devices(parts, name, reasons)
+        reason = "not measured: the process that measures them was not heard"
+        gaps["cpu_j"] = gaps["ram_j"] = reason
+    gaps.update(under("devices", devices.gaps))
     sources = dict(host.sources)
     if boards and len(parts) > 1:
         told = [part.leg.hosts[0].sources["gpu"] for part in parts if part.board_ids]
         sources["gpu"] = next(iter(told), sources["gpu"])
     if host.codecarbon_gpu_j is not None and len(boards) > len(lead.board_ids):
         host = host.model_copy(update={"codecarbon_gpu_j": None})
-        reasons[".codecarbon_gpu_j"] = SOME
-    full = host.model_copy(
-        update={"host": name, "devices": list(boards.values()), "sources": sources}
-    )
-    return full, list(boards), reasons
+        gaps["codecarbon_gpu_j"] = SOME
+    update = {"host": name, "devices": devices.value, "sources": sources}
+    return Part(host.model_copy(update=update), gaps), list(boards)
 
 
-def _devices(
-    parts: Sequence[LedgerEntry], name: str, reasons: dict[str, str]
-) -> dict[str, DeviceUse]:
+def _unmeasured_host(lead: LedgerEntry, name: str) -> tuple[Part[HostUse], list[str]]:
+    """Return a host without measurements, with the GPUs that it uses, and their pseudonyms."""
+    devices = {
+        board: DeviceUse(device=f"{name}.g{number}") for number, board in enumerate(lead.expects)
+    }
+    reason = ONE + lead.missing.get("", "not measured")
+    return Part(HostUse(host=name, devices=list(devices.values())), {"": reason}), list(devices)
+
+
+def _without_devices(gaps: Gaps) -> dict[str, str]:
+    """Return *gaps* of a host without those of its devices, whose places change; not of the list."""
+    kept = without(gaps, "devices")
+    return {**kept, "devices": gaps["devices"]} if "devices" in gaps else kept
+
+
+def _devices(parts: Sequence[LedgerEntry], name: str) -> dict[str, Part[DeviceUse]]:
     """Return pseudonym → GPU of one host, each once, those without a measurement included."""
-    found: dict[str, DeviceUse] = {}
+    found: dict[str, Part[DeviceUse]] = {}
     for entry in parts:
         for number, (board, device) in enumerate(_boards(entry)):
             if board not in found:
-                reasons.update(_device_reasons(entry, number, len(found)))
-                found[board] = device.model_copy(update={"device": f"{name}.g{len(found)}"})
+                named = device.model_copy(update={"device": f"{name}.g{len(found)}"})
+                found[board] = Part(named, gaps_in(entry.missing, f"hosts.0.devices.{number}"))
     for board in [board for entry in parts for board in entry.expects]:
         if board not in found:
-            reasons[f".devices.{len(found)}"] = SILENT
-            found[board] = DeviceUse(device=f"{name}.g{len(found)}")
-    return found
-
-
-def _device_reasons(entry: LedgerEntry, number: int, place: int) -> dict[str, str]:
-    """Return the reasons of the GPU *number* of *entry* as those of the host's GPU *place*."""
-    path = f"hosts.0.devices.{number}"
-    found = {}
-    for inner, why in entry.missing.items():
-        if inner == path or inner.startswith(f"{path}."):
-            found[f".devices.{place}{inner.removeprefix(path)}"] = why
+            device = DeviceUse(device=f"{name}.g{len(found)}")
+            found[board] = Part(device, {"": SILENT})
     return found
 
 

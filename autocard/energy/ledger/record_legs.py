@@ -26,7 +26,7 @@ def completed(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     for entry in entries:
         filled = _filled(_ended(entry), of_host[entry.host_id, entry.part])
         of_leg.setdefault(entry.leg.id, []).append(filled)
-    whole = join_hosts.joined([entry for parts in of_leg.values() for entry in parts])
+    whole = join_hosts.joined_entries([entry for parts in of_leg.values() for entry in parts])
     host_ids = [list(join_hosts.by_host(of_leg[entry.leg.id])) for entry in whole]
     # h1 is the first host of the last leg
     order = dict.fromkeys(host_id for ids in reversed(host_ids) for host_id in ids)
