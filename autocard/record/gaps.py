@@ -61,9 +61,9 @@ class PartBuilder(Generic[T]):
 
     @contextlib.contextmanager
     def guard(self, name: str) -> Iterator[None]:
-        """Run the body; if it cannot get the field *name*, note the gap and go on."""
+        """Run the body; if it cannot get the field *name* ("": the part), note the gap and go on."""
         failed: dict[str, str] = {}
-        with guard(f"{self._name}.{name}", failed):
+        with guard(_path(self._name, name), failed):
             yield
         for reason in failed.values():
             self.gaps[name] = reason

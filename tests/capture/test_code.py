@@ -9,15 +9,16 @@ import textwrap
 import pytest
 
 from autocard.capture.environment.code import public_url
+from support.captured import value_of
 
 ASK = textwrap.dedent("""
     import json
     from autocard.trainers.transformers import observe
     from autocard.capture.environment import code
     from autocard.settings import resolve
-    missing = {}
-    part = code.capture(observe(resolve({}), None, None), missing)
-    print(json.dumps({"part": part.model_dump(), "missing": missing}))
+    from autocard.record.gaps import under
+    part = code.capture(observe(resolve({}), None, None))
+    print(json.dumps({"part": part.value.model_dump(), "missing": under("code", part.gaps)}))
 """)
 
 
@@ -299,7 +300,7 @@ def test_an_installed_program_is_not_taken_for_the_run_s_code(monkeypatch):
 
     missing = {}
 
-    part = code.capture(observe(None, None, None), missing)
+    part = value_of("code", code.capture, missing, observe(None, None, None))
 
     assert part.commit is None
     assert "installed" in missing["code.commit"]

@@ -17,6 +17,7 @@ from autocard.errors import UnavailableError
 from autocard.record import RunRecord, unexplained
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
+from support.captured import value_of
 from support.nvml_stand_in import Gpu, python, uuid_of
 
 pytest_plugins = ["support.nvml_fixtures"]
@@ -34,7 +35,7 @@ def seen(args=None, model=None):
 def test_the_machine_is_described_as_others_describe_it():
     missing: dict[str, str] = {}
 
-    found = hardware.capture(seen(), missing)
+    found = value_of("hardware", hardware.capture, missing, seen())
 
     assert found.cpu_count == len(psutil.Process().cpu_affinity())
     assert found.cpu_count_node == psutil.cpu_count()
@@ -48,8 +49,8 @@ def test_the_machine_is_described_as_others_describe_it():
 def test_every_leaf_that_is_not_there_has_a_reason():
     missing: dict[str, str] = {}
 
-    found = hardware.capture(seen(), missing)
-    memory, resident = hardware.peaks(seen(), missing)
+    found = value_of("hardware", hardware.capture, missing, seen())
+    memory, resident = value_of("hardware.peak_memory_bytes", hardware.peaks, missing, seen())
     full = found.model_copy(update={"peak_memory_bytes": memory, "peak_ram_bytes": resident})
 
     record = RunRecord(hardware=full, missing=missing)
@@ -63,12 +64,12 @@ import json, os, sys
 from types import SimpleNamespace
 from autocard.trainers.transformers import observe
 from autocard.capture.environment import hardware
+from autocard.record.gaps import under
 from autocard.settings import Settings
 kind, index, n_gpu = json.loads(sys.argv[1])
 args = SimpleNamespace(device=SimpleNamespace(type=kind, index=index), n_gpu=n_gpu)
-missing = {}
-found = hardware.capture(observe(Settings(), args, None), missing)
-print(json.dumps([found.model_dump(mode="json"), missing]))
+part = hardware.capture(observe(Settings(), args, None))
+print(json.dumps([part.value.model_dump(mode="json"), under("hardware", part.gaps)]))
 """
 
 
@@ -101,7 +102,7 @@ def test_only_the_gpus_that_the_run_uses_are_named_and_counted(nvml_machine):
 def test_an_accelerator_without_a_driver_that_we_know_is_a_reason():
     missing: dict[str, str] = {}
 
-    found = hardware.capture(seen(arguments("mps")), missing)
+    found = value_of("hardware", hardware.capture, missing, seen(arguments("mps")))
 
     assert found.gpus == []
     assert "Apple" in missing["hardware.gpus"]
@@ -144,7 +145,7 @@ def test_real_arguments_on_this_machine_say_what_torch_trains_on(tmp_path):
 def test_without_a_workload_manager_nobody_has_allocated_gpus():
     missing: dict[str, str] = {}
 
-    assert hardware.capture(seen(), missing).gpus_allocated is None
+    assert value_of("hardware", hardware.capture, missing, seen()).gpus_allocated is None
     assert missing["hardware.gpus_allocated"] == "no workload manager"
 
 

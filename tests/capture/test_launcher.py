@@ -11,12 +11,15 @@ from autocard.record import empty_leaves
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
 from support import models
+from support.captured import value_of
 
 
 def look(environ, world_size=1, model=None, **arguments):
     missing = {}
     args = SimpleNamespace(world_size=world_size, **arguments)
-    part = launcher.capture(observe(Settings(), args, None, model=model), missing, environ)
+    part = value_of(
+        "job", launcher.capture, missing, observe(Settings(), args, None, model=model), environ
+    )
     assert [path for path in empty_leaves(part, "job") if path not in missing] == []
     return part
 
@@ -25,7 +28,9 @@ def test_one_process_at_home_is_no_job(tmp_path):
     missing = {}
     args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
 
-    part = launcher.capture(observe(Settings(), args, None, model=models.bert()), missing, {})
+    part = value_of(
+        "job", launcher.capture, missing, observe(Settings(), args, None, model=models.bert()), {}
+    )
 
     assert (part.world_size, part.distributed, part.nodes_expected, part.nodes_reporting) == (
         1,
@@ -138,7 +143,7 @@ def test_versions_are_those_of_what_was_imported():
     import platform
     import sys
 
-    found = software.capture(observe(Settings(), None, None), {})
+    found = software.capture(observe(Settings(), None, None)).value
 
     assert found["python"] == platform.python_version()
     for name in ("transformers", "torch", "datasets", "tokenizers"):
@@ -150,7 +155,7 @@ def test_versions_are_those_of_what_was_imported():
 def test_the_system_is_told_without_what_tells_the_machine():
     import platform
 
-    found = software.capture(observe(Settings(), None, None), {})
+    found = software.capture(observe(Settings(), None, None)).value
 
     assert found["os"].startswith(platform.system())
     assert platform.release() not in found["os"]

@@ -20,6 +20,7 @@ from autocard.record import Job, empty_leaves
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
 from support import records
+from support.captured import value_of
 from support.nvml_stand_in import python
 
 SECRETS = {
@@ -546,7 +547,7 @@ HERE = (*CASES,)
 def look(environ: dict[str, str], world_size: int) -> tuple[Job, dict[str, str]]:
     missing: dict[str, str] = {}
     seen = observe(Settings(), SimpleNamespace(world_size=world_size), None, model=None)
-    return launcher.capture(seen, missing, environ), missing
+    return value_of("job", launcher.capture, missing, seen, environ), missing
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -574,7 +575,7 @@ def test_the_gpus_that_a_job_was_given_are_counted_or_it_is_said_why_not(name, m
         device=SimpleNamespace(type="cpu", index=None), n_gpu=0, world_size=case.world_size
     )
 
-    found = hardware.capture(observe(Settings(), args, None), missing)
+    found = value_of("hardware", hardware.capture, missing, observe(Settings(), args, None))
 
     assert found.nodes == case.nodes
     if isinstance(case.gpus, int):
@@ -621,7 +622,7 @@ from autocard.trainers.transformers import observe
 from autocard.capture.environment import launcher as cluster
 from autocard.settings import Settings
 args = SimpleNamespace(world_size=int(os.environ.get("WORLD_SIZE", "1")))
-job = cluster.capture(observe(Settings(), args, None, model=None), {})
+job = cluster.capture(observe(Settings(), args, None, model=None)).value
 line = json.dumps([job.launcher, job.launcher_restarts, job.nodes_expected, args.world_size])
 open(f"{sys.argv[1]}/{os.environ.get('RANK', '0')}", "w").write(line)
 """

@@ -23,11 +23,10 @@ ASK = textwrap.dedent("""
     def told(made, cls=None, **how):
         from transformers import TrainingArguments
         args = models.arguments(sys.argv[2], cls or TrainingArguments)
-        missing = {}
         seen = observe(Settings(**how), args, None, model=made)
-        found = software.capture(seen, missing)
-        assert not missing, missing
-        return found
+        found = software.capture(seen)
+        assert not found.gaps, found.gaps
+        return found.value
 
     print(json.dumps({
         "plain": told(models.llama()),

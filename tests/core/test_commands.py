@@ -112,7 +112,7 @@ from autocard.trainers.transformers import observe
 from autocard.capture.environment import code, hardware
 from autocard.card import suggest
 from autocard.settings import resolve
-code.capture(observe(resolve({}), None, None), {})
+code.capture(observe(resolve({}), None, None))
 hardware._output("sysctl", "-n", "x")
 suggest._git_author(Path(sys.argv[1]))
 """

@@ -16,14 +16,13 @@ import sys
 import sysconfig
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from autocard import commands
 from autocard.capture.observed import Observed
 from autocard.errors import UnavailableError
-from autocard.guard import guard
 from autocard.record import Code
+from autocard.record.gaps import Part, PartBuilder
 
 TIMEOUT_S = 2.0
 """Seconds that one question to git may take."""
@@ -33,8 +32,11 @@ PUBLIC_HOSTS = frozenset(
 )
 """Hosts whose names tell nothing about where the run's author works."""
 
+# user@host:path, as in git@github.com:owner/name.git
 _SCP = re.compile(r"(?:[^@/\s]+@)?(?P<host>[\w.-]+):(?P<path>(?!/)[^\s]+)")
+# SHA-1 or SHA-256
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
+# owner/name, group/subgroup/name
 _REPOSITORY = re.compile(r"[\w.-]+(?:/[\w.-]+)+")
 
 
@@ -42,36 +44,42 @@ class SlowGitError(UnavailableError):
     """Git took too long; the file system may be slow, or the repository huge."""
 
 
-def capture(observed: Observed, missing: dict[str, str]) -> Code:
+_INSTALLED = (
+    "the main script is an installed program, not code of its own; software says which version"
+)
+_FROM_GIT = ("commit", "dirty", "remote", "note")
+"""Fields of `Code` that only git gives."""
+
+
+def capture(observed: Observed) -> Part[Code]:
     """Return commit, state, remote and script of the code that runs."""
     script, why = _script()
     if script is None:
-        missing.update(dict.fromkeys([f"code.{leaf}" for leaf in Code.model_fields], why))
-        return Code()
-    facts: dict[str, Any] = {"script": script.name}
-    reasons = ("code.commit", "code.dirty", "code.remote", "code.note")
-    if _is_installed(script):
-        why = "the main script is an installed program, not code of its own; software says which version"
-        missing.update(dict.fromkeys(reasons, why))
-        return Code(**facts)
+        return Part(Code(), dict.fromkeys(Code.model_fields, why))
+    part = PartBuilder(Code, "code")
+    part.fields["script"] = script.name
     top = None
-    with guard("code", missing):
-        top, why = _repository(script.parent)
+    if _is_installed(script):
+        why = _INSTALLED
+    else:
+        with part.guard(""):
+            top, why = _repository(script.parent)
     if top is None:
-        missing.update(dict.fromkeys(reasons, why or "git could not be asked"))
-        return Code(**facts)
-    with guard("code.commit", missing):
-        facts["commit"] = _commit(top)
-    with guard("code.dirty", missing):
-        facts["dirty"] = _dirty(top, script)
-    with guard("code.remote", missing):
-        facts["remote"] = _remote(top, observed.settings.remote_hosts)
-    with guard("code.script", missing):
-        if facts.get("remote") is not None and _is_tracked(top, script):
-            facts["script"] = script.relative_to(top).as_posix()
-    with guard("code.note", missing):
-        facts["note"] = _submodules(top)
-    return Code(**facts)
+        part.gaps.update(dict.fromkeys(_FROM_GIT, why or "git could not be asked"))
+        return part.build()
+    with part.guard("commit"):
+        part.fields["commit"] = _commit(top)
+    with part.guard("dirty"):
+        part.fields["dirty"] = _dirty(top, script)
+    with part.guard("remote"):
+        part.fields["remote"] = _remote(top, observed.settings.remote_hosts)
+    with part.guard("script"):
+        # The folders may be published where the repository is.
+        if part.fields.get("remote") is not None and _is_tracked(top, script):
+            part.fields["script"] = script.relative_to(top).as_posix()
+    with part.guard("note"):
+        part.fields["note"] = _submodules(top)
+    return part.build()
 
 
 def _script() -> tuple[Path | None, str]:
@@ -164,13 +172,16 @@ def _remote(top: Path, allowed: Collection[str]) -> str:
     urls = dict(line.split(" ", 1) for line in names.splitlines() if " " in line)
     found = public_url(urls.get("remote.origin.url") or next(iter(urls.values()), ""), allowed)
     if found is None:
-        msg = "the remote is not at one of the public hosts, nor at one of remote_hosts, so it is not told"
+        msg = (
+            "the remote is not at one of the public hosts, nor at one of remote_hosts, "
+            "so it is not told"
+        )
         raise UnavailableError(msg)
     return found
 
 
 def public_url(remote: str, allowed: Collection[str] = ()) -> str | None:
-    """Return *remote* as an https address without credentials or port; None: its host is not to be named.
+    """Return *remote* as an https address without credentials or port, if its host may be named.
 
     Args:
         remote: as git has it.

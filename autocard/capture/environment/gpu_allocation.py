@@ -65,7 +65,7 @@ def count(environ: Mapping[str, str]) -> int:
 
 
 def _asked(environ: Mapping[str, str], there: int) -> tuple[int | None, int]:
-    """Return how many GPUs the job asked for, and how many of them one of its *there* nodes can have at most."""
+    """Return how many GPUs the job asked for, and the most that one of *there* nodes can have."""
     per_node = _requested(environ, "SLURM_GPUS_PER_NODE")
     total = _requested(environ, "SLURM_GPUS")
     per_task, tasks_there = (
@@ -87,7 +87,7 @@ def _requested(environ: Mapping[str, str], variable: str) -> int | None:
 
 
 def _listed(text: str) -> int:
-    """Return how many numbers Slurm's list has, with its ranges: 0-2,5 → 4; 0: it is something else."""
+    """Return how many numbers Slurm's list has (0-2,5 has 4); 0: it is something else."""
     entries = [entry.strip() for entry in text.split(",")]
     if not all(_PLACES.fullmatch(entry) for entry in entries):
         return 0

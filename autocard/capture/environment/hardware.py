@@ -1,4 +1,4 @@
-"""Drivers, the operating system and the launcher's variables → the machines and accelerators of the run.
+"""Drivers, the operating system and the launcher's variables → the hardware that the run uses.
 
 Rule: what the run uses, not what the node holds; a GPU is named by its driver. Names of hosts do
 not leave this module. torch is asked only where the run has imported it.
@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from autocard.energy.gpu.base import NoDriverError
 from autocard.energy.host import cpu_share
 from autocard.errors import UnavailableError
 from autocard.record import Gpu, Hardware
+from autocard.record.gaps import Part, PartBuilder
 
 KIB = 1024
 
@@ -60,7 +61,7 @@ def accelerators(observed: Observed, environ: Mapping[str, str] = os.environ) ->
 
 
 def own_accelerators(observed: Observed) -> Accelerators:
-    """Return which accelerators this process uses: with several processes on a host, each has its own."""
+    """Return which accelerators this process uses: of several on a host, each has its own."""
     device = observed.device
     kind = getattr(device, "type", None)
     if kind is None:
@@ -89,86 +90,92 @@ def _device_map(model: Any) -> list[int]:
     return sorted(found)
 
 
-def capture(observed: Observed, missing: MutableMapping[str, str]) -> Hardware:
-    """Return the hardware that the run uses; the reasons for what is not known go to *missing* under "hardware."."""
-
-    def ask(leaf: str, question: Callable[[], Any]) -> Any:
-        try:
-            return question()
-        except UnavailableError as exc:
-            missing[f"hardware.{leaf}"] = str(exc)
-            return None
-
+def capture(observed: Observed) -> Part[Hardware]:
+    """Return the hardware that the run uses."""
     used = accelerators(observed)
-    gpus = ask("gpus", lambda: _gpus(used)) or []
-    if not gpus:
-        # A driver says nothing of a run that uses no GPU.
-        for leaf in ("driver_version", "cuda_driver_version", "cuda_runtime_version"):
-            missing[f"hardware.{leaf}"] = missing.get("hardware.gpus", NO_GPU)
-    # What no backend reads (torch names it) has no driver version, and the first backend says why.
+    part = PartBuilder(Hardware, "hardware")
+    with part.guard("gpus"):
+        part.fields["gpus"] = _gpus(used)
+    if part.fields.get("gpus"):
+        _ask_driver(part, used)
+    else:
+        # A run that uses no GPU has nothing to do with a driver.
+        reason = part.gaps.get("gpus", NO_GPU)
+        part.gaps.update(dict.fromkeys(_VERSIONS, reason))
+    with part.guard("nodes"):
+        part.fields["nodes"] = launcher.nodes(os.environ, observed.processes.count)
+    if part.fields.get("nodes") != 1:
+        part.gaps["gpus"] = "those of one node are named; the other nodes have not been asked"
+    with part.guard("gpus_allocated"):
+        part.fields["gpus_allocated"] = gpu_allocation.count(os.environ)
+    with part.guard("cpu_model"):
+        part.fields["cpu_model"] = cpu_model()
+    with part.guard("ram_bytes"):
+        part.fields["ram_bytes"] = ram_bytes()
+    part.fields["cpu_count"] = cpu_share.usable_cpus()
+    part.fields["cpu_count_node"] = os.cpu_count()
+    return part.build()
+
+
+_VERSIONS = ("driver_version", "cuda_driver_version", "cuda_runtime_version")
+
+
+def _ask_driver(part: PartBuilder[Hardware], used: Accelerators) -> None:
+    # GPUs that no backend reads (torch names them) get the first backend's reason.
     backend = backends.find(used.device_type) or backends.BACKENDS[0]
-    nodes = ask("nodes", lambda: launcher.nodes(os.environ, observed.processes.count))
-    if nodes is None or nodes > 1:
-        missing["hardware.gpus"] = (
-            "those of one node are named; the other nodes have not been asked"
-        )
-    return Hardware(
-        nodes=nodes,
-        gpus=gpus,
-        gpus_allocated=ask("gpus_allocated", lambda: gpu_allocation.count(os.environ)),
-        cpu_model=ask("cpu_model", cpu_model),
-        cpu_count=cpu_share.usable_cpus(),
-        cpu_count_node=os.cpu_count(),
-        ram_bytes=ask("ram_bytes", ram_bytes),
-        driver_version=ask("driver_version", backend.driver_version) if gpus else None,
-        cuda_driver_version=ask("cuda_driver_version", backend.cuda_driver_version)
-        if gpus
-        else None,
-        cuda_runtime_version=ask("cuda_runtime_version", _cuda_runtime) if gpus else None,
-    )
+    with part.guard("driver_version"):
+        part.fields["driver_version"] = backend.driver_version()
+    with part.guard("cuda_driver_version"):
+        part.fields["cuda_driver_version"] = backend.cuda_driver_version()
+    with part.guard("cuda_runtime_version"):
+        part.fields["cuda_runtime_version"] = _cuda_runtime()
 
 
-def peaks(
-    observed: Observed, missing: MutableMapping[str, str]
-) -> tuple[dict[str, int], int | None]:
-    """Return the most memory that torch held on each device (bytes), and the largest resident set (bytes).
+def peaks(observed: Observed) -> Part[tuple[dict[str, int], int]]:
+    """Return the most memory that torch held on each device, and the largest resident set (bytes).
 
     Devices have the names of the record (h1.g0 is the first that the run uses); without CUDA there
-    are none.
+    are none, which is the gap.
     """
-    memory: dict[str, int] = {}
-    used = accelerators(observed)
-    cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    if used.device_type == "cuda" and cuda is not None and cuda.is_initialized():
-        ordinals = range(cuda.device_count()) if used.ordinals is None else used.ordinals
-        memory = {
-            f"h1.g{number}": int(cuda.max_memory_allocated(ordinal))
-            for number, ordinal in enumerate(ordinals)
-        }
-    else:
-        missing["hardware.peak_memory_bytes"] = NO_GPU
     import resource  # noqa: PLC0415 - POSIX only
 
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, Linux kibibytes
-    return memory, resident if sys.platform == "darwin" else resident * KIB
+    # macOS counts bytes, Linux kibibytes.
+    resident_bytes = resident if sys.platform == "darwin" else resident * KIB
+    used = accelerators(observed)
+    cuda = _cuda_of(used)
+    if cuda is None:
+        return Part(({}, resident_bytes), {"": NO_GPU})
+    ordinals = range(cuda.device_count()) if used.ordinals is None else used.ordinals
+    memory = {}
+    for number, ordinal in enumerate(ordinals):
+        memory[f"h1.g{number}"] = int(cuda.max_memory_allocated(ordinal))
+    return Part((memory, resident_bytes))
+
+
+def _cuda_of(used: Accelerators) -> Any:
+    """Return `torch.cuda` if the run uses CUDA and has set it up; None: it does not."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if used.device_type != "cuda" or cuda is None or not cuda.is_initialized():
+        return None
+    return cuda
 
 
 def own_peaks(observed: Observed) -> dict[str, int]:
-    """Return UUID → the most memory that torch held on it (bytes), for the GPUs that this process uses.
+    """Return UUID → the most memory that torch held on it (bytes), of the GPUs of this process.
 
     Raises:
-        UnavailableError: the GPUs cannot be told.
+        UnavailableError: it is not known which GPUs these are.
     """
-    used, cuda = own_accelerators(observed), getattr(sys.modules.get("torch"), "cuda", None)
-    if used.device_type != "cuda" or cuda is None or not cuda.is_initialized():
+    used = own_accelerators(observed)
+    cuda = _cuda_of(used)
+    if cuda is None:
         return {}
-    return {
-        gpu_selection.devices(ordinals=[ordinal], device_type="cuda")[0].uuid: int(
-            cuda.max_memory_allocated(ordinal)
-        )
-        for ordinal in used.ordinals or ()
-    }
+    memory = {}
+    for ordinal in used.ordinals or ():
+        device = gpu_selection.devices(ordinals=[ordinal], device_type="cuda")[0]
+        memory[device.uuid] = int(cuda.max_memory_allocated(ordinal))
+    return memory
 
 
 def _gpus(used: Accelerators) -> list[Gpu]:
@@ -188,10 +195,7 @@ def _gpus(used: Accelerators) -> list[Gpu]:
         if named:
             return named
         raise
-    groups = Counter((device.name, device.memory_bytes) for device in devices)
-    return [
-        Gpu(name=name, count=count, memory_bytes=memory) for (name, memory), count in groups.items()
-    ]
+    return _grouped((device.name, device.memory_bytes) for device in devices)
 
 
 def _from_torch(used: Accelerators) -> list[Gpu]:
@@ -206,11 +210,14 @@ def _from_torch(used: Accelerators) -> list[Gpu]:
     ordinals = range(kind.device_count()) if used.ordinals is None else used.ordinals
     if any(ordinal >= kind.device_count() for ordinal in ordinals):
         return []  # some are seen by other processes only
-    about = [kind.get_device_properties(ordinal) for ordinal in ordinals]
-    groups = Counter((str(one.name), getattr(one, "total_memory", None)) for one in about)
-    return [
-        Gpu(name=name, count=count, memory_bytes=memory) for (name, memory), count in groups.items()
-    ]
+    found = [kind.get_device_properties(ordinal) for ordinal in ordinals]
+    return _grouped((str(one.name), getattr(one, "total_memory", None)) for one in found)
+
+
+def _grouped(gpus: Iterable[tuple[str, int | None]]) -> list[Gpu]:
+    """Return GPUs, given by name and memory (bytes), as kinds with a count."""
+    kinds = Counter(gpus)
+    return [Gpu(name=name, count=count, memory_bytes=size) for (name, size), count in kinds.items()]
 
 
 def cpu_model(info: Path = Path("/proc/cpuinfo")) -> str:

@@ -17,8 +17,8 @@ from autocard.capture.environment import scheduler
 from autocard.capture.observed import Observed
 from autocard.capture.unwrap import config_of, without_wrappers
 from autocard.errors import UnavailableError
-from autocard.guard import guard
 from autocard.record import Job
+from autocard.record.gaps import Part, PartBuilder
 
 
 @dataclass(frozen=True)
@@ -70,31 +70,33 @@ _SRUN = Launcher(
 """Under all others; inside of a step SLURM_NNODES is the step's, too."""
 
 
-def capture(
-    observed: Observed, missing: dict[str, str], environ: Mapping[str, str] = os.environ
-) -> Job:
+def capture(observed: Observed, environ: Mapping[str, str] = os.environ) -> Part[Job]:
     """Return what is known of the job when training begins."""
-    # who else is heard, the end says
-    facts: dict[str, Any] = {"nodes_reporting": 1, "processes_reporting": 1}
-    with guard("job.workload_manager", missing):
-        facts |= scheduler.facts(environ, missing)
-    with guard("job.world_size", missing):
-        facts["world_size"] = observed.processes.count
-    with guard("job.distributed", missing):
-        facts["distributed"] = _distributed(observed)
-    with guard("job.parallelism", missing):
-        facts["parallelism"] = _parallelism(observed, facts.get("distributed") or "none")
-    with guard("job.nodes_expected", missing):
-        facts["nodes_expected"] = nodes(environ, observed.processes.count)
-    with guard("job.launcher", missing):
-        facts["launcher"] = launcher(environ, observed.processes.count)
-    with guard("job.launcher_restarts", missing):
-        facts["launcher_restarts"] = _launcher_restarts(environ)
-    return Job(**facts)
+    part = PartBuilder(Job, "job")
+    # The others report when training ends.
+    part.fields.update({"nodes_reporting": 1, "processes_reporting": 1})
+    with part.guard("workload_manager"):
+        managed = scheduler.facts(environ)
+        part.fields.update(managed.value)
+        part.gaps.update(managed.gaps)
+    with part.guard("world_size"):
+        part.fields["world_size"] = observed.processes.count
+    with part.guard("distributed"):
+        part.fields["distributed"] = _distributed(observed)
+    with part.guard("parallelism"):
+        distributed = part.fields.get("distributed") or "none"
+        part.fields["parallelism"] = _parallelism(observed, distributed)
+    with part.guard("nodes_expected"):
+        part.fields["nodes_expected"] = nodes(environ, observed.processes.count)
+    with part.guard("launcher"):
+        part.fields["launcher"] = launcher(environ, observed.processes.count)
+    with part.guard("launcher_restarts"):
+        part.fields["launcher_restarts"] = _launcher_restarts(environ)
+    return part.build()
 
 
 def identity(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return what tells this job from all others, to compare and not to be told; None: nothing says it.
+    """Return what distinguishes this job from all others; None: unknown. It is not for publication.
 
     A job that is requeued keeps it, and so do processes that torchrun's agent starts again. A pod
     of Kubernetes has no such thing in its environment.
@@ -109,7 +111,7 @@ def identity(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 def _agent() -> str | None:
-    """Return what tells the process that has started this one from all others; None: the system does not."""
+    """Return what identifies the process that started this one; None: the system has no answer."""
     parent = os.getppid()
     try:
         stat = files.read_loosely(Path(f"/proc/{parent}/stat"))

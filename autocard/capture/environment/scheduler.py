@@ -1,4 +1,4 @@
-"""What a workload manager says of the job that this process belongs to: its number, its nodes, tasks and restarts.
+"""The workload manager's variables → the job of this process: number, nodes, tasks, restarts.
 
 Rule: from the managers' variables, by name, and no command is asked (`scontrol` may be missing, or
 hang). Of names of hosts, in lists and files, only how many they are leaves this module. Nothing
@@ -15,6 +15,7 @@ from typing import Any
 
 from autocard import files
 from autocard.errors import UnavailableError
+from autocard.record.gaps import Part
 
 
 @dataclass(frozen=True)
@@ -307,12 +308,13 @@ _QUESTIONS: dict[str, Callable[[Mapping[str, str]], Any]] = {
 """Leaf of the record's job → what answers."""
 
 
-def facts(environ: Mapping[str, str], missing: dict[str, str]) -> dict[str, Any]:
-    """Return what the manager's variables say, by leaf of `Job`; the reasons for the rest go to *missing*."""
+def facts(environ: Mapping[str, str]) -> Part[dict[str, Any]]:
+    """Return the fields of `Job` that the manager's variables give."""
     found: dict[str, Any] = {}
-    for leaf, question in _QUESTIONS.items():
+    gaps: dict[str, str] = {}
+    for name, question in _QUESTIONS.items():
         try:
-            found[leaf] = question(environ)
-        except UnavailableError as exc:  # noqa: PERF203 - each leaf has its own reason
-            missing[f"job.{leaf}"] = str(exc)
-    return found
+            found[name] = question(environ)
+        except UnavailableError as exc:  # noqa: PERF203 - each field has its own reason
+            gaps[name] = str(exc)
+    return Part(found, gaps)

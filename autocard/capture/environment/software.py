@@ -14,7 +14,7 @@ from typing import Any
 from autocard._version import __version__
 from autocard.capture.observed import Observed
 from autocard.capture.unwrap import adapted, config_of, quantization_of, without_wrappers
-from autocard.guard import guard
+from autocard.record.gaps import Part, PartBuilder
 
 LIBRARIES = {
     "torch": "torch",
@@ -54,31 +54,40 @@ _ONLY_WHERE_USED = frozenset(
 it used them."""
 
 
-def capture(observed: Observed, missing: dict[str, str]) -> dict[str, str]:
+def capture(observed: Observed) -> Part[dict[str, str]]:
     """Return name → version."""
-    found = {"python": platform.python_version(), "autocard": __version__}
-    with guard("software", missing):
-        used = _used(observed)
-        for name, module in LIBRARIES.items():
-            if module in sys.modules and (name not in _ONLY_WHERE_USED or name in used):
-                version = _version(name, sys.modules[module])
-                if version:
-                    found[name] = version
-    with guard("software.codecarbon", missing):
-        # In a process of its own where it measures, so it is not among the modules; its version
-        # counts all the same.
+    part: PartBuilder[dict[str, str]] = PartBuilder(dict, "software")
+    part.fields["python"] = platform.python_version()
+    part.fields["autocard"] = __version__
+    with part.guard(""):
+        part.fields.update(_libraries(observed))
+    with part.guard("codecarbon"):
+        # It measures in a process of its own, so it is not among the imported modules.
         version = _installed("codecarbon") if observed.settings.emissions else None
         if version:
-            found["codecarbon"] = version
-    with guard("software.cuda", missing):
-        found.update(_cuda())
-    with guard("software.os", missing):
-        found["os"] = _system()
+            part.fields["codecarbon"] = version
+    with part.guard("cuda"):
+        part.fields.update(_cuda())
+    with part.guard("os"):
+        part.fields["os"] = _system()
+    return part.build()
+
+
+def _libraries(observed: Observed) -> dict[str, str]:
+    """Return name → version of the libraries that the run imported and used."""
+    used = _used(observed)
+    found = {}
+    for name, module in LIBRARIES.items():
+        if module not in sys.modules or (name in _ONLY_WHERE_USED and name not in used):
+            continue
+        version = _version(name, sys.modules[module])
+        if version:
+            found[name] = version
     return found
 
 
 def _used(observed: Observed) -> set[str]:
-    """Return those of `_ONLY_WHERE_USED` that the run's own objects come from, or are configured with."""
+    """Return the libraries that the run's objects come from, or are configured with."""
     whole = None if observed.model is None else without_wrappers(observed.model)
     bases = [cls.__module__ for thing in (whole, observed.optimizer) for cls in type(thing).__mro__]
     packages = {name.partition(".")[0] for name in bases} | observed.trainer.libraries()
@@ -111,7 +120,7 @@ def _installed(name: str) -> str | None:
 
 
 def _cuda() -> dict[str, str]:
-    """Return the versions of CUDA, cuDNN and NCCL that torch was built with, where it uses a GPU."""
+    """Return the versions of CUDA, cuDNN and NCCL of torch's build; empty if it uses no GPU."""
     torch = sys.modules.get("torch")
     if torch is None or not getattr(torch.version, "cuda", None) or not torch.cuda.is_initialized():
         return {}

@@ -124,7 +124,7 @@ class GpuSampler:
         return sum(watts) / len(watts) * seconds
 
     def at(self, at_s: float) -> dict[str, float] | None:
-        """Return the totals at a moment of the last minute, on the line between two readings; None: there are none."""
+        """Return the totals at a moment of the last minute, between two readings; None: unknown."""
         for (one_s, one), (other_s, other) in itertools.pairwise(list(self._past)):
             if one_s <= at_s <= other_s and other_s > one_s:
                 part = (at_s - one_s) / (other_s - one_s)
