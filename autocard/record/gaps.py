@@ -10,7 +10,6 @@ no code has to take a path apart.
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -138,20 +137,6 @@ def without(missing: Gaps, path: str) -> dict[str, str]:
         for name, reason in missing.items()
         if name != path and not name.startswith(inside)
     }
-
-
-def part_of(name: str, capture: Callable[..., Any], *args: Any, **more: Any) -> Part[Any]:
-    """Return what *capture* finds of the part *name* of the record.
-
-    A capture that still writes its gaps into a mapping *missing*, by their paths, is adapted here.
-    """
-    if "missing" not in inspect.signature(capture).parameters:
-        part: Part[Any] = capture(*args, **more)
-        return part
-    missing: dict[str, str] = {}
-    value = capture(*args, missing=missing, **more)
-    gaps = {path.removeprefix(name).lstrip("."): reason for path, reason in missing.items()}
-    return Part(value, gaps)
 
 
 def _path(*names: str) -> str:

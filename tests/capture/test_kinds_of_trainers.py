@@ -10,7 +10,7 @@ from transformers import Trainer
 from autocard.capture.evaluation import evaluation
 from autocard.capture.training import throughput
 from autocard.record import RunRecord, to_json, unexplained
-from autocard.record.gaps import part_of, under
+from autocard.record.gaps import under
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
 from support import models
@@ -36,15 +36,15 @@ def everything(seen, missing):
     """Run every capture of the start, as the session does."""
     values = {}
     for name, key in PARTS.items():
-        part = part_of(key, importlib.import_module(f"autocard.capture.{name}").capture, seen)
+        part = importlib.import_module(f"autocard.capture.{name}").capture(seen)
         values[key] = part.value
         missing.update(under(key, part.gaps))
     return values
 
 
 def record_of(watch, missing, step_begin=0):
-    part = part_of("evaluation", evaluation.capture, watch.seen)
-    times = part_of("time", throughput.time_parts, watch.seen, step_begin=step_begin)
+    part = evaluation.capture(watch.seen)
+    times = throughput.time_parts(watch.seen, step_begin=step_begin)
     missing |= {**under("evaluation", part.gaps), **under("time", times.gaps)}
     record = RunRecord(**watch.result, evaluation=part.value, missing=missing)
     ours = (*PARTS.values(), "evaluation")

@@ -237,13 +237,13 @@ from autocard.trainers.transformers import observe
 from autocard.capture.environment import hardware
 from autocard.energy.meter import Meter
 from autocard.record import RunRecord
-from autocard.record.gaps import Part, part_of
+from autocard.record.gaps import Part
 from autocard.settings import Settings
 from autocard.card.fields import accounts, impact
 args = types.SimpleNamespace(device=types.SimpleNamespace(type=kind, index=0), n_gpu=2)
 observed = observe(Settings(), args, None)
 used = hardware.accelerators(observed)
-found = part_of("hardware", hardware.capture, observed).value
+found = hardware.capture(observed).value
 meter = Meter(Settings(ram_power_w=10), uses_gpu=used.uses_gpu, device_type=used.device_type, ordinals=used.ordinals)
 meter.begin(0)
 (entry,) = meter.end(1, 1)

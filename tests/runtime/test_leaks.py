@@ -48,7 +48,7 @@ HOST = textwrap.dedent("""
     from autocard.capture.training import throughput as speed
     from autocard.capture.data.data import as_part, evaluation_set
     from autocard.record import RunRecord, to_json
-    from autocard.record.gaps import joined, part_of, under
+    from autocard.record.gaps import joined, under
 
     PARTS = {"model.model": "model", "model.adapter": "adapters", "training.precision": "precision",
              "training.training": "training", "data.data": "data", "environment.software": "software",
@@ -69,7 +69,7 @@ HOST = textwrap.dedent("""
 
     missing, parts, sets = {}, {}, []
     def note(key, capture, *seen, **more):
-        part = part_of(key, capture, *seen, **more)
+        part = capture(*seen, **more)
         parts[key] = part.value
         missing.update(under(key, part.gaps))
 

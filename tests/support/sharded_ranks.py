@@ -29,7 +29,6 @@ def main(rank: int, folder: Path) -> dict:
     from autocard.capture.model import model
     from autocard.capture.training import precision
     from autocard.errors import UnavailableError
-    from autocard.record.gaps import part_of
     from autocard.settings import Settings
     from autocard.trainers.transformers import observe
     from support import formats, models
@@ -77,7 +76,7 @@ def main(rank: int, folder: Path) -> dict:
                 [one for one in wrapped.parameters() if one.requires_grad]
             )
             captures = (model.capture, precision.capture, launcher.capture)
-            parts = [part_of("", capture, seen).value for capture in captures]
+            parts = [capture(seen).value for capture in captures]
             ids = torch.ones(1, 4, dtype=torch.long)
             wrapped(input_ids=ids, labels=ids).loss.backward()
             optimizer.step()
@@ -102,10 +101,9 @@ def main(rank: int, folder: Path) -> dict:
 def asked_for_fsdp(folder: Path) -> dict:
     """Train with the Trainer's own flag; return the class that wrapped the model, and the captured part."""
     from autocard.capture.environment import launcher
-    from autocard.record.gaps import part_of
     from support import models
 
-    watch = models.Watch(lambda seen: part_of("", launcher.capture, seen).value)
+    watch = models.Watch(lambda seen: launcher.capture(seen).value)
     layers = {"version": 2, "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}
     trainer = models.train(
         models.llama(),

@@ -8,15 +8,15 @@ from typing import Any, TypeAlias
 
 from autocard.capture.model import base_weights, initial_weights, prior_training
 from autocard.capture.model.base_weights import UnderAdapters
-from autocard.capture.observed import OwnLoss, Start
+from autocard.capture.observed import Observed, OwnLoss, Start
 from autocard.capture.training import consumed_samples
 from autocard.errors import UnavailableError
-from autocard.record.gaps import Part, part_of
+from autocard.record.gaps import Part
 from autocard.runtime import search
 from autocard.runtime.pieces.piece import Work
 from autocard.runtime.run_state import Event, RunState
 
-Capture: TypeAlias = Callable[..., Any]
+Capture: TypeAlias = Callable[[Observed], Part[Any]]
 """Reads one part of the record from what is observed."""
 TRAVELLED = ("earlier", "fresh")
 """What a checkpoint says of its weights."""
@@ -111,11 +111,11 @@ def renamed(_run: RunState, event: Event) -> dict[str, str]:
     return event.observed.trainer.renamed_figures()
 
 
-def capture(key: str, of_part: Capture) -> Work:
-    """Return the work of the capture of the part *key*."""
+def capture(of_part: Capture) -> Work:
+    """Return the work of the capture *of_part*."""
 
     def work(_run: RunState, event: Event) -> Part[Any]:
-        return part_of(key, of_part, event.observed)
+        return of_part(event.observed)
 
     return work
 

@@ -12,7 +12,7 @@ from autocard.capture.model import artifacts, model
 from autocard.capture.training import throughput
 from autocard.capture.training import training as trainings
 from autocard.record import Evaluation
-from autocard.record.gaps import Part, part_of
+from autocard.record.gaps import Part
 from autocard.runtime.run_state import Event, RunState
 from autocard.runtime.saved_weights import is_whole
 
@@ -77,7 +77,7 @@ def training(run: RunState, event: Event) -> Part[Any]:
         changes.changed("gradient_accumulation_steps"),
     )
     begun = run.facts.parts["training"]
-    return part_of("training", trainings.at_end, begun, event.observed, shown)
+    return trainings.at_end(begun, event.observed, shown)
 
 
 def has_training(run: RunState, _event: Event) -> bool:
@@ -115,9 +115,7 @@ def fingerprint(run: RunState, event: Event) -> None:
 def evaluation(run: RunState, event: Event) -> Part[Evaluation]:
     """Return the results of evaluations."""
     facts = run.facts
-    part: Part[Evaluation] = part_of(
-        "evaluation",
-        evaluations.capture,
+    part: Part[Evaluation] = evaluations.capture(
         event.observed,
         predictions=facts.predictions,
         renamed=facts.renamed or {},
@@ -134,9 +132,7 @@ def times(run: RunState, event: Event) -> Part[dict[str, Any]]:
     facts = run.facts
     # the trainer may not be found any more
     observed = replace(event.observed, own_loss=facts.own_loss)
-    part = part_of(
-        "time",
-        throughput.time_parts,
+    part = throughput.time_parts(
         observed,
         step_begin=run.history.open.step,
         own=throughput.OwnSpeed(_attempt_s(run), run.clock_was_set),
@@ -161,7 +157,7 @@ def _attempt_s(run: RunState) -> float | None:
 
 def peaks(_run: RunState, event: Event) -> Part[Any]:
     """Return the peak of memory: per device, and of the process."""
-    return part_of("hardware.peak_memory_bytes", hardware.peaks, event.observed)
+    return hardware.peaks(event.observed)
 
 
 def of_all_nodes(run: RunState, event: Event) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def _capture(key: str, of_part: beginning.Capture, may_hang: str = "") -> Piece:
     return Piece(
         key,
         Stage.CAPTURE,
-        beginning.capture(key, of_part),
+        beginning.capture(of_part),
         fills=f"parts.{key}",
         fact=key,
         may_hang=may_hang,
