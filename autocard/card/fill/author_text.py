@@ -1,7 +1,7 @@
 """Text that a person gives as a fact → Markdown that stays in the place where it is put.
 
 One rule: paragraphs, lists, tables, quotes, emphasis, links and code stay as they were written.
-What would reach out of the place (a heading, a rule, HTML, an image, a link's definition, a code
+What would affect the text around it (a heading, a rule, HTML, an image, a link's definition, a code
 block without an end, a template expression) is shown as it was typed. The result is parsed again in
 each kind of place that forms have, before it is used.
 """
@@ -24,14 +24,19 @@ _ROUNDS = 8
 """
 
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 """Control characters, halves of surrogate pairs, and what changes the direction of text or shows
 nothing."""
 _ATX = re.compile(r"(?<!\\)#")
+"""The mark of a heading: `## Title`."""
 _LEADING_MARKS = re.compile(r"^[ \t]*(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*)*")
+"""Marks of quotes and items before it: `> - ## Title`."""
 _RULE = re.compile(r"[-=*_](?=[-=*_ \t]*$)")
+"""The line of a rule or below a heading: `---`, `***`, `===`."""
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
+"""`` `code` ``, ``` ``with a ` in it`` ```."""
 _ACTIVE_MARKS = re.compile(
     r"(?<!\\)(?:"
     # `<b>`, `<!--`, but not `<https://example.org>`
@@ -42,7 +47,9 @@ _ACTIVE_MARKS = re.compile(
     re.IGNORECASE,
 )
 _TEMPLATE = re.compile(r"\{(?=[{%#])")
+"""The beginning of a template expression: `{{`, `{%`, `{#`."""
 _DEFINITION = re.compile(r"^([ \t>*+\-0-9.)]*)\[(?=[^\]]*\]:)", re.MULTILINE)
+"""The definition of a link: `[name]: https://…`, also in a quote or item."""
 
 _BLOCK = "a\n\n{}\n\n# z"
 _PLACES = (_BLOCK, "a\n{}\n\n# z", "- **a:** {}\n\n# z", "**a:** {}\n\n# z", "# a {}\n\n# z")
@@ -57,10 +64,9 @@ def _markdown() -> MarkdownIt:
 
 @lru_cache(maxsize=256)
 def block(text: str) -> str:
-    """Return *text* as whole blocks of Markdown, with blank lines before and after, that reach out of nothing."""
-    cleaned = (
-        _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip("\n").rstrip()
-    )
+    """Return *text* as whole blocks of Markdown that do not affect the text around them."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    cleaned = _INVISIBLE.sub("", lines).strip("\n").rstrip()
     if len(cleaned) > _LONGEST:
         return _typed(cleaned)
     for _ in range(_ROUNDS):
@@ -72,12 +78,12 @@ def block(text: str) -> str:
 
 
 def line(text: str) -> str:
-    """Return *text* on one line of Markdown that reaches out of nothing."""
+    """Return *text* on one line of Markdown that does not affect the text around it."""
     return block(plain(text))
 
 
 def variable(text: str) -> str:
-    """Return *text* for a template, which may put it anywhere: behind a label, below a heading, into the title."""
+    """Return *text* for a template, which may put it behind a label, below a heading, anywhere."""
     cleaned = block(text)
     for candidate in (cleaned, f"\n\n{cleaned}\n"):
         if all(_stays_in(place, candidate) for place in _PLACES):
@@ -87,41 +93,46 @@ def variable(text: str) -> str:
 
 def _typed(text: str) -> str:
     """Return *text* with every mark escaped, paragraphs kept."""
-    return "\n".join(escape(one) for one in text.split("\n"))
+    return "\n".join(escape(line_text) for line_text in text.split("\n"))
 
 
 def _repair(text: str) -> str:
-    """Return *text* with what reaches out of it escaped, as far as one look at it shows."""
+    """Return *text* with what affects the text around it escaped, as far as one parsing shows."""
     env: dict[str, dict[str, object]] = {}
     tokens = _markdown().parse(text, env)
     if env.get("references"):
         return _DEFINITION.sub(r"\1\\[", text)
     lines = text.split("\n")
     code = _code_lines(tokens)
-    for number, one in enumerate(lines):
+    for number, line_text in enumerate(lines):
         if number not in code:
-            lines[number] = _repair_line(one)
+            lines[number] = _repair_line(line_text)
     for token in tokens:
         _repair_block(lines, token)
     return "\n".join(lines)
 
 
 def _repair_line(text: str) -> str:
-    """Return the line *text* without images, HTML, scripts in links and template expressions; code spans stay."""
+    """Return a line without images, HTML, scripts in links and template expressions.
+
+    Code spans stay as they are.
+    """
     pieces = []
-    at = 0
-    for span in [*_CODE_SPAN.finditer(text), None]:
-        outside = text[at : span.start()] if span else text[at:]
-        outside = _ACTIVE_MARKS.sub(lambda found: "\\" + found[0], outside)
-        pieces.append(_TEMPLATE.sub("&#123;", outside))
-        if span:
-            pieces.append(span[0])
-            at = span.end()
+    position = 0
+    for span in _CODE_SPAN.finditer(text):
+        pieces += [_escape_active(text[position : span.start()]), span[0]]
+        position = span.end()
+    pieces.append(_escape_active(text[position:]))
     return "".join(pieces)
 
 
+def _escape_active(text: str) -> str:
+    escaped = _ACTIVE_MARKS.sub(lambda found: "\\" + found[0], text)
+    return _TEMPLATE.sub("&#123;", escaped)
+
+
 def _repair_block(lines: list[str], token: Token) -> None:
-    """Escape in *lines* what makes *token* a heading or a rule; close a code block that has no end."""
+    """Escape what makes *token* a heading or a rule; close a code block without an end."""
     first, last = token.map or (0, 0)
     if token.type == "heading_open" and token.markup.startswith("#"):
         lines[first] = _behind_marks(lines[first], _ATX)
@@ -139,10 +150,12 @@ def _code_lines(tokens: list[Token]) -> set[int]:
 
 
 def _behind_marks(text: str, pattern: re.Pattern[str]) -> str:
-    """Return the line *text* with the first match of *pattern* behind quote and list marks escaped."""
+    """Return a line with the first match of *pattern* escaped, behind quote and list marks."""
     marks = _LEADING_MARKS.match(text)
     found = pattern.search(text, marks.end() if marks else 0) or pattern.search(text)
-    return text[: found.start()] + "\\" + text[found.start() :] if found else text
+    if found is None:
+        return text
+    return text[: found.start()] + "\\" + text[found.start() :]
 
 
 def _is_closed(lines: list[str], token: Token) -> bool:
@@ -155,17 +168,17 @@ def _indent(text: str) -> int:
 
 
 def _stays_in(place: str, text: str) -> bool:
-    """Return whether *text* reads as text in *place*, and what stands behind it as it did."""
+    """Return whether *text* reads as text in *place*, and what stands behind it as before."""
     env: dict[str, dict[str, object]] = {}
     tokens = _markdown().parse(place.format("\0").replace("\0", text), env)
+    if env.get("references"):
+        return False
     headings = [(token, inner) for token, inner in pairwise(tokens) if token.type == "heading_open"]
     wanted = 2 if place.startswith("#") else 1
-    if (
-        env.get("references")
-        or len(headings) != wanted
-        or headings[-1][0].level != 0
-        or headings[-1][1].content != "z"
-    ):
+    if len(headings) != wanted:
+        return False
+    last_heading, title = headings[-1]
+    if last_heading.level != 0 or title.content != "z":
         return False
     children = [child for token in tokens for child in token.children or ()]
     return _ACTIVE.isdisjoint(token.type for token in [*tokens, *children])

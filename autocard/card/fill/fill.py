@@ -1,25 +1,26 @@
-"""Facts into the slots of a card, and values into its front matter: the one way to change a card's text.
+"""Facts into the slots of a card, values into its front matter: the one way to change its text.
 
-One rule: nothing leaves this module that has not been proved: outside what it says it wrote, the
-text is the same.
+One rule: nothing leaves this module that has not been proved: outside the reported slots, the text
+is the same.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from autocard.card.fact import Fact
 from autocard.card.fill import proof
 from autocard.card.fill.fill_state import FillState
-from autocard.card.fill.landing import Landing
 from autocard.card.fill.merge import Merge
+from autocard.card.fill.text_offsets import TextOffsets
 from autocard.card.fill.written_text import YAML
 from autocard.card.form import boilerplate
 from autocard.card.form.label_files import load
 from autocard.card.form.labels import Labels
 from autocard.card.front import front_matter
+from autocard.card.front.front_matter import Patched
+from autocard.card.markdown.document import Document
 from autocard.card.markdown.edit import Edit, separated
 from autocard.card.markdown.parser import DEEPEST
 from autocard.card.report import Filled, Report
@@ -28,13 +29,13 @@ from autocard.errors import CardError
 __all__ = ["Filled", "Report", "fill"]
 
 FRONT = "front matter: "
-"""How a key of the front matter is called in reports, and may be in *overwrite*."""
+"""What precedes a key of the front matter in reports, and may precede it in *overwrite*."""
 
 
 def fill(
     text: str,
     facts: Mapping[str, Fact],
-    front: Mapping[str, Any],
+    front: Mapping[str, object],
     *,
     remembered: Mapping[str, str],
     overwrite: Collection[str] = (),
@@ -53,29 +54,26 @@ def fill(
         front: key of the front matter → value; numbers and dates as they should read.
         remembered: `Filled.slots` of the last fill of this card.
         overwrite: names or labels of slots that are written whoever wrote there.
-        pending: what a fill that was cut off was about to write.
+        pending: `Filled.slots` of a fill that was interrupted before it was written.
         labels: which words ask for which fact; None: the shipped table.
         other_run: *remembered* is of another run than *facts*.
-        withheld: names of bases that the front matter may not show.
-        untrue: tags that no longer hold, and go where they are ours.
+        withheld: names of base models that the front matter may not show.
+        untrue: tags that no longer hold; they are removed where we wrote them.
 
     Raises:
-        CardError: the card is too strange to be sure of. Nothing was written.
+        CardError: the card cannot be filled with certainty. Nothing was written.
     """
-    work = FillState(text, facts, remembered, overwrite, pending or {}, labels or load(), other_run)
-    document = work.document
-    if document.too_deep:
-        limits = (
-            f"its lists are nested more than {DEEPEST // 2} deep, or its quotes more than {DEEPEST}"
-        )
-        msg = f"{limits}; the card was left alone"
-        raise CardError(msg)
-    Merge(work).run()
+    state = FillState(
+        text, facts, remembered, overwrite, pending or {}, labels or load(), other_run
+    )
+    document = state.document
+    _check_depth(document)
+    Merge(state).run()
     start, end = document.front or (document.top, document.top)
     patched = front_matter.patch(
         text[start:end],
         front,
-        _front_memory(work, start, end),
+        _remembered_front(state, start, end),
         pending,
         overwrite={name.removeprefix(YAML).removeprefix(FRONT) for name in overwrite},
         newline=document.newline,
@@ -83,26 +81,44 @@ def fill(
         withheld=withheld,
         untrue=untrue,
     )
-    slots = {
-        YAML + key: json.dumps(value, ensure_ascii=False) for key, value in patched.written.items()
-    }
-    for key, state in patched.states.items():
-        if state in ("kept", "removed"):
-            names = (YAML + key, YAML + key + front_matter.BY_OTHERS)
-            slots.update({name: remembered[name] for name in names if name in remembered})
-    planned = sorted([*_front_edits(work, patched), *work.edits], key=lambda edit: edit.key)
+    planned = sorted([*_front_edits(state, patched), *state.edits], key=lambda edit: edit.key)
     edits = separated(planned, document.newline)
     after = proof.apply(text, edits)
     proof.prove(document, after, edits)
-    reports = [*_front_reports(work, patched, front, remembered), *work.reports]
+    reports = [*_front_reports(state, patched, front), *state.reports]
+    # Line 0: it was not there; such reports come last.
     reports.sort(key=lambda report: report.line or len(text))
-    slots |= work.slots(after, Landing(planned, edits, document.newline))
+    offsets = TextOffsets(planned, edits, document.newline)
+    slots = {**_front_slots(patched, remembered), **state.slots(after, offsets)}
     return Filled(after, dict(sorted(slots.items())), tuple(reports))
 
 
-def _front_edits(work: FillState, patched: front_matter.Patched) -> list[Edit]:
+def _check_depth(document: Document) -> None:
+    """Refuse a card with nesting so deep that the parser leaves out what follows."""
+    if document.too_deep:
+        msg = (
+            f"its lists are nested more than {DEEPEST // 2} deep, or its quotes more than "
+            f"{DEEPEST}; the card was left alone"
+        )
+        raise CardError(msg)
+
+
+def _front_slots(patched: Patched, remembered: Mapping[str, str]) -> dict[str, str]:
+    """Return what is ours in the front matter; of keys that were left alone, what was before."""
+    slots = {}
+    for key, value in patched.written.items():
+        slots[YAML + key] = json.dumps(value, ensure_ascii=False)
+    for key, outcome in patched.states.items():
+        if outcome in ("kept", "removed"):
+            for name in (YAML + key, YAML + key + front_matter.BY_OTHERS):
+                if name in remembered:
+                    slots[name] = remembered[name]
+    return slots
+
+
+def _front_edits(state: FillState, patched: Patched) -> list[Edit]:
     """Return the edits of the front matter; a card without one gets it, before everything else."""
-    document, newline = work.document, work.document.newline
+    document, newline = state.document, state.document.newline
     if document.front is not None:
         start = document.front[0]
         return [Edit(start + edit.start, start + edit.end, edit.text) for edit in patched.edits]
@@ -113,23 +129,18 @@ def _front_edits(work: FillState, patched: front_matter.Patched) -> list[Edit]:
     return [Edit(document.top, document.top, f"---{newline}{patched.yaml}---{newline}{gap}", -2)]
 
 
-def _front_reports(
-    work: FillState,
-    patched: front_matter.Patched,
-    front: Mapping[str, Any],
-    remembered: Mapping[str, str],
-) -> list[Report]:
-    line = 1 if work.document.front else 0
+def _front_reports(state: FillState, patched: Patched, front: Mapping[str, object]) -> list[Report]:
+    line = 1 if state.document.front else 0
     reports = []
-    for key, state in patched.states.items():
+    for key, outcome in patched.states.items():
         is_kept = key in patched.kept_values
         report = Report(
             YAML + key,
             FRONT + key,
             line,
-            state,
+            outcome,
             "machine",
-            ours_before=YAML + key in remembered,
+            ours_before=YAML + key in state.remembered,
             there=_as_json(patched.kept_values[key]) if is_kept else "",
             # A list may be kept without a value of this run: its bad items could not be removed.
             wanted=_as_json(front[key]) if is_kept and key in front else "",
@@ -138,21 +149,25 @@ def _front_reports(
     return reports
 
 
-def _as_json(value: Any) -> str:
+def _as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _front_memory(work: FillState, start: int, end: int) -> Mapping[str, str]:
-    """Return what is remembered of the front matter; where nobody took our keys out one by one, only what stands."""
-    if work.found.rewritten:
+def _remembered_front(state: FillState, start: int, end: int) -> Mapping[str, str]:
+    """Return the remembered keys of the front matter, which stands from *start* to *end*.
+
+    Where no person removed our keys one by one, only those that stand there count.
+    """
+    if state.found.rewritten:
         return {}
-    keys = {line.partition(":")[0].strip("\"' ") for line in work.text[start:end].split("\n")}
-    ours = {name: text for name, text in work.remembered.items() if name.startswith(YAML)}
-    left = {
-        name: text
-        for name, text in ours.items()
-        if name.removeprefix(YAML).removesuffix(front_matter.BY_OTHERS) in keys
-    }
+    lines = state.text[start:end].split("\n")
+    keys = {line.partition(":")[0].strip("\"' ") for line in lines}
+    ours = {name: text for name, text in state.remembered.items() if name.startswith(YAML)}
+    left = {name: text for name, text in ours.items() if _key_of(name) in keys}
     # A trainer has just written the whole card, or a person has put another one in its place.
-    anew = not left and boilerplate.is_trainer_card(work.text)
-    return left if anew or work.found.restored else ours
+    is_new_card = not left and boilerplate.is_trainer_card(state.text)
+    return left if is_new_card or state.found.restored else ours
+
+
+def _key_of(name: str) -> str:
+    return name.removeprefix(YAML).removesuffix(front_matter.BY_OTHERS)

@@ -1,6 +1,7 @@
-"""What to write where: ours are refreshed, empty slots filled, a person's never touched, missing sections added.
+"""What to write where: our texts are refreshed, empty slots filled, missing sections added.
 
-One rule: this decides and collects edits; nothing is written, and nothing proved, here.
+One rule: a person's text is never touched. This module decides and collects edits; nothing is
+written, and nothing proved, here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 from autocard.card.fill import edited_lines, written_text
 from autocard.card.fill.fill_state import FillState
-from autocard.card.fill.missing_sections import Outline
+from autocard.card.fill.missing_sections import MissingSections
 from autocard.card.fill.refresh import Refresh
 from autocard.card.fill.written_text import ADDED
 from autocard.card.form import boilerplate
@@ -29,236 +30,256 @@ _MOST = 50
 class Merge:
     """Decides about every slot of one card, then about facts without one."""
 
-    def __init__(self, work: FillState) -> None:
-        """*work* takes the changes."""
-        self.work = work
-        self.refresh = Refresh(work)
+    def __init__(self, state: FillState) -> None:
+        """*state* takes the changes."""
+        self._state = state
+        self._refresh = Refresh(state)
         self._edited: list[tuple[AskedFact, str]] = []
         """Slots of ours that a person has edited, and what we would write there."""
-        self._there = {one.fact for one in work.asked} | {one.fact for one in work.found.ours}
+        found = {text.fact for text in state.found.ours}
+        self._with_slot = {asked.fact for asked in state.asked} | found
 
     def run(self) -> None:
         """Decide about everything."""
-        work = self.work
-        ours = {
-            (one.start, one.end): one
-            for one in work.found.ours
-            if one.slot is not None and one.asked
-        }
-        for block in work.found.ours:
-            if block.slot is None or not block.asked:
-                self.refresh.block(block)
-        asked_for = {id(one) for one in self._strongest()}
-        for one in work.asked:
-            if (one.slot.start, one.slot.end) in ours:
-                self.refresh.slot(one)
-            elif id(one) in asked_for and not self._has_ours(one):
-                self._decide(one)
+        state = self._state
+        our_values = set()
+        for text in state.found.ours:
+            if text.slot is not None and text.asked:
+                our_values.add((text.start, text.end))
+            else:
+                self._refresh.block(text)
+        chosen = {id(asked) for asked in self._chosen()}
+        for asked in state.asked:
+            if (asked.slot.start, asked.slot.end) in our_values:
+                self._refresh.slot(asked)
+            elif id(asked) in chosen and not self._has_ours(asked):
+                self._decide(asked)
         self._refresh_edited()
         self._add_missing()
-        self._remember_added(self.refresh.clearing.finish())
+        self._remember_added(self._refresh.removal.finish())
 
-    def _has_ours(self, one: AskedFact) -> bool:
-        """Return whether the heading's text that *one* asks for stands in its section, and is ours."""
-        section = self.work.document.sections[one.slot.section]
-        return one.slot.kind == "body" and any(
-            mine.slot is None
-            and mine.fact == one.fact
-            and section.start <= mine.start < section.end
-            for mine in self.work.found.ours
-        )
+    def _has_ours(self, asked: AskedFact) -> bool:
+        """Return whether our text for a heading stands in its section already."""
+        if asked.slot.kind != "body":
+            return False
+        section = self._state.document.sections[asked.slot.section]
+        for text in self._state.found.ours:
+            is_block = text.slot is None and text.fact == asked.fact
+            if is_block and section.start <= text.start < section.end:
+                return True
+        return False
 
-    def _strongest(self) -> list[AskedFact]:
-        """Return the slots that really ask: not those of a parent heading whose fact is asked for elsewhere."""
-        work = self.work
-        firm = work.firm | {one.fact for one in work.found.ours}
-        filled_in = {one.fact for one in work.asked if one.slot.kind != "body" or not one.blank}
-        filled_in |= {one.fact for one in work.found.ours}
+    def _chosen(self) -> list[AskedFact]:
+        """Return the slots to decide about.
+
+        A fallback is left out where another slot asks for its fact, and the text of a heading where
+        the fact stands elsewhere.
+        """
+        state = self._state
+        ours = {text.fact for text in state.found.ours}
+        primary = state.primary | ours
+        with_value = ours | {
+            asked.fact for asked in state.asked if asked.slot.kind != "body" or not asked.blank
+        }
         chosen = []
         seen: Counter[str] = Counter()
-        for one in work.asked:
-            kind = work.labels.kinds.get(one.fact)
-            elsewhere = one.fact in firm or (kind is not None and kind.instead in firm)
-            if one.fallback and elsewhere and (one.empty is None or one.blank):
+        for asked in state.asked:
+            if self._is_answered_elsewhere(asked, primary):
                 continue
-            if one.blank and one.slot.kind == "body" and (one.fact in filled_in or seen[one.fact]):
+            is_known = asked.fact in with_value or seen[asked.fact] > 0
+            if asked.blank and asked.slot.kind == "body" and is_known:
                 continue
-            seen[one.fact] += 1
-            if seen[one.fact] <= _MOST:
-                chosen.append(one)
+            seen[asked.fact] += 1
+            if seen[asked.fact] <= _MOST:
+                chosen.append(asked)
         return chosen
 
-    def _decide(self, one: AskedFact) -> None:
-        """Fill an empty slot, keep a person's, leave what a person took out."""
-        work = self.work
-        new = work.text_for(one)
-        had = one.fact in work.found.gone
-        if had and one.empty is not None and one.empty.notation == "generated":
-            # It looks like a tool's, but it is ours that somebody changed.
-            one = replace(one, empty=None)
-        forced = bool({words(one.fact), words(one.slot.label)} & work.forced)
-        work.placed.add(one.fact)
-        extra = self._lines_of(one)
-        if not new and not extra:
-            self._leave(one)
-        elif one.empty is not None and one.blank and had and not forced:
-            work.report(one, "removed")
-        elif one.empty is not None or forced:
-            self._write(one, new, "filled" if one.empty is not None else "refreshed", extra)
-        elif same(one.value, new):
-            work.remember(one.fact, new, one.slot.start)
-            work.report(one, "same")
-        elif one.fact in work.labels.appended and not had and not self._begun(one, new):
-            end = end_of_text(work.document, work.document.sections[one.slot.section])
-            edit = work.change(work.writer.below_text(end, self._chunk(new, extra)))
-            self._remember_chunk(one.fact, new, extra, edit)
-            work.report(one, "filled")
-        elif one.slot.kind != "title" and not one.fallback:
-            if had and one.slot.kind == "body":
-                self._edited.append((one, new))
-            work.report(one, "kept", ours_before=had, wanted=new)
+    def _is_answered_elsewhere(self, asked: AskedFact, primary: Collection[str]) -> bool:
+        """Return whether *asked* is a fallback without a placeholder, and not needed."""
+        if not asked.fallback or not (asked.empty is None or asked.blank):
+            return False
+        kind = self._state.labels.kinds.get(asked.fact)
+        return asked.fact in primary or (kind is not None and kind.instead in primary)
+
+    def _decide(self, asked: AskedFact) -> None:
+        """Fill an empty slot, keep a person's, leave what a person removed."""
+        state = self._state
+        new = state.text_for(asked)
+        was_ours = asked.fact in state.found.gone
+        if was_ours and asked.generated:
+            # It reads like a tool's, but it is ours that a person changed.
+            asked = replace(asked, empty=None)
+        names = {words(asked.fact), words(asked.slot.label)}
+        is_forced = not names.isdisjoint(state.forced)
+        state.placed.add(asked.fact)
+        lines = self._lines_above(asked)
+        if not new and not lines:
+            self._leave(asked)
+        elif asked.blank and was_ours and not is_forced:
+            state.report(asked, "removed")
+        elif asked.empty is not None or is_forced:
+            self._write(asked, new, "refreshed" if asked.empty is None else "filled", lines)
+        else:
+            self._decide_beside_text(asked, new, lines, was_ours=was_ours)
+
+    def _decide_beside_text(
+        self, asked: AskedFact, new: str, lines: Mapping[str, str], *, was_ours: bool
+    ) -> None:
+        """Decide about a slot with a text that is not to be overwritten."""
+        state = self._state
+        if same(asked.value, new):
+            state.remember(asked.fact, new, asked.slot.start)
+            state.report(asked, "same")
+        elif asked.fact in state.labels.appended and not was_ours and not self._begins(asked, new):
+            section = state.document.sections[asked.slot.section]
+            place = end_of_text(state.document, section)
+            edit = state.add_edit(state.writer.below_text(place, self._chunk(new, lines)))
+            self._remember_chunk(asked.fact, new, lines, edit)
+            state.report(asked, "filled")
+        elif asked.slot.kind != "title" and not asked.fallback:
+            if was_ours and asked.slot.kind == "body":
+                self._edited.append((asked, new))
+            state.report(asked, "kept", ours_before=was_ours, wanted=new)
 
     def _refresh_edited(self) -> None:
-        """Bring those lines up to date that a person left as we wrote them in a text that they edited."""
-        work = self.work
-        for one, new in self._edited:
-            before = [
-                text
-                for name, text in work.remembered.items()
-                if written_text.fact_of(name) == one.fact
-            ]
-            section = work.document.sections[one.slot.section]
-            span = (
-                edited_lines.span(before[0], work.text[section.start : section.end])
-                if len(before) == 1
-                else None
-            )
-            if span is None:
-                continue
-            start, end = section.start + span[0], section.start + span[1]
-            there = work.text[start:end].replace("\r\n", "\n")
-            if any(edit.start <= end and start <= edit.end for edit in work.edits):
-                continue
-            after = edited_lines.refreshed(before[0], there, new)
-            if after is None:
-                continue
-            edit = (
-                work.change(work.writer.replaced_block(start, end, after))
-                if after != there
-                else None
-            )
-            # Our own lines are those of the new text from now on.
-            work.remember(one.fact, new, start, edit)
+        """Refresh those lines that a person left as we wrote them in a text that they edited."""
+        for asked, new in self._edited:
+            before = self._only_remembered(asked.fact)
+            if before is not None:
+                self._refresh_lines(asked, before, new)
 
-    def _leave(self, one: AskedFact) -> None:
-        """Leave a slot whose fact is not known, unless a tool's falsehood stands there."""
-        if one.empty is None:
+    def _only_remembered(self, fact: str) -> str | None:
+        """Return the remembered text of *fact*; None: there are several or none."""
+        texts = []
+        for name, text in self._state.remembered.items():
+            if written_text.fact_of(name) == fact:
+                texts.append(text)
+        return texts[0] if len(texts) == 1 else None
+
+    def _refresh_lines(self, asked: AskedFact, before: str, new: str) -> None:
+        state = self._state
+        section = state.document.sections[asked.slot.section]
+        span = edited_lines.span(before, state.text[section.start : section.end])
+        if span is None:
             return
-        if one.empty.notation == "generated" and boilerplate.is_false(one.value):
-            self.refresh.clearing.false(one)
+        start, end = section.start + span[0], section.start + span[1]
+        if any(edit.start <= end and start <= edit.end for edit in state.edits):
+            return
+        current = state.text[start:end].replace("\r\n", "\n")
+        after = edited_lines.refreshed(before, current, new)
+        if after is None:
+            return
+        edit = None
+        if after != current:
+            edit = state.add_edit(state.writer.replaced_block(start, end, after))
+        # Our own lines are those of the new text from now on.
+        state.remember(asked.fact, new, start, edit)
+
+    def _leave(self, asked: AskedFact) -> None:
+        """Leave a slot without a fact, unless a tool's false statement stands there."""
+        if asked.empty is None:
+            return
+        if asked.generated and boilerplate.is_false(asked.value):
+            self._refresh.removal.false_statement(asked)
         else:
-            self.work.report(one, "empty")
+            self._state.report(asked, "empty")
 
-    def _begun(self, one: AskedFact, block: str) -> bool:
-        """Return whether the first line of *block* stands in the section of *one*: an older text of its kind."""
-        section = self.work.document.sections[one.slot.section]
-        lines = {
-            line.rstrip("\r") for line in self.work.text[section.start : section.extent].split("\n")
-        }
-        return block.partition("\n")[0] in lines
+    def _begins(self, asked: AskedFact, block: str) -> bool:
+        """Return whether the first line of *block* stands in the section: an older text of ours."""
+        section = self._state.document.sections[asked.slot.section]
+        lines = self._state.text[section.start : section.extent].split("\n")
+        return block.partition("\n")[0] in {line.rstrip("\r") for line in lines}
 
-    def _lines_of(self, one: AskedFact) -> dict[str, str]:
-        """Return the labelled lines that go before a heading's own text, where the form has none of them."""
-        work = self.work
-        part = work.labels.part_of(one.fact) if one.slot.kind == "body" else None
-        lines = part.lines if part else ()
-        if not lines or not self._there.isdisjoint(lines):
+    def _lines_above(self, asked: AskedFact) -> dict[str, str]:
+        """Return the labelled lines to put above a heading's text, if the form has none of them."""
+        state = self._state
+        part = state.labels.part_of(asked.fact) if asked.slot.kind == "body" else None
+        if part is None or not self._with_slot.isdisjoint(part.lines):
             return {}
-        return {
-            fact: work.line(fact)
-            for fact in lines
-            if fact in work.facts and fact not in work.found.gone
-        }
+        found = {}
+        for fact in part.lines:
+            if fact in state.facts and fact not in state.found.gone:
+                found[fact] = state.line(fact)
+        return found
 
-    def _write(self, one: AskedFact, new: str, state: State, extra: Mapping[str, str]) -> None:
-        work, slot = self.work, one.slot
+    def _write(self, asked: AskedFact, new: str, outcome: State, lines: Mapping[str, str]) -> None:
+        state, slot = self._state, asked.slot
         if slot.kind == "body":
-            edit = work.change(work.writer.body(slot.start, slot.end, self._chunk(new, extra)))
+            edit = state.writer.body(slot.start, slot.end, self._chunk(new, lines))
         else:
-            edit = work.change(work.put(one, new))
-        self._remember_chunk(one.fact, new, extra, edit)
-        work.report(one, state)
+            edit = state.slot_edit(asked, new)
+        state.add_edit(edit)
+        self._remember_chunk(asked.fact, new, lines, edit)
+        state.report(asked, outcome)
 
     def _remember_chunk(self, fact: str, block: str, lines: Mapping[str, str], edit: Edit) -> None:
-        """Remember labelled *lines* and below them *block*, the text of *fact*, which *edit* puts into the card."""
-        work = self.work
+        """Remember what *edit* adds: labelled *lines*, and below them *block*, which is *fact*."""
+        state = self._state
         for name, text in lines.items():
-            work.remember(name, text, edit.start, edit)
-            work.placed.add(name)
+            state.remember(name, text, edit.start, edit)
+            state.placed.add(name)
         if block:
-            work.remember(fact, block, edit.start, edit)
+            state.remember(fact, block, edit.start, edit)
 
     def _chunk(self, block: str, lines: Mapping[str, str]) -> str:
         """Return labelled *lines* and below them *block*, as the text of one heading."""
-        work = self.work
+        state = self._state
         listed = "\n".join(
-            work.writer.style.line(work.labels.title(name), text) for name, text in lines.items()
+            state.writer.style.line(state.labels.title(name), text) for name, text in lines.items()
         )
         return "\n\n".join(piece for piece in (listed, block) if piece)
 
     def _add_missing(self) -> None:
-        work = self.work
-        missing = {
-            fact for fact in work.facts if fact not in work.placed and fact not in work.found.gone
-        }
+        """Add the facts that have no place in the card."""
+        state = self._state
+        missing = state.facts.keys() - state.placed - state.found.gone
         for fact in sorted(missing):
-            adopted = self._adopted(fact)
-            if adopted is not None:
+            offset = self._offset_of_unremembered(fact)
+            if offset is not None:
                 missing.discard(fact)
-                work.remember(fact, work.block(fact), adopted)
-        outline = Outline(
-            work.document, work.labels, work.writer, work.line, work.block, added=work.found.added
-        )
-        for addition in outline.additions(missing):
-            work.edits.append(addition.edit)
+                state.remember(fact, state.block(fact), offset)
+        sections = MissingSections(state)
+        for addition in sections.additions(missing):
+            edit = addition.edit
+            state.edits.append(edit)
             if addition.parent is not None:
-                work.parents.add(addition.parent)
+                state.parents.add(addition.parent)
             for fact, text in addition.texts.items():
-                work.remember(fact, text, addition.edit.start, addition.edit)
-                work.report_fact(fact, "filled")
+                state.remember(fact, text, edit.start, edit)
+                state.report_fact(fact, "filled")
             for name, heading in addition.headings.items():
-                work.remember(ADDED + name, heading, addition.edit.start, addition.edit)
+                state.remember(ADDED + name, heading, edit.start, edit)
 
-    def _adopted(self, fact: str) -> int | None:
-        """Return where the text of *fact* stands already, though it is not remembered; None: nowhere.
+    def _offset_of_unremembered(self, fact: str) -> int | None:
+        """Return where the text of *fact* stands already, though it is not remembered.
 
-        Another fact's text may read the same: what is known as such, or stands below a heading that
-        asks for another fact, is left alone.
+        Another fact's text may read the same: a remembered one is left alone, and one below a
+        heading that asks for another fact.
         """
-        work = self.work
-        known = [(one.start, one.end) for one in work.found.ours]
-        known += [(one.at, one.at + 1) for one in work.written if one.edit is None]
-        for start, end in occurrences(work.document, work.block(fact)):
-            section = work.document.sections[work.document.section_at(start)]
-            asked = (
-                work.labels.heading(section.path[-1], section.path[:-1])
-                if section.heading
-                else None
-            )
-            is_known = any(
-                start < other_end and other_start < end for other_start, other_end in known
-            )
-            if not is_known and (asked is None or asked[1] or asked[0] == fact):
+        state = self._state
+        known = [(text.start, text.end) for text in state.found.ours]
+        known += [(text.at, text.at + 1) for text in state.written if text.edit is None]
+        for start, end in occurrences(state.document, state.block(fact)):
+            is_known = any(start < known_end and begin < end for begin, known_end in known)
+            if not is_known and self._may_stand_at(fact, start):
                 return start
         return None
 
+    def _may_stand_at(self, fact: str, offset: int) -> bool:
+        """Return whether the heading above *offset* asks for *fact*, or for none in particular."""
+        state = self._state
+        section = state.document.sections[state.document.section_at(offset)]
+        if section.heading is None:
+            return True
+        meaning = state.labels.heading(section.path[-1], section.path[:-1])
+        return meaning is None or meaning.fallback or meaning.fact == fact
+
     def _remember_added(self, bare: Collection[int]) -> None:
-        """Keep the headings in memory that we added before, but for those of sections that have become *bare*."""
-        for number, name in self.work.found.added.items():
-            if number in bare:
+        """Remember the headings that we added before, except those of *bare* sections."""
+        state = self._state
+        for number, name in state.found.added.items():
+            heading = state.document.sections[number].heading
+            if number in bare or heading is None:
                 continue
-            heading = self.work.document.sections[number].heading
-            assert heading is not None  # noqa: S101 - only headings are found
-            self.work.remember(
-                ADDED + name, written_text.heading_text(self.work.document, heading), heading.start
-            )
+            text = written_text.heading_text(state.document, heading)
+            state.remember(ADDED + name, text, heading.start)

@@ -1,6 +1,6 @@
 """The blank of a new card: the Hub's own template, one of the shipped forms, or a user's file.
 
-One rule: a blank holds what a person gave and the form's own placeholders; the run's facts come
+One rule: a blank has what a person gave and the form's own placeholders; the run's facts come
 later, slot by slot. Users' templates run in Jinja's sandbox.
 """
 
@@ -35,7 +35,7 @@ SHIPPED = _shipped()
 """Names of the shipped forms. The first one is taken from the installed huggingface_hub."""
 
 CARD_DATA = "{{ card_data }}"
-"""Stands in the front matter of a blank until the front matter is known."""
+"""What stands in the front matter of a blank until that is filled."""
 
 _JINJA_SUFFIXES = (".j2", ".jinja", ".jinja2")
 _LARGEST = 4 * 1024 * 1024
@@ -43,7 +43,7 @@ _LARGEST = 4 * 1024 * 1024
 
 
 def check_template(name: str | None) -> None:
-    """Make sure before training that *name* (a shipped name, a path, or None) can be made a card from.
+    """Check before training that a card can be made from *name*: a shipped name, a path or None.
 
     Raises:
         SettingsError: there is no such template, or it cannot be read or rendered.
@@ -57,9 +57,12 @@ def check_template(name: str | None) -> None:
 
 
 def label_files(name: str | None, card: Path | None = None) -> tuple[Path, ...]:
-    """Return the users' files of words that belong to the template *name* and to the *card*."""
-    folders = [] if name is None or name in SHIPPED else [Path(name).parent]
-    folders += [card.parent] if card is not None else []
+    """Return the users' label files that belong to the template *name* and to the *card*."""
+    folders = []
+    if name is not None and name not in SHIPPED:
+        folders.append(Path(name).parent)
+    if card is not None:
+        folders.append(card.parent)
     found = [folder / USER_FILE for folder in folders]
     return tuple(dict.fromkeys(path for path in found if path.is_file()))
 
@@ -71,10 +74,10 @@ def blank(name: str | None, human: Mapping[str, str]) -> str:
         SettingsError: there is no such template, or it cannot be read or rendered.
     """
     name = name or DEFAULT
-    text, ours = _source(name)
+    text = _source(name)
     if not _is_jinja(name, text):
         return text
-    rendered = _render(name, text, human, ours=ours)
+    rendered = _render(name, text, human)
     # Variables that are empty leave gaps in the Hub's template.
     return re.sub(r"\n{3,}", "\n\n", rendered) if name == DEFAULT else rendered
 
@@ -89,19 +92,31 @@ def _hub_template() -> Path | None:
     return path if path.is_file() else None
 
 
-def _source(name: str) -> tuple[str, bool]:
-    """Return the text of the template *name*, and whether it is ours."""
+def _source(name: str) -> str:
+    """Return the text of the template *name*.
+
+    Raises:
+        SettingsError: there is no such template, or it cannot be read.
+    """
     if name == DEFAULT:
         path = _hub_template()
         if path is None:
-            msg = "template: the installed huggingface_hub has no model card template. Go on with: template='compact'"
+            msg = (
+                "template: the installed huggingface_hub has no model card template. "
+                "Go on with: template='compact'"
+            )
             raise SettingsError(msg)
-        return read_text(path).replace("\r\n", "\n"), True
+        return read_text(path).replace("\r\n", "\n")
     if name in SHIPPED:
-        return (files("autocard") / "templates" / f"{name}.md").read_text(encoding="utf-8"), True
+        return (files("autocard") / "templates" / f"{name}.md").read_text(encoding="utf-8")
+    return _users_template(name)
+
+
+def _users_template(name: str) -> str:
+    """Return the text of a user's template, the file *name*."""
     path = expanded(Path(name))
     try:
-        return read_text(path, _LARGEST), False
+        return read_text(path, _LARGEST)
     except FileNotFoundError as exc:
         msg = (
             f"template: {name!r} is no shipped template and no file. "
@@ -120,13 +135,14 @@ def _is_jinja(name: str, text: str) -> bool:
     return Path(name).suffix in _JINJA_SUFFIXES or "{{" in text or "{%" in text
 
 
-def _render(name: str, text: str, human: Mapping[str, str], *, ours: bool) -> str:
-    variables = {
-        **{key: value for key, value in human.items() if value.strip()},
-        "card_data": CARD_DATA,
-    }
+def _render(name: str, text: str, human: Mapping[str, str]) -> str:
+    """Return what a Jinja template makes of the variables that a person gave (*human*)."""
+    variables = {key: value for key, value in human.items() if value.strip()}
+    variables["card_data"] = CARD_DATA
     try:
-        return rendering.shipped(text, variables) if ours else rendering.own(text, variables)
+        if name in SHIPPED:
+            return rendering.shipped(text, variables)
+        return rendering.own(text, variables)
     except RenderError as exc:
         if exc.line and Path(name).suffix not in _JINJA_SUFFIXES:
             # A Markdown file with double braces of another kind: it is filled as it stands.

@@ -1,16 +1,24 @@
 """The proof before every write: what was not written is the same, and the card reads as it did.
 
-One rule: it trusts neither the edits nor the parser's first answer; it looks at the two texts.
+One rule: it relies neither on the edits nor on the first parsing; it compares the two texts.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from autocard.card.markdown.document import Document, Section, find_front_matter
 from autocard.card.markdown.edit import Edit
 from autocard.errors import CardError
+
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_WHOLE = ("code", "comment", "html", "table", *_HEADINGS)
+"""Kinds of blocks that nothing can be put beside so that it becomes part of them."""
+_NEAR = 1000
+"""Characters. Texts further apart are not on the same lines, or only on a line that no person
+writes."""
 
 
 def apply(text: str, edits: Sequence[Edit]) -> str:
@@ -20,14 +28,14 @@ def apply(text: str, edits: Sequence[Edit]) -> str:
         CardError: two of them overlap.
     """
     pieces = []
-    at = 0
+    position = 0
     for edit in edits:
-        if edit.start < at or edit.end < edit.start:
+        if edit.start < position or edit.end < edit.start:
             msg = "two changes overlap; the card was left alone"
             raise CardError(msg)
-        pieces += [text[at : edit.start], edit.text]
-        at = edit.end
-    return "".join([*pieces, text[at:]])
+        pieces += [text[position : edit.start], edit.text]
+        position = edit.end
+    return "".join([*pieces, text[position:]])
 
 
 def prove(before: Document, after: str, edits: Sequence[Edit]) -> None:
@@ -39,27 +47,25 @@ def prove(before: Document, after: str, edits: Sequence[Edit]) -> None:
     """
     if not edits:
         return
-    _outside_is_same(before.text, after, edits)
+    _prove_same_outside(before.text, after, edits)
     front, body = find_front_matter(after, before.top)
-    inside = [edit for edit in edits if edit.start >= before.body]
-    shift = sum(
-        len(edit.text) - (edit.end - edit.start) for edit in edits if edit.start < before.body
-    )
+    in_front = [edit for edit in edits if edit.start < before.body]
+    shift = sum(len(edit.text) - (edit.end - edit.start) for edit in in_front)
     if before.front is not None and (front is None or body != before.body + shift):
         msg = "the front matter would not be found again; the card was left alone"
         raise CardError(msg)
-    for first, last in _touched(before, inside):
-        _reads_the_same(before, first, last, inside)
+    in_body = [edit for edit in edits if edit.start >= before.body]
+    for first, last in _touched_sections(before, in_body):
+        _Region(before, first, last, in_body).prove()
 
 
-def _outside_is_same(before: str, after: str, edits: Sequence[Edit]) -> None:
-    """Walk through both texts from the end: the pieces between edits must be equal to the byte."""
+def _prove_same_outside(before: str, after: str, edits: Sequence[Edit]) -> None:
+    """Check from the end that the pieces between edits are equal to the byte."""
     old, new = len(before), len(after)
     for edit in reversed(edits):
         gap = old - edit.end
-        if before[edit.end : old] != after[new - gap : new] or not after.startswith(
-            edit.text, new - gap - len(edit.text)
-        ):
+        is_same = before[edit.end : old] == after[new - gap : new]
+        if not is_same or not after.startswith(edit.text, new - gap - len(edit.text)):
             msg = "text outside the slots would have changed; the card was left alone"
             raise CardError(msg)
         new -= gap + len(edit.text)
@@ -69,15 +75,17 @@ def _outside_is_same(before: str, after: str, edits: Sequence[Edit]) -> None:
         raise CardError(msg)
 
 
-def _touched(document: Document, edits: Sequence[Edit]) -> list[tuple[int, int]]:
-    """Return the ranges (first, last) of sections that *edits* lie in; headings close whatever was open before them."""
+def _touched_sections(document: Document, edits: Sequence[Edit]) -> list[tuple[int, int]]:
+    """Return the ranges (first, last) of sections with *edits*.
+
+    Headings close whatever was open before them, so each range can be parsed alone.
+    """
     starts = [_start(section) for section in document.sections]
     ranges: list[tuple[int, int]] = []
     for edit in edits:
-        # What is put in just before a heading belongs to the section above it.
-        first = max(
-            0, (bisect_left if edit.start == edit.end else bisect_right)(starts, edit.start) - 1
-        )
+        # What is inserted just before a heading belongs to the section above it.
+        bisect = bisect_left if edit.is_insertion else bisect_right
+        first = max(0, bisect(starts, edit.start) - 1)
         last = max(first, bisect_right(starts, max(edit.start, edit.end - 1)) - 1)
         if ranges and first <= ranges[-1][1]:
             ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
@@ -90,85 +98,116 @@ def _start(section: Section) -> int:
     return section.heading.start if section.heading else section.start
 
 
-def _reads_the_same(before: Document, first: int, last: int, edits: Sequence[Edit]) -> None:
-    """Every heading, code block and comment of these sections, and the next heading, must be there at its place."""
-    following = before.sections[last + 1 : last + 2]
-    start, end = _start(before.sections[first]), before.sections[last].end
-    stop = following[0].start if following else end
-    own = [edit for edit in edits if start <= edit.start and edit.end <= end]
-    if _is_apart(before.sections[first], own[0]):
-        start = own[0].start
-    pieces, shifts = [], []
-    at, moved = start, 0
-    for edit in own:
-        pieces += [before.text[at : edit.start], edit.text]
-        at = edit.end
-        moved += len(edit.text) - (edit.end - edit.start)
-        shifts.append((edit.start, edit.end, moved))
-    after = Document("".join([*pieces, before.text[at:stop]]), part=True)
-    there = {(start + place, kind, text) for place, kind, text in _landmarks(after, after.sections)}
-    sections = before.sections[first : last + 1]
-    wanted = sorted(mark for mark in _landmarks(before, sections) if mark[0] >= start)
-    if following and following[0].heading:
-        head = following[0].heading
-        wanted.append((head.start, f"h{head.level}", before.text[head.start : head.end].rstrip()))
-    number = shift = 0
-    for place, kind, text in wanted:
-        while number < len(shifts) and shifts[number][1] <= place:
-            shift = shifts[number][2]
-            number += 1
-        if number < len(shifts) and shifts[number][0] < place + len(text):
-            # Something was written inside it: a title, a cell, the value of a commented place.
-            continue
-        if kind not in _WHOLE and _goes_on(before.text, own, number, place, place + len(text)):
-            continue
-        if (place + shift, kind, text) not in there:
-            msg = (
-                f"line {before.line_number(place)} would read differently; the card was left alone"
-            )
-            raise CardError(msg)
+class _Landmark(NamedTuple):
+    """A heading or block that must be found again: its offset, kind and text."""
+
+    start: int
+    kind: str
+    text: str
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
 
 
-_WHOLE = ("code", "comment", "html", "table", "h1", "h2", "h3", "h4", "h5", "h6")
-"""Kinds of blocks that nothing can be put beside so that it becomes part of them."""
+class _Region:
+    """Some neighboring sections of a card, and the edits in them."""
+
+    def __init__(self, before: Document, first: int, last: int, edits: Sequence[Edit]) -> None:
+        """*first*, *last*: numbers of the sections."""
+        self._before = before
+        self._sections = before.sections[first : last + 1]
+        self._following = before.sections[last + 1 : last + 2]
+        start, end = _start(self._sections[0]), self._sections[-1].end
+        self._edits = [edit for edit in edits if start <= edit.start and edit.end <= end]
+        if _leaves_text_above(self._sections[0], self._edits[0]):
+            start = self._edits[0].start
+        self._start = start
+        self._end = self._following[0].start if self._following else end
+
+    def prove(self) -> None:
+        """Check that each heading, code block and comment, and the next heading, are in place.
+
+        Raises:
+            CardError: one is not.
+        """
+        text = self._after()
+        after = Document(text, part=True)
+        found = {
+            _Landmark(self._start + mark.start, mark.kind, mark.text)
+            for mark in _landmarks(after, after.sections)
+        }
+        number = shift = 0
+        for mark in self._wanted():
+            while number < len(self._edits) and self._edits[number].end <= mark.start:
+                edit = self._edits[number]
+                shift += len(edit.text) - (edit.end - edit.start)
+                number += 1
+            if number < len(self._edits) and self._edits[number].start < mark.end:
+                # Something was written inside it: a title, a cell, the value of a hidden place.
+                continue
+            if mark.kind not in _WHOLE and self._is_extended(mark, number):
+                continue
+            if _Landmark(mark.start + shift, mark.kind, mark.text) not in found:
+                line = self._before.line_number(mark.start)
+                msg = f"line {line} would read differently; the card was left alone"
+                raise CardError(msg)
+
+    def _after(self) -> str:
+        """Return the text of the region after the edits."""
+        pieces = []
+        position = self._start
+        for edit in self._edits:
+            pieces += [self._before.text[position : edit.start], edit.text]
+            position = edit.end
+        return "".join([*pieces, self._before.text[position : self._end]])
+
+    def _wanted(self) -> list[_Landmark]:
+        """Return the landmarks that must be found again, the next heading last."""
+        marks = sorted(_landmarks(self._before, self._sections))
+        wanted = [mark for mark in marks if mark.start >= self._start]
+        wanted += [
+            mark for mark in _landmarks(self._before, self._following) if mark.kind in _HEADINGS
+        ]
+        return wanted
+
+    def _is_extended(self, mark: _Landmark, number: int) -> bool:
+        """Return whether an edit stands beside a block, on its lines, and makes it longer.
+
+        A line is added to a list, or a value behind an empty label. *number*: of the first edit
+        after the block's start.
+        """
+        for edit in self._edits[max(0, number - 1) : number + 1]:
+            first, last = mark.end, edit.start
+            if edit.end <= mark.start:
+                first, last = edit.end, mark.start
+            if last - first > _NEAR:
+                continue
+            gap = self._before.text[first:last]
+            joins = edit.joins and first == mark.end
+            if not gap.strip() and (gap.count("\n") <= 1 or joins):
+                return True
+        return False
 
 
-_NEAR = 1000
-"""Characters. What lies further apart is not on the same lines, or on no line that anybody would
-write."""
-
-
-def _goes_on(text: str, edits: Sequence[Edit], number: int, start: int, end: int) -> bool:
-    """Return whether one of *edits* (the first after the block's start: *number*) stands beside a block, on its lines.
-
-    A line that was added to a list, or a value behind an empty label, makes the block longer.
-    """
-    for edit in edits[max(0, number - 1) : number + 1]:
-        first, last = (edit.end, start) if edit.end <= start else (end, edit.start)
-        gap = text[first:last] if last - first <= _NEAR else "far"
-        if not gap.strip() and (gap.count("\n") <= 1 or (edit.joins and first == end)):
-            return True
-    return False
-
-
-def _is_apart(section: Section, edit: Edit) -> bool:
-    """Return whether *edit* begins with a heading, which leaves what stands before it in *section* as it is.
+def _leaves_text_above(section: Section, edit: Edit) -> bool:
+    """Return whether *edit* begins with a heading that leaves what stands before it as it is.
 
     A heading ends paragraphs, lists, tables and quotes, whatever is open in them; HTML and code may
-    go on over it.
+    continue over it.
     """
+    if not edit.is_insertion or not edit.text.lstrip("\r\n").startswith("#"):
+        return False
     above = next((block for block in reversed(section.blocks) if block.start < edit.start), None)
-    ends = above is None or above.kind in ("paragraph", "list", "table", "quote", "rule")
-    return edit.start == edit.end and ends and edit.text.lstrip("\r\n").startswith("#")
+    return above is None or above.kind in ("paragraph", "list", "table", "quote", "rule")
 
 
-def _landmarks(document: Document, sections: Sequence[Section]) -> set[tuple[int, str, str]]:
-    found = set()
+def _landmarks(document: Document, sections: Sequence[Section]) -> Iterator[_Landmark]:
     for section in sections:
-        if section.heading:
-            head = section.heading
-            found.add((head.start, f"h{head.level}", document.text[head.start : head.end].rstrip()))
+        heading = section.heading
+        if heading:
+            text = document.text[heading.start : heading.end].rstrip()
+            yield _Landmark(heading.start, f"h{heading.level}", text)
         for block in section.blocks:
             if block.end > block.start:
-                found.add((block.start, block.kind, document.text[block.start : block.end]))
-    return found
+                yield _Landmark(block.start, block.kind, document.text[block.start : block.end])

@@ -1,13 +1,16 @@
-"""What is ours in a card → brought up to date: same facts stay, new ones replace old ones, hidden places are shown.
+"""Our texts in a card, brought up to date: equal facts stay, new ones replace old ones.
 
-One rule: only texts that were found exactly as we wrote them come here.
+One rule: only texts that were found exactly as we wrote them come here. Hidden places are shown
+when their fact is there.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from autocard.card.fill import written_text
 from autocard.card.fill.fill_state import FillState
-from autocard.card.fill.removal import UNKNOWN, Clearing
+from autocard.card.fill.removal import UNKNOWN, Removal
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
 from autocard.card.form.asked_fact import AskedFact
 from autocard.card.markdown.candidates import same
@@ -15,155 +18,172 @@ from autocard.card.markdown.line_labels import after_label
 from autocard.card.markdown.slots import Slot
 from autocard.card.report import State
 
+_BELOW_ALL_HEADINGS = 7
+
+
+@dataclass(frozen=True)
+class _ShownPlace:
+    """A hidden place with its fact: the text that replaces the comment, and the fact's in it."""
+
+    chunk: str
+    value: str
+
 
 class Refresh:
-    """Brings what is ours up to date."""
+    """Brings our texts up to date."""
 
-    def __init__(self, work: FillState) -> None:
-        """*work* takes the changes."""
-        self.work = work
-        self.clearing = Clearing(work)
+    def __init__(self, state: FillState) -> None:
+        """*state* takes the changes."""
+        self._state = state
+        self.removal = Removal(state)
 
-    def slot(self, one: AskedFact) -> None:
+    def slot(self, asked: AskedFact) -> None:
         """Bring the value of a labelled line, a cell or the title up to date."""
-        work = self.work
-        new = work.text_for(one)
-        work.placed.add(one.fact)
+        state = self._state
+        new = state.text_for(asked)
+        state.placed.add(asked.fact)
         if not new:
-            self.clearing.slot(one)
-        elif same(one.value, new):
-            work.remember(one.fact, new, one.slot.start)
-            work.report(one, "same")
+            self.removal.slot(asked)
+        elif same(asked.value, new):
+            state.remember(asked.fact, new, asked.slot.start)
+            state.report(asked, "same")
         else:
-            work.remember(one.fact, new, one.slot.start, work.change(work.put(one, new)))
-            work.report(one, "refreshed")
+            edit = state.add_edit(state.slot_edit(asked, new))
+            state.remember(asked.fact, new, asked.slot.start, edit)
+            state.report(asked, "refreshed")
 
-    def block(self, mine: WrittenText) -> None:
-        """Bring a text of ours between blank lines up to date; show a hidden one whose fact is known now."""
-        work = self.work
-        if mine.hidden:
-            self._hidden(mine)
+    def block(self, text: WrittenText) -> None:
+        """Bring a text of ours between blank lines up to date, or show a hidden place."""
+        state = self._state
+        if text.hidden:
+            self._hidden(text)
             return
-        work.placed.add(mine.fact)
-        if mine.slot is not None:
-            self._value(mine, mine.slot)
-            return
-        shapes = [work.block(mine.fact), work.line(mine.fact)] if work.fact(mine.fact) else []
-        current = work.text[mine.start : mine.end]
-        fits = [shape for shape in shapes if same(current, shape)]
-        if fits:
-            work.remember(mine.fact, fits[0], mine.start)
-            work.report_fact(mine.fact, "same", mine.start)
-        elif shapes:
-            new = shapes["\n" not in mine.text and self._was_line(mine)]
-            work.remember(
-                mine.fact,
-                new,
-                mine.start,
-                work.change(work.writer.replaced_block(mine.start, mine.end, new)),
-            )
-            work.report_fact(mine.fact, "refreshed", mine.start)
+        state.placed.add(text.fact)
+        if text.slot is not None:
+            self._value(text, text.slot)
+        elif state.fact(text.fact) is None:
+            self.removal.block(text)
         else:
-            self.clearing.block(mine)
+            self._visible_block(text)
 
-    def _value(self, mine: WrittenText, slot: Slot) -> None:
-        """Bring the value of a line or cell up to date whose label only the user's own form knew."""
-        work = self.work
-        new = work.line(mine.fact, cell=slot.kind == "cell") or UNKNOWN
-        if same(work.text[mine.start : mine.end], new):
-            work.remember(mine.fact, new, mine.start)
-            work.report_fact(mine.fact, "same", mine.start)
+    def _visible_block(self, text: WrittenText) -> None:
+        """Refresh a block whose fact is there; both of its shapes may stand as one."""
+        state = self._state
+        block, line = state.block(text.fact), state.line(text.fact)
+        current = state.text[text.start : text.end]
+        for shape in (block, line):
+            if same(current, shape):
+                state.remember(text.fact, shape, text.start)
+                state.report_fact(text.fact, "same", text.start)
+                return
+        is_line = "\n" not in text.text and self._was_line(text)
+        new = line if is_line else block
+        edit = state.add_edit(state.writer.replaced_block(text.start, text.end, new))
+        state.remember(text.fact, new, text.start, edit)
+        state.report_fact(text.fact, "refreshed", text.start)
+
+    def _value(self, text: WrittenText, slot: Slot) -> None:
+        """Refresh the value of a line or cell whose label only the user's own form had."""
+        state = self._state
+        new = state.line(text.fact, cell=slot.kind == "cell") or UNKNOWN
+        if same(state.text[text.start : text.end], new):
+            state.remember(text.fact, new, text.start)
+            state.report_fact(text.fact, "same", text.start)
             return
-        work.remember(
-            mine.fact, new, mine.start, work.change(work.writer.inline(mine.start, mine.end, new))
-        )
-        work.report_fact(mine.fact, "cleared" if new == UNKNOWN else "refreshed", mine.start)
+        edit = state.add_edit(state.writer.inline(text.start, text.end, new))
+        state.remember(text.fact, new, text.start, edit)
+        state.report_fact(text.fact, "cleared" if new == UNKNOWN else "refreshed", text.start)
 
-    def _was_line(self, mine: WrittenText) -> bool:
-        """Return whether a one-line text of ours stands where a summary goes, below the heading of a parent."""
-        section = self.work.document.section_at(mine.start)
-        asked = [
-            one.fallback
-            for one in self.work.asked
-            if one.slot.kind == "body" and one.slot.section == section and one.fact == mine.fact
-        ]
-        if asked:
-            return asked[0] and mine.fact in self.work.firm
-        texts = {
-            text
-            for name, text in self.work.remembered.items()
-            if written_text.fact_of(name) == mine.fact
-        }
-        return len(texts) > 1 and max(texts, key=len) != mine.text
+    def _was_line(self, text: WrittenText) -> bool:
+        """Return whether a one-line text of ours is the summary below the heading of a parent."""
+        state = self._state
+        section = state.document.section_at(text.start)
+        for asked in state.asked:
+            slot = asked.slot
+            if slot.kind == "body" and slot.section == section and asked.fact == text.fact:
+                return asked.fallback and text.fact in state.primary
+        texts = set()
+        for name, remembered in state.remembered.items():
+            if written_text.fact_of(name) == text.fact:
+                texts.add(remembered)
+        return len(texts) > 1 and max(texts, key=len) != text.text
 
-    def _hidden(self, mine: WrittenText) -> None:
-        """Show a hidden place whose fact is known now; leave the others."""
-        work = self.work
-        if mine.fact.startswith(SECTION):
-            if mine in self._shown_headings():
-                inner = mine.text.removeprefix("<!--").lstrip()
-                work.change(
-                    work.writer.replace(mine.start, mine.end, inner.partition("\n")[0].rstrip())
-                )
-            else:
-                work.remember(HIDDEN + mine.fact, mine.text, mine.start)
+    def _hidden(self, text: WrittenText) -> None:
+        """Show a hidden place whose fact is there; leave the others."""
+        state = self._state
+        if text.fact.startswith(SECTION):
+            self._hidden_heading(text)
             return
-        work.placed.add(mine.fact)
-        state: State = "empty"
-        if work.fact(mine.fact) is not None:
-            chunk, value = self._shown(mine)
-            work.remember(
-                mine.fact,
-                value,
-                mine.start,
-                work.change(work.writer.replace(mine.start, mine.end, chunk)),
-            )
-            state = "filled"
+        state.placed.add(text.fact)
+        outcome: State = "empty"
+        if state.fact(text.fact) is None:
+            state.remember(HIDDEN + text.fact, text.text, text.start)
         else:
-            work.remember(HIDDEN + mine.fact, mine.text, mine.start)
-        work.report_fact(mine.fact, state, mine.start)
+            shown = self._shown(text)
+            edit = state.add_edit(state.writer.replace(text.start, text.end, shown.chunk))
+            state.remember(text.fact, shown.value, text.start, edit)
+            outcome = "filled"
+        state.report_fact(text.fact, outcome, text.start)
+
+    def _hidden_heading(self, text: WrittenText) -> None:
+        """Show a hidden heading if something below it is shown."""
+        state = self._state
+        if text in self._shown_headings():
+            heading = _without_opening(text.text).partition("\n")[0].rstrip()
+            state.add_edit(state.writer.replace(text.start, text.end, heading))
+        else:
+            state.remember(HIDDEN + text.fact, text.text, text.start)
 
     def _shown_headings(self) -> list[WrittenText]:
         """Return the hidden headings below which something is shown now."""
-        hidden = [one for one in self.work.found.ours if one.hidden]
-        headings = [section.start for section in self.work.document.sections if section.heading]
+        state = self._state
+        hidden = [text for text in state.found.ours if text.hidden]
         shown = []
-        for number, one in enumerate(hidden):
-            if one.fact.startswith(SECTION) or self.work.fact(one.fact) is None:
-                continue
-            level = _level(one.text)
-            for above in reversed(hidden[:number]):
-                if any(above.end <= start <= one.start for start in headings):
-                    break
-                if _level(above.text) < level:
-                    level = _level(above.text)
-                    shown.append(above)
+        for number, text in enumerate(hidden):
+            if not text.fact.startswith(SECTION) and state.fact(text.fact) is not None:
+                shown += self._headings_above(text, hidden[:number])
         return shown
 
-    def _shown(self, mine: WrittenText) -> tuple[str, str]:
-        """Return a hidden chunk with its fact in it, and the fact's text."""
-        inner = mine.text.removeprefix("<!--").removesuffix("-->").strip()
-        if inner.startswith("#"):
-            value = self.work.block(mine.fact)
-            return inner.partition("\n")[0].rstrip() + "\n\n" + value, value
-        label = after_label(inner)
-        if label or not self._is_body(mine):
-            value = self.work.line(mine.fact)
-            return (inner[:label].rstrip() + " " + value if label else value), value
-        value = self.work.block(mine.fact)
-        return value, value
+    def _headings_above(self, text: WrittenText, before: list[WrittenText]) -> list[WrittenText]:
+        """Return the hidden headings among *before* that *text* stands below."""
+        visible = [section.start for section in self._state.document.sections if section.heading]
+        level = _level(text.text)
+        found = []
+        for above in reversed(before):
+            if any(above.end <= start <= text.start for start in visible):
+                break
+            if _level(above.text) < level:
+                level = _level(above.text)
+                found.append(above)
+        return found
 
-    def _is_body(self, mine: WrittenText) -> bool:
+    def _shown(self, text: WrittenText) -> _ShownPlace:
+        """Return a hidden place with its fact in it."""
+        state = self._state
+        inner = _without_opening(text.text).removesuffix("-->").strip()
+        if inner.startswith("#"):
+            value = state.block(text.fact)
+            heading = inner.partition("\n")[0].rstrip()
+            return _ShownPlace(f"{heading}\n\n{value}", value)
+        label_end = after_label(inner)
+        if label_end:
+            value = state.line(text.fact)
+            return _ShownPlace(f"{inner[:label_end].rstrip()} {value}", value)
+        value = state.block(text.fact) if self._is_body(text) else state.line(text.fact)
+        return _ShownPlace(value, value)
+
+    def _is_body(self, text: WrittenText) -> bool:
         """Return whether the hidden place stands on lines of its own, and not in a line or cell."""
-        document = self.work.document
-        line = document.body_line(mine.start)
-        return (
-            document.offset(line) == mine.start
-            and document.line_end(document.body_line(mine.end)) == mine.end
-        )
+        document = self._state.document
+        first, last = document.body_line(text.start), document.body_line(text.end)
+        return document.offset(first) == text.start and document.line_end(last) == text.end
+
+
+def _without_opening(chunk: str) -> str:
+    return chunk.removeprefix("<!--").lstrip()
 
 
 def _level(chunk: str) -> int:
     """Return the level of the heading in a hidden *chunk*; that of a line lies below them all."""
-    inner = chunk.removeprefix("<!--").lstrip()
-    return len(inner) - len(inner.lstrip("#")) or 7
+    inner = _without_opening(chunk)
+    return len(inner) - len(inner.lstrip("#")) or _BELOW_ALL_HEADINGS

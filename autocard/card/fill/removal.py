@@ -1,7 +1,7 @@
-"""Texts of ours whose fact this run does not have → out of the card, without leaving bare labels or empty headings.
+"""Removal of our texts whose fact this run does not have, without bare labels or empty headings.
 
-One rule: what we added goes as a whole; a place that the form has keeps its label, and says that
-this is not known; in a card of ours that hides what nobody has filled, it is hidden like the rest.
+One rule: what we added is removed as a whole; a place that the form has keeps its label, and states
+that this is not known; in a card of ours that hides empty slots, it is hidden like the rest.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from autocard.card.fact import plain
 from autocard.card.fill.fill_state import FillState
+from autocard.card.fill.removed_places import joined, with_blank_lines
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
 from autocard.card.form.asked_fact import AskedFact
 from autocard.card.markdown.document import Document, Section
@@ -19,145 +20,162 @@ from autocard.card.markdown.slots import Slot
 
 UNKNOWN = "not known for this run"
 """What stands in a form's own slot where an earlier run's figure was."""
+_LINE_BREAKS = frozenset({"", "<br>", "<br/>", "<br />"})
 
 
-class Clearing:
-    """Takes out what is ours and no longer known."""
+class Removal:
+    """Removes our texts that have no fact any more."""
 
-    def __init__(self, work: FillState) -> None:
-        """*work* takes the changes."""
-        self.work = work
+    def __init__(self, state: FillState) -> None:
+        """*state* takes the changes."""
+        self._state = state
         self._hidden: set[int] = set()
         """Numbers of the sections whose headings are hidden now with what was below them."""
 
-    def slot(self, one: AskedFact) -> None:
-        """Take our value out of a labelled line, a cell or the title."""
-        work, slot = self.work, one.slot
-        whole = _whole_line(work.document, slot)
+    def slot(self, asked: AskedFact) -> None:
+        """Remove our value from a labelled line, a cell or the title."""
+        state, slot = self._state, asked.slot
+        whole_line = _whole_line(state.document, slot)
         if slot.kind == "title":
-            # A card has a title; this one says what it did.
-            work.remember(one.fact, one.value, slot.start)
-            work.report(one, "same")
-        elif slot.section in work.found.added and whole is not None:
-            work.removals.append(whole)
-            work.report(one, "cleared")
-        elif slot.kind in ("line", "cell") and work.hides:
-            if whole is None:
-                self._put(
-                    one,
-                    f"<!-- {_title(work, one.fact)}: {UNKNOWN} -->",
-                    slot.start,
-                    slot.end,
-                    hidden=True,
-                )
-            else:
-                start, end = work.document.offset(work.document.body_line(slot.at)), slot.end
-                line = work.text[start : slot.start].strip()
-                lead = line[: after_label(line) or len(line)].rstrip()
-                self._put(one, f"<!-- {lead} {UNKNOWN} -->", start, end, hidden=True)
+            # A card has a title: this one stays as it was.
+            state.remember(asked.fact, asked.value, slot.start)
+            state.report(asked, "same")
+        elif slot.section in state.found.added and whole_line is not None:
+            state.removals.append(whole_line)
+            state.report(asked, "cleared")
+        elif slot.kind in ("line", "cell") and state.hides_empty_slots:
+            self._hide_slot(asked, is_whole_line=whole_line is not None)
         else:
-            self._put(one, UNKNOWN, slot.start, slot.end, hidden=False)
+            self._replace(asked, UNKNOWN, slot.start, hidden=False)
 
-    def block(self, mine: WrittenText) -> None:
-        """Take a text of ours between blank lines out."""
-        work = self.work
-        number = work.document.section_at(mine.start)
-        if number in work.found.added:
-            work.removals.append(_lines_around(work.document, mine.start, mine.end))
-            work.report_fact(mine.fact, "cleared", mine.start)
+    def _hide_slot(self, asked: AskedFact, *, is_whole_line: bool) -> None:
+        """Put a comment in the place of a value, or of a whole labelled line."""
+        state, slot = self._state, asked.slot
+        if not is_whole_line:
+            self._replace(asked, self._comment(asked.fact), slot.start, hidden=True)
             return
-        if work.hides:
-            chunk = f"<!-- {_title(work, mine.fact)}: {UNKNOWN} -->"
-            start, name = mine.start, HIDDEN + mine.fact
-            section = work.document.sections[number]
-            if (
-                section.heading
-                and section.extent == section.end
-                and _is_all(work.text, section, mine)
-            ):
-                mark = "#" * section.heading.level
-                chunk = f"<!--\n{mark} {section.heading.title}\n\n{UNKNOWN}\n-->"
-                start = section.heading.start
+        start = state.document.offset(state.document.body_line(slot.at))
+        line = state.text[start : slot.start].strip()
+        label = line[: after_label(line) or len(line)].rstrip()
+        self._replace(asked, f"<!-- {label} {UNKNOWN} -->", start, hidden=True)
+
+    def block(self, text: WrittenText) -> None:
+        """Remove a text of ours between blank lines."""
+        state = self._state
+        number = state.document.section_at(text.start)
+        if number in state.found.added:
+            state.removals.append(_lines_around(state.document, text.start, text.end))
+            state.report_fact(text.fact, "cleared", text.start)
+            return
+        chunk, start, name = UNKNOWN, text.start, text.fact
+        if state.hides_empty_slots:
+            chunk, name = self._comment(text.fact), HIDDEN + text.fact
+            heading = state.document.sections[number].heading
+            if heading and self._is_whole_section(number, text):
+                mark = "#" * heading.level
+                chunk = f"<!--\n{mark} {heading.title}\n\n{UNKNOWN}\n-->"
+                start = heading.start
                 self._hidden.add(number)
-        else:
-            chunk, start, name = UNKNOWN, mine.start, mine.fact
-        same = work.text[start : mine.end].replace("\r\n", "\n") == chunk
-        edit = None if same else work.change(work.writer.replace(start, mine.end, chunk))
-        work.remember(name, chunk, start, edit)
-        work.report_fact(mine.fact, "empty" if same else "cleared", mine.start)
+        is_same = state.text[start : text.end].replace("\r\n", "\n") == chunk
+        edit = None if is_same else state.add_edit(state.writer.replace(start, text.end, chunk))
+        state.remember(name, chunk, start, edit)
+        state.report_fact(text.fact, "empty" if is_same else "cleared", text.start)
 
-    def false(self, one: AskedFact) -> None:
-        """Take out a tool's text that says something of what it did not know."""
-        self._put(
-            one,
-            f"<!-- {_title(self.work, one.fact)}: {UNKNOWN} -->",
-            one.slot.start,
-            one.slot.end,
-            hidden=True,
-        )
+    def false_statement(self, asked: AskedFact) -> None:
+        """Remove a tool's text about a model or dataset "None"."""
+        self._replace(asked, self._comment(asked.fact), asked.slot.start, hidden=True)
 
-    def _put(self, one: AskedFact, chunk: str, start: int, end: int, *, hidden: bool) -> None:
-        work = self.work
-        same = work.text[start:end] == chunk
-        edit = None if same else work.change(work.writer.replace(start, end, chunk))
-        work.remember(HIDDEN + one.fact if hidden else one.fact, chunk, start, edit)
-        work.report(one, "empty" if same else "cleared")
+    def _comment(self, fact: str) -> str:
+        """Return the comment that stands in the place of *fact*."""
+        title = plain(self._state.labels.title(fact)).replace("--", "")
+        return f"<!-- {title}: {UNKNOWN} -->"
+
+    def _replace(self, asked: AskedFact, chunk: str, start: int, *, hidden: bool) -> None:
+        """Put *chunk* in the place from *start* to the end of a slot."""
+        state, end = self._state, asked.slot.end
+        is_same = state.text[start:end] == chunk
+        edit = None if is_same else state.add_edit(state.writer.replace(start, end, chunk))
+        name = HIDDEN + asked.fact if hidden else asked.fact
+        state.remember(name, chunk, start, edit)
+        state.report(asked, "empty" if is_same else "cleared")
+
+    def _is_whole_section(self, number: int, text: WrittenText) -> bool:
+        """Return whether our text is all that the section number *number* shows."""
+        section = self._state.document.sections[number]
+        if section.extent != section.end:
+            return False
+        first, *others = section.blocks
+        if text.start > first.start:
+            return False
+        shown = [block for block in others if not self._is_comment(block.start)]
+        return all(block.end <= text.end for block in shown)
+
+    def _is_comment(self, offset: int) -> bool:
+        return self._state.text.startswith("<!--", offset)
 
     def _hide_parents(self) -> None:
-        """Hide the headings below which nothing is shown any more, because all of their subsections are hidden."""
-        work, sections = self.work, self.work.document.sections
-        written = [edit.start for edit in work.edits]
-        for number in range(len(sections) - 1, -1, -1):
-            section = sections[number]
-            below = subsections(sections, number)
-            if section.heading is None or not below or not self._hidden.issuperset(below):
-                continue
-            own = [
-                block for block in section.blocks if not work.text.startswith("<!--", block.start)
-            ]
-            filled = any(section.start <= at < section.end for at in written)
-            keeps = number in work.found.added or number in work.parents or section.level == 1
-            if own or filled or keeps or "--" in section.heading.title:
+        """Hide the headings below which nothing is shown, as all their subsections are hidden."""
+        state = self._state
+        written = [edit.start for edit in state.edits]
+        for number in range(len(state.document.sections) - 1, -1, -1):
+            heading = state.document.sections[number].heading
+            if heading is None or not self._is_empty_parent(number, written):
                 continue
             self._hidden.add(number)
-            chunk = f"<!--\n{'#' * section.level} {section.heading.title}\n-->"
-            start = section.heading.start
-            end = start + len(work.text[start : section.heading.end].rstrip("\r\n"))
-            edit = work.change(work.writer.replace(start, end, chunk))
-            work.remember(HIDDEN + SECTION + section.heading.title, chunk, start, edit)
+            chunk = f"<!--\n{'#' * heading.level} {heading.title}\n-->"
+            end = heading.start + len(state.text[heading.start : heading.end].rstrip("\r\n"))
+            edit = state.add_edit(state.writer.replace(heading.start, end, chunk))
+            state.remember(HIDDEN + SECTION + heading.title, chunk, heading.start, edit)
+
+    def _is_empty_parent(self, number: int, written: Sequence[int]) -> bool:
+        """Return whether a heading has hidden subsections only, and may be hidden itself.
+
+        *written*: offsets that something is written at.
+        """
+        state = self._state
+        section = state.document.sections[number]
+        below = subsections(state.document.sections, number)
+        if not below or not self._hidden.issuperset(below):
+            return False
+        if any(not self._is_comment(block.start) for block in section.blocks):
+            return False
+        if any(section.start <= offset < section.end for offset in written):
+            return False
+        if number in state.found.added or number in state.parents or section.level == 1:
+            return False
+        # Two hyphens cannot stand in a comment.
+        return "--" not in section.path[-1]
 
     def finish(self) -> set[int]:
-        """Turn what goes as a whole into edits; return the numbers of the sections whose headings go with it."""
-        work = self.work
+        """Turn removals into edits; return the sections whose headings are removed with them."""
+        state = self._state
         self._hide_parents()
-        taken = sorted(edit.start for edit in work.edits)
-        removals = _together(work.text, work.removals, taken)
-        bare = _bare_sections(work, removals)
-        headings = [
-            (work.document.sections[number].heading, work.document.sections[number].end)
-            for number in bare
-        ]
-        places = [*removals, *((heading.start, end) for heading, end in headings if heading)]
-        for start, end in _together(work.text, places, taken):
-            work.edits.append(
-                Edit(*_with_gap(work.text, start, end, work.document.body, taken), "")
-            )
+        taken = sorted(edit.start for edit in state.edits)
+        removals = joined(state.text, state.removals, taken)
+        bare = _bare_sections(state, removals)
+        places = list(removals)
+        for number in bare:
+            section = state.document.sections[number]
+            if section.heading:
+                places.append((section.heading.start, section.end))
+        for start, end in joined(state.text, places, taken):
+            place = with_blank_lines(state.text, start, end, state.document.body, taken)
+            state.edits.append(Edit(*place, ""))
         return bare
 
 
-def _title(work: FillState, fact: str) -> str:
-    return plain(work.labels.title(fact)).replace("--", "")
-
-
 def _whole_line(document: Document, slot: Slot) -> tuple[int, int] | None:
-    """Return the lines of a labelled *slot*, the last newline included, if nothing else stands on them."""
+    """Return the lines of a labelled *slot*, if nothing else stands on them.
+
+    The last newline is included.
+    """
     if slot.kind != "line":
         return None
     start = document.offset(document.body_line(slot.at))
     last = document.body_line(slot.end)
     before = document.text[start : slot.at].strip()
     after = document.text[slot.end : document.line_end(last)].strip().lower()
-    if before.strip("-*+") or after not in ("", "<br>", "<br/>", "<br />"):
+    if before.strip("-*+") or after not in _LINE_BREAKS:
         return None
     return start, document.offset(last + 1)
 
@@ -166,44 +184,23 @@ def _lines_around(document: Document, start: int, end: int) -> tuple[int, int]:
     return document.offset(document.body_line(start)), document.offset(document.body_line(end) + 1)
 
 
-def _is_all(text: str, section: Section, mine: WrittenText) -> bool:
-    """Return whether a text of ours is all that *section* shows."""
-    first, *others = section.blocks
-    shown = [block for block in others if not text.startswith("<!--", block.start)]
-    return mine.start <= first.start and all(block.end <= mine.end for block in shown)
-
-
-def _together(text: str, places: list[tuple[int, int]], taken: list[int]) -> list[tuple[int, int]]:
-    """Return *places* in order, those joined that have nothing between them and nothing put there (*taken*)."""
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(places):
-        last = joined[-1] if joined else None
-        blank = last is not None and not text[last[1] : start].strip()
-        if (
-            last is not None
-            and blank
-            and (start <= last[1] or not any(last[1] <= at <= start for at in taken))
-        ):
-            joined[-1] = (last[0], max(end, last[1]))
-        else:
-            joined.append((start, end))
-    return joined
-
-
-def _bare_sections(work: FillState, removals: list[tuple[int, int]]) -> set[int]:
+def _bare_sections(state: FillState, removals: list[tuple[int, int]]) -> set[int]:
     """Return the numbers of sections that we added and that nothing is left in."""
-    sections = work.document.sections
     bare: set[int] = set()
-    for number in sorted(work.found.added, reverse=True):
-        section = sections[number]
-        below = subsections(sections, number)
-        gone = all(
-            any(a <= block.start and block.end <= b for a, b in removals)
-            for block in section.blocks
-        )
-        if gone and number not in work.parents and all(inner in bare for inner in below):
+    for number in sorted(state.found.added, reverse=True):
+        below = subsections(state.document.sections, number)
+        is_parent = number in state.parents or not bare.issuperset(below)
+        if not is_parent and _is_removed(state.document.sections[number], removals):
             bare.add(number)
     return bare
+
+
+def _is_removed(section: Section, removals: list[tuple[int, int]]) -> bool:
+    """Return whether each block of *section* lies in one of *removals*."""
+    for block in section.blocks:
+        if not any(start <= block.start and block.end <= end for start, end in removals):
+            return False
+    return True
 
 
 def subsections(sections: Sequence[Section], number: int) -> list[int]:
@@ -214,22 +211,3 @@ def subsections(sections: Sequence[Section], number: int) -> list[int]:
             break
         below.append(inner)
     return below
-
-
-def _with_gap(text: str, start: int, end: int, body: int, taken: list[int]) -> tuple[int, int]:
-    """Return the place with the blank lines that would stand twice without it, unless something is put among them."""
-    first, last = start, end
-    while last > first and not text[text.rfind("\n", 0, last - 1) + 1 : last].strip():
-        last = text.rfind("\n", 0, last - 1) + 1
-    if start <= body or text[max(body, start - 4) : start].replace("\r", "").endswith("\n\n"):
-        while last < len(text):
-            line = text.find("\n", last)
-            line = len(text) if line < 0 else line + 1
-            if text[last:line].strip():
-                break
-            last = line
-    if not text[last:].strip():
-        last = len(text)
-        while first - 1 > body and text[first - 1] == "\n" and text[first - 2] in "\r\n":
-            first -= 2 if text[first - 2 : first] == "\r\n" else 1
-    return (start, end) if any(first < at < last for at in taken) else (first, last)

@@ -1,7 +1,7 @@
-"""Facts on their way into a card: what could break the form, or reach out of its slot, is made harmless here.
+"""Facts made harmless before they go into a card: none can break the form or leave its slot.
 
-One rule: nothing is taken on trust. Each text is parsed between two known neighbours; if they come
-out changed, it is shown as plain words instead.
+One rule: no text is trusted. Each one is parsed between two known neighbors; if they come out
+changed, it is shown as plain words instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from autocard.card.markdown import line_labels
 from autocard.card.markdown.parser import inline_parser, parser
 
 _TEMPLATE = re.compile(r"\{(?=[{%#])")
+"""The beginning of a template expression: `{{`, `{%`, `{#`."""
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]{0,30})[\s/>]")
+"""`<details>`, `</b>`, `<img src=…`."""
 _VOID_ELEMENTS = frozenset(
     (
         "area",
@@ -34,18 +36,37 @@ _VOID_ELEMENTS = frozenset(
 )
 """Elements without an end tag: https://html.spec.whatwg.org/multipage/syntax.html#void-elements."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, line and paragraph separators, halves of surrogate pairs."""
+_PROBE_ITEMS = 2
+"""Items of the list in the probe of `_line_is_safe`."""
+_EMPTY = ("text", "")
+"""A token of markdown-it-py without content, which may stand beside emphasis."""
+_HEAD = [("strong_open", ""), ("text", "a:"), ("strong_close", "")]
+_TAIL = [
+    ("html_inline", "<!--b-->"),
+    ("softbreak", ""),
+    ("strong_open", ""),
+    ("text", "c:"),
+    ("strong_close", ""),
+    ("text", " "),
+    ("code_inline", "d"),
+]
+"""Types and contents of the tokens before and behind a text in the probe of `_line_is_safe`."""
 
 
 def line(text: str, *, cell: bool = False) -> str:
-    """Return *text* as one line of Markdown that ends where it ends, for a labelled line or (*cell*) a table cell."""
-    one = _outside_code(plain(text))
+    """Return *text* as one line of Markdown for a labelled line or (*cell*) a table cell.
+
+    Nothing in it stays open at its end.
+    """
+    cleaned = _without_templates(plain(text))
     if cell:
-        one = table_cell(one)
-    return one if _line_is_safe(one) else escape(text)
+        cleaned = table_cell(cleaned)
+    return cleaned if _line_is_safe(cleaned) else escape(text)
 
 
 def block(text: str) -> str:
-    r"""Return *text* as whole blocks of Markdown, "\n" between its lines: no headings, nothing left open."""
+    r"""Return *text* as whole blocks of Markdown, "\n" between lines, no headings, nothing open."""
     lines = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
     while lines and not lines[0].strip():
         del lines[0]
@@ -57,47 +78,26 @@ def block(text: str) -> str:
     return f"{fence}text\n{whole}\n{fence}"
 
 
-def _outside_code(text: str) -> str:
-    """Return *text* without openings of template expressions, code spans left alone."""
-    parts = re.split("(`+)", text)
-    if len(parts) == 1:
-        return _TEMPLATE.sub(r"{\\", text) if _TEMPLATE.search(text) else text
-    return text
+def _without_templates(text: str) -> str:
+    """Return *text* without openings of template expressions; one with code spans stays."""
+    return text if "`" in text else _TEMPLATE.sub(r"{\\", text)
 
 
 def _line_is_safe(text: str) -> bool:
     if not text or line_labels.trim(text, 0, len(text)) != (0, len(text)):
         return False
-    # What comes before and after on the page: a label, a comment, another label in the same
-    # paragraph.
+    # On the page, it may stand between a label and a comment, with another label below it.
     probe = f"**a:** {text} <!--b-->\n**c:** `d`"
     children = inline_parser().parseInline(probe)[0].children or []
-    tail = [(child.type, child.content) for child in children[-8:]]
-    head = [(child.type, child.content) for child in children[:4]]
-    expected_tail = [
-        ("html_inline", "<!--b-->"),
-        ("softbreak", ""),
-        ("text", ""),
-        ("strong_open", ""),
-        ("text", "c:"),
-        ("strong_close", ""),
-        ("text", " "),
-        ("code_inline", "d"),
-    ]
-    if [one for one in tail if one != ("text", "")] != [
-        one for one in expected_tail if one != ("text", "")
-    ][-8:]:
+    tokens = [(child.type, child.content) for child in children]
+    tail = [token for token in tokens[-8:] if token != _EMPTY]
+    head = [token for token in tokens[:4] if token != _EMPTY]
+    if tail != _TAIL or head[:3] != _HEAD:
         return False
-    if [one for one in head if one != ("text", "")][:3] != [
-        ("strong_open", ""),
-        ("text", "a:"),
-        ("strong_close", ""),
-    ]:
-        return False
-    if any(child.type == "html_inline" and child.content != "<!--b-->" for child in children):
+    if any(kind == "html_inline" and content != "<!--b-->" for kind, content in tokens):
         return False
     blocks = parser().parse(f"- **a:** {text}\n- z\n")
-    return [token.type for token in blocks].count("inline") == 2  # noqa: PLR2004
+    return [token.type for token in blocks].count("inline") == _PROBE_ITEMS
 
 
 def _block_is_safe(text: str) -> bool:
@@ -115,7 +115,7 @@ def _block_is_safe(text: str) -> bool:
 
 
 def _is_closed(html: str) -> bool:
-    """Return whether each comment and each tag that opens in *html* is closed there; in prose this asks too much."""
+    """Return whether each comment and each tag that opens in *html* is closed there."""
     if html.count("<!--") != html.count("-->"):
         return False
     opened: dict[str, int] = {}

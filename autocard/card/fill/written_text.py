@@ -1,13 +1,13 @@
-"""What we wrote last time → where it stands now.
+"""The texts that autocard wrote last time, and where they stand now.
 
 One rule: a text is ours only if it stands there exactly as we wrote it, line endings apart, as a
 whole value or between blank lines. Anything else is a person's.
 
-Names in the memory: a fact's name, with #2, #3 where a form asks for it more than once; "hidden:"
-and a name for a comment of ours that holds its place; "yaml:" and a key of the front matter, whose
-text is JSON; "added:" and the name of a section of the outline, whose text is the heading under
-which we added it; "place:" and one of these names (but no key), whose text is the place where it
-stands (`Place.to_json`).
+Names of written texts: a fact's name, with #2, #3 where a form asks for it more than once;
+"hidden:" and a name for a comment of ours that holds its place; "yaml:" and a key of the front
+matter, whose text is JSON; "added:" and the name of a section of the outline, whose text is the
+heading under which we added it; "place:" and one of these names (but no key), whose text is the
+place where it stands (`Place.to_json`).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ PLACE = "place:"
 """What the name of a place begins with, before the name of the text that stands there."""
 SECTION = "section "
 """What the name of a hidden heading begins with, after "hidden:"."""
-_SOME = 3
-"""Texts. So many do not go by accident one by one: when all go at once, the card is another one."""
+_SEVERAL = 3
+"""Texts. So many do not disappear one by one: if all are gone at once, it is another card."""
 _NEARLY_ALL = 0.9
 
 
@@ -43,13 +43,13 @@ class WrittenText:
     """A text of ours that was found.
 
     Attributes:
-        name: its name in the memory.
+        name: its name among the written texts.
         fact: the template variable.
         start: offset of its first character.
         end: offset after its last one.
         text: as it was remembered.
         slot: the labelled slot whose value it is; None: it stands between blank lines.
-        asked: that slot's label asks for the fact; else only the memory knows what stands there.
+        asked: that slot's label asks for the fact; otherwise only the memory links the two.
         hidden: it is a comment that holds the fact's place.
     """
 
@@ -71,9 +71,8 @@ class FoundText:
         ours: those that were found, in order.
         gone: facts whose text stands nowhere any more.
         added: number of a section that we added → its name in the outline.
-        rewritten: a tool has written the whole card anew: nobody removed ours one by one.
-        restored: a person has put a card of their own in the place of the one that we filled: the
-            same.
+        rewritten: a tool has written the whole card again: no person removed our texts.
+        restored: a person has put another card in the place of the one that we filled: the same.
     """
 
     ours: list[WrittenText] = field(default_factory=list)
@@ -84,12 +83,12 @@ class FoundText:
 
 
 def fact_of(name: str) -> str:
-    """Return the fact that the text called *name* in the memory was written for."""
+    """Return the fact that the written text called *name* belongs to."""
     return name.removeprefix(HIDDEN).partition("#")[0]
 
 
 def is_text(name: str) -> bool:
-    """Return whether *name* is that of a fact's own text: no key, no comment, no heading and no place."""
+    """Return whether *name* is that of a fact's own text: no key, comment, heading or place."""
     return not name.startswith((YAML, HIDDEN, ADDED, PLACE))
 
 
@@ -109,7 +108,7 @@ def places(document: Document, labels: Labels) -> Places:
 
 
 def place_of(places: Places, name: str, offset: int) -> str:
-    """Return the place of the text called *name* at *offset*, as it is kept in the memory."""
+    """Return the place of the text called *name* at *offset*, as the record keeps it."""
     place = places.of_heading(offset) if name.startswith(ADDED) else places.at(offset)
     return place.to_json()
 
@@ -124,95 +123,107 @@ def locate(
     is_fact: Callable[[str], bool],
     other_run: bool = False,
 ) -> FoundText:
-    """Return where the texts that we *remembered* (or were about to write when we were cut off: *pending*) stand.
+    """Return where the *remembered* and *pending* texts stand.
 
     Args:
         document: the card.
         form: what it asks for.
         places: its places.
-        remembered: the memory of the last fill.
-        pending: what a fill that was cut off was about to remember.
+        remembered: the texts of the last fill.
+        pending: the texts of a fill that was interrupted.
         is_fact: whether there is a fact of this name; a text for another name was never ours.
         other_run: they were written by another run than the one whose facts are at hand.
     """
-    found = FoundText()
-    asked = form.asked
-    wanted = {name: text for name, text in remembered.items() if _may_be_ours(name, text, is_fact)}
-    later = {name: text for name, text in pending.items() if _may_be_ours(name, text, is_fact)}
     candidates = Candidates(document, form, places)
-    for one, there in candidates.assign(
-        [_wanted(name, text, remembered) for name, text in wanted.items()]
-    ):
-        found.ours.append(_ours(one, there))
-    names = {one.name for one in found.ours}
-    found.gone = {fact_of(name) for name in wanted if name not in names}
-    unseen = [_wanted(name, text, pending) for name, text in later.items() if name not in names]
-    for one, there in candidates.assign(unseen):
-        found.ours.append(_ours(one, there))
-    found.gone -= {one.fact for one in found.ours}
-    found.ours.sort(key=lambda one: one.start)
-    if wanted and not found.ours and _replaced(document, asked, found.gone):
+    wanted = _body_texts(remembered, is_fact)
+    written = [_found_text(*pair) for pair in candidates.assign(wanted)]
+    found_names = {text.name for text in written}
+    missing = {fact_of(text.name) for text in wanted if text.name not in found_names}
+    interrupted = [text for text in _body_texts(pending, is_fact) if text.name not in found_names]
+    written += [_found_text(*pair) for pair in candidates.assign(interrupted)]
+    missing -= {text.fact for text in written}
+    written.sort(key=lambda text: text.start)
+
+    found = FoundText(ours=written, gone=missing)
+    if wanted and not written and _is_rewritten(document, form.asked, missing):
         found.rewritten = True
-        found.gone.clear()
-    found.added = _added(document, places, {**pending, **remembered}, found.ours)
-    if not found.rewritten and _restored(
-        document, wanted, {**pending, **remembered}, found, other_run=other_run
+        found.gone = set()
+    known = {**pending, **remembered}
+    found.added = _added_sections(document, places, known, written)
+    if not found.rewritten and _is_other_card(
+        document, len(wanted), known, found, other_run=other_run
     ):
-        edited = _edited(asked, found.gone)
+        edited = _edited_facts(form.asked, found.gone)
         if 2 * len(edited) < len(found.gone):
             found.restored = True
             found.gone = edited
     return found
 
 
-def _restored(
+def _is_other_card(
     document: Document,
-    wanted: Mapping[str, str],
+    wanted: int,
     remembered: Mapping[str, str],
     found: FoundText,
     *,
     other_run: bool,
 ) -> bool:
-    """Return whether what we wrote went with the card it stood in, rather than text by text."""
+    """Return whether our texts went with the card they stood in, rather than one by one.
+
+    *wanted*: how many of them were looked for.
+    """
     if not found.gone:
         return False
     if not found.ours:
-        return other_run or len(wanted) >= _SOME
-    if len(wanted) < _SOME or len(found.ours) > (1 - _NEARLY_ALL) * len(wanted):
+        return other_run or wanted >= _SEVERAL
+    if wanted < _SEVERAL or len(found.ours) > (1 - _NEARLY_ALL) * wanted:
         return False
-    # A person's own card may say one thing as we do; it does not have our headings.
-    headings = {text for name, text in remembered.items() if name.startswith(ADDED)}
-    return not any(
-        one.heading and heading_text(document, one.heading) in headings for one in document.sections
-    )
+    # A person's own card may have one sentence of ours by chance, but not our headings.
+    ours = {text for name, text in remembered.items() if name.startswith(ADDED)}
+    headings = [section.heading for section in document.sections if section.heading]
+    return ours.isdisjoint(heading_text(document, heading) for heading in headings)
 
 
-def _edited(asked: list[AskedFact], gone: set[str]) -> set[str]:
+def _edited_facts(asked: list[AskedFact], gone: set[str]) -> set[str]:
     """Return the facts among *gone* in whose place a person's text stands."""
-    return {
-        one.fact for one in asked if one.fact in gone and one.empty is None and not one.fallback
-    }
+    with_text = [each for each in asked if each.empty is None and not each.fallback]
+    return {each.fact for each in with_text} & gone
+
+
+def _body_texts(
+    remembered: Mapping[str, str], is_fact: Callable[[str], bool]
+) -> list[RememberedText]:
+    """Return those of the *remembered* texts that autocard can have written into a card's body."""
+    texts = []
+    for name, text in remembered.items():
+        if _may_be_ours(name, text, is_fact):
+            place = Place.from_json(remembered.get(PLACE + name, ""))
+            is_hidden = name.startswith(HIDDEN)
+            texts.append(RememberedText(name, fact_of(name), text, place, is_hidden))
+    return texts
 
 
 def _may_be_ours(name: str, text: str, is_fact: Callable[[str], bool]) -> bool:
-    """Return whether *text* can be one that autocard wrote into a card's body: for a fact, and without headings."""
+    """Return whether *text* can be one that autocard wrote: for a fact, and without headings."""
     if name.startswith((YAML, ADDED, PLACE)) or not text.strip():
         return False
     fact = fact_of(name)
-    if not is_fact(fact) and not (name.startswith(HIDDEN) and fact.startswith(SECTION)):
+    is_hidden_heading = name.startswith(HIDDEN) and fact.startswith(SECTION)
+    if not is_fact(fact) and not is_hidden_heading:
         return False
     return len(Document(text, part=True).sections) == 1
 
 
-def _wanted(name: str, text: str, memory: Mapping[str, str]) -> RememberedText:
-    place = Place.from_json(memory.get(PLACE + name, ""))
-    return RememberedText(name, fact_of(name), text, place, name.startswith(HIDDEN))
-
-
-def _ours(one: RememberedText, there: Candidate) -> WrittenText:
-    asked = one.fact in there.facts
+def _found_text(text: RememberedText, candidate: Candidate) -> WrittenText:
     return WrittenText(
-        one.name, one.fact, there.start, there.end, one.text, there.slot, asked, one.hidden
+        text.name,
+        text.fact,
+        candidate.start,
+        candidate.end,
+        text.text,
+        candidate.slot,
+        asked=text.fact in candidate.facts,
+        hidden=text.hidden,
     )
 
 
@@ -221,38 +232,60 @@ def heading_text(document: Document, heading: Heading) -> str:
     return document.text[heading.start : heading.end].replace("\r\n", "\n").rstrip("\n")
 
 
-def _added(
+def _added_sections(
     document: Document, places: Places, remembered: Mapping[str, str], ours: list[WrittenText]
 ) -> dict[int, str]:
-    """Return the sections that we added: those below our headings where something of ours stands."""
+    """Return the sections that we added: those below our headings where a text of ours stands."""
     names = [name for name in remembered if name.startswith(ADDED)]
-    starts = [one.start for one in ours]
-    by_heading: dict[str, list[tuple[int, Heading]]] = {}
-    for number, section in enumerate(document.sections if names else ()):
-        if section.heading and bisect_left(starts, section.start) < bisect_left(
-            starts, section.extent
-        ):
-            by_heading.setdefault(heading_text(document, section.heading), []).append(
-                (number, section.heading)
-            )
+    if not names:
+        return {}
+    by_heading = _sections_with_texts(document, ours)
     added: dict[int, str] = {}
     for name in names:
         alike = by_heading.get(remembered[name], [])
         place = Place.from_json(remembered.get(PLACE + name, ""))
-        exact = [one for one in alike if place and places.of_heading(one[1].start) == place]
-        only = alike if len(alike) == 1 or place is None else []
-        for one in (exact or only)[:1]:
-            alike.remove(one)
-            added[one[0]] = fact_of(name.removeprefix(ADDED))
+        number = _section_at_place(document, places, alike, place)
+        if number is not None:
+            alike.remove(number)
+            added[number] = fact_of(name.removeprefix(ADDED))
     return added
 
 
-def _replaced(document: Document, asked: list[AskedFact], gone: set[str]) -> bool:
-    """Return whether the card looks like one that a tool has just written, rather than one that a person cleared."""
+def _sections_with_texts(document: Document, ours: list[WrittenText]) -> dict[str, list[int]]:
+    """Return heading → the numbers of the sections with it in which a text of ours stands."""
+    starts = [text.start for text in ours]
+    found: dict[str, list[int]] = {}
+    for number, section in enumerate(document.sections):
+        first, after = bisect_left(starts, section.start), bisect_left(starts, section.extent)
+        if section.heading and first < after:
+            found.setdefault(heading_text(document, section.heading), []).append(number)
+    return found
+
+
+def _section_at_place(
+    document: Document, places: Places, numbers: list[int], place: Place | None
+) -> int | None:
+    """Return which of the sections *numbers*, whose headings are equal, stands at *place*."""
+    if place is None:
+        return next(iter(numbers), None)
+    for number in numbers:
+        heading = document.sections[number].heading
+        if heading and places.of_heading(heading.start) == place:
+            return number
+    # It was moved: it can still be recognized if it is the only one.
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def _is_rewritten(document: Document, asked: list[AskedFact], gone: set[str]) -> bool:
+    """Return whether a tool has just written the card, rather than a person cleared it."""
     if boilerplate.is_trainer_card(document.text):
         return True
-    empty = [
-        one.empty for one in asked if one.fact in gone and one.empty is not None and not one.blank
+    placeholders = [
+        each.empty
+        for each in asked
+        if each.fact in gone and each.empty is not None and not each.blank
     ]
-    # Nobody types a tool's own sentences where ours stood.
-    return len(empty) > 1 or any(one.notation == "generated" for one in empty)
+    # People do not type a tool's own sentences where ours stood.
+    return len(placeholders) > 1 or any(
+        placeholder.notation == "generated" for placeholder in placeholders
+    )
