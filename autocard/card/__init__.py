@@ -1,6 +1,7 @@
-"""A model card: Markdown in which slots are found, told apart and filled. docs/dev/architecture.md has the words.
+"""A model card: Markdown in which slots are found, classified and filled.
 
-`document` finds headings and slots, `placeholders` says which are empty, `labels` which fact each
-asks for, `fields` turns a record into texts, `frontmatter` patches the YAML, `forms` makes blanks,
-`fill` merges, `update` does it to a file.
+`markdown` finds headings and slots, `form` decides which are empty and which fact each asks for,
+`fields` turns a record into texts, `front` patches the YAML, `fill` puts the texts into a card,
+`update` does it to a file, `check` finds what is empty or out of date. docs/dev/architecture.md has
+the words.
 """

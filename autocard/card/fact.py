@@ -1,6 +1,6 @@
 """One fact as text for people, ready to stand in a card. Imports nothing but the standard library.
 
-`fields` makes facts from a record, `fill` puts them into slots; neither knows the other.
+`fields` makes facts from a record, `fill` puts them into slots; neither imports the other.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass
 
 _MARKDOWN = re.compile(r"[`*_\[\]<>{}|~#&$\\]")
+"""Characters with a meaning in Markdown, HTML, templates or formulas."""
 _ENTITIES = {"&": "&amp;", "\\": "&#92;", "$": "&#36;"}
 _PIPE_OR_CODE = re.compile(r"\\.|(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)|\|")
-"""What may hold a pipe: an escaped character, a code span, or a pipe as it is."""
+"""What may contain a pipe: an escaped character, a code span, or a pipe as it is."""
 _LEADING = re.compile(r"(?:[-+](?=[\s-]|$)|=(?==|$)|\d{1,9}[.)](?=\s|$))")
-"""What would make the line an item of a list, or the line above it a heading."""
+"""What would make the line an item of a list (`- `, `12. `), or the line above a heading (`==`)."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,19 @@ class Fact:
 
 
 def plain(name: str) -> str:
-    """Return *name* on one line: newlines, control and invisible characters become single spaces."""
+    """Return *name* on one line: newlines and invisible characters become single spaces."""
     return " ".join("".join(ch if ch.isprintable() else " " for ch in name).split())
 
 
 def escape(name: str) -> str:
-    r"""Return *name* (of a model, a data set, a file: any text from outside) so that Markdown shows it as it is.
+    r"""Return *name*, any text from outside, so that Markdown shows it as it is.
 
     It stays on one line, opens no HTML, link, emphasis, table cell, template expression or formula.
 
     >>> print(escape("my_model|<b>"))
     my\_model\|\<b\>
     """
-    # Entities, not backslashes, where the Hub's formulas (`\\(`, `$$`) look at the text before
-    # Markdown does.
+    # Entities, not backslashes, where the Hub reads formulas (`\\(`, `$$`) before Markdown.
     text = _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], "\\" + found[0]), plain(name))
     start = _LEADING.match(text)
     if start is None:
@@ -58,14 +58,17 @@ def escape(name: str) -> str:
 
 
 def code(name: str) -> str:
-    """Return *name* as a code span on one line that nothing in it can end; `cell` makes it ready for a table.
+    """Return *name* as a code span on one line; for a table, `cell` has to escape it, too.
 
     >>> code("a`b")
     '``a`b``'
     """
     text = plain(name) or " "
-    runs = {len(run) for run in re.findall("`+", text)}
-    fence = "`" * next(n for n in range(1, len(text) + 2) if n not in runs)
+    used = {len(run) for run in re.findall("`+", text)}
+    length = 1
+    while length in used:
+        length += 1
+    fence = "`" * length
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{text}{pad}{fence}"
 
@@ -73,7 +76,7 @@ def code(name: str) -> str:
 def cell(text: str) -> str:
     r"""Return a line of Markdown as the cell of a table: each pipe is escaped, in code spans too.
 
-    A table takes those backslashes away before it reads the cell; anywhere else a code span would
+    A table removes those backslashes before it parses the cell; anywhere else a code span would
     show them.
 
     >>> print(cell("`a|b` c|d"), cell(escape("a|b")))

@@ -1,4 +1,4 @@
-"""What a fill did, slot by slot, and in words for people. Imports nothing but the standard library."""
+"""What a fill did, slot by slot. Imports nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Report:
         label: how the card calls it.
         line: line of the card before the fill, counted from 1; 0: it was not there.
         state: filled, refreshed, same (ours, up to date), kept (a person's), removed (ours, which a
-            person took out), cleared (ours, no longer known), empty (nobody has filled it).
+            person removed), cleared (ours, without a fact now), empty.
         who: machine, suggested or person: who can fill it.
-        ours_before: a kept slot was written by autocard first and edited since.
+        ours_before: autocard wrote the text of a kept slot first, and a person edited it.
         there: what stands in a kept slot.
         wanted: what the record has for it.
     """
@@ -34,15 +34,16 @@ class Report:
     wanted: str = ""
 
     def message(self, card: str) -> str:
-        """Return what a person is told of a kept slot: where, what, and the ways on."""
-        since = (
+        """Return the message about a kept slot: where it is, what it has, what can be done."""
+        reason = (
             "was edited by hand since autocard wrote it"
             if self.ours_before
             else "holds a text of somebody else's"
         )
         return (
-            f'{card}:{self.line}: slot "{self.label}" {since}. Nothing was written there.\n'
-            f'Keep your text: do nothing. Take the measured value: autocard fill {card} --overwrite "{self.label}"'
+            f'{card}:{self.line}: slot "{self.label}" {reason}. Nothing was written there.\n'
+            "Keep your text: do nothing. Take the measured value: "
+            f'autocard fill {card} --overwrite "{self.label}"'
         )
 
 
@@ -52,7 +53,7 @@ class Filled:
 
     Attributes:
         text: its new text; the old one where nothing changed.
-        slots: what is ours in it now, to be remembered.
+        slots: what is ours in it now; the next fill needs it.
         reports: one for each slot that a fact asks for, in the order of the card.
     """
 

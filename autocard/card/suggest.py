@@ -1,7 +1,7 @@
-"""What a machine can propose and only a person can say: licence, developers, citation. Only when it is asked for.
+"""Proposals for what only a person can decide: license, developers, citation. Only on request.
 
-One rule: every proposal says that it is one and where it is from, so that nobody takes it for
-somebody's word; nothing is asked over the network.
+One rule: every proposal is marked as one, with its source, so that it is not taken for a person's
+statement; nothing is requested over the network.
 """
 
 from __future__ import annotations
@@ -20,50 +20,51 @@ from autocard.files import expanded, read_text
 from autocard.record import RunRecord
 
 MARK = "suggested, please check"
-"""What each proposal bears until a person has taken it over in words of their own."""
+"""The mark of each proposal, until a person has replaced it by their own words."""
 
 _GIT_S = 5.0
 _SHA = re.compile(r"[0-9a-f]{40}")
+_HUB_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+"""`gpt2`, `org/model`: what can be a folder of the cache."""
 
 
 def suggestions(record: RunRecord, folder: Path) -> dict[str, Fact]:
-    """Return what can be proposed for the card in *folder*, by fact; what a person gave is not proposed."""
+    """Return proposals for the card in *folder*, by fact; a fact that a person gave has none."""
     author = _git_author(folder)
-    found: dict[str, Fact | None] = {
-        "license": _licence(record),
-        "developers": Fact(f"{escape(author)} ({MARK}: the author in this machine's git)")
-        if author
-        else None,
-        "citation_bibtex": _citation(record, author),
-    }
+    developers = None
     if author:
-        found["model_card_authors"] = found["developers"]
-    return {
-        name: fact
-        for name, fact in found.items()
-        if fact is not None and not record.facts.get(name)
+        developers = Fact(f"{escape(author)} ({MARK}: the author in this machine's git)")
+    found = {
+        "license": _license(record),
+        "developers": developers,
+        "citation_bibtex": _citation(record, author),
+        "model_card_authors": developers,
     }
+    given = {name for name, value in record.facts.items() if value}
+    return {name: fact for name, fact in found.items() if fact is not None and name not in given}
 
 
 def kept(remembered: Mapping[str, str], card: str) -> dict[str, Fact]:
-    """Return the proposals that stand in *card* already, so that a fill that proposes nothing leaves them.
+    """Return the proposals that stand in *card*, so that a fill without proposals leaves them.
 
-    A card may hold one in both shapes: on a line, and as a block below a heading.
+    A card may have one in both shapes: on a line, and as a block below a heading.
     """
     lines: dict[str, str] = {}
     blocks: dict[str, str] = {}
-    there = card.replace("\r\n", "\n")
+    card = card.replace("\r\n", "\n")
     for name, text in remembered.items():
-        if is_text(name) and MARK in text and text.replace("\r\n", "\n") in there:
-            (blocks if "\n" in text else lines).setdefault(fact_of(name), text)
+        is_proposal = is_text(name) and MARK in text
+        if is_proposal and text.replace("\r\n", "\n") in card:
+            shape = blocks if "\n" in text else lines
+            shape.setdefault(fact_of(name), text)
     return {
         name: Fact(lines.get(name) or plain(blocks[name]), blocks.get(name))
         for name in sorted({*lines, *blocks})
     }
 
 
-def _licence(record: RunRecord) -> Fact | None:
-    """Return the licence of the base model's card, as this machine's cache of the Hub has it."""
+def _license(record: RunRecord) -> Fact | None:
+    """Return the license of the base model's card in this machine's cache of the Hub."""
     base = record.model.base_model
     text = base_card(base, record.model.base_model_revision) if base else None
     data = front_values(text, ["license", "license_name"]) if text is not None else {}
@@ -76,8 +77,8 @@ def _licence(record: RunRecord) -> Fact | None:
 
 
 def base_card(base: str, revision: str | None) -> str | None:
-    """Return the card of the model *base* from this machine's cache of the Hub; None: it is not there."""
-    if not re.fullmatch(r"[\w.-]+(?:/[\w.-]+)?", base) or ".." in base:
+    """Return the card of the model *base* in this machine's cache of the Hub; None: none is."""
+    if not _HUB_ID.fullmatch(base) or ".." in base:
         return None
     folder = _cache() / ("models--" + base.replace("/", "--"))
     try:
@@ -90,16 +91,14 @@ def base_card(base: str, revision: str | None) -> str | None:
 
 
 def _cache() -> Path:
-    """Return where huggingface_hub keeps what it downloaded (its constants.py), without importing it."""
-    environ = os.environ
-    home = Path(
-        environ.get("HF_HOME") or Path(environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    )
-    return expanded(Path(environ.get("HF_HUB_CACHE") or home / "hub"))
+    """Return huggingface_hub's folder of downloads (its constants.py), without importing it."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    home = Path(os.environ.get("HF_HOME") or cache / "huggingface")
+    return expanded(Path(os.environ.get("HF_HUB_CACHE") or home / "hub"))
 
 
 def _git_author(folder: Path) -> str | None:
-    """Return the name that git would put under a commit in *folder*; no address, which is nobody's business."""
+    """Return the name that git would put under a commit in *folder*, without the e-mail address."""
     if not folder.is_dir():
         return None
     command = ["git", "-C", str(folder), "config", "user.name"]
@@ -112,7 +111,7 @@ def _git_author(folder: Path) -> str | None:
 
 
 def _citation(record: RunRecord, author: str | None) -> Fact | None:
-    """Return BibTeX from what a person gave and the run knows; None without a name of author and model."""
+    """Return BibTeX from what a person gave and the record has; None without author or model."""
     given = record.facts.get("developers")
     who = plain(str(given)) if given else author
     name, ended = record.model.name, record.run.ended_at or record.run.started_at

@@ -1,8 +1,8 @@
-"""Two versions of one card that were edited apart → one card that holds both edits.
+"""Two versions of one card that were edited apart → one card with both edits.
 
 One rule: what one side changed and the other did not is taken; where both changed the same lines,
-or the same key of the front matter, the first side's stand, and the caller is told. Lines and keys
-are moved whole, never rewritten.
+or the same key of the front matter, the first side's stand, and the others are reported. Lines and
+keys are moved whole, never rewritten.
 """
 
 from __future__ import annotations
@@ -15,18 +15,38 @@ from autocard.card.front.yaml_keys import read_keys
 from autocard.card.markdown.document import Document
 from autocard.errors import CardError
 
+_FENCE = "---\n"
+
 
 @dataclass(frozen=True)
 class Merged:
-    """The card that came out.
+    """A merged card.
 
     Attributes:
         text: the card.
-        conflicts: lines (or keys of the front matter) of the second side that gave way, in order.
+        conflicts: lines (or keys of the front matter) of the second side that were dropped, in
+            order.
     """
 
     text: str
     conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of a card, whose texts together are the card.
+
+    Attributes:
+        head: what stands before the YAML.
+        front: the YAML.
+        fence: the line between YAML and body.
+        body: the Markdown.
+    """
+
+    head: str
+    front: str
+    fence: str
+    body: str
 
 
 def merge(base: str | None, first: str, second: str) -> Merged:
@@ -39,73 +59,90 @@ def merge(base: str | None, first: str, second: str) -> Merged:
         second: the other side.
     """
     if base is None:
-        base = _common(first, second)
+        base = _common_lines(first, second)
     if first in (base, second):
         return Merged(second)
     if base == second:
         return Merged(first)
-    parts = [_parts(text) for text in (base, first, second)]
-    front = _merge_front(*(part[1] for part in parts))
-    body = _merge_lines(*(part[2].splitlines(keepends=True) for part in parts))
-    head = parts[1][0] or ("---\n" if front.text else "")
-    fence = parts[1][3] or ("---\n" if front.text else "")
+    old, a, b = _parts(base), _parts(first), _parts(second)
+    front = _merge_front(old.front, a.front, b.front)
+    body = _merge_lines(_lines(old.body), _lines(a.body), _lines(b.body))
+    default_fence = _FENCE if front.text else ""
+    head, fence = a.head or default_fence, a.fence or default_fence
     return Merged(head + front.text + fence + body.text, front.conflicts + body.conflicts)
 
 
-def with_keys_of(first: str, second: str) -> str:
+def add_missing_keys(first: str, second: str) -> str:
     """Return *first* with those keys of *second*'s front matter that it does not have.
 
     Args:
         first: a card, whose body and own keys stay as they are.
-        second: another card, of which no common past is known.
+        second: another card that was not made from the same one, as far as is known.
     """
-    head, front, body, fence = _parts(first)
-    merged = _merge_front("", front, _parts(second)[1])
-    if merged.text == front or not merged.text:
+    parts = _parts(first)
+    merged = _merge_front("", parts.front, _parts(second).front)
+    if merged.text == parts.front or not merged.text:
         return first
-    return (head or "---\n") + merged.text + (fence or "---\n\n") + body
+    head, fence = parts.head or _FENCE, parts.fence or f"{_FENCE}\n"
+    return head + merged.text + fence + parts.body
 
 
-def _common(first: str, second: str) -> str:
-    """Return the lines that both have, in order: without a common past, nobody is known to have taken a line out."""
-    lines = first.splitlines(keepends=True)
-    blocks = matching_blocks(lines, second.splitlines(keepends=True))
-    return "".join("".join(lines[block.a : block.a + block.size]) for block in blocks)
+def _lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)
 
 
-def _parts(text: str) -> tuple[str, str, str, str]:
-    """Return what stands before the YAML, the YAML, the body, and the line between YAML and body."""
+def _common_lines(first: str, second: str) -> str:
+    """Return the lines that both have, in order.
+
+    With them as the base, neither side has removed a line.
+    """
+    lines = _lines(first)
+    common: list[str] = []
+    for block in matching_blocks(lines, _lines(second)):
+        common += lines[block.a : block.a + block.size]
+    return "".join(common)
+
+
+def _parts(text: str) -> _Parts:
     document = Document(text)
     if document.front is None:
-        return text[: document.top], "", text[document.top :], ""
+        return _Parts(text[: document.top], "", "", text[document.top :])
     start, end = document.front
-    return text[:start], text[start:end], text[document.body :], text[end : document.body]
+    return _Parts(text[:start], text[start:end], text[end : document.body], text[document.body :])
 
 
 # -- the front matter ------------------------------------------------------------------------------
 
 
 def _merge_front(base: str, first: str, second: str) -> Merged:
-    """Merge key by key; a side that is no YAML mapping gives way to the other."""
+    """Merge key by key; if a side is no YAML mapping, the other one is taken."""
     try:
-        olds, ours, theirs = (_entries(text) for text in (base, first, second))
+        old, a, b = _entries(base), _entries(first), _entries(second)
     except CardError:
         return Merged(first or second)
     merged, conflicts = [], []
-    for key in [*ours, *(key for key in theirs if key not in ours)]:
-        old, a, b = olds.get(key), ours.get(key), theirs.get(key)
-        if _same(a, b) or _same(b, old):
-            chosen = a
-        elif _same(a, old):
-            chosen = b
-        else:
-            chosen = b if a is None else a
-            conflicts += [] if a is None else [key]
-        merged.append(chosen or "")
+    for key in [*a, *(key for key in b if key not in a)]:
+        if _is_conflict(old.get(key), a.get(key), b.get(key)):
+            conflicts.append(key)
+        merged.append(_chosen_entry(old.get(key), a.get(key), b.get(key)) or "")
     return Merged("".join(merged), tuple(conflicts))
 
 
-def _same(a: str | None, b: str | None) -> bool:
+def _chosen_entry(old: str | None, a: str | None, b: str | None) -> str | None:
+    """Return the entry of the side that changed it; of the first side, if both did."""
+    if _is_equal(a, b) or _is_equal(b, old):
+        return a
+    if _is_equal(a, old):
+        return b
+    return b if a is None else a
+
+
+def _is_conflict(old: str | None, a: str | None, b: str | None) -> bool:
+    """Return whether both sides changed an entry, and the second side's is dropped."""
+    return a is not None and not (_is_equal(a, b) or _is_equal(b, old) or _is_equal(a, old))
+
+
+def _is_equal(a: str | None, b: str | None) -> bool:
     return (a or "").strip() == (b or "").strip()
 
 
@@ -116,81 +153,102 @@ def _entries(text: str) -> dict[str, str]:
         msg = "a placeholder stands for the keys"
         raise CardError(msg)
     found: dict[str, str] = {}
-    at = 0
+    position = 0
     for name, key in sorted(keys.items(), key=lambda item: item[1].start):
-        end = text.find("\n", max(key.end, key.colon))
-        end = len(text) if end < 0 else end + 1
-        found[name] = text[at:end] if text[at:end].endswith("\n") else text[at:end] + "\n"
-        at = end
-    return {**found, "": text[at:]} if text[at:].strip() else found
+        newline = text.find("\n", max(key.end, key.colon))
+        end = len(text) if newline < 0 else newline + 1
+        entry = text[position:end]
+        found[name] = entry if entry.endswith("\n") else entry + "\n"
+        position = end
+    rest = text[position:]
+    return {**found, "": rest} if rest.strip() else found
 
 
 # -- the body --------------------------------------------------------------------------------------
 
 
 def _merge_lines(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> Merged:
-    """Merge by lines, as diff3 does (Khanna, Kunal, Pierce: A formal investigation of diff3, 2007)."""
+    """Merge by lines, as diff3 does.
+
+    Khanna, Kunal, Pierce: A formal investigation of diff3, 2007.
+    """
     pieces: list[str] = []
     conflicts: list[str] = []
-    at = (0, 0, 0)
-    for old, a, b, size in _stable(base, first, second):
-        chunk = _chunk(base[at[0] : old], first[at[1] : a], second[at[2] : b])
-        pieces += [chunk.text, *base[old : old + size]]
+    old = a = b = 0
+    for run in _stable_runs(base, first, second):
+        chunk = _merge_chunk(base[old : run.old], first[a : run.a], second[b : run.b])
+        pieces += [chunk.text, *base[run.old : run.old + run.size]]
         conflicts += chunk.conflicts
-        at = (old + size, a + size, b + size)
+        old, a, b = run.old + run.size, run.a + run.size, run.b + run.size
     return Merged("".join(pieces), tuple(conflicts))
 
 
-def _stable(
+@dataclass(frozen=True)
+class _Run:
+    """Lines that the base and both sides have: where they begin in each, and how many."""
+
+    old: int
+    a: int
+    b: int
+    size: int
+
+
+def _stable_runs(
     base: Sequence[str], first: Sequence[str], second: Sequence[str]
-) -> Iterator[tuple[int, int, int, int]]:
-    """Yield runs of lines that all three have: where they begin in each, and how many; an empty one last."""
-    ours = matching_blocks(base, first)
-    theirs = matching_blocks(base, second)
+) -> Iterator[_Run]:
+    """Yield the runs of lines that all three have, in order; an empty one last."""
+    first_blocks = matching_blocks(base, first)
+    second_blocks = matching_blocks(base, second)
     i = j = 0
-    while i < len(ours) and j < len(theirs):
-        a, b = ours[i], theirs[j]
+    while i < len(first_blocks) and j < len(second_blocks):
+        a, b = first_blocks[i], second_blocks[j]
         start, end = max(a.a, b.a), min(a.a + a.size, b.a + b.size)
         if start < end:
-            yield start, a.b + start - a.a, b.b + start - b.a, end - start
+            yield _Run(start, a.b + start - a.a, b.b + start - b.a, end - start)
         if a.a + a.size < b.a + b.size:
             i += 1
         else:
             j += 1
-    yield len(base), len(first), len(second), 0
+    yield _Run(len(base), len(first), len(second), 0)
 
 
-def _chunk(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> Merged:
+def _merge_chunk(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> Merged:
     """Return what becomes of lines between two stable runs."""
     if second in (first, base):
         return Merged("".join(first))
     if first == base:
         return Merged("".join(second))
     if len(base) == len(first) == len(second) > 1:
-        # Neighbouring lines that were each changed by one side only are no conflict.
-        lines = [_chunk([old], [a], [b]) for old, a, b in zip(base, first, second, strict=True)]
-        return Merged(
-            "".join(line.text for line in lines),
-            tuple(lost for line in lines for lost in line.conflicts),
-        )
+        return _merge_each_line(base, first, second)
     if not base:
-        # Both put something in at the same place: nobody's words give way. What both have, in this
+        # Both inserted something at the same place: both texts stay. What both have, in this
         # order, stands once.
         return Merged("".join(_union(first, second)))
     known = {*base, *first}
-    changed = [line.strip() for line in second if line not in known and line.strip()]
-    return Merged("".join(first), tuple(changed))
+    dropped = [line.strip() for line in second if line not in known]
+    return Merged("".join(first), tuple(line for line in dropped if line))
+
+
+def _merge_each_line(base: Sequence[str], first: Sequence[str], second: Sequence[str]) -> Merged:
+    """Merge line by line: neighboring lines that one side changed each are no conflict."""
+    text = ""
+    conflicts: tuple[str, ...] = ()
+    for old, a, b in zip(base, first, second, strict=True):
+        line = _merge_chunk([old], [a], [b])
+        text += line.text
+        conflicts += line.conflicts
+    return Merged(text, conflicts)
 
 
 def _union(first: Sequence[str], second: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of *first*, and of *second* what it does not share with *first*."""
-    a = c = 0
+    """Yield the lines of *first*, and those of *second* that it does not share with *first*."""
+    a = b = 0
     for block in matching_blocks(first, second):
-        replaced = a < block.a and c < block.b
+        is_replaced = a < block.a and b < block.b
         yield from first[a : block.a]
-        if replaced and a > 0 and not first[a - 1].strip():
+        if is_replaced and a > 0 and not first[a - 1].strip():
             # Two paragraphs below the same blank line stay two.
             yield first[a - 1]
-        yield from second[c : block.b]
+        yield from second[b : block.b]
         yield from first[block.a : block.a + block.size]
-        a, c = block.a + block.size, block.b + block.size
+        a, b = block.a + block.size, block.b + block.size

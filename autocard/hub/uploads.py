@@ -178,7 +178,7 @@ def _first(card: Path, here: str, there: str, ours: Mapping[str, str], known: se
     replaced = [line for line in body.splitlines() if line.strip() and line not in known]
     warning = _keep_hub(card, there) if replaced else None
     keys = {name: text for name, text in ours.items() if name.startswith(YAML)}
-    return Taken(three_way_merge.with_keys_of(here, there), keys, warning=warning)
+    return Taken(three_way_merge.add_missing_keys(here, there), keys, warning=warning)
 
 
 def _is_ours(line: str, ours: Iterable[str]) -> bool:

@@ -255,11 +255,11 @@ def failing(request, monkeypatch):
         if request.param == "labels":
             (out / "autocard.labels.yaml").write_text(BROKEN_LABELS)
         elif request.param == "exception":
-            monkeypatch.setattr("autocard.card.update.fill", lambda *_, **__: 1 / 0)
+            monkeypatch.setattr("autocard.card.card_filler.fill", lambda *_, **__: 1 / 0)
         else:
             monkeypatch.setattr("autocard.card_guard.card_guard.WRITE_S", 0.3)
             monkeypatch.setattr("autocard.card_guard.card_guard.LEAST_S", 0.3)
-            monkeypatch.setattr("autocard.card.update.fill", lambda *_, **__: time.sleep(5))
+            monkeypatch.setattr("autocard.card.card_filler.fill", lambda *_, **__: time.sleep(5))
 
     def heal(out):
         (out / "autocard.labels.yaml").unlink(missing_ok=True)

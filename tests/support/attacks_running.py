@@ -114,7 +114,7 @@ os._exit(0)
 """
     words = "# Mine\\n\\nZZwords of a person.\\n"
     aliases = "---\\na: &a [*a]\\n---\\n# Mine\\n\\nZZwords\\n"
-    fails = "def fails(*_, **__): raise RuntimeError('broken')\nimport autocard.card.update as u\nu.fill = fails"
+    fails = "def fails(*_, **__): raise RuntimeError('broken')\nimport autocard.card.card_filler as c\nc.fill = fails"
     tries = {
         "broken label file": (words, "(out / 'autocard.labels.yaml').write_text('factz: [')"),
         "label file of a wrong type": (words, "(out / 'autocard.labels.yaml').write_text('3')"),
