@@ -32,7 +32,7 @@ class FillOrder:
         labels: the label table.
         template: shipped name or path, for a new card; None: the Hub's own template.
         empty: how a new card shows what is empty: "comment" or "placeholder".
-        overwrite: names or labels of slots that are written whoever wrote there.
+        overwrite: names or labels of slots that are written even over a person's text.
         extra: keys of the front matter that others bring; None: no trainer is at hand.
         ours: slots that autocard wrote into the card by another record.
         withheld: names that the front matter may not show as the base model.

@@ -38,7 +38,7 @@ class Report:
         reason = (
             "was edited by hand since autocard wrote it"
             if self.ours_before
-            else "holds a text of somebody else's"
+            else "has a text that autocard did not write"
         )
         return (
             f'{card}:{self.line}: slot "{self.label}" {reason}. Nothing was written there.\n'

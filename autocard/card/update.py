@@ -117,7 +117,7 @@ def update(
             its own.
         template: shipped name or path, for a new card; None: the Hub's own template.
         empty: how a new card shows what is empty: "comment" or "placeholder".
-        overwrite: names or labels of slots that are written whoever wrote there.
+        overwrite: names or labels of slots that are written even over a person's text.
         dry_run: write nothing, only return what would be written.
         standing: what counts as the card, where that is not what the file has.
         extra: keys of the front matter that others bring (a trainer's tags); the record's values go

@@ -74,7 +74,8 @@ def names_other_base(
         text: the card.
         record: the record of the run.
         remembered: the texts of the last fill.
-        refused: names that are no base of a person's, and keys that are written whoever set them.
+        refused: names that are no base of a person's, and keys that are written even over a
+            person's value.
     """
     model = record.model
     is_known = bool(model.base_model) or from_scratch(model)

@@ -53,7 +53,7 @@ def fill(
             section.
         front: key of the front matter → value; numbers and dates as they should read.
         remembered: `Filled.slots` of the last fill of this card.
-        overwrite: names or labels of slots that are written whoever wrote there.
+        overwrite: names or labels of slots that are written even over a person's text.
         pending: `Filled.slots` of a fill that was interrupted before it was written.
         labels: which words ask for which fact; None: the shipped table.
         other_run: *remembered* is of another run than *facts*.

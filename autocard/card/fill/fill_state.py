@@ -31,7 +31,7 @@ class FillState:
         text: the card as it stands.
         facts: template variable → its texts; those that show nothing are left out.
         remembered: the texts of the last fill.
-        overwrite: names or labels of slots that are written whoever wrote there.
+        overwrite: names or labels of slots that are written even over a person's text.
         pending: the texts of a fill that was interrupted.
         labels: the label table.
         other_run: what is remembered was written by another run than the one of the facts.

@@ -64,11 +64,11 @@ def patch(
         values: key → value; None and what is not finite is left out.
         remembered: what `Patched.written` held last time, as JSON, under "yaml:" and the key.
         pending: the same of a fill that was interrupted.
-        overwrite: keys that are written whoever set them.
+        overwrite: keys that are written even over a person's value.
         newline: the card's line ending.
         trainer_values: keys that a trainer writes into each of its cards, and the values it gives
             them; only where it has just written this card.
-        withheld: names of base models that no card may show, whoever wrote them there.
+        withheld: names of base models that no card may show, even if a person wrote them.
         untrue: tags that no longer hold; they are removed where we wrote them.
 
     Raises:

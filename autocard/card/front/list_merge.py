@@ -18,7 +18,7 @@ class Refusals:
     """Which values must not stand in a front matter.
 
     Attributes:
-        withheld: names of base models that no card may show, whoever wrote them there.
+        withheld: names of base models that no card may show, even if a person wrote them.
         untrue: tags that no longer hold.
     """
 
