@@ -13,6 +13,7 @@ from autocard.card import card_files
 from autocard.card import suggest as suggesting
 from autocard.card.card_files import PENDING, CardText, EarlierRecord, Slots
 from autocard.card.card_filler import CardFiller, FillOrder
+from autocard.card.fact import Fact
 from autocard.card.fill import base_statements, new_card
 from autocard.card.form.label_files import load
 from autocard.card.report import Filled, Report
@@ -132,30 +133,24 @@ def update(
         NotWrittenError: a file could not be written. What was there before is still there.
         AbandonedError: it took too long and the caller has gone on.
     """
-    labels = load(new_card.label_files(template, card))
     earlier = card_files.read_record_beside(card)
     in_file = card_files.read_card(card)
     existing = in_file if standing is None else CardText(standing.text)
-    slots = _slots(card, earlier, standing)
-    remembered = slots.get(card.name, {})
     local_bases = base_statements.local_bases(card.parent, record)
     order = FillOrder(
         card_name=card.name,
         record=record,
-        labels=labels,
+        labels=load(new_card.label_files(template, card)),
         template=template,
         empty=empty,
         overwrite=overwrite,
         extra=extra,
         ours=standing.ours if standing else {},
         withheld=frozenset(withheld) - {record.model.base_model} | local_bases,
-        slots=slots,
+        slots=_slots(card, earlier, standing),
         earlier_record=earlier.record,
     )
-    if suggest:
-        proposed = suggesting.suggestions(record, card.parent)
-    else:
-        proposed = suggesting.kept(remembered, existing.text or "")
+    proposed = _proposals(order, card, existing.text or "", suggest=suggest)
     filler = CardFiller(replace(order, proposed=proposed))
     if earlier.problem is not None:
         filler.warnings.append(
@@ -163,26 +158,29 @@ def update(
             "person's text and is kept."
         )
     result = _fill(filler, card, existing, in_file)
-    changed = result.filled.text != result.before
+    filled = result.filled
+    changed = filled.text != result.before
     if not dry_run:
         card_files.write(
-            result.target,
-            result.filled.text,
-            record,
-            result.filled.slots,
-            slots,
-            changed=changed,
+            result.target, filled.text, record, filled.slots, order.slots, changed=changed
         )
     return Outcome(
         result.target,
-        result.filled.text,
+        filled.text,
         changed,
         result.before,
-        result.filled.reports,
+        filled.reports,
         tuple(filler.warnings),
         result.problem,
         filler.proposals(),
     )
+
+
+def _proposals(order: FillOrder, card: Path, text: str, *, suggest: bool) -> dict[str, Fact]:
+    """Return what is proposed for the card *text*; without *suggest*, what stands there already."""
+    if suggest:
+        return suggesting.suggestions(order.record, card.parent)
+    return suggesting.kept(order.slots.get(card.name, {}), text)
 
 
 def _slots(card: Path, earlier: EarlierRecord, standing: Standing | None) -> Slots:

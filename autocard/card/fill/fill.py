@@ -19,7 +19,7 @@ from autocard.card.form import boilerplate
 from autocard.card.form.label_files import load
 from autocard.card.form.labels import Labels
 from autocard.card.front import front_matter
-from autocard.card.front.front_matter import Patched
+from autocard.card.front.patched import Patched
 from autocard.card.markdown.document import Document
 from autocard.card.markdown.edit import Edit, separated
 from autocard.card.markdown.parser import DEEPEST

@@ -18,8 +18,8 @@ from autocard.card.fill.written_text import ADDED
 from autocard.card.form import boilerplate
 from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import words
-from autocard.card.markdown.candidates import occurrences, same
 from autocard.card.markdown.edit import Edit
+from autocard.card.markdown.occurrences import occurrences, same
 from autocard.card.markdown.section_end import end_of_text
 from autocard.card.report import State
 

@@ -13,8 +13,8 @@ from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.removal import UNKNOWN, Removal
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
 from autocard.card.form.asked_fact import AskedFact
-from autocard.card.markdown.candidates import same
 from autocard.card.markdown.line_labels import after_label
+from autocard.card.markdown.occurrences import same
 from autocard.card.markdown.slots import Slot
 from autocard.card.report import State
 

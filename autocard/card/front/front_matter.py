@@ -8,41 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from autocard.card.fill.written_text import YAML
 from autocard.card.front import yaml_edits, yaml_text
 from autocard.card.front.list_merge import ListMerge, Refusals, as_list
-from autocard.card.front.yaml_edits import YamlEdit, YamlEditor
+from autocard.card.front.patched import Patched, prove
+from autocard.card.front.yaml_edits import YamlEditor
 from autocard.card.front.yaml_keys import MERGED, UNREADABLE, Key, is_blank, merged, read_keys
 from autocard.card.report import State
-from autocard.errors import CardError
 
 BY_OTHERS = " (by others)"
 """Suffix of a key's name in the written text, for those items of its list that stood there before
 ours."""
-_WRITING_STATES = frozenset({"filled", "refreshed", "cleared"})
-
-
-@dataclass
-class Patched:
-    """The front matter after the patch.
-
-    Attributes:
-        yaml: its new text, between the `---` lines.
-        written: key → the value that is ours now.
-        states: key → filled, refreshed, kept, removed, same or cleared.
-        edits: the changes of the old YAML, in order.
-        kept_values: key that was kept → its value.
-        merged_lists: key of a list that others write too → the value that it must have.
-    """
-
-    yaml: str
-    written: dict[str, object] = field(default_factory=dict)
-    states: dict[str, State] = field(default_factory=dict)
-    edits: list[YamlEdit] = field(default_factory=list)
-    kept_values: dict[str, object] = field(default_factory=dict)
-    merged_lists: dict[str, list[object]] = field(default_factory=dict)
 
 
 def patch(
@@ -81,7 +58,7 @@ def patch(
     patched = patcher.patched
     patched.edits = sorted(patcher.editor.edits)
     patched.yaml = yaml_edits.apply(text, patched.edits)
-    _prove(text, patched)
+    prove(text, patched)
     return patched
 
 
@@ -275,45 +252,3 @@ class _Patcher:
         self.patched.written[key] = [item for item in merge.wanted if item in merge.current]
         if not self.patched.written[key]:
             del self.patched.written[key]
-
-
-def _prove(before: str, patched: Patched) -> None:
-    """Check that every other key kept its text, and that ours have the values that they should.
-
-    Texts are compared, not their values: a person's value may be anything, and of any size.
-
-    Raises:
-        CardError: one has not.
-    """
-    if not patched.edits:
-        return
-    old, _ = read_keys(before)
-    new, _ = read_keys(patched.yaml)
-    touched = {key for key, state in patched.states.items() if state in _WRITING_STATES}
-    for key in old.keys() | new.keys():
-        if key in touched:
-            continue
-        if _key_text(before, old.get(key)) != _key_text(patched.yaml, new.get(key)):
-            msg = f"the key {key!r} of the front matter would have changed"
-            raise CardError(msg)
-    for key, items in patched.merged_lists.items():
-        if key not in new or new[key].data != items:
-            msg = f"the list {key!r} of the front matter would not read back as it was written"
-            raise CardError(msg)
-    for key in touched - patched.merged_lists.keys():
-        _prove_value(key, new.get(key), patched)
-
-
-def _prove_value(key: str, place: Key | None, patched: Patched) -> None:
-    """Check one key that was written or removed; *place*: where it stands in the new YAML."""
-    if patched.states[key] == "cleared":
-        if place is not None and place.data is not None:
-            msg = f"the key {key!r} of the front matter would not go"
-            raise CardError(msg)
-    elif place is None or place.data != patched.written[key]:
-        msg = f"the key {key!r} of the front matter would not read back as it was written"
-        raise CardError(msg)
-
-
-def _key_text(text: str, key: Key | None) -> str | None:
-    return None if key is None else text[key.start : max(key.end, key.colon + 1)]

@@ -6,13 +6,13 @@ meant the same text.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from autocard.card.form.form import Form
 from autocard.card.markdown.document import Document
+from autocard.card.markdown.occurrences import comparable, matches, occurrences
 from autocard.card.markdown.places import Place, Places
 from autocard.card.markdown.slots import Slot
 
@@ -102,7 +102,7 @@ class Candidates:
         """Yield the assignments that follow from *rule* where it allows one only."""
         groups: dict[tuple[str, bool], list[RememberedText]] = {}
         for text in texts:
-            groups.setdefault((_comparable(text.text), text.hidden), []).append(text)
+            groups.setdefault((comparable(text.text), text.hidden), []).append(text)
         for (content, hidden), equal_texts in groups.items():
             for names, candidates in self._connected(content, equal_texts, rule, hidden=hidden):
                 named = [text for text in equal_texts if text.name in names]
@@ -135,7 +135,7 @@ class Candidates:
         return self._found[key]
 
     def _comments(self, content: str) -> Iterator[Candidate]:
-        for start, end in _matches(self._document, content):
+        for start, end in matches(self._document, content):
             yield Candidate(start, end, self._places.at(start))
 
     def _values(self, content: str) -> Iterator[Candidate]:
@@ -185,7 +185,7 @@ class Candidates:
         found: dict[str, list[Slot]] = {}
         for slot in [*self._form.labelled, *titles]:
             if slot.start < slot.end:
-                value = _comparable(self._document.text[slot.start : slot.end])
+                value = comparable(self._document.text[slot.start : slot.end])
                 found.setdefault(value, []).append(slot)
         return found
 
@@ -255,69 +255,3 @@ def _share_a_label(texts: list[RememberedText]) -> bool:
 
 def _place_order(text: RememberedText) -> tuple[int, int]:
     return (text.place.section, text.place.number) if text.place else (0, 0)
-
-
-def _comparable(text: str) -> str:
-    return text.replace("\r\n", "\n").strip()
-
-
-def same(a: str, b: str) -> bool:
-    """Return whether two texts differ in line endings and outer blanks at most."""
-    return _comparable(a) == _comparable(b)
-
-
-def _matches(document: Document, text: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each place in the body where *text* stands, in any line endings."""
-    for variant in sorted({text, text.replace("\n", "\r\n")}):
-        start = document.text.find(variant, document.body)
-        while start >= 0:
-            end = start + len(variant)
-            yield start, end
-            start = document.text.find(variant, end)
-
-
-def occurrences(document: Document, text: str) -> Iterator[tuple[int, int]]:
-    """Yield where *text* stands as whole lines, between blank lines, headings or comments."""
-    if not text.strip():
-        return
-    for start, end in _matches(document, text):
-        if _stands_alone(document, start, end):
-            yield start, end
-
-
-def _stands_alone(document: Document, start: int, end: int) -> bool:
-    """Return whether the text from *start* to *end* is no part of a longer block."""
-    if start > document.body and document.text[start - 1] != "\n":
-        return False
-    return _is_free_above(document, start) and _is_free_below(document, end)
-
-
-def _is_free_above(document: Document, start: int) -> bool:
-    line = document.body_line(start)
-    if line <= 0:
-        return True
-    above = document.text[document.offset(line - 1) : document.line_end(line - 1)].rstrip()
-    return not above.strip() or above.endswith("-->") or _is_heading_end(document, start)
-
-
-def _is_free_below(document: Document, end: int) -> bool:
-    text = document.text
-    newline = text.find("\n", end)
-    rest = text[end : len(text) if newline < 0 else newline].strip()
-    if rest:
-        return rest.startswith("<!--")
-    if newline < 0:
-        return True
-    following = newline + 1
-    below = text[following : document.line_end(document.body_line(following))].lstrip()
-    return not below or below.startswith("<!--") or _is_heading_start(document, following)
-
-
-def _is_heading_end(document: Document, offset: int) -> bool:
-    index = bisect_left(document.sections, offset, key=lambda section: section.start)
-    return index < len(document.sections) and document.sections[index].start == offset
-
-
-def _is_heading_start(document: Document, offset: int) -> bool:
-    index = bisect_left(document.sections, offset, key=lambda section: section.end)
-    return index < len(document.sections) and document.sections[index].end == offset

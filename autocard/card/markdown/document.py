@@ -7,7 +7,6 @@ end at "\n" only, as in that parser once carriage returns are blanks to it.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +14,8 @@ from typing import Any
 from markdown_it.token import Token
 
 from autocard.card.markdown.parser import TOO_DEEP, parser
+from autocard.card.markdown.shown_html import shown_html
 
-_TAG = re.compile(r"</?(?:a|br|p|div|center|span|details)\b[^<>]*>", re.IGNORECASE)
-"""Tags that show nothing by themselves: `<br>`, `<div align="center">`, `</details>`."""
 _FENCE = "---"
 """The lines around a front matter."""
 
@@ -278,36 +276,6 @@ def _front_matter_start(text: str, top: int) -> int:
         if line.strip():
             return newline + 1 if line.lstrip().rstrip("\r") == _FENCE else -1
         line_start = newline + 1
-
-
-@dataclass(frozen=True)
-class ShownHtml:
-    """What of a block of HTML a reader sees.
-
-    Attributes:
-        text: without comments and empty tags.
-        start: offset of the text in the block; None: tags or comments are mixed into it.
-    """
-
-    text: str
-    start: int | None
-
-
-def shown_html(html: str) -> ShownHtml:
-    """Return what of *html* a reader sees."""
-    shown = []
-    position = 0
-    while (opened := html.find("<!--", position)) >= 0:
-        shown.append(html[position:opened])
-        closed = html.find("-->", opened)
-        position = len(html) if closed < 0 else closed + 3
-    tail = html[position:]
-    shown.append(tail)
-    text = _TAG.sub("", "".join(shown)).strip()
-    is_one_line = bool(text) and "<" not in text and "\n" not in text
-    if position and is_one_line and text == tail.strip():
-        return ShownHtml(text, position + len(tail) - len(tail.lstrip()))
-    return ShownHtml(text, None)
 
 
 def _is_open(text: str, block: Block) -> bool:
