@@ -99,6 +99,8 @@ def find(
         return Placeholder("blank")
     if len(text) > _LONGEST:
         return None
+    if "\n" not in text:
+        return _find_on_line(text, variables, references, own)
     if len(text) > _LONGEST_BARE and not own and not _has_marks(text):
         return None
     # A form's field may stand on a few lines; each of them must ask.

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import LabelMeaning, Labels
@@ -23,8 +22,7 @@ _BOLD = "**"
 _TWO_MARKS = 2
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """What one block of a section is.
 
     Attributes:
@@ -144,10 +142,10 @@ class SectionBody:
     def _part(self, block: Block, number: int) -> _Part:
         """Return what *block*, which is no labelled line, is."""
         text, start, end = self._document.text, block.start, block.end
-        content = _Part("content", start, end, block, number)
-        inert = replace(content, role="inert")
+        inert = _Part("inert", start, end, block, number)
         if block.kind in ("comment", "rule") or self._is_ours(block):
             return inert
+        content = _Part("content", start, end, block, number)
         if block.kind not in ("paragraph", "list"):
             return content
         is_inert = block.kind == "paragraph" and is_no_answer(text[start:end], self._labels)

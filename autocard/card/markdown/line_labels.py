@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from markdown_it.token import Token
 
@@ -30,8 +30,7 @@ _LONGEST_LABEL = 120
 _BLANKS = " \t\r\n\f"
 
 
-@dataclass(frozen=True)
-class LineLabel:
+class LineLabel(NamedTuple):
     """The label of one line, and its value.
 
     Attributes:
