@@ -38,7 +38,7 @@ class RunLegs(Protocol):
     run_id: str
     own: list[LedgerEntry]
     """Of this process's legs."""
-    heard: list[LedgerEntry]
+    reported: list[LedgerEntry]
     """Of the same leg, of the other processes that measure."""
     role: ProcessRole | None
     folders: LedgerFolders
@@ -48,7 +48,9 @@ class RunLegs(Protocol):
     def open(self) -> OpenLeg:
         """The leg that goes on."""
 
-    def hear(self, entries: list[LedgerEntry], earlier: list[LedgerEntry], processes: int) -> None:
+    def take_reports(
+        self, entries: list[LedgerEntry], earlier: list[LedgerEntry], processes: int
+    ) -> None:
         """Take what other processes report."""
 
     def go_on(self) -> None:
@@ -91,7 +93,7 @@ class Coordinator:
         """Whether this process measures anything in the leg."""
         return self.watch.measures
 
-    def arrive(self, observed: Observed) -> None:
+    def join(self, observed: Observed) -> None:
         """Join the other processes, and report which GPUs this one uses.
 
         Raises:
@@ -105,7 +107,7 @@ class Coordinator:
             boards, reason = _own_boards(observed), None
         except UnavailableError as exc:
             boards, reason = [], str(exc)
-        self.team.arrive(boards, reason)
+        self.team.join(boards, reason)
 
     def give_up(self, observed: Observed) -> None:
         """Go on without the others: the process that is the first of its host measures."""
@@ -178,7 +180,7 @@ class Coordinator:
             nodes_expected=nodes,
         )
 
-    def tell(self, observed: Observed, hardware: Hardware | None) -> None:
+    def send_report(self, observed: Observed, hardware: Hardware | None) -> None:
         """Send the report of this process to the one that writes the card.
 
         Raises:
@@ -200,7 +202,7 @@ class Coordinator:
         )
         self.team.report(f"{self._number}/end", report.to_json())
 
-    def hear(self, observed: Observed) -> None:
+    def gather_reports(self, observed: Observed) -> None:
         """Wait for the reports of the others; for those without one, read what they have written.
 
         Raises:
@@ -220,19 +222,19 @@ class Coordinator:
             known = [*own, *entries]
             written = reports.from_folder(book.folders.reads, book.open.id, known, took_s)
             earlier = [entry for report in received for entry in report.earlier]
-            book.hear([*entries, *written], earlier, self.team.size)
+            book.take_reports([*entries, *written], earlier, self.team.size)
             if not self.team.opens:
                 book.go_on()
 
-    def again(self, observed: Observed, hardware: Hardware | None) -> None:
+    def report_again(self, observed: Observed, hardware: Hardware | None) -> None:
         """Report once more: of trainings of their own, the last one to end writes the card.
 
         Raises:
             UnavailableError: nothing can be sent or received.
         """
         if not self.team.together:
-            self.tell(observed, hardware)
-            self.hear(observed)
+            self.send_report(observed, hardware)
+            self.gather_reports(observed)
 
     def of_all(
         self, observed: Observed, parts: Mapping[str, Any], hardware_gaps: dict[str, str]
@@ -269,12 +271,12 @@ class Coordinator:
         self._evaluations += 1
         what = f"{self._number}/evaluation {self._evaluations}"
         if not self.team.together or self.team.alone:
-            return {}  # trainings of their own report their evaluations in `again`
+            return {}  # trainings of their own report their evaluations in `report_again`
         if not self.writes(observed):
             if self.measures:
                 self.team.report(what, {"joules": joules})
             return {}
-        notes = self.team.collect(what, EVALUATION_S, enough=len(self._book.heard))
+        notes = self.team.collect(what, EVALUATION_S, enough=len(self._book.reported))
         return {note["rank"]: note["joules"] for note in notes}
 
 

@@ -130,7 +130,7 @@ class Team:
         """Whether this process may write the card."""
         return self.rank == 0 or not self.together
 
-    def arrive(self, boards: Sequence[Device], reason: str | None = None) -> None:
+    def join(self, boards: Sequence[Device], reason: str | None = None) -> None:
         """Join: report which GPUs this process uses, and find out whether it leads its host.
 
         Args:

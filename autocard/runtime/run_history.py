@@ -47,7 +47,7 @@ class RunHistory:
         self.own: list[LedgerEntry] = []
         """Entries of this process's legs since the last begin: one, once it has ended."""
         self.open = StartedLeg()
-        self.heard: list[LedgerEntry] = []
+        self.reported: list[LedgerEntry] = []
         """Entries of the same leg, of the other processes that measure."""
         self.role: ProcessRole | None = None
         """Of this process; None: it has not been agreed on."""
@@ -60,7 +60,7 @@ class RunHistory:
         self._travels_entry: LedgerEntry | None = None
         self._checkpoint: str | None = None
 
-    def know_job(self, name: str | None) -> None:
+    def set_job(self, name: str | None) -> None:
         """Set what identifies the scheduler's job; None: there is none."""
         self.job_id = None if name is None else ledger_files.pseudonym(name)
 
@@ -68,8 +68,8 @@ class RunHistory:
 
     def begin(self, opened: StartedLeg) -> None:
         """Begin a leg; those that this process had before belong to the past."""
-        self._memory += [*self.own, *self.heard]
-        self.own, self.heard, self.open = [], [], opened
+        self._memory += [*self.own, *self.reported]
+        self.own, self.reported, self.open = [], [], opened
         opened.last_s, opened.reached = opened.at_s, opened.step
 
     def find(
@@ -131,11 +131,11 @@ class RunHistory:
         if self._travels is not None:
             self._travels[key] = value
 
-    def know_batches(self, travelled: Any) -> None:
+    def take_batches(self, travelled: Any) -> None:
         """Take from the checkpoint what the steps of the earlier legs consumed."""
         self._facts.take_batches(travelled)
 
-    def know_settings(self, travelled: Any) -> None:
+    def take_settings(self, travelled: Any) -> None:
         """Take from the checkpoint what the earlier legs were trained with."""
         self._facts.take_settings(travelled)
 
@@ -262,8 +262,9 @@ class RunHistory:
 
     def evaluated_elsewhere(self, joules_of: Mapping[int, float | None]) -> None:
         """Add what other processes measured of an evaluation: rank → joules."""
-        self.heard = [
-            entry_updates.with_evaluation(entry, joules_of.get(entry.rank)) for entry in self.heard
+        self.reported = [
+            entry_updates.with_evaluation(entry, joules_of.get(entry.rank))
+            for entry in self.reported
         ]
 
     # -- figures that come late --------------------------------------------------------------------
@@ -285,7 +286,7 @@ class RunHistory:
     @property
     def awaited(self) -> list[LedgerEntry]:
         """Entries reported by other processes, whose figures are still to come."""
-        return [entry for entry in self.heard if entry.is_pending]
+        return [entry for entry in self.reported if entry.is_pending]
 
     @property
     def awaited_here(self) -> bool:
@@ -302,16 +303,16 @@ class RunHistory:
         awaited = {entry.key for entry in self.awaited}
         written = self._written() if awaited else []
         found = {entry.key: entry for entry in written if not entry.is_pending}
-        for number, reported in enumerate(self.heard):
+        for number, reported in enumerate(self.reported):
             later = found.get(reported.key)
             if later is not None:
-                self.heard[number] = entry_updates.with_later_figures(reported, later)
+                self.reported[number] = entry_updates.with_later_figures(reported, later)
         return bool(awaited & found.keys())
 
     def give_up_awaited(self) -> bool:
         """Note that late figures of other processes will not come; return whether any are due."""
         waited = bool(self.awaited)
-        self.heard = [entry.never_completed() for entry in self.heard]
+        self.reported = [entry.never_completed() for entry in self.reported]
         return waited
 
     @property
@@ -321,7 +322,9 @@ class RunHistory:
 
     # -- what other processes report ---------------------------------------------------------------
 
-    def hear(self, entries: list[LedgerEntry], earlier: list[LedgerEntry], processes: int) -> None:
+    def take_reports(
+        self, entries: list[LedgerEntry], earlier: list[LedgerEntry], processes: int
+    ) -> None:
         """Take what other processes report.
 
         Args:
@@ -329,7 +332,7 @@ class RunHistory:
             earlier: of earlier legs, on their hosts.
             processes: of the training.
         """
-        self.heard = entries
+        self.reported = entries
         if self.own:
             last = self.own[-1]
             self.own[-1] = last.with_leg(last.leg.model_copy(update={"processes": processes}))
@@ -342,7 +345,7 @@ class RunHistory:
 
     def entries_of(self, leg_id: str) -> list[LedgerEntry]:
         """Return what this process knows of a leg of its own, of all hosts."""
-        known = (*self.own, *self.heard, *self._memory)
+        known = (*self.own, *self.reported, *self._memory)
         return [entry for entry in known if entry.leg.id == leg_id]
 
     def holds(self, leg_id: str) -> bool:
@@ -351,13 +354,13 @@ class RunHistory:
 
     def last(self) -> LedgerEntry:
         """Return the entry of the leg that has ended, of all hosts."""
-        return record_legs.completed([*self.own, *self.heard])[-1]
+        return record_legs.completed([*self.own, *self.reported])[-1]
 
     def legs(self) -> list[Part[Leg]]:
         """Return all legs of the run, the oldest first."""
         before = [_as_known_now(entry) for entry in self._before]
         parts = []
-        for entry in record_legs.completed([*before, *self.own, *self.heard]):
+        for entry in record_legs.completed([*before, *self.own, *self.reported]):
             described = self._facts.describe(entry.leg, self.open.id)
             parts.append(Part(described.value, {**entry.missing, **described.gaps}))
         return parts

@@ -141,8 +141,8 @@ def test_the_first_to_arrive_measures_its_host_and_the_others_look_what_it_does(
     board = FolderRendezvous(tmp_path / "meet")
     first, second = Team(3, 4, board), Team(0, 4, board)
 
-    first.arrive([])
-    second.arrive([])
+    first.join([])
+    second.join([])
     leading, looking = first.share_out(1, on_host=2), second.share_out(1, on_host=2)
 
     assert (first.leads, second.leads) == (True, False)
@@ -166,7 +166,7 @@ def test_who_does_not_report_is_waited_for_and_not_for_ever(tmp_path):
     board = FolderRendezvous(tmp_path / "meet")
     zero, one, two = (Team(rank, 4, board) for rank in range(3))
     for team in (zero, one, two):
-        team.arrive([])
+        team.join([])
     one.report("1/end", {"entry": None})
 
     begun_s = time.monotonic()
@@ -180,7 +180,7 @@ def test_who_has_never_come_is_not_waited_for(tmp_path):
     board = FolderRendezvous(tmp_path / "meet")
     zero, one = Team(0, 3, board), Team(1, 3, board)
     for team in (zero, one):
-        team.arrive([])
+        team.join([])
     one.report("1/end", {})
 
     begun_s = time.monotonic()
@@ -255,7 +255,7 @@ def test_two_tasks_of_one_step_know_of_each_other_and_those_of_another_step_do_n
         for task, step in (("0", "0"), ("1", "0"), ("0", "1"))
     ]
     for team in teams:
-        team.arrive([])
+        team.join([])
         team.report("1/end", {})
 
     assert [len(team.collect("1/end")) for team in teams] == [1, 1, 0]
@@ -318,7 +318,7 @@ def test_who_tells_twice_is_heard_as_he_spoke_last(tmp_path):
 
     one, other = (meet(ALONE, tmp_path, environ(task)) for task in ("0", "1"))
     for team in (one, other):
-        team.arrive([])
+        team.join([])
     for word in ("first", "last"):
         one.report("1/end", {"word": word})
 
@@ -354,7 +354,7 @@ def test_what_a_step_left_behind_days_ago_is_taken_away_by_the_next_one(tmp_path
 
     folders = []
     for step in ("0", "1"):
-        meet(ALONE, tmp_path, environ(step)).arrive([])
+        meet(ALONE, tmp_path, environ(step)).join([])
         folders.append(
             next(folder for folder in (tmp_path / "_autocard").iterdir() if folder not in folders)
         )
@@ -381,8 +381,8 @@ for attempt in ("0", "1"):
     dead = meet(Processes(2), Path(),
                 {"TORCHELASTIC_RESTART_COUNT": "0"})
     if attempt == "0":
-        dead.arrive([])
-    team.arrive([])
+        dead.join([])
+    team.join([])
     print(team.leads)
 """
 
@@ -403,7 +403,7 @@ from pathlib import Path
 from autocard.capture.observed import Processes
 from autocard.distributed.team import meet
 team = meet(Processes(), Path(sys.argv[1]), os.environ)
-team.arrive([])
+team.join([])
 print(team.leads, team.opens, len(team.collect("1/end")))
 team.report("1/end", {})
 """

@@ -47,13 +47,13 @@ def travelled(run: RunState, event: Event) -> dict[str, Any]:
 def batches(run: RunState, event: Event) -> None:
     """Take the batches of earlier legs from the checkpoint."""
     state = event.observed.trainer.checkpoint_state()
-    run.history.know_batches(run.history.travelled(state, "batches"))
+    run.history.take_batches(run.history.travelled(state, "batches"))
 
 
 def settings(run: RunState, event: Event) -> None:
     """Take the settings of earlier legs from the checkpoint."""
     state = event.observed.trainer.checkpoint_state()
-    run.history.know_settings(run.history.travelled(state, "settings"))
+    run.history.take_settings(run.history.travelled(state, "settings"))
 
 
 def pack(run: RunState, event: Event) -> None:

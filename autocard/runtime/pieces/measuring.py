@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 def team(run: RunState, event: Event) -> bool:
     """Find the training's other processes."""
-    run.coordinator.arrive(event.observed)
+    run.coordinator.join(event.observed)
     return True
 
 
 def job(run: RunState, _event: Event) -> None:
     """Note what distinguishes this job of the scheduler from others."""
-    run.history.know_job(launcher.identity())
+    run.history.set_job(launcher.identity())
 
 
 def whole_meter(run: RunState, event: Event) -> Meter:
@@ -226,17 +226,17 @@ def earlier(run: RunState, event: Event) -> None:
 
 def report(run: RunState, event: Event) -> None:
     """Send the process that writes the card what this one has measured."""
-    run.coordinator.tell(event.observed, run.facts.parts.get("hardware"))
+    run.coordinator.send_report(event.observed, run.facts.parts.get("hardware"))
 
 
 def reports(run: RunState, event: Event) -> None:
     """Gather the reports of the other processes."""
-    run.coordinator.hear(event.observed)
+    run.coordinator.gather_reports(event.observed)
 
 
 def reports_again(run: RunState, event: Event) -> None:
     """Exchange reports once more, where each process has a training of its own."""
-    run.coordinator.again(event.observed, run.facts.parts.get("hardware"))
+    run.coordinator.report_again(event.observed, run.facts.parts.get("hardware"))
 
 
 def turn(run: RunState, _event: Event) -> Any:
