@@ -175,7 +175,7 @@ def test_what_a_library_has_written_before_is_known_to_the_byte(name, tmp_path, 
 
     copies.begin(
         MINE.encode(),
-        next(iter(held_method(trainer, "create_model_card").keeper._files.written.values())),
+        next(iter(held_method(trainer, "create_model_card").keeper._cards.digests.values())),
     )
     for path in own_cache.rglob("writing-*"):  # as a process leaves it that has ended since
         path.rename(path.with_name(re.sub(r"-\d+-", "-4194305-", path.name)))
@@ -769,7 +769,7 @@ def test_no_empty_folder_stays_where_the_record_cannot_be_kept_elsewhere_either(
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
         with pytest.raises(NotWrittenError):
-            writing.keep_elsewhere(session.run, event, {})
+            writing.keep_elsewhere(session.run, event)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 

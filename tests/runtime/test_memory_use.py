@@ -18,8 +18,8 @@ def test_cards_of_deleted_checkpoints_are_not_kept_in_memory(tmp_path):
         save_total_limit=1,
     )
     trainer.train()
-    known = next(iter(callback._sessions._all.values()))[1].run.card_guard._files
+    known = next(iter(callback._sessions._all.values()))[1].run.card_guard._cards
 
     assert len(list((tmp_path / "out").glob("checkpoint-*"))) == 1
-    assert len(known.host) <= 3
+    assert len(known.by_library) <= 3
     assert len(known.left) <= 3
