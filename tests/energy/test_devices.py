@@ -149,6 +149,7 @@ def measured(nvml_library, tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != FELL_OFF])
 def test_gpu_energy_is_within_a_hundredth_of_the_boards_own_counters(measured, variant):
     leg, missing, true_j = measured[variant]
@@ -167,6 +168,7 @@ def test_gpu_energy_is_within_a_hundredth_of_the_boards_own_counters(measured, v
         assert leg["hosts"][0]["sources"]["gpu"] == "no GPU was used"
 
 
+@pytest.mark.slow
 def test_what_a_figure_rests_on_is_said(measured):
     leg, missing, _ = measured["uuids in another order"]
 
@@ -191,6 +193,7 @@ def test_what_a_figure_rests_on_is_said(measured):
     assert "no energy counter" in missing["legs.0.hosts.0.devices.3.counter_begin_j"]
 
 
+@pytest.mark.slow
 def test_a_guest_that_comes_and_goes_during_training_is_told(measured):
     leg, _, _ = measured["indices, of which the run uses two"]
 
@@ -200,6 +203,7 @@ def test_a_guest_that_comes_and_goes_during_training_is_told(measured):
     assert notes[1] == ""
 
 
+@pytest.mark.slow
 def test_a_board_that_is_lost_has_the_energy_up_to_its_last_reading_and_says_so(measured):
     leg, _, true_j = measured[FELL_OFF]
 
@@ -211,6 +215,7 @@ def test_a_board_that_is_lost_has_the_energy_up_to_its_last_reading_and_says_so(
     assert "GPU is lost" in device["note"]
 
 
+@pytest.mark.slow
 def test_a_slice_has_the_energy_of_its_board_and_says_so(measured):
     for variant in ("slice", "slice, in the old form"):
         (device,) = measured[variant][0]["hosts"][0]["devices"]

@@ -44,6 +44,7 @@ def run(nvml_machine, tmp_path):
     return train(nvml_machine(gpus=2, watts=300), tmp_path, 2)
 
 
+@pytest.mark.slow
 def test_gpu_energy_is_that_of_the_counters_at_begin_and_end(run):
     spent_mj, record, card = run
     at_least_j, at_most_j = (sum(each) / 1000 for each in spent_mj)

@@ -176,6 +176,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["resolve/main/README.md", "api/models/me/out/revision"])
 def test_the_command_ends_with_a_reason_and_uploads_nothing(hub, impostor, at):
     hub.create(REPO, {"README.md": THERE, "autocard.json": "{}"})

@@ -345,7 +345,9 @@ def replaced(monkeypatch, target, stand_in):
 
 @pytest.mark.expects_failure
 @pytest.mark.parametrize(
-    "failure", [RuntimeError("broken"), SystemExit(7)], ids=["raises", "exits"]
+    "failure",
+    [RuntimeError("broken"), pytest.param(SystemExit(7), marks=pytest.mark.slow)],
+    ids=["raises", "exits"],
 )
 @pytest.mark.parametrize("target", INSIDE)
 def test_what_a_piece_calls_may_fail_too(

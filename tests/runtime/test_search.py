@@ -15,6 +15,8 @@ import pytest
 
 from support import TESTS
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("optuna")
 
 CPU_W, RAM_W = 100.0, 40.0

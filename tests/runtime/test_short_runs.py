@@ -119,6 +119,7 @@ def test_a_training_of_one_step_has_every_figure_when_the_process_has_ended(tmp_
     assert "not known when this was written" not in card
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.1, 0.5, 2.0, 5.0])
 def test_the_energy_of_a_short_run_is_watts_times_seconds_whatever_its_length(
     tmp_path, nvml_machine, seconds
@@ -178,6 +179,7 @@ tell(leg.model_dump(mode="json"), reasons)
     assert not [path for path in reasons if path.endswith(("cpu_j", "ram_j", "energy_j"))]
 
 
+@pytest.mark.slow
 def test_several_short_trainings_of_one_process_all_have_figures_and_share_one_measuring_process(
     tmp_path,
 ):
@@ -211,6 +213,7 @@ two.train(resume_from_checkpoint=str(folder / "checkpoint-1"))
     assert known["energy"]["total_kwh"] > 0
 
 
+@pytest.mark.slow
 def test_an_evaluation_after_a_short_run_is_measured_and_kept_apart(tmp_path):
     run("trainer, _ = train(); trainer.evaluate()\n", tmp_path)
 
@@ -219,6 +222,7 @@ def test_an_evaluation_after_a_short_run_is_measured_and_kept_apart(tmp_path):
     assert known["energy"]["evaluation_kwh"] > 0
 
 
+@pytest.mark.slow
 def test_a_figure_that_has_come_is_in_the_card_at_the_next_event_without_an_exit(tmp_path):
     script = """
 trainer, _ = train()
@@ -266,6 +270,7 @@ def test_with_emissions_off_nothing_is_measured_and_the_exit_waits_for_nothing(t
     assert "emissions=False" in record(tmp_path)["missing"]["energy.total_kwh"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "words"), [("SIGKILL", "ended during training"), ("SIGSTOP", "did not answer in time")]
 )
@@ -296,6 +301,7 @@ atexit.register(lambda: tell(strike.child.pid, began))  # registered last, calle
     assert words in known["missing"]["energy.cpu_kwh"]
 
 
+@pytest.mark.slow
 def test_of_two_ranks_of_a_short_run_the_card_has_figures_whichever_of_them_measures(
     tmp_path, monkeypatch
 ):
@@ -327,6 +333,7 @@ def test_of_two_ranks_of_a_short_run_the_card_has_figures_whichever_of_them_meas
     assert known["energy"]["total_kwh"] > 0
 
 
+@pytest.mark.slow
 def test_a_program_that_ignores_the_end_of_its_children_has_figures_and_leaves_no_process(tmp_path):
     script = """
 import signal
