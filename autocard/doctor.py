@@ -1,8 +1,8 @@
-"""What autocard sees on this machine and how it would measure a training here, for one screen.
+"""What autocard finds on this machine, and how it would measure a training here, on one screen.
 
-Rule: it looks with the same code as a training does (`energy`), and keeps nothing. For the person
-at the machine: paths may stand in it, advice does; it is not for publication. Imports neither torch
-nor codecarbon: what CodeCarbon finds, a process of its own says (`energy.worker.probe`).
+Rule: it reads with the same code as a training (`energy`), and writes nothing. It is for the person
+at the machine and may show paths and advice; it is not for publication. It imports neither torch
+nor codecarbon: CodeCarbon runs in a process of its own (`energy.worker.probe`).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _codecarbon_ids(gpus: Mapping[str, Any]) -> list[int]:
 
 
 def _gpus() -> dict[str, Any]:
-    """Return the boards that a process with this environment uses, and how each would be measured."""
+    """Return the boards that a process with this environment uses, and how each is measured."""
     backend = _backend()
     told: dict[str, Any] = {
         "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
@@ -125,7 +125,7 @@ def _gpus() -> dict[str, Any]:
 
 
 def rapl(powercap: Path = POWERCAP) -> dict[str, Any]:
-    """Return whether the kernel's energy counters of CPU packages are there, and can be read by this user."""
+    """Return whether there are energy counters of CPU packages that this user may read."""
     counters = sorted(powercap.glob("intel-rapl:*/energy_uj"))  # AMD's are called so too
     denied = [str(file) for file in counters if not _readable(file)]
     state = "absent" if not counters else "unreadable" if denied else "readable"
@@ -207,19 +207,21 @@ def _advice(report: Mapping[str, Any]) -> Iterator[str]:
         yield "AUTOCARD_DISABLED is set: nothing is measured and no card is written. Unset it."
     if report["intensity"]["g_per_kwh"] is None:
         yield (
-            'Say where the machine stands, or there is no CO2 figure: AutoCardCallback(country_iso_code="FRA"), '
-            "AUTOCARD_COUNTRY_ISO_CODE=FRA, or a line in the site file /etc/autocard.toml."
+            "Set the country of the machine, or there is no CO2 figure: "
+            'AutoCardCallback(country_iso_code="FRA"), AUTOCARD_COUNTRY_ISO_CODE=FRA, '
+            "or a line in the site file /etc/autocard.toml."
         )
     cpu = report["cpu"]
     if cpu["rapl"]["denied"]:
         yield (
-            "The CPUs' energy counters are there, but not for this user. An administrator opens them until the next "
-            f"start of the machine: sudo chmod a+r {POWERCAP}/intel-rapl:*/energy_uj"
+            "This user may not read the CPUs' energy counters. An administrator can allow it until "
+            f"the next start of the machine: sudo chmod a+r {POWERCAP}/intel-rapl:*/energy_uj"
         )
     elif cpu["known"] is False:
         yield (
-            "CodeCarbon does not know this CPU and guesses its power. Give that of all packages at full load, from the "
-            "maker's data sheet: cpu_power_w=…, AUTOCARD_CPU_POWER_W=…, or a line in the site file."
+            "CodeCarbon does not know this CPU and guesses its power. Set the power of all "
+            "packages at full load, from the maker's data sheet: cpu_power_w=…, "
+            "AUTOCARD_CPU_POWER_W=…, or a line in the site file."
         )
     if any(cuda_visible.ORDER_NOTE in one["note"] for one in report["gpus"]["used"]):
         yield f"{cuda_visible.SETTLES_ORDER}. In a training torch settles it."
@@ -228,7 +230,7 @@ def _advice(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def text(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (label, what is known) line by line; an empty label: the line goes on with the one before."""
+    """Yield (label, text) line by line; an empty label continues the line before."""
     yield "autocard", f"{report['autocard']}, Python {report['python']}, {report['system']}"
     yield from _gpu_lines(report["gpus"])
     yield from _cpu_lines(report["cpu"])
@@ -250,10 +252,8 @@ def text(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     else:
         when = f" {intensity['year']}" if intensity["year"] else ""
         building = f"PUE {units.shortest(pue)}" if pue is not None else "PUE not given"
-        yield (
-            "CO2",
-            f"{units.number(intensity['g_per_kwh'])} g/kWh ({intensity['source']}{when}); {building}",
-        )
+        figure = f"{units.number(intensity['g_per_kwh'])} g/kWh"
+        yield "CO2", f"{figure} ({intensity['source']}{when}); {building}"
     manager = report["workload_manager"]
     number = f", job {manager['job_id']}" if manager and manager["job_id"] else ""
     yield (
@@ -263,7 +263,7 @@ def text(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _numbered(
         "Settings", _settings(report["settings"]), "none given: all at their defaults"
     )
-    yield from _numbered("To do better", report["advice"], "nothing comes to mind")
+    yield from _numbered("To do better", report["advice"], "nothing")
 
 
 def _numbered(label: str, lines: Any, otherwise: str) -> Iterator[tuple[str, str]]:

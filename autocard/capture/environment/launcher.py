@@ -179,19 +179,17 @@ def nodes(environ: Mapping[str, str], world_size: int) -> int:
         return 1
     # At last by torch's own name for the processes of a node, which Ray and others set, too.
     for one in (*_launchers(environ), Launcher("", (), of_a_node=("LOCAL_WORLD_SIZE",))):
-        planned, of_a_node = (
-            scheduler.first(environ, one.nodes),
-            scheduler.first(environ, one.of_a_node),
-        )
+        planned = scheduler.first(environ, one.nodes)
+        of_a_node = scheduler.first(environ, one.of_a_node)
         if planned:
             return min(planned, world_size)
         if of_a_node:
             return -(-world_size // of_a_node)
-    pods = (
-        scheduler.number(environ, "PET_NNODES") if environ.get("KUBERNETES_SERVICE_HOST") else None
-    )
-    if pods:
-        return min(pods, world_size)  # Kubeflow's, in pods that start Python without torchrun
+    if environ.get("KUBERNETES_SERVICE_HOST"):
+        # Kubeflow's variable, in pods that start Python without torchrun
+        pods = scheduler.number(environ, "PET_NNODES")
+        if pods:
+            return min(pods, world_size)
     if scheduler.first(environ, ("SLURM_JOB_NUM_NODES", "SLURM_NNODES")) == 1:
         return 1
     msg = "the launcher does not say how many nodes there are"
@@ -256,33 +254,26 @@ def _parallelism(observed: Observed, distributed: str) -> dict[str, int]:
     As accelerate's own configuration has them; else as the model was loaded with, and without that
     the processes by what holds them together.
     """
-    config = observed.arguments.get("parallelism_config")
-    if config is not None:
-        return {
-            ours: _size(observed, theirs)
-            for theirs, ours in _KINDS.items()
-            if _size(observed, theirs) > 1
-        }
+    if observed.arguments.get("parallelism_config") is not None:
+        sizes = {ours: _size(observed, theirs) for theirs, ours in _KINDS.items()}
+        return _above_one(sizes)
     loaded = getattr(config_of(observed.model), "distributed_config", None)
     if loaded is not None:
         sizes = {ours: int(getattr(loaded, theirs, None) or 1) for theirs, ours in _LOADED.items()}
-        return {kind: size for kind, size in sizes.items() if size > 1}
-    world = observed.processes.count
-    tensor = int(getattr(without_wrappers(observed.model), "tp_size", None) or 1)
-    found = {"tensor": tensor} if tensor > 1 else {}
-    rest = world // tensor
-    if rest > 1:
-        shards = distributed.startswith("FSDP") or distributed == "DeepSpeed ZeRO-3"
-        found["shard" if shards else "data"] = rest
-    devices = {
-        str(place)
-        for place in (
-            getattr(without_wrappers(observed.model), "hf_device_map", None) or {}
-        ).values()
-    }
-    if world == 1 and len(devices) > 1:
-        found["layers spread over devices"] = len(devices)
-    return found
+        return _above_one(sizes)
+    model = without_wrappers(observed.model)
+    tensor = int(getattr(model, "tp_size", None) or 1)
+    shards = distributed.startswith("FSDP") or distributed == "DeepSpeed ZeRO-3"
+    rest = "shard" if shards else "data"
+    sizes = {"tensor": tensor, rest: observed.processes.count // tensor}
+    if observed.processes.count == 1:
+        places = (getattr(model, "hf_device_map", None) or {}).values()
+        sizes["layers spread over devices"] = len({str(place) for place in places})
+    return _above_one(sizes)
+
+
+def _above_one(sizes: Mapping[str, int]) -> dict[str, int]:
+    return {kind: size for kind, size in sizes.items() if size > 1}
 
 
 def _size(observed: Observed, name: str) -> int:

@@ -69,7 +69,7 @@ class CodeCarbonReader:
         """Start tracking; takes seconds.
 
         Args:
-            gpu_ids: NVML indices of the boards to compare; empty: none.
+            gpu_ids: indices of the boards to compare, as CodeCarbon numbers them; empty: none.
             cpu_power_w: power of the CPU packages at full load, instead of CodeCarbon's table.
             ram_power_w: power of the memory, instead of CodeCarbon's model.
 
@@ -143,7 +143,7 @@ class CodeCarbonReader:
         return self._sample
 
     def _trim(self) -> None:
-        """Empty the lists that CodeCarbon lengthens each second and never shortens (10 MB a day)."""
+        """Empty the lists that CodeCarbon only lengthens, by 10 MB a day."""
         trim = getattr(self._tracker, "_clear_utilization_history", None)
         if trim is not None:
             trim()
@@ -179,7 +179,7 @@ class CodeCarbonReader:
 def _parameters(
     gpu_ids: list[int], cpu_power_w: float | None, ram_power_w: float | None
 ) -> dict[str, Any]:
-    """Return every parameter of the tracker: what is not given could be changed by a file or a variable."""
+    """Return all parameters of the tracker: files or variables could change one left out."""
     return {
         "project_name": "autocard",
         "measure_power_secs": NEVER_S,
@@ -220,7 +220,10 @@ def _parameters(
 
 
 def _without_gpus() -> None:
-    """Keep CodeCarbon from looking for GPUs: it has no parameter for that (an empty list can mean all of them)."""
+    """Keep CodeCarbon from looking for GPUs.
+
+    It has no parameter for that: an empty list of ids can mean all GPUs.
+    """
     from codecarbon.core import gpu  # noqa: PLC0415
 
     for name in ("is_nvidia_system", "is_rocm_system"):
@@ -229,7 +232,7 @@ def _without_gpus() -> None:
 
 
 def _known(cpu_model: str | None) -> bool | None:
-    """Return whether CodeCarbon's table of CPUs holds *cpu_model*; None: this version does not say."""
+    """Return whether CodeCarbon's table of CPUs has *cpu_model*; None: unknown in this version."""
     from codecarbon.core import cpu  # noqa: PLC0415
     from codecarbon.core.hardware_cache import get_cached_tdp  # noqa: PLC0415
 

@@ -24,14 +24,14 @@ def of_node(
 
 
 def usable_cpus(tasks: Path = Path("/proc/self/task")) -> int:
-    """Return the number of logical CPUs that the threads of this process may use together (`usable`)."""
+    """Return the number of logical CPUs that the threads of this process may use together."""
     return len(usable(tasks))
 
 
 def of_quota(
     process: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")
 ) -> float:
-    """Return the share (0 to 1) of the node's CPUs that the control groups of this process leave it by their quotas."""
+    """Return the share (0 to 1) of the node's CPUs that the quotas of the control groups allow."""
     node_count = os.cpu_count() or 1
     return min([float(node_count), *_quotas(process, groups)]) / node_count
 
@@ -73,23 +73,26 @@ def _quotas(process: Path, groups: Path) -> list[float]:
 
 
 def _upwards(top: Path, path: str) -> list[Path]:
-    """Return the folder of a control group and those above it, up to *top*: a quota anywhere binds."""
+    """Return the folder of a control group and those above it, up to *top*: all quotas bind."""
     group = top / path.strip("/")
-    return [group, *(folder for folder in group.parents if folder == top or top in folder.parents)]
+    above = [folder for folder in group.parents if folder.is_relative_to(top)]
+    return [group, *above]
 
 
 def _v2(folder: Path) -> float | None:
-    quota, _, period = _line(folder / "cpu.max").partition(" ")
-    return (
-        int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
-    )
+    quota, _, period = _line(folder / "cpu.max").partition(" ")  # "200000 100000", "max 100000"
+    return _ratio(quota, period)
 
 
 def _v1(folder: Path) -> float | None:
     quota, period = _line(folder / "cpu.cfs_quota_us"), _line(folder / "cpu.cfs_period_us")
-    return (
-        int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else None
-    )
+    return _ratio(quota, period)  # a quota of -1 is none
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    if not quota.isdigit() or not period.isdigit() or not int(period):
+        return None
+    return int(quota) / int(period)
 
 
 def _line(file: Path) -> str:

@@ -63,7 +63,7 @@ def read(powercap: Path = POWERCAP) -> HostReading:
 
 
 def _cpu_times() -> tuple[float | None, float | None]:
-    """Return the seconds that all CPUs worked, and those in all, as psutil and CodeCarbon count them."""
+    """Return the busy seconds and all seconds of all CPUs, as psutil and CodeCarbon count them."""
     try:
         import psutil  # noqa: PLC0415
 
@@ -105,7 +105,7 @@ class HostReadings:
             self._all = self._all[:half:2] + self._all[half:]
 
     def stretches(self, begin_s: float, end_s: float) -> list[HostInterval]:
-        """Return the pieces of the time from *begin_s* to *end_s* (monotonic seconds); empty: they are not known.
+        """Return the intervals from *begin_s* to *end_s* (monotonic seconds); empty: not known.
 
         What lies beside the readings is given the mean of the nearest interval.
         """
@@ -129,7 +129,7 @@ class HostReadings:
         return HostInterval(seconds, self._load(number, number + 1), cpu_j)
 
     def _load(self, first: int, last: int) -> float | None:
-        """Return the load between two readings; of more around them where the kernel's clock is too coarse for that."""
+        """Return the load between two readings, or more around them if the clock is too coarse."""
         share = _share(self._all[first], self._all[last])
         if share is not None or (first == 0 and last == len(self._all) - 1):
             return share

@@ -1,4 +1,6 @@
-"""CodeCarbon's power model of CPU and RAM, applied to readings of our own: for the seconds in which it was starting.
+"""CodeCarbon's power model of CPU and RAM, for the seconds in which CodeCarbon is starting.
+
+It is applied to our own readings.
 
 Rule: the same figure as CodeCarbon's for the same load. A test compares the two.
 """
@@ -18,7 +20,7 @@ CONSTANT_SHARE = 0.5
 
 
 def joules(about: CodeCarbonInfo, stretches: Sequence[HostInterval]) -> dict[str, float]:
-    """Return part → joules of the whole node in *stretches*; a part that cannot be worked out is not in it."""
+    """Return part → joules of the whole node in *stretches*, without parts that are not known."""
     found: dict[str, float] = {}
     if not stretches:
         return found

@@ -1,4 +1,4 @@
-"""Where the electricity is drawn, as the cloud's metadata service or a look-up tells it: what uses the network.
+"""The cloud's metadata service or a look-up over the network → where the electricity is drawn.
 
 Rule: nothing is asked unless the machine itself says which cloud it stands in, or the user has
 asked for a look-up (`geolocate=True`); once, when measuring starts, with a deadline, never at the
@@ -37,6 +37,7 @@ SLACK_S = 0.2
 GEOLOCATORS = ("https://get.geojs.io/v1/ip/geo.json", "https://ipinfo.io/json")
 """Those that CodeCarbon asks, in its order."""
 
+# us-east-1, germanywestcentral
 _REGION = re.compile(r"[a-z]{2}[a-z0-9-]{1,40}")
 _MOST_BYTES = 65536
 
@@ -44,7 +45,7 @@ _MOST_BYTES = 65536
 def order(
     found: Place, *, geolocate: bool, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """Return what the child process needs to look the place up: what is known of it, whom it may ask.
+    """Return what the worker needs to look the place up: what is known, and which services to ask.
 
     The variables are those of the providers' own libraries: AWS_EC2_METADATA_SERVICE_ENDPOINT and
     AWS_EC2_METADATA_DISABLED, GCE_METADATA_HOST.
@@ -101,7 +102,7 @@ class LookUp:
         self._done.set()
 
     def result(self) -> dict[str, Any]:
-        """Return g_per_kwh, source and year, or the reason why there are none; and place and place_reasons."""
+        """Return g_per_kwh, source and year, or their reason; and place and place_reasons."""
         found, reasons = self._found
         self._begun.wait(IMPORT_S)
         if self._done.wait(max(self._until_s - time.monotonic(), 0.0) + SLACK_S):
@@ -141,7 +142,7 @@ def _intensity(found: Place) -> intensity.Intensity:
 
 
 def find(asked: Mapping[str, Any]) -> tuple[Place, dict[str, str]]:
-    """Return the place, and path → reason for what could not be had. Asks the network where *asked* allows it."""
+    """Return the place, and path → reason for its gaps; ask the network where *asked* allows it."""
     found, reasons = _known(asked), {}
     if _asks_cloud(asked):
         provider = asked["cloud_provider"]
@@ -165,7 +166,7 @@ def find(asked: Mapping[str, Any]) -> tuple[Place, dict[str, str]]:
 
 
 def _in_cloud(found: Place, provider: str, region: str) -> Place:
-    """Return *found* with the country in which the provider's *region* lies, where nobody gave one and it is known."""
+    """Return *found* with the country of the provider's *region*, if none was given."""
     if found.country_iso_code is not None:
         return found
     country, state = COUNTRIES.get(provider, {}).get(region) or intensity.country_of_cloud(
@@ -186,20 +187,13 @@ def _cloud_region(provider: str, endpoint: str) -> str:
     """
     until_s = time.monotonic() + METADATA_S
     if provider == "aws":
-        headers = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-        headers = {
-            "X-aws-ec2-metadata-token": _ask(
-                "PUT", f"{endpoint}/latest/api/token", headers, until_s
-            )
-        }
+        lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+        token = _ask("PUT", f"{endpoint}/latest/api/token", lifetime, until_s)
+        headers = {"X-aws-ec2-metadata-token": token}
         said = _ask("GET", f"{endpoint}/latest/meta-data/placement/region", headers, until_s)
     elif provider == "gcp":
-        zone = _ask(
-            "GET",
-            f"{endpoint}/computeMetadata/v1/instance/zone",
-            {"Metadata-Flavor": "Google"},
-            until_s,
-        )
+        url = f"{endpoint}/computeMetadata/v1/instance/zone"
+        zone = _ask("GET", url, {"Metadata-Flavor": "Google"}, until_s)
         said = zone.rpartition("/")[2].rpartition("-")[0]  # projects/1234/zones/us-central1-a
     else:
         path = "metadata/instance/compute/location?api-version=2021-02-01&format=text"
@@ -274,7 +268,7 @@ def _json(url: str, timeout_s: float) -> Mapping[str, Any]:
 
 
 def _country(answer: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return country and region of a service's answer, and forget the rest of it: addresses, coordinates, the town."""
+    """Return country and region of a service's answer; nothing else of it is kept."""
     import pycountry  # noqa: PLC0415
 
     code = str(answer.get("country_code3") or answer.get("country") or "").strip().upper()
@@ -284,6 +278,5 @@ def _country(answer: Mapping[str, Any]) -> tuple[str, str | None]:
         msg = "an answer without a country"
         raise UnavailableError(msg)
     region = answer.get("region")
-    return str(country.alpha_3), region.strip() if isinstance(
-        region, str
-    ) and region.strip() else None
+    name = region.strip() if isinstance(region, str) else ""
+    return str(country.alpha_3), name or None

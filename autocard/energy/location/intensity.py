@@ -36,7 +36,7 @@ class Intensity:
 
 
 def of(country_iso_code: str | None, region: str | None = None) -> Intensity:
-    """Return the mean intensity of a country, or of its region where CodeCarbon has a table of regions.
+    """Return the mean intensity of a country, or of its region if CodeCarbon has its table.
 
     Args:
         country_iso_code: ISO 3166-1 alpha-3.
@@ -63,7 +63,7 @@ def of(country_iso_code: str | None, region: str | None = None) -> Intensity:
 
 
 def of_cloud(provider: str, region: str) -> Intensity:
-    """Return what CodeCarbon's table of clouds says of a provider's region: the grid's figure that the provider states.
+    """Return the figure of the grid that a provider states for its region, from CodeCarbon's table.
 
     Raises:
         UnavailableError: the table does not hold the region.
@@ -78,7 +78,7 @@ def of_cloud(provider: str, region: str) -> Intensity:
 
 
 def country_of_cloud(provider: str, region: str) -> tuple[str | None, str | None]:
-    """Return country (ISO 3166-1 alpha-3) and state of a provider's region in that table; None: it does not say."""
+    """Return country (ISO 3166-1 alpha-3) and state of a provider's region, if in that table."""
     row = _cloud_row(provider, region) or {}
     return row.get("countryIsoCode") or None, row.get("state") or None
 
@@ -109,36 +109,52 @@ def _ask(country_iso_code: str, region: str | None) -> float:
 
 
 def _of_region(country_iso_code: str, region: str) -> Intensity | None:
-    """Return the figure of a region that one of CodeCarbon's tables holds; None: there is none."""
-    tables = _tables()
+    """Return the figure of a region that one of CodeCarbon's tables has; None: there is none."""
     name = " ".join(region.lower().split())
     if country_iso_code == "USA":
-        states = tables.get_country_emissions_data("usa")
-        if name in states and not name.startswith("_"):
-            return Intensity(_ask("USA", name), f"{_egrid(states)}, through CodeCarbon", _MIX_YEAR)
-    elif country_iso_code == "CAN":
-        if name in tables.get_country_energy_mix_data("can"):
-            source = "the province's mix of fuels, combustion only (hydro, nuclear and wind as 0), by CodeCarbon"
-            return Intensity(_ask("CAN", name), source, _MIX_YEAR)
-    elif country_iso_code in _NORDIC:
-        zone = tables.get_nordic_country_energy_mix_data()["data"].get(name.upper())
-        if zone is not None and name.upper().startswith(_NORDIC[country_iso_code]):
-            return Intensity(
-                _ask(country_iso_code, name),
-                "the bidding zone's mix, by CodeCarbon",
-                zone.get("year"),
-            )
-    elif country_iso_code == "CHN":
-        provinces = tables.get_china_provincial_emissions_data()["data"].values()
-        held = next((province for province in provinces if name in province["names"]), None)
-        if held is not None:
-            return Intensity(
-                _ask("CHN", name), "MEE and NBS (CO2 only), through CodeCarbon", held.get("year")
-            )
+        return _of_state(name)
+    if country_iso_code == "CAN":
+        return _of_canadian_province(name)
+    if country_iso_code in _NORDIC:
+        return _of_bidding_zone(country_iso_code, name)
+    if country_iso_code == "CHN":
+        return _of_chinese_province(name)
+    return None
+
+
+def _of_state(name: str) -> Intensity | None:
+    states = _tables().get_country_emissions_data("usa")
+    if name not in states or name.startswith("_"):  # "_source" is no state
+        return None
+    return Intensity(_ask("USA", name), f"{_egrid(states)}, through CodeCarbon", _MIX_YEAR)
+
+
+def _of_canadian_province(name: str) -> Intensity | None:
+    if name not in _tables().get_country_energy_mix_data("can"):
+        return None
+    source = (
+        "the province's mix of fuels, combustion only (hydro, nuclear and wind as 0), by CodeCarbon"
+    )
+    return Intensity(_ask("CAN", name), source, _MIX_YEAR)
+
+
+def _of_bidding_zone(country_iso_code: str, name: str) -> Intensity | None:
+    zone = _tables().get_nordic_country_energy_mix_data()["data"].get(name.upper())
+    if zone is None or not name.upper().startswith(_NORDIC[country_iso_code]):
+        return None
+    source = "the bidding zone's mix, by CodeCarbon"
+    return Intensity(_ask(country_iso_code, name), source, zone.get("year"))
+
+
+def _of_chinese_province(name: str) -> Intensity | None:
+    for province in _tables().get_china_provincial_emissions_data()["data"].values():
+        if name in province["names"]:
+            source = "MEE and NBS (CO2 only), through CodeCarbon"
+            return Intensity(_ask("CHN", name), source, province.get("year"))
     return None
 
 
 def _egrid(states: dict[str, Any]) -> str:
-    """Return the name that CodeCarbon's table of US states gives to its source, without what follows the comma."""
+    """Return the source of CodeCarbon's table of US states, up to the first comma."""
     name = states.get("_source", {}).get("name", "EPA eGRID")
     return str(name).partition(",")[0]

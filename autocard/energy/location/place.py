@@ -1,4 +1,4 @@
-"""Settings and firmware → where the electricity was drawn. No network: that is `where`.
+"""Settings and firmware → where the electricity was drawn. `geolocation` uses the network.
 
 Rule: the country is what a person, an administrator or a file has said; it is never assumed.
 """
@@ -32,7 +32,7 @@ _MARKS = {
 
 
 def of(settings: Settings, dmi: Path = DMI, environ: Mapping[str, str] = os.environ) -> Place:
-    """Return the place that *settings* give, and the cloud that the machine's firmware or its container names."""
+    """Return the place that *settings* give, and the cloud that firmware or container names."""
     # AWS_EXECUTION_ENV is set by Amazon's container service in what it runs, the firmware cannot
     # always be read there.
     cloud = _cloud(dmi) or (
@@ -52,10 +52,19 @@ def of(settings: Settings, dmi: Path = DMI, environ: Mapping[str, str] = os.envi
 def explain(
     place: Place, missing: MutableMapping[str, str], found: Mapping[str, str] | None = None
 ) -> None:
-    """Note under "place." in *missing* why leaves of *place* are None; *found*: what a look-up said of that."""
+    """Note under "place." in *missing* why leaves of *place* are None.
+
+    Args:
+        place: of a leg.
+        missing: gets the reasons.
+        found: path → reason that a look-up gave.
+    """
     found = found or {}
     reasons = {
-        "country_iso_code": 'none was given, and nothing else tells it; country_iso_code="…" (three letters) gives one',
+        "country_iso_code": (
+            "none was given, and nothing else tells it; "
+            'country_iso_code="…" (three letters) gives one'
+        ),
         "region": "no region was given",
         "cloud_provider": "the machine's firmware names no cloud",
         "cloud_region": "the cloud's metadata service was not asked"
