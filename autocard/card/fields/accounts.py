@@ -52,7 +52,7 @@ def energy(record: RunRecord) -> Fact | None:
 
 
 def _least_energy(record: RunRecord) -> Fact | None:
-    """Return what the processes used that reported, where others did not; None: nothing is known."""
+    """Return what the processes used that reported, where others did not; None: not known."""
     least_kwh, reason = record.energy.reported_kwh, why_no_total(record)
     if not least_kwh or reason is None:
         return None

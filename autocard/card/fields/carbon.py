@@ -25,7 +25,7 @@ def co2_digits(record: RunRecord) -> int:
 
 
 def co2eq(record: RunRecord) -> str | None:
-    """Return the emissions, as in "1.40 kg CO2eq (location-based)"; None where they are not known."""
+    """Return the emissions, as in "1.40 kg CO2eq (location-based)"; None: they are not known."""
     emissions = record.emissions
     if emissions.co2eq_g is None:
         return _least_co2eq(record)

@@ -1,4 +1,4 @@
-"""What the energy total covers, in words: steps done twice, what is apart from it, nodes without a report."""
+"""What the energy total covers, in words: repeated steps, what is apart, nodes without a report."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _search(search: Search) -> str:
 
 
 def _repeated(record: RunRecord) -> Iterator[str]:
-    """Yield what was done twice, because training was interrupted or by choice, and what is lost."""
+    """Yield what was done twice, after an interruption or by choice, and what is lost."""
     if record.time.repeated_steps:
         yield _repeated_steps(record, record.time.repeated_steps)
     for path, reason in record.missing.items():

@@ -1,4 +1,4 @@
-"""The front matter: what the Hub reads of a card. Only values that the Hub accepts; the others are left out.
+"""The front matter: what the Hub reads of a card. Values that it does not accept are left out.
 
 Formats: hub-docs, modelcard.md and docs/hub/model-cards-co2.md. Never an empty value, never a path.
 """
@@ -12,19 +12,22 @@ from unicodedata import normalize
 from autocard import units
 from autocard.card.fact import plain
 from autocard.card.fields import carbon, impact
+from autocard.card.fields.base import from_scratch, is_untrained
 from autocard.card.fields.hub import LICENSES, METRICS, PIPELINE_TAGS
-from autocard.card.fields.identity import from_scratch, is_untrained
-from autocard.card.fields.testing import METRIC_DIGITS, measures
-from autocard.card.fields.words import hub_id, since
-from autocard.record import RunRecord, finite
+from autocard.card.fields.results import METRIC_DIGITS, measures
+from autocard.card.fields.words import hub_id, joined, since
+from autocard.record import Dataset, RunRecord, finite
 
-_SLUG = re.compile(r"[^a-z0-9]+")
+_NOT_IN_TAGS = re.compile(r"[^a-z0-9]+")
+"""What becomes a hyphen in a tag: the space in "prompt tuning"."""
+_CODE_LETTERS = 3
+"""ISO 639 codes have two or three letters; what is longer is a name."""
 _ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 """Figures of the Hub's metric `rouge`."""
 
 
 def front_matter(record: RunRecord) -> dict[str, Any]:
-    """Return the keys that *record* can answer, for a YAML writer that writes numbers as plain decimals."""
+    """Return the keys that *record* has values for; numbers are to be written as plain decimals."""
     record = finite(record)
     model = record.model
     base = model.base_model if hub_id(model.base_model) else None
@@ -35,8 +38,8 @@ def front_matter(record: RunRecord) -> dict[str, Any]:
         "pipeline_tag": model.pipeline_tag if model.pipeline_tag in PIPELINE_TAGS else None,
         "tags": _tags(record),
         "datasets": _datasets(record),
-        "language": _languages(record.facts.get("language")),
-        "license": _license(record.facts.get("license")),
+        "language": _languages(str(record.facts.get("language") or "")),
+        "license": _license(str(record.facts.get("license") or "")),
         "metrics": _metrics(record),
         "co2_eq_emissions": _emissions(record),
         "model-index": _model_index(record),
@@ -45,35 +48,47 @@ def front_matter(record: RunRecord) -> dict[str, Any]:
 
 
 def _tags(record: RunRecord) -> list[str]:
-    """Return what the Hub's users filter by and the other keys do not say: the adapters' methods."""
+    """Return what users filter by and no other key holds: the adapters' methods."""
     return [] if record.model.adapters_merged else method_tags(record)
 
 
 def method_tags(record: RunRecord) -> list[str]:
-    """Return the names of the adapters' methods as tags; a variant that stands in parentheses is no tag of the Hub."""
+    """Return the adapters' methods as tags; a variant in parentheses is no tag of the Hub."""
     names = [adapter.method.partition(" (")[0] for adapter in record.adapters if adapter.method]
-    tags = [_SLUG.sub("-", normalize("NFKC", name).lower()).strip("-") for name in names]
-    return list(dict.fromkeys(filter(None, tags)))
+    tags = [_tag(name) for name in names]
+    return list(dict.fromkeys(tag for tag in tags if tag))
+
+
+def _tag(name: str) -> str:
+    """Return *name* as a tag: "IA³" becomes "ia3"."""
+    return _NOT_IN_TAGS.sub("-", normalize("NFKC", name).lower()).strip("-")
 
 
 def _datasets(record: RunRecord) -> list[str]:
-    ids = [
-        data.dataset_id for data in record.data.train if data.dataset_id and hub_id(data.dataset_id)
-    ]
-    return list(dict.fromkeys(ids))
+    ids = [data.dataset_id for data in record.data.train if data.dataset_id]
+    return list(dict.fromkeys(name for name in ids if hub_id(name)))
 
 
-def _license(given: Any) -> str | None:
-    """Return the id of the licence that a person named, if it is one of the Hub's."""
-    words = str(given or "").strip().lower()
-    return next((name for name in (words, words.replace(" ", "-")) if name in LICENSES), None)
+def _license(given: str) -> str | None:
+    """Return the id of the license that a person named, if it is one of the Hub's."""
+    words = given.strip().lower()
+    for name in (words, words.replace(" ", "-")):
+        if name in LICENSES:
+            return name
+    return None
 
 
-def _languages(given: Any) -> list[str] | None:
-    """Return the codes of the languages that a person named, or None where one of them is not known."""
-    names = [name.strip() for name in str(given or "").split(",") if name.strip()]
-    codes = [_language(name) for name in names]
-    return None if None in codes else list(dict.fromkeys(filter(None, codes)))
+def _languages(given: str) -> list[str] | None:
+    """Return the codes of the languages that a person named; None: one of them is not known."""
+    codes = []
+    for name in given.split(","):
+        if not name.strip():
+            continue
+        code = _language(name.strip())
+        if code is None:
+            return None
+        codes.append(code)
+    return list(dict.fromkeys(codes))
 
 
 def _language(name: str) -> str | None:
@@ -82,12 +97,13 @@ def _language(name: str) -> str | None:
         return name.lower()
     import pycountry  # noqa: PLC0415 - only where a language is given
 
-    keys = ("alpha_2", "alpha_3") if len(name) <= 3 else ("name",)  # noqa: PLR2004 - codes have two or three letters
-    for key in keys:
-        found = pycountry.languages.get(**{key: name.lower() if key != "name" else name.title()})
-        if found is not None:
-            return str(getattr(found, "alpha_2", found.alpha_3))
-    return None
+    if len(name) <= _CODE_LETTERS:
+        found = pycountry.languages.get(alpha_2=name.lower())
+        if found is None:
+            found = pycountry.languages.get(alpha_3=name.lower())
+    else:
+        found = pycountry.languages.get(name=name.title())
+    return None if found is None else str(getattr(found, "alpha_2", found.alpha_3))
 
 
 def _metrics(record: RunRecord) -> list[str]:
@@ -113,27 +129,26 @@ def _emissions(record: RunRecord) -> dict[str, Any] | None:
 
 
 def _source(record: RunRecord) -> str:
-    engine = record.software.get("codecarbon")
-    by = f"autocard {record.autocard_version}" + (f", CodeCarbon {engine}" if engine else "")
-    return "; ".join(
-        filter(None, [by, f"run {record.run.id}" if record.run.id else None, since(record)])
-    )
+    text = f"autocard {record.autocard_version}"
+    codecarbon = record.software.get("codecarbon")
+    if codecarbon:
+        text += f", CodeCarbon {codecarbon}"
+    run = f"run {record.run.id}" if record.run.id else None
+    return joined([text, run, since(record)], "; ")
 
 
 def _training_type(record: RunRecord) -> str | None:
     if is_untrained(record):
         return None
-    if from_scratch(record.model):
+    model = record.model
+    if from_scratch(model):
         return "pre-training"
-    return (
-        "fine-tuning"
-        if record.model.base_model_relation or record.model.base_model or record.adapters
-        else None
-    )
+    has_base = model.base_model_relation or model.base_model or record.adapters
+    return "fine-tuning" if has_base else None
 
 
 def _model_index(record: RunRecord) -> list[dict[str, Any]] | None:
-    """Return results in the Hub's form, for evaluation sets that are on the Hub and a task that it has a tag for.
+    """Return results in the Hub's form, where it has the evaluation set and a tag for the task.
 
     Incomplete entries make `huggingface_hub.ModelCard` refuse the whole card: task, data set and
     metrics, or nothing.
@@ -143,29 +158,39 @@ def _model_index(record: RunRecord) -> list[dict[str, Any]] | None:
         return None
     results = []
     for data in record.data.eval:
-        metrics = [
-            {"type": metric.name, "value": _plain_number(metric.value), "name": metric.name}
-            for metric in measures(record)
-            if metric.dataset == data.name
-            and (metric.split == "prediction") == (data.used_by == "predict")
-        ]
+        metrics = _metrics_on(record, data)
         if not metrics or not data.dataset_id or not hub_id(data.dataset_id):
             continue
-        about = {
-            "type": data.dataset_id,
-            "name": data.dataset_id,
-            "config": data.config,
-            "split": data.split,
-        }
-        about["revision"] = data.revision
         results.append(
             {
                 "task": {"type": model.pipeline_tag},
-                "dataset": {key: value for key, value in about.items() if value},
+                "dataset": _dataset_entry(data),
                 "metrics": metrics,
             }
         )
     return [{"name": plain(model.name), "results": results}] if results else None
+
+
+def _metrics_on(record: RunRecord, data: Dataset) -> list[dict[str, Any]]:
+    """Return the entries of the metrics that were evaluated on *data*."""
+    entries = []
+    for metric in measures(record):
+        is_prediction = metric.split == "prediction"
+        if metric.dataset == data.name and is_prediction == (data.used_by == "predict"):
+            value = _plain_number(metric.value)
+            entries.append({"type": metric.name, "value": value, "name": metric.name})
+    return entries
+
+
+def _dataset_entry(data: Dataset) -> dict[str, str]:
+    entry = {
+        "type": data.dataset_id,
+        "name": data.dataset_id,
+        "config": data.config,
+        "split": data.split,
+        "revision": data.revision,
+    }
+    return {key: value for key, value in entry.items() if value}
 
 
 def _plain_number(value: float) -> float | int:

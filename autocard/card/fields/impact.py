@@ -1,4 +1,4 @@
-"""What it cost: hardware, hours, place, energy, CO2. Each figure with its unit and how it came about."""
+"""What the training cost: hardware, hours, place, energy, CO2, with units and methods."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from autocard import units
 from autocard.card.fact import Fact, escape
 from autocard.card.fields import accounts, carbon
 from autocard.card.fields.machines import gpus, nodes_named, without_gpu
-from autocard.card.fields.words import since
-from autocard.record import RunRecord
+from autocard.card.fields.words import joined, since
+from autocard.record import Leg, RunRecord
 
 _CLOUDS = {
     "aws": "Amazon Web Services (AWS)",
@@ -21,7 +21,7 @@ _CLOUDS = {
     "digitalocean": "DigitalOcean",
 }
 
-_SAID_BY = {
+_PLACE_SOURCES = {
     "argument": "as given by the author",
     "AUTOCARD_* variable": "as given by the author",
     "pyproject.toml": "as given by the author",
@@ -29,7 +29,9 @@ _SAID_BY = {
     "site file": "as given by those who run the machines",
     "the machine's firmware": "as the machine's firmware says",
     "the cloud's metadata": "as the cloud's metadata service says",
-    "a look-up of the network address": "by a look-up of the network address, which a tunnel or proxy may mislead",
+    "a look-up of the network address": (
+        "by a look-up of the network address, which a tunnel or proxy may mislead"
+    ),
 }
 """Source of the place → words."""
 
@@ -51,42 +53,52 @@ def _as_fact(line: str | None) -> Fact | None:
 
 
 def hardware_type(record: RunRecord, show: Callable[[str], str] = escape) -> str | None:
-    """Return nodes, GPUs and CPU, as in "2 nodes × 4 × NVIDIA A100-SXM4-80GB (80 GiB), AMD EPYC 7763".
+    """Return nodes, GPUs and CPU: "2 nodes × 4 × NVIDIA A100-SXM4-80GB (80 GiB), AMD EPYC 7763".
 
     None where it is not known whether GPUs were used: the CPU alone would mislead. *show* makes the
     names harmless where they will stand.
     """
     hardware = record.hardware
-    cpu, nodes = show(hardware.cpu_model) if hardware.cpu_model else None, hardware.nodes or 1
-    others = _of_other_legs(record, show)
+    nodes = hardware.nodes or 1
+    cpu = show(hardware.cpu_model) if hardware.cpu_model else None
     if hardware.gpus:
-        return ", ".join(filter(None, [_gpus_in_nodes(record, nodes, show), cpu])) + others
-    if not without_gpu(record) or cpu is None:
+        text = joined([_gpus_in_nodes(record, nodes, show), cpu])
+    elif cpu is None or not without_gpu(record):
         return None
-    return (
-        f"{units.count(nodes)} nodes × {cpu} (no GPU)" if nodes > 1 else f"{cpu} (no GPU)"
-    ) + others
+    elif nodes > 1:
+        text = f"{units.count(nodes)} nodes × {cpu} (no GPU)"
+    else:
+        text = f"{cpu} (no GPU)"
+    return text + _gpus_of_other_legs(record, show)
 
 
-def _of_other_legs(record: RunRecord, show: Callable[[str], str]) -> str:
-    """Return the GPUs of legs that ran on others than the last one, as in "; other legs: 2 × NVIDIA L4"."""
-    used = [
-        Counter(device.name for host in leg.hosts for device in host.devices) for leg in record.legs
-    ]
-    others = []
+def _gpus_of_other_legs(record: RunRecord, show: Callable[[str], str]) -> str:
+    """Return the GPUs of legs that had others than the last one: "; other legs: 2 × NVIDIA L4"."""
+    used = [_kinds(leg) for leg in record.legs]
+    others: dict[str, None] = {}
     for number, kinds in enumerate(used[:-1]):
-        if f"legs.{number}.hosts" in record.missing:
-            continue  # some of them
-        if kinds == used[-1] or (
-            not kinds and record.why_missing(f"legs.{number}.hosts.0.devices")
-        ):
-            continue
-        named = [
-            f"{units.count(count)} × {show(name or 'a GPU without a name')}"
-            for name, count in kinds.items()
-        ]
-        others.append(" and ".join(named) or "no GPU")
-    return f"; other legs: {', '.join(dict.fromkeys(others))}" if others else ""
+        if kinds != used[-1] and _are_known(record, number, kinds):
+            others[_named(kinds, show)] = None
+    return f"; other legs: {', '.join(others)}" if others else ""
+
+
+def _kinds(leg: Leg) -> Counter[str | None]:
+    """Return name → number of the GPUs that *leg* used."""
+    return Counter(device.name for host in leg.hosts for device in host.devices)
+
+
+def _are_known(record: RunRecord, number: int, kinds: Counter[str | None]) -> bool:
+    """Return whether *kinds* are all GPUs of the leg of that *number*."""
+    if f"legs.{number}.hosts" in record.missing:
+        return False  # some hosts did not report
+    return bool(kinds) or not record.why_missing(f"legs.{number}.hosts.0.devices")
+
+
+def _named(kinds: Counter[str | None], show: Callable[[str], str]) -> str:
+    names = []
+    for name, count in kinds.items():
+        names.append(f"{units.count(count)} × {show(name or 'a GPU without a name')}")
+    return " and ".join(names) or "no GPU"
 
 
 def _gpus_in_nodes(record: RunRecord, nodes: int, show: Callable[[str], str]) -> str:
@@ -102,42 +114,50 @@ def _gpus_in_nodes(record: RunRecord, nodes: int, show: Callable[[str], str]) ->
 
 
 def hours_used(record: RunRecord) -> str | None:
-    """Return wall-clock and device time, as in "12 h 24 min wall-clock in 3 legs (99.2 GPU-hours; 8 of 8 …)"."""
-    time, hardware = record.time, record.hardware
-    if time.wall_clock_s is None:
+    """Return wall-clock and device time: "12 h 24 min wall-clock in 3 legs (99.2 GPU-hours; …)"."""
+    if record.time.wall_clock_s is None:
         return None
-    said = f"{units.duration(time.wall_clock_s)} wall-clock"
+    text = f"{units.duration(record.time.wall_clock_s)} wall-clock"
     if len(record.legs) > 1:
-        said += f" in {len(record.legs)} legs"
-    notes = [part for part in (since(record),) if part]
-    if time.gpu_s:
-        notes.append(f"{units.hours(time.gpu_s)} GPU-hours")
-    elif without_gpu(record):
-        notes.append("no GPU")
+        text += f" in {len(record.legs)} legs"
+    notes = joined([since(record), _gpu_hours(record), _gpus_used(record)], "; ")
+    return f"{text} ({notes})" if notes else text
+
+
+def _gpu_hours(record: RunRecord) -> str | None:
+    if record.time.gpu_s:
+        return f"{units.hours(record.time.gpu_s)} GPU-hours"
+    return "no GPU" if without_gpu(record) else None
+
+
+def _gpus_used(record: RunRecord) -> str | None:
+    """Return how many of the allocated GPUs were used."""
+    hardware = record.hardware
     used = sum(gpu.count for gpu in hardware.gpus)
-    if used and hardware.gpus_allocated is not None and "hardware.gpus" not in record.missing:
-        notes.append(
-            f"{units.count(used)} of {units.count(hardware.gpus_allocated)} allocated GPUs"
-        )
-    return f"{said} ({'; '.join(notes)})" if notes else said
+    if not used or hardware.gpus_allocated is None or "hardware.gpus" in record.missing:
+        return None
+    return f"{units.count(used)} of {units.count(hardware.gpus_allocated)} allocated GPUs"
 
 
 def place(record: RunRecord) -> str | None:
-    """Return country and region, the countries of a run whose legs ran in several, or None where one is not known."""
+    """Return country and region, or the countries of the legs; None: one of them is not known."""
     emissions = record.emissions
     country = emissions.country_name or emissions.country_iso_code or _countries(record)
-    return ", ".join(filter(None, [emissions.region, country])) if country else None
+    return joined([emissions.region, country]) if country else None
 
 
 def _countries(record: RunRecord) -> str | None:
     """Return the countries of legs that ran in different ones, in the order of the legs."""
     codes = list(dict.fromkeys(leg.place.country_iso_code for leg in record.legs))
-    if len(codes) < 2 or None in codes:  # noqa: PLR2004 - one country is told by the sums
+    if len(codes) <= 1 or None in codes:  # one country stands in the sums
         return None
     import pycountry  # noqa: PLC0415 - only where there are several countries
 
-    found = {code: pycountry.countries.get(alpha_3=code) for code in codes}
-    return ", then ".join(str(one.name if one is not None else code) for code, one in found.items())
+    names = []
+    for code in codes:
+        country = pycountry.countries.get(alpha_3=code)
+        names.append(str(country.name if country is not None else code))
+    return ", then ".join(names)
 
 
 def _provider(record: RunRecord) -> str | None:
@@ -146,11 +166,16 @@ def _provider(record: RunRecord) -> str | None:
 
 
 def _region(record: RunRecord) -> str | None:
-    """Return where the machines stood, and who says so."""
-    emissions, where = record.emissions, place(record)
-    named = [escape(text) for text in (emissions.cloud_region, where) if text]
-    if not named:
+    """Return where the machines stood, and the source of that: "eu-west-1 (Ireland), …"."""
+    emissions = record.emissions
+    names = [escape(name) for name in (emissions.cloud_region, place(record)) if name]
+    if not names:
         return None
-    said = emissions.place_source
-    by = _SAID_BY.get(said) or f"source: {escape(said)}" if said else None
-    return ", ".join(filter(None, [" (".join(named) + ")" * (len(named) - 1), by]))
+    where = f"{names[0]} ({names[1]})" if len(names) > 1 else names[0]
+    return joined([where, _place_source(emissions.place_source)])
+
+
+def _place_source(source: str | None) -> str | None:
+    if source in _PLACE_SOURCES:
+        return _PLACE_SOURCES[source]
+    return f"source: {escape(source)}" if source else None

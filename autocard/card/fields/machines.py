@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from autocard import units
 from autocard.card.fact import Fact, code, escape
-from autocard.card.fields.words import bullets, commit, inline
+from autocard.card.fields.identity import code_commit
+from autocard.card.fields.words import bullets, inline, joined, labelled_line
 from autocard.record import Gpu, RunRecord
 
 _NAMES = {
@@ -26,7 +27,7 @@ _NAMES = {
     "huggingface_hub": "huggingface_hub",
     "numpy": "NumPy",
 }
-"""Names as their authors write them, in the order in which they are told; others follow by name."""
+"""Names as their authors write them, in the order of the card; others follow by name."""
 
 _FRAMEWORKS = (
     "peft",
@@ -55,7 +56,7 @@ _MANAGERS = {
 
 
 def facts(record: RunRecord) -> dict[str, Fact | None]:
-    """Return the facts that tell what training ran on."""
+    """Return the facts that describe what training ran on."""
     return {
         "compute_infrastructure": _infrastructure(record),
         "hardware_requirements": _hardware(record),
@@ -72,45 +73,60 @@ def gpus(kinds: Sequence[Gpu], share: int = 1, show: Callable[[str], str] = esca
         share: nodes that they are evenly spread over; the numbers are those of one node.
         show: makes a name harmless where it will stand.
     """
-    return " and ".join(
-        f"{units.count(gpu.count // share)} × {show(gpu.name)}"
-        + (f" ({units.size(gpu.memory_bytes)})" if gpu.memory_bytes else "")
-        for gpu in kinds
-    )
+    texts = []
+    for gpu in kinds:
+        text = f"{units.count(gpu.count // share)} × {show(gpu.name)}"
+        if gpu.memory_bytes:
+            text += f" ({units.size(gpu.memory_bytes)})"
+        texts.append(text)
+    return " and ".join(texts)
 
 
 def without_gpu(record: RunRecord) -> bool:
-    """Return whether the run is known to have used no GPU; False where nobody looked, or could tell."""
-    hardware, reason = record.hardware, record.why_missing("hardware.gpus")
-    looked = hardware.nodes is not None or hardware.cpu_count is not None
-    return not hardware.gpus and (
-        record.energy.gpu_kwh == 0 or (looked and (reason or _NO_GPU).startswith(_NO_GPU))
-    )
+    """Return whether the run is known to have used no GPU; False: it was not looked for."""
+    hardware = record.hardware
+    if hardware.gpus:
+        return False
+    if record.energy.gpu_kwh == 0:
+        return True
+    was_captured = hardware.nodes is not None or hardware.cpu_count is not None
+    reason = record.why_missing("hardware.gpus") or _NO_GPU
+    return was_captured and reason.startswith(_NO_GPU)
+
+
+# -- infrastructure --------------------------------------------------------------------------------
 
 
 def _infrastructure(record: RunRecord) -> Fact | None:
-    """Return one sentence on nodes, processes and who started them."""
-    job, hardware = record.job, record.hardware
-    parts = []
-    if hardware.nodes is not None:
-        parts.append(units.plural(hardware.nodes, "node"))
-    if hardware.gpus:
-        parts.append(f"{gpus(hardware.gpus)} {_on_nodes(record)}")
-    if job.world_size is not None:
-        apart = ", each a training of its own" if job.world_size > 1 else ""
-        how = f" ({_parallel(record)})" if job.distributed and job.distributed != "none" else apart
-        parts.append(
-            f"{units.plural(job.world_size, 'training process', 'training processes')}{how}"
-        )
-    parts += [text for text in (_nodes_given(record), _started(record)) if text]
-    return Fact(", ".join(parts)) if parts else None
+    """Return one sentence on nodes, processes and what started them."""
+    hardware = record.hardware
+    parts = [
+        None if hardware.nodes is None else units.plural(hardware.nodes, "node"),
+        f"{gpus(hardware.gpus)} {_on_nodes(record)}" if hardware.gpus else None,
+        _processes(record),
+        _nodes_given(record),
+        _started(record),
+    ]
+    line = joined(parts)
+    return Fact(line) if line else None
+
+
+def _processes(record: RunRecord) -> str | None:
+    """Return the number of training processes, and how they worked together."""
+    job = record.job
+    if job.world_size is None:
+        return None
+    text = units.plural(job.world_size, "training process", "training processes")
+    if job.distributed and job.distributed != "none":
+        return f"{text} ({_parallel(record)})"
+    return f"{text}, each a training of its own" if job.world_size > 1 else text
 
 
 def nodes_named(record: RunRecord) -> str:
     """Return how many nodes' GPUs are named, where they are not those of all."""
     hosts = record.legs[-1].hosts if record.legs else []
-    told = sum(any(device.name for device in host.devices) for host in hosts)
-    return units.count(told) if told > 1 else "one"
+    named = sum(any(device.name for device in host.devices) for host in hosts)
+    return units.count(named) if named > 1 else "one"
 
 
 def _on_nodes(record: RunRecord) -> str:
@@ -118,42 +134,37 @@ def _on_nodes(record: RunRecord) -> str:
     nodes = record.hardware.nodes
     if "hardware.gpus" not in record.missing:
         return "in all"
-    return (
-        f"on {nodes_named(record)} of {units.plural(nodes, 'node')}"
-        if nodes
-        else "(of how many nodes is not known)"
-    )
+    if not nodes:
+        return "(of how many nodes is not known)"
+    return f"on {nodes_named(record)} of {units.plural(nodes, 'node')}"
 
 
 def _nodes_given(record: RunRecord) -> str | None:
     """Return how many of the nodes that the job was given trained, where not all of them did."""
     given, used = record.job.nodes_allocated, record.hardware.nodes
-    return (
-        f"{units.count(used)} of {units.count(given)} allocated nodes used"
-        if used and given and given > used
-        else None
-    )
+    if not used or not given or given <= used:
+        return None
+    return f"{units.count(used)} of {units.count(given)} allocated nodes used"
 
 
 def _started(record: RunRecord) -> str | None:
-    """Return who started the processes, and how often again."""
+    """Return what started the processes, and how often again."""
     job = record.job
-    manager = job.workload_manager and (
-        _MANAGERS.get(job.workload_manager.lower()) or escape(job.workload_manager)
-    )
-    launcher = job.launcher and escape(job.launcher)
+    manager = launcher = None
+    if job.workload_manager:
+        name = _MANAGERS.get(job.workload_manager.lower())
+        manager = name or escape(job.workload_manager)
+    if job.launcher:
+        launcher = escape(job.launcher)
     if not (manager or launcher):
         return None
-    by = " under ".join(filter(None, [launcher, manager]))
-    again = [
-        f"{_times(count)} by {who}"
-        for who, count in (
-            (manager, job.restarts),
-            (launcher or "the launcher", job.launcher_restarts),
-        )
-        if count
-    ]
-    return f"started by {by}{', again ' if again else ''}{' and '.join(again)}"
+    restarts = []
+    if job.restarts:
+        restarts.append(f"{_times(job.restarts)} by {manager}")
+    if job.launcher_restarts:
+        restarts.append(f"{_times(job.launcher_restarts)} by {launcher or 'the launcher'}")
+    again = f", again {' and '.join(restarts)}" if restarts else ""
+    return f"started by {joined([launcher, manager], ' under ')}{again}"
 
 
 def _times(count: int) -> str:
@@ -170,71 +181,92 @@ def _parallel(record: RunRecord) -> str:
     return f"{kind}: {sizes}" if len(job.parallelism) > 1 else kind
 
 
+# -- hardware --------------------------------------------------------------------------------------
+
+
 def _hardware(record: RunRecord) -> Fact | None:
     hardware = record.hardware
-    usable, there = hardware.cpu_count, hardware.cpu_count_node
-    of = f" of {units.count(there)}" if usable is not None and there not in (None, usable) else ""
-    cpus = (
-        f"{units.count(usable)}{of} logical CPUs usable by the run" if usable is not None else None
-    )
     each = " on each node" if (hardware.nodes or 1) > 1 else ""
     entries = {
         "GPUs": gpus(hardware.gpus) or ("none used" if without_gpu(record) else None),
         "Peak GPU memory": peaks(record),
         "NVIDIA driver": inline(hardware.driver_version) if hardware.driver_version else None,
         "CUDA": _cuda(record),
-        "CPU": ", ".join(
-            filter(None, [escape(hardware.cpu_model) if hardware.cpu_model else None, cpus])
-        )
-        or None,
+        "CPU": _cpu(record),
         "Memory (RAM)": f"{units.size(hardware.ram_bytes)}{each}" if hardware.ram_bytes else None,
         "Peak memory of the training process": _size(hardware.peak_ram_bytes),
     }
     block = bullets(entries)
-    if block is None:
-        return None
-    return Fact("; ".join(f"{label}: {text}" for label, text in entries.items() if text), block)
+    return None if block is None else Fact(labelled_line(entries), block)
+
+
+def _cpu(record: RunRecord) -> str | None:
+    """Return the CPU, and how many of the node's logical CPUs the run could use."""
+    hardware = record.hardware
+    model = escape(hardware.cpu_model) if hardware.cpu_model else None
+    cpus = None
+    if hardware.cpu_count is not None:
+        cpus = units.count(hardware.cpu_count)
+        of_node = hardware.cpu_count_node
+        if of_node is not None and of_node != hardware.cpu_count:
+            cpus += f" of {units.count(of_node)}"
+        cpus += " logical CPUs usable by the run"
+    return joined([model, cpus]) or None
 
 
 def _cuda(record: RunRecord) -> str | None:
     built, newest = record.hardware.cuda_runtime_version, record.hardware.cuda_driver_version
-    parts = [f"{inline(built)} (that PyTorch was built with)" if built else None]
-    parts.append(f"the driver supports up to {inline(newest)}" if newest else None)
-    return ", ".join(filter(None, parts)) or None
+    parts = [
+        f"{inline(built)} (that PyTorch was built with)" if built else None,
+        f"the driver supports up to {inline(newest)}" if newest else None,
+    ]
+    return joined(parts) or None
 
 
 def peaks(record: RunRecord) -> str | None:
-    """Return the most memory that torch held on a device; of several, the least and the greatest of these figures."""
-    held = record.hardware.peak_memory_bytes
-    if not held:
+    """Return the most memory that torch held on a device; of several, least and greatest."""
+    peak_bytes = record.hardware.peak_memory_bytes
+    if not peak_bytes:
         return None
-    least, most = units.size(min(held.values())), units.size(max(held.values()))
+    least, most = units.size(min(peak_bytes.values())), units.size(max(peak_bytes.values()))
     span = most if least == most else f"{least} to {most}"
-    there = sum(gpu.count for gpu in record.hardware.gpus)
-    which = (
-        f" on {units.count(len(held))} of {units.count(there)} GPUs" if there > len(held) else ""
-    )
-    return f"{span} held by torch{which or (' on each GPU' if len(held) > 1 else '')}"
+    known, all_gpus = len(peak_bytes), sum(gpu.count for gpu in record.hardware.gpus)
+    where = ""
+    if all_gpus > known:
+        where = f" on {units.count(known)} of {units.count(all_gpus)} GPUs"
+    elif known > 1:
+        where = " on each GPU"
+    return f"{span} held by torch{where}"
 
 
 def _size(memory_bytes: int | None) -> str | None:
     return None if memory_bytes is None else units.size(memory_bytes)
 
 
+# -- software --------------------------------------------------------------------------------------
+
+
 def _software(record: RunRecord) -> Fact | None:
     lines = [_version(name, record.software[name]) for name in _ordered(record.software)]
-    lines += [line for line in [_code(record)] if line]
-    return Fact(", ".join(lines), "\n".join(f"- {line}" for line in lines)) if lines else None
+    ran = _code(record)
+    if ran:
+        lines.append(ran)
+    return _as_list(lines)
+
+
+def _as_list(lines: Sequence[str]) -> Fact | None:
+    if not lines:
+        return None
+    return Fact(", ".join(lines), "\n".join(f"- {line}" for line in lines))
 
 
 def _code(record: RunRecord) -> str | None:
-    """Return which code ran, where it has no public address; where it has, the repository's slot says it."""
+    """Return which code ran without a public address; with one, the repository's slot has it."""
     ran = record.code
     if ran.remote or not ran.commit:
         return None
     script = f" {code(ran.script)}" if ran.script else ""
-    changed = ", with changes that are not in it" if ran.dirty else ""
-    return f"Training code{script} at {commit(ran.commit)}{changed}"
+    return f"Training code{script} at {code_commit(ran)}"
 
 
 def _ordered(software: dict[str, str]) -> list[str]:
@@ -247,20 +279,20 @@ def _version(name: str, version: str) -> str:
 
 
 def _frameworks(record: RunRecord) -> Fact | None:
-    """Return the lines that PEFT looks for when it saves: it adds its own where "- PEFT <version>" is not there.
+    """Return the lines that PEFT looks for when it saves; None: PEFT was not used.
 
-    Left out where PEFT was not used: the versions stand under Software.
+    PEFT adds its own where "- PEFT <version>" is not there. Without PEFT the versions stand under
+    Software alone.
     """
-    runtime = next(
-        (
-            adapter.peft_version_runtime
-            for adapter in record.adapters
-            if adapter.peft_version_runtime
-        ),
-        None,
-    )
-    if runtime is None:
+    peft_version = _peft_version(record)
+    if peft_version is None:
         return None
-    versions = {**record.software, "peft": runtime}
-    lines = [_version(name, versions[name]) for name in _FRAMEWORKS if name in versions]
-    return Fact(", ".join(lines), "\n".join(f"- {line}" for line in lines))
+    versions = {**record.software, "peft": peft_version}
+    return _as_list([_version(name, versions[name]) for name in _FRAMEWORKS if name in versions])
+
+
+def _peft_version(record: RunRecord) -> str | None:
+    for adapter in record.adapters:
+        if adapter.peft_version_runtime:
+            return adapter.peft_version_runtime
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from autocard import units
 from autocard.card.fact import code, escape
 from autocard.card.fields.words import listed
@@ -9,21 +11,25 @@ from autocard.record import Leg, RunRecord, Scalar
 
 
 def resumed_settings(record: RunRecord) -> str | None:
-    """Return the settings of the steps before the last start that were not those of the steps since; None: none."""
+    """Return the settings of earlier steps that were not those of the last start; None: none."""
     legs = record.legs
     parts = []
     for number, leg in enumerate(legs[:-1]):
         steps = _steps(leg, legs[number + 1 :])
         if steps and leg.other_hyperparameters:
-            other = [
-                f"{code(name)} {setting(value)}"
-                for name, value in leg.other_hyperparameters.items()
-            ]
-            parts.append(f"{steps} with {listed(other)}")
+            parts.append(f"{steps} with {_settings(leg)}")
     last = _steps(legs[-1], ()) if parts else None
     if last is None:
         return None
-    return f"{'; '.join(parts)}; the optimizer, schedule, seed and settings listed here are those of {last}"
+    return (
+        f"{'; '.join(parts)}; the optimizer, schedule, seed and settings listed here are "
+        f"those of {last}"
+    )
+
+
+def _settings(leg: Leg) -> str:
+    settings = leg.other_hyperparameters or {}
+    return listed(f"{code(name)} {setting(value)}" for name, value in settings.items())
 
 
 def setting(value: Scalar) -> str:
@@ -31,16 +37,17 @@ def setting(value: Scalar) -> str:
     return escape(value) if isinstance(value, str) else str(value)
 
 
-def _steps(leg: Leg, later: list[Leg] | tuple[Leg, ...]) -> str | None:
-    """Return the steps of *leg* that are in the weights, in words: not those that the *later* legs did again."""
+def _steps(leg: Leg, later: Sequence[Leg]) -> str | None:
+    """Return the steps of *leg* that are in the weights: not those that *later* legs did again."""
     if leg.step_begin is None or leg.step_end is None:
         return None
-    end = min([leg.step_end, *(one.step_begin for one in later if one.step_begin is not None)])
-    if end <= leg.step_begin:
-        return None
+    end = leg.step_end
+    for other in later:
+        if other.step_begin is not None:
+            end = min(end, other.step_begin)
     first = leg.step_begin + 1
-    return (
-        f"step {units.count(end)}"
-        if first == end
-        else f"steps {units.count(first)} to {units.count(end)}"
-    )
+    if end < first:
+        return None
+    if first == end:
+        return f"step {units.count(end)}"
+    return f"steps {units.count(first)} to {units.count(end)}"

@@ -1,4 +1,4 @@
-"""The few facts that one wants to see first, as plain text for a terminal: no Markdown in it."""
+"""The first facts that a reader wants, as plain text for a terminal: no Markdown in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from autocard.card.fact import plain
 from autocard.card.fields import carbon, energy_figures, impact
-from autocard.card.fields.testing import diverged, measures, shown
+from autocard.card.fields.results import diverged, measures, shown
+from autocard.card.fields.words import joined
 from autocard.record import RunRecord
 
 _LEAVES = {
@@ -30,20 +31,25 @@ def summary(record: RunRecord) -> dict[str, str]:
 def _known(record: RunRecord) -> Mapping[str, str | None]:
     model = record.model
     total = energy_figures.total(record)
-    results = ", ".join(
-        f"{plain(one.name)} {shown(one.value)}{f' ({plain(one.dataset)})' if one.dataset else ''}"
-        for one in measures(record)
-    )
     base = model.base_model or model.base_model_description
     return {
         "Base model": plain(base) if base else None,
         "Training regime": record.precision.regime,
         "Hardware": impact.hardware_type(record, show=plain),
         "Hours used": impact.hours_used(record),
-        "Results": "; ".join(filter(None, [diverged(record), results])),
+        "Results": joined([diverged(record), _results(record)], "; "),
         "Energy": f"{total} kWh at the devices" if total else None,
         "CO2eq": carbon.co2eq(record),
     }
+
+
+def _results(record: RunRecord) -> str:
+    """Return the results, as in "accuracy 0.91 (validation), loss 0.32 (validation)"."""
+    results = []
+    for metric in measures(record):
+        data = f" ({plain(metric.dataset)})" if metric.dataset else ""
+        results.append(f"{plain(metric.name)} {shown(metric.value)}{data}")
+    return ", ".join(results)
 
 
 def _why(record: RunRecord, leaf: str) -> str:

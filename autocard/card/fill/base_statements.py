@@ -12,7 +12,7 @@ from pathlib import Path
 
 from autocard import files
 from autocard.card.fields import front
-from autocard.card.fields.identity import from_scratch
+from autocard.card.fields.base import from_scratch
 from autocard.card.fill.written_text import YAML
 from autocard.card.front.yaml_keys import Key, is_blank, is_generated, is_withheld, read_keys
 from autocard.card.markdown.document import find_front_matter

@@ -1,0 +1,106 @@
+"""One sentence on the model: what was made of which base, for which task, on which data."""
+
+from __future__ import annotations
+
+from autocard import units
+from autocard.card.fact import Fact, code, escape
+from autocard.card.fields.base import UNTRAINED, base_in_sentence, from_scratch, is_untrained
+from autocard.card.fields.data_sets import data_name
+from autocard.card.fields.words import joined, listed
+from autocard.record import Model, RunRecord
+
+_SPELLED_OUT = ("X-", "LN ", "HRA")
+"""Beginnings of methods whose first letter is spoken as its name, with a vowel: "an X-LoRA"."""
+
+
+def model_summary(record: RunRecord) -> Fact | None:
+    """Return the sentence, or None where neither a base nor an adapter is known."""
+    model = record.model
+    made = _made(record)
+    if made is None:
+        return None
+    purpose = _purpose(model)
+    if is_untrained(record):
+        return Fact(f"{made}{purpose}, not {UNTRAINED}.")
+    data = _data(record)
+    how = _how(record)
+    if record.training.purpose:
+        how = joined(["" if how == "trained" else how, escape(record.training.purpose)])
+        purpose = ""
+    if model.adapters_merged:
+        how += _merged(_methods(record))
+    if purpose or data or from_scratch(model) or record.training.purpose:
+        return Fact(f"{made}, {how}{purpose}{data}.")
+    return Fact(f"{made}.")
+
+
+def _methods(record: RunRecord) -> list[str]:
+    return list(dict.fromkeys(adapter.method for adapter in record.adapters if adapter.method))
+
+
+def _made(record: RunRecord) -> str | None:
+    """Return what was made, as in "A LoRA adapter for …" or "A fine-tuned version of …"."""
+    model = record.model
+    base = base_in_sentence(model)
+    if record.adapters and not model.adapters_merged:
+        made = "An adapter"
+        methods = _methods(record)
+        if methods:
+            made = f"{_article(methods[0])} {listed(map(escape, methods))} adapter"
+        return f"{made} for {base}" if base else made
+    if from_scratch(model) or (base and is_untrained(record)):
+        made = "A model"
+        if model.architecture:
+            made = f"{_article(model.architecture)} {code(model.architecture)} model"
+        return f"{made} with weights of {base}" if base else made
+    return f"A fine-tuned version of {base}" if base else None
+
+
+def _purpose(model: Model) -> str:
+    """Return the task, as in " for text classification (3 labels)"."""
+    task = model.task or model.pipeline_tag
+    if not task:
+        return ""
+    words = task.replace("-", " ") if task == model.pipeline_tag else task
+    labels = f" ({units.count(len(model.labels))} labels)" if model.labels else ""
+    return f" for {escape(words)}{labels}"
+
+
+def _data(record: RunRecord) -> str:
+    names = [data_name(data) for data in record.data.train if data.dataset_id or data.description]
+    return f" on {listed(names)}" if names else ""
+
+
+def _how(record: RunRecord) -> str:
+    """Return how it was trained: from scratch, or on from which weights."""
+    run = record.run
+    if run.earlier_run:
+        how = f"trained on from the weights of run {escape(run.earlier_run)}"
+    elif from_scratch(record.model):
+        how = "trained from scratch"
+    else:
+        how = "trained"
+    return how + _continued_adapter(record)
+
+
+def _continued_adapter(record: RunRecord) -> str:
+    """Return that the adapter was loaded with weights of an earlier training."""
+    for adapter in record.adapters:
+        if adapter.continued:
+            run = f" (run {escape(adapter.earlier_run)})" if adapter.earlier_run else ""
+            return f" on from an earlier adapter{run}"
+    return ""
+
+
+def _merged(methods: list[str]) -> str:
+    """Return by which adapters a model was trained that they are now a part of."""
+    names = "an"
+    if methods:
+        names = f"{_article(methods[0]).lower()} {listed(map(escape, methods))}"
+    return f" with {names} adapter that was merged into the saved weights"
+
+
+def _article(noun: str) -> str:
+    """Return "A" or "An", by how *noun* is spoken: a LoRA, an LN tuning, an X-LoRA, an IA³."""
+    starts_with_vowel = noun.startswith(_SPELLED_OUT) or noun[0] in "AEIOaeio"
+    return "An" if starts_with_vowel else "A"

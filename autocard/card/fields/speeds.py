@@ -1,0 +1,134 @@
+"""Speeds, sizes and times of a training in words."""
+
+from __future__ import annotations
+
+from autocard import units
+from autocard.card.fact import Fact, code, escape
+from autocard.card.fields.machines import peaks
+from autocard.card.fields.words import bullets, holes, labelled_line, since
+from autocard.record import Model, RunRecord
+
+_WHOLE_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""How the names of files with whole weights begin (transformers, utils/__init__.py)."""
+
+_SAME = 0.01
+"""Two figures of operations that differ by less mean the same."""
+
+
+def speeds(record: RunRecord) -> Fact | None:
+    """Return the figures as bullets, and in one line."""
+    state = "without" if record.model.checkpoint_has_optimizer is False else "with"
+    entries = {
+        "Start and end": _start_and_end(record),
+        "Wall-clock time": _wall_clock(record),
+        "Evaluation during training": _evaluation_time(record),
+        "Speed": _speed(record),
+        "Input tokens seen": _tokens_seen(record),
+        "Floating-point operations": _operations(record),
+        "Estimate of the operations that were needed": _estimate(record),
+        "Share of the devices' peak": _peak_share(record),
+        "Size of the saved weights": _saved_size(record.model),
+        f"Size of a checkpoint, {state} the optimizer's state": _size(
+            record.model.checkpoint_bytes
+        ),
+        "Peak GPU memory": peaks(record),
+    }
+    block = bullets(entries)
+    return None if block is None else Fact(labelled_line(entries), block)
+
+
+def _start_and_end(record: RunRecord) -> str | None:
+    run = record.run
+    if not run.started_at or not run.ended_at:
+        return None
+    return f"{units.instant(run.started_at)} to {units.instant(run.ended_at)}"
+
+
+def _wall_clock(record: RunRecord) -> str | None:
+    if record.time.wall_clock_s is None:
+        return None
+    text = units.duration(record.time.wall_clock_s)
+    if len(record.legs) > 1:
+        text += f" (sum of {len(record.legs)} legs)"
+    without = since(record)
+    return f"{text} ({without})" if without else text
+
+
+def _last_leg(record: RunRecord) -> str:
+    return " (of the last leg)" if len(record.legs) > 1 else ""
+
+
+def _evaluation_time(record: RunRecord) -> str | None:
+    if not record.time.eval_s:
+        return None
+    length = units.duration(record.time.eval_s)
+    return f"{length}{_last_leg(record)}, within the wall-clock time"
+
+
+def _speed(record: RunRecord) -> str | None:
+    time = record.time
+    rates = {
+        f"{escape(record.training.batch_unit)}/s": time.samples_per_s,
+        "tokens/s": time.tokens_per_s,
+        "optimizer steps/s": time.steps_per_s,
+    }
+    speeds = [f"{units.number(rate)} {unit}" for unit, rate in rates.items() if rate is not None]
+    return f"{', '.join(speeds)}{_last_leg(record)}" if speeds else None
+
+
+def _tokens_seen(record: RunRecord) -> str | None:
+    time = record.time
+    if time.tokens is None:
+        return None
+    if time.tokens_with_padding is None:
+        return units.count(time.tokens)
+    padding = "padding included" if time.tokens_with_padding else "without padding"
+    return f"{units.count(time.tokens)}, {padding}"
+
+
+def _operations(record: RunRecord) -> str | None:
+    flops, method = record.time.flops, record.time.flops_method
+    if flops is None:
+        return None
+    text = units.operations(flops)
+    if holes(record):
+        text += ", of all steps, those before training was resumed included"
+    return f"{text}, counted as {escape(method)}" if method else text
+
+
+def _estimate(record: RunRecord) -> str | None:
+    """Return the estimate, where it differs from the Trainer's figure."""
+    time = record.time
+    if time.flops_estimate is None or time.flops is None:
+        return None
+    if abs(time.flops_estimate / time.flops - 1) < _SAME:
+        return None
+    method = f" ({escape(time.flops_estimate_method)})" if time.flops_estimate_method else ""
+    return f"{units.operations(time.flops_estimate)}{method}"
+
+
+def _peak_share(record: RunRecord) -> str | None:
+    share, method = record.time.peak_share, record.time.peak_share_method
+    if share is None:
+        return None
+    text = f"{units.number(100 * share, units.MODELLED)} %"
+    return f"{text} ({escape(method)})" if method else text
+
+
+def _saved_size(model: Model) -> str | None:
+    """Return the size, an adapter's own folder, and whole weights beside an adapter."""
+    size = _size(model.saved_bytes)
+    if size is None:
+        return None
+    configs = [name for name in model.saved_files if name.endswith("/adapter_config.json")]
+    if len(configs) == 1:
+        return f"{size}, in {code(configs[0].rpartition('/')[0] + '/')}"
+    whole = [name for name in model.saved_files if name.startswith(_WHOLE_WEIGHTS)]
+    has_adapter = any(name.startswith("adapter_model.") for name in model.saved_files)
+    if whole and has_adapter:
+        return f"{size} (the adapter; {code(whole[0])} beside it holds whole weights)"
+    return size
+
+
+def _size(saved_bytes: int | None) -> str | None:
+    return None if saved_bytes is None else units.size(saved_bytes)
