@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from autocard.card.check.check import WITHHELD, EmptySlot, Findings
+from autocard.card.check.findings import WITHHELD, EmptySlot, Findings
 from autocard.card.fact import plain
 from autocard.card.report import Report
 
@@ -19,23 +19,29 @@ WRONG = {
 
 
 def lines(card: str, findings: Findings, *, strict: bool, has_record: bool) -> Iterator[str]:
-    """Yield what to tell people about *card*, the worst first, one finding a line."""
+    """Yield the findings about *card* for people, the worst first, one a line."""
     for run in findings.foreign:
+        whose = "which the record beside it is not of" if has_record else "whose record is not here"
         yield (
-            f"{card}: its co2_eq_emissions are those of run {run}, "
-            + ("which the record beside it is not of" if has_record else "whose record is not here")
-            + ": the card was copied, or its record lost"
+            f"{card}: its co2_eq_emissions are those of run {run}, {whose}: "
+            "the card was copied, or its record lost"
         )
     for wrong in findings.contradictions:
         there, known = plain(wrong.there), plain(wrong.record)
-        yield f'{card}:{wrong.line}: "{plain(wrong.label)}" says "{there}", and the record "{known}"'
+        label = plain(wrong.label)
+        yield f'{card}:{wrong.line}: "{label}" says "{there}", and the record "{known}"'
     for problem in findings.front_matter:
         end = " (the Hub refuses such a card)" if problem.refused else ""
         yield f"{card}:{problem.line}: {problem.key}: {plain(problem.text)}{end}"
-    for one in findings.stale:
-        yield f'{_where(card, one)}: "{plain(one.label)}" {WRONG[one.state]}'
+    for stale in findings.stale:
+        yield f'{_where(card, stale)}: "{plain(stale.label)}" {WRONG[stale.state]}'
     for empty in findings.empty:
-        yield f'{_where(card, empty)}: "{plain(empty.label)}" {_asks(empty)}'
+        yield f'{_where(card, empty)}: "{plain(empty.label)}" {_empty_text(empty)}'
+    yield from _conclusions(card, findings, strict=strict, has_record=has_record)
+
+
+def _conclusions(card: str, findings: Findings, *, strict: bool, has_record: bool) -> Iterator[str]:
+    """Yield what to do next."""
     if findings.stale:
         yield f"Put it right: autocard fill {card}"
     if not has_record:
@@ -47,17 +53,16 @@ def lines(card: str, findings: Findings, *, strict: bool, has_record: bool) -> I
         yield f"{card}: {people} slots wait for a person; --strict asks for them"
 
 
-def _asks(empty: EmptySlot) -> str:
+def _empty_text(empty: EmptySlot) -> str:
+    """Return who can fill an empty slot, and why it is empty or what belongs there."""
     why = plain(empty.why)
     if empty.why == WITHHELD:
         return f"is empty, and the record knows it: {why}"
     if empty.who == "machine":
         return f"is empty, and the run does not know it: {why}"
-    who = (
-        "is for a person to fill, and empty"
-        if empty.who == "person"
-        else "is for a person to fill or to confirm, and empty"
-    )
+    who = "is for a person to fill or to confirm, and empty"
+    if empty.who == "person":
+        who = "is for a person to fill, and empty"
     return f"{who}: {why}" if why else who
 
 
@@ -65,15 +70,15 @@ def as_json(findings: Findings) -> dict[str, Any]:
     """Return *findings* as plain values."""
     return {
         "out_of_date": [
-            {"slot": one.slot, "label": one.label, "line": one.line, "state": one.state}
-            for one in findings.stale
+            {"slot": stale.slot, "label": stale.label, "line": stale.line, "state": stale.state}
+            for stale in findings.stale
         ],
-        "empty": [asdict(one) for one in findings.empty],
-        "contradictions": [asdict(one) for one in findings.contradictions],
+        "empty": [asdict(slot) for slot in findings.empty],
+        "contradictions": [asdict(slot) for slot in findings.contradictions],
         "other_runs": findings.foreign,
-        "front_matter": [asdict(one) for one in findings.front_matter],
+        "front_matter": [asdict(problem) for problem in findings.front_matter],
     }
 
 
-def _where(card: str, one: Report | EmptySlot) -> str:
-    return f"{card}:{one.line}" if one.line else card
+def _where(card: str, slot: Report | EmptySlot) -> str:
+    return f"{card}:{slot.line}" if slot.line else card

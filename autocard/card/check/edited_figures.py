@@ -1,6 +1,6 @@
-"""Sections of a card whose figures are not the record's: those that were edited, or came with a copy.
+"""Find figures of a card that are not the record's: edited ones, and those of a copied card.
 
-One rule: a section is looked at as a whole, with its labelled lines, and only under a heading that
+One rule: a section is compared as a whole, with its labelled lines, and only under a heading that
 asks for the fact.
 """
 
@@ -40,43 +40,60 @@ def edited(
     facts: Mapping[str, Fact],
     labels: Labels,
     reports: Iterable[Report],
-    besides: Collection[str] = (),
+    reported: Collection[str] = (),
 ) -> Iterator[EditedFigure]:
-    """Yield the figures of the card *text* that deny *facts* and that a fill, whose *reports* these are, leaves.
+    """Yield the figures of the card *text* that contradict *facts* and that a fill leaves.
 
-    *besides*: facts that are told of already.
+    Args:
+        text: the card.
+        facts: of the record.
+        labels: the table of words.
+        reports: what the fill would do with each slot.
+        reported: facts whose contradiction is found already.
     """
     reports = list(reports)
-    skip = {one.slot for one in reports if one.state in _CHANGES} | set(besides)
+    changed = {report.slot for report in reports if report.state in _CHANGES}
+    comparable = _machine_facts(facts, labels) - changed - set(reported)
+    lines = set()
+    for figure in _in_sections(text, facts, labels, comparable):
+        lines.add(figure.line)
+        yield figure
+    for report in reports:
+        if report.state != "kept" or report.slot not in comparable:
+            continue
+        if "\n" in report.there or report.line in lines:
+            continue
+        for difference in differences(report.slot, report.there, report.wanted):
+            yield EditedFigure(report.slot, report.label, report.line, difference)
+
+
+def _in_sections(
+    text: str, facts: Mapping[str, Fact], labels: Labels, comparable: Collection[str]
+) -> Iterator[EditedFigure]:
+    """Yield the figures in sections whose heading asks for a fact of *comparable*."""
     document = Document(text)
-    told = set()
     for section in document.sections:
-        found = labels.heading(section.path[-1], section.path[:-1]) if section.heading else None
-        if (
-            found is None
-            or found[1]
-            or found[0] in skip
-            or not _is_machines(labels, found[0], facts)
-        ):
+        if not section.heading:
+            continue
+        title = section.path[-1]
+        found = labels.heading(title, section.path[:-1])
+        if found is None:
+            continue
+        fact, is_fallback = found
+        if is_fallback or fact not in comparable:
             continue
         first = document.line_number(section.start)
-        there = text[section.start : section.end]
-        for one in differences(found[0], there, facts[found[0]].body()):
-            line = first + there.count("\n", 0, one.at)
-            told.add(line)
-            yield EditedFigure(found[0], section.path[-1], line, one)
-    for report in reports:
-        if (
-            report.state == "kept"
-            and report.slot not in skip
-            and _is_machines(labels, report.slot, facts)
-        ):
-            if "\n" in report.there or report.line in told:
-                continue
-            for one in differences(report.slot, report.there, report.wanted):
-                yield EditedFigure(report.slot, report.label, report.line, one)
+        body = text[section.start : section.end]
+        for difference in differences(fact, body, facts[fact].body()):
+            line = first + body.count("\n", 0, difference.at)
+            yield EditedFigure(fact, title, line, difference)
 
 
-def _is_machines(labels: Labels, fact: str, facts: Mapping[str, Fact]) -> bool:
-    kind = labels.kinds.get(fact)
-    return kind is not None and kind.who == "machine" and fact in facts
+def _machine_facts(facts: Mapping[str, Fact], labels: Labels) -> set[str]:
+    """Return those of *facts* that a machine fills."""
+    machine = set()
+    for fact in facts:
+        kind = labels.kinds.get(fact)
+        if kind is not None and kind.who == "machine":
+            machine.add(fact)
+    return machine
