@@ -1,4 +1,4 @@
-"""Which lines two texts share, in order: as difflib finds them, in time that is bounded for any text.
+"""Find the lines that two texts share, as difflib does, in time that is bounded for any text.
 
 `SequenceMatcher` takes quadratic time where many lines are equal, and where many have moved. Such
 texts are matched at their ends and at lines that each of them has once (patience diff), and only
@@ -15,11 +15,11 @@ from difflib import Match, SequenceMatcher
 _STEPS = 20_000_000
 """Steps that one comparison may take: about a second."""
 _ROUNDS = 8
-"""How often what lies between lines that are there once is searched for more of them."""
+"""How often the spans between matched lines are searched for more."""
 
 
 def matching_blocks(first: Sequence[str], second: Sequence[str]) -> list[Match]:
-    """Return runs of equal lines, as `SequenceMatcher.get_matching_blocks` does: an empty one last."""
+    """Return runs of equal lines as difflib's `get_matching_blocks` does, an empty one last."""
     if _steps(first, second) <= _STEPS:
         return SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
     return [*_joined(sorted(_Search(first, second).blocks)), Match(len(first), len(second), 0)]
@@ -28,13 +28,14 @@ def matching_blocks(first: Sequence[str], second: Sequence[str]) -> list[Match]:
 def likeness(first: Sequence[str], second: Sequence[str]) -> float:
     """Return the share of lines that are common to both, from 0 to 1."""
     total = len(first) + len(second)
-    return (
-        2.0 * sum(block.size for block in matching_blocks(first, second)) / total if total else 1.0
-    )
+    if not total:
+        return 1.0
+    common = sum(block.size for block in matching_blocks(first, second))
+    return 2.0 * common / total
 
 
 def _steps(first: Sequence[str], second: Sequence[str]) -> int:
-    """Return how many steps difflib takes at most: it looks at each pair of equal lines, once for each block."""
+    """Return how many steps difflib takes at most: one for each pair of equal lines and block."""
     counts = Counter(second)
     pairs = sum(number * counts[line] for line, number in Counter(first).items())
     return len(first) + len(second) + pairs * min(len(first), len(second))
@@ -52,7 +53,7 @@ class _Search:
             spans = [part for span in spans for part in self._search(*span)]
 
     def _search(self, a: int, a_end: int, b: int, b_end: int) -> list[tuple[int, int, int, int]]:
-        """Match what can be matched in one pair of spans; return the pairs that are left between."""
+        """Match what can be matched in one pair of spans; return the pairs that are left."""
         first, second = self._first, self._second
         start = a
         while a < a_end and b < b_end and first[a] == second[b]:
@@ -86,7 +87,7 @@ class _Search:
 def _single(
     first: Sequence[str], second: Sequence[str], a: tuple[int, int], b: tuple[int, int]
 ) -> list[tuple[int, int]]:
-    """Return where the lines are that both spans have exactly once, as many as stand in the same order in both."""
+    """Return the places of lines that both spans have exactly once, in the same order in both."""
     places = _once(second, *b)
     pairs = [
         (i, places[line])

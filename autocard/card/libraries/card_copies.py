@@ -1,4 +1,4 @@
-"""Copies of a person's card that outlive the process: while a library writes over it, and where texts gave way.
+"""Copies of a person's card that outlive the process: a library may be writing over it.
 
 One rule: a copy is put back only over text that a library wrote, and whatever a copy replaces is
 kept as well.
@@ -26,8 +26,9 @@ from autocard.errors import NotWrittenError
 from autocard.guard import log_warning
 
 _OLD_COPY = "card-before.md"
-"""What 0.1.0 called its copy, in `_autocard/`."""
+"""Name of the copy of 0.1.0, in `_autocard/`."""
 _COPY, _NOTE = "writing-{mark}.md", "writing-{mark}.json"
+"""The copy of one process, and what belongs to it: whose card it is, what libraries wrote there."""
 
 
 class CardCopies:
@@ -44,7 +45,7 @@ class CardCopies:
     # -- while a library writes --------------------------------------------------------------------
 
     def begin(self, data: bytes, library: list[str]) -> None:
-        """Copy the card's *data*: a library writes over it next, and the process may be killed in that.
+        """Copy the card's *data* before a library writes over it: the process may be killed then.
 
         Args:
             data: the card as it is.
@@ -55,7 +56,7 @@ class CardCopies:
         self._write({_note_name(): self._note(), _copy_name(): data})
 
     def note_library(self, data: bytes) -> None:
-        """Remember that the library has written *data*."""
+        """Note in the copy that the library has written *data*."""
         for folder in self._folders():
             path = folder / _note_name()
             if files.exists(path):
@@ -79,14 +80,13 @@ class CardCopies:
     # -- after a process was killed ----------------------------------------------------------------
 
     def settle(self) -> None:
-        """Put back the card that a killed process left in a library's hands; keep what cannot be told apart."""
+        """Restore the card that a killed process left to a library; keep what may be a person's."""
         unreadable: OSError | None = None
         for copy in self._left_behind():
             note = copy.with_suffix(".json")
             try:
                 copied = files.read_bytes(copy, KEPT_BYTES)
-            # another user's, in a folder that they share: the others are still settled
-            except OSError as exc:
+            except OSError as exc:  # another user's, in a shared folder: the others are settled
                 unreadable = exc
                 continue
             self._settle(copied, _library_of(note))
@@ -106,23 +106,24 @@ class CardCopies:
         if digest(standing) in library or not standing.strip():
             files.write_over(self._card, copied)
             log_warning(
-                "autocard: %s: put back as it stood before a library wrote over it and the process was killed",
+                "autocard: %s: put back as it stood before a library wrote over it "
+                "and the process was killed",
                 self._card.name,
             )
         elif library_text.is_all_generated(standing, copied):
             kept = self.keep(standing)
             files.write_over(self._card, copied)
             log_warning(
-                "autocard: %s: put back as it stood before a process was killed while a library wrote the card. What "
-                "stood there since is kept in %s",
+                "autocard: %s: put back as it stood before a process was killed while a library "
+                "wrote the card. What stood there since is kept in %s",
                 self._card.name,
                 kept,
             )
         else:
             kept = self.keep(copied)
             log_warning(
-                "autocard: %s was changed after a process was killed while a library wrote it, so it was left as it "
-                "is. The card from before is kept in %s",
+                "autocard: %s was changed after a process was killed while a library wrote it, so "
+                "it was left as it is. The card from before is kept in %s",
                 self._card.name,
                 kept,
             )
@@ -131,27 +132,22 @@ class CardCopies:
         """Return the copies of processes that do not run any more, the oldest first."""
         found = [self._card.parent / files.PRIVATE / _OLD_COPY]
         for folder in self._folders():
-            found += [
-                path
-                for path in _inside(folder)
-                if fnmatch.fnmatchcase(path.name, _COPY.format(mark="*"))
-            ]
-        ended = [
-            path for path in found if files.exists(path) and not process_mark.may_run(_mark(path))
-        ]
-        return sorted(ended, key=lambda path: path.stat().st_mtime)
+            pattern = _COPY.format(mark="*")
+            found += [path for path in _inside(folder) if fnmatch.fnmatchcase(path.name, pattern)]
+        ended = [path for path in found if _is_left_behind(path)]
+        return sorted(ended, key=_modified_at)
 
     # -- for good ----------------------------------------------------------------------------------
 
     def keep(self, data: bytes) -> Path:
-        """Keep *data*, a version of the card that gives way to another, and return where it lies."""
+        """Keep *data*, a version of the card that another replaces, and return its path."""
         name = f"kept-{digest(data)[:12]}.md"
         return self._write({name: data}) / name
 
     # -- places ------------------------------------------------------------------------------------
 
     def _write(self, contents: Mapping[str, bytes]) -> Path:
-        """Write *contents*, by file name, into the first folder that takes all of them; return that folder.
+        """Write *contents*, by file name, into the first folder that takes them, and return it.
 
         Raises:
             NotWrittenError: no folder takes them.
@@ -170,11 +166,8 @@ class CardCopies:
 
     def _folders(self) -> list[Path]:
         """Return the folders that may hold copies."""
-        return [
-            folder
-            for folder in (self._private(), self._card.parent / files.PRIVATE)
-            if folder is not None
-        ]
+        private, beside = self._private(), self._card.parent / files.PRIVATE
+        return [beside] if private is None else [private, beside]
 
     def _private(self) -> Path | None:
         """Return the card's own folder in the user's cache; None: there can be none."""
@@ -218,7 +211,7 @@ def digest(data: bytes) -> str:
 
 
 def _cache() -> Path | None:
-    """Return our folder in the user's cache; None: the user has no home folder, as in many containers."""
+    """Return our folder in the user's cache; None: no home folder, as in many containers."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification ignores a path that is not absolute.
     root = Path(base) if os.path.isabs(base) else files.expanded(Path("~/.cache"))  # noqa: PTH117 - "" is no path
@@ -234,9 +227,8 @@ def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for place in (folder.parents[1], folder.parent, folder):
         status = place.lstat()
-        if not stat.S_ISDIR(status.st_mode) or (
-            hasattr(os, "getuid") and status.st_uid != os.getuid()
-        ):
+        is_other_users = hasattr(os, "getuid") and status.st_uid != os.getuid()
+        if is_other_users or not stat.S_ISDIR(status.st_mode):
             msg = f"{place} is not a folder of this user"
             raise OSError(msg)
         if stat.S_IMODE(status.st_mode) & 0o077:
@@ -252,6 +244,15 @@ def _library_of(note: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [str(one) for one in found] if isinstance(found, list) else []
+
+
+def _is_left_behind(copy: Path) -> bool:
+    """Return whether *copy* is there and its process does not run any more."""
+    return files.exists(copy) and not process_mark.may_run(_mark(copy))
+
+
+def _modified_at(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _mark(copy: Path) -> str:

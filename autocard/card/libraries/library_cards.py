@@ -1,6 +1,6 @@
-"""What is read from a card that somebody else wrote, and the one thing that is repaired in it.
+"""Read the card that a library wrote, and repair the ids in it that the Hub refuses.
 
-One rule: a text is looked at here, never filled; filling is `card.update`.
+One rule: a text is read here, never filled; filling is `card.update`.
 """
 
 from __future__ import annotations
@@ -8,24 +8,28 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autocard import files
-
-if TYPE_CHECKING:
-    from autocard.record import RunRecord
+from autocard import record as records
+from autocard.card.fields import front_matter
+from autocard.card.fill.fill import fill
+from autocard.card.front.yaml_keys import front_values, is_generated, is_withheld, read_keys
+from autocard.card.markdown.document import find_front_matter
+from autocard.errors import CardError, RecordError
+from autocard.record import RunRecord
 
 
 @dataclass
 class CardBefore:
-    """A card before the host wrote."""
+    """A card before a library wrote."""
 
     card: Path
     text: str | None = None
     data: bytes | None = None
-    """What stood there; not None and *text* None: it is not UTF-8, or too large for a card."""
+    """Its bytes; with *text* None: it is not UTF-8, or too large for a card."""
     special: bool = False
-    """Whether it is a pipe, a device or a folder, which nothing is read from or written to."""
+    """Whether it is a pipe, a device or a folder: nothing is read from it or written to it."""
 
 
 KEPT_BYTES = 200_000_000
@@ -55,66 +59,63 @@ def read(card: Path) -> CardBefore:
 
 def front(text: str | None) -> dict[str, Any]:
     """Return what the front matter of *text* loads to; nothing where it does not."""
-    from autocard.card.front.yaml_keys import front_values  # noqa: PLC0415
-
     return front_values(text or "")
 
 
 def is_tag(tag: str) -> bool:
     """Return whether the Hub takes *tag*: PEFT makes one of a local path."""
-    from autocard.card.front.yaml_keys import is_generated  # noqa: PLC0415
-
     return not is_generated("tags", tag)
 
 
 def names_one_of(tag: str, withheld: Collection[str]) -> bool:
     """Return whether *tag* says that one of the *withheld* names is the base."""
-    from autocard.card.front.yaml_keys import is_withheld  # noqa: PLC0415
-
     return is_withheld("tags", tag, withheld)
 
 
 def is_true_tag(tag: str, record: RunRecord) -> bool:
-    """Return whether *tag*, which a library wrote, holds for what *record* tells.
+    """Return whether *tag*, which a library wrote, is true of the run of *record*.
 
     PEFT names the base by the name that it was loaded by, and its method even where the adapter is
     merged by now.
     """
     model = record.model
     if tag.startswith("base_model:"):
-        return (
-            model.base_model is not None
-            and tag == f"base_model:{model.base_model_relation}:{model.base_model}"
-        )
-    return tag != "lora" or bool(record.adapters and not model.adapters_merged)
+        true_tag = f"base_model:{model.base_model_relation}:{model.base_model}"
+        return model.base_model is not None and tag == true_tag
+    if tag != "lora":
+        return True
+    return bool(record.adapters) and not model.adapters_merged
 
 
 def repaired(text: str, record: RunRecord | None, withheld: Collection[str] = ()) -> str:
-    """Return a host's card without the ids that the Hub refuses or that are *withheld*: local paths, empty values."""
-    from autocard.card.fields import front_matter  # noqa: PLC0415
-    from autocard.card.fill.fill import fill  # noqa: PLC0415
-    from autocard.card.front.yaml_keys import read_keys  # noqa: PLC0415
-    from autocard.card.markdown.document import find_front_matter  # noqa: PLC0415
-    from autocard.errors import CardError  # noqa: PLC0415
+    """Return a library's card without ids that the Hub refuses or that are *withheld*.
 
-    names = ("base_model", "base_model_relation", "library_name")
-    front = (
-        {key: value for key, value in front_matter(record).items() if key in names}
-        if record is not None
-        else {}
-    )
-    known = record.model.base_model if record is not None else None
-    foreign = (_foreign_bases(text, record) | frozenset(withheld)) - {known}
-    text = _without_links(text, foreign, front.get("base_model"))
+    The Hub refuses local paths and empty values.
+    """
+    facts: dict[str, Any] = {}
+    known_base = None
+    if record is not None:
+        names = ("base_model", "base_model_relation", "library_name")
+        facts = {key: value for key, value in front_matter(record).items() if key in names}
+        known_base = record.model.base_model
+    foreign = (_foreign_bases(text, record) | frozenset(withheld)) - {known_base}
+    text = _without_links(text, foreign, facts.get("base_model"))
     try:
-        text = fill(text, {}, front, remembered={}, withheld=foreign).text
-        place, _ = find_front_matter(text, 0)
-        key = read_keys(text[place[0] : place[1]])[0].get("base_model") if place else None
+        text = fill(text, {}, facts, remembered={}, withheld=foreign).text
+        return _without_empty_base(text)
     except CardError:
         return text
-    if place is None or key is None or key.data:
+
+
+def _without_empty_base(text: str) -> str:
+    """Return *text* without a key `base_model` that has no value: PEFT writes one for "none"."""
+    place, _ = find_front_matter(text, 0)
+    if place is None:
         return text
-    # empty: PEFT's word for "none"
+    keys, _ = read_keys(text[place[0] : place[1]])
+    key = keys.get("base_model")
+    if key is None or key.data:
+        return text
     return text[: place[0] + key.start] + text[place[0] + key.end :].lstrip("\r\n")
 
 
@@ -124,38 +125,27 @@ def _foreign_bases(text: str, record: RunRecord | None) -> frozenset[str]:
         return frozenset()
     matter = front(text)
     bases, tags = matter.get("base_model"), matter.get("tags")
-    named = [bases] if isinstance(bases, str) else list(bases or [])
-    tagged = [
-        tag
-        for tag in (tags if isinstance(tags, list) else [])
-        if str(tag).startswith("base_model:")
-    ]
-    named += [tag.rpartition(":")[2] for tag in tagged]
-    return frozenset(str(name) for name in named) - {record.model.base_model}
+    names = [bases] if isinstance(bases, str) else list(bases or [])
+    for tag in tags if isinstance(tags, list) else []:
+        if str(tag).startswith("base_model:"):
+            names.append(tag.rpartition(":")[2])
+    return frozenset(map(str, names)) - {record.model.base_model}
 
 
 def _without_links(text: str, names: Collection[str], base_model: str | None) -> str:
-    """Return a library's card whose links to *names* on the Hub lead to the base, or are words where there is none."""
-    instead = (
-        f"[{base_model}](https://huggingface.co/{base_model})"
-        if base_model
-        else "a local checkpoint"
-    )
+    """Return a library's card whose links to *names* lead to *base_model*, or are words."""
+    instead = "a local checkpoint"
+    if base_model:
+        instead = f"[{base_model}](https://huggingface.co/{base_model})"
     for name in names:
         text = text.replace(f"[{name}](https://huggingface.co/{name})", instead)
     return text
 
 
 def slots(card: Path) -> dict[str, str]:
-    """Return what the record beside *card* remembers that we wrote into it."""
-    from autocard import record as records  # noqa: PLC0415
-    from autocard.errors import RecordError  # noqa: PLC0415
-
+    """Return slot → the text that we wrote into *card*, as the record beside it has it."""
     try:
-        return dict(
-            records.load(card.parent / records.RECORD_NAME, check_figures=False).slots.get(
-                card.name, {}
-            )
-        )
+        record = records.load(card.parent / records.RECORD_NAME, check_figures=False)
     except RecordError:
         return {}
+    return dict(record.slots.get(card.name, {}))
