@@ -1,7 +1,7 @@
-"""Programs of the system: each runs in a session of its own, and is ended together with what it has started.
+"""Run programs of the system, each in a session of its own that ends with all it has started.
 
-Rule: none is waited for without end, and none outlives the question: not after a timeout, an error,
-or the exit of this process.
+Rule: each has a time limit, and none outlives its call: not after a timeout, an error, or the exit
+of this process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _GRACE_S = 1.0
-"""Seconds that what was killed gets to go."""
+"""Seconds that a killed process may take to end."""
 
 _running: set[subprocess.Popen[bytes]] = set()
 _owner = os.getpid()
@@ -52,7 +52,7 @@ def run(
         timeout_s: seconds that it may take.
         data: for its standard input, which is empty otherwise.
         cwd: the folder that it runs in.
-        env: its variables, in the place of this process's.
+        env: its environment variables, instead of this process's.
 
     Raises:
         OSError: it cannot be started.
@@ -77,7 +77,7 @@ def run(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill *process* and what it has started: a wrapper's own processes would go on without it."""
+    """Kill *process* and what it has started: processes of a wrapper would run on without it."""
     _kill(process)
     if process.returncode is None:
         with contextlib.suppress(subprocess.TimeoutExpired, OSError, ValueError):
@@ -98,7 +98,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 @atexit.register
 def _kill_all() -> None:
-    """Kill what still runs when this process exits; a fork of it owns none of them."""
+    """Kill what still runs when this process exits; a fork of this process owns none of it."""
     if os.getpid() == _owner:
         for process in list(_running):
             _kill(process)

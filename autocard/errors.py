@@ -5,19 +5,19 @@ A message says where, what, what was not done, and the ways on. Imports the stan
 
 
 class AutocardError(Exception):
-    """Something a person can put right: bad settings, an unreadable template, a broken record."""
+    """Something a person can correct: bad settings, an unreadable template, a broken record."""
 
 
 class SettingsError(AutocardError, ValueError):
-    """A setting that cannot be meant as it stands. Raised before training starts."""
+    """A setting with a value that cannot be used. Raised before training starts."""
 
 
 class RecordError(AutocardError):
-    """A record that cannot be read: says which file and which leaf."""
+    """A record that cannot be read: names the file and the leaf."""
 
 
 class CardError(AutocardError):
-    """A card that autocard will not touch: says where and why. Nothing was written."""
+    """A card that autocard will not change: names the place and the reason. Nothing was written."""
 
 
 class NotWrittenError(AutocardError):
@@ -25,15 +25,15 @@ class NotWrittenError(AutocardError):
 
 
 class MeterError(AutocardError):
-    """A figure of somebody else's meter that cannot be had or read: says why. Nothing was written."""
+    """A figure of another meter that cannot be had: gives the reason. Nothing was written."""
 
 
 class UnavailableError(Exception):
-    """An ordinary answer to "what is this fact?": it cannot be had here, and this is why.
+    """A fact cannot be had here, for the reason given: an ordinary answer of a capture.
 
     Not a defect: the reason goes to `RunRecord.missing` and nothing is reported.
     """
 
 
 class ImpossibleFigureError(AutocardError):
-    """A figure that cannot be was measured or worked out; it is left out of the record."""
+    """A figure is impossible, measured or computed; it is left out of the record."""

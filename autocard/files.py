@@ -1,8 +1,8 @@
-"""The only writer of files, atomic or not at all; and the only reader, with a limit.
+"""Write files, atomically or not at all, and read them, with a limit; no other module does.
 
 Text is read and written as bytes, so that line endings, a BOM and a missing final newline stay what
 they were. A pipe, a device or a socket in the place of a file is refused at once: reading it may
-take for ever. Imports the standard library, `guard` and `process_mark`.
+never end. Imports the standard library, `guard` and `process_mark`.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ _TEMPORARY = re.compile(r"_autocard-(?P<mark>[0-9a-f]{8}-\d+-\d+)?.*\.tmp", re.D
 """A file that is being written, as in _autocard-3f9a1c20-4711-88231-x7k2.tmp; 0.1.0 left out the
 process's mark."""
 _STALE_S = 3600.0
-"""Age at which a temporary file whose process cannot be asked for is taken for left behind."""
+"""Age at which a temporary file counts as left behind, where its process is not known."""
 
 CARD_BYTES = 5_000_000
 """Of a card: ten times the largest ones on the Hub."""
 SMALL_BYTES = 1_000_000
-"""Of settings, tables of words, and what the kernel tells."""
+"""Of settings, tables of words, and files of the kernel."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a pair that stands for one character: Python reads it from names that are not UTF-8."""
 
-# Opening a pipe without a writer would wait for one. What is no file is looked at after opening:
+# Opening a pipe without a writer would wait for one. The kind of file is checked after opening:
 # nothing can be put in its place between the two.
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -70,7 +71,7 @@ def _unusable(path: Path, number: int, why: str) -> OSError:
 
 
 def absolute(path: Path) -> Path | None:
-    """Return *path* as it is seen from the root; None: it is relative, and the current folder has been removed."""
+    """Return *path* from the root; None: it is relative to a folder that has been removed."""
     try:
         return path.absolute()
     except FileNotFoundError:
@@ -78,7 +79,7 @@ def absolute(path: Path) -> Path | None:
 
 
 def expanded(path: Path) -> Path:
-    """Return *path* with the user's home folder for `~`; as it is where the user has none, as in many containers."""
+    """Return *path* with the home folder for `~`; unchanged if there is none, as in containers."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -86,7 +87,7 @@ def expanded(path: Path) -> Path:
 
 
 def read_text(path: Path, limit: int = CARD_BYTES) -> str:
-    """Return the text of *path* exactly as it stands (no newline translation; a BOM stays in the text).
+    """Return the text of *path* exactly: no newline translation, and a BOM stays in the text.
 
     Raises:
         OSError: it cannot be read, is no regular file, or holds more than *limit* bytes.
@@ -96,7 +97,7 @@ def read_text(path: Path, limit: int = CARD_BYTES) -> str:
 
 
 def read_loosely(path: Path, limit: int = SMALL_BYTES) -> str:
-    """Return the text of *path*, what is not UTF-8 replaced: for what the kernel and other programs write.
+    """Return the text of *path* with what is not UTF-8 replaced: of the kernel, of other programs.
 
     Raises:
         OSError: it cannot be read, is no regular file, or holds more than *limit* bytes.
@@ -128,7 +129,7 @@ def write_text(path: Path, text: str) -> bool:
 
 
 def whole(text: str) -> str:
-    """Return *text* with U+FFFD for each half of a surrogate pair: it is no character, and no file can hold it."""
+    """Return *text* with U+FFFD for each half of a surrogate pair, which no file can hold."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
@@ -148,13 +149,16 @@ def write_bytes(path: Path, data: bytes) -> bool:
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, data)
     except OSError as exc:
-        msg = f"{path.name}: could not be written ({exc.strerror or exc}). What was there before is still there."
+        msg = (
+            f"{path.name}: could not be written ({exc.strerror or exc}). "
+            "What was there before is still there."
+        )
         raise NotWrittenError(msg) from exc
     return True
 
 
 def write_over(path: Path, data: bytes) -> None:
-    """Put *data* into *path* as `write_bytes` does, and in place where the file can be written but not replaced.
+    """Put *data* into *path* as `write_bytes` does, or in place where it cannot be replaced.
 
     That is a file in a folder that may not be written, one that is a mount of its own, or one on a
     full disk.
@@ -172,7 +176,7 @@ def write_over(path: Path, data: bytes) -> None:
 
 
 def _written_in_place(target: Path, data: bytes) -> bool:
-    """Write *data* over what the regular file *target* holds; return False, with nothing changed, where that fails."""
+    """Write *data* over the regular file *target*; on failure return False, nothing changed."""
     try:
         descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
@@ -187,7 +191,10 @@ def _written_in_place(target: Path, data: bytes) -> bool:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(descriptor, 0, max(len(data), 1))
         except OSError as exc:
-            if exc.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:  # as some file systems say
+            if exc.errno not in {
+                errno.EOPNOTSUPP,
+                errno.EINVAL,
+            }:  # some file systems cannot reserve space
                 os.ftruncate(descriptor, found.st_size)
                 return False
         left = memoryview(data)
@@ -199,7 +206,7 @@ def _written_in_place(target: Path, data: bytes) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in *folder* and in its private folder."""
+    """Remove temporary files that killed processes left in *folder* and its private folder."""
     for place in (folder, folder / PRIVATE):
         try:
             found = [path for path in place.iterdir() if _TEMPORARY.fullmatch(path.name)]
@@ -268,7 +275,10 @@ def _make_private(folder: Path) -> bool:
 
 
 def _open_temporary(parent: Path, private: Path) -> tuple[int, str]:
-    """Open a temporary file in *private*, or in *parent* where that is no folder, not writable or on another disk."""
+    """Open a temporary file in *private*, or in *parent* where *private* cannot be used.
+
+    It cannot if it is no folder, not writable, or on another disk.
+    """
     prefix = f"_autocard-{process_mark.own()}-"
     with contextlib.suppress(OSError):
         if private.stat().st_dev == parent.stat().st_dev:
@@ -286,7 +296,7 @@ def _mode(target: Path) -> int:
 
 
 def _umask() -> int:
-    """Return the process's umask without changing it, where the system tells (Linux), else a safe one."""
+    """Return the process's umask without changing it (on Linux), else a safe one."""
     try:
         status = read_loosely(Path("/proc/self/status"))
     except OSError:

@@ -1,13 +1,13 @@
-"""The one place in the training process that catches everything: a failure becomes a reason, and training goes on.
+"""Catch every failure of autocard in the training process: it becomes a reason, training goes on.
 
-What the program raises itself (a signal handler of its own) is not ours to catch, and leaves.
-Whatever autocard does inside somebody's training run passes through `guarded` (with a deadline) or
-`guard` (without). What it cannot stop is one long call of C code that keeps the interpreter lock
-(comparing or copying a huge value, a regular expression that backtracks): no thread runs then, the
-one that waits for the deadline included. So whatever is read is bounded before it is looked at
-(`files.read_bytes`, `card.front.yaml_reader`, `card.form.rendering`). What is swallowed here is
-handed to `report`, which logs it once; the test suite replaces `report` and fails on it. Imports
-the standard library only.
+What the program raises itself (in a signal handler of its own) is not caught. Whatever autocard
+does inside a training run passes through `guarded` (with a deadline) or `guard` (without). What it
+cannot stop is one long call of C code that keeps the interpreter lock (comparing or copying a huge
+value, a regular expression that backtracks): no thread runs then, the one that waits for the
+deadline included. So whatever is read is bounded before it is parsed (`files.read_bytes`,
+`card.front.yaml_reader`, `card.form.rendering`). What is swallowed here is passed to `report`,
+which logs it once; the test suite replaces `report` and fails on it. Imports the standard library
+only.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ _EXTRA = 10
 """Pieces of work that get their least time after the event's own is used up."""
 _FIRST_LOOK_S = 0.005
 _LOOK_S = 0.2
-"""Seconds between two looks whether the thread that works still lives: the first is early, a later
-one not so soon."""
+"""Seconds between two checks that the working thread still lives; the first comes early."""
 
 _local = threading.local()
 _reported: set[str] = set()
@@ -42,7 +41,7 @@ _exiting = False
 
 
 def exiting() -> None:
-    """Do work in the calling thread where no thread can be started: Python starts none while it exits (3.12)."""
+    """Work in the calling thread from now on: an exiting Python starts no thread (3.12)."""
     global _exiting  # noqa: PLW0603 - a process exits once
     _exiting = True
 
@@ -52,7 +51,7 @@ class DeadlineError(Exception):
 
 
 class ThreadEndedError(Exception):
-    """The thread that our work was to run in ended without it: no memory, or a trace function of the program raised."""
+    """The thread for our work ended first: no memory, or a trace function of the program raised."""
 
 
 class AbandonedError(Exception):
@@ -60,10 +59,10 @@ class AbandonedError(Exception):
 
 
 def raised_by_program(exc: BaseException) -> bool:
-    """Return whether *exc* is the program's: raised in this thread by a signal handler of its own or by another thread.
+    """Return whether *exc* is the program's, raised by its signal handler or another thread.
 
     Such an exception is how the program stops its training (preemption notices, time limits). It is
-    no failure of autocard, even where it comes up inside our code.
+    no failure of autocard, even where it is raised inside our code.
     """
     interrupted: FrameType | None = None
     trace = exc.__traceback__
@@ -78,17 +77,18 @@ def raised_by_program(exc: BaseException) -> bool:
 
 
 def _handles_signal(frame: FrameType, interrupted: FrameType | None) -> bool:
-    """Return whether *frame* is a signal handler's: Python calls it with the frame that it has interrupted."""
+    """Return whether *frame* is a signal handler's: it has the interrupted frame as argument."""
     if (
         interrupted is None
         or str(frame.f_globals.get("__name__", "")).partition(".")[0] == "autocard"
     ):
-        return False  # ours look at frames, too, and handle no signal
+        return False  # our functions take frames, too, and handle no signal
     code = frame.f_code
     count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
     for name in code.co_varnames[:count]:
         value = frame.f_locals.get(name)
-        if any(one is interrupted for one in (value if type(value) is tuple else (value,))):
+        arguments = value if type(value) is tuple else (value,)  # a tuple may be *args
+        if any(argument is interrupted for argument in arguments):
             return True
     return False
 
@@ -106,7 +106,7 @@ def log_info(message: str, *arguments: object) -> None:
 def _log(
     level: int, message: str, arguments: tuple[object, ...], *, exc_info: bool = False
 ) -> None:
-    """Log *message*. The program's handlers and filters may raise or exit, and neither may reach its training."""
+    """Log *message*, also where the program's own log handlers raise or exit."""
     try:
         logger.log(level, message, *arguments, exc_info=exc_info, stacklevel=3)
     except (Exception, SystemExit) as exc:
@@ -115,7 +115,7 @@ def _log(
 
 
 def report(fact: str, exc: BaseException) -> None:
-    """Tell the log, once for each *fact* and kind of failure, that *exc* kept us from *fact*."""
+    """Log once for each *fact* and kind of failure that *exc* prevented *fact*."""
     key = f"{fact}:{type(exc).__name__}"
     if key in _reported:
         _log(logging.DEBUG, "autocard: %s again: %s", (fact, exc))
@@ -131,7 +131,7 @@ def report(fact: str, exc: BaseException) -> None:
 
 
 def reason_of(exc: BaseException) -> str:
-    """Return the reason that a record gives for a fact that *exc* kept from us."""
+    """Return the reason that a record gives for a fact that *exc* prevented."""
     if isinstance(exc, UnavailableError):
         return str(exc)
     if isinstance(exc, DeadlineError):
@@ -159,7 +159,7 @@ def guard(fact: str, missing: MutableMapping[str, str]) -> Iterator[None]:
 
 
 class Budget:
-    """The time that one event of the host may cost: shared by all of our work in it.
+    """The time that one event of the trainer may cost: shared by all of our work in it.
 
     Attributes:
         total_s: seconds for the whole event.
@@ -183,7 +183,7 @@ class Budget:
 
 
 def _wait(done: threading.Event, thread: threading.Thread, most_s: float) -> bool:
-    """Wait for *done*, at most *most_s* seconds and no longer than *thread* lives; return whether it is done."""
+    """Wait for *done* at most *most_s* seconds, while *thread* lives; return whether it is set."""
     until_s, look_s = time.monotonic() + most_s, _FIRST_LOOK_S
     while not done.wait(min(look_s, max(until_s - time.monotonic(), 0.0))):
         if not thread.is_alive() or time.monotonic() >= until_s:
@@ -270,7 +270,7 @@ def attempted(fact: str, missing: MutableMapping[str, str], work: Callable[[], T
 
 @contextlib.contextmanager
 def not_abandoned() -> Iterator[None]:
-    """Run a short last step (replacing a file) only if somebody still waits for it.
+    """Run a short last step (replacing a file) only if its caller still waits for it.
 
     Raises:
         AbandonedError: the caller has given up on this piece of work.

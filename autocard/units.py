@@ -1,9 +1,8 @@
-"""Numbers → words for people: the only place where a figure is rounded.
+"""Turn numbers into words for people: the only place where a figure is rounded.
 
 Rule: a figure shows as many significant digits as are known, in plain decimals (a metric of extreme
-size with a power of ten); a value that is not zero is never rounded to zero, and zero is said as 0.
-Ours go in (joules as kWh, grams, seconds, bytes), words come out. Imports the standard library
-only.
+size with a power of ten); a value that is not zero is never rounded to zero, and zero is shown as
+0. Takes our units: kWh, grams, seconds, bytes. Imports the standard library only.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 MEASURED = 3
 """Significant digits of what was measured."""
 MODELLED = 2
-"""Significant digits of what a model says."""
+"""Significant digits of what a model estimates."""
 
 _MINUTE_S = 60
 _HOUR_S = 3600
@@ -23,8 +22,8 @@ _STEP = 1024
 _PLAIN_POWERS = range(-9, 15)
 """Powers of ten that are read in plain decimals."""
 _CONTEXT = Context(prec=800)
-"""Ours, because the host may have changed the process's own; with room for any float to any number
-of decimals."""
+"""Ours, because the program may have changed the process's own; with room for any float to any
+number of decimals."""
 
 
 def rounded(value: float | Decimal, digits: int) -> Decimal:
@@ -40,8 +39,10 @@ def rounded(value: float | Decimal, digits: int) -> Decimal:
     if exact == 0:
         return Decimal(0)
     kept = _cut(exact, digits - 1 - exact.adjusted())
-    # 9.96 becomes 10.0: one digit too many.
-    return kept if kept.adjusted() == exact.adjusted() else _cut(kept, digits - 1 - kept.adjusted())
+    if kept.adjusted() == exact.adjusted():
+        return kept
+    # 9.96 has become 10.0: one digit too many.
+    return _cut(kept, digits - 1 - kept.adjusted())
 
 
 def _exact(value: float | Decimal) -> Decimal:
@@ -80,7 +81,7 @@ def figure(value: float, digits: int = MEASURED) -> str:
 
 
 def shortest(value: float | Decimal, digits: int = MEASURED) -> str:
-    """Return *value* like `number`, without zeros at the end of its decimals: for what is exact, or was given.
+    """Return *value* like `number` without zeros at the end: for exact or given figures.
 
     >>> shortest(80.0), shortest(1.20), shortest(0.0005), shortest(33)
     ('80', '1.2', '0.0005', '33')
@@ -90,12 +91,12 @@ def shortest(value: float | Decimal, digits: int = MEASURED) -> str:
 
 
 def decimals(value: float, digits: int) -> int:
-    """Return how many decimals *value* has with *digits* significant digits; below 0: it ends in rounded tens."""
+    """Return the decimals of *value* with *digits* significant digits; -1: rounded to tens."""
     return -int(rounded(value, digits).as_tuple().exponent)
 
 
 def fixed(value: float, places: int) -> str:
-    """Return *value* rounded to *places* decimals (below 0: to tens); a value that is not 0 never becomes 0.
+    """Return *value* rounded to *places* decimals (-1: to tens); only 0 becomes 0.
 
     A sum is known no better than its coarsest part: `places` are that part's.
 
@@ -112,9 +113,11 @@ def count(value: int) -> str:
     return f"{value:,d}"
 
 
-def plural(value: int, one: str, many: str | None = None) -> str:
+def plural(value: int, singular: str, plural_noun: str | None = None) -> str:
     """Return a count and its noun: 1 row, 1,600 rows."""
-    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+    if value == 1:
+        return f"{count(value)} {singular}"
+    return f"{count(value)} {plural_noun or singular + 's'}"
 
 
 def amount(value: float) -> str:
@@ -186,7 +189,7 @@ def size(memory_bytes: int) -> str:
 
 
 def operations(flops: float) -> str:
-    """Return a number of floating-point operations: 1.23 × 10^15; below a million in plain digits."""
+    """Return a number of floating-point operations: 1.23 × 10^15, 950,000."""
     kept = rounded(flops, MEASURED)
     if abs(kept) < 10**6:
         return shortest(flops)
@@ -200,7 +203,7 @@ def instant(iso: str) -> str:
         ValueError: it is none.
     """
     when = datetime.fromisoformat(iso.replace("Z", "+00:00"))
-    when = (
-        when.replace(tzinfo=timezone.utc) if when.tzinfo is None else when.astimezone(timezone.utc)
-    )
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    when = when.astimezone(timezone.utc)
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,7 +1,8 @@
-"""Exports: a record written in another format. Each module of this package is one format, found by its file.
+"""Exports: a record written in another format. Each module of this package is one format.
 
-A module defines `export(record: RunRecord) -> str`. The file `annex_xi.py` is the format `annex-xi`; a file whose
-name begins with an underscore is a helper. An export computes nothing: it arranges what the record has.
+A module defines `export(record: RunRecord) -> str`. The file `annex_xi.py` is the format
+`annex-xi`; a file whose name begins with an underscore is a helper. An export computes nothing: it
+arranges what the record has.
 """
 
 from __future__ import annotations
