@@ -1,4 +1,4 @@
-"""Standard output of the command line, whose failures are told apart from all others.
+"""Standard output of the command line, whose failures have an exception of their own.
 
 It can be closed, on a full disk, or a pipe that is no longer read.
 """
@@ -43,7 +43,7 @@ class Output:
                 msg = "it is closed"
                 raise OutputError(msg)
             return 0
-        with _told_apart():
+        with _as_output_error():
             return int(self._stream.write(text))
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -54,7 +54,7 @@ class Output:
     def flush(self) -> None:
         """Write what is buffered."""
         if self._stream is not None:
-            with _told_apart():
+            with _as_output_error():
                 self._stream.flush()
 
     def isatty(self) -> bool:
@@ -64,16 +64,16 @@ class Output:
     def discard(self) -> None:
         """Drop what is buffered, or Python fails on it again when it exits."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
 @contextlib.contextmanager
-def _told_apart() -> Iterator[None]:
+def _as_output_error() -> Iterator[None]:
     try:
         yield
     except OSError as exc:

@@ -64,13 +64,11 @@ def select_starts(
     """
     jobs = list(dict.fromkeys(whole_id(start) for start in starts))
     if not jobs:
-        msg = "sacct's text tells of no job that ran"
+        msg = "sacct's text has no job that ran"
         raise MeterError(msg)
     wanted = list(wanted)
     if not wanted and len(jobs) > 1:
-        msg = (
-            f"sacct's text tells of {len(jobs)} jobs ({_shortened(jobs)}). Name the run's: --job ID"
-        )
+        msg = f"sacct's text has {len(jobs)} jobs ({_shortened(jobs)}). Name the run's: --job ID"
         raise MeterError(msg)
     if not wanted:
         return list(starts)
@@ -79,7 +77,7 @@ def select_starts(
         of_job = _starts_of(starts, job, by_person=by_person)
         if not of_job:
             msg = (
-                f"job {job} is not in sacct's text, which tells of {_shortened(jobs)}. "
+                f"job {job} is not in sacct's text, which has {_shortened(jobs)}. "
                 "Name the run's: --job ID"
             )
             raise MeterError(msg)

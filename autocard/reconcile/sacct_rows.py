@@ -125,7 +125,7 @@ def read_rows(text: str) -> Iterator[SacctRow]:
         if len(cells) != len(layout.names):
             msg = (
                 f"line {number} of sacct's text has {plural(len(cells), 'value')} under "
-                f"{plural(len(layout.names), 'name')}: it cannot be told which is which. "
+                f"{plural(len(layout.names), 'name')}: which belongs to which is not clear. "
                 f"Ask in a form that can be read: {HOW_TO_ASK}"
             )
             raise MeterError(msg)

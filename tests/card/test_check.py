@@ -357,4 +357,4 @@ def test_a_base_that_the_record_does_not_have_is_called_unknown(tmp_path):
         for line in check_text.lines("README.md", found, strict=True, has_record=True)
         if "Base m" in line
     )
-    assert "does not know it" in line
+    assert "does not have it" in line

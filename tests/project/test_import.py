@@ -33,6 +33,8 @@ def test_the_callback_brings_nothing_but_its_own_light_modules(tmp_path):
         "autocard.card_guard.card_writers",
         "autocard.process_mark",
         "autocard.settings",
+        "autocard.settings.sources",
+        "autocard.settings.values",
         "autocard.trainers",
         "autocard.trainers.trainer_calls",
         "autocard.weak_identity",

@@ -391,16 +391,16 @@ def test_parts_of_a_heterogeneous_job_run_side_by_side_and_are_one(reconcile):
             f"{HEAD}\n812345|812345|too|short\n",
             "line 2 of sacct's text has 4 values under 10 names",
         ),
-        (f"{HEAD}\n", "tells of no job that ran"),
+        (f"{HEAD}\n", "has no job that ran"),
         (f"{HEAD}\nnonsense|||||||||\n", "line 2 of sacct's text begins with no job's number"),
-        (one_start(5, job="999"), "job 812345 is not in sacct's text, which tells of 999"),
+        (one_start(5, job="999"), "job 812345 is not in sacct's text, which has 999"),
         (
             f"{HEAD}\n812345|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n",
-            "tells of no job that ran",
+            "has no job that ran",
         ),
         (
             f"{HEAD}\n812345_[0-9]|812345|Unknown|Unknown|00:00:00|0|PENDING|2|0|0\n",
-            "tells of no job that ran",
+            "has no job that ran",
         ),
     ],
 )

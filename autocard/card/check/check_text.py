@@ -11,9 +11,9 @@ from autocard.card.fact import plain
 from autocard.card.report import Report
 
 WRONG = {
-    "filled": "is empty, and the record knows it",
+    "filled": "is empty, and the record has it",
     "refreshed": "is out of date",
-    "cleared": "is of an earlier run; this one does not know it",
+    "cleared": "is of an earlier run; this run did not record it",
 }
 """State of a slot → what is wrong with it."""
 
@@ -43,23 +43,23 @@ def lines(card: str, findings: Findings, *, strict: bool, has_record: bool) -> I
 def _conclusions(card: str, findings: Findings, *, strict: bool, has_record: bool) -> Iterator[str]:
     """Yield what to do next."""
     if findings.stale:
-        yield f"Put it right: autocard fill {card}"
+        yield f"To update it: autocard fill {card}"
     if not has_record:
         yield f"{card}: no record beside it, so nothing was compared with a run"
     elif not findings.stale and not findings.contradictions and not findings.foreign:
         yield f"{card}: up to date"
     people = sum(empty.who != "machine" for empty in findings.empty)
     if people and not strict:
-        yield f"{card}: {people} slots wait for a person; --strict asks for them"
+        yield f"{card}: {people} slots are for a person to fill; --strict asks for them"
 
 
 def _empty_text(empty: EmptySlot) -> str:
     """Return who can fill an empty slot, and why it is empty or what belongs there."""
     why = plain(empty.why)
     if empty.why == WITHHELD:
-        return f"is empty, and the record knows it: {why}"
+        return f"is empty, and the record has it: {why}"
     if empty.who == "machine":
-        return f"is empty, and the run does not know it: {why}"
+        return f"is empty, and the record does not have it: {why}"
     who = "is for a person to fill or to confirm, and empty"
     if empty.who == "person":
         who = "is for a person to fill, and empty"

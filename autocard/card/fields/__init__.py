@@ -1,8 +1,7 @@
 """A record → the texts of a card: facts for its slots, values for its front matter.
 
-One rule: nothing is worked out here but roundings and shares of what the record holds, and nothing
-is said that the record does not hold: a fact that is not there is left out, so that its slot stays
-empty. One module for each part of a card; names of models, data sets and settings pass through
+One rule: nothing is computed here but roundings and shares of what the record holds; a fact that is
+not there is left out, so that its slot stays empty. One module for each part of a card; names of models, data sets and settings pass through
 `escape`.
 """
 
@@ -27,7 +26,7 @@ _PARTS = (
 
 
 def facts(record: RunRecord) -> dict[str, Fact]:
-    """Return what *record* knows, by template variable; what it does not know is left out.
+    """Return the facts of *record* by template variable; what is not there is left out.
 
     What a person gave (`record.facts`) stands as it was given, as far as it stays in its place, and
     goes before ours.

@@ -1,1 +1,1 @@
-"""Cards that other libraries write: read, told from people's, and kept where they would be lost."""
+"""Cards that other libraries write: read, distinguished from people's, kept where needed."""

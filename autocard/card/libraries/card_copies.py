@@ -243,7 +243,7 @@ def _library_of(note: Path) -> list[str]:
         found = json.loads(files.read_text(note))["library_sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [str(one) for one in found] if isinstance(found, list) else []
+    return [str(sha256) for sha256 in found] if isinstance(found, list) else []
 
 
 def _is_left_behind(copy: Path) -> bool:
