@@ -359,7 +359,7 @@ def test_a_fresh_start_in_a_used_folder_is_a_run_of_its_own_and_so_is_what_anoth
     wait_until(lambda: killed.last_step and killed.last_step >= 12)
     killed.kill()
     lives = server.start(
-        folder, name="lives", args={"max_steps": 200, "save_steps": 20}, env={"SLURM_JOB_ID": "2"}
+        folder, name="lives", args={"max_steps": 400, "save_steps": 20}, env={"SLURM_JOB_ID": "2"}
     )
     wait_until(lambda: lives.last_step and lives.last_step >= 22)
 
@@ -373,7 +373,7 @@ def test_a_fresh_start_in_a_used_folder_is_a_run_of_its_own_and_so_is_what_anoth
     assert [leg["step_begin"] for leg in after_beside["legs"]] == [20]
     assert "still runs" in after_beside["missing"]["legs.earlier"]
     assert after_beside["time"]["wall_clock_s"] == pytest.approx(beside.seconds, abs=1.5)
-    assert [(leg["step_begin"], leg["step_end"]) for leg in after_both["legs"]] == [(0, 200)]
+    assert [(leg["step_begin"], leg["step_end"]) for leg in after_both["legs"]] == [(0, 400)]
     assert after_both["time"]["wall_clock_s"] == pytest.approx(lives.seconds, abs=1.5)
     assert after_both["run"]["id"] != after_beside["run"]["id"]
 
