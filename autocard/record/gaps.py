@@ -3,8 +3,8 @@
 A capture returns a `Part`: a value together with the gaps in it. Gaps are relative to their part.
 `PartBuilder.include` puts a part into another one, `joined` puts parts into a list, and
 `runtime/assemble.py` puts them into the record. Each of the three puts the name of the place in
-front (`under`), so the path in `RunRecord.missing` is complete when the record is put together, and
-no code has to take a path apart.
+front (`under`), so the path in `RunRecord.missing` is complete when the record is put together.
+Only `gaps_in` takes paths apart, those of records and ledger entries that were read from files.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class PartBuilder(Generic[T]):
 
     @contextlib.contextmanager
     def guard(self, name: str) -> Iterator[None]:
-        """Run the body; if it cannot get the field *name* ("": the part), note the gap and go on."""
+        """Run the body; if it cannot get *name*, note the gap and go on; "" is the part itself."""
         failed: dict[str, str] = {}
         with guard(_path(self._name, name), failed):
             yield
