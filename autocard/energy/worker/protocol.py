@@ -277,8 +277,8 @@ def _decode(line: str, kinds: tuple[type[Any], ...]) -> Any:
 
 
 def warm_up() -> None:
-    """Build what encodes and decodes the larger messages: that takes some milliseconds, once."""
-    for kind in (Begin, End, LegSoFar, LegEnded):
+    """Build what encodes and decodes the messages of a leg: that takes milliseconds, once."""
+    for kind in (Begin, Step, Saving, Saved, End, LegSoFar, LegEnded):
         _adapter(kind)
 
 
