@@ -16,6 +16,7 @@ from autocard.errors import SettingsError
 from autocard.guard import guard
 from autocard.settings import disabled, resolve
 from autocard.trainers import trainer_calls
+from autocard.trainers.trainer_event import TrainerEvent, step_of
 
 try:
     from transformers.trainer_callback import TrainerCallback
@@ -155,7 +156,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         if self._sessions is None:
             return
         try:
-            self._sessions.of(args, starts=False).stepping(args, state, objects)
+            self._sessions.of(args, starts=False).stepping(step_of(args, state, objects))
         except Exception:
             with guard("step", {}):
                 raise
@@ -165,7 +166,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         if self._sessions is None:
             return
         try:
-            self._sessions.of(args, starts=False).stepped(args, state, objects)
+            self._sessions.of(args, starts=False).stepped(step_of(args, state, objects))
         except Exception:
             # Only now: entering the guard would cost each step as much again as the rest of this.
             with guard("step", {}):
@@ -230,7 +231,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         if self._sessions is not None:
             card_writers.watch(trainer)
             session = self._sessions.of(trainer.args, starts=True)
-            shown = session.observed(trainer.args, trainer.state, {"model": trainer.model})
+            shown = session.observed(TrainerEvent(trainer.args, trainer.state), model=trainer.model)
             session.hold(trainer, shown, self)
 
     def _trainer_of(self, args: Any, state: Any) -> Any:
@@ -256,7 +257,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         with guard(event, {}):
             starts = event in _FIRST
             session = self._sessions.of(args, starts=starts)
-            shown = session.observed(args, state, objects)
+            shown = session.observed(TrainerEvent(args, state), **objects)
             if starts or (event in _LATE and not session.holds_cards):
                 session.hold(self._trainer_of(args, state), shown, self)
             handler(session, shown)

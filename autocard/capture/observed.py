@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from autocard.errors import UnavailableError
 from autocard.settings import Settings
@@ -123,6 +123,20 @@ class Progress:
     """The step that it is of."""
     best_checkpoint: str | None = None
     """The checkpoint that it is of."""
+
+
+class Step(NamedTuple):
+    """What one optimizer step shows. It is made at each step, and therefore small."""
+
+    done: int
+    """Optimizer steps made."""
+    planned: int
+    """Optimizer steps planned."""
+    arguments: Mapping[str, Any]
+    """As in `Observed`."""
+    model: Any = None
+    optimizer: Any = None
+    lr_scheduler: Any = None
 
 
 class TrainerView:

@@ -17,7 +17,7 @@ from typing import Any
 
 from autocard.capture.evaluation.weights_in_effect import Evaluated
 from autocard.capture.model.trained_parameters import Steps
-from autocard.capture.observed import Observed, Start
+from autocard.capture.observed import Observed, Start, Step
 from autocard.capture.training.changed_settings import Changes
 from autocard.capture.training.schedule import LearningRates
 from autocard.card_guard.card_guard import CardGuard
@@ -31,7 +31,7 @@ from autocard.runtime.pieces.table import LEG, PIECES
 from autocard.runtime.run_state import Event, Facts, RunState
 from autocard.runtime.started_leg import StartedLeg
 from autocard.settings import Settings
-from autocard.trainers.transformers import Arguments, observe
+from autocard.trainers import registry
 
 
 class Session:
@@ -49,9 +49,9 @@ class Session:
         self.run = RunState(settings, made_s, family)
         self.run.card_guard = CardGuard(settings, self)
 
-    def observed(self, args: Any, state: Any, objects: Mapping[str, Any]) -> Observed:
-        """Return what an event shows, with our settings."""
-        return observe(self.settings, args, state, **objects)
+    def observed(self, source: Any, /, **objects: Any) -> Observed:
+        """Return what *source*, a trainer or an event of one, shows, with our settings."""
+        return registry.observe(self.settings, source, **objects)
 
     def hold(self, trainer: Any, observed: Observed, callback: Any) -> None:
         """Restore our card behind those that *trainer* (None: it was not found) and its model write."""
@@ -181,25 +181,24 @@ class Session:
 
     # -- training runs -------------------------------------------------------------------------------
 
-    def stepping(self, args: Any, state: Any, objects: Mapping[str, Any]) -> None:
+    def stepping(self, step: Step) -> None:
         """Read what the next optimizer step uses, and which parameters it will change."""
         facts = self.run.facts
         if not facts.running:
             return
-        done, optimizer = int(state.global_step), objects.get("optimizer")
-        facts.rates.look(done, optimizer)
-        facts.changes.look(done, Arguments(args), optimizer, objects.get("lr_scheduler"))
-        facts.steps.look(optimizer, is_last=done + 1 >= int(state.max_steps))
+        facts.rates.look(step.done, step.optimizer)
+        facts.changes.look(step.done, step.arguments, step.optimizer, step.lr_scheduler)
+        facts.steps.look(step.optimizer, is_last=step.done + 1 >= step.planned)
 
-    def stepped(self, args: Any, state: Any, objects: Mapping[str, Any]) -> None:
+    def stepped(self, step: Step) -> None:
         """Note that a step is done: some stores into memory, at each step."""
-        run, step = self.run, state.global_step
-        run.history.open.reached = step
-        run.facts.rates.look(step, objects.get("optimizer"))
+        run, facts = self.run, self.run.facts
+        run.history.open.reached = step.done
+        facts.rates.look(step.done, step.optimizer)
         if run.meter is not None:
-            run.meter.reached(step)
-        if step >= state.max_steps and run.facts.running:
-            event = Event(self.observed(args, state, {"model": objects.get("model")}))
+            run.meter.reached(step.done)
+        if step.done >= step.planned and facts.running and facts.shown is not None:
+            event = Event(replace(facts.shown, model=step.model))
             self._go(Stage.LAST_STEP, event, runner.budget(deadlines.EVENT_S))
 
     def progress(self, observed: Observed) -> None:

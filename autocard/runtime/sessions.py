@@ -33,18 +33,19 @@ class Sessions:
         """Return the same settings without any session."""
         return Sessions(self._settings)
 
-    def of(self, args: Any, *, starts: bool) -> Session:
-        """Return the session of the trainer whose `TrainingArguments` are *args*; *starts*: it may be a new one.
+    def of(self, key: Any, *, starts: bool) -> Session:
+        """Return the session of the trainer with *key*; *starts*: it may be a new one.
 
-        A trainer that shows other arguments in the middle of a run means the run that began last.
+        The key is an object that only this trainer has, such as its `TrainingArguments`. A trainer
+        with another key in the middle of a run means the run that began last.
         """
-        if id(args) in self._all:
-            return self._all[id(args)][1]
+        if id(key) in self._all:
+            return self._all[id(key)][1]
         if self._all and not starts:
             return next(reversed(self._all.values()))[1]
         # What happened since the callback was made is the set-up of the first trainer's run.
         made_s = time.monotonic() if self._all else self._made_s
         session = Session(self._settings, made_s, self)
-        # With the arguments themselves, so that their id is not given to others.
-        self._all[id(args)] = args, session
+        # With the key itself, so that their id is not given to others.
+        self._all[id(key)] = key, session
         return session

@@ -19,7 +19,7 @@ class TrainerAdapter(Protocol):
         """Return whether *source* is a trainer of this kind, or what an event of one shows."""
         ...
 
-    def observe(self, settings: Settings, source: Any, **objects: Any) -> Observed:
+    def observe(self, settings: Settings, source: Any, /, **objects: Any) -> Observed:
         """Return what *source* shows now.
 
         Args:

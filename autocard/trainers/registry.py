@@ -21,7 +21,7 @@ def adapters() -> list[TrainerAdapter]:
     return [importlib.import_module(f"{__package__}.{name}").ADAPTER for name in MODULES]
 
 
-def observe(settings: Settings, source: Any, **objects: Any) -> Observed:
+def observe(settings: Settings, source: Any, /, **objects: Any) -> Observed:
     """Return what *source*, a trainer or an event of one, shows now.
 
     Raises:

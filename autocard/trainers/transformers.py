@@ -6,9 +6,8 @@ when they are asked for: arguments and state change while training runs.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from autocard.trainers import (
     trainer_calls,
     trl_methods,
 )
+from autocard.trainers.trainer_event import Arguments, TrainerEvent
 
 _OBJECTS = (
     "model",
@@ -44,16 +44,6 @@ _OBJECTS = (
 """What the Trainer shows a callback by these names."""
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainerEvent:
-    """What every event of the Trainer shows a callback."""
-
-    args: Any
-    """`TrainingArguments` or a subclass."""
-    state: Any
-    """`TrainerState`; the Trainer makes a new one in each `train()`."""
-
-
 class TransformersAdapter:
     """Reads the events of transformers' Trainer."""
 
@@ -61,7 +51,7 @@ class TransformersAdapter:
         """Return whether *source* is what an event of the Trainer shows."""
         return isinstance(source, TrainerEvent)
 
-    def observe(self, settings: Settings, source: TrainerEvent, **objects: Any) -> Observed:
+    def observe(self, settings: Settings, source: TrainerEvent, /, **objects: Any) -> Observed:
         """Return what the event *source* shows, with its *objects*."""
         return observe(settings, source.args, source.state, **objects)
 
@@ -69,7 +59,7 @@ class TransformersAdapter:
 ADAPTER = TransformersAdapter()
 
 
-def observe(settings: Settings, args: Any, state: Any, **objects: Any) -> Observed:
+def observe(settings: Settings, args: Any, state: Any, /, **objects: Any) -> Observed:
     """Return what an event of the Trainer shows.
 
     Args:
@@ -100,34 +90,6 @@ def _processes(args: Any, state: Any) -> Processes:
         is_first=bool(getattr(state, "is_world_process_zero", True)),
         is_first_on_host=bool(getattr(state, "is_local_process_zero", True)),
     )
-
-
-class Arguments(Mapping[str, Any]):
-    """`TrainingArguments` as a mapping; properties that it computes are in it, too."""
-
-    def __init__(self, args: Any) -> None:
-        self._args = args
-
-    def __getitem__(self, name: str) -> Any:
-        """Return the argument.
-
-        Raises:
-            KeyError: the arguments have none of this name.
-        """
-        try:
-            return getattr(self._args, name)
-        except AttributeError:
-            raise KeyError(name) from None
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names of what a person can set."""
-        if dataclasses.is_dataclass(self._args):
-            return iter([field.name for field in dataclasses.fields(self._args)])
-        return iter(getattr(self._args, "__dict__", {}))
-
-    def __len__(self) -> int:
-        """Return how many arguments a person can set."""
-        return len(list(iter(self)))
 
 
 class TransformersView(TrainerView):

@@ -30,6 +30,7 @@ from autocard.runtime.pieces import writing
 from autocard.runtime.run_state import Event
 from autocard.runtime.session import Session
 from autocard.settings import resolve
+from autocard.trainers.trainer_event import TrainerEvent
 from support import records, training
 from support.card_writers import HOSTS, quiet
 
@@ -763,7 +764,7 @@ def test_no_empty_folder_stays_where_the_record_cannot_be_kept_elsewhere_either(
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     session = Session(resolve({}), 0.0)
-    event = Event(session.observed(None, None, {}))
+    event = Event(session.observed(TrainerEvent(None, None)))
     event.record = records.lora_on_cpu()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))

@@ -23,6 +23,8 @@ def test_the_callback_brings_nothing_but_its_own_light_modules(tmp_path):
         "autocard",
         "autocard._version",
         "autocard.callback",
+        "autocard.capture",
+        "autocard.capture.observed",
         "autocard.errors",
         "autocard.files",
         "autocard.guard",
@@ -37,6 +39,7 @@ def test_the_callback_brings_nothing_but_its_own_light_modules(tmp_path):
         "autocard.settings.values",
         "autocard.trainers",
         "autocard.trainers.trainer_calls",
+        "autocard.trainers.trainer_event",
         "autocard.weak_identity",
     }
 

@@ -23,6 +23,7 @@ from autocard.runtime.saved_weights import with_saved_weights
 from autocard.totals import batches
 
 NO_LENGTH = "the data set has no length, so there are no epochs to count"
+NO_EPOCHS = "the trainer does not count epochs"
 OTHER_BATCHES = (
     "training was resumed with another batch size, and what the steps before consumed is not known"
 )
@@ -58,7 +59,8 @@ def epochs(run: RunState, event: Event) -> float | Part[None] | None:
     if consumed_samples.resumed_with_other_batches(observed) or batches.differ(own_legs):
         counted = batches.epochs(own_legs)
         return Part(None, {"": OTHER_BATCHES}) if counted is None else counted
-    return observed.progress.epoch
+    epoch = observed.progress.epoch
+    return Part(None, {"": NO_EPOCHS}) if epoch is None else epoch
 
 
 def best_evaluation(run: RunState, _event: Event) -> Evaluation | Part[Evaluation] | None:
