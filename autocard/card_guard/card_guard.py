@@ -185,7 +185,7 @@ class CardGuard:
         self._placer.settle(before, theirs, record, form=cards.form)
         keep_out_of_upload(card)
         if not self._hub.is_silent:  # not a second time: training waits for it
-            self._hub.take_in(card, record, {})
+            self._hub.merge_hub_edits(card, record, {})
 
     def keep_unmerged(self) -> None:
         """Keep the Hub's text of a card where merging it failed or took too long: the upload replaces it."""
@@ -307,7 +307,7 @@ class CardGuard:
         elif known.ended and record is not None:
             self._placer.settle(before, theirs, record, form=call.method.form)
             if call.pushing is not None:
-                self._hub.take_in(before.card, record, call.pushing)
+                self._hub.merge_hub_edits(before.card, record, call.pushing)
         else:
             self._placer.restore(before, theirs, record)
 

@@ -36,7 +36,7 @@ class HubEdits:
         self._unmerged: tuple[Path, str] | None = None
         """A card whose text on the Hub was read and is not merged yet, and that text."""
 
-    def take_in(self, card: Path, record: RunRecord, pushing: Mapping[str, Any]) -> None:
+    def merge_hub_edits(self, card: Path, record: RunRecord, pushing: Mapping[str, Any]) -> None:
         """Merge what was edited on the Hub into *card*, which is uploaded next.
 
         Args:
@@ -69,7 +69,7 @@ class HubEdits:
 
         mine = (cards.before or "") if cards.touched else None
         try:
-            return uploads.take_in(
+            return uploads.merge_hub_edits(
                 card, repository, past, generated=is_by_library, mine=mine, edited=note_edited
             )
         except UnavailableError as exc:

@@ -108,7 +108,7 @@ def _read(path: Path, repository: str) -> Upload | None:
         return None
 
 
-def take_in(
+def merge_hub_edits(
     card: Path,
     repo: Repository,
     past: UploadHistory,

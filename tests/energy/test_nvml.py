@@ -277,7 +277,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from support.nvml_stand_in import Gpu, Machine, uuid_of
 from autocard.energy.gpu import nvml
-from autocard.energy.gpu.gpu_sampler import GpuSampler as Boards
+from autocard.energy.gpu.counter_totals import CounterTotals as Boards
 gpus = [Gpu(uuid_of(0)), Gpu(uuid_of(1), counter=0), Gpu(uuid_of(2)), Gpu(uuid_of(3))]
 machine = Machine(Path(sys.argv[2]), gpus)
 nvml.devices()  # loads the library: not to be counted

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from autocard.card.fact import Fact
 from autocard.card.fill import proof
 from autocard.card.fill.fill_state import FillState
-from autocard.card.fill.merge import Merge
+from autocard.card.fill.fill_plan import FillPlan
 from autocard.card.fill.text_offsets import TextOffsets
 from autocard.card.fill.written_text import YAML
 from autocard.card.form import boilerplate
@@ -68,7 +68,7 @@ def fill(
     )
     document = state.document
     _check_depth(document)
-    Merge(state).run()
+    FillPlan(state).run()
     start, end = document.front or (document.top, document.top)
     patched = front_matter.patch(
         text[start:end],

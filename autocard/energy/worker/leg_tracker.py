@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autocard.energy.gpu.gpu_sampler import GpuSampler
+from autocard.energy.gpu.counter_totals import CounterTotals
 from autocard.energy.host import power_model
 from autocard.energy.host.codecarbon_reader import CPU, RAM, CodeCarbonInfo
 from autocard.energy.host.host_counters import HostReadings
@@ -97,7 +97,7 @@ class LegTracker:
     def readings(
         self,
         at_s: float,
-        sampler: GpuSampler | None,
+        sampler: CounterTotals | None,
         about: CodeCarbonInfo | None,
         codecarbon_reason: str | None,
         counters: HostReadings,
@@ -162,7 +162,7 @@ class LegTracker:
             note = source_words.OWN_START.format(seconds=used.before_s)
         return replace(used, joules=used.joules | joules, before_s=0.0, note=note)
 
-    def _used_by_boards(self, sampler: GpuSampler, at_s: float) -> Used:
+    def _used_by_boards(self, sampler: CounterTotals, at_s: float) -> Used:
         """Return the joules of the GPUs from the leg's begin to *at_s*."""
         end_j = sampler.at(at_s)
         if self.boards_begin is None or end_j is None:

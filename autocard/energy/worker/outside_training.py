@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autocard.energy.gpu.gpu_sampler import GpuSampler
+from autocard.energy.gpu.counter_totals import CounterTotals
 from autocard.energy.host import power_model
 from autocard.energy.host.codecarbon_reader import CodeCarbonInfo
 from autocard.energy.host.host_counters import HostReadings
@@ -27,7 +27,7 @@ class OwnReadings:
     about: CodeCarbonInfo | None
     """How CodeCarbon works here; None: it has not started."""
     counters: HostReadings
-    sampler: GpuSampler | None
+    sampler: CounterTotals | None
 
     def used(self, begin_s: float, end_s: float) -> Used | None:
         """Return what was used between two moments; None: it is not known."""
@@ -65,7 +65,7 @@ class OutsideTraining:
         self._begin_s = at_s if first else -1.0
         self._after = SampleHistory()
 
-    def add(self, host: Sample | None, sampler: GpuSampler | None, *, training: bool) -> None:
+    def add(self, host: Sample | None, sampler: CounterTotals | None, *, training: bool) -> None:
         """Take a reading of everything; *training*: a leg is open."""
         if host is None:
             return

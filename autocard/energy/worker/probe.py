@@ -17,7 +17,7 @@ from typing import Any
 
 from autocard import commands
 from autocard.energy.location import geolocation
-from autocard.energy.worker.worker_exit import leave, settle
+from autocard.energy.worker.child_process import leave, settle
 from autocard.energy.worker.worker_process import environment, search_path
 from autocard.errors import UnavailableError
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autocard.energy.gpu.gpu_sampler import GpuSampler
+from autocard.energy.gpu.counter_totals import CounterTotals
 from autocard.energy.ledger import join_hosts, leg_builder
 from autocard.energy.ledger.ledger_entry import PENDING, LedgerEntry, Status, utc_now
 from autocard.energy.ledger.leg_builder import LegEnd
@@ -31,7 +31,7 @@ class RecordedLeg:
     tracker: LegTracker
     writer: LedgerWriter
     outside: OutsideTraining
-    sampler: GpuSampler | None
+    sampler: CounterTotals | None
     end: LegEnd | None = None
     """None: it is open, or it did not end regularly."""
 

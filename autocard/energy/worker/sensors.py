@@ -6,7 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 
-from autocard.energy.gpu.gpu_sampler import GpuSampler
+from autocard.energy.gpu.counter_totals import CounterTotals
 from autocard.energy.host import host_counters, node_meter
 from autocard.energy.host.codecarbon_reader import CodeCarbonInfo, CodeCarbonReader
 from autocard.energy.host.host_counters import HostReadings
@@ -35,7 +35,7 @@ class Sensors:
         self._order = order
         self.counters = HostReadings()
         self.node = node_meter.NodeMeterReader(order.node_meter)
-        self.sampler: GpuSampler | None = None
+        self.sampler: CounterTotals | None = None
         self.about: CodeCarbonInfo | None = None
         """How CodeCarbon works here; None: it has not started."""
         self._codecarbon: CodeCarbonReader | None = None
@@ -50,7 +50,7 @@ class Sensors:
         self.sampler, self._uuids = None, uuids
         if uuids:
             with contextlib.suppress(UnavailableError):
-                self.sampler = GpuSampler(uuids, time.monotonic())
+                self.sampler = CounterTotals(uuids, time.monotonic())
                 self.sampler.watch()
 
     def use_boards(self, uuids: list[str]) -> None:
@@ -96,7 +96,7 @@ class Sensors:
             return self._codecarbon_failure
         return None if self.has_codecarbon else PENDING
 
-    def own(self, sampler: GpuSampler | None) -> OwnReadings:
+    def own(self, sampler: CounterTotals | None) -> OwnReadings:
         """Return our own readings, beside CodeCarbon's; *sampler*: of the leg's GPUs."""
         return OwnReadings(self.about, self.counters, sampler)
 

@@ -29,7 +29,7 @@ KEPT_S = 60.0
 """Seconds for which totals can be asked for afterwards."""
 
 
-class GpuSampler:
+class CounterTotals:
     """Running totals of some boards."""
 
     def __init__(self, uuids: Iterable[str], at_s: float) -> None:

@@ -27,7 +27,7 @@ _MOST = 50
 """Slots for one fact that are filled; a card that asks more often than that is no form."""
 
 
-class Merge:
+class FillPlan:
     """Decides about every slot of one card, then about facts without one."""
 
     def __init__(self, state: FillState) -> None:
