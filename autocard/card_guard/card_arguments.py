@@ -111,7 +111,7 @@ class CardArguments:
             self.dataset_configs = tuple(configs)
 
     def _note_task(self, given: Any) -> None:
-        from autocard.card.fields.hub import PIPELINE_TAGS  # noqa: PLC0415
+        from autocard.card.hub_lists import PIPELINE_TAGS  # noqa: PLC0415
 
         tasks = _words(given)
         found = next((task for task in tasks if task in PIPELINE_TAGS), None)

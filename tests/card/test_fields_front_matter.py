@@ -195,7 +195,7 @@ def test_data_sets_and_metrics_that_cannot_be_ids_are_left_out():
 
 
 def test_the_lists_of_the_hub_hold_single_words():
-    from autocard.card.fields.hub import LICENSES, PIPELINE_TAGS
+    from autocard.card.hub_lists import LICENSES, PIPELINE_TAGS
 
     assert len(LICENSES) == 83
     assert len(PIPELINE_TAGS) == 57

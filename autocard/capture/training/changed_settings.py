@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autocard import units
-from autocard.capture.training.effective_args import inside
+from autocard.capture.training.stand_ins import stood_for
 
 _ARGUMENTS = {
     "gradient_accumulation_steps": "gradient accumulation steps",
@@ -67,7 +67,7 @@ def _planned_and_used(groups: Any, optimizer: Any, scheduler: Any) -> tuple[list
 
     Both are empty where they are not known.
     """
-    planned: Any = getattr(inside(scheduler, "scheduler"), "_last_lr", None)
+    planned: Any = getattr(stood_for(scheduler, "scheduler"), "_last_lr", None)
     used = [group.get("lr") for group in groups]
     if (
         not isinstance(planned, list)

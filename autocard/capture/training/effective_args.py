@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
 from autocard.capture.observed import Observed
 from autocard.capture.training import consumed_samples
+from autocard.capture.training.schedule_kind import kind_of_schedule, own_schedule, warms_up
+from autocard.capture.training.stand_ins import PACKAGES, package_of, stood_for
 
 _GROUP = {"learning_rate": "lr", "weight_decay": "weight_decay", "adam_epsilon": "eps"}
 _BETAS = ("adam_beta1", "adam_beta2")
 _OPTIMIZER = {*_GROUP, *_BETAS, "optim", "optim_args"}
 _SCHEDULE = frozenset({"lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"})
 _WARMUP = frozenset({"warmup_steps", "warmup_ratio"})
-_WITHOUT_WARMUP = frozenset({"constant", "reduce_lr_on_plateau", "greedy"})
-"""Schedules of transformers that `warmup_steps` is not given to (optimization.py, get_scheduler).
-"""
 _LOADER = frozenset({"dataloader_drop_last", "dataloader_num_workers", "remove_unused_columns"})
 _SAMPLING = frozenset({"train_sampling_strategy", "group_by_length", "data_seed"})
 _OWN_LOSS = frozenset({"label_smoothing_factor"})
-_WRAPPERS = frozenset({"accelerate", "deepspeed", "transformers"})
-"""Packages whose optimizers and schedules stand for others, whose class they do not show."""
 
 
 def overruled(name: str, observed: Observed) -> bool:
@@ -67,43 +61,12 @@ def _has_no_part(name: str, observed: Observed) -> bool:
     return name == "lr_scheduler_kwargs" and kind_of_schedule(observed) == "constant"
 
 
-def kind_of_schedule(observed: Observed) -> str:
-    """Return the name of the schedule that the arguments ask for; "": they do not."""
-    kind = observed.arguments.get("lr_scheduler_type", "") or ""
-    return str(getattr(kind, "value", kind))
-
-
-def warms_up(observed: Observed) -> bool:
-    """Return whether the schedule begins below its highest learning rate, as it does in a warmup.
-
-    transformers' schedules are factors of the highest rate, and pure functions of the step; other
-    classes have no warmup that `warmup_steps` would set.
-    """
-    made = inside(observed.lr_scheduler, "scheduler")
-    rules = [
-        rule
-        for rule in getattr(made, "lr_lambdas", ())
-        if _package(getattr(rule, "func", rule)) == "transformers"
-    ]
-    if rules:
-        return float(rules[0](0)) < 1
-    # Made by DeepSpeed, or for each parameter apart: only the arguments tell.
-    return _package(type(made)) in _WRAPPERS and kind_of_schedule(observed) not in _WITHOUT_WARMUP
-
-
-def inside(wrapper: Any, attribute: str) -> Any:
-    """Return what accelerate wrapped, or the object itself."""
-    if type(wrapper).__module__.startswith("accelerate"):
-        return getattr(wrapper, attribute, wrapper)
-    return wrapper
-
-
 def _is_other_optimizer(name: str, observed: Observed) -> bool:
-    made = inside(observed.optimizer, "optimizer")
+    made = stood_for(observed.optimizer, "optimizer")
     groups = getattr(made, "param_groups", None)
     if (
         not groups
-        or _package(type(made)) in _WRAPPERS - {"transformers"}
+        or package_of(type(made)) in PACKAGES - {"transformers"}
         or hasattr(made, "optimizer_dict")
     ):
         return False
@@ -123,37 +86,3 @@ def _is_other_optimizer(name: str, observed: Observed) -> bool:
     # part in it.
     numbers = [float(value) for value in used if not isinstance(value, list | tuple)]
     return float(observed.arguments[name]) not in numbers
-
-
-def own_schedule(observed: Observed) -> bool:
-    """Return whether the schedule is not the one that the arguments name."""
-    made = inside(observed.lr_scheduler, "scheduler")
-    if made is None or _package(type(made)) in _WRAPPERS:
-        return False
-    if type(made).__name__ == "LambdaLR":  # what transformers makes most of its schedules of
-        rules = [getattr(rule, "func", rule) for rule in getattr(made, "lr_lambdas", ())]
-        return any(_package(rule) != "transformers" for rule in rules) or _is_other_rule(
-            made, observed
-        )
-    words = kind_of_schedule(observed).replace("_", "")
-    return not type(made).__name__.lower().startswith(words)
-
-
-def _is_other_rule(made: Any, observed: Observed) -> bool:
-    """Return whether transformers *made* another schedule, or warmup, than was asked for."""
-    module = sys.modules.get("transformers.optimization")
-    makers = getattr(module, "TYPE_TO_SCHEDULER_FUNCTION", {})
-    by_kind = {getattr(kind, "value", kind): maker for kind, maker in makers.items()}
-    asked = getattr(by_kind.get(kind_of_schedule(observed)), "__code__", None)
-    rule = next(iter(made.lr_lambdas), None)
-    if asked is None or rule is None:
-        return False
-    if getattr(rule, "func", rule).__name__ not in asked.co_names:
-        return True
-    warmup = getattr(rule, "keywords", {}).get("num_warmup_steps")
-    asked_for = observed.trainer.warmup_steps(observed.progress.max_steps)
-    return warmup is not None and asked_for is not None and int(warmup) != asked_for
-
-
-def _package(made: Any) -> str:
-    return str(getattr(made, "__module__", "")).partition(".")[0]

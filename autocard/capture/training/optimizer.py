@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocard.capture.observed import Observed
-from autocard.capture.training.effective_args import inside
+from autocard.capture.training.stand_ins import stood_for
 from autocard.errors import UnavailableError
 
 _SETTINGS = (
@@ -47,7 +47,7 @@ def in_words(observed: Observed) -> str:
     Raises:
         UnavailableError: there was no optimizer when training began.
     """
-    inner, layerwise = _inside_layers(inside(observed.optimizer, "optimizer"))
+    inner, layerwise = _inside_layers(stood_for(observed.optimizer, "optimizer"))
     groups = getattr(inner, "param_groups", None)
     if inner is None or not groups:
         msg = "the trainer showed no optimizer when training began"

@@ -11,12 +11,8 @@ from typing import Any
 
 from autocard import units
 from autocard.capture.observed import Observed
-from autocard.capture.training.effective_args import (
-    inside,
-    kind_of_schedule,
-    own_schedule,
-    warms_up,
-)
+from autocard.capture.training.schedule_kind import kind_of_schedule, own_schedule, warms_up
+from autocard.capture.training.stand_ins import stood_for
 from autocard.errors import UnavailableError
 
 FIRST_STEPS = 5
@@ -55,7 +51,7 @@ def in_words(observed: Observed, rates: Mapping[str, float] | None = None) -> st
     if observed.lr_scheduler is None:
         msg = "the trainer showed no schedule when training began"
         raise UnavailableError(msg)
-    made = type(inside(observed.lr_scheduler, "scheduler")).__name__
+    made = type(stood_for(observed.lr_scheduler, "scheduler")).__name__
     if own_schedule(observed):
         name = f"{made} of the run's own" if made == "LambdaLR" else made
         read = ", ".join(f"{rate:g} at step {step}" for step, rate in (rates or {}).items())

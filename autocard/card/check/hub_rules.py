@@ -1,4 +1,4 @@
-"""Check a front matter by the Hub's rules, offline: its lists are in templates/hub_lists.json.
+"""Check a front matter by the Hub's rules, offline: its lists are in card/hub_lists.py.
 
 One rule: "refused" is only what the Hub's own validation refuses (wrong types, empty and local ids,
 results without a data set, licenses and languages that it does not know); what it accepts and does
@@ -8,15 +8,13 @@ huggingface_hub's `model_index_to_eval_results`, and the lists that the file nam
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
+from autocard.card import hub_lists
 from autocard.card.form.placeholders import find
 from autocard.card.front import yaml_keys
 from autocard.card.front.yaml_keys import Key, valid_hub_id
@@ -44,15 +42,6 @@ class Problem:
     line: int
     text: str
     refused: bool = True
-
-
-@lru_cache(maxsize=1)
-def lists() -> dict[str, frozenset[str]]:
-    """Return the Hub's lists: licenses, pipeline_tags and libraries."""
-    raw = json.loads(
-        (files("autocard") / "templates" / "hub_lists.json").read_text(encoding="utf-8")
-    )
-    return {name: frozenset(raw[name]) for name in ("licenses", "pipeline_tags", "libraries")}
 
 
 def problems(text: str, first_line: int = 1) -> list[Problem]:
@@ -149,11 +138,12 @@ def _shown(item: Any) -> str:
 # -- rules for one key each ------------------------------------------------------------------------
 
 
-def _one_of(what: str, listed: str, *, refused: bool) -> Callable[[Any], Iterator[_Fault]]:
-    """Return the rule that each value is on the Hub's list *listed*."""
+def _one_of(
+    what: str, known: frozenset[str], *, refused: bool
+) -> Callable[[Any], Iterator[_Fault]]:
+    """Return the rule that each value is on the Hub's list *known*."""
 
     def rule(data: Any) -> Iterator[_Fault]:
-        known = lists()[listed]
         for place, item in _each(data):
             if not isinstance(item, str):
                 yield _Fault(place, f"is {_shown(item)}; a word is wanted")
@@ -292,10 +282,10 @@ def _missing_of_metric(metric: Any) -> list[str]:
 
 
 _RULES: dict[str, Callable[[Any], Iterator[_Fault]]] = {
-    "license": _one_of("licence", "licenses", refused=True),
+    "license": _one_of("licence", hub_lists.LICENSES, refused=True),
     "language": _languages,
-    "pipeline_tag": _one_of("pipeline tag", "pipeline_tags", refused=False),
-    "library_name": _one_of("library", "libraries", refused=False),
+    "pipeline_tag": _one_of("pipeline tag", hub_lists.PIPELINE_TAGS, refused=False),
+    "library_name": _one_of("library", hub_lists.LIBRARIES, refused=False),
     "base_model": _ids("model"),
     "datasets": _ids("data set"),
     "new_version": _ids("model"),

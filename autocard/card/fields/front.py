@@ -13,9 +13,9 @@ from autocard import units
 from autocard.card.fact import plain
 from autocard.card.fields import carbon, impact
 from autocard.card.fields.base import from_scratch, is_untrained
-from autocard.card.fields.hub import LICENSES, METRICS, PIPELINE_TAGS
 from autocard.card.fields.results import METRIC_DIGITS, measures
 from autocard.card.fields.words import hub_id, joined, since
+from autocard.card.hub_lists import LICENSES, METRICS, PIPELINE_TAGS
 from autocard.record import Dataset, RunRecord, finite
 
 _NOT_IN_TAGS = re.compile(r"[^a-z0-9]+")

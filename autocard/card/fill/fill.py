@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 
 from autocard.card.fact import Fact
 from autocard.card.fill import proof
-from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.fill_plan import FillPlan
+from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.text_offsets import TextOffsets
 from autocard.card.fill.written_text import YAML
 from autocard.card.form import boilerplate

@@ -1,4 +1,6 @@
-"""The label table: which label or heading of a form asks for which fact. `label_files` reads it.
+"""Look up which label or heading of a form asks for which fact, in templates/labels.yaml.
+
+`label_files` reads the table.
 
 One rule: the table has words, never forms; a form that uses other words brings a file of its own.
 """

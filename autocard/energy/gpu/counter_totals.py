@@ -29,6 +29,13 @@ KEPT_S = 60.0
 """Seconds for which totals can be asked for afterwards."""
 
 
+def counted_j(begin_j: float | None, end_j: float | None) -> float | None:
+    """Return what a counter has counted; None: a reading is missing, or the counter was reset."""
+    if begin_j is None or end_j is None or end_j < begin_j:
+        return None
+    return end_j - begin_j
+
+
 class CounterTotals:
     """Running totals of some boards."""
 
@@ -107,20 +114,17 @@ class CounterTotals:
         self, uuid: str, before: CounterReading, after: CounterReading, seconds: float
     ) -> float | None:
         """Return the joules between two readings; None: they do not tell."""
-        counted = before.energy_j is not None and after.energy_j is not None
-        if (
-            before.energy_j is not None
-            and after.energy_j is not None
-            and after.energy_j >= before.energy_j
-        ):
-            return after.energy_j - before.energy_j
+        counted = counted_j(before.energy_j, after.energy_j)
+        if counted is not None:
+            return counted
+        was_reset = before.energy_j is not None and after.energy_j is not None
         watts = [reading.power_w for reading in (before, after) if reading.power_w is not None]
         if not watts:
             now_w = self._counters.power_w(uuid)
             if now_w is None:
                 return None
             watts = [now_w]
-        (self.reset if counted else self.sampled).add(uuid)
+        (self.reset if was_reset else self.sampled).add(uuid)
         return sum(watts) / len(watts) * seconds
 
     def at(self, at_s: float) -> dict[str, float] | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from autocard.energy.gpu import backends
 from autocard.energy.gpu.base import CounterReading
+from autocard.energy.gpu.counter_totals import counted_j
 from autocard.energy.host.codecarbon_reader import CPU, GPU, RAM
 from autocard.energy.host.node_meter import NODE, NONE_KNOWN
 from autocard.energy.ledger import source_words
@@ -164,10 +165,10 @@ def _counted(
     shared = SHARED_NOTE if uuid in end.shared or uuid in readings.shared else ""
     notes = [note for note in (device.note, shared) if note]
     device = device.model_copy(update={"counter_end_j": last.energy_j, "note": "; ".join(notes)})
-    counted_j = _difference_j(device.counter_begin_j, last.energy_j)
-    if counted_j is not None and uuid not in readings.reset:
+    joules = counted_j(device.counter_begin_j, last.energy_j)
+    if joules is not None and uuid not in readings.reset:
         return device.model_copy(
-            update={"energy_j": counted_j, "source": backends.counter_source(uuid)}
+            update={"energy_j": joules, "source": backends.counter_source(uuid)}
         ), {}
     filled, why = _sampled(device, uuid, readings)
     for name in ("counter_begin_j", "counter_end_j"):
@@ -178,13 +179,6 @@ def _counted(
     if filled.energy_j is None:
         why["source"] = why["energy_j"]
     return filled, why
-
-
-def _difference_j(begin_j: float | None, end_j: float | None) -> float | None:
-    """Return what a counter has counted; None: a reading is missing, or it was set back."""
-    if begin_j is None or end_j is None or end_j < begin_j:
-        return None
-    return end_j - begin_j
 
 
 def _sampled(

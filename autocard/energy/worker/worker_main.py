@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 
 from autocard.energy.worker import protocol
+from autocard.energy.worker.child_process import leave, settle
 from autocard.energy.worker.events import Closed, Events
 from autocard.energy.worker.service import Service
-from autocard.energy.worker.child_process import leave, settle
 from autocard.errors import UnavailableError
 
 LINGER_S = 8.0
