@@ -25,7 +25,7 @@ COVERAGE := COVERAGE_FILE=$(CURDIR)/$(VENV)/coverage/data $(BIN)/coverage
 
 help:
 	@echo "make demo   fine-tune a small model with LoRA and show the card that it gets (about three minutes)"
-	@echo "make test   ruff, mypy and the quick tests, against the installed wheel (about ten minutes on two cores)"
+	@echo "make test   ruff, complexipy, mypy and the quick tests, against the installed wheel (about ten minutes on two cores)"
 	@echo "make test MARKERS=\"not gpu\"  the same with the whole test suite"
 	@echo "make test-oldest  what depends on the hosts' versions, with the oldest ones that are supported, in a .venv of its own"
 	@echo "make test-newest  the matrix of set-ups with the newest transformers, laid over the .venv"
@@ -48,6 +48,7 @@ demo: $(VENV)/.wheel
 test: $(VENV)/.test $(VENV)/.wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/complexipy autocard --quiet
 	$(BIN)/mypy
 	EXPECT_WHEEL=1 $(BIN)/pytest -n 2 --dist loadfile -m "$(MARKERS)"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from autocard.capture.observed import Observed
 from autocard.capture.training import consumed_samples
 from autocard.capture.training.schedule_kind import kind_of_schedule, own_schedule, warms_up
@@ -73,16 +76,26 @@ def _is_other_optimizer(name: str, observed: Observed) -> bool:
     asked = observed.trainer.optimizer_class()
     if asked is not None and type(made) is not asked:
         return True
-    if name in _BETAS:
-        place = _BETAS.index(name)
-        used = [group["betas"][place] for group in groups if "betas" in group]
-    elif name in _GROUP:
-        key = _GROUP[name]
-        # A schedule has already changed `lr` to that of the first step.
-        used = [g.get("initial_lr", g[key]) if key == "lr" else g[key] for g in groups if key in g]
-    else:
+    if name not in {*_BETAS, *_GROUP}:
         return False
+    used = [_setting(name, group) for group in groups if _key(name) in group]
     # Adafactor has two epsilons of its own, SGD has no betas: what the arguments say of them had no
     # part in it.
     numbers = [float(value) for value in used if not isinstance(value, list | tuple)]
     return float(observed.arguments[name]) not in numbers
+
+
+def _key(name: str) -> str:
+    """Return the key that argument *name* has in the optimizer's parameter groups."""
+    return "betas" if name in _BETAS else _GROUP[name]
+
+
+def _setting(name: str, group: Mapping[str, Any]) -> Any:
+    """Return what argument *name* is in a parameter group that has it."""
+    key = _key(name)
+    if key == "betas":
+        return group[key][_BETAS.index(name)]
+    if key == "lr":
+        # A schedule has already changed `lr` to that of the first step.
+        return group.get("initial_lr", group[key])
+    return group[key]

@@ -54,22 +54,30 @@ def in_order(weights: list[TrainedWeight]) -> list[TrainedWeight]:
 
     Llama and its relatives name a layer's norms behind what these feed.
     """
+    first_of = _first_weights(weights)
+    places = [_runs_at(weight.name, place, first_of) for place, weight in enumerate(weights)]
+    return [weights[place] for place in sorted(range(len(weights)), key=places.__getitem__)]
+
+
+def _first_weights(weights: list[TrainedWeight]) -> dict[str, int]:
+    """Return module → the place of the first weight in it."""
     first_of: dict[str, int] = {}
     for place, weight in enumerate(weights):
         parts = weight.name.split(".")
         for depth in range(1, len(parts)):
             first_of.setdefault(".".join(parts[:depth]), place)
+    return first_of
 
-    def runs_at(place: int) -> float:
-        parts = weights[place].name.split(".")
-        for depth, part in enumerate(parts):
-            feeds = [".".join([*parts[:depth], *fed]) for fed in _FEEDS.get(part, ())]
-            fed_at = [first_of[name] for name in feeds if name in first_of]
-            if fed_at and min(fed_at) < place:
-                return min(fed_at) - 0.5
-        return place
 
-    return [weights[place] for place in sorted(range(len(weights)), key=runs_at)]
+def _runs_at(name: str, place: int, first_of: dict[str, int]) -> float:
+    """Return the *place* of a weight, or one just before the modules that its module feeds."""
+    parts = name.split(".")
+    for depth, part in enumerate(parts):
+        modules = [".".join([*parts[:depth], *fed]) for fed in _FEEDS.get(part, ())]
+        fed_at = [first_of[module] for module in modules if module in first_of]
+        if fed_at and min(fed_at) < place:
+            return min(fed_at) - 0.5
+    return place
 
 
 def operations_per_token(model: Any, weights: list[TrainedWeight], used_experts: float) -> float:

@@ -102,17 +102,18 @@ def _low_rank(groups: Sequence[Mapping[str, Any]], targets: Any) -> list[str]:
         if group.get(key) is not None:
             value = _number(group[key])
             found.append(words.format(value) if "{}" in words else f"{words} {value}")
-    named = (
-        [targets]
-        if isinstance(targets, str)
-        else list(targets)
-        if isinstance(targets, list | tuple)
-        else []
-    )
+    named = _target_names(targets)
     if named:
         more = f" and {len(named) - _TARGETS} more" if len(named) > _TARGETS else ""
         found.append(f"on {', '.join(map(str, named[:_TARGETS]))}{more}")
     return found
+
+
+def _target_names(targets: Any) -> list[Any]:
+    """Return the modules that `optim_target_modules` names: one, several or none."""
+    if isinstance(targets, str):
+        return [targets]
+    return list(targets) if isinstance(targets, list | tuple) else []
 
 
 def _plain_settings(groups: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -71,6 +71,10 @@ class Formats:
     """Format → numbers in frozen parameters; floating point only."""
 
 
+_MOST_WRAPPERS = 32
+"""Wrappers of a forward() that are searched."""
+
+
 def capture(observed: Observed) -> Part[Precision]:
     """Return the number formats when training begins."""
     part = PartBuilder(Precision, "precision")
@@ -173,21 +177,29 @@ def imposed_format(observed: Observed) -> str | None:
 
 def _autocast_format(forward: Any) -> str | None:
     """Return the format of the torch.autocast object inside a wrapped forward()."""
-    waiting, looked_at = [forward], 0
-    while waiting and looked_at < 32:  # noqa: PLR2004 - a handful of wrappers
+    waiting = [forward]
+    for _ in range(_MOST_WRAPPERS):
+        if not waiting:
+            break
         function = waiting.pop()
-        looked_at += 1
-        if type(function).__name__ == "autocast" and hasattr(function, "fast_dtype"):
+        if _is_autocast(function) and hasattr(function, "fast_dtype"):
             return _name(function.fast_dtype) if getattr(function, "_enabled", True) else None
-        for name in ("__func__", "__wrapped__", "model_forward"):
-            inside = getattr(function, name, None)
-            if inside is not None:
-                waiting.append(inside)
-        for cell in getattr(function, "__closure__", None) or ():
-            content = cell.cell_contents
-            if type(content).__name__ == "autocast" or callable(content):
-                waiting.append(content)
+        waiting += _wrapped_by(function)
     return None
+
+
+def _is_autocast(value: Any) -> bool:
+    return type(value).__name__ == "autocast"
+
+
+def _wrapped_by(function: Any) -> list[Any]:
+    """Return the functions that *function* wraps, and the autocast objects in its closure."""
+    names = ("__func__", "__wrapped__", "model_forward")
+    attributes = [getattr(function, name, None) for name in names]
+    contents = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return [value for value in attributes if value is not None] + [
+        value for value in contents if _is_autocast(value) or callable(value)
+    ]
 
 
 def _has_fp8_layers(model: Any) -> bool:
