@@ -1,7 +1,7 @@
 """`AutoCardCallback`: which event of the Trainer does what. Holds no logic of its own.
 
-Nothing raised here reaches the Trainer, and no event returns anything. A step is a store into
-memory and a look at the clock.
+Nothing raised here reaches the Trainer, and no event returns anything. A step costs a store into
+memory and a reading of the clock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if "transformers.trainer" in sys.modules and not disabled():
     card_writers.watch_trainers()
 
 HAND_OVER_S = 1.0
-"""Seconds between two steps that are told."""
+"""Seconds between two reports of progress to the worker."""
 
 _FIRST = frozenset({"prepared", "begin"})
 """Events that may be the first of a trainer."""
@@ -129,13 +129,16 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
                 raise
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a copy's state, in another process perhaps: trainers there become known, too."""
+        """Restore the state of a copy, perhaps in another process, and watch the trainers there."""
         self.__dict__.update(state)
         if self._sessions is not None:
             card_writers.watch_trainers()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy begins with: the settings. Trainers are copied and pickled, to other processes even."""
+        """Return the state of a copy: the settings alone.
+
+        Trainers are copied and pickled, sometimes into other processes.
+        """
         return {
             **self.__dict__,
             "_sessions": None if self._sessions is None else self._sessions.without_sessions(),
@@ -162,7 +165,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
                 raise
 
     def on_step_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """A step was done: it is counted. A look at the clock; once a second, and before a checkpoint, it is told."""
+        """Count a step; once a second, and before a checkpoint, send the progress to the worker."""
         if self._sessions is None:
             return
         try:
@@ -251,7 +254,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         objects: Mapping[str, Any],
         handler: Callable[[Session, Observed], None],
     ) -> None:
-        """Pass an event on to the session's *handler*; whatever fails does not reach the Trainer."""
+        """Pass an event to the session's *handler*; no failure reaches the Trainer."""
         if self._sessions is None:
             return
         with guard(event, {}):
@@ -264,7 +267,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
 
 
 def attach(trainer: Any, **settings: Any) -> AutoCardCallback:
-    """Give *trainer* an `AutoCardCallback`, if it has none, and keep the last word over the cards that it writes.
+    """Add an `AutoCardCallback` to *trainer* if it has none, and guard the cards that it writes.
 
     `callbacks=[AutoCardCallback()]` does the same: the callback finds its trainer by itself. This
     is the explicit form, for a trainer that is wrapped or started in an unusual way.
@@ -274,17 +277,23 @@ def attach(trainer: Any, **settings: Any) -> AutoCardCallback:
         settings: as `AutoCardCallback` takes them.
 
     Raises:
-        SettingsError: it is no trainer; it has a callback of ours already and *settings* were
-            given; or one of these cannot be meant as it stands.
+        SettingsError: *trainer* is not a Trainer; it already has an `AutoCardCallback` and
+            *settings* were given; or a setting has a value that cannot be used.
     """
     if not card_writers.is_trainer(trainer):
-        msg = f"autocard.attach: {type(trainer).__name__} is no transformers.Trainer. Nothing was attached."
+        msg = (
+            f"autocard.attach: {type(trainer).__name__} is no transformers.Trainer. "
+            "Nothing was attached."
+        )
         raise SettingsError(msg)
     with guard("trainer", {}):
         card_writers.watch(trainer)
     callback = card_writers.has_callback(trainer, AutoCardCallback)
     if callback is not None and settings:
-        msg = "autocard.attach: the trainer has an AutoCardCallback already; give the settings to that one."
+        msg = (
+            "autocard.attach: the trainer has an AutoCardCallback already; "
+            "give the settings to that one."
+        )
         raise SettingsError(msg)
     if callback is None:
         callback = AutoCardCallback(**settings)

@@ -1,10 +1,10 @@
-"""What a person passes to `create_model_card` and `push_to_hub`: a person's facts, as the callback's arguments are.
+"""Facts that a person passes to `create_model_card` and `push_to_hub`.
 
-One rule: they go before what was found out, and of two that contradict the later one stands, with a
-warning.
+One rule: like the callback's arguments, they replace what was found out. If two of them contradict
+each other, the later value is used and a warning is logged.
 
 The names are those of transformers 5.23 (trainer.py), sentence-transformers 6.2 (base/trainer.py,
-the same ones) and TRL 1.16 (trainer/base_trainer.py: model_name, dataset_name, tags).
+the same names) and TRL 1.16 (trainer/base_trainer.py: model_name, dataset_name, tags).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from autocard.record import Dataset, Model, RunRecord
 
 _FACTS = {"license": "license", "language": "language", "model_id": "title"}
-"""Template variables that arguments fill, and what the log calls them."""
+"""Template variables that arguments fill → their names in the log."""
 _MOST = 20
-"""Values of one argument that are looked at."""
+"""Number of values of one argument that are read."""
 _NO_REVISION = "the author named the base model, without its revision"
 
 
 @dataclass
 class CardArguments:
-    """All that was passed so far.
+    """All arguments passed so far.
 
     Attributes:
         settings: of the callback, whose base model and data sets an argument may contradict.
@@ -40,7 +40,7 @@ class CardArguments:
         dataset_ids: Hub ids.
         dataset_titles: names of data sets as people call them.
         dataset_configs: configurations (subsets).
-        pipeline_tag: one of the Hub's.
+        pipeline_tag: a pipeline tag of the Hub.
     """
 
     settings: Settings
@@ -85,7 +85,8 @@ class CardArguments:
             return
         if not _is_hub_id(given):
             log_warning(
-                "autocard: finetuned_from is no id of a model on the Hub, so the card does not name it"
+                "autocard: finetuned_from is no id of a model on the Hub, "
+                "so the card does not name it"
             )
             return
         self._warn("base model", self.base_model or self.settings.base_model, given)
@@ -98,7 +99,8 @@ class CardArguments:
         known = tuple(one for one in ids if _is_hub_id(one))
         if len(known) < len(ids):
             log_warning(
-                "autocard: dataset_tags has names that are no ids of data sets on the Hub; they are left out"
+                "autocard: dataset_tags has names that are no ids of data sets on the Hub; "
+                "they are left out"
             )
         if known:
             before = self.dataset_ids or tuple(self.settings.datasets or ())
@@ -120,7 +122,8 @@ class CardArguments:
             self.pipeline_tag = found
         elif tasks:
             log_warning(
-                "autocard: tasks names none of the Hub's pipeline tags, so the card does not name it"
+                "autocard: tasks names none of the Hub's pipeline tags, "
+                "so the card does not name it"
             )
 
     def _warn(self, what: str, before: str | None, now: str) -> None:
@@ -132,7 +135,7 @@ class CardArguments:
     # -- into the record ---------------------------------------------------------------------------
 
     def completed(self, record: RunRecord, repository: str | None) -> RunRecord:
-        """Return *record* with what was passed, and with the Hub id that the model is pushed to."""
+        """Return *record* with the passed arguments and the Hub id that the model is pushed to."""
         missing = dict(record.missing)
         model = self._model(record, missing)
         if repository is not None and _is_hub_id(repository) and "/" in repository:
@@ -179,7 +182,7 @@ class CardArguments:
 
 
 def _words(given: Any) -> list[str]:
-    """Return what was given as one word or as a list of them."""
+    """Return the strings in *given*, which may be a string or a list of strings."""
     listed = (
         [given]
         if isinstance(given, str)
@@ -191,7 +194,7 @@ def _words(given: Any) -> list[str]:
 
 
 def _is_hub_id(name: str) -> bool:
-    """Return whether *name* can be an id on the Hub; a folder or file of this machine is none, whatever its name."""
+    """Return whether *name* can be an id on the Hub; names of local files and folders cannot."""
     from autocard.card.fields.words import hub_id  # noqa: PLC0415
 
     return hub_id(name) and not Path(name).exists()

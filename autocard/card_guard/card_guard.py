@@ -1,7 +1,7 @@
 """Our card is the one on disk and in the upload, whoever else writes cards.
 
-One rule: a library's own writing is never stopped or changed; the card is put right behind it.
-Whatever fails here leaves a reason in the log, and the card that a person had.
+One rule: a library's own write is never stopped or changed; the card is restored right after it.
+A failure here leaves a reason in the log and the person's card on disk.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from autocard.settings import Settings
 from autocard.trainers import trainer_calls
 
 LOOK_S = 5.0
-"""Seconds that reading a card before a library writes it may take."""
+"""Maximum seconds for reading a card before a library writes it."""
 WRITE_S = 20.0
-"""The same for putting it right afterwards, the Hub's own card included."""
+"""Maximum seconds for restoring it afterwards, including reading the card on the Hub."""
 LEAST_S = 0.5
 
 
@@ -53,7 +53,7 @@ class _Call:
     given: Mapping[str, Any]
     """Its arguments by their names."""
     pushing: Mapping[str, Any] | None
-    """Arguments of the `push_to_hub` that this thread is in; None: it is in none."""
+    """Arguments of the `push_to_hub` that this thread runs; None: it runs none."""
 
 
 class CardGuard:
@@ -61,7 +61,7 @@ class CardGuard:
 
     Args:
         settings: the user's; `last_word` False: no method is wrapped, cards are only written.
-        run: has the record.
+        run: provides the record.
     """
 
     def __init__(self, settings: Settings, run: RecordSource) -> None:
@@ -70,7 +70,7 @@ class CardGuard:
         self._callback: weakref.ref[Any] | None = None
         self._held_refs: list[weakref.ref[WrappedMethod]] = []
         self._unwrapped: set[str] = set()
-        """Methods that could not be wrapped, which a warning has said."""
+        """Methods that could not be wrapped and were named in a warning."""
         self._cards = RunCards()
         self._writer = CardWriter(settings)
         self._placer = CardPlacer(self._cards, self._writer, self._trainer)
@@ -78,14 +78,14 @@ class CardGuard:
         self._thread = ThreadState()
         self._writes = OpenWrites()
         self._turn = threading.Lock()
-        """Held while a card is put right."""
+        """Held while a card is restored and filled."""
         self._weights: weight_fingerprint.WeightFingerprint | None = None
 
     # -- hold and let go ---------------------------------------------------------------------------
 
     @property
     def _held(self) -> list[WrappedMethod]:
-        """The methods that are wrapped; each goes with its owner, which the card guard does not keep alive."""
+        """The wrapped methods. Each is dropped with its owner, which is not kept alive here."""
         return [held for ref in self._held_refs if (held := ref()) is not None]
 
     @property
@@ -94,7 +94,7 @@ class CardGuard:
         return any(held.name == "create_model_card" for held in self._held)
 
     def hold(self, trainer: Any, model: Any, callback: Any) -> None:
-        """Wrap what writes cards in *trainer* and *model*, as long as *callback* is the trainer's."""
+        """Wrap the card writers of *trainer* and *model* while *callback* is the trainer's."""
         if trainer is not None:
             self._trainer.refer_to(trainer)
             self._callback = weakref.ref(callback)
@@ -118,7 +118,7 @@ class CardGuard:
             return None
 
     def detached(self, run: RecordSource) -> CardGuard:
-        """Return a card guard that knows the same cards and wraps nothing: it keeps no trainer alive."""
+        """Return a card guard with the same cards that wraps nothing and keeps no trainer alive."""
         twin = copy.copy(self)
         twin._run, twin._held_refs = run, []  # noqa: SLF001 - of the same class
         twin._cards = cards = copy.copy(self._cards)  # noqa: SLF001
@@ -140,17 +140,17 @@ class CardGuard:
         self._held_refs = []
 
     def withhold(self, names: Collection[str]) -> None:
-        """Keep *names* (local paths that the model was loaded from) out of every card from now on."""
+        """Keep *names* (local paths that the model was loaded from) out of all later cards."""
         self._writer.withheld = frozenset(names)
 
     def note_weights(self, model: Any) -> None:
-        """Remember some weights of *model*: one that is trained on has other facts than this run's."""
+        """Remember some weights of *model*, to notice if it is trained further after this run."""
         self._weights = None if model is None else weight_fingerprint.WeightFingerprint(model)
 
     # -- the session's side ------------------------------------------------------------------------
 
     def look(self, folder: Path) -> None:
-        """Training begins: read the card that is there, and restore one that a killed process left behind."""
+        """Read the card that exists when training begins; restore what a killed process left."""
         cards = self._cards
         cards.output, self._weights = folder / CARD, None
         files.sweep(folder)
@@ -164,19 +164,22 @@ class CardGuard:
         self._cards.final = card
         standing = self._placer.standing_at_end(card, held=self.holds)
         if standing is not None and standing.text is not None:
-            # first: whatever fails below, what a person had stands again
+            # First: the person's card is back on disk even if a step below fails.
             files.write_text(card, standing.text)
         self._placer.put(card, self._completed(record), standing)
 
     def push_begun(self, folder: Path) -> None:
-        """Bring the card in *folder* up to date: it is uploaded in the middle of training, and no other writer follows."""
+        """Update the card in *folder* before an upload during training.
+
+        No other writer runs before that upload.
+        """
         record = self._known().record
         if record is None:
             return
         cards, card = self._cards, folder / CARD
         before, theirs = library_cards.read(card), None
         others = [text for path, text in cards.left.items() if path != card]
-        # sentence-transformers has copied a checkpoint's card over the one that was here
+        # sentence-transformers has copied a checkpoint's card over the card in this folder.
         if before.text is not None and before.text in others:
             theirs = before.text
             data = None if cards.before is None else cards.before.encode("utf-8")
@@ -184,11 +187,11 @@ class CardGuard:
             self._placer.put_back(before)
         self._placer.settle(before, theirs, record, form=cards.form)
         keep_out_of_upload(card)
-        if not self._hub.is_silent:  # not a second time: training waits for it
+        if not self._hub.is_silent:  # do not wait a second time: training is blocked meanwhile
             self._hub.merge_hub_edits(card, record, {})
 
     def keep_unmerged(self) -> None:
-        """Keep the Hub's text of a card where merging it failed or took too long: the upload replaces it."""
+        """Save a copy of a Hub card that could not be merged; the upload replaces it."""
         unmerged = self._hub.pop_unmerged()
         if unmerged is not None:
             _guarded("hub card kept", partial(_keep, *unmerged), LOOK_S)
@@ -197,7 +200,7 @@ class CardGuard:
 
     @contextlib.contextmanager
     def around(self, method: CardMethod, call: Mapping[str, Any]) -> Iterator[None]:
-        """Read the card before a library's method writes it, and put it right afterwards.
+        """Read the card before a library's method writes it; restore and fill it afterwards.
 
         Args:
             method: what the library does.
@@ -225,7 +228,7 @@ class CardGuard:
     def _around_writing(self, method: CardMethod, given: Mapping[str, Any]) -> Iterator[None]:
         trainer = self._trainer.trainer
         if not trainer_calls.trains(trainer):
-            # a training that has raised writes its card before the library does
+            # After an exception in training, our card is written before the library's.
             self._run.record_now()
         pushing = trainer_calls.push(trainer) if method.pushes else None
         call = _Call(method, given, pushing)
@@ -250,8 +253,9 @@ class CardGuard:
         return writing
 
     def _read(self, card: Path) -> library_cards.CardBefore | None:
-        """Return *card* as it is before the first library writes it, after putting a copy of it on disk."""
-        _guarded("card left behind", CardCopies(card).settle, LOOK_S)  # by a killed process
+        """Copy *card* on disk and return it as it is before the first library writes it."""
+        # A killed process may have left a copy behind.
+        _guarded("card left behind", CardCopies(card).settle, LOOK_S)
         before: library_cards.CardBefore | None = _guarded(
             "card before", partial(library_cards.read, card), LOOK_S
         )
@@ -260,15 +264,15 @@ class CardGuard:
         return before
 
     def _copy(self, before: library_cards.CardBefore) -> None:
-        """Keep a copy on disk while the library writes: the process may be killed in it."""
+        """Keep a copy on disk while the library writes: the process may be killed meanwhile."""
         if before.data is not None and not self._cards.by_library_alone(before):
             CardCopies(before.card).begin(before.data, self._cards.digests.get(before.card, []))
 
     def _put_right(self, call: _Call, writing: OpenWrite) -> None:
-        """Put a person's card back behind the library, then our facts into it: each under a guard of its own.
+        """Restore a person's card after a library's write, then fill it with the run's facts.
 
-        In this order, whatever fails in the second leaves the person's card on disk and in the
-        upload.
+        Each step has its own guard. In this order, a failure of the second step leaves the person's
+        card on disk and in the upload.
         """
         with held_for(self._turn, WRITE_S):
             before = writing.before
@@ -288,12 +292,12 @@ class CardGuard:
                 _guarded("card beside", partial(keep_out_of_upload, before.card), LOOK_S)
             now = self._cards.left.get(before.card)
             if now is not None and now is not left:
-                # for those that still write it
+                # Other threads still write this card.
                 data = now.encode("utf-8")
                 writing.before = library_cards.CardBefore(before.card, now, data)
 
     def _after(self, call: _Call, before: library_cards.CardBefore, theirs: str | None) -> None:
-        """Fill the card with the run's facts, where they are those of the model that was saved."""
+        """Fill the card with the run's facts if they describe the saved model."""
         known = self._known()
         record = known.record
         if self._weights is not None and self._weights.changed():
@@ -311,18 +315,18 @@ class CardGuard:
         else:
             self._placer.restore(before, theirs, record)
 
-    # -- around a save -------------------------------------------------------------------------------
+    # -- around a save -----------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _around_save(self, method: CardMethod, call: Mapping[str, Any]) -> Iterator[None]:
-        """Read the folder again when the outermost save has returned: cards are written before the weights."""
+        """Read the folder again after the outermost save: cards are written before the weights."""
         self._thread.saves += 1
         try:
             yield
         finally:
             self._thread.saves -= 1
         trainer = self._trainer.trainer
-        # While training runs nothing is known yet; at a push a card is written after this anyway.
+        # During training nothing is known yet; during a push a card is written later anyway.
         busy = trainer_calls.trains(trainer) or trainer_calls.push(trainer) is not None
         if self._thread.saves == 0 and not self._thread.within and not busy:
             _guarded("saved model", lambda: self._look_at_saved(method.folder(call)), WRITE_S)
@@ -338,18 +342,18 @@ class CardGuard:
         record = known.record
         if record is None or not known.ended:
             return
-        # A card that says of which step the weights are must not say so any more where they have
-        # been changed.
+        # A card that names the step of the weights must drop that statement after the weights
+        # have changed.
         says_less = "evaluation.best.loaded" in record.missing
         changed = self._weights is not None and self._weights.changed()
         if not says_less and (changed or cards.saved.get(card) == saved_in(record)):
             return
         self._placer.put(card, record, None)
 
-    # -- what libraries and the record lack ----------------------------------------------------------
+    # -- what libraries and the record lack --------------------------------------------------------
 
     def _known(self, saved_to: Path | None = None) -> RecordNow:
-        """Return the record with what a person has passed in code."""
+        """Return the record with the facts that a person has passed in code."""
         known = self._run.record_now(saved_to)
         if known.record is None:
             return known
@@ -359,14 +363,14 @@ class CardGuard:
         return self._writer.given.completed(record, self._trainer.repository_name)
 
     def _note_given(self, call: Mapping[str, Any]) -> None:
-        """Remember what a person passed; a sentence-transformers model writes it into its own card, too."""
+        """Remember the arguments of a call, and pass them to a sentence-transformers model."""
         output_dir = str(getattr(self._trainer.args, "output_dir", ""))
         repository = self._trainer.repository_name or ""
         self._writer.given.note(call, {Path(output_dir).name, repository.rpartition("/")[2]})
         self._inform()
 
     def _inform(self) -> None:
-        """Give a sentence-transformers model's card data what they lack."""
+        """Complete the card data of a sentence-transformers model."""
         record = self._known().record
         if self._cards.form and record is not None:
             card_writers.inform(
@@ -381,12 +385,12 @@ class CardGuard:
         self._placer.name_form()
         output = self._cards.output
         if output is not None and card != output:
-            # sentence-transformers copies a checkpoint's card over this one before it uploads.
+            # sentence-transformers copies a checkpoint's card over this card before it uploads.
             self._cards.before = library_cards.read(output).text
 
 
 def _guarded(fact: str, work: Any, most_s: float) -> Any:
-    """Do *work* in at most *most_s* seconds; whatever fails is logged."""
+    """Do *work* in at most *most_s* seconds; log a failure."""
     return guarded(fact, {}, work, Budget(most_s, LEAST_S))
 
 

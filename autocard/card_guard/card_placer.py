@@ -1,4 +1,7 @@
-"""Which text a card gets after a library has written it: a person's and ours, with what the library knows better."""
+"""Choose the text of a card after a library has written it.
+
+The card keeps what a person and autocard wrote, with the parts that the library can update.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class CardPlacer:
     """Writes cards over those of libraries.
 
     Args:
-        cards: what is known of the run's cards.
+        cards: the state of the run's cards.
         writer: writes record and card.
         trainer: may upload them.
     """
@@ -34,7 +37,7 @@ class CardPlacer:
         self._trainer = trainer
 
     def put(self, card: Path, record: RunRecord, standing: Standing | None) -> bool:
-        """Write record and card; return whether it was this card, not one beside it."""
+        """Write record and card; return False if the card had to be written beside *card*."""
         form = self._cards.by_library.get(card, "") if self._cards.form else None
         outcome = self._writer.write(card, record, standing, form)
         self._cards.left[outcome.card] = outcome.text
@@ -44,7 +47,7 @@ class CardPlacer:
         return outcome.left_alone is None
 
     def standing_at_end(self, card: Path, *, held: bool) -> Standing | None:
-        """Return what counts as the card that stands there when training ends; None: what the file holds.
+        """Return the text that counts as the card when training ends; None: the file's text.
 
         Args:
             card: path of the card.
@@ -59,14 +62,14 @@ class CardPlacer:
             return Standing(None)
         if held or card != cards.output or before.text is None or before.text == cards.before:
             return None
-        # The trainer could not be held: its card may stand where a person's was.
+        # The trainer could not be wrapped: its card may have replaced a person's card.
         left = cards.left.get(card, cards.before)
         if left is not None and before.text != left and boilerplate.is_trainer_card(before.text):
             return Standing(left)
         return None
 
     def _written_form(self, card: Path) -> Standing | None:
-        """Let the model write its own card, which ours is filled into."""
+        """Let the model write its own card, which then serves as the form of ours."""
         self.name_form()
         card_writers.write_form(self._trainer.model, card.parent)
         text = library_cards.read(card).text
@@ -77,15 +80,15 @@ class CardPlacer:
         return Standing(form)
 
     def name_form(self) -> None:
-        """Tell a sentence-transformers model its repository: it writes programs that load it from there."""
+        """Set the repository of a sentence-transformers model, which its usage code names."""
         if self._cards.form:
             card_writers.name_form(self._trainer.model, self._trainer.repository_name)
 
     def put_back(self, before: library_cards.CardBefore) -> library_cards.CardBefore:
-        """Put what a person had in the place of what the library wrote, and return the library's text.
+        """Restore a person's card over what the library wrote; return the library's card.
 
-        First of all, from memory: neither the library's text nor a folder of copies is needed for
-        it.
+        This is the first step and works from memory: it needs neither the library's text nor a
+        folder of copies.
         """
         theirs = None
         try:
@@ -100,14 +103,14 @@ class CardPlacer:
     def settle(
         self, before: library_cards.CardBefore, theirs: str | None, record: RunRecord, *, form: bool
     ) -> None:
-        """Write the card as it should stand after the library has written *theirs*."""
+        """Write the final card after the library has written *theirs*."""
         cards, card = self._cards, before.card
         if cards.form and theirs:
             theirs = card_writers.at_home(theirs)
         known = (cards.by_library.get(card), cards.left.get(card))
         cards.touched |= before.text is not None and before.text not in known
         if before.data is not None and before.text is None:
-            self.put(card, record, None)  # it is not UTF-8: a person's to correct
+            self.put(card, record, None)  # it is not UTF-8: a person has to correct it
             return
         standing = self._base(card, before.text, theirs, form=form)
         if theirs is not None:
@@ -116,32 +119,32 @@ class CardPlacer:
         self.put(card, record, standing)
 
     def _base(self, card: Path, before: str | None, theirs: str | None, *, form: bool) -> Standing:
-        """Return the text that is to be filled."""
+        """Return the text to fill."""
         cards = self._cards
         known = cards.by_library.get(card)
         if before is None or before == known:  # only the library has written there
             output = cards.output
             if card != output and output is not None and output in cards.left:
-                # The model is saved elsewhere: it takes its card along, with what people wrote into
-                # it.
+                # The model is saved to another folder: its card, with what people wrote into it, is
+                # copied there.
                 text = library_cards.read(output).text
                 return Standing(text, remembered=library_cards.slots(output))
             return Standing(theirs if form else None)
         if not form or theirs is None:
             return Standing(before)
         if known is not None:
-            # What the library knows better by now (statistics, logs), with what people and we have
+            # Take the library's updates (statistics, logs), and keep what people and autocard have
             # written since.
             return Standing(three_way_merge.merge(known, before, theirs).text)
         if not cards.touched:
-            return Standing(theirs, remembered={})  # until now there was only our own new card
+            return Standing(theirs, remembered={})  # so far there was only our own new card
         self._writer.warn_of_override(card)
         return Standing(before)
 
     def restore(
         self, before: library_cards.CardBefore, theirs: str | None, record: RunRecord | None
     ) -> None:
-        """Leave a person's card as it is: training is not over. Of a library's card, repair ids that are bad."""
+        """Leave a person's card unchanged during training; repair bad ids in a library's card."""
         cards, card = self._cards, before.card
         self._writer.note_card(theirs)
         if theirs is not None and theirs != before.text:
@@ -156,7 +159,7 @@ class CardPlacer:
 
 
 def keep_out_of_upload(card: Path) -> None:
-    """Move a card of ours that lies beside one which could not be filled to where uploads do not look."""
+    """Move our card beside a card that could not be filled to a folder that is not uploaded."""
     stray = path_beside(card)
     if not stray.is_file() or not library_cards.slots(stray):
         return
@@ -167,7 +170,10 @@ def keep_out_of_upload(card: Path) -> None:
 
 
 def _put_over(card: Path, mine: bytes, theirs: bytes | None) -> None:
-    """Put *mine* into *card*; where that fails, note that the library wrote *theirs*: the next run puts it back."""
+    """Write *mine* into *card*.
+
+    If that fails, note that the library wrote *theirs*; the next run then restores *mine*.
+    """
     try:
         files.write_over(card, mine)
     except NotWrittenError:

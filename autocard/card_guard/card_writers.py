@@ -1,7 +1,8 @@
-"""Which methods of a trainer and its model write cards, and into which folder: all that depends on the hosts' versions.
+"""Which methods of a trainer and its model write cards, and into which folder.
 
-Read in transformers 4.57 and 5.23 (trainer.py), TRL 1.16 (trainer/base_trainer.py), PEFT 0.18 and
-0.21 (peft_model.py) and sentence-transformers 5.1 and 6.2 (base/model.py).
+All that depends on the versions of these libraries is here. Read in transformers 4.57 and 5.23
+(trainer.py), TRL 1.16 (trainer/base_trainer.py), PEFT 0.18 and 0.21 (peft_model.py) and
+sentence-transformers 5.1 and 6.2 (base/model.py).
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from autocard.trainers import trainer_calls
 _CALLS = (trainer_calls.TRAIN, trainer_calls.PUSH)
 _watching = threading.Lock()
 _watchers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
-"""The wrappers that stand in `transformers.Trainer`."""
+"""The wrappers installed in `transformers.Trainer`."""
 _KNOWN = ("transformers", "trl", "sentence_transformers")
 _LAYERS = 8
-"""Wrappers around a model."""
+"""Maximum number of nested wrappers around a model."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,9 @@ class CardMethod:
         folder: the call's arguments by name → the folder whose README.md it writes.
         pushes: it is what `push_to_hub` calls last before it uploads.
         uploads: it writes no card; it uploads the folder while training runs.
-        form: the card that it writes is the form that ours is filled into: people want what is in
-            it.
+        form: the card that it writes is the form of our card, because people want its content.
         saves: it saves the model, and may write a card by another of these methods before the
-            weights are there.
+            weights are written.
     """
 
     name: str
@@ -56,11 +56,11 @@ class CardMethod:
 
 
 def watch_trainers() -> None:
-    """Make trainers known, and their calls of `train` and `push_to_hub`, by wrapping methods of `transformers.Trainer`.
+    """Wrap methods of `transformers.Trainer` to find trainers and their calls.
 
-    Callbacks are not given their trainer. Each method is wrapped once in a process and stays so;
-    the wrapper notes the trainer (by a weak reference) and calls the method. Where transformers'
-    trainer cannot be imported there is none.
+    Callbacks do not receive their trainer; the calls are those of `train` and `push_to_hub`. Each
+    method is wrapped once in a process and stays wrapped; the wrapper notes the trainer (by a weak
+    reference) and calls the method. If transformers' trainer cannot be imported, there is none.
     """
     try:
         from transformers.trainer import Trainer  # noqa: PLC0415 - with torch and accelerate
@@ -100,25 +100,25 @@ def _running(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _OwnCalls:
-    """Notes the calls of one trainer's `train` and `push_to_hub`, where its class has methods of its own for that."""
+    """Notes a trainer's calls of `train` and `push_to_hub` where its class overrides them."""
 
     def __init__(self, trainer: Any) -> None:
         self._trainer = weakref.ref(trainer)
 
     def wanted(self) -> bool:
-        """Return True: calls are noted as long as there are any."""
+        """Return True: calls are noted as long as the trainer exists."""
         return True
 
     def around(self, method: Any, call: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """Return the context in which the call is known."""
+        """Return the context in which the call is registered."""
         return trainer_calls.running(self._trainer(), method.name, call)
 
 
 def watch(trainer: Any) -> None:
-    """Make *trainer* known, and its calls of `train` and `push_to_hub` where those of its class are not known already.
+    """Register *trainer*, and wrap its `train` and `push_to_hub` unless its class's are wrapped.
 
     Raises:
-        UnavailableError: its class does not let them be replaced.
+        UnavailableError: its class does not allow their replacement.
     """
     trainer_calls.note(trainer)
     for name in _CALLS:
@@ -143,7 +143,7 @@ def has_callback(trainer: Any, kind: type) -> Any:
 
 
 def carries(trainer: Any, callback: Any) -> bool:
-    """Return whether *callback* is one of the trainer's."""
+    """Return whether *callback* is among the trainer's callbacks."""
     return any(one is callback for one in _callbacks(trainer))
 
 
@@ -153,7 +153,7 @@ def _callbacks(trainer: Any) -> list[Any]:
 
 
 def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, CardMethod]]:
-    """Yield the instances that write cards, of *trainer* (None: it is not known) and its *model*, and how."""
+    """Yield the card-writing instances of *trainer* (None: not known) and *model*, with methods."""
     if trainer is not None:
         args = trainer.args
         form = sentence_transformer(model) or _by_author(type(trainer).create_model_card)
@@ -199,7 +199,7 @@ def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, CardMethod]]:
 
 
 def _saved_to(call: Mapping[str, Any], default: str | None) -> Path:
-    """Return the folder that a method saves a model to, by the names that the libraries give it."""
+    """Return the folder that a method saves a model to, by the libraries' argument names."""
     names = ("output_dir", "save_directory", "path")
     folder = next((call[name] for name in names if call.get(name) is not None), default)
     if folder is None:
@@ -219,7 +219,7 @@ def layers(model: Any) -> list[Any]:
 
 
 def _by_author(method: Any) -> bool:
-    """Return whether *method* of a trainer is nobody's whose cards we know: a person wrote it, and what it writes."""
+    """Return whether a person wrote *method* of a trainer: it is of no library with known cards."""
     return str(getattr(method, "__module__", "")).partition(".")[0] not in _KNOWN
 
 
@@ -229,7 +229,7 @@ def sentence_transformer(model: Any) -> bool:
 
 
 def write_form(model: Any, folder: Path) -> None:
-    """Let a sentence-transformers model write its own card: its widget, its data statistics, its usage code."""
+    """Let a sentence-transformers model write its card: widget, data statistics, usage code."""
     for layer in layers(model):
         if sentence_transformer(layer):
             original(layer, "_create_model_card")(str(folder))  # what its own save_pretrained calls
@@ -239,19 +239,19 @@ def write_form(model: Any, folder: Path) -> None:
 _NAMELESS = re.compile(
     r'"(?:sentence_transformers|cross_encoder|sparse_encoder|multi_vector_encoder)_model_id"'
 )
-"""What sentence-transformers calls a model whose place it does not know."""
+"""Placeholder of sentence-transformers for a model without a repository."""
 _DOWNLOAD = "# Download from the 🤗 Hub"
 
 
 def name_form(model: Any, repository: str | None) -> None:
-    """Tell a sentence-transformers model where it will be: it writes programs that load it from there."""
+    """Set the repository of a sentence-transformers model, which its usage code names."""
     for layer in layers(model):
         if sentence_transformer(layer) and repository and "/" in repository:
             layer.model_card_data.model_id = repository
 
 
 def at_home(form: str) -> str:
-    """Return a card of sentence-transformers whose programs load the model from where the card lies."""
+    """Return a sentence-transformers card whose usage code loads the model from its folder."""
     if not _NAMELESS.search(form):
         return form
     return _NAMELESS.sub('"."', form).replace(_DOWNLOAD, "# In the folder that holds this card")
@@ -264,10 +264,10 @@ def inform(
     revision: str | None = None,
     withheld: Collection[str] = (),
 ) -> None:
-    """Tell a sentence-transformers model's card data what they do not know: base model, license, language.
+    """Complete a sentence-transformers model's card data: base model, license, language.
 
-    The base is always ours: the library asks the Hub whether the name of a local folder is
-    somebody's model there.
+    The base model always comes from the record: the library asks the Hub whether the name of a
+    local folder is also the id of a model there.
     """
     for layer in layers(model):
         if not sentence_transformer(layer):
@@ -281,15 +281,15 @@ def inform(
 
 
 def _set_base(data: Any, base_model: str | None, revision: str | None) -> None:
-    """Set the base in sentence-transformers' card data; None: a local checkpoint, which the card does not name."""
+    """Set the base in sentence-transformers' card data; None: a local checkpoint, not named."""
     named = getattr(data, "base_model", None)
     if (
         named
         and named != base_model
         and str(getattr(data, "model_name", "") or "").endswith(f" based on {named}")
     ):
-        data.model_name = None  # made of the name; it is made again
+        data.model_name = None  # derived from the base's name; the library derives it again
     data.base_model, data.base_model_revision = base_model, revision
     if base_model is None:
-        # before its first save it looks for a base by parts of the folder's path
+        # Before its first save it searches for a base by parts of the folder's path.
         data.first_save = False

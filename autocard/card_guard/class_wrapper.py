@@ -1,7 +1,7 @@
-"""The function that stands in a class in the place of a method, as long as an instance has it wrapped.
+"""The function that replaces a method in a class as long as an instance has it wrapped.
 
-Bound methods, `super()`, signatures and pickles are as they were; whatever else is put into the
-class meanwhile stays.
+Bound methods, `super()`, signatures and pickles work as before; any other change of the class
+meanwhile is kept.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _ABSENT = object()
 
 
 _wrappers: weakref.WeakValueDictionary[int, ClassWrapper] = weakref.WeakValueDictionary()
-"""By the id of the function that stands in the class."""
+"""Wrappers by the id of the function that is in the class."""
 
 
 class ClassWrapper:
-    """What stands in a class in the place of one of its methods, as long as an instance needs it."""
+    """Replaces one method in a class as long as an instance needs it."""
 
     def __init__(self, cls: type, name: str) -> None:
         self._cls = cls
@@ -38,10 +38,10 @@ class ClassWrapper:
 
     @staticmethod
     def of(owner: type, name: str) -> ClassWrapper:
-        """Return the wrapper that stands in the class *owner*, or a new one around what stands there.
+        """Return the wrapper in the class *owner*, or a new wrapper around the method there.
 
         Raises:
-            UnavailableError: it is no method of instances.
+            UnavailableError: *name* is not a method of instances.
         """
         standing = vars(owner).get(name)
         function = standing.function if isinstance(standing, _Override) else standing
@@ -51,17 +51,17 @@ class ClassWrapper:
         return ClassWrapper(owner, name)
 
     def stands_as(self, function: Any, cls: type | None = None) -> bool:
-        """Return whether *function* is the wrapper's own; *cls*: the class that it must be made for, if any."""
+        """Return whether *function* is this wrapper's, and the wrapper is for *cls* if given."""
         return self._function is function and cls in (None, self._cls)
 
     def stands_for(self, owner: Any) -> bool:
-        """Return whether it is what a call of the method on *owner* meets first."""
+        """Return whether a call of the method on *owner* reaches this wrapper first."""
         if self._cls is not type(owner) or vars(self._cls).get(self._name) is not self._installed:
             return False
         return self._name not in _attributes(owner) or isinstance(self._installed, _Override)
 
     def __call__(self, owner: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call the original method of *owner*, inside its context if this method of it is wrapped here."""
+        """Call the original method of *owner*, inside its context if it is wrapped here."""
         original = self.original(owner)
         held = active(owner, self._name)
         if held is None or held.wrapper is not self:
@@ -69,23 +69,23 @@ class ClassWrapper:
         return held.run(original, args, kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the plain method: cloudpickle takes classes of `__main__` apart, this object included."""
+        """Pickle as the plain method, since cloudpickle pickles classes of `__main__` by value."""
         return functools.partial, (self._plain,)
 
     def original(self, owner: Any) -> Any:
-        """Return the method that would be called if there were no wrapper, bound to *owner*."""
+        """Return the method that a call would reach without the wrapper, bound to *owner*."""
         if self._standing is not _ABSENT:
             return self._standing.__get__(owner, type(owner))
         if isinstance(owner, self._cls):
             return getattr(super(self._cls, owner), self._name)
-        # Called on the class with something that is no instance of it, as Python allows.
+        # Called on the class with an object that is not an instance of it, as Python allows.
         return functools.partial(getattr(super(self._cls, self._cls), self._name), owner)
 
     def enter(self, owner: Any) -> None:
-        """Take its place in the class for *owner*.
+        """Install the wrapper in the class for *owner*.
 
         Raises:
-            UnavailableError: the class does not let its attributes be set.
+            UnavailableError: attributes of the class cannot be set.
         """
         standing = vars(self._cls).get(self._name)
         wanted: Any = self._function
@@ -108,10 +108,10 @@ class ClassWrapper:
         self._users += 1
 
     def leave(self) -> None:
-        """Give the place in the class back when the last instance has gone.
+        """Restore the class's own method when the last instance is gone.
 
-        Where something else has been put over it since, it stays below that and only passes calls
-        on.
+        If other code has replaced the wrapper since, the wrapper stays below that and only passes
+        calls on.
         """
         self._users -= 1
         if self._users > 0 or vars(self._cls).get(self._name) is not self._installed:
@@ -121,7 +121,7 @@ class ClassWrapper:
                 delattr(self._cls, self._name)
             else:
                 setattr(self._cls, self._name, self._standing)
-        # the class has been closed since: the function passes calls on
+        # The class no longer allows changes: the function stays and passes calls on.
         except (TypeError, AttributeError):
             return
 
@@ -136,11 +136,11 @@ class ClassWrapper:
 
 
 class _Override:
-    """Stands in a class where an instance has a function of its own under the method's name.
+    """Descriptor in a class for an instance that has its own function under the method's name.
 
-    Python looks into the instance first, unless the class has a descriptor that can be set. Only so
-    can the function be wrapped for that instance and stay as it is in the instance's `__dict__`,
-    which copies take over.
+    Python reads the instance's attributes first, unless the class has a data descriptor. Only that
+    way can the function be wrapped for the instance and stay unchanged in the instance's
+    `__dict__`, which copies inherit.
     """
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
@@ -151,7 +151,7 @@ class _Override:
         if instance is None:
             return self.function
         own = _attributes(instance).get(self._name, _ABSENT)
-        # `super()` looks here, too, and means the class's method.
+        # `super()` also comes here, and needs the class's method.
         if own is _ABSENT or inspect.getattr_static(type(instance), self._name) is not self:
             return types.MethodType(self.function, instance)
         held = active(instance, self._name)
@@ -184,7 +184,7 @@ def _wrapped_override(
 
 
 class _Callable:
-    """An object that an instance has in the place of a method: called through *wrapped*, otherwise as it is."""
+    """A callable object in place of a method: calls go to *wrapped*, all else to the object."""
 
     def __init__(self, own: Any, wrapped: Callable[..., Any]) -> None:
         object.__setattr__(self, "_own", own)
@@ -208,7 +208,7 @@ def _same(value: Any) -> Any:
 
 
 def _attributes(instance: Any) -> dict[str, Any]:
-    """Return the instance's own attributes; one with slots alone has none that stand over its class's."""
+    """Return the instance's `__dict__`; empty for an instance that has only slots."""
     return getattr(instance, "__dict__", {})
 
 
@@ -216,7 +216,7 @@ def _plain(cls: type, name: str) -> Any:
     """Return the function that *cls* has or inherits as *name*.
 
     Raises:
-        UnavailableError: there is none, or it is no method of instances.
+        UnavailableError: there is none, or it is not a method of instances.
     """
     for base in cls.__mro__:
         if name in vars(base):

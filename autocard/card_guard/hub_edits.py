@@ -19,10 +19,10 @@ from autocard.record import RunRecord
 
 
 class HubEdits:
-    """Takes in what people edited on the Hub since our last upload.
+    """Merges what people edited on the Hub since our last upload.
 
     Args:
-        cards: what is known of the run's cards.
+        cards: the state of the run's cards.
         placer: writes them.
         trainer: uploads them.
     """
@@ -32,12 +32,12 @@ class HubEdits:
         self._placer = placer
         self._trainer = trainer
         self.is_silent = False
-        """Whether the Hub did not answer: it is not asked again while training waits for it."""
+        """Whether the Hub did not answer; then it is not asked again while training waits."""
         self._unmerged: tuple[Path, str] | None = None
-        """A card whose text on the Hub was read and is not merged yet, and that text."""
+        """A card whose text on the Hub was read but is not merged yet, and that text."""
 
     def merge_hub_edits(self, card: Path, record: RunRecord, pushing: Mapping[str, Any]) -> None:
-        """Merge what was edited on the Hub into *card*, which is uploaded next.
+        """Merge the edits on the Hub into *card*, which is uploaded next.
 
         Args:
             card: path of the card.
@@ -58,7 +58,7 @@ class HubEdits:
     def _merged(
         self, card: Path, repository: remote.Repository, past: uploads.UploadHistory
     ) -> uploads.Taken | None:
-        """Return the card merged with the Hub's; None: it is not to be changed."""
+        """Return the card merged with the Hub's; None: it needs no change."""
         cards = self._cards
 
         def is_by_library(text: str) -> bool:
@@ -85,12 +85,12 @@ class HubEdits:
         self._cards.touched = True
         whole = merged.ours if merged.whole else None
         if not self._placer.put(card, record, Standing(merged.text, merged.ours, whole)):
-            # the Hub's card cannot be filled: it stands as it is
+            # The Hub's card cannot be filled: it stays unchanged.
             files.write_text(card, merged.text)
         if merged.warning is not None:
             log_warning("autocard: %s", merged.warning)
 
     def pop_unmerged(self) -> tuple[Path, str] | None:
-        """Return a card, and its text on the Hub, that was read and could not be merged; it is returned once."""
+        """Return, once, a card and its text on the Hub that was read but could not be merged."""
         unmerged, self._unmerged = self._unmerged, None
         return unmerged

@@ -1,9 +1,9 @@
-"""Wrapped methods: one method of chosen instances runs inside a context manager, all else stays as it was.
+"""Wrapped methods: a method of chosen instances runs inside a context manager.
 
-The wrapper is a plain function in the class. It looks the instance up by identity and calls the
-original method; other instances, copies and pickles are not in that table, so for them it only
-passes the call on. The table refers to instances weakly, and the class gets its own attribute back
-when its last wrapped instance is gone.
+All else stays as before. The wrapper is a plain function in the class. It looks the instance up by
+identity and calls the original method; other instances, copies and pickles are not in that table,
+so for them it only passes the call on. The table refers to instances weakly, and the class gets its
+own attribute back when its last wrapped instance is gone.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from autocard.errors import UnavailableError
 
 
 def held_method(owner: Any, name: str) -> WrappedMethod | None:
-    """Return the latest that wraps the method *name* of *owner*; None: it is not wrapped."""
+    """Return the latest wrapping of the method *name* of *owner*; None: it is not wrapped."""
     stack = registry.stack_of(owner, name)
     return stack[-1] if stack else None
 
 
 def hold(owner: Any, method: Named, keeper: Surroundings) -> WrappedMethod:
-    """Run *method* of *owner* inside of `keeper.around`; what it ran inside of before acts again when that lets go.
+    """Run *method* of *owner* inside `keeper.around` until the wrapping is released.
+
+    If the method was wrapped already, that wrapping is active again after the release.
 
     Raises:
-        UnavailableError: the class does not let its method be replaced, or the instance cannot be
-            referred to weakly.
+        UnavailableError: the class does not allow its method to be replaced, or weak references to
+            the instance are impossible.
     """
     try:
         weakref.ref(owner)

@@ -1,7 +1,7 @@
 """Cards that libraries are writing now, perhaps in several threads at once.
 
-Of several threads that write one card, the first reads what was there: what the others would read
-may be a library's text.
+If several threads write a card, the first reads the text before it: the others might read a
+library's text.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from autocard.card.libraries import library_cards
 
 
 class ThreadState(threading.local):
-    """What one thread does: others may write cards at the same time."""
+    """State of this thread: others may write cards at the same time."""
 
     within = False
-    """Whether it writes a card: one writer calls another."""
+    """Whether the thread writes a card: a writer may call another."""
     saves = 0
-    """Saves of the model that are on their way: one calls another."""
+    """Number of nested saves of the model: a save may call another."""
 
 
 @dataclass
 class OpenWrite:
-    """One card that libraries write."""
+    """A card that libraries are writing."""
 
     before: library_cards.CardBefore
-    """The card as it was before the first of them."""
+    """The card as it was before the first write."""
     threads: int = 0
-    """Threads in which they do."""
+    """Number of threads that write it."""
 
 
 class OpenWrites:
@@ -40,7 +40,7 @@ class OpenWrites:
 
     def __init__(self) -> None:
         self._open: dict[str, OpenWrite] = {}
-        """By real path."""
+        """Cards by real path."""
         self._lock = threading.Lock()
 
     def enter(
@@ -50,7 +50,7 @@ class OpenWrites:
 
         Args:
             card: path of the card.
-            read: reads it; only the first thread does.
+            read: reads it; called in the first thread only.
             most_s: seconds to wait for another thread.
 
         Returns:
@@ -68,7 +68,7 @@ class OpenWrites:
         return writing
 
     def leave(self, writing: OpenWrite, most_s: float) -> bool:
-        """Note that one thread has written; return whether no other one writes the same card."""
+        """Note that a thread has written; return whether no other thread writes the same card."""
         with held_for(self._lock, most_s):
             writing.threads -= 1
             if writing.threads == 0:
@@ -78,7 +78,10 @@ class OpenWrites:
 
 @contextlib.contextmanager
 def held_for(lock: threading.Lock, most_s: float) -> Iterator[None]:
-    """Hold *lock* in the body, or go on without it after *most_s* seconds: the copy of a forked process may be held."""
+    """Hold *lock* in the body, or go on without it after *most_s* seconds.
+
+    A forked process inherits a copy of the lock that may never be released.
+    """
     has_it = lock.acquire(timeout=most_s)
     try:
         yield

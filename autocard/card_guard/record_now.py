@@ -1,4 +1,4 @@
-"""What the card guard asks of the run: its record as it stands now. The session answers."""
+"""What the card guard needs of the run: its record as of now. The session provides it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordNow:
-    """The record of a run as far as it is known.
+    """The record of a run, as far as it is complete.
 
     Attributes:
         record: None: nothing is known yet.
-        ended: training has ended, finished or interrupted, so the record says what it took.
+        ended: training has ended, finished or interrupted, so the record has its totals.
     """
 
     record: RunRecord | None
@@ -24,12 +24,12 @@ class RecordNow:
 
 
 class RecordSource(Protocol):
-    """Where the card guard gets the record from."""
+    """Provides the record to the card guard."""
 
     def record_now(self, saved_to: Path | None = None) -> RecordNow:
-        """Return the record as it stands now; a training that has raised has ended.
+        """Return the record as of now; a training that has raised an exception has ended.
 
         Args:
-            saved_to: another folder than the run's own that the model has just been saved to: the
-                record then tells of the weights in it.
+            saved_to: folder, other than the run's own, that the model has just been saved to: the
+                record then describes the weights in it.
         """

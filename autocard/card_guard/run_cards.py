@@ -1,4 +1,4 @@
-"""What is known of the cards of one run: what libraries wrote, what we wrote, and what was there before."""
+"""State of the cards of a run: what libraries wrote, what we wrote, and what was there before."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ Saved: TypeAlias = tuple[int | None, tuple[str, ...]]
 
 @dataclass
 class RunCards:
-    """The cards of a run, by path. Where a library wrote a card alone, it counts as absent."""
+    """The cards of a run, by path. A card that only a library wrote counts as absent."""
 
     by_library: dict[Path, str] = field(default_factory=dict)
-    """What a library wrote there last."""
+    """Text that a library wrote there last."""
     left: dict[Path, str] = field(default_factory=dict)
-    """What we left there."""
+    """Text that we left there."""
     digests: dict[Path, list[str]] = field(default_factory=dict)
-    """Digests of what libraries wrote there, to the byte: they often write the same again."""
+    """Digests of the bytes that libraries wrote there: they often write the same again."""
     hashes: set[int] = field(default_factory=set)
-    """Hashes of all that libraries ever wrote."""
+    """Hashes of all texts that libraries wrote."""
     saved: dict[Path, Saved] = field(default_factory=dict)
-    """What each card says of the files that were saved beside it."""
+    """What each card states about the files that were saved beside it."""
     output: Path | None = None
     """The card in the output folder."""
     final: Path | None = None
     """The card that was written at the end of training."""
     before: str | None = None
-    """Text of the card in the output folder when training began, or before a library copied over it."""
+    """Text of the output folder's card when training began, or before a library replaced it."""
     touched: bool = False
     """Whether a person may have written into a card of this run."""
     form: bool = False
-    """Whether the library's card is the form that ours is filled into."""
+    """Whether the library's card is the form of our card."""
 
     def forget_deleted(self, card: Path) -> None:
-        """Forget the cards of folders that are gone, but for *card*: a training deletes its old checkpoints."""
+        """Forget cards of deleted folders, except *card*: training deletes its old checkpoints."""
         kept = {card, self.output, self.final}
         for known in (self.by_library, self.left, self.digests):
             for one in [one for one in known if one not in kept and not one.parent.exists()]:
                 del known[one]
 
     def note_library_text(self, card: Path, text: str) -> None:
-        """Remember what a library wrote."""
+        """Remember the text that a library wrote."""
         self.by_library[card] = text
         self.hashes.add(hash(text))
 
     def note_library_bytes(self, card: Path, data: bytes) -> None:
-        """Remember the digest of what a library wrote."""
+        """Remember the digest of the bytes that a library wrote."""
         self.digests.setdefault(card, []).append(digest(data))
 
     def note_saved(self, card: Path, record: RunRecord) -> None:
@@ -63,7 +63,7 @@ class RunCards:
         self.saved[card] = saved_in(record)
 
     def by_library_alone(self, card: library_cards.CardBefore) -> bool:
-        """Return whether a library alone has written what stood there."""
+        """Return whether only a library wrote the text of *card*."""
         return card.text is not None and card.text == self.by_library.get(card.card)
 
     def is_output(self, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The trainer whose cards are guarded: referred to weakly, so that the card guard keeps no trainer alive."""
+"""Weak reference to the trainer whose cards are guarded: the card guard keeps no trainer alive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autocard.hub import remote
 
 
 class TrainerRef:
-    """What the card guard reads of the trainer; None each, where it was not found or is gone."""
+    """What the card guard reads of the trainer; all None if it was not found or is gone."""
 
     def __init__(self) -> None:
         """Refer to no trainer."""
@@ -37,12 +37,12 @@ class TrainerRef:
 
     @property
     def pushes(self) -> bool:
-        """Whether it uploads the output folder while training runs or at its end."""
+        """Whether it uploads the output folder during training or at its end."""
         return bool(getattr(self.args, "push_to_hub", False))
 
     @property
     def uploads_in_training(self) -> bool:
-        """Whether it uploads the output folder while training runs."""
+        """Whether it uploads the output folder during training."""
         return getattr(self.args, "hub_strategy", "end") != "end"
 
     @property

@@ -1,7 +1,7 @@
-"""Whether a model is still as our run left it: a model that somebody trained on has other facts than ours.
+"""Notice whether a model was trained further after the run: its facts are then others.
 
-A few values of a few trained tensors are kept; torch's own count of in-place changes misses its
-fused optimizers.
+A few values of a few trained tensors are kept; torch's own count of in-place changes misses the
+updates of its fused optimizers.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _VALUES = 64
 
 
 class WeightFingerprint:
-    """Some weights of a model as they are now. Holds the model by weak references only."""
+    """Some weights of a model as they are now. Refers to the model weakly."""
 
     def __init__(self, model: Any) -> None:
         trained = islice((one for one in model.parameters() if one.requires_grad), _TENSORS)
         self._noted = [(weakref.ref(one), one.dtype, _some(one)) for one in trained]
 
     def changed(self) -> bool:
-        """Return whether one of them has another value; a tensor that is gone, or of another dtype, does not tell."""
+        """Return whether a weight has changed; those that are gone or changed dtype do not count."""
         for ref, dtype, values in self._noted:
             weight = ref()
             if weight is not None and weight.dtype == dtype and _some(weight) != values:
@@ -31,7 +31,7 @@ class WeightFingerprint:
 
 
 def _some(weight: Any) -> str:
-    # this process's shard of it
+    # This process's shard of the tensor.
     local = weight.to_local() if hasattr(weight, "to_local") else weight
-    # as text: NaN equals NaN
+    # As text: NaN equals NaN.
     return repr(local.detach().flatten()[:_VALUES].float().cpu().tolist())

@@ -1,7 +1,7 @@
-"""Which methods of which instances are wrapped, and what they run inside of.
+"""Which methods of which instances are wrapped, and in which context they run.
 
-Several may wrap the same method of an instance: the latest acts, and the one before it when that
-lets go.
+A method of an instance may be wrapped several times: the latest wrapping is active, and after its
+release the previous.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from autocard.weak_identity import WeakIdentityMap
 
 
 class Named(Protocol):
-    """What describes a method."""
+    """Description of a method."""
 
     @property
     def name(self) -> str:
-        """Of the attribute."""
+        """Name of the attribute."""
 
 
 class Surroundings(Protocol):
-    """What acts before and after a wrapped method."""
+    """Provides the context of a wrapped method."""
 
     def wanted(self) -> bool:
-        """Return whether it still acts; if not, the method is let go."""
+        """Return whether the method must stay wrapped; if not, it is released."""
 
     def around(self, method: Any, call: Mapping[str, Any]) -> AbstractContextManager[None]:
         """Return the context that the method runs in; *call*: its arguments by name."""
 
 
 class Place(Protocol):
-    """What stands in the class for the method."""
+    """The wrapper in the class."""
 
     def leave(self) -> None:
-        """Note that one instance fewer needs it."""
+        """Note that an instance no longer needs it."""
 
 
 class WrappedMethod:
@@ -52,22 +52,22 @@ class WrappedMethod:
 
     @property
     def name(self) -> str:
-        """Of the method."""
+        """Name of the method."""
         return self.method.name
 
     @property
     def keeper(self) -> Any:
-        """What the method runs inside of; None: it is gone. It is kept alive while it is the latest for the method."""
+        """Provides the method's context; None: it is gone. Kept alive while it is the latest."""
         return self._keeper()
 
     def act(self, *, acts: bool) -> None:
-        """Note whether it is the latest for its method."""
+        """Set whether this wrapping is the latest of its method."""
         self._acting = self._keeper() if acts else None
 
     def run(
         self, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Call *original*, which is bound to the instance, in the context that was chosen for it."""
+        """Call *original*, which is bound to the instance, in the keeper's context."""
         keeper = self._keeper()
         if keeper is None:
             return original(*args, **kwargs)
@@ -76,7 +76,7 @@ class WrappedMethod:
             return original(*args, **kwargs)
 
     def release(self) -> None:
-        """Let the method go; one that wrapped it before acts again."""
+        """Release the method; the wrapping before this is active again."""
         owner = self.owner()
         with _held.lock():
             stack = living(owner, self.name)
@@ -92,22 +92,22 @@ def _leave_all(methods: dict[str, list[WrappedMethod]]) -> None:
 
 
 _held: WeakIdentityMap[dict[str, list[WrappedMethod]]] = WeakIdentityMap(_leave_all)
-"""Instance → method's name → who wraps it, the latest last."""
+"""Instance → method's name → its wrappings, the latest last."""
 
 
 def changing() -> AbstractContextManager[Any]:
-    """Return what must be entered to look and change in one go."""
+    """Return the context to enter for reading and changing in a single step."""
     return _held.lock()
 
 
 def stack_of(owner: Any, name: str) -> list[WrappedMethod]:
-    """Return who wraps the method *name* of *owner*, the latest last."""
+    """Return the wrappings of the method *name* of *owner*, the latest last."""
     methods = _held.get(owner)
     return [] if methods is None else methods.get(name, [])
 
 
 def put(owner: Any, name: str, stack: list[WrappedMethod]) -> None:
-    """Set who wraps the method *name* of *owner*; the last acts."""
+    """Set the wrappings of the method *name* of *owner*; the last is active."""
     methods = _held.get(owner)
     if methods is None:
         methods = {}
@@ -122,7 +122,7 @@ def put(owner: Any, name: str, stack: list[WrappedMethod]) -> None:
 
 
 def living(owner: Any, name: str) -> list[WrappedMethod]:
-    """Return who wraps the method *name* of *owner*, after letting go of those whose keeper is gone."""
+    """Return the wrappings of *owner*'s method *name* after releasing those without a keeper."""
     stack = stack_of(owner, name)
     gone = [held for held in stack if held.keeper is None]
     if not gone:
@@ -135,7 +135,7 @@ def living(owner: Any, name: str) -> list[WrappedMethod]:
 
 
 def active(owner: Any, name: str) -> WrappedMethod | None:
-    """Return who acts around the method *name* of *owner*; None: it is not wrapped."""
+    """Return the active wrapping of the method *name* of *owner*; None: it is not wrapped."""
     for held in reversed(stack_of(owner, name)):
         keeper = held.keeper
         if keeper is not None and keeper.wanted():
@@ -147,7 +147,7 @@ def active(owner: Any, name: str) -> WrappedMethod | None:
 def arguments(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return name → value of what *function*, whose first parameter is the instance, is called with besides that."""
+    """Return name → value of the arguments of *function*, without the instance it is called on."""
     try:
         bound = inspect.signature(function).bind_partial(None, *args, **kwargs)
     except (TypeError, ValueError):

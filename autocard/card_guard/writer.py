@@ -1,4 +1,4 @@
-"""Writes record and card with what others know beside the run, and tells the log what a person should know.
+"""Writes record and card with facts from outside the run, and logs what a person should notice.
 
 One rule: every card of a run goes through here, so that the last one written is like the first.
 """
@@ -22,7 +22,7 @@ class CardWriter:
     """Writes the cards of one run.
 
     Args:
-        settings: template, and how a new card shows what nobody has filled.
+        settings: template, and how a new card shows slots that are not filled.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -36,7 +36,7 @@ class CardWriter:
     def write(
         self, card: Path, record: RunRecord, standing: Standing | None, form: str | None
     ) -> Outcome:
-        """Write record and card; *form* is the host's own card, where ours is filled into it."""
+        """Write record and card; *form* is the library's own card, if ours is filled into it."""
         from autocard.card.update import update  # noqa: PLC0415
 
         outcome = update(
@@ -52,12 +52,13 @@ class CardWriter:
             log_warning("autocard: %s", message)
         kept = _kept_words(outcome, form)
         if kept and kept != self._told.get(outcome.card):
-            # Not a failure: people's words win. But a card that was copied must not pass in
-            # silence.
+            # Not a failure: people's text wins. But a card copied from another model must not go
+            # unnoticed.
             self._told[outcome.card] = kept
             log_warning(
-                "autocard: %s: text that autocard did not write, or that was edited since, was kept in: %s. "
-                "Where it is this run's facts that should stand there: autocard fill %s --overwrite SLOT",
+                "autocard: %s: text that autocard did not write, or that was edited since, "
+                "was kept in: %s. Where it is this run's facts that should stand there: "
+                "autocard fill %s --overwrite SLOT",
                 outcome.card.name,
                 ", ".join(kept),
                 outcome.card.name,
@@ -66,18 +67,19 @@ class CardWriter:
         return outcome
 
     def warn_of_override(self, card: Path) -> None:
-        """Say, once, that what a trainer of the author's own writes is not in the card."""
+        """Warn once that the text of the author's own trainer class is not in the card."""
         if self._told.setdefault(card.with_suffix(".override"), []):
             return
         self._told[card.with_suffix(".override")] = ["told"]
         log_warning(
-            "autocard: %s: the trainer's class writes a card of its own over one that a person wrote into. The "
-            "person's stands; what the class adds is not in it. last_word=False leaves the card to the class",
+            "autocard: %s: the trainer's class writes a card of its own over one that a person "
+            "wrote into. The person's stands; what the class adds is not in it. last_word=False "
+            "leaves the card to the class",
             card.name,
         )
 
     def note_card(self, theirs: str | None) -> None:
-        """Remember the tags that the host gives a card: people search the Hub by them."""
+        """Remember the tags that the library gives a card: people search the Hub by them."""
         tags = library_cards.front(theirs).get("tags")
         found = [
             tag
@@ -87,7 +89,7 @@ class CardWriter:
         self._library_tags = list(dict.fromkeys([*self._library_tags, *found]))
 
     def _tags_beside(self, record: RunRecord) -> list[str]:
-        """Return the tags that go into a card beside the record's own: those given in code, and a library's."""
+        """Return the tags of a card besides the record's: those given in code, and a library's."""
         known = [tag for tag in self._library_tags if library_cards.is_true_tag(tag, record)]
         given = [
             tag for tag in self.given.tags if not library_cards.names_one_of(tag, self.withheld)
@@ -96,7 +98,7 @@ class CardWriter:
 
 
 def _kept_words(outcome: Outcome, form: str | None) -> list[str]:
-    """Return the slots that hold somebody's text; what the host's own form says there is nobody's."""
+    """Return the slots with a person's text; text of the library's own form is not a person's."""
     said = set((form or "").splitlines())
     lines = outcome.text.splitlines()
     return sorted(

@@ -67,7 +67,7 @@ class Session:
     def _go(self, stage: Stage, event: Event, budget: Budget) -> None:
         runner.go(self.run, stage, event, budget)
 
-    # -- a trainer is made ---------------------------------------------------------------------------
+    # -- a trainer is made -------------------------------------------------------------------------
 
     def prepared(self, observed: Observed) -> None:
         """A trainer was made: count parameters before anything shards them, and start the worker early."""
@@ -84,7 +84,7 @@ class Session:
         if not event.met:
             self.run.coordinator.give_up(event.observed)
 
-    # -- training begins -----------------------------------------------------------------------------
+    # -- training begins ---------------------------------------------------------------------------
 
     def begin(self, observed: Observed) -> None:
         """Training begins: read clock and counters, then capture everything once."""
@@ -179,7 +179,7 @@ class Session:
                 "later: autocard fill README.md"
             )
 
-    # -- training runs -------------------------------------------------------------------------------
+    # -- training runs -----------------------------------------------------------------------------
 
     def stepping(self, step: Step) -> None:
         """Read what the next optimizer step uses, and which parameters it will change."""
@@ -230,7 +230,7 @@ class Session:
             self._go(Stage.PUSH, event, runner.budget(deadlines.END_S))
             run.card_guard.keep_unmerged()
 
-    # -- evaluations and predictions -----------------------------------------------------------------
+    # -- evaluations and predictions ---------------------------------------------------------------
 
     def evaluated(self, observed: Observed, metrics: Mapping[str, Any]) -> None:
         """An evaluation ended: note its data; after training, its figures belong into the card too."""
@@ -292,7 +292,7 @@ class Session:
             self._go(Stage.AGAIN, event, budget)
             finish.finish(self.run, observed, budget)
 
-    # -- training ends -------------------------------------------------------------------------------
+    # -- training ends -----------------------------------------------------------------------------
 
     def end(self, observed: Observed) -> None:
         """Training ends: stop clock and counters, then write the record and the card."""
@@ -343,7 +343,7 @@ class Session:
         if self.run.raised():
             finish.cut_off(self.run)
 
-    # -- after training ------------------------------------------------------------------------------
+    # -- after training ----------------------------------------------------------------------------
 
     @property
     def incomplete(self) -> bool:
@@ -370,7 +370,7 @@ class Session:
         twin.run.card_guard = self.run.card_guard.detached(twin)
         return twin
 
-    # -- for the card guard --------------------------------------------------------------------------
+    # -- for the card guard ------------------------------------------------------------------------
 
     def record_now(self, saved_to: Path | None = None) -> RecordNow:
         """Return the record as it stands now."""

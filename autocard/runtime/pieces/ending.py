@@ -21,7 +21,7 @@ BARE = (
     "the weights in the output folder are those of the base, without the adapter that was trained"
 )
 
-# -- evaluations and predictions ---------------------------------------------------------------------
+# -- evaluations and predictions -------------------------------------------------------------------
 
 
 def weights_evaluated(run: RunState, event: Event) -> bool:
@@ -64,7 +64,7 @@ def weights_of_last_step(run: RunState, event: Event) -> None:
     run.facts.evaluated.last_step(event.observed.model)
 
 
-# -- the end -----------------------------------------------------------------------------------------
+# -- the end ---------------------------------------------------------------------------------------
 
 
 def training(run: RunState, event: Event) -> Part[Any]:
@@ -168,7 +168,7 @@ def of_all_nodes(run: RunState, event: Event) -> dict[str, Any]:
     return parts
 
 
-# -- what was saved ----------------------------------------------------------------------------------
+# -- what was saved --------------------------------------------------------------------------------
 
 
 def saved_bytes(run: RunState, event: Event) -> int | None:

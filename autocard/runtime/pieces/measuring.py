@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autocard.energy.counter_mark import CounterMark
     from autocard.energy.meter import Meter
 
-# -- before training and at its begin ----------------------------------------------------------------
+# -- before training and at its begin --------------------------------------------------------------
 
 
 def team(run: RunState, event: Event) -> bool:
@@ -146,7 +146,7 @@ def _own(run: RunState) -> Meter:
     return run.meter
 
 
-# -- while training runs -----------------------------------------------------------------------------
+# -- while training runs ---------------------------------------------------------------------------
 
 
 def progress(run: RunState, event: Event) -> None:
@@ -175,7 +175,7 @@ def _name_leg(run: RunState) -> None:
         run.meter.rename(*named)
 
 
-# -- the end -----------------------------------------------------------------------------------------
+# -- the end ---------------------------------------------------------------------------------------
 
 
 def stop(run: RunState, event: Event) -> None:
@@ -244,7 +244,7 @@ def turn(run: RunState, _event: Event) -> Any:
     return run.coordinator.team.take_turn()
 
 
-# -- what comes late ---------------------------------------------------------------------------------
+# -- what comes late -------------------------------------------------------------------------------
 
 
 def late_figures(run: RunState, event: Event) -> list[LedgerEntry]:
