@@ -77,7 +77,7 @@ def run(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill *process* and what it has started: processes of a wrapper would run on without it."""
+    """Kill *process* and the processes it has started, which would run on without it."""
     _kill(process)
     if process.returncode is None:
         with contextlib.suppress(subprocess.TimeoutExpired, OSError, ValueError):

@@ -255,9 +255,9 @@ def guarded(
 
 
 def attempted(fact: str, missing: MutableMapping[str, str], work: Callable[[], T]) -> T | None:
-    """Return what *work* returns, or None with the reason in *missing*: it may raise or exit, but cannot hang.
+    """Return the result of *work*; if it raises or exits, None with the reason in *missing*.
 
-    It runs in the calling thread, without a deadline.
+    It runs in the calling thread, without a deadline, so it must not hang.
     """
     try:
         return work()

@@ -1,4 +1,4 @@
-"""Marks that tell which process made a file, and whether that process still runs.
+"""Marks that identify the process that made a file, and whether that process still runs.
 
 A process id alone is not enough: ids are reused, and containers on one machine count their own.
 Imports the standard library only.
@@ -17,13 +17,16 @@ of all)."""
 
 
 def own() -> str:
-    """Return the mark of this process, as in "3f9a1c20-4711-88231": machine, process id, start time."""
+    """Return the mark of this process: machine, process id, start time.
+
+    For example "3f9a1c20-4711-88231".
+    """
     pid = os.getpid()
     return f"{_machine()}-{pid}-{_started(pid)}"
 
 
 def may_run(mark: str) -> bool:
-    """Return whether the process of *mark* may still run; one of another machine counts as ended."""
+    """Return whether the process of *mark* may still run; False for those of other machines."""
     machine, _, rest = mark.partition("-")
     pid, _, started = rest.partition("-")
     if machine != _machine() or not pid.isdigit():
@@ -31,7 +34,7 @@ def may_run(mark: str) -> bool:
     try:
         os.kill(int(pid), 0)
     except PermissionError:
-        pass  # it is another user's
+        pass  # it belongs to another user
     except (OSError, OverflowError):
         return False
     return started in ("0", _started(int(pid)))
@@ -54,7 +57,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """Return when the process *pid* was started, in ticks since boot; "0" where the system does not say."""
+    """Return the start time of the process *pid* in ticks since boot; "0" if it is unknown."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

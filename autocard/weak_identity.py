@@ -1,4 +1,4 @@
-"""Values by the identity of objects that are not kept alive for it.
+"""A mapping from objects to values, by identity, that does not keep the objects alive.
 
 The objects may be unhashable, or equal to each other. Imports the standard library only.
 """
@@ -16,7 +16,10 @@ V = TypeVar("V")
 
 
 class ForkSafeLock:
-    """Reentrant, since the garbage collector may drop an object anywhere; a forked process gets a new one."""
+    """A reentrant lock that a forked process replaces with a new lock.
+
+    Reentrant, because the garbage collector may drop an object anywhere.
+    """
 
     def __init__(self) -> None:
         """Make the lock."""
@@ -32,13 +35,18 @@ class WeakIdentityMap(Generic[V]):
     """Maps objects to values; an object's value goes when the object goes."""
 
     def __init__(self, gone: Callable[[V], None] = lambda _: None) -> None:
-        """*gone* is called with the value of an object that has gone, in any thread, with the lock held."""
+        """Begin empty.
+
+        Args:
+            gone: called with the value of an object that is gone, in any thread, with the lock
+                held.
+        """
         self._gone = gone
         self._entries: dict[int, tuple[weakref.ref[Any], V]] = {}
         self._lock = ForkSafeLock()
 
     def lock(self) -> AbstractContextManager[Any]:
-        """Return the lock that is held while the map changes: to look and change in one go."""
+        """Return the lock for reading and changing the map in a single step."""
         return self._lock.held
 
     def get(self, owner: Any) -> V | None:
@@ -65,7 +73,7 @@ class WeakIdentityMap(Generic[V]):
                 del self._entries[id(owner)]
 
     def owners(self) -> list[Any]:
-        """Return the objects that are there, the latest last."""
+        """Return the objects that are alive, the latest last."""
         found = [ref() for ref, _ in list(self._entries.values())]
         return [owner for owner in found if owner is not None]
 

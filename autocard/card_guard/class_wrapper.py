@@ -172,7 +172,7 @@ class _Override:
 def _wrapped_override(
     owner: Any, own: Callable[..., Any], held: WrappedMethod
 ) -> Callable[..., Any]:
-    """Return the instance's own function, wrapped; like a bound method, it keeps its owner alive."""
+    """Return the instance's own function, wrapped; it keeps its owner alive like a bound method."""
 
     @functools.wraps(own)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -184,7 +184,7 @@ def _wrapped_override(
 
 
 class _Callable:
-    """A callable object in place of a method: calls go to *wrapped*, all else to the object."""
+    """A callable object instead of a method: calls go to *wrapped*, all else to the object."""
 
     def __init__(self, own: Any, wrapped: Callable[..., Any]) -> None:
         object.__setattr__(self, "_own", own)

@@ -22,7 +22,7 @@ class WeightFingerprint:
         self._noted = [(weakref.ref(one), one.dtype, _some(one)) for one in trained]
 
     def changed(self) -> bool:
-        """Return whether a weight has changed; those that are gone or changed dtype do not count."""
+        """Return whether a weight has changed; lost weights and changes of dtype do not count."""
         for ref, dtype, values in self._noted:
             weight = ref()
             if weight is not None and weight.dtype == dtype and _some(weight) != values:

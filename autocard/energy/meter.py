@@ -1,11 +1,11 @@
 """The meter: energy and time of the trainings of one process.
 
-Rule: on the training's thread there are counter reads and messages to the worker, no more. The
-counters of GPUs and host are read here, at the very begin and end; CodeCarbon, power samples and
-the ledger live in the worker, which also completes the legs. No thread, no signal handler, nothing
-that works in a forked process. After training the worker waits some minutes for an evaluation; it
-ends with the training process. It serves the next training of this process too, if that has the
-same settings. A leg that ended before CodeCarbon had started is completed later (`late`).
+Rule: the training's thread only reads counters and sends messages to the worker. The counters of
+GPUs and host are read here, at the very begin and end; CodeCarbon, power samples and the ledger
+live in the worker, which also completes the legs. No thread, no signal handler, nothing that works
+in a forked process. After training the worker waits some minutes for an evaluation; it ends with
+the training process. It serves the next training of this process too, if that has the same
+settings. A leg that ended before CodeCarbon had started is completed later (`late`).
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ from autocard.settings import Settings
 K = TypeVar("K")
 
 ANSWER_S = 0.4
-"""Seconds that `end` waits for the worker's answer, which mostly takes milliseconds; what comes
-later is taken by `late`. A worker that has never answered has hardly started, and is not
-waited for."""
+"""Seconds that `end` waits for the worker's answer, which mostly takes milliseconds; `late` takes
+what comes later. `end` does not wait for a worker that has never answered: it has hardly started.
+"""
 DEATHS = 3
-"""How often in one leg a worker that died is replaced."""
+"""Maximum number of times that a dead worker is replaced within a leg."""
 SAVING_S = 0.004
-"""Seconds that a checkpoint waits for the worker's reading, to take it along."""
+"""Seconds that a checkpoint waits for the worker's reading, which is saved in it."""
 NOT_THE_TRAINING = (
     "autocard measures only in the process that began training, not in one forked from it"
 )
 
 
 class Meter:
-    """Measures the trainings of one process, one leg after the other."""
+    """Measures the trainings of a process, leg after leg."""
 
     def __init__(
         self,
@@ -80,13 +80,13 @@ class Meter:
         whole: bool = True,
         geolocate: bool | None = None,
     ) -> None:
-        """Do nothing yet.
+        """Start nothing yet.
 
         Args:
             settings: place, powers, interval, ledger.
             uses_gpu: False: the training runs on the CPU, whatever GPUs there are; None: not known.
-            folder: output folder, for the ledger; None: none is kept.
-            run_id: `run.id`; None: one is made.
+            folder: output folder, for the ledger; None: no ledger is kept.
+            run_id: `run.id`; None: a new id.
             device_type: torch's name of the accelerator (cuda, mps, xpu, …), where it is known.
             ordinals: CUDA ordinals that the training uses; None: all that are visible.
             job_id: pseudonym of the scheduler's job.
@@ -96,7 +96,7 @@ class Meter:
         """
         self.settings = settings
         self.run_id = run_id or new_id()
-        """Run of the legs that begin from now on."""
+        """Id of the run that the next legs belong to."""
         self._devices = TrainingDevices(
             uses_gpu=uses_gpu, device_type=device_type, ordinals=ordinals
         )
@@ -120,14 +120,15 @@ class Meter:
         self._step: int | None = None
         self._legs = 0
         self._deaths = 0
-        # pydantic builds its models when they are first used, in 20 ms: not when training begins
+        # pydantic builds its models at their first use, which takes 20 ms: do it now, and not at
+        # the begin of training.
         Leg(id="")
         protocol.warm_up()
         _METERS.add(self)
 
     @property
     def leg_id(self) -> str | None:
-        """Of the open leg."""
+        """Id of the open leg."""
         return None if self._open is None else self._open.leg_id
 
     @property
@@ -148,18 +149,18 @@ class Meter:
 
     @property
     def worker_pid(self) -> int | None:
-        """Of the worker; None: there is none."""
+        """Process id of the worker; None: there is no worker."""
         return None if self._worker is None else self._worker.process.pid
 
     @property
     def _owns_worker(self) -> bool:
-        """Whether the worker measures for this meter, and not for a later one."""
+        """Whether the worker measures for this meter, and not for a later meter."""
         return self._worker is not None and self._worker.owner() is self
 
     # -- the worker --------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the worker, which takes a second or two to get ready; returns at once.
+        """Start the worker, which takes a second or two to get ready; return at once.
 
         Raises:
             UnavailableError: in a forked process.
@@ -180,7 +181,7 @@ class Meter:
                 self._worker_reason = str(exc)
 
     def _new_order(self) -> WorkerOrder:
-        """Return what a worker has to do for this meter."""
+        """Return the order for a worker of this meter."""
         settings, found = self.settings, place.of(self.settings)
         devices, _ = self._devices.find()
         no_place = geolocation.knows_nothing(found, geolocate=self._geolocate)
@@ -218,7 +219,7 @@ class Meter:
 
     @property
     def _rests(self) -> bool:
-        """Whether the worker measures for this meter, which has trained and does not now."""
+        """Whether the worker belongs to this meter, which has measured a leg and has none open."""
         return self._owns_worker and self._open is None and self._step is not None
 
     def rest(self, other: Meter) -> None:
@@ -227,7 +228,7 @@ class Meter:
             self.close()
 
     def wait_until_ready(self, at_most_s: float) -> bool:
-        """Wait until CodeCarbon has started and the place is known; return whether that is so."""
+        """Wait until CodeCarbon has started and the place is known; return whether both are."""
         until_s = time.monotonic() + at_most_s
         while self._worker is not None and self._worker.intensity is None:
             left_s = until_s - time.monotonic()
@@ -237,7 +238,7 @@ class Meter:
         return self._worker is not None
 
     def close(self) -> None:
-        """End the worker. The meter can be used again; `begin` then starts another one."""
+        """End the worker. The meter can be used again; `begin` then starts another worker."""
         if os.getpid() != self._pid:
             return
         if self._worker is not None and self._owns_worker:
@@ -282,18 +283,18 @@ class Meter:
         leg_id: str | None = None,
         mark: CounterMark | None = None,
     ) -> None:
-        """Begin a leg at *step* (global step): the clock runs, the counters are read.
+        """Begin a leg at *step* (global step): start the clock and read the counters.
 
-        A leg that is still open was cut short by this one (`auto_find_batch_size` does that); `end`
-        returns it too.
+        A leg that is still open was cut short by the new leg (`auto_find_batch_size` does that);
+        `end` returns it too.
 
         Args:
             step: global step.
             max_steps: planned.
             anew: a leg that is still open was broken off; the ledger has it, `end` does not return
                 it.
-            leg_id: on which the training's processes have agreed; None: one is made.
-            mark: what was read when training began; None: it is read now.
+            leg_id: that the training's processes have agreed on; None: a new id.
+            mark: counters read when training began; None: they are read now.
 
         Raises:
             UnavailableError: in a forked process.
@@ -329,10 +330,10 @@ class Meter:
         self._step, self._stopped = step, None
         self._open = MeasuredLeg(begin, self._order or self._new_order(), counters, shared)
         self._send_begin(self._open)
-        self._start_s = None  # set-up is over: another worker would have none
+        self._start_s = None  # set-up is over: another worker would have no set-up time
 
     def _send_begin(self, leg: MeasuredLeg, before: Handover | None = None) -> None:
-        """Send the worker the leg to measure; *before*: what another worker knew of it."""
+        """Send the worker the leg to measure; *before*: what another worker measured of it."""
         leg.worker, begin = self._worker, leg.begin
         if self._worker is not None:
             process, self._worker.so_far = self._worker.process, None
@@ -344,7 +345,7 @@ class Meter:
         self._send(begin)
 
     def _head(self, step: int, host: HostUse, leg_id: str) -> Leg:
-        """Return the leg as it is known when it begins."""
+        """Return the leg with what is known at its begin."""
         return Leg(
             id=leg_id,
             started_at=utc_now(),
@@ -362,7 +363,7 @@ class Meter:
     # -- a leg goes on -----------------------------------------------------------------------------
 
     def reached(self, step: int) -> None:
-        """Note, where the worker reads it, that *step* is done: a store into memory."""
+        """Note that *step* is done: a store into memory that the worker reads."""
         self._step = step
         if self._worker is None or os.getpid() != self._pid:
             return
@@ -381,9 +382,9 @@ class Meter:
         """Send the worker the *step* that is done; call it once a second. It does not wait.
 
         Args:
-            step: global step; after training, that an evaluation goes on.
-            saving: a checkpoint is about to be written: the worker's reading is waited for, 4 ms at
-                most.
+            step: global step; after training, the call means that an evaluation is running.
+            saving: a checkpoint is about to be written: wait for the worker's reading (4 ms at
+                most).
             saved: a checkpoint was written.
         """
         self.reached(step)
@@ -398,11 +399,11 @@ class Meter:
             self._send(Saved(step) if saved else Step(step))
 
     def _take(self, wait_s: float) -> bool:
-        """Take the worker's answers, waiting for the first; return whether there was one."""
+        """Take the worker's answers after waiting for the first; return whether there was any."""
         return self._worker is not None and self._worker.take(wait_s)
 
     def _replace_dead_worker(self) -> None:
-        """Start another worker if the one of the open leg has died; three times at most."""
+        """Start another worker if the open leg's worker has died; three times at most."""
         leg, worker = self._open, self._worker
         if leg is None or worker is None or worker.process.alive or self._deaths >= DEATHS:
             return
@@ -428,7 +429,7 @@ class Meter:
             max_steps: planned; a leg that ends before it was stopped.
 
         Returns:
-            The legs since the last call, in order: mostly one; more where one was cut short by
+            The legs since the last call, in order: mostly one; more if a leg was cut short by
                 another `begin`.
 
         Raises:
@@ -453,7 +454,7 @@ class Meter:
         self, leg: MeasuredLeg, step: int | None, max_steps: int | None, status: Status
     ) -> None:
         """Stop the clock of *leg*, read its counters and ask the worker for its last reading."""
-        global _last_end_s  # of this process, whichever meter it was
+        global _last_end_s  # of this process, for all meters
         mark, self._stopped = self._stopped, None
         if mark is None:
             mark = counter_mark.read(time.monotonic(), leg.counters)
@@ -470,7 +471,7 @@ class Meter:
                 return
 
     def _complete(self, leg: MeasuredLeg) -> LedgerEntry:
-        """Return the entry of a leg that has ended; where more will be known later, note that."""
+        """Return the entry of a leg that has ended; note if more figures will come later."""
         is_awaited = leg.is_awaited and not self._gave_up
         if is_awaited:
             self._unfinished.append(leg)
@@ -490,7 +491,7 @@ class Meter:
         return "the measuring process did not answer in time" if self._gave_up else PENDING
 
     def _why_no_intensity(self, why: str) -> str:
-        """Return why there is no carbon intensity if the worker is silent, because of *why*."""
+        """Return why the carbon intensity is missing if the worker is silent because of *why*."""
         if geolocation.knows_nothing(place.of(self.settings), geolocate=self._geolocate):
             return intensity.NO_PLACE
         return why if why == PENDING else f"not looked up: {why}"
@@ -498,11 +499,11 @@ class Meter:
     # -- after a leg -------------------------------------------------------------------------------
 
     def late(self, wait_s: float = 0.0, *, last: bool = False) -> list[LedgerEntry]:
-        """Return the legs whose figures have come since `end`.
+        """Return the legs whose figures have arrived since `end`.
 
         Args:
             wait_s: seconds to wait for them.
-            last: this is the last call: what is not known by then gets its reason.
+            last: this is the last call: figures that are still missing get their reason.
         """
         if os.getpid() != self._pid:
             return []
@@ -517,7 +518,7 @@ class Meter:
         return [leg.with_evaluations(self._complete(leg)) for leg in done]
 
     def after(self, begin_s: float, end_s: float) -> float | None:
-        """Return the joules of a stretch after the last leg (monotonic seconds); None: not yet."""
+        """Return the joules of a period after the last leg (monotonic seconds); None: not yet."""
         waiting = [leg for leg in self._unfinished if leg.leg_id == self._last_id]
         worker = waiting[0].worker if waiting else self._worker
         if worker is None or self._last_id is None:
@@ -534,7 +535,7 @@ class Meter:
 _METERS: weakref.WeakSet[Meter] = weakref.WeakSet()
 _NUMBERS = itertools.count(1)
 _last_end_s = 0.0
-"""Monotonic seconds when a leg of this process ended last."""
+"""Monotonic seconds when the last leg of this process ended."""
 
 
 def new_id() -> str:

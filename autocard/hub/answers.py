@@ -23,11 +23,11 @@ from autocard.errors import UnavailableError
 T = TypeVar("T")
 
 WAIT_S = 5.0
-"""Seconds until the next bytes must be there."""
+"""Maximum seconds until the next bytes arrive."""
 TOTAL_S = 8.0
-"""Seconds for one answer in all. A push reads two, and the training waits for both."""
+"""Maximum seconds for a whole answer. A push reads two, and the training waits for both."""
 LARGEST_BYTES = 2_000_000
-"""Bytes of the largest answer, decompressed. Cards of the Hub have some kB; 1 MB is rare."""
+"""Maximum bytes of an answer, decompressed. Cards of the Hub have some kB; 1 MB is rare."""
 _REDIRECTS = 5
 _CHUNK_BYTES = 1 << 16
 _OK, _NOT_FOUND = 200, 404
@@ -47,16 +47,16 @@ _TOO_OFTEN = "it was redirected too often"
 
 
 class NotTheHubError(UnavailableError):
-    """What answered is not the Hub, or not within the limits; the message says what was wrong with the answer."""
+    """The answer is not the Hub's or exceeds a limit; the message says what was wrong with it."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back.
+    """The response of a server.
 
     Attributes:
-        status: of HTTP.
-        headers: by their names in lower case.
+        status: HTTP status code.
+        headers: lower-case name → value.
         body: decompressed.
     """
 
@@ -116,10 +116,10 @@ def get(url: str, headers: dict[str, str]) -> Answer:
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what *work* returns, if it is done in *seconds*.
+    """Return the result of *work* if it takes at most *seconds*.
 
-    The time-out of an HTTP client is one for each read: a server that sends a byte now and then is
-    never too slow for it. So the work has a thread, which is left behind where it takes too long.
+    The timeout of an HTTP client applies to each read: a server that sends a byte now and then
+    never exceeds it. So the work runs in a thread, which is abandoned if it takes too long.
     """
     done: list[T] = []
     failed: list[BaseException] = []
@@ -164,7 +164,7 @@ def _get_once(url: str, headers: dict[str, str], until_s: float) -> Answer:
 
 
 def _bounded(chunks: Iterator[bytes], encoding: str, until_s: float) -> bytes:
-    """Return *chunks* together, decompressed, as long as they keep within the limits."""
+    """Return *chunks* joined and decompressed, if they stay within the limits."""
     unpack = _unpacker(encoding)
     body = bytearray()
     for chunk in chunks:
@@ -179,7 +179,10 @@ def _bounded(chunks: Iterator[bytes], encoding: str, until_s: float) -> bytes:
 
 
 def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
-    """Return what decompresses a chunk to at most so many bytes. Uncompressed answers are asked for."""
+    """Return a function (chunk, maximum bytes) → decompressed chunk.
+
+    Requests ask for uncompressed answers, but a server may compress them anyway.
+    """
     if encoding.lower() in ("", "identity"):
         return lambda chunk, at_most: chunk[:at_most]
     if encoding.lower() in ("gzip", "x-gzip", "deflate"):
@@ -193,7 +196,7 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
 def _stream(
     url: str, headers: dict[str, str]
 ) -> Iterator[tuple[int, dict[str, str], Iterator[bytes]]]:
-    """Give status, headers and the raw body of one answer, through huggingface_hub's session and its settings."""
+    """Yield status, headers and raw body of an answer, through huggingface_hub's session."""
     from huggingface_hub import get_session  # noqa: PLC0415 - importing it costs a second
 
     session: Any = get_session()

@@ -1,8 +1,8 @@
-"""A card on the Hub: read as it is there now, and repaired there.
+"""A card on the Hub: read in its present state, and repaired there.
 
 Reads through huggingface_hub's own session (its proxies, its certificates, `HF_ENDPOINT`), without
-its cache: what matters is what is there at this moment. Works with huggingface_hub 0.34 (requests)
-and 2.4 (httpx).
+its cache: only the present state counts. Works with huggingface_hub 0.34 (requests) and 2.4
+(httpx).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ CARD = "README.md"
 
 
 class HubError(AutocardError):
-    """The Hub could not be read, or refused, or the connection broke: the message says what is there now."""
+    """A request to the Hub failed or was refused; the message says what is on the Hub now."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """One repository of models.
+    """A model repository.
 
     Attributes:
         name: id on the Hub.
-        token: None: the one that the user is logged in with.
+        token: None: the token that the user is logged in with.
         revision: branch; None: main.
     """
 
@@ -44,7 +44,7 @@ class Repository:
     revision: str | None = None
 
     def read(self, path: str) -> str | None:
-        """Return the text of a file as it is there now; None: there is no such file.
+        """Return the present text of a file; None: there is no such file.
 
         Raises:
             UnavailableError: the Hub did not answer, or not with the file.
@@ -54,7 +54,7 @@ class Repository:
         return self._text(path, hf_hub_url(self.name, path, revision=self.revision))
 
     def head(self) -> str | None:
-        """Return the commit that the branch is at; None: the Hub says that there is no such repository or branch.
+        """Return the newest commit of the branch; None: there is no such repository or branch.
 
         Raises:
             UnavailableError: the Hub did not answer, or not as the Hub does.
@@ -67,11 +67,13 @@ class Repository:
         try:
             validate_repo_id(self.name)
         except HFValidationError as exc:
-            msg = f"{self.name!r} is no id of a repository on the Hub, such as me/my-model. Nothing was uploaded."
+            msg = (
+                f"{self.name!r} is no id of a repository on the Hub, such as me/my-model. "
+                "Nothing was uploaded."
+            )
             raise SettingsError(msg) from exc
         revision = quote(self.revision or "main", safe="")
-        # `expand`: the commit alone. The list of a large repository's files would not keep within
-        # the limits.
+        # `expand`: only the commit. The list of a large repository's files would exceed the limits.
         url = f"{constants.ENDPOINT}/api/models/{self.name}/revision/{revision}?expand=sha"
         found = self._asked("the newest commit", lambda: answers.read_json(url, self._headers()))
         return None if found is None else str(found.get("sha"))
@@ -100,7 +102,7 @@ class Repository:
         return {**build_hf_headers(token=self.token), "Cache-Control": "no-cache"}
 
     def slots(self) -> dict[str, str]:
-        """Return what the record on the Hub says that autocard wrote into the card there; nothing without one."""
+        """Return the slots that autocard wrote by the Hub's record; empty without a record."""
         text = self.read(RECORD_NAME)
         if text is None:
             return {}
@@ -112,12 +114,12 @@ class Repository:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What `push` did.
+    """The result of `push`.
 
     Attributes:
         before: the card that was on the Hub; None: there was none.
         text: the card that is there now (with *dry_run*: would be).
-        warnings: what a person must be told.
+        warnings: messages for the user.
         commit: address of the commit; None: nothing had to be changed.
     """
 
@@ -130,17 +132,16 @@ class Pushed:
 def push(
     repo: Repository, record: RunRecord | None, *, overwrite: Any = (), dry_run: bool = False
 ) -> Pushed:
-    """Fill the card of *repo* where it is, and upload it with its record in one commit.
+    """Fill the card of *repo* and upload it with its record in a single commit.
 
     Args:
-        repo: where.
-        record: None: the record that lies beside the card on the Hub.
-        overwrite: slots that are written whoever wrote there.
+        repo: the repository.
+        record: None: the record beside the card on the Hub.
+        overwrite: slots that are written even over a person's text.
         dry_run: upload nothing.
 
     Raises:
-        HubError: the Hub could not be read or refused, or somebody changed the repository
-            meanwhile.
+        HubError: the Hub could not be read or refused, or the repository was changed meanwhile.
         RecordError: there is no record, or it cannot be read.
         SettingsError: *repo* cannot be the id of a repository.
     """
@@ -150,7 +151,10 @@ def push(
     before, beside = _read(repo, CARD), _read(repo, RECORD_NAME)
     if record is None:
         if beside is None:
-            msg = f"{repo.name} holds no {RECORD_NAME}. Name a record: autocard push {repo.name} --record R"
+            msg = (
+                f"{repo.name} holds no {RECORD_NAME}. "
+                f"Name a record: autocard push {repo.name} --record R"
+            )
             raise RecordError(msg)
         record = records.from_json(beside, where=f"{RECORD_NAME} of {repo.name}")
     with TemporaryDirectory(prefix="autocard-") as folder:
@@ -190,15 +194,15 @@ def _head(repo: Repository) -> str:
         raise HubError(msg) from exc
     if head is None:
         msg = (
-            f"{repo.name} could not be read from the Hub (it is not there, or the token may not see it). "
-            "Nothing was uploaded."
+            f"{repo.name} could not be read from the Hub "
+            "(it is not there, or the token may not see it). Nothing was uploaded."
         )
         raise HubError(msg)
     return head
 
 
 def _commit(repo: Repository, head: str | None, files: Mapping[str, bytes]) -> str:
-    """Upload *files*, but only onto the commit that they were made from.
+    """Upload *files*, but only onto the commit that they were derived from.
 
     Raises:
         HubError: the Hub refused; or the connection broke, and whether the commit was made is not
@@ -215,24 +219,25 @@ def _commit(repo: Repository, head: str | None, files: Mapping[str, bytes]) -> s
             revision=repo.revision,
             parent_commit=head,
         )
-    # ValueError: of the check of the metadata, before anything is sent
+    # ValueError: the check of the metadata failed, before anything was sent.
     except (HfHubHTTPError, ValueError) as exc:
         msg = f"the Hub refused the upload to {repo.name}: {exc} Nothing was changed there."
         raise HubError(msg) from exc
     except _network_errors() as exc:
         msg = (
-            f"the connection to the Hub broke in the upload to {repo.name} ({type(exc).__name__}). It may have "
-            f"arrived. autocard push {repo.name} says whether something is left to do."
+            f"the connection to the Hub broke in the upload to {repo.name} "
+            f"({type(exc).__name__}). It may have arrived. "
+            f"autocard push {repo.name} says whether something is left to do."
         )
         raise HubError(msg) from exc
     return str(done.commit_url)
 
 
 def _network_errors() -> tuple[type[Exception], ...]:
-    """Return what a call of the Hub raises where the network or the Hub is at fault.
+    """Return the exceptions of a call of the Hub that are due to the network or the Hub.
 
-    huggingface_hub below 1 is on requests, whose errors are OSErrors, as is its offline mode; since
-    1 it is on httpx, whose errors have the base that it calls HTTPError.
+    huggingface_hub below 1 uses requests, whose errors are OSErrors, as is the error of its offline
+    mode; since 1 it uses httpx, whose errors have the base class HTTPError.
     """
     from huggingface_hub import errors  # noqa: PLC0415
 

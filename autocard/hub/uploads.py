@@ -1,9 +1,9 @@
-"""What was uploaded from here, and what was edited on the Hub's own page since: the edit goes into the next upload.
+"""Merge edits on the Hub's page since the last upload from here into the next upload.
 
-Rules: a person's words win over autocard's. Since an upload from here, an edit on the Hub wins over
-one on disk. Without such an upload, the card that the user asked to push wins, and the Hub's card
-lends it the keys of the front matter that it lacks. Wherever words give way, that version is kept
-in a file, and a warning names it after the card was written.
+Rules: a person's text wins over autocard's. After an upload from here, an edit on the Hub wins over
+an edit on disk. Without such an upload, the card that the user asked to push wins, and keys that
+its front matter lacks come from the Hub's card. Whenever a person's text is replaced, that version
+is kept in a file, and a warning names the file after the card was written.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ from autocard.card.markdown.document import Document
 from autocard.hub.remote import CARD, Repository
 
 _REMEMBERED = 3
-"""Uploads that are remembered: one of them may have failed, so the last need not be what is there.
-"""
+"""Number of remembered uploads: one may have failed, so the last need not be on the Hub."""
 _SHOWN = 3
-"""Lines that gave way, as the log shows them."""
+"""Maximum number of replaced lines that the log shows."""
 _UPLOAD_BYTES = 4 * files.CARD_BYTES
-"""A card and what of it is ours, as JSON."""
+"""Maximum bytes of the JSON with a card and the slots that autocard wrote."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One card as it was uploaded, and what in it was ours."""
+    """An uploaded card, and the slots in it that autocard wrote."""
 
     text: str
     slots: Mapping[str, str] = field(default_factory=dict)
@@ -46,9 +45,9 @@ class Taken:
 
     Attributes:
         text: the card.
-        ours: slots in it that autocard wrote, by what is remembered of earlier uploads.
-        whole: it is the card on the Hub, and nothing of the one on disk.
-        warning: what to log once the card is written; None: no words of a person gave way.
+        ours: slots in it that autocard wrote, by the history of uploads.
+        whole: it is the card on the Hub, with nothing of the card on disk.
+        warning: to log after the card is written; None: no text of a person was replaced.
     """
 
     text: str
@@ -68,12 +67,12 @@ class UploadHistory:
         return sorted(self._private.glob("uploaded-*.json"))
 
     def __iter__(self) -> Iterator[Upload]:
-        """Return them, the oldest first."""
+        """Yield the uploads, the oldest first."""
         uploads = (_read(path, self._repository) for path in self._paths())
         return (upload for upload in uploads if upload is not None)
 
     def closest(self, text: str) -> Upload | None:
-        """Return the upload that *text* was most likely edited from."""
+        """Return the upload that *text* was most likely derived from."""
         lines = text.splitlines()
         uploads = reversed(list(self))
         return max(
@@ -81,7 +80,7 @@ class UploadHistory:
         )
 
     def add(self, card: Path) -> None:
-        """Remember *card* as it is now: it is about to be uploaded."""
+        """Remember the present text of *card*, which is about to be uploaded."""
         data = {
             "repository": self._repository,
             "text": files.read_text(card),
@@ -117,15 +116,15 @@ def merge_hub_edits(
     mine: str | None,
     edited: Callable[[str], None] = lambda _: None,
 ) -> Taken | None:
-    """Return the card with what was edited on the Hub; None: nothing was.
+    """Return the card merged with the edits on the Hub; None: there are none.
 
     Args:
         card: as it would be uploaded.
-        repo: where to.
-        past: what was uploaded there from here.
-        generated: says whether the host alone wrote a text. An upload runs in the background, and
-            may have read the file in the moment between the host's writing and ours: then the
-            host's card is there, and nobody's edit.
+        repo: the repository it is uploaded to.
+        past: the uploads from here to there.
+        generated: returns whether only the library wrote a text. An upload runs in the background,
+            and may have read the file between the library's write and ours: then the library's
+            card is on the Hub, without an edit.
         mine: the card on disk as a person left it; None: only autocard has written there.
         edited: called with the Hub's text before it is compared and merged, if it may have been
             edited there.
@@ -165,10 +164,10 @@ def merge_hub_edits(
 
 
 def _first(card: Path, here: str, there: str, ours: Mapping[str, str], known: set[str]) -> Taken:
-    """Return a person's card on disk as it is uploaded for the first time, onto a card that is on the Hub already.
+    """Return a person's card for its first upload, which replaces a card on the Hub.
 
     Args:
-        card: where the card on disk is.
+        card: path of the card on disk.
         here: its text.
         there: the text on the Hub.
         ours: slots that autocard wrote into the text on the Hub.
@@ -182,23 +181,24 @@ def _first(card: Path, here: str, there: str, ours: Mapping[str, str], known: se
 
 
 def _is_ours(line: str, ours: Iterable[str]) -> bool:
-    """Return whether *line* is in one of *ours*, our own texts: it is written again anyway."""
+    """Return whether *line* is part of *ours*, texts that autocard writes again anyway."""
     return any(line in text or (text.strip() and text.strip() in line) for text in ours)
 
 
 def _keep_disk(card: Path, text: str, lost: list[str]) -> str:
-    """Keep the version on disk, of which *lost* lines gave way to lines on the Hub; return the warning."""
+    """Save the version on disk, whose *lost* lines the Hub's replace; return the warning."""
     aside = CardCopies(card).keep(text.encode("utf-8"))
     more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
     shown = "; ".join(repr(line) for line in lost[:_SHOWN])
     return (
-        f"{card.name} was edited on disk and on the Hub in the same place; the Hub's text was taken. "
-        f"Not taken: {shown}{more}. The version that was on disk is kept in {aside}."
+        f"{card.name} was edited on disk and on the Hub in the same place; "
+        f"the Hub's text was taken. Not taken: {shown}{more}. "
+        f"The version that was on disk is kept in {aside}."
     )
 
 
 def _keep_hub(card: Path, text: str) -> str:
-    """Keep the version on the Hub, which the one on disk replaces; return the warning."""
+    """Save the version on the Hub, which the version on disk replaces; return the warning."""
     aside = CardCopies(card).keep(text.encode("utf-8"))
     return (
         f"the Hub had another {card.name} before this first upload; the one on disk was taken. "
@@ -207,9 +207,10 @@ def _keep_hub(card: Path, text: str) -> str:
 
 
 def keep_unmerged(card: Path, text: str) -> str:
-    """Keep the version on the Hub that could not be merged with the one on disk; return the warning."""
+    """Save the version on the Hub that could not be merged; return the warning."""
     aside = CardCopies(card).keep(text.encode("utf-8"))
     return (
-        f"{card.name} on the Hub was edited since the last upload, and the edit could not be merged. This upload "
-        f"replaces it. The version that was on the Hub is kept in {aside}, and in the repository's history."
+        f"{card.name} on the Hub was edited since the last upload, and the edit could not be "
+        f"merged. This upload replaces it. The version that was on the Hub is kept in {aside}, "
+        "and in the repository's history."
     )

@@ -54,17 +54,17 @@ PUBLISHED_SETTINGS = (
     "measure_power_secs",
     "emissions",
 )
-"""Settings that shape a figure; the others may hold paths of the machine."""
+"""Settings that affect a figure; the others may contain paths of the machine."""
 
 UNSEEN = (
     "the operations are those of all steps, and the time of the first of them is not recorded here"
 )
 NOT_LOOKED_FOR = "autocard did not look for this"
-"""The reason of last resort. A test holds that no real run's record contains it."""
+"""The reason of last resort. A test checks that no real run's record contains it."""
 
 _PARTIAL = re.compile(r"legs\.\d+\.hosts(\.\d+\.devices)?|hardware\.gpus")
-"""Paths of lists that may be incomplete, such as legs.0.hosts.1.devices: their reason is what is
-not in them."""
+"""Paths of lists that may be incomplete, such as legs.0.hosts.1.devices: their reason describes
+what is not in them."""
 
 _EMPTY: dict[str, Any] = {
     "model": Model,
@@ -88,7 +88,7 @@ class RecordDraft:
     run: Run
     legs: Sequence[Part[Leg]]
     parts: Mapping[str, Any]
-    """Key of the record → its part, where the capture succeeded."""
+    """Key of the record → its part, if the capture succeeded."""
     gaps: Mapping[str, Gaps]
     """Path of a part → the gaps in it; "": the record."""
     eval_sets: Sequence[Part[Dataset]] = ()
@@ -108,11 +108,11 @@ class RecordDraft:
     pictures: Mapping[str, str] = field(default_factory=dict)
     """Pictures beside the card → what they show."""
     peaks: tuple[dict[str, int], int | None] | None = None
-    """Peak bytes per device, and of the process."""
+    """Peak bytes per device, and peak bytes of the process."""
     search: Search = field(default_factory=Search)
     """Trainings of a hyperparameter search before this one."""
     times: Mapping[str, Any] = field(default_factory=dict)
-    """What the trainer measured of its own speed."""
+    """Speeds and times that the trainer measured."""
 
 
 def build_record(draft: RecordDraft) -> RunRecord:
@@ -156,7 +156,7 @@ def build_record(draft: RecordDraft) -> RunRecord:
 
 
 def _missing(*parts: tuple[str, Gaps]) -> dict[str, str]:
-    """Return path in the record → reason, of *parts*: path of each and the gaps in it."""
+    """Return path in the record → reason; *parts*: pairs of a part's path and its gaps."""
     missing: dict[str, str] = {}
     for path, gaps in parts:
         missing.update(under(path, gaps))
@@ -166,19 +166,19 @@ def _missing(*parts: tuple[str, Gaps]) -> dict[str, str]:
 def _of_captures(draft: RecordDraft) -> Iterator[tuple[str, Gaps]]:
     for path, gaps in draft.gaps.items():
         if path == "data" and draft.eval_sets:
-            # When training began, the gap was that no evaluation had been seen.
+            # The gap of training's begin said that there was no evaluation yet.
             yield path, {name: reason for name, reason in gaps.items() if name != "eval"}
         else:
             yield path, gaps
 
 
 def _published(settings: Settings) -> dict[str, str]:
-    """Return setting → where it came from, of those that may be published."""
+    """Return setting → its source, for the settings that may be published."""
     return {name: source for name, source in settings.sources.items() if name in PUBLISHED_SETTINGS}
 
 
 def _possible(leg: Part[Leg], number: int) -> Part[Leg]:
-    """Return *leg*, the one with this *number*, without figures that cannot be."""
+    """Return *leg*, whose number is *number*, without impossible figures."""
     possible, gone = without_impossible(leg.value)
     _report(under(f"legs.{number}", gone))
     return Part(possible, {**leg.gaps, **gone})
@@ -195,13 +195,13 @@ def _sums(draft: RecordDraft, hardware: Hardware, legs: Sequence[Part[Leg]]) -> 
 
 
 def _report(gone: Mapping[str, str]) -> None:
-    """Log, once for each leaf, that its figure was wrong."""
+    """Log once for each leaf that its figure was impossible."""
     for path, reason in gone.items():
         guard.report(path, ImpossibleFigureError(reason))
 
 
 def _model(draft: RecordDraft, model: Model) -> Part[Model]:
-    """Return *model* with its counts, its saved weights and the gaps of these."""
+    """Return *model* with its counts, its saved weights and their gaps."""
     found: dict[str, Any] = {
         "checkpoint_bytes": draft.checkpoint_bytes,
         "checkpoint_has_optimizer": draft.checkpoint_has_optimizer,
@@ -221,7 +221,7 @@ def _model(draft: RecordDraft, model: Model) -> Part[Model]:
 
 
 def _with_earlier_run(run: Run, model: Model) -> dict[str, Any]:
-    """Return the description of the base, where an earlier run of this process had trained it."""
+    """Return the base's description if an earlier run of this process had trained it."""
     described = model.base_model_description
     if not run.earlier_run or not described or model.base_model:
         return {}
@@ -267,7 +267,7 @@ def _peak_share(
 
 
 def _reasons(record: RunRecord, missing: Mapping[str, str]) -> dict[str, str]:
-    """Return the reasons of *missing* that are needed, sorted; a fact without one gets the last."""
+    """Return the needed reasons of *missing*, sorted; facts without a reason get a last resort."""
     empty = set(empty_leaves(record))
     needed = {path: why for path, why in missing.items() if _is_gap(record, path, empty)}
     explained = record.model_copy(update={"missing": needed})
@@ -276,9 +276,9 @@ def _reasons(record: RunRecord, missing: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_gap(record: RunRecord, path: str, empty: set[str]) -> bool:
-    """Return whether *path* is, or has inside it, something that is not there.
+    """Return whether the value at *path*, or a value inside it, is missing.
 
-    Empty lists and mappings are not there, either.
+    Empty lists and mappings count as missing.
     """
     if _PARTIAL.fullmatch(path) or path in empty:
         return True
@@ -287,7 +287,7 @@ def _is_gap(record: RunRecord, path: str, empty: set[str]) -> bool:
 
 
 def _at(record: RunRecord, path: str) -> Any:
-    """Return what *record* has at *path*; None: nothing."""
+    """Return the value of *record* at *path*, or None."""
     part: Any = record
     for key in path.split("."):
         if isinstance(part, list):

@@ -1,7 +1,7 @@
-"""Cards that were written before everything was measured: completed when the rest is known, at exit at the latest.
+"""Complete cards that were written before all figures had arrived, at exit at the latest.
 
-Rule: nothing here waits while training runs; the exit of the process waits for the measuring
-process `EXIT_S` seconds at most. No trainer and no model is kept alive for it.
+Rule: nothing here waits while training runs; the exit of the process waits for the worker at most
+`EXIT_S` seconds. No trainer and no model is kept alive for it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Protocol
 from autocard import guard
 
 EXIT_S = 4.0
-"""Seconds that the exit of the process waits for figures; to write the cards then takes a fraction
-of one."""
+"""Seconds that the exit of the process waits for figures; writing the cards then takes less than a
+second."""
 
 
 class Completable(Protocol):
@@ -27,13 +27,13 @@ class Completable(Protocol):
         """Whether figures are still to come."""
 
     def complete(self) -> bool:
-        """Write the card again if figures have come; return whether it was written."""
+        """Write the card again if figures have arrived; return whether it was written."""
 
     def take_late(self, wait_s: float = 0.0, *, last: bool = False) -> None:
-        """Note the figures that have come since a leg ended."""
+        """Note the figures that have arrived since a leg ended."""
 
     def receive(self, leg_id: str) -> None:
-        """Note that another session's leg has its figures now."""
+        """Note that the figures of another session's leg have arrived."""
 
 
 _sessions: list[Completable] = []
@@ -41,24 +41,23 @@ _pid = 0
 
 
 def add(session: Completable) -> None:
-    """Complete the card of *session* when the process exits, if nothing has completed it by then.
+    """Complete the card of *session* when the process exits, if it is not complete by then.
 
     Args:
-        session: one that keeps no trainer and no model alive (`Session.without_trainer`).
+        session: keeps no trainer and no model alive (`Session.without_trainer`).
     """
     global _pid  # noqa: PLW0603 - a fork of this process has cards of its own
     if _pid != os.getpid():
         _sessions.clear()
         _pid = os.getpid()
-        # Behind the handlers that are there already, so called before them: they end the measuring
-        # processes.
+        # Registered after the existing handlers, so called before them: they end the workers.
         atexit.unregister(_at_exit)
         atexit.register(_at_exit)
     _sessions.append(session)
 
 
 def take_up() -> None:
-    """Complete the cards whose figures have come; one at a time, because a training may be about to begin."""
+    """Complete a single card whose figures have arrived: a training may be about to begin."""
     if _pid != os.getpid():
         return
     next((session for session in _sessions if session.complete()), None)
@@ -66,22 +65,22 @@ def take_up() -> None:
 
 
 def note_late() -> None:
-    """Note figures that have come, in the ledger too; their cards are written by `take_up` or at exit."""
+    """Note arrived figures, in the ledger too; `take_up` or the exit handler writes their cards."""
     if _pid == os.getpid():
         for session in _sessions:
             session.take_late()
 
 
 def publish(leg_id: str) -> None:
-    """Note that a leg has its figures now: a card that has it as a trial of a search is written again."""
+    """Note that a leg's figures have arrived; cards with the leg as a trial are written again."""
     for session in _sessions:
         session.receive(leg_id)
 
 
 def _at_exit() -> None:
-    """Complete all cards; what is not known by now gets its reason."""
+    """Complete all cards; figures that are still missing get their reason."""
     if _pid != os.getpid():
-        return  # a fork that exits as a program does
+        return  # a forked process that runs exit handlers
     guard.exiting()
     until_s = time.monotonic() + EXIT_S
     with contextlib.suppress(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Ledger entries with what came after their leg: late figures, evaluations."""
+"""Add to ledger entries what came after their leg: late figures, evaluations."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ OF_METER = (
     "intensity_source",
     "intensity_year",
 )
-"""Fields of a leg that its meter gives."""
+"""Fields of a leg that the meter provides."""
 
 
 def with_evaluation(entry: LedgerEntry, joules: float | None) -> LedgerEntry:
-    """Return *entry* with an evaluation more; *joules* None: it was not measured."""
+    """Return *entry* with an additional evaluation; *joules* None: it was not measured."""
     before_j, after_j, missing = entry.leg.evaluation_j, None, entry.missing
     if joules is not None and before_j is not None:
         after_j = before_j + joules

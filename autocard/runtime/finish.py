@@ -1,4 +1,4 @@
-"""The end of a training: what is known is put together and written, on the one process that writes."""
+"""The end of a training: assemble the record and write it, in the process that writes the card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from autocard.runtime.run_state import Event, RunState
 
 @contextlib.contextmanager
 def turn(run: RunState, event: Event, budget: Budget) -> Iterator[None]:
-    """Gather the reports of other processes and write the card while no other process does."""
+    """Gather the reports of other processes; in the body, no other process writes the card."""
     runner.go(run, Stage.TURN, event, budget)
     try:
         yield
@@ -25,7 +25,7 @@ def turn(run: RunState, event: Event, budget: Budget) -> Iterator[None]:
 
 
 def observe_trainer(run: RunState, event: Event, budget: Budget) -> None:
-    """Add the loss that the trainer's own code computes to what the event's pieces observe."""
+    """Add the loss that the trainer's own code computes to the event's observed facts."""
     runner.go(run, Stage.TRAINER, event, budget)
     if event.observed.trainer.found:
         run.facts.own_loss = event.own_loss
@@ -33,7 +33,7 @@ def observe_trainer(run: RunState, event: Event, budget: Budget) -> None:
 
 
 def finish(run: RunState, observed: Observed, budget: Budget) -> None:
-    """Put together what is known and write it."""
+    """Assemble the record and write it with the card."""
     event = Event(observed)
     run.facts.shown = observed.without_objects()
     for stage in (Stage.RESULTS, Stage.SAVED, Stage.ALL_NODES):
@@ -53,7 +53,7 @@ def write(run: RunState, event: Event, budget: Budget) -> None:
 
 
 def cut_off(run: RunState) -> None:
-    """Record what there is of a training that has raised."""
+    """Record the known facts of a training that has raised an exception."""
     shown = run.facts.shown
     if shown is None or not run.facts.running or run.facts.ended:
         return

@@ -1,4 +1,4 @@
-"""Figures of a training that come after it ended: the worker's, other processes', those of other sessions."""
+"""Figures that arrive after training: from the worker, other processes and other sessions."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def incomplete(run: RunState) -> bool:
 
 
 def receive(run: RunState, leg_id: str) -> None:
-    """Note that another session's leg has its figures now, if this run's card has it as a trial or as a leg."""
+    """Note that figures of another session's leg have arrived, if this run's card contains it."""
     trials = [trial.leg_id for search in run.searches for trial in search.done]
     run.news = run.news or leg_id in trials or run.history.holds(leg_id)
 
 
 def take(run: RunState, wait_s: float = 0.0, *, last: bool = False) -> None:
-    """Note the figures that have come since a leg ended.
+    """Note the figures that have arrived since a leg ended.
 
     Args:
         run: the run.
         wait_s: seconds to wait for them.
-        last: what is not known by then will not be known, and gets its reason.
+        last: this is the last call: figures that are still missing get their reason.
     """
     shown = run.facts.shown
     if shown is None:
@@ -59,7 +59,7 @@ def _take_own(run: RunState, event: Event) -> None:
 
 
 def complete(run: RunState) -> bool:
-    """Write the card again if figures of its run have come since training ended; return whether it was written."""
+    """Write the card again if figures have arrived since training; return whether it was."""
     take(run)
     shown, news = run.facts.shown, run.news
     run.news = False

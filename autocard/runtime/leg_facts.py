@@ -1,4 +1,4 @@
-"""What the legs of a run were trained with: batches and settings, which travel in checkpoints."""
+"""Batches and settings of the legs of a run, which are saved in checkpoints."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class LegFacts:
     """Batches and settings of the legs of a run, by the id of the leg."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Begin without legs."""
         self.batches: dict[str, Any] = {}
         """Leg → fields of `record.Batch`."""
         self.settings: dict[str, dict[str, Any]] = {}
         """Leg → allow-listed hyperparameters."""
 
     def take_batches(self, from_checkpoint: Any) -> None:
-        """Add the batches of earlier legs; what a checkpoint holds may be anything."""
+        """Add the batches of earlier legs from a checkpoint, whose value may be of any type."""
         for leg_id, batch in _mappings(from_checkpoint).items():
             self.batches[leg_id] = batch
 
     def take_settings(self, from_checkpoint: Any) -> None:
-        """Add the settings of earlier legs; what a checkpoint holds may be anything."""
+        """Add the settings of earlier legs from a checkpoint, whose value may be of any type."""
         for leg_id, settings in _mappings(from_checkpoint).items():
             self.settings[leg_id] = dict(settings)
 
@@ -63,7 +63,7 @@ class LegFacts:
 
 
 def _mappings(value: Any) -> dict[str, Mapping[str, Any]]:
-    """Return the mappings in a mapping *value*; everything else in it is left out."""
+    """Return the items of *value* whose values are mappings; leave out everything else."""
     if not isinstance(value, Mapping):
         return {}
     return {str(key): one for key, one in value.items() if isinstance(one, Mapping)}

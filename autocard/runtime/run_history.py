@@ -1,7 +1,7 @@
-"""The legs of one trainer's run, and what of them travels in checkpoints.
+"""The legs of a trainer's run, and which of their facts are saved in checkpoints.
 
-Rule: a leg is known by clock and step counter at least, whatever fails to measure it. Nothing here
-measures; nothing here is guarded: the session does that.
+Rule: every leg has at least its times and steps, even if no measurement succeeded. Nothing here
+measures, and nothing here is guarded: the session does that.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from autocard.settings import Settings
 NOT_YET = "not measured: nothing had been read when the checkpoint was written"
 BROKEN_OFF = "not measured: training was broken off, so its last readings are missing"
 OWN_CLOCK = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
-"""Fields of a leg that our own clock gives; it was read before the meter's, and stands even where
-the meter failed."""
+"""Fields of a leg that come from our own clock, which was read before the meter's and is valid even
+if the meter failed."""
 
 
 class RunHistory:
-    """What is known of the run's legs."""
+    """The known legs of a run."""
 
     def __init__(self, settings: Settings) -> None:
         """Begin a run without legs."""
@@ -50,24 +50,24 @@ class RunHistory:
         self.reported: list[LedgerEntry] = []
         """Entries of the same leg, of the other processes that measure."""
         self.role: ProcessRole | None = None
-        """Of this process; None: it has not been agreed on."""
+        """Role of this process; None: not agreed on yet."""
         self.boards: list[str] = []
         """Pseudonyms of the GPUs that this process measures, in the order of its leg's devices."""
         self.folders = LedgerFolders(None, None)
-        """Of the ledger, once a leg has begun."""
+        """Folders of the ledger, after a leg has begun."""
         self._facts = LegFacts()
         self._travels: dict[str, Any] | None = None
         self._travels_entry: LedgerEntry | None = None
         self._checkpoint: str | None = None
 
     def set_job(self, name: str | None) -> None:
-        """Set what identifies the scheduler's job; None: there is none."""
+        """Set the identifier of the scheduler's job; None: there is no job."""
         self.job_id = None if name is None else ledger_files.pseudonym(name)
 
     # -- a leg begins ------------------------------------------------------------------------------
 
     def begin(self, opened: StartedLeg) -> None:
-        """Begin a leg; those that this process had before belong to the past."""
+        """Begin a leg; earlier legs of this process belong to the past."""
         self._memory += [*self.own, *self.reported]
         self.own, self.reported, self.open = [], [], opened
         opened.last_s, opened.reached = opened.at_s, opened.step
@@ -79,9 +79,9 @@ class RunHistory:
 
         Args:
             folder: output folder.
-            state: what the checkpoint took along.
+            state: values that were saved in the checkpoint.
             step: global step.
-            checkpoint: `TrainingArguments.resume_from_checkpoint`: its folder may be another one.
+            checkpoint: `TrainingArguments.resume_from_checkpoint`, perhaps in another folder.
         """
         is_folder = isinstance(checkpoint, str) and Path(checkpoint).is_dir()
         self._checkpoint = checkpoint if step and is_folder else None
@@ -107,50 +107,50 @@ class RunHistory:
         return ledger_files.folders_of(folder, self._settings.ledger_dir)
 
     def _find_folders(self, folder: Path) -> LedgerFolders:
-        """Return the same, with that of the checkpoint from which training was resumed."""
+        """Return these folders, with that of the checkpoint from which training was resumed."""
         self.folders = ledger_files.folders_of(folder, self._settings.ledger_dir, self._checkpoint)
         return self.folders
 
     # -- what travels in checkpoints ---------------------------------------------------------------
 
     def pack(self, callbacks: MutableMapping[str, Any]) -> None:
-        """Put what is known of the run into the state that the trainer saves in checkpoints."""
+        """Put the known facts of the run into the state that the trainer saves in checkpoints."""
         self._travels = earlier_legs.travelling(self.past or EarlierLegs(), self.run_id)
         self._travels_entry = None
         callbacks[earlier_legs.STATE_KEY] = {"args": {}, "attributes": self._travels}
 
     @staticmethod
     def travelled(state: Mapping[str, Any] | None, key: str) -> Any:
-        """Return what the checkpoint holds under *key*, until `pack` replaces it; None: nothing."""
+        """Return the checkpoint's value of *key*, until `pack` replaces it, or None."""
         told = (state or {}).get(earlier_legs.STATE_KEY)
         attributes = told.get("attributes") if isinstance(told, Mapping) else None
         return attributes.get(key) if isinstance(attributes, Mapping) else None
 
     def take_along(self, key: str, value: Any) -> None:
-        """Put something more into the trainer's state."""
+        """Put another value into the trainer's state."""
         if self._travels is not None:
             self._travels[key] = value
 
     def take_batches(self, travelled: Any) -> None:
-        """Take from the checkpoint what the steps of the earlier legs consumed."""
+        """Take the batches of earlier legs from the checkpoint."""
         self._facts.take_batches(travelled)
 
     def take_settings(self, travelled: Any) -> None:
-        """Take from the checkpoint what the earlier legs were trained with."""
+        """Take the settings of earlier legs from the checkpoint."""
         self._facts.take_settings(travelled)
 
     def trains_with(self, hyperparameters: Mapping[str, Any]) -> None:
-        """Note the allow-listed settings of the open leg; they travel in checkpoints."""
+        """Note the allow-listed settings of the open leg, which are saved in checkpoints."""
         self._facts.settings[self.open.id] = dict(hyperparameters)
         self.take_along("settings", self._facts.settings)
 
     def consumes(self, batch: Mapping[str, int | None]) -> None:
-        """Note what the optimizer steps of the open leg consume; it travels in checkpoints."""
+        """Note the batch of the open leg's optimizer steps, which is saved in checkpoints."""
         self._facts.batches[self.open.id] = dict(batch)
         self.take_along("batches", self._facts.batches)
 
     def so_far(self, step: int, measured: LedgerEntry | None, *, saving: bool) -> None:
-        """Renew what travels of the open leg: what was *measured*, or the clock alone."""
+        """Update the open leg in the trainer's state: as *measured*, or with our own clock only."""
         self.open.last_s = time.monotonic()
         if self._travels is None or (measured is self._travels_entry and not saving):
             return
@@ -183,7 +183,7 @@ class RunHistory:
         Args:
             clock: the leg by our own clock.
             measured: the meter's entry; None: it has none.
-            why: it has none.
+            why: reason for a missing entry.
         """
         if measured is None:
             self.own = [self._entry(clock, {"": why})]
@@ -199,7 +199,7 @@ class RunHistory:
         self.own = [measured.model_copy(update=changed)]
 
     def _entry(self, leg: Leg, missing: dict[str, str]) -> LedgerEntry:
-        """Return an entry that holds no measurement."""
+        """Return an entry without measurements."""
         role = self.role or ProcessRole()
         return LedgerEntry(
             run_id=self.run_id,
@@ -226,25 +226,25 @@ class RunHistory:
         return leg.model_copy(update=known)
 
     def repeated_unknown(self, reason: str) -> None:
-        """Note that what was repeated of the leg is not known."""
+        """Note that the repeated part of the leg is not known."""
         names = ("repeated_steps", "repeated_s", "repeated_j")
         entry = self.own[-1]
         leg = entry.leg.model_copy(update=dict.fromkeys(names))
         self.own[-1] = entry.with_leg(leg, {**entry.missing, **dict.fromkeys(names, reason)})
 
     def look_again(self, folder: Path) -> None:
-        """Read the earlier legs again: those that were being written are complete now."""
+        """Read the earlier legs again: entries that were being written are complete now."""
         if self.past is not None and self.past.legs:
             took_s = self.own[-1].leg.wall_clock_s or 0.0
             folders = self._find_folders(folder)
             self.past = earlier_legs.again(self.past, folders, self.job_id, took_s)
 
     def keep(self, folder: Path, entry: LedgerEntry | None = None) -> None:
-        """Write this process's last entry of a leg into the ledger: a later leg will count it.
+        """Write this process's last entry of a leg into the ledger, for the sums of later legs.
 
         Args:
             folder: output folder.
-            entry: of the leg; None: the one that ended last.
+            entry: of the leg; None: the entry of the leg that ended last.
         """
         folders = self._find_folders(folder)
         entry = self.own[-1] if entry is None else entry
@@ -257,7 +257,7 @@ class RunHistory:
     # -- evaluations after training ----------------------------------------------------------------
 
     def evaluated(self, joules: float | None) -> None:
-        """Add an evaluation to the leg that it followed; None: it was not measured."""
+        """Add an evaluation to the leg before it; *joules* None: it was not measured."""
         self.own[-1] = entry_updates.with_evaluation(self.own[-1], joules)
 
     def evaluated_elsewhere(self, joules_of: Mapping[int, float | None]) -> None:
@@ -270,7 +270,7 @@ class RunHistory:
     # -- figures that come late --------------------------------------------------------------------
 
     def completed(self, measured: LedgerEntry) -> LedgerEntry | None:
-        """Add the late figures of a leg; return its entry, None: the leg is not known here."""
+        """Add the late figures of a leg; return its entry, or None if the leg is not known here."""
         part = "" if self.role is None else self.role.part
         key, found = (measured.leg.id, ledger_files.host_id(), part), None
         for entries in (self.own, self._memory, self._before):
@@ -285,17 +285,17 @@ class RunHistory:
 
     @property
     def awaited(self) -> list[LedgerEntry]:
-        """Entries reported by other processes, whose figures are still to come."""
+        """Entries reported by other processes whose figures are not complete yet."""
         return [entry for entry in self.reported if entry.is_pending]
 
     @property
     def awaited_here(self) -> bool:
-        """Whether figures that are still to come are written where this process can read them."""
+        """Whether missing figures will be written where this process can read them."""
         awaited = {entry.key for entry in self.awaited}
         return bool(awaited) and any(entry.key in awaited for entry in self._written())
 
     def _written(self) -> list[LedgerEntry]:
-        """Return what the ledger holds of the leg that ended last."""
+        """Return the ledger's entries of the leg that ended last."""
         return ledger_files.of_leg(self.folders.reads, self.open.id)
 
     def look_for_awaited(self) -> bool:
@@ -310,7 +310,7 @@ class RunHistory:
         return bool(awaited & found.keys())
 
     def give_up_awaited(self) -> bool:
-        """Note that late figures of other processes will not come; return whether any are due."""
+        """Note that late figures of other processes will not arrive; return whether any are due."""
         waited = bool(self.awaited)
         self.reported = [entry.never_completed() for entry in self.reported]
         return waited
@@ -325,12 +325,12 @@ class RunHistory:
     def take_reports(
         self, entries: list[LedgerEntry], earlier: list[LedgerEntry], processes: int
     ) -> None:
-        """Take what other processes report.
+        """Take the reports of other processes.
 
         Args:
-            entries: of the leg that has ended.
-            earlier: of earlier legs, on their hosts.
-            processes: of the training.
+            entries: entries of the leg that has ended.
+            earlier: entries of earlier legs, on their hosts.
+            processes: number of the training's processes.
         """
         self.reported = entries
         if self.own:
@@ -344,12 +344,12 @@ class RunHistory:
     # -- what the record takes ---------------------------------------------------------------------
 
     def entries_of(self, leg_id: str) -> list[LedgerEntry]:
-        """Return what this process knows of a leg of its own, of all hosts."""
+        """Return the known entries of a leg of this process, of all hosts."""
         known = (*self.own, *self.reported, *self._memory)
         return [entry for entry in known if entry.leg.id == leg_id]
 
     def holds(self, leg_id: str) -> bool:
-        """Return whether a leg is one of the run that is recorded now."""
+        """Return whether a leg belongs to the run that is recorded now."""
         return any(entry.leg.id == leg_id for entry in (*self._before, *self.own))
 
     def last(self) -> LedgerEntry:
@@ -366,7 +366,7 @@ class RunHistory:
         return parts
 
     def why_earlier_missing(self, legs: Iterable[Leg]) -> str | None:
-        """Return why legs before the known ones are not recorded; None: there are none."""
+        """Return why legs before the known legs are not recorded; None: there are none."""
         reason = None if self.past is None else self.past.reason
         reached = 0
         for leg in legs:
@@ -378,10 +378,10 @@ class RunHistory:
 
 
 def _is_own(entry: LedgerEntry) -> bool:
-    """Return whether this process measured what *entry* holds."""
+    """Return whether this process measured *entry*."""
     return entry.process_id == ledger_files.process_id()
 
 
 def _as_known_now(entry: LedgerEntry) -> LedgerEntry:
-    """Return *entry*; without the promise of later figures if they are another process's."""
+    """Return *entry*; if it is another process's, without the note that figures will follow."""
     return entry if _is_own(entry) else entry.never_completed()

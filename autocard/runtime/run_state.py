@@ -1,6 +1,6 @@
-"""What a session has found out so far: about its run, about the training that goes on, and within one event.
+"""The state of a session: of its run, of the present training, and within an event.
 
-Plain data. Pieces of work read it; the runner stores in it what they return.
+Plain data. Pieces of work read it; the runner stores their results in it.
 """
 
 from __future__ import annotations
@@ -35,68 +35,68 @@ if TYPE_CHECKING:
 
 @dataclass
 class Facts:
-    """What is known of the run that goes on; forgotten when training goes on with another run."""
+    """Known facts of the present run; dropped when training continues another run."""
 
     parts: dict[str, Any] = field(default_factory=dict)
-    """Key of the record → its part. Some keys are no part themselves, but values that complete one."""
+    """Key of the record → its part. Some keys are not parts, but values that complete a part."""
     gaps: dict[str, Gaps] = field(default_factory=dict)
     """Path of a part → the gaps in it."""
     eval_sets: dict[tuple[str, str], Dataset] = field(default_factory=dict)
-    """(what used it, prefix of its metrics) → evaluation data set."""
+    """(what used the data, prefix of its metrics) → evaluation data set."""
     predictions: dict[str, float] = field(default_factory=dict)
-    """Figures of predictions after training; the trainer's log does not have them."""
+    """Metrics of predictions after training, which the trainer's log lacks."""
     running: bool = False
-    """Whether training has begun, and its end was not reported."""
+    """Whether training has begun and has not reported its end."""
     ended: bool = False
-    """Whether the training that began last has ended."""
+    """Whether the latest training has ended."""
     attempts: int = 1
-    """How often it began: again with smaller batches, where memory ran out."""
+    """How often it began: it begins again with smaller batches after running out of memory."""
     attempt_after_s: float = 0.0
-    """Seconds from the begin of training to that of its last attempt."""
+    """Seconds from the begin of training to the begin of its last attempt."""
     carried_flops: float = 0.0
-    """Operations that the trainer had counted before this training."""
+    """Floating-point operations that the trainer had counted before this training."""
     earlier: PriorTraining | None = None
-    """What has trained the same weights before."""
+    """Earlier training of the same weights."""
     travelled: Mapping[str, Any] | None = None
-    """What the checkpoint says of the weights that training goes on with."""
+    """The checkpoint's statements about the weights that training continues with."""
     start: Start = field(default_factory=Start)
     since_s: float = 0.0
-    """Seconds of the wall clock when training began: files that are older are not of this run."""
+    """Seconds of the wall clock when training began: older files are not of this run."""
     shown: Observed | None = None
-    """What an event has shown, without the model, which is not ours to keep alive."""
+    """The latest observed event, without the model, which must not be kept alive."""
     rates: LearningRates = field(default_factory=LearningRates)
     stop_reason: str | None = ""
     renamed: dict[str, str] | None = None
-    """Key of the log → key under which it is kept."""
+    """Key of the log → key in the record."""
     own_loss: OwnLoss | None = None
     operations: Part[dict[str, Any]] | None = None
-    """Figures of operations of the model as it was trained."""
+    """Operation counts of the model as it was trained."""
     evaluated: Evaluated = field(default_factory=Evaluated)
     under_adapters: UnderAdapters | None = None
     logged_in_training: int = 0
-    """Entries of the trainer's log when training was last evaluated."""
+    """Number of entries in the trainer's log at the last evaluation during training."""
     steps: Steps = field(default_factory=Steps)
     changes: Changes = field(default_factory=Changes)
 
 
 @dataclass(eq=False)
 class RunState:
-    """The run of one trainer, over all its trainings in this process."""
+    """The run of a trainer, over all its trainings in this process."""
 
     settings: Settings
     made_s: float
-    """Monotonic seconds when its set-up began."""
+    """Monotonic seconds when set-up began."""
     family: object = None
-    """The `Sessions` that its session is one of."""
+    """The `Sessions` that its session belongs to."""
     history: RunHistory = field(init=False)
     coordinator: Coordinator = field(init=False)
     card_guard: CardGuard = field(init=False)
-    """Set by the session, which gives it the record."""
+    """Set by the session, which provides the record."""
     facts: Facts = field(default_factory=Facts)
     meter: Meter | None = None
     wall_clock: WallClock = field(default_factory=WallClock)
     clock_was_set: bool = False
-    """Whether the machine's clock was set while training ran."""
+    """Whether the machine's clock was set during training."""
     ended_s: float = 0.0
     """Monotonic seconds when training ended."""
     labels_checked: bool = False
@@ -106,16 +106,16 @@ class RunState:
     """Parameters (total, trainable) before anything sharded them."""
     train_call: TrainingCall | None = None
     news: bool = False
-    """Whether figures have come since the card was written."""
+    """Whether figures have arrived since the card was written."""
     elsewhere: Path | None = None
     """Folder of a record that could not be written beside its card."""
     trials: Trials | None = None
-    """The search that this training is a trial of."""
+    """The search that this training is a trial of, if any."""
     searches: list[Trials] = field(default_factory=list)
     """The searches that this training follows."""
 
     def __post_init__(self) -> None:
-        """Begin with an empty history, as the only process."""
+        """Begin with an empty history and without other processes."""
         self.history = RunHistory(self.settings)
         self.coordinator = Coordinator(self.history)
 
@@ -128,7 +128,7 @@ class RunState:
         return self.coordinator.writes(observed)
 
     def raised(self) -> bool:
-        """Return whether `train` has raised: there is no event for that. False where its call was not seen."""
+        """Return whether `train` has raised, which no event reports; False if unknown."""
         facts, call = self.facts, self.train_call
         return facts.running and not facts.ended and call is not None and not call.running
 
@@ -146,7 +146,7 @@ class RunState:
         return Trial(opened.id, self.history, folder, wall_clock_s, finished)
 
     def left_trial(self) -> Trial | None:
-        """Return the open leg, up to its last sign of life, if it is a trial: one that was pruned or that failed."""
+        """Return the open leg, up to its last sign of life, if it is a pruned or failed trial."""
         if self.trials is None or not self.facts.running:
             return None
         return self.trial(self.history.open.last_s, finished=False)
@@ -159,33 +159,33 @@ class RunState:
 
 @dataclass
 class Event:
-    """One event of the trainer, and what its pieces of work have found for those behind them."""
+    """An event of the trainer, with results of its pieces for the pieces after them."""
 
     observed: Observed
     at_s: float = field(default_factory=time.monotonic)
     """Monotonic seconds when it happened."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    """Of an evaluation or a prediction."""
+    """Metrics of an evaluation or a prediction."""
     saving: bool = False
     """Whether a checkpoint is about to be written."""
     saved: bool = False
     """Whether a checkpoint was written."""
     broken_off: bool = False
-    """Whether a training begins that follows one which had not ended."""
+    """Whether this training follows another that ended without an event."""
     wait_s: float = 0.0
     """Seconds to wait for late figures."""
     last: bool = False
-    """Whether what is not known by now will not be known."""
+    """Whether figures that are still missing will not arrive."""
     saved_to: Path | None = None
-    """Another folder than the run's own that the model has just been saved to."""
+    """Folder, other than the run's own, that the model has just been saved to."""
     entry: LedgerEntry | None = None
-    """Ledger entry of a leg whose figures came late; None: that of the leg that ended last."""
+    """Ledger entry of a leg with late figures; None: the entry of the leg that ended last."""
     took_s: float | None = None
     """Seconds of an evaluation after training; None: not known."""
     held_trainer: Any = None
-    """The trainer whose cards the card guard shall restore; None: it was not found."""
+    """The trainer whose cards the card guard restores; None: it was not found."""
     callback: Any = None
-    """Our callback, as long as which is the trainer's the card guard restores cards."""
+    """Our callback. The card guard restores cards as long as the trainer has it."""
 
     met: bool | None = None
     mark: CounterMark | None = None
@@ -195,9 +195,9 @@ class Event:
     nodes: int | None = None
     own_loss: OwnLoss | None = None
     of_others: bool | None = None
-    """Whether an evaluation was of other weights than the trained ones."""
+    """Whether an evaluation used other weights than the trained weights."""
     joules: float | None = None
-    """What an evaluation after training used here."""
+    """Joules of an evaluation after training in this process."""
     joules_of_others: Mapping[int, float | None] | None = None
     measured: list[LedgerEntry] | None = None
     release: Callable[[], None] | None = None
@@ -206,13 +206,13 @@ class Event:
     legs: list[Part[Leg]] | None = None
     epochs: float | None = None
     evaluation: Evaluation | None = None
-    """The evaluation, where it says of which step the model's weights are."""
+    """The evaluation, if it names the step of the model's weights."""
     record: RunRecord | None = None
     written: bool | None = None
     newest: bool | None = None
     late_figures: list[LedgerEntry] | None = None
     late_elsewhere: bool | None = None
-    """Whether late figures of other processes have come."""
+    """Whether late figures of other processes have arrived."""
 
     @property
     def folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""Runs the pieces of work of one stage: each under the guard, on its own, in the order of the table."""
+"""Runs the pieces of work of a stage: each under a guard of its own, in the order of the table."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from autocard.runtime.run_state import Event, RunState
 
 
 def budget(total_s: float) -> Budget:
-    """Return the time that one event may take."""
+    """Return the time budget of an event."""
     return Budget(total_s, deadlines.LEAST_S)
 
 
 def go(run: RunState, stage: Stage, event: Event, time_left: Budget) -> None:
-    """Do the pieces of *stage* that apply; those with a deadline share *time_left*."""
+    """Do the pieces of *stage* that apply; pieces with a deadline share *time_left*."""
     for piece in table.PIECES:
         if piece.stage is stage and piece.when(run, event):
             do(run, piece, event, time_left)
 
 
 def do(run: RunState, piece: Piece, event: Event, time_left: Budget) -> None:
-    """Do one piece of work, note its gaps and store its result."""
+    """Do a piece of work, note its gaps and store its result."""
     failed: dict[str, str] = {}
     work = partial(piece.work, run, event)
     if piece.asks_s is not None:
@@ -48,7 +48,7 @@ def do(run: RunState, piece: Piece, event: Event, time_left: Budget) -> None:
 
 
 def _note_gaps(run: RunState, piece: Piece, gaps: Gaps) -> None:
-    """Let *gaps* replace those of the piece's last time."""
+    """Replace the gaps of the piece's previous call by *gaps*."""
     before = run.facts.gaps.get(piece.fact, {}) if piece.adds_gaps else {}
     run.facts.gaps[piece.fact] = {**before, **gaps}
 

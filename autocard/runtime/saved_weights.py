@@ -1,4 +1,4 @@
-"""The weights in the output folder, and in the folder of a card → the model's part of a record.
+"""Describe the saved weights, in the output folder or in a card's folder, in the model's part.
 
 Weights are often saved after the card was written, and adapters are often merged into the weights
 after the run.
@@ -29,14 +29,14 @@ NO_FORMAT = "the weights are no safetensors of numbers, whose header says their 
 def saved_part(
     model: Model, adapters: Sequence[Adapter], size: int, dtype: str | None, files: Sequence[str]
 ) -> Part[Model]:
-    """Return *model* with the weights that were saved of it.
+    """Return *model* with a description of its saved weights.
 
     Args:
         model: as it was captured.
         adapters: that were trained.
         size: bytes of the weights.
         dtype: their number format; None: it is not known.
-        files: names of what loading reads.
+        files: names of the files that loading reads.
     """
     found: dict[str, Any] = {"saved_bytes": size, "saved_dtype": dtype, "saved_files": list(files)}
     if adapters and is_whole(files):
@@ -55,7 +55,7 @@ def _merged(model: Model) -> dict[str, Any]:
 
 
 def is_whole(files: Sequence[str]) -> bool:
-    """Return whether *files*, which the run saved, are of a whole model and not of an adapter."""
+    """Return whether *files*, saved by the run, are a whole model and not an adapter."""
     has_weights = "config.json" in files and not set(files).isdisjoint(WHOLE)
     return has_weights and {name.rpartition("/")[2] for name in files}.isdisjoint(ADAPTERS)
 
@@ -63,7 +63,7 @@ def is_whole(files: Sequence[str]) -> bool:
 def with_merged_adapters(record: RunRecord, folder: Path) -> RunRecord:
     """Return *record* for a card in *folder*, where its adapters may have been merged.
 
-    They are in whole weights that lie there without an adapter, as
+    They have been merged if the folder has whole weights and no adapter, as
     `merge_and_unload().save_pretrained(folder)` writes them after the run.
     """
     files = saved_files(folder)
@@ -76,12 +76,13 @@ def with_merged_adapters(record: RunRecord, folder: Path) -> RunRecord:
 
 
 def with_saved_weights(record: RunRecord, folder: Path, *, elsewhere: bool = False) -> RunRecord:
-    """Return *record* with the weights that are in *folder* by now.
+    """Return *record* with the weights that are now in *folder*.
 
     Args:
         record: as it was written.
         folder: of the card.
-        elsewhere: it is not the run's output folder, so the size in *record* is another folder's.
+        elsewhere: *folder* is not the run's output folder, so the size in *record* is that of
+            another folder.
     """
     merged = with_merged_adapters(record, folder)
     if merged is not record:
@@ -90,14 +91,14 @@ def with_saved_weights(record: RunRecord, folder: Path, *, elsewhere: bool = Fal
     names = [adapter.name for adapter in record.adapters]
     size = saved_bytes(folder, began_s, names)
     if size is None or (not elsewhere and record.model.saved_bytes not in (None, size)):
-        return record  # there are none, or other weights than those of the record
+        return record  # there are no weights, or other weights than those of the record
     dtype = saved_dtype(folder, began_s, names)
     files = saved_files(folder, began_s, names)
     return _with_model(record, saved_part(record.model, record.adapters, size, dtype, files).value)
 
 
 def _with_model(record: RunRecord, model: Model) -> RunRecord:
-    """Return *record* with *model*, whose weights were saved."""
+    """Return *record* with *model*, which describes the saved weights."""
     missing = dict(record.missing)
     missing.pop("model.saved_bytes", None)
     missing.pop("model.saved_dtype", None)
@@ -107,7 +108,7 @@ def _with_model(record: RunRecord, model: Model) -> RunRecord:
 
 
 def _seconds(started_at: str | None) -> float | None:
-    """Return a time stamp (ISO 8601) in seconds since the epoch; None: it is no time stamp."""
+    """Return a time stamp (ISO 8601) in seconds since the epoch; None: it is not a time stamp."""
     if started_at is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Trainings of a hyperparameter search: what they took, told apart from the run that follows.
+"""Trainings of a hyperparameter search: their time and energy, apart from the run that follows.
 
 Rule: a trial never counts in the run's own figures. A trial that was pruned or that failed ends
 without an event: it counts up to its last sign of life. Trials in other processes (Ray's workers)
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a search."""
+    """A training of a search."""
 
     leg_id: str
     book: RunHistory
-    """Where its leg is."""
+    """The history with its leg."""
     folder: Path
     """Output folder, with the ledger."""
     wall_clock_s: float
-    """From its begin to its end, or to its last sign of life."""
+    """Seconds from its begin to its end, or to its last sign of life."""
     finished: bool
-    """Whether it came to an end that the Trainer told of."""
+    """Whether the Trainer reported its end."""
 
 
 class Searching(Protocol):
-    """A session, as far as a search needs it."""
+    """The part of a session that a search needs."""
 
     family: object
     """The `Sessions` of its callback."""
 
     def left_trial(self) -> Trial | None:
-        """Return the trial that is open, up to its last sign of life; None: there is none."""
+        """Return the open trial, up to its last sign of life; None: there is none."""
 
 
 @dataclass
 class Trials:
-    """One search of this process."""
+    """A search in this process."""
 
     folder: str
     """Real path of the output folder."""
@@ -58,14 +58,14 @@ class Trials:
     family: object
     """The `Sessions` of its callback."""
     model_init: Any = None
-    """Weak reference to the function that makes its models; None: it has none, or one that cannot
-    be referred to."""
+    """Weak reference to the function that makes its models; None: it has no such function, or weak
+    references to it are impossible."""
     backend: str = ""
     """Optuna, Ray Tune, …, as transformers names it."""
     done: list[Trial] = field(default_factory=list)
 
     def all(self) -> list[Trial]:
-        """Return the trials, one included that ended without an event and was not followed by another."""
+        """Return the trials, including a last trial that ended without an event."""
         session = self.session()
         left = None if session is None else session.left_trial()
         return self.done if left is None else [*self.done, left]
@@ -75,7 +75,7 @@ _searches: list[Trials] = []
 
 
 def of(session: Searching, folder: Path, trainer: TrainerView) -> Trials:
-    """Return the trials of *session*, whose trainer begins one that writes into *folder*; None: it was not found."""
+    """Return the trials of *session*, whose *trainer* begins a trial that writes into *folder*."""
     known = next((search for search in _searches if search.session() is session), None)
     if known is not None:
         return known
@@ -94,8 +94,8 @@ def of(session: Searching, folder: Path, trainer: TrainerView) -> Trials:
 def related(session: Searching, folder: Path, trainer: TrainerView) -> list[Trials]:
     """Return the searches that a training of *session* follows.
 
-    They have its trainer, its callback or its output folder; where none has, it is the latest one
-    whose models the same function has made.
+    They have the same trainer, callback or output folder. If no search has, it is the latest search
+    whose models were made by the same function.
     """
     real, made = os.path.realpath(folder), trainer.model_maker()
     found = [
@@ -140,7 +140,7 @@ def _leg(trial: Trial) -> Part[Leg] | None:
 
     entries = trial.book.entries_of(trial.leg_id)
     if not any(entry.leg.hosts for entry in entries):
-        # It ended without an event: the measuring process has written what it used up to its end.
+        # It ended without an event: the worker has written its energy up to its end.
         written = ledger_files.of_leg(trial.book.folders_of(trial.folder).all, trial.leg_id)
         entries = [
             join_hosts.cut(entry, trial.wall_clock_s)
@@ -156,5 +156,5 @@ def _leg(trial: Trial) -> Part[Leg] | None:
 def _weak(made: Any) -> Any:
     try:
         return None if made is None else weakref.ref(made)
-    except TypeError:  # what cannot be referred to weakly is not compared
+    except TypeError:  # objects without weak references are not compared
         return None

@@ -1,8 +1,8 @@
-"""One trainer's run, from its first event to its last card: which stages of pieces each event has.
+"""A trainer's run, from its first event to its last card: which stages of pieces each event has.
 
-Every piece of work (`pieces.table`) runs under the guard, on its own: one that raises, exits or
-hangs costs its own part of the record and nothing else. The training thread waits for them, so they
-are few and short; the clock of the training window is read before anything else happens.
+Every piece of work (`pieces.table`) runs under a guard of its own: a piece that raises, exits or
+hangs costs only its own part of the record. The training thread waits for the pieces, so they are
+few and short; the clock of the training window is read before anything else happens.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from autocard.trainers import registry
 
 
 class Session:
-    """The events of one trainer's run."""
+    """Handles the events of a trainer's run."""
 
     def __init__(self, settings: Settings, made_s: float, family: object = None) -> None:
-        """Begin with nothing.
+        """Begin without events.
 
         Args:
             settings: the user's.
             made_s: monotonic seconds when set-up began.
-            family: the `Sessions` that it is one of.
+            family: the `Sessions` that the session belongs to.
         """
         self.settings = settings
         self.run = RunState(settings, made_s, family)
@@ -54,7 +54,7 @@ class Session:
         return registry.observe(self.settings, source, **objects)
 
     def hold(self, trainer: Any, observed: Observed, callback: Any) -> None:
-        """Restore our card behind those that *trainer* (None: it was not found) and its model write."""
+        """Restore our card after *trainer* (None: it was not found) or its model write theirs."""
         if self.settings.last_word and (trainer is None or trainer.is_world_process_zero()):
             event = Event(observed, held_trainer=trainer, callback=callback)
             self._go(Stage.HOLD, event, runner.budget(deadlines.EVENT_S))
@@ -70,7 +70,7 @@ class Session:
     # -- a trainer is made -------------------------------------------------------------------------
 
     def prepared(self, observed: Observed) -> None:
-        """A trainer was made: count parameters before anything shards them, and start the worker early."""
+        """Handle a new trainer: count parameters before sharding, and start the worker early."""
         completion.take_up()
         event, budget = Event(observed), runner.budget(deadlines.EVENT_S)
         for stage in (Stage.LABELS, Stage.MODEL_MADE, Stage.NAMES):
@@ -79,7 +79,7 @@ class Session:
         self._go(Stage.METER, event, budget)
 
     def _meet(self, event: Event, budget: Budget) -> None:
-        """Find the training's other processes; one that cannot be asked in time is treated as absent."""
+        """Find the training's other processes; those without a timely answer count as absent."""
         self._go(Stage.MEET, event, budget)
         if not event.met:
             self.run.coordinator.give_up(event.observed)
@@ -87,7 +87,7 @@ class Session:
     # -- training begins ---------------------------------------------------------------------------
 
     def begin(self, observed: Observed) -> None:
-        """Training begins: read clock and counters, then capture everything once."""
+        """Handle the begin of training: read clock and counters, then capture everything once."""
         run = self.run
         opened = StartedLeg(observed.progress.step, utc_now(), time.monotonic())
         event = Event(observed, opened.at_s)
@@ -96,8 +96,8 @@ class Session:
         late_figures.take(run)
         budget = runner.budget(deadlines.BEGIN_S)
         if run.facts.running and observed.arguments.get("auto_find_batch_size", False):
-            # The same training with smaller batches: its window began with the attempt that ran out
-            # of memory.
+            # The same training again with smaller batches: its window began with the attempt that
+            # ran out of memory.
             run.facts.attempts += 1
             run.facts.attempt_after_s = opened.at_s - run.history.open.at_s
             event.observed = replace(observed, start=run.facts.start)
@@ -106,7 +106,7 @@ class Session:
         self._begin_training(event, budget)
         run.history.begin(opened)
         if run.writes(observed) and run.coordinator.team.opens:
-            # one process of a run goes on with its legs, or they would be counted by each
+            # Only one process of a run continues its legs, or each process would count them.
             self._go_on(event, budget)
         self._begin_leg(event, opened, budget)
         self._go(Stage.NAMES, event, budget)
@@ -119,7 +119,7 @@ class Session:
         self._go(Stage.CARD_BEFORE, event, budget)
 
     def _begin_training(self, event: Event, budget: Budget) -> None:
-        """Close a training that ended without an event, and begin the next one."""
+        """Close a training that ended without an event, and begin the next."""
         run = self.run
         event.broken_off = run.facts.running
         self._go(Stage.LABELS, event, budget)
@@ -131,7 +131,7 @@ class Session:
         facts.running, facts.ended, facts.since_s = True, False, time.time()
         facts.attempts, facts.attempt_after_s = 1, 0.0
         facts.operations = None
-        # what was evaluated before was of other weights
+        # Earlier evaluations were of other weights.
         facts.predictions, facts.eval_sets = {}, {}
         if not run.coordinator.met:
             self._meet(event, budget)
@@ -139,7 +139,7 @@ class Session:
             self._go(Stage.METER, event, budget)
 
     def _go_on(self, event: Event, budget: Budget) -> None:
-        """Find out which run this training goes on with; where that is another than before, forget the one before."""
+        """Find the run that this training continues; if it is another run, drop all facts."""
         self._go(Stage.PAST, event, budget)
         if event.another_run:
             gaps = {LEG: self.run.facts.gaps.get(LEG, {})}
@@ -207,11 +207,11 @@ class Session:
         self._progress(Event(observed))
 
     def saving(self, observed: Observed) -> None:
-        """A checkpoint is about to be written: what is known of the run travels in it."""
+        """Handle a coming checkpoint: put known facts of the run into the state that it saves."""
         self._progress(Event(observed, saving=True))
 
     def saved(self, observed: Observed) -> None:
-        """A checkpoint was written: what comes after it is repeated if training is killed."""
+        """Handle a written checkpoint: steps after it are repeated if training is killed."""
         late_figures.take(self.run)
         self._progress(Event(observed, saved=True))
 
@@ -219,7 +219,7 @@ class Session:
         self._go(Stage.PROGRESS, event, runner.budget(deadlines.EVENT_S))
 
     def push_begun(self, observed: Observed) -> None:
-        """An upload begins; at `push_to_hub` a card is still to be written, and the card guard waits for that."""
+        """Handle the begin of an upload; in `push_to_hub` the card guard updates the card later."""
         run = self.run
         late_figures.take(run, deadlines.PUSH_S if run.facts.ended else 0.0)
         late_figures.complete(run)
@@ -233,7 +233,7 @@ class Session:
     # -- evaluations and predictions ---------------------------------------------------------------
 
     def evaluated(self, observed: Observed, metrics: Mapping[str, Any]) -> None:
-        """An evaluation ended: note its data; after training, its figures belong into the card too."""
+        """Handle the end of an evaluation: note its data; after training, write its figures."""
         self._notice_break()
         facts, budget = self.run.facts, runner.budget(deadlines.EVENT_S)
         event = Event(observed, metrics=metrics)
@@ -246,7 +246,10 @@ class Session:
             self._finish_again(observed)
 
     def predicted(self, observed: Observed, metrics: Mapping[str, Any]) -> None:
-        """A prediction ended; its figures are not in the trainer's log. One before the end is of other weights."""
+        """Handle the end of a prediction, whose figures are not in the trainer's log.
+
+        A prediction before the end of training is of other weights.
+        """
         self._notice_break()
         facts, budget = self.run.facts, runner.budget(deadlines.EVENT_S)
         if not facts.ended:
@@ -261,7 +264,7 @@ class Session:
         self._finish_again(observed)
 
     def _measure_after_training(self, event: Event, budget: Budget) -> None:
-        """Measure an evaluation after training, which ends now and says how long it took."""
+        """Measure an evaluation after training that ends now and reports its duration."""
         run = self.run
         event.at_s = time.monotonic()
         late_figures.take(run)
@@ -277,7 +280,7 @@ class Session:
             self._go(Stage.LEDGER, event, budget)
 
     def _seconds_taken(self, event: Event) -> float | None:
-        """Return the seconds of an evaluation after training; None: unknown, or the machine's clock was set."""
+        """Return the seconds of an evaluation after training; None: unknown, or clock was set."""
         found = [value for key, value in event.metrics.items() if key.endswith("_runtime")]
         if not found:
             return None
@@ -295,7 +298,7 @@ class Session:
     # -- training ends -----------------------------------------------------------------------------
 
     def end(self, observed: Observed) -> None:
-        """Training ends: stop clock and counters, then write the record and the card."""
+        """Handle the end of training: stop clock and counters, then write record and card."""
         run = self.run
         facts, event = run.facts, Event(observed)
         if not facts.running:
@@ -311,7 +314,7 @@ class Session:
         self._note_trials_and_attempts(event)
         finish.observe_trainer(run, event, budget)
         self._go(Stage.STEPS_DONE, event, budget)
-        completion.note_late()  # a leg before this one may have its figures by now
+        completion.note_late()  # figures of an earlier leg may have arrived
         for stage in (Stage.EARLIER, Stage.LEDGER, Stage.REPORT):
             self._go(stage, event, budget)
         with finish.turn(run, event, budget):
@@ -321,7 +324,7 @@ class Session:
             completion.add(self.without_trainer())
 
     def _measured(self, event: Event) -> tuple[LedgerEntry | None, str]:
-        """Return the meter's entry of the leg; None, with the reason, where it has none."""
+        """Return the meter's entry of the leg, or None with the reason."""
         gaps = self.run.facts.gaps.pop(LEG, {})
         if event.measured:
             return event.measured[-1], ""
@@ -339,7 +342,7 @@ class Session:
             )
 
     def _notice_break(self) -> None:
-        """Close the open leg if `train` has raised: an event of an evaluation afterwards is the first sign of it."""
+        """Close the open leg if `train` has raised: an evaluation afterwards is its first sign."""
         if self.run.raised():
             finish.cut_off(self.run)
 
@@ -351,15 +354,15 @@ class Session:
         return late_figures.incomplete(self.run)
 
     def complete(self) -> bool:
-        """Write the card again if figures have come since training ended; return whether it was written."""
+        """Write the card again if figures have arrived since training; return whether it was."""
         return late_figures.complete(self.run)
 
     def take_late(self, wait_s: float = 0.0, *, last: bool = False) -> None:
-        """Note the figures that have come since a leg ended."""
+        """Note the figures that have arrived since a leg ended."""
         late_figures.take(self.run, wait_s, last=last)
 
     def receive(self, leg_id: str) -> None:
-        """Note that another session's leg has its figures now."""
+        """Note that the figures of another session's leg have arrived."""
         late_figures.receive(self.run, leg_id)
 
     def without_trainer(self) -> Session:
@@ -373,7 +376,7 @@ class Session:
     # -- for the card guard ------------------------------------------------------------------------
 
     def record_now(self, saved_to: Path | None = None) -> RecordNow:
-        """Return the record as it stands now."""
+        """Return the record as of now."""
         run = self.run
         shown = run.facts.shown
         if shown is not None:

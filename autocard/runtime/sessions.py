@@ -1,4 +1,4 @@
-"""The sessions of one callback: one for each trainer that it was given to, found by the trainer's arguments."""
+"""The sessions of a callback, by trainer; a trainer is identified by its arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autocard.settings import Settings
 
 
 class Sessions:
-    """The sessions of one callback."""
+    """The sessions of a callback: a session for each trainer that has the callback."""
 
     def __init__(self, settings: Settings) -> None:
         """Check that *settings* can work.
@@ -30,11 +30,11 @@ class Sessions:
         self._all: dict[int, tuple[Any, Session]] = {}
 
     def without_sessions(self) -> Sessions:
-        """Return the same settings without any session."""
+        """Return a `Sessions` with the same settings and no session."""
         return Sessions(self._settings)
 
     def of(self, key: Any, *, starts: bool) -> Session:
-        """Return the session of the trainer with *key*; *starts*: it may be a new one.
+        """Return the session of the trainer with *key*; *starts*: it may be a new session.
 
         The key is an object that only this trainer has, such as its `TrainingArguments`. A trainer
         with another key in the middle of a run means the run that began last.
@@ -43,9 +43,9 @@ class Sessions:
             return self._all[id(key)][1]
         if self._all and not starts:
             return next(reversed(self._all.values()))[1]
-        # What happened since the callback was made is the set-up of the first trainer's run.
+        # The time since the callback was made is the set-up of the first trainer's run.
         made_s = time.monotonic() if self._all else self._made_s
         session = Session(self._settings, made_s, self)
-        # With the key itself, so that their id is not given to others.
+        # Keep the key itself, so that no other object gets its id.
         self._all[id(key)] = key, session
         return session

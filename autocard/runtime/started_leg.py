@@ -1,4 +1,4 @@
-"""The open leg by our own clock and step counter, which always work."""
+"""The open leg by our own clock and step counter, which need no measurement."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class StartedLeg:
     step: int = 0
     """Global step at its begin."""
     at: str = ""
-    """ISO 8601, UTC."""
+    """Begin, ISO 8601 in UTC."""
     at_s: float = 0.0
-    """Monotonic seconds."""
+    """Begin in monotonic seconds."""
     running_s: float = field(default_factory=running_s)
-    """Seconds of a clock that is never set."""
+    """Begin in seconds of a clock that is never set."""
     id: str = ""
-    """Of the leg."""
+    """Id of the leg."""
     last_s: float = 0.0
     """Monotonic seconds of its last sign of life."""
     reached: int = 0
-    """Global step that it has done."""
+    """Global step that it has reached."""
     batch: Batch | None = None
-    """What its optimizer steps consume; None: not known."""
+    """Batch of its optimizer steps; None: not known."""
 
     def as_leg(self, step: int, status: Status | None, at_s: float) -> Leg:
-        """Return the leg up to *at_s* (monotonic seconds), without anything that was measured."""
+        """Return the leg up to *at_s* (monotonic seconds), without measurements."""
         return Leg(
             id=self.id,
             started_at=self.at,
@@ -47,8 +47,8 @@ class StartedLeg:
     def _ended_at(self, at_s: float) -> str:
         """Return the moment *at_s* (monotonic seconds), by the machine's clock.
 
-        That is now, except for a leg that was broken off a while ago. If the clock was set during
-        the leg, the time that has passed is added to its begin.
+        That is now, except for a leg that was broken off earlier. If the clock was set during the
+        leg, the elapsed time is added to its begin.
         """
         now = utc_now()
         if not self.at:

@@ -1,4 +1,7 @@
-"""What transformers' Trainer shows a callback in each event. Imports nothing heavy: the callback imports it."""
+"""What transformers' Trainer passes to a callback in each event.
+
+Imports nothing heavy, since the callback imports it.
+"""
 
 from __future__ import annotations
 

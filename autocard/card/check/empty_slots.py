@@ -71,7 +71,7 @@ class EmptySlots:
             found[slot.slot, slot.line] = slot
         return sorted(found.values(), key=lambda slot: slot.line)
 
-    # -- slots in the table of words ----------------------------------------------------------------
+    # -- slots in the table of words ---------------------------------------------------------------
 
     def _asked(self) -> Iterator[EmptySlot]:
         labelled_sections = {slot.section for slot in self._form.labelled}

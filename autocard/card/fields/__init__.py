@@ -1,8 +1,8 @@
 """A record → the texts of a card: facts for its slots, values for its front matter.
 
 One rule: nothing is computed here but roundings and shares of what the record holds; a fact that is
-not there is left out, so that its slot stays empty. One module for each part of a card; names of models, data sets and settings pass through
-`escape`.
+not there is left out, so that its slot stays empty. Each part of a card has its module; names of
+models, data sets and settings pass through `escape`.
 """
 
 from __future__ import annotations

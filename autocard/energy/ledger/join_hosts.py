@@ -229,7 +229,10 @@ def _unmeasured_host(lead: LedgerEntry, name: str) -> tuple[Part[HostUse], list[
 
 
 def _without_devices(gaps: Gaps) -> dict[str, str]:
-    """Return *gaps* of a host without those of its devices, whose places change; not of the list."""
+    """Return *gaps* of a host without those of each device, whose positions change.
+
+    The gap of the list of devices itself is kept.
+    """
     kept = without(gaps, "devices")
     return {**kept, "devices": gaps["devices"]} if "devices" in gaps else kept
 

@@ -1,4 +1,4 @@
-"""Pieces of work when training begins: which run it goes on with, what has trained the weights, the captures."""
+"""Pieces of work at the begin of training: its run, earlier training of its weights, captures."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from autocard.runtime.run_state import Event, RunState
 Capture: TypeAlias = Callable[[Observed], Part[Any]]
 """Reads one part of the record from what is observed."""
 TRAVELLED = ("earlier", "fresh")
-"""What a checkpoint says of its weights."""
+"""Keys of a checkpoint's statements about its weights."""
 
 
 def searches(run: RunState, event: Event) -> None:
-    """Find out whether this training is a trial of a search, or follows one."""
+    """Find out whether this training is a trial of a search, or follows a search."""
     run.trials, run.searches = None, []
     if event.in_search:
         run.trials = search.of(run, event.folder, event.observed.trainer)
@@ -32,14 +32,14 @@ def searches(run: RunState, event: Event) -> None:
 
 
 def past(run: RunState, event: Event) -> bool:
-    """Find out which run this training goes on with; return whether that is another than before."""
+    """Find the run that this training continues; return whether it is another run than before."""
     trainer, step = event.observed.trainer, run.history.open.step
     state = trainer.checkpoint_state()
     return run.history.find(event.folder, state, step, trainer.resumed_from())
 
 
 def travelled(run: RunState, event: Event) -> dict[str, Any]:
-    """Return what the checkpoint says of its weights."""
+    """Return the checkpoint's statements about its weights."""
     state = event.observed.trainer.checkpoint_state()
     return {key: run.history.travelled(state, key) for key in TRAVELLED}
 
@@ -57,21 +57,21 @@ def settings(run: RunState, event: Event) -> None:
 
 
 def pack(run: RunState, event: Event) -> None:
-    """Put what is known of the run into the trainer's state, which its checkpoints take along."""
+    """Put the known facts of the run into the trainer's state, which checkpoints contain."""
     state = event.observed.trainer.checkpoint_state()
     if state is not None:
         run.history.pack(state)
 
 
 def start(run: RunState, event: Event) -> Start:
-    """Find out what has trained the weights before in this process; note that this run does now."""
+    """Find earlier training of the weights in this process; note that this run trains them."""
     model = event.observed.model
     if model is None:
         return Start()
     opened, facts = run.history.open, run.facts
     resumed = opened.step > 0
     said: Mapping[str, Any] = facts.travelled or {}
-    # After a resume they are those of the checkpoint, which says what had trained them before.
+    # After a resume they are those of the checkpoint, which names their earlier training.
     if resumed:
         facts.earlier = prior_training.unpacked(said.get("earlier"))
     else:
@@ -90,14 +90,14 @@ def start(run: RunState, event: Event) -> Start:
 
 
 def _is_fresh(run: RunState, model: Any) -> bool:
-    """Return whether the weights are freshly initialized; of several processes, before they met."""
+    """Return whether the weights are freshly initialized, as of before the processes met."""
     if run.fresh is not None and not run.coordinator.alone:
         return run.fresh
     return initial_weights.is_fresh(model) is True
 
 
 def own_loss(_run: RunState, event: Event) -> OwnLoss | None:
-    """Return the code of the run's own that computes the loss."""
+    """Return the run's own code that computes the loss."""
     return event.observed.trainer.own_loss()
 
 
@@ -107,7 +107,7 @@ def learning_rate(run: RunState, event: Event) -> None:
 
 
 def renamed(_run: RunState, event: Event) -> dict[str, str]:
-    """Return key of the log → key under which it is kept."""
+    """Return key of the log → key in the record."""
     return event.observed.trainer.renamed_figures()
 
 
@@ -121,7 +121,7 @@ def capture(of_part: Capture) -> Work:
 
 
 def batch(run: RunState, event: Event) -> None:
-    """Note what the optimizer steps of this leg consume, and its settings, for the legs that go on with it.
+    """Note the batch and the settings of this leg, for later legs of the run.
 
     Batches of no fixed size are a gap of `training`.
     """
@@ -148,5 +148,5 @@ def under_adapters(_run: RunState, event: Event) -> UnderAdapters:
 
 
 def card_before(run: RunState, event: Event) -> None:
-    """Read the card that is there, and restore one that a killed process left behind."""
+    """Read the existing card, and restore a card that a killed process left behind."""
     run.card_guard.look(event.folder)

@@ -1,4 +1,4 @@
-"""Pieces of work when training ends, and at evaluations and predictions: what the steps have shown, what was saved."""
+"""Pieces of work at the end of training, at evaluations and at predictions."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ BARE = (
 
 
 def weights_evaluated(run: RunState, event: Event) -> bool:
-    """Return whether an evaluation was of other weights than the trained ones."""
+    """Return whether an evaluation used other weights than the trained weights."""
     return run.facts.evaluated.look(event.observed, event.metrics)
 
 
 def weights_predicted(run: RunState, event: Event) -> bool:
-    """Return whether a prediction was of other weights than the trained ones."""
+    """Return whether a prediction used other weights than the trained weights."""
     return run.facts.evaluated.look_at_prediction(event.observed)
 
 
 def of_trained_weights(_run: RunState, event: Event) -> bool:
-    """Return whether an evaluation counts as one of the trained weights."""
+    """Return whether an evaluation counts for the trained weights."""
     return not event.of_others
 
 
@@ -68,7 +68,7 @@ def weights_of_last_step(run: RunState, event: Event) -> None:
 
 
 def training(run: RunState, event: Event) -> Part[Any]:
-    """Return `training` with what only the steps have shown: the loss, the learning rates."""
+    """Return `training` with the facts that only the steps show: loss, learning rates."""
     changes = run.facts.changes
     shown = trainings.Shown(
         run.facts.rates.until(event.step),
@@ -81,12 +81,12 @@ def training(run: RunState, event: Event) -> Part[Any]:
 
 
 def has_training(run: RunState, _event: Event) -> bool:
-    """Return whether the start has captured `training`."""
+    """Return whether `training` was captured at the begin."""
     return run.facts.parts.get("training") is not None
 
 
 def trained_parameters(run: RunState, event: Event) -> None:
-    """Note which parameters the steps have changed, whatever asked for gradients at the start."""
+    """Note which parameters the steps have changed, whichever required gradients at the begin."""
     observed, parts = event.observed, run.facts.parts
     begun, changed = parts.get("model"), run.facts.steps.changed(observed.model)
     if begun is None or changed is None:
@@ -108,7 +108,7 @@ def trained_weights(run: RunState, event: Event) -> None:
 
 
 def fingerprint(run: RunState, event: Event) -> None:
-    """Note some weights: a model that is trained on later has other facts than this run's."""
+    """Note some weights, to notice if the model is trained further after this run."""
     run.card_guard.note_weights(event.observed.model)
 
 
@@ -128,20 +128,20 @@ def evaluation(run: RunState, event: Event) -> Part[Evaluation]:
 
 
 def times(run: RunState, event: Event) -> Part[dict[str, Any]]:
-    """Return what the trainer says of its own speed."""
+    """Return the speeds and times that the trainer reports."""
     facts = run.facts
-    # the trainer may not be found any more
+    # The trainer may be gone by now.
     observed = replace(event.observed, own_loss=facts.own_loss)
     part = throughput.time_parts(
         observed,
         step_begin=run.history.open.step,
         own=throughput.OwnSpeed(_attempt_s(run), run.clock_was_set),
         carried_flops=facts.carried_flops,
-        # A leg that was broken off has no summary in the log, behind which evaluations are not
-        # of the training.
+        # A leg that was broken off has no summary in the log. After a summary, evaluations do
+        # not belong to the training.
         logged_in_training=facts.logged_in_training if facts.running else None,
     )
-    # Those of the model as it was trained: an adapter may have been merged or taken off since.
+    # Of the model as it was trained: an adapter may have been merged or removed since.
     if facts.operations is None and observed.model is not None:
         facts.operations = throughput.operations_of(part)
     if facts.operations is None:
@@ -150,18 +150,18 @@ def times(run: RunState, event: Event) -> Part[dict[str, Any]]:
 
 
 def _attempt_s(run: RunState) -> float | None:
-    """Return the seconds of the last attempt, which alone the Trainer times."""
+    """Return the seconds of the last attempt, the only attempt that the Trainer times."""
     leg_s: float | None = run.history.own[-1].leg.wall_clock_s if run.history.own else None
     return None if leg_s is None else leg_s - run.facts.attempt_after_s
 
 
 def peaks(_run: RunState, event: Event) -> Part[Any]:
-    """Return the peak of memory: per device, and of the process."""
+    """Return the peak memory per device and of the process."""
     return hardware.peaks(event.observed)
 
 
 def of_all_nodes(run: RunState, event: Event) -> dict[str, Any]:
-    """Return the parts of the record that are about all nodes."""
+    """Return the parts of the record that describe all nodes."""
     gaps = dict(run.facts.gaps.get("hardware", {}))
     parts = run.coordinator.of_all(event.observed, run.facts.parts, gaps)
     run.facts.gaps["hardware"] = gaps
@@ -202,7 +202,7 @@ def checkpoint_state(run: RunState, event: Event) -> bool | None:
 
 
 def leave_out_bare_base(run: RunState, _event: Event) -> None:
-    """Do not take the base for the trained model where it was saved after its adapters had been taken off."""
+    """Ignore saved weights that are the bare base, saved after its adapters had been removed."""
     facts = run.facts
     if facts.under_adapters is None or not is_whole(facts.parts.get("files") or ()):
         return

@@ -1,4 +1,4 @@
-"""Pieces of work that measure: what this process shares with the others, its meter, its leg, the ledger."""
+"""Pieces of work that measure: the processes' shares, the meter, the leg, the ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def team(run: RunState, event: Event) -> bool:
 
 
 def job(run: RunState, _event: Event) -> None:
-    """Note what distinguishes this job of the scheduler from others."""
+    """Note the identifier of the scheduler's job."""
     run.history.set_job(launcher.identity())
 
 
@@ -34,7 +34,7 @@ def whole_meter(run: RunState, event: Event) -> Meter:
     """Start the worker, which measures this host.
 
     Raises:
-        UnavailableError: another process does.
+        UnavailableError: another process measures it.
     """
     if not run.coordinator.team.leads:
         msg = "another process of this host measures"
@@ -49,7 +49,7 @@ def part_meter(run: RunState, event: Event) -> Meter:
 
 def _meter(run: RunState, event: Event, *, whole: bool) -> Meter:
     """Return a meter whose worker has been started."""
-    # here: a meter that cannot be imported costs the energy and not the card
+    # Imported here: a failed import of the meter must cost the energy and not the card.
     from autocard.energy.meter import Meter  # noqa: PLC0415
 
     settings = run.settings
@@ -72,7 +72,7 @@ def _meter(run: RunState, event: Event, *, whole: bool) -> Meter:
 
 
 def mark(_run: RunState, event: Event) -> CounterMark:
-    """Read the counters of the host and of all visible GPUs: to find out which are used takes a moment."""
+    """Read the counters of the host and all visible GPUs: finding the used GPUs takes time."""
     from autocard.energy import counter_mark  # noqa: PLC0415 - as in `_meter`
 
     used = hardware.own_accelerators(event.observed)
@@ -85,7 +85,7 @@ def leg_id(run: RunState, _event: Event) -> str | None:
 
 
 def nodes(run: RunState, _event: Event) -> int:
-    """Return how many nodes the launcher says that the training uses."""
+    """Return the launcher's number of nodes."""
     return launcher.nodes(os.environ, run.coordinator.team.tasks)
 
 
@@ -95,7 +95,7 @@ def share_out(run: RunState, event: Event) -> None:
 
 
 def needs_part_meter(run: RunState, _event: Event) -> bool:
-    """Return whether this process measures a part of its host and has no meter yet."""
+    """Return whether this process measures part of its host and has no meter yet."""
     return bool(run.coordinator.watch.part) and run.settings.emissions and run.meter is None
 
 
@@ -150,7 +150,7 @@ def _own(run: RunState) -> Meter:
 
 
 def progress(run: RunState, event: Event) -> None:
-    """Send the meter the step, and put into the trainer's state what the meter has measured."""
+    """Send the step to the meter, and put the meter's figures into the trainer's state."""
     meter, step = run.meter, event.step
     run.wall_clock.look()
     _name_leg(run)
@@ -162,7 +162,7 @@ def progress(run: RunState, event: Event) -> None:
 
 
 def late_name(run: RunState, _event: Event) -> None:
-    """Name the leg as the other processes do, where that was not known when it began."""
+    """Give the leg the id of the other processes, if that was not known when it began."""
     _name_leg(run)
 
 
@@ -189,18 +189,18 @@ def end_leg(run: RunState, event: Event) -> list[LedgerEntry]:
 
 
 def after_training(run: RunState, event: Event) -> float | None:
-    """Return the joules of an evaluation after training, which has just ended."""
+    """Return the joules of an evaluation after training that has just ended."""
     took_s = event.took_s or 0.0
     return _own(run).after(event.at_s - took_s, event.at_s)
 
 
 def measured_after(run: RunState, event: Event) -> bool:
-    """Return whether an evaluation after training is measured, and how long it took is known."""
+    """Return whether an evaluation after training is measured and its duration is known."""
     return run.has_measured and event.took_s is not None
 
 
 def joules_of_others(run: RunState, event: Event) -> Any:
-    """Exchange with the other processes what an evaluation after training used: rank → joules."""
+    """Exchange the energy of an evaluation after training with other processes: rank → joules."""
     return run.coordinator.evaluated(event.observed, event.joules)
 
 
@@ -210,7 +210,7 @@ def broken_off(run: RunState, _event: Event) -> None:
 
 
 def cut_off(run: RunState, event: Event) -> None:
-    """Close the leg of a training that has raised."""
+    """Close the leg of a training that has raised an exception."""
     run.history.cut_off(event.step)
 
 
@@ -225,7 +225,7 @@ def earlier(run: RunState, event: Event) -> None:
 
 
 def report(run: RunState, event: Event) -> None:
-    """Send the process that writes the card what this one has measured."""
+    """Send this process's measurements to the process that writes the card."""
     run.coordinator.send_report(event.observed, run.facts.parts.get("hardware"))
 
 
@@ -248,12 +248,12 @@ def turn(run: RunState, _event: Event) -> Any:
 
 
 def late_figures(run: RunState, event: Event) -> list[LedgerEntry]:
-    """Return the entries of legs whose figures have come since they ended."""
+    """Return the entries of legs whose figures have arrived since they ended."""
     return _own(run).late(event.wait_s, last=event.last)
 
 
 def late_elsewhere(run: RunState, event: Event) -> bool:
-    """Return whether figures of other processes have come, which those write into the ledger."""
+    """Return whether figures of other processes have arrived in the ledger."""
     history = run.history
     until_s = time.monotonic() + event.wait_s
     news = history.look_for_awaited()

@@ -1,4 +1,4 @@
-"""What a piece of work is: when it runs, what it calls, where its result goes, and why it has a deadline."""
+"""A piece of work: when it runs, what it calls, where its result goes, why it has a deadline."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 from autocard.runtime.run_state import Event, RunState
 
 Work: TypeAlias = Callable[[RunState, Event], Any]
-"""Returns a value, or a `Part` where the value has gaps."""
+"""Returns a value, or a `Part` if the value has gaps."""
 Condition: TypeAlias = Callable[[RunState, Event], Any]
 
 
 class Stage(Enum):
-    """A part of an event: its pieces run one after the other. The session's methods say which event has which stages."""
+    """A part of an event, whose pieces run in sequence. `Session` has the stages of each event."""
 
     LABELS = auto()
     MODEL_MADE = auto()
@@ -45,7 +45,7 @@ class Stage(Enum):
     AGAIN = auto()
     """An evaluation or a prediction after training ended."""
     CUT_OFF = auto()
-    """Training has raised."""
+    """Training has raised an exception."""
     STOP = auto()
     STEPS_DONE = auto()
     EARLIER = auto()
@@ -91,7 +91,7 @@ def always(_run: RunState, _event: Event) -> bool:
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece of work: if it raises, exits or hangs, it costs its own part of the record and nothing else."""
+    """A piece of work; if it raises, exits or hangs, only its own part of the record is missing."""
 
     name: str
     """Names it in the table and in the log."""
@@ -99,19 +99,19 @@ class Piece:
     work: Work
     """What it calls."""
     fills: str = ""
-    """Where its result goes: "parts.KEY" for a part of the record, else a slot of the run ("run."),
-    of its facts ("facts.") or of the event ("event."). Where the work fails, a part stays as it was
-    and a slot becomes None."""
+    """Where its result goes: "parts.KEY" for a part of the record, else an attribute of the run
+    ("run."), of its facts ("facts.") or of the event ("event."). If the work fails, a part stays as
+    it was and an attribute becomes None."""
     fact: str = ""
-    """Path of the part of the record that is missing if it fails; "": it is no part, and a failure
-    is only logged."""
+    """Path of the part of the record that is missing if it fails; "": it is not a part, and a
+    failure is only logged."""
     adds_gaps: bool = False
-    """Whether its gaps come beside those that the part has already, and do not replace them."""
+    """Whether its gaps are added to the part's gaps instead of replacing them."""
     may_hang: str = ""
-    """Why it has a deadline; "": it reads attributes and memory only, and runs without a thread."""
+    """Why it has a deadline; "": it only reads attributes and memory, and needs no thread."""
     asks_s: float | None = None
-    """Seconds that it may wait for other processes, in a time of its own; None: it shares the
-    event's."""
+    """Seconds that it may wait for other processes, outside the event's budget; None: it shares the
+    budget."""
     when: Condition = always
     """Whether it applies."""
 

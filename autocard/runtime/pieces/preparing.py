@@ -1,4 +1,4 @@
-"""Pieces of work when a trainer is made: what has to be known before anything shards or changes the model."""
+"""Pieces of work when a trainer is made, before the model is sharded or changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autocard.runtime.run_state import Event, RunState
 
 
 def labels(run: RunState, event: Event) -> None:
-    """Report a mistake in the labels file beside the card before training: the folder is known only now."""
+    """Report mistakes in the labels file beside the card, whose folder is known only now."""
     run.labels_checked = True
     try:
         labels_reader.load(label_files(run.settings.template, run.card(event.folder)))
@@ -31,7 +31,7 @@ def fresh(_run: RunState, event: Event) -> bool | None:
 
 
 def names(run: RunState, event: Event) -> None:
-    """Find the names that no card may show: local paths that the model was loaded from."""
+    """Find the names to keep out of cards: local paths that the model was loaded from."""
     observed = event.observed
     found = base_model.withheld(observed.model, run.settings.base_model, observed.processing_class)
     run.card_guard.withhold(found)

@@ -1,7 +1,7 @@
 """The table of all pieces of work, in the order in which they run in their stages.
 
-One rule: whatever a session does in a training that may fail stands here. The runner goes through
-this table, and so does the test that makes each piece raise, exit and hang.
+One rule: any work of a session that may fail is listed here. The runner goes through this table,
+and so does the test that makes each piece raise, exit and hang.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from autocard.runtime.pieces.piece import (
 from autocard.runtime.run_state import Event, RunState
 
 LEG = "leg"
-"""The fact of the pieces that measure the leg: their reasons become the leg's."""
+"""Fact of the pieces that measure the leg; their reasons become the leg's."""
 
 
 def _labels_unchecked(run: RunState, event: Event) -> bool:
@@ -40,7 +40,7 @@ def _writes(run: RunState, event: Event) -> bool:
 
 
 def _capture(key: str, of_part: beginning.Capture, may_hang: str = "") -> Piece:
-    """Return a capture of the start: all of them run when training begins, before anything can change."""
+    """Return the piece of a capture; all captures run when training begins."""
     return Piece(
         key,
         Stage.CAPTURE,

@@ -1,4 +1,4 @@
-"""Pieces of work that put the record together and write it and the card."""
+"""Pieces of work that assemble the record and write it with the card."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ OTHER_BATCHES = (
 )
 CHANGED = "the weights were changed after the last step or the best one was loaded"
 SO_FAR = ("legs", "time", "energy", "emissions", "evaluation", "data.eval")
-"""Parts of the record that are not known while training runs."""
+"""Parts of the record that are not known during training."""
 SO_FAR_RUN = ("run.ended_at", "run.status", "run.epochs")
-"""Leaves of `run` that are not known while training runs."""
+"""Leaves of `run` that are not known during training."""
 
 
 def legs(run: RunState, _event: Event) -> list[Part[Leg]]:
@@ -43,14 +43,15 @@ def legs(run: RunState, _event: Event) -> list[Part[Leg]]:
 
 
 def has_legs(_run: RunState, event: Event) -> bool:
-    """Return whether the run's legs could be put together."""
+    """Return whether the run's legs could be assembled."""
     return bool(event.legs)
 
 
 def epochs(run: RunState, event: Event) -> float | Part[None] | None:
-    """Return the epochs done; None, with the reason, where the Trainer's count is not what the weights have seen.
+    """Return the epochs done, or None with the reason if the Trainer's count is wrong.
 
-    The Trainer divides all steps by those of an epoch with the present batch size.
+    The Trainer divides all steps by those of an epoch with the present batch size, which is wrong
+    after a resume with another batch size.
     """
     observed, data = event.observed, run.facts.parts.get("data")
     own_legs = [leg.value for leg in event.legs or ()]
@@ -64,7 +65,7 @@ def epochs(run: RunState, event: Event) -> float | Part[None] | None:
 
 
 def best_evaluation(run: RunState, _event: Event) -> Evaluation | Part[Evaluation] | None:
-    """Return the evaluation; do not say of which step the model's weights are if they were changed since."""
+    """Return the evaluation; without the step of the model's weights if they have changed since."""
     found: Evaluation | None = run.facts.parts.get("evaluation")
     if found is None or found.best is None or found.best.loaded is None:
         return found
@@ -75,7 +76,7 @@ def best_evaluation(run: RunState, _event: Event) -> Evaluation | Part[Evaluatio
 
 
 def record(run: RunState, event: Event) -> RunRecord:
-    """Return the record of all that is known now."""
+    """Return the record with all known facts."""
     facts, own_legs = run.facts, event.legs or []
     first, last = own_legs[0].value, own_legs[-1].value
     parts = dict(facts.parts)
@@ -119,7 +120,7 @@ def _run(run: RunState, event: Event, first: Leg, last: Leg) -> Run:
 
 
 def _earlier(run: RunState) -> dict[str, Any]:
-    """Return the leaves of `Run` about a run that had trained the weights before."""
+    """Return the leaves of `Run` about an earlier run of the same weights."""
     earlier = run.facts.earlier
     if earlier is None:
         return {}
@@ -133,7 +134,7 @@ def _search(run: RunState) -> Search:
 
 
 def record_so_far(run: RunState, event: Event) -> RunRecord:
-    """Return the record of a run that is under way: what it is, not yet what it took."""
+    """Return the record of an unfinished run: its configuration, not yet its time and energy."""
     step, planned = event.step, event.max_steps
     why = f"not known yet: training was at step {step} of {planned} when this was written"
     so_far = dict.fromkeys((*SO_FAR, *SO_FAR_RUN), why)
@@ -169,7 +170,7 @@ def wants_plots(run: RunState, event: Event) -> bool:
 
 
 def pictures(run: RunState, event: Event) -> dict[str, str]:
-    """Draw the plots beside the card; return file name → what one sees on it."""
+    """Draw the plots beside the card; return file name → description."""
     history = getattr(run.facts.parts.get("evaluation"), "history", ())
     of_run = [leg.value for leg in run.history.legs()]
     folder = run.card(event.folder).parent
@@ -177,12 +178,12 @@ def pictures(run: RunState, event: Event) -> dict[str, str]:
 
 
 def has_record(_run: RunState, event: Event) -> bool:
-    """Return whether the record could be made."""
+    """Return whether the record could be assembled."""
     return event.record is not None
 
 
 def is_saved_elsewhere(_run: RunState, event: Event) -> bool:
-    """Return whether the record is asked for beside a model in another folder."""
+    """Return whether the record is for a model saved to another folder."""
     return event.record is not None and event.saved_to is not None
 
 
@@ -195,25 +196,25 @@ def card(run: RunState, event: Event) -> bool:
 
 
 def is_not_written(_run: RunState, event: Event) -> bool:
-    """Return whether there is a record that could not be written beside its card."""
+    """Return whether a record could not be written beside its card."""
     return event.record is not None and not event.written
 
 
 def keep_elsewhere(run: RunState, event: Event) -> None:
-    """Write the record where that is possible, so that nothing measured is lost."""
+    """Write the record to another folder, so that no measurement is lost."""
     if event.record is None:
         return
     folder = run.elsewhere
     if folder is None:
-        # A folder of a new name, for this user alone: others can neither foresee nor read what
-        # is in it.
+        # A folder with a random name, for this user only: others can neither predict its name nor
+        # read its files.
         folder = Path(tempfile.mkdtemp(prefix="autocard-"))
     path = folder / records.RECORD_NAME
     try:
         write_text(path, records.to_json(event.record))
     except NotWrittenError:
         if run.elsewhere is None:
-            # made a moment ago, and there is nothing to find in it
+            # The folder was just made and has nothing of value in it.
             shutil.rmtree(folder, ignore_errors=True)
         raise
     run.elsewhere = folder
@@ -226,15 +227,15 @@ def keep_elsewhere(run: RunState, event: Event) -> None:
 
 
 def push(run: RunState, event: Event) -> None:
-    """Bring the card up to date before it is uploaded in the middle of training."""
+    """Update the card before an upload during training."""
     run.card_guard.push_begun(event.folder)
 
 
 def newest(run: RunState, event: Event) -> bool:
-    """Return whether the record beside the card is still the one of the leg that ended here."""
+    """Return whether the record beside the card is still that of the leg that ended here."""
     path = run.card(event.folder).parent / records.RECORD_NAME
     try:
         found = records.load(path).legs
     except RecordError:
-        return True  # it could not be written before
+        return True  # it could not be written earlier
     return not found or found[-1].id == run.history.open.id
