@@ -1,10 +1,10 @@
-"""What autocard takes from a training beside CodeCarbon's own cost: time of a step, stalls, a share of a core, memory.
+"""Measure autocard's cost beside CodeCarbon's: time of a step, stalls, share of a core, memory.
 
-Trains one tiny model for a while in processes of their own, one after the other: with nothing, with
-autocard, with CodeCarbon as autocard runs it but in a thread of the training process, and with
-transformers' CodeCarbonCallback. Prints steps as ratios to those of the first process with nothing:
-by the clock, and by the processor's time, which other programs disturb less; and once, in a loop,
-what our handlers take of a step. The second "nothing" shows noise.
+Trains a tiny model in a sequence of processes: with nothing, with autocard, with CodeCarbon as
+autocard runs it but in a thread of the training process, and with transformers' CodeCarbonCallback.
+Prints the time of a step as a ratio to that of the first process with nothing: by the clock, and by
+the processor's time, which other programs disturb less; and, measured once in a loop, the time of
+our handlers in a step. The second "nothing" shows noise.
 
     python benchmarks/beside.py [SECONDS]      20 for each, by default
 """
@@ -85,7 +85,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     passed = handed_over(*ours)
     ours[0].on_train_end(ours[1], ours[2], TrainerControl())
 print(json.dumps([told([one for one, _ in blocks]), told([one for _, one in blocks]), by_itself, passed]))
-"""
+"""  # noqa: E501 - a program of its own
 
 TRAIN = """
 import contextlib, io, json, logging, os, resource, sys, threading, time, warnings
@@ -139,7 +139,7 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.St
     trainer.callback_handler.callbacks.insert(0, End())
     trainer.train()
 print(json.dumps([Clock.marks, callbacks[0].half, *End.found, before]))
-"""
+"""  # noqa: E501 - a program of its own
 
 ALONE = """
 import json, os, sys, time
@@ -196,10 +196,11 @@ def said(process: subprocess.Popen[str]) -> Any:
 
 
 def table(seconds: float, folder: Path) -> None:
-    """Train with each kind in turn and print a line for each."""
+    """Train with each kind in turn and print a line of figures for each."""
     base = base_cpu = 0.0
     print(
-        "steps with:    median  its CPU  99.9 %  longest  over 5 ms late  memory (measuring process)",
+        "steps with:    median  its CPU  99.9 %  longest  over 5 ms late  "
+        "memory (measuring process)",
         flush=True,
     )
     for kind in ("nothing", "autocard", "thread", "callback", "nothing", "autocard"):
@@ -239,7 +240,8 @@ def main() -> None:
             end="",
         )
         print(
-            f"autocard's measuring process {100 * child:.2f} %, in the training process {100 * parent:.3f} %\n"
+            f"autocard's measuring process {100 * child:.2f} %, "
+            f"in the training process {100 * parent:.3f} %\n"
         )
         table(seconds, folder)
 

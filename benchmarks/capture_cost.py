@@ -1,10 +1,10 @@
-"""What the captures of a training's start cost on a model of a billion parameters in a thousand modules.
+"""Measure the captures at the begin of training on a model of a billion parameters.
 
-The model is a twin on the meta device: modules and parameters without numbers. Prints milliseconds
-of CPU time of the thread that waits (median of several rounds; other programs do not count) of each
-capture and of all of them, and what they did besides: calls of the model, of its layers, and uses
-of the network, all of which must be none. The aim is at most 50 ms for what looks at the run's
-objects.
+The model has a thousand modules and is on the meta device: modules and parameters without numbers.
+Prints milliseconds of CPU time of the waiting thread (median of several rounds; other programs do
+not count) for each capture and for all of them, and their side effects: calls of the model or of
+its layers, and uses of the network, which must not happen. The aim is at most 50 ms for the
+captures that read the run's objects.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def measure(shown: Any) -> dict[str, float]:
 
 
 def watched(model: Any) -> list[str]:
-    """Return a list that gets an entry for each call of the model or a layer of it, and each use of the network."""
+    """Return a list that records each call of the model or a layer, and each use of the network."""
     happened: list[str] = []
     for name, module in model.named_modules():
         module.register_forward_pre_hook(
@@ -90,7 +90,7 @@ def watched(model: Any) -> list[str]:
 
 
 def main() -> int:
-    """Measure and print; return 1 where the aim was missed or something was called."""
+    """Measure and print; return 1 if the aim was missed or anything was called."""
     warnings.simplefilter("ignore")
     model = twin()
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,8 @@ def main() -> int:
         rounds = [measure(shown) for _ in range(ROUNDS)]
     parameters = sum(one.numel() for one in model.parameters())
     print(
-        f"{parameters / 1e9:.2f} billion parameters, {len(list(model.modules()))} modules, {ROUNDS} rounds"
+        f"{parameters / 1e9:.2f} billion parameters, {len(list(model.modules()))} modules, "
+        f"{ROUNDS} rounds"
     )
     medians = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     for name, took_ms in medians.items():
@@ -107,7 +108,8 @@ def main() -> int:
     of_model = statistics.median(sum(one[name] for name in OF_MODEL) for one in rounds)
     everything = statistics.median(sum(one.values()) for one in rounds)
     print(
-        f"the run's objects {of_model:8.1f} ms   (aim: {AIM_MS:.0f} ms); with the machine {everything:.1f} ms"
+        f"the run's objects {of_model:8.1f} ms   (aim: {AIM_MS:.0f} ms); "
+        f"with the machine {everything:.1f} ms"
     )
     print(f"calls of the model and uses of the network: {len(happened)}")
     return int(of_model > AIM_MS or bool(happened))

@@ -1,4 +1,4 @@
-"""What adding up a job of very many nodes takes: the ledgers of 1,024 hosts with eight GPUs each, beside those of 128.
+"""Measure adding up the ledgers of 1,024 hosts with eight GPUs each, and those of 128 hosts.
 
 Ledgers are written by a script, as measuring processes write them: two legs, the first of which was
 broken off. Each count of hosts is measured in a process of its own, from the files to the sums
@@ -120,7 +120,7 @@ def peak_mb() -> float:
 
 
 def from_notes(hosts: int) -> Callable[[], list[LedgerEntry]]:
-    """Return what reads the notes of all ranks of a job; the first rank of a host has measured for all of them."""
+    """Return a function that reads the notes of all ranks; a host's first rank measures for it."""
     from autocard.distributed import reports
 
     told = [
@@ -187,11 +187,13 @@ def measure(hosts: int, folder: Path, *, noted: bool) -> dict[str, float]:
 
 
 def line(hosts: int, one: dict[str, float], way: str) -> str:
-    """Return what was measured of one count of hosts, in words."""
+    """Return a line with the measurements of a number of hosts."""
     return (
-        f"{hosts:5} hosts, {way:32} added up in {one['added_s']:6.3f} s (read {one['read_s']:.3f}, join "
-        f"{one['join_s']:.3f}, sums {one['sums_s']:.3f}), {one['added_mb']:4.0f} MB; record {one['record_s']:.3f} s, "
-        f"card {one['card_s']:.3f} s, JSON {one['json_s']:.3f} s ({one['json_mb']:.2f} MB), {one['whole_mb']:4.0f} MB"
+        f"{hosts:5} hosts, {way:32} added up in {one['added_s']:6.3f} s "
+        f"(read {one['read_s']:.3f}, join {one['join_s']:.3f}, sums {one['sums_s']:.3f}), "
+        f"{one['added_mb']:4.0f} MB; record {one['record_s']:.3f} s, "
+        f"card {one['card_s']:.3f} s, JSON {one['json_s']:.3f} s ({one['json_mb']:.2f} MB), "
+        f"{one['whole_mb']:4.0f} MB"
     )
 
 
@@ -233,7 +235,8 @@ def main() -> None:
         many = found[COUNTS[2], noted]
         kept = many["added_s"] <= MOST_S and many["added_mb"] <= MOST_MB
         print(
-            f"{what} of {COUNTS[2]} hosts within {MOST_S:g} s and {MOST_MB:g} MB: {'yes' if kept else 'NO'}"
+            f"{what} of {COUNTS[2]} hosts within {MOST_S:g} s and {MOST_MB:g} MB: "
+            f"{'yes' if kept else 'NO'}"
         )
 
 

@@ -1,10 +1,10 @@
-"""How long filling a card takes, by size and shape: linear; a megabyte takes 0.2 to 2 seconds, most of it parsing.
+"""Measure filling a card by size and shape: linear; a megabyte takes 0.2 to 2 seconds.
 
-A card of usual size (20,000 characters) takes some hundredths of a second. Below that, ratios
-within one run: how many times the CPU time four times the text takes, for what stands in
-tests/card/test_speed.py (which counts steps of Python, and so sees no slow regular expression) and
-for texts that look for a search which starts over again. Four is linear, sixteen is quadratic; what
-is above `NOTED` is marked.
+Most of that is parsing. A card of usual size (20,000 characters) takes some hundredths of a second.
+Then prints ratios: the factor in CPU time for four times the text, for the shapes of
+tests/card/test_speed.py (which counts steps of Python, and so misses slow regular expressions) and
+for texts on which a search might restart again and again. Four is linear, sixteen is quadratic;
+ratios above `NOTED` are marked.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def cpu_s(work: Callable[[], object]) -> float:
 
 
 def ratio(name: str, made: Callable[[int], str], work: Callable[[str], object]) -> None:
-    """Print how the time of *work* grows with the text *made* for it; mark it where that is not in proportion."""
+    """Print how the time of *work* grows with the text *made* for it; mark superlinear growth."""
     small, large = (cpu_s(partial(work, made(times * SMALL))) for times in (1, TIMES))
     grown = large / max(small, 1e-9)
     mark = "  <- not in proportion" if grown > NOTED and large > LEAST_S else ""
@@ -80,7 +80,8 @@ def sizes() -> None:
             fill(filled.text, FACTS, {"library_name": "peft"}, remembered=filled.slots)
             second = time.process_time() - start
             print(
-                f"{shape:22} {len(text):>9,} characters  first {first:5.2f} s  second {second:5.2f} s"
+                f"{shape:22} {len(text):>9,} characters  "
+                f"first {first:5.2f} s  second {second:5.2f} s"
             )
 
 

@@ -1,4 +1,4 @@
-"""How long autocard holds up the training thread when training begins, when it ends, and at each log entry.
+"""Measure how long autocard blocks the training thread at begin, end and each log entry.
 
 Trains one tiny LoRA model with and without the callback, in turn, in one process, and times our
 events from outside. Prints medians and the longest in milliseconds, over 20 trainings, and the
@@ -88,12 +88,14 @@ def main() -> None:
         ratios.append(train([Timed(spent)]) / without)
     for event, seconds in spent.items():
         print(
-            f"{event:<10} {1000 * statistics.median(seconds):9.3f} ms  longest {1000 * max(seconds):9.3f} ms"
+            f"{event:<10} {1000 * statistics.median(seconds):9.3f} ms  "
+            f"longest {1000 * max(seconds):9.3f} ms"
         )
     print(f"whole training of {STEPS} steps: ratio {statistics.median(ratios):.3f}")
     ends = [end_with_a_log_of(entries) for entries in LOGS]
     print(
-        f"end with {LOGS[1]:,} entries in the log, over that with {LOGS[0]:,}: ratio {ends[1] / ends[0]:.2f}"
+        f"end with {LOGS[1]:,} entries in the log, over that with {LOGS[0]:,}: "
+        f"ratio {ends[1] / ends[0]:.2f}"
     )
 
 

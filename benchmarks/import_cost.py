@@ -1,4 +1,4 @@
-"""What `from autocard import AutoCardCallback` costs over `import transformers.trainer_callback`, and what it brings.
+"""Measure the import of `AutoCardCallback` beyond `import transformers.trainer_callback`.
 
 Prints milliseconds (median of fresh interpreters, the two in turn) and their ratio to transformers'
 own import. The aim is at most 50 ms.

@@ -1,12 +1,12 @@
-"""Whose card says what of the same run: filled, true and false fields of the others' cards and of ours.
+"""Compare cards of the same runs: filled, true and false fields of other writers' cards and ours.
 
 Four tiny runs (a classifier, a LoRA on it, a chat model by TRL, sentence embeddings) are made
-twice, without autocard and with it. From each card the claims of `FIELDS` are read, and held
-against what the run was: settings as they were given, counts of the state dict, versions of the
-installed packages, what `evaluate()` returned, the Trainer's clock; code is run in the folder of
-the card. A field is false where the card says something else than that, or something that nobody
-could know. Then the set-ups of the tests' matrix are trained in the same way, and the fields that
-can be held against any training are read. Prints one table of the four runs, and one of the totals.
+twice, without autocard and with it. The claims of `FIELDS` are read from each card and compared
+with the run: the given settings, counts of the state dict, versions of the installed packages, the
+result of `evaluate()`, the Trainer's clock; code is run in the card's folder. A field is false if
+the card states something different, or something that cannot be known. Then the set-ups of the
+tests' matrix are trained in the same way, and the fields that can be checked for any training are
+read. Prints a table of the four runs and a table of the totals.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ NO_NAME = "no base that has a name"
 
 
 def _names_none(said: str) -> bool:
-    """Return whether a card says that there is no base, or none with a name. The oracles of the matrix judge that."""
+    """Return whether a card states no base, or a base without a name; the matrix judges that."""
     return any(
         word in said for word in ("from scratch", "local checkpoint", "not recorded", "not known")
     )
@@ -162,7 +162,7 @@ FIELDS: dict[str, tuple[str, Callable[[str, Truth], bool]]] = {
 
 
 def claims(card: str, true: Truth) -> Iterator[tuple[str, str, bool]]:
-    """Yield (field, what *card* says, whether that is so) of each field that it says something of."""
+    """Yield (field, statement of *card*, whether it is true) for each field with a statement."""
     visible = re.sub(r"(?s)<!--.*?-->", "", card)
     for field, (pattern, is_so) in FIELDS.items():
         found = re.search(pattern, visible, re.MULTILINE)
@@ -172,7 +172,7 @@ def claims(card: str, true: Truth) -> Iterator[tuple[str, str, bool]]:
 
 
 def code_runs(card: str, folder: Path) -> bool | None:
-    """Return whether the first program that *card* shows runs in *folder*, offline; None: it shows none."""
+    """Return whether the first program in *card* runs in *folder*, offline; None: there is none."""
     program = re.search(r"```python\n(.*?)\n```", re.sub(r"(?s)<!--.*?-->", "", card), re.DOTALL)
     if program is None:
         return None
@@ -266,7 +266,7 @@ def truth_of_setup(trainer: Any) -> Truth:
 
 
 def matrix(folder: Path) -> Iterator[tuple[str, str, list[tuple[str, str, bool]]]]:
-    """Train the set-ups of the tests' matrix twice; yield the claims of the others' cards, and of ours."""
+    """Train the set-ups of the tests' matrix twice; yield the claims of other cards and of ours."""
     import importlib.util
 
     from autocard import AutoCardCallback
@@ -292,9 +292,10 @@ def matrix(folder: Path) -> Iterator[tuple[str, str, list[tuple[str, str, bool]]
 
 
 def totals(rows: list[tuple[str, str, list[tuple[str, str, bool]]]]) -> None:
-    """Print, for each writer of cards, how many fields its cards have, and how many of them are false."""
+    """Print the number of fields and of false fields for each writer of cards."""
     print(
-        f"{'all set-ups':22} {'cards':>6} {'fields':>7} {'a card':>7} {'false':>6}  false ones, by field"
+        f"{'all set-ups':22} {'cards':>6} {'fields':>7} {'a card':>7} {'false':>6}  "
+        "false ones, by field"
     )
     for whose in dict.fromkeys(whose for _, whose, _ in rows):
         told = [one for _, by, claims_ in rows if by == whose for one in claims_]
@@ -304,12 +305,13 @@ def totals(rows: list[tuple[str, str, list[tuple[str, str, bool]]]]) -> None:
             false[field] = false.get(field, 0) + (not is_so)
         named = ", ".join(f"{field} {count}" for field, count in false.items() if count)
         print(
-            f"{whose:22} {cards:6} {len(told):7} {len(told) / cards:7.1f} {sum(false.values()):6}  {named}"
+            f"{whose:22} {cards:6} {len(told):7} {len(told) / cards:7.1f} "
+            f"{sum(false.values()):6}  {named}"
         )
 
 
 def main() -> int:
-    """Make the runs, read the cards, print the tables; return 1 where ours says something false."""
+    """Make the runs, read the cards, print the tables; return 1 if our card has a false field."""
     warnings.simplefilter("ignore")
     rows = []
     with tempfile.TemporaryDirectory() as place:
@@ -322,7 +324,8 @@ def main() -> int:
     for run, whose, told in rows:
         false = [f"{field}: {said[:40]}" for field, said, is_so in told if not is_so]
         print(
-            f"{run:10} {whose:22} {len(told):7} {len(told) - len(false):5} {len(false):6}  {'; '.join(false)}"
+            f"{run:10} {whose:22} {len(told):7} {len(told) - len(false):5} {len(false):6}  "
+            f"{'; '.join(false)}"
         )
     totals([*rows, *more])
     ours = [
@@ -370,7 +373,7 @@ def training_s(trainer: Any) -> float:
 
 
 def _cards(name: str, trainer: Any, out: Path) -> dict[str, str]:
-    """Return the others' cards of one run: what saving wrote, and what the trainer's own writer makes of it."""
+    """Return the other cards of a run: that of saving, and that of the trainer's own writer."""
     found = {}
     card = out / "README.md"
     if card.is_file():

@@ -1,11 +1,11 @@
-"""What the end of a training waits for, by the number of its processes: 1, 2, 4, 8 and 16 on two nodes of their own.
+"""Measure the wait at the end of a training with 1, 2, 4, 8 and 16 processes on two nodes.
 
-Processes with a process group as srun starts them (tests/support/cluster_rig.py), gloo, a tiny model, a
-stand-in for NVIDIA's library; each count with and without autocard, in turn. Printed are medians:
-the seconds that autocard takes of the end in the process that writes the card, and in the others,
-the same of the begin, and how many times longer the training is as a whole, from its first moment
-to its last. All processes share this machine's cores, which a node of a cluster has for itself:
-what one process does here while another computes is paid for twice.
+Processes with a process group as srun starts them (tests/support/cluster_rig.py), gloo, a tiny
+model, a stand-in for NVIDIA's library; each count with and without autocard, in turn. Prints
+medians: autocard's seconds at the end in the process that writes the card and in the others, the
+same for the begin, and the ratio of the whole trainings' durations. All processes share this
+machine's cores, while nodes of a cluster have their own: work of a process while another computes
+costs twice here.
 """
 
 from __future__ import annotations
@@ -72,9 +72,11 @@ def main() -> None:
                 begin += [rank.beginning_s for rank in job.ranks]
             median = statistics.median
             print(
-                f"{ranks:3} processes: end {1000 * median(writer):6.0f} ms where the card is written, "
+                f"{ranks:3} processes: "
+                f"end {1000 * median(writer):6.0f} ms where the card is written, "
                 f"{1000 * median(others):5.0f} ms elsewhere (longest {1000 * max(others):5.0f}); "
-                f"begin {1000 * median(begin):5.0f} ms; training of {STEPS} steps × {median(ratios):.3f}",
+                f"begin {1000 * median(begin):5.0f} ms; "
+                f"training of {STEPS} steps × {median(ratios):.3f}",
                 flush=True,
             )
         rig.close()

@@ -1,9 +1,9 @@
-"""What plain CodeCarbon and transformers' CodeCarbonCallback report where docs/energy.md says that they trip.
+"""Show reports of plain CodeCarbon and CodeCarbonCallback in the cases of docs/energy.md.
 
 Runs both beside a stand-in for NVIDIA's library (four boards of 300 W, of which the run uses one),
-for some three seconds each, and prints what they say: joules of GPUs, CPU and RAM, GPUs named,
-country, and seconds that the end took. What autocard says in the same places, the tests say that
-the table in docs/energy.md names.
+for some three seconds each, and prints their reports: joules of GPUs, CPU and RAM, GPUs named,
+country, and seconds that the end took. The tests named in the table of docs/energy.md check what
+autocard reports in the same cases.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def say(tracker, seconds):
         return
     joules = [round(kwh * 3.6e6) for kwh in (data.gpu_energy, data.cpu_energy, data.ram_energy)]
     print(json.dumps([*joules, f"{data.gpu_count} GPUs", data.country_name, f"end {seconds:.1f} s"]))
-"""
+"""  # noqa: E501 - a program of its own
 
 PLAIN = f"""
 import json, time, warnings
@@ -101,7 +101,8 @@ def main() -> None:
         compiler = ["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"]
         subprocess.run(compiler, check=True)
         print(
-            f"{'':<20} joules of GPUs, CPU, RAM; GPUs named; country; end. One board for three seconds: 900 J"
+            f"{'':<20} joules of GPUs, CPU, RAM; GPUs named; country; end. "
+            "One board for three seconds: 900 J"
         )
         for name, (change, variables) in VARIANTS.items():
             folder = Path(tempfile.mkdtemp(dir=top))

@@ -1,8 +1,8 @@
-"""Write docs/fields.md: every field of the record → slots of a card → where it comes from → the test that proves it.
+"""Write docs/fields.md: every field of the record → slots of a card → its source → its proof.
 
-Usage: python docs/make_fields.py (writes the file), or with --check (says whether it is up to
-date). Which slots a field shows in is found out, not written down: it is taken out of the sample
-records, and what changes is its slot.
+Usage: python docs/make_fields.py (writes the file), or with --check (reports whether it is up to
+date). The slots of a field are not listed anywhere, but found: the field is removed from the sample
+records, and the slots that change are its slots.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ HEAD = """<!-- Made by docs/make_fields.py from the code; tests/project/test_doc
 
 What a run knows, where a card shows it, where it comes from, and what proves it. A proof shares no code with what it
 proves: the test's own clock, hooks in the forward pass, files that other libraries saved, counts by another way.
-"""
+"""  # noqa: E501 - lines of the page
 
 
 def leaves(part: type[BaseModel], path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (path, what it is) of every leaf of the model *part*; `[]` stands for each of several."""
+    """Yield (path, description) of every leaf of the model *part*; `[]` marks an item of a list."""
     docs = dict(_docs(part))
     for name, field in part.model_fields.items():
         place = f"{path}.{name}" if path else name
@@ -63,7 +63,7 @@ def _docs(part: type[BaseModel]) -> Iterator[tuple[str, str]]:
 
 
 def shown_in() -> dict[str, set[str]]:
-    """Return leaf → facts and front-matter keys that change when it is taken out of a sample record."""
+    """Return leaf → facts and front-matter keys that change without it in a sample record."""
     found: dict[str, set[str]] = {}
     for make in records.ALL.values():
         whole = make()
@@ -80,7 +80,10 @@ def shown_in() -> dict[str, set[str]]:
 
 
 def _emptied(part: BaseModel, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield (leaf, *part* without it, or with it where it was not); a leaf that must be there gets another value."""
+    """Yield (leaf, *part* without it, or with it if it was missing).
+
+    A required leaf gets another value.
+    """
     for name in type(part).model_fields:
         place, value = (f"{path}.{name}" if path else name), getattr(part, name)
         if isinstance(value, BaseModel):
@@ -111,7 +114,7 @@ def _other(field: Any, value: Any) -> Any:
 
 
 def _made_up(annotation: Any) -> Any:
-    """Return some value of the kind that *annotation* allows; None: a list of parts, which a sample has to have."""
+    """Return a value that *annotation* allows; None: a list of parts, which samples must have."""
     if typing.get_origin(annotation) is typing.Literal:
         return typing.get_args(annotation)[-1]
     simple = {str: "sample", int: 24, float: 0.5, bool: True}
@@ -151,7 +154,8 @@ def _slots(shown: dict[str, set[str]]) -> list[str]:
         asked += about.get("fallback", []) if isinstance(about.get("fallback"), list) else []
         made = _shortened(leaf for leaf, names in shown.items() if name in names)
         lines.append(
-            f"| {about['title']} (`{name}`) | {_cell(', '.join(dict.fromkeys(map(str, asked))))} | {made} |"
+            f"| {about['title']} (`{name}`) "
+            f"| {_cell(', '.join(dict.fromkeys(map(str, asked))))} | {made} |"
         )
     return lines
 

@@ -1,7 +1,7 @@
-"""Write docs/matrix.md: each set-up that is trained → what its record and card were checked against → what was false.
+"""Write docs/matrix.md: trained set-up → what its record and card were checked against → errors.
 
-Usage: python docs/make_matrix.py [RESULTS]. RESULTS is what tests/support/train_setups.py printed; without
-it, the set-ups are trained now, which takes some minutes.
+Usage: python docs/make_matrix.py [RESULTS]. RESULTS is the output of tests/support/train_setups.py;
+without it, the set-ups are trained now, which takes some minutes.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ with autocard then judge what its record and card say:
 | card's claims | the same, read out of the card's text |
 
 The number behind a subject is how many statements were judged, over all times that the record was written.
-"""
+"""  # noqa: E501 - lines of the page
 
 
 def trained() -> dict[str, Any]:
-    """Train the set-ups; return what the oracles say of each."""
+    """Train the set-ups; return the oracles' verdicts for each."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([sys.executable, str(TRAIN), folder], capture_output=True, check=True)  # noqa: S603
     return dict(json.loads(done.stdout))
@@ -72,11 +72,11 @@ def lines(results: dict[str, Any]) -> Iterator[str]:
 TAIL = """## Versions
 
 `make test` trains these with the versions of constraints.txt, `make test-newest` with transformers 5.24. There
-`model.add_adapter` asks for PEFT 0.22 or newer, so that the set-up with transformers' own adapters is left out."""
+`model.add_adapter` asks for PEFT 0.22 or newer, so that the set-up with transformers' own adapters is left out."""  # noqa: E501 - lines of the page
 
 
 def false_of(one: dict[str, Any]) -> list[str]:
-    """Return what is false of a set-up; what is known and not yet repaired included."""
+    """Return the false statements of a set-up, including those known and not yet repaired."""
     return [*one["false"], *one["pending"]]
 
 

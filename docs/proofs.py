@@ -1,8 +1,8 @@
-"""Where each field of the record comes from, and the tests that prove it; make_fields.py makes docs/fields.md of it.
+"""The source of each field of the record and the tests that prove it, for make_fields.py.
 
-A key is the path of a field, or of a part. A part's entry gives its fields' source alone: each
+A key is the path of a field, or of a part. A part's entry gives only the source of its fields: each
 field has a proof of its own, here or in proofs_of_leaves.py. A test is file::name; an oracle that
-looks at each training is truth/file::name.
+checks each training is truth/file::name.
 """
 
 from __future__ import annotations
@@ -191,7 +191,8 @@ PROOFS: dict[str, Proof] = {
     ),
     "precision.note": _proof("the same", "precision1:notes_say_what_the_term_does_not"),
     "training.objective": _proof(
-        "code of the trainer, of the model's forward and of its loss function; TRL's arguments; trainer.loss",
+        "code of the trainer, of the model's forward and of its loss function; "
+        "TRL's arguments; trainer.loss",
         "training:the_classifier_s_loss_is_told_as_its_head_decides",
         "training:a_loss_of_the_run_s_own_is_not_called_the_library_s",
         "objective:a_loss_of_the_run_s_own_code_is_called_custom",
@@ -261,7 +262,8 @@ PROOFS: dict[str, Proof] = {
     ),
     "training.scheduler": _proof("the schedule", "training:the_schedule_is_told_with_its_warm_up"),
     "training.effective_batch_size": _proof(
-        "the data loader, arguments; TrainerState.train_batch_size where it was found automatically",
+        "the data loader, arguments; "
+        "TrainerState.train_batch_size where it was found automatically",
         "samples:samples_per_second_are_those_that_a_hook_counts",
         "training:the_effective_batch_is_what_one_step_consumes",
         "training:samples_are_counted_where_steps_are_short",
@@ -584,13 +586,16 @@ def _source(leaf: str) -> str:
 
 
 def names_it(test: str, leaf: str) -> bool:
-    """Return whether the text of *test*, or of what it uses in its file, has the last name of *leaf*."""
+    """Return whether the text of *test*, with what it uses in its file, has *leaf*'s last name."""
     name = leaf.replace("[]", "").rpartition(".")[2]
     return re.search(rf"(?<![A-Za-z]){name}\b", text_of(test)) is not None
 
 
 def text_of(test: str) -> str:
-    """Return the text of *test* with the functions, classes and constants of its file that it uses; empty: none."""
+    """Return the text of *test* with what it uses in its file; empty: there is no such test.
+
+    That includes functions, classes and constants.
+    """
     file, _, name = test.partition("::")
     texts = _definitions(TESTS / file)
     found, waiting = {name} & set(texts), [name]

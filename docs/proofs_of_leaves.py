@@ -1,7 +1,7 @@
-"""Which test proves which fields of the record; proofs.py takes its proofs from here where it has no entry of its own.
+"""Which test proves which fields of the record, for fields without an entry in proofs.py.
 
-Test (file::name), or oracle of tests/truth (truth/file::name), → fields. Each names its fields:
-test_docs_fields looks.
+Test (file::name), or oracle of tests/truth (truth/file::name), → fields. Each names its fields,
+which test_docs_fields checks.
 """
 
 from __future__ import annotations

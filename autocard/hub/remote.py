@@ -102,7 +102,7 @@ class Repository:
         return {**build_hf_headers(token=self.token), "Cache-Control": "no-cache"}
 
     def slots(self) -> dict[str, str]:
-        """Return the slots that autocard wrote by the Hub's record; empty without a record."""
+        """Return the slots that the Hub's record lists as written by autocard; else nothing."""
         text = self.read(RECORD_NAME)
         if text is None:
             return {}

@@ -67,7 +67,7 @@ class UploadHistory:
         return sorted(self._private.glob("uploaded-*.json"))
 
     def __iter__(self) -> Iterator[Upload]:
-        """Yield the uploads, the oldest first."""
+        """Return an iterator over the uploads, the oldest first."""
         uploads = (_read(path, self._repository) for path in self._paths())
         return (upload for upload in uploads if upload is not None)
 

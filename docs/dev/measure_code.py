@@ -1,4 +1,7 @@
-"""Print the figures of docs/dev/architecture.md for a package folder: python docs/dev/measure_code.py [FOLDER]."""
+"""Print the figures of docs/dev/architecture.md for a package folder.
+
+    python docs/dev/measure_code.py [FOLDER]
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 STACK = {"_getframe", "currentframe", "_current_frames", "stack", "f_back", "f_locals"}
-"""Names that only code which looks at the call stack uses."""
+"""Names used only by code that inspects the call stack."""
 DENSE = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.Lambda)
 
 
 def main(folder: Path) -> None:
-    """Print one figure a line."""
+    """Print a figure per line."""
     sources = {path: path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))}
     trees = {path: ast.parse(text) for path, text in sources.items()}
     nodes = [node for tree in trees.values() for node in ast.walk(tree)]
@@ -28,13 +31,15 @@ def main(folder: Path) -> None:
     print(f"lines: {lines}, of code {code}")
     print(f"longest module: {longest.relative_to(folder)}, {sources[longest].count(chr(10))} lines")
     print(
-        f"comprehensions, conditional expressions and lambdas per 100 lines of code: {100 * dense / code:.1f}"
+        "comprehensions, conditional expressions and lambdas per 100 lines of code: "
+        f"{100 * dense / code:.1f}"
     )
     print(f"lines with a comment: {100 * comments / code:.1f} %")
     print(f"Any: {sum(isinstance(node, ast.Name) and node.id == 'Any' for node in nodes)}")
     print(f"imports inside functions: {inner}")
     print(
-        f"stack inspections: {sum(isinstance(node, ast.Attribute) and node.attr in STACK for node in nodes)}"
+        "stack inspections: "
+        f"{sum(isinstance(node, ast.Attribute) and node.attr in STACK for node in nodes)}"
     )
     print(f"circles of imports: {len(circles(folder))}")
 

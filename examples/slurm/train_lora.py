@@ -1,10 +1,10 @@
-"""LoRA on a causal language model, over all processes of a job; goes on from its newest checkpoint; fills its card.
+"""Train LoRA on a causal language model, over all processes of a job, and fill its card.
 
     torchrun --nproc-per-node gpu train_lora.py --model FOLDER --data FILE.jsonl --output-dir FOLDER
 
-MODEL is a folder or a Hub id, DATA a file of JSON lines with a "text" in each. A file `_stop` in
-the output folder ends training at one of the next steps, with a checkpoint; it is then called
-`_stopped`.
+Training continues from its newest checkpoint. MODEL is a folder or a Hub id, DATA a file of JSON
+lines with a "text" in each. A file `_stop` in the output folder ends training at one of the next
+steps, with a checkpoint; it is then renamed to `_stopped`.
 """
 
 import argparse
@@ -27,10 +27,10 @@ from autocard import AutoCardCallback
 
 
 class StopWhenAsked(TrainerCallback):
-    """Ends training when a file is there. All processes do so at the same step, or they would wait for each other."""
+    """Ends training when a file exists, in all processes at the same step, to avoid a deadlock."""
 
     def __init__(self, file, every_steps):
-        """Look for *file* in the first process, once in *every_steps* steps."""
+        """Check for *file* in the first process, every *every_steps* steps."""
         self.file, self.every_steps, self.stopped = file, every_steps, False
 
     def on_step_end(self, args, state, control, **_):
