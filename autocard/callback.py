@@ -81,7 +81,8 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             'autocard[plots]'.
 
     Raises:
-        SettingsError: a setting cannot be meant as it stands. Raised here, before training starts.
+        SettingsError: a setting has a value that cannot be used. Raised here, before training
+            starts.
     """
 
     def __init__(
@@ -145,17 +146,17 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         }
 
     def on_init_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """A trainer was made."""
+        """Prepare the session of a new trainer."""
         self._handle(
             "prepared", args, state, objects, lambda session, shown: session.prepared(shown)
         )
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """Training begins."""
+        """Handle the begin of training."""
         self._handle("begin", args, state, objects, lambda session, shown: session.begin(shown))
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """An optimizer step comes next: the parameters have the gradients that it uses."""
+        """Read the gradients before the optimizer step that uses them."""
         if self._sessions is None:
             return
         try:
@@ -185,7 +186,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             )
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """A batch was evaluated: evaluations may take long, before training ends and after it."""
+        """Report progress during evaluations, which may take long, during training and after it."""
         if monotonic() >= self._next_s:
             self._next_s = monotonic() + HAND_OVER_S
             self._handle(
@@ -193,17 +194,17 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             )
 
     def on_save(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """A checkpoint was written."""
+        """Handle a written checkpoint."""
         self._handle("saved", args, state, objects, lambda session, shown: session.saved(shown))
 
     def on_push_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """An upload to the Hub begins."""
+        """Handle the begin of an upload to the Hub."""
         self._handle(
             "push_begun", args, state, objects, lambda session, shown: session.push_begun(shown)
         )
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """An evaluation ended."""
+        """Handle the end of an evaluation."""
         metrics = objects.get("metrics") or {}
         self._handle(
             "evaluated",
@@ -216,7 +217,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
     def on_predict(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **objects: Any
     ) -> None:
-        """A prediction ended."""
+        """Handle the end of a prediction."""
         found = metrics or {}
         self._handle(
             "predicted",
@@ -227,7 +228,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """Training ended, finished or not."""
+        """Handle the end of training, finished or stopped."""
         self._handle("end", args, state, objects, lambda session, shown: session.end(shown))
 
     def _hold(self, trainer: Any) -> None:
@@ -273,7 +274,7 @@ def attach(trainer: Any, **settings: Any) -> AutoCardCallback:
     is the explicit form, for a trainer that is wrapped or started in an unusual way.
 
     Args:
-        trainer: a `transformers.Trainer`, or one of its kind.
+        trainer: a `transformers.Trainer`, or a trainer with the same interface.
         settings: as `AutoCardCallback` takes them.
 
     Raises:

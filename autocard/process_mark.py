@@ -62,6 +62,6 @@ def _started(pid: int) -> str:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return "0"
-    # The name in parentheses may hold blanks: "4711 (my app) S 1 …".
+    # The name in parentheses may contain blanks: "4711 (my app) S 1 …".
     fields = status.rpartition(")")[2].split()
     return fields[_START_TIME] if len(fields) > _START_TIME else "0"

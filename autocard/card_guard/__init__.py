@@ -1,1 +1,1 @@
-"""The card guard: our card is the one on disk and in the upload, whoever else writes cards."""
+"""The card guard: our card ends up on disk and in the upload, even if libraries write cards."""

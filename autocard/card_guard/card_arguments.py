@@ -53,7 +53,7 @@ class CardArguments:
     pipeline_tag: str | None = None
 
     def note(self, call: Mapping[str, Any], derived_names: Collection[str]) -> None:
-        """Remember the arguments of one *call*.
+        """Remember the arguments of a *call*.
 
         Args:
             call: name → value.

@@ -1,4 +1,4 @@
-"""Our card is the one on disk and in the upload, whoever else writes cards.
+"""Our card ends up on disk and in the upload, even if libraries write cards too.
 
 One rule: a library's own write is never stopped or changed; the card is restored right after it.
 A failure here leaves a reason in the log and the person's card on disk.
@@ -57,7 +57,7 @@ class _Call:
 
 
 class CardGuard:
-    """Guards the cards of one trainer's run.
+    """Guards the cards of a trainer's run.
 
     Args:
         settings: the user's; `last_word` False: no method is wrapped, cards are only written.
@@ -81,7 +81,7 @@ class CardGuard:
         """Held while a card is restored and filled."""
         self._weights: weight_fingerprint.WeightFingerprint | None = None
 
-    # -- hold and let go ---------------------------------------------------------------------------
+    # -- wrap and release --------------------------------------------------------------------------
 
     @property
     def _held(self) -> list[WrappedMethod]:

@@ -41,7 +41,7 @@ class Place(Protocol):
 
 
 class WrappedMethod:
-    """One wrapped method of one instance."""
+    """A wrapped method of an instance."""
 
     def __init__(self, owner: Any, method: Named, keeper: Surroundings, wrapper: Place) -> None:
         self.owner = weakref.ref(owner)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CardWriter:
-    """Writes the cards of one run.
+    """Writes the cards of a run.
 
     Args:
         settings: template, and how a new card shows slots that are not filled.

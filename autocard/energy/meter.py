@@ -1,4 +1,4 @@
-"""The meter: energy and time of the trainings of one process.
+"""The meter: energy and time of the trainings of a process.
 
 Rule: the training's thread only reads counters and sends messages to the worker. The counters of
 GPUs and host are read here, at the very begin and end; CodeCarbon, power samples and the ledger
@@ -84,7 +84,7 @@ class Meter:
 
         Args:
             settings: place, powers, interval, ledger.
-            uses_gpu: False: the training runs on the CPU, whatever GPUs there are; None: not known.
+            uses_gpu: False: the training runs on the CPU, even if there are GPUs; None: unknown.
             folder: output folder, for the ledger; None: no ledger is kept.
             run_id: `run.id`; None: a new id.
             device_type: torch's name of the accelerator (cuda, mps, xpu, …), where it is known.
@@ -92,7 +92,7 @@ class Meter:
             job_id: pseudonym of the scheduler's job.
             start_s: monotonic seconds when set-up began; None: now.
             whole: False: only GPUs; another process of the host measures CPU and memory.
-            geolocate: whether this process may look the place up; None: as the settings say.
+            geolocate: whether this process may look the place up; None: the setting applies.
         """
         self.settings = settings
         self.run_id = run_id or new_id()
@@ -360,7 +360,7 @@ class Meter:
             nodes_expected=self._role.nodes_expected,
         )
 
-    # -- a leg goes on -----------------------------------------------------------------------------
+    # -- a leg continues ---------------------------------------------------------------------------
 
     def reached(self, step: int) -> None:
         """Note that *step* is done: a store into memory that the worker reads."""
@@ -453,7 +453,7 @@ class Meter:
     def _finish(
         self, leg: MeasuredLeg, step: int | None, max_steps: int | None, status: Status
     ) -> None:
-        """Stop the clock of *leg*, read its counters and ask the worker for its last reading."""
+        """Stop the clock of *leg*, read its counters and request the worker's last reading."""
         global _last_end_s  # of this process, for all meters
         mark, self._stopped = self._stopped, None
         if mark is None:

@@ -66,12 +66,12 @@ class Answer:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the Hub itself says that there is no such file, revision or repository."""
+        """Whether the Hub itself reports that there is no such file, revision or repository."""
         return self.status == _NOT_FOUND and ERROR in self.headers
 
 
 def read_file(url: str, headers: dict[str, str]) -> bytes | None:
-    """Return the bytes of a file on the Hub; None: the Hub says that there is none.
+    """Return the bytes of a file on the Hub; None: the Hub reports that it does not exist.
 
     Raises:
         NotTheHubError: the answer is not the Hub's, too large, too slow, or another status.
@@ -87,7 +87,7 @@ def read_file(url: str, headers: dict[str, str]) -> bytes | None:
 
 
 def read_json(url: str, headers: dict[str, str]) -> dict[str, Any] | None:
-    """Return a JSON object from the Hub; None: the Hub says that there is none.
+    """Return a JSON object from the Hub; None: the Hub reports that it does not exist.
 
     Raises:
         NotTheHubError: as `read_file`.
@@ -186,7 +186,7 @@ def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
     if encoding.lower() in ("", "identity"):
         return lambda chunk, at_most: chunk[:at_most]
     if encoding.lower() in ("gzip", "x-gzip", "deflate"):
-        # 32: zlib and gzip headers are told apart by zlib itself.
+        # 32: zlib itself distinguishes zlib and gzip headers.
         return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
     msg = f"it is compressed in a way that was not asked for ({encoding[:20]!r})"
     raise NotTheHubError(msg)

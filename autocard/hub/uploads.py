@@ -57,7 +57,7 @@ class Taken:
 
 
 class UploadHistory:
-    """The last uploads to one repository from one folder."""
+    """The last uploads to a repository from a folder."""
 
     def __init__(self, private: Path, repository: str) -> None:
         self._private = private

@@ -38,14 +38,14 @@ class RunHistory:
         """Begin a run without legs."""
         self._settings = settings
         self._memory: list[LedgerEntry] = []
-        """Legs of this process before the open one, of this and of other runs."""
+        """Legs of this process before the open leg, of this and of other runs."""
         self.job_id: str | None = None
         """Pseudonym of the scheduler's job."""
         self.run_id = uuid.uuid4().hex[:12]
         self.past: EarlierLegs | None = None
-        """Legs of the run before the open one; None: no leg has begun."""
+        """Legs of the run before the open leg; None: no leg has begun."""
         self.own: list[LedgerEntry] = []
-        """Entries of this process's legs since the last begin: one, once it has ended."""
+        """Entries of this process's legs since the last begin: a single entry after its end."""
         self.open = StartedLeg()
         self.reported: list[LedgerEntry] = []
         """Entries of the same leg, of the other processes that measure."""
@@ -111,7 +111,7 @@ class RunHistory:
         self.folders = ledger_files.folders_of(folder, self._settings.ledger_dir, self._checkpoint)
         return self.folders
 
-    # -- what travels in checkpoints ---------------------------------------------------------------
+    # -- what checkpoints contain ------------------------------------------------------------------
 
     def pack(self, callbacks: MutableMapping[str, Any]) -> None:
         """Put the known facts of the run into the state that the trainer saves in checkpoints."""

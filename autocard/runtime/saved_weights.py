@@ -35,7 +35,7 @@ def saved_part(
         model: as it was captured.
         adapters: that were trained.
         size: bytes of the weights.
-        dtype: their number format; None: it is not known.
+        dtype: their number format; None: unknown.
         files: names of the files that loading reads.
     """
     found: dict[str, Any] = {"saved_bytes": size, "saved_dtype": dtype, "saved_files": list(files)}

@@ -135,7 +135,7 @@ def part(searches: Iterable[Trials]) -> Part[Search]:
 
 
 def _leg(trial: Trial) -> Part[Leg] | None:
-    """Return the leg of *trial*; None: nothing is known of it."""
+    """Return the leg of *trial*; None: it is unknown."""
     from autocard.energy.ledger import join_hosts, ledger_files, record_legs  # noqa: PLC0415
 
     entries = trial.book.entries_of(trial.leg_id)

@@ -50,7 +50,7 @@ class Session:
         self.run.card_guard = CardGuard(settings, self)
 
     def observed(self, source: Any, /, **objects: Any) -> Observed:
-        """Return what *source*, a trainer or an event of one, shows, with our settings."""
+        """Return the observed facts of *source*, a trainer or its event, with our settings."""
         return registry.observe(self.settings, source, **objects)
 
     def hold(self, trainer: Any, observed: Observed, callback: Any) -> None:

@@ -1,6 +1,6 @@
 """Print the figures of docs/dev/architecture.md for a package folder.
 
-    python docs/dev/measure_code.py [FOLDER]
+Usage: python docs/dev/measure_code.py [FOLDER]
 """
 
 from __future__ import annotations
