@@ -16,7 +16,7 @@ def incomplete(run: RunState) -> bool:
 
 
 def receive(run: RunState, leg_id: str) -> None:
-    """Note that figures of another session's leg have arrived, if this run's card contains it."""
+    """Note that another session's leg has figures now, if this card has it as a leg or trial."""
     trials = [trial.leg_id for search in run.searches for trial in search.done]
     run.news = run.news or leg_id in trials or run.history.holds(leg_id)
 

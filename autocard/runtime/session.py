@@ -139,7 +139,7 @@ class Session:
             self._go(Stage.METER, event, budget)
 
     def _go_on(self, event: Event, budget: Budget) -> None:
-        """Find the run that this training continues; if it is another run, drop all facts."""
+        """Find the run that this training continues; drop the facts of another run before it."""
         self._go(Stage.PAST, event, budget)
         if event.another_run:
             gaps = {LEG: self.run.facts.gaps.get(LEG, {})}

@@ -40,7 +40,7 @@ def _writes(run: RunState, event: Event) -> bool:
 
 
 def _capture(key: str, of_part: beginning.Capture, may_hang: str = "") -> Piece:
-    """Return the piece of a capture; all captures run when training begins."""
+    """Return a capture's piece; captures run when training begins, before anything changes."""
     return Piece(
         key,
         Stage.CAPTURE,
