@@ -159,7 +159,7 @@ def _started(record: RunRecord) -> str | None:
     if not (manager or launcher):
         return None
     restarts = []
-    if job.restarts:
+    if job.restarts and manager:
         restarts.append(f"{_times(job.restarts)} by {manager}")
     if job.launcher_restarts:
         restarts.append(f"{_times(job.launcher_restarts)} by {launcher or 'the launcher'}")
