@@ -115,3 +115,16 @@ def test_each_package_says_what_it_is():
     ]
 
     assert without == []
+
+
+def test_the_page_names_modules_that_there_are():
+    """The tables of moved modules and of changes; the first of several names has the folder."""
+    page = ARCHITECTURE.read_text(encoding="utf-8")
+    moved = re.findall(r"(?m)^\| `[\w/.]+` \| `([\w/.]+)`", page.partition("## Moved modules")[2])
+    changed = page.partition("## Finding a room")[2].partition("## Figures")[0]
+    places = re.findall(r"`(\w+/[\w/.]+\.py)`", re.sub(r"(?m)^(\|[^|]*)\|[^|]*\|", r"\1|", changed))
+
+    assert len(moved) > 140
+    assert len(places) > 3
+    gone = {"fill/merge.py"}
+    assert [name for name in {*moved, *places} - gone if not (PACKAGE / name).exists()] == []
