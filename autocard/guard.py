@@ -249,7 +249,9 @@ def guarded(
             _note(fact, _why_late(fact, thread, left_s), missing)
             return None
     if failure:
-        _note(fact, failure[0], missing)
+        # Taken out of the list: the exception's traceback leads back to the list, and so would keep
+        # the objects of the work alive until the garbage collector runs.
+        _note(fact, failure.pop(), missing)
         return None
     return outcome[0]
 

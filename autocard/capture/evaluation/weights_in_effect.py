@@ -147,7 +147,9 @@ class Evaluated:
         reference = self._trained or self._begun
         # What the events show is the model that the trainer was made with, which may have been
         # replaced since.
-        model = observed.trainer.model_in_use() or observed.model
+        in_use = observed.trainer.model_in_use()
+        # Not by its truth: a compiled model forwards `len` to a model that may have none.
+        model = observed.model if in_use is None else in_use
         if reference is None or model is None:
             return None
         return difference(reference, model, weights=self._trained is not None)
