@@ -228,7 +228,7 @@ class TrainerView:
         return False
 
     def resumed_from(self) -> Any:
-        """Return the checkpoint that training was told to go on from; None: none was named."""
+        """Return the checkpoint that training resumes from, as given; None: none was given."""
         return None
 
     def is_trial(self) -> bool:

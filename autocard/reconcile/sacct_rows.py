@@ -262,7 +262,9 @@ def _step_name(text: str) -> str:
     if _STEP_NUMBER.fullmatch(text):
         return text
     start = text.lower().partition("+")[0]
-    names = [name for name in _STEP_NAMES if name.startswith(start)] if text else []
+    if not text:
+        return CUT_OFF
+    names = [name for name in _STEP_NAMES if name.startswith(start)]
     return names[0] if len(names) == 1 else CUT_OFF
 
 

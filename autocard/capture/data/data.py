@@ -264,5 +264,7 @@ def _dataset(source: Source, data: Any, reading: DatasetReading) -> Dataset:
 def _rows(data: Any) -> int | None:
     try:
         return len(inside(data))
+    # A stream has no `__len__` (TypeError), a base class may define one that only raises
+    # (NotImplementedError), and a wrapper may ask what it wraps for an attribute that is not there.
     except (TypeError, NotImplementedError, AttributeError):
         return None

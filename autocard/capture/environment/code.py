@@ -1,9 +1,9 @@
 """Which code ran: the git commit of the main script's folder.
 
-Git is asked by its own program, briefly, without locks, hooks or helpers. A remote is told without
-user name, password or token, and only where its host is one that the public knows, or one that the
-user allows (`remote_hosts`). Folder names are published only with such a remote, and only if git
-tracks the script: elsewhere they may name a client or a person.
+Runs the git program with a time limit and without locks, hooks or helpers. A remote is recorded
+without user name, password or token, and only if its host is a public one or is listed in
+`remote_hosts`. Folder names are published only with such a remote, and only if git tracks the
+script: otherwise they may contain the name of a client or a person.
 """
 
 from __future__ import annotations

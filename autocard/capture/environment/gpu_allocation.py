@@ -1,7 +1,7 @@
 """How many GPUs a job was given, from the workload manager's variables.
 
-Rule: a variable tells the request, the step or the job. What they say together is told; where they
-contradict each other, nothing is, and the reason says so. Only Slurm has such variables.
+Each variable describes the request, the step or the job. Where they agree, the number is recorded;
+where they contradict each other, the fact is a gap with that reason. Only Slurm has such variables.
 """
 
 from __future__ import annotations

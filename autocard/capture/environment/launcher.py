@@ -1,7 +1,7 @@
 """Processes and who started them: workload manager, launcher, kind of parallelism.
 
-From a few environment variables, by name, and from what the trainer says of itself. Of a job's id
-only its number is told: the rest of it names machines.
+Reads a few environment variables, by name, and the trainer's own attributes. Of a job's id only the
+number is recorded: the rest contains names of machines.
 """
 
 from __future__ import annotations

@@ -50,8 +50,7 @@ LIBRARIES = {
 _ONLY_WHERE_USED = frozenset(
     {"peft", "trl", "sentence-transformers", "bitsandbytes", "deepspeed", "flash-attn"}
 )
-"""Libraries that others import in passing: their versions are told only where this run shows that
-it used them."""
+"""Libraries that other libraries import: their versions are recorded only if this run used them."""
 
 
 def capture(observed: Observed) -> Part[dict[str, str]]:

@@ -1,7 +1,7 @@
 """What the trainer reported: results of the final weights, the log, its mean loss.
 
-Reads `state` only. Results are those of the step whose weights are in the model: the best one where
-it was loaded at the end, else the last. A result that is not a finite number is not told.
+Results are those of the step whose weights are in the model: the best step if its checkpoint was
+loaded at the end, else the last step. Results that are not finite numbers are left out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which figures of the trainer's log are results, of which data, and of the weights of which step.
 
 A figure in a mapping is a result under two names (`PER f1`). Counters of TRL are no results. The
-figures of a sentence-transformers evaluator are about the evaluator's own data, whatever set the
-trainer logged them with.
+figures of a sentence-transformers evaluator belong to the evaluator's own data, even where the
+trainer logged them with another set.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def results(observed: Observed, log: Sequence[Mapping[str, Any]]) -> list[Metric
 
 
 def predicted(observed: Observed, metrics: Mapping[str, Any]) -> list[Metric]:
-    """Return the figures of each prediction, which are told apart by their prefixes.
+    """Return the figures of each prediction; the prefix identifies the prediction.
 
     The prefix is "test" where the caller gave none.
     """

@@ -214,8 +214,8 @@ def saved_files(
 ) -> list[str]:
     """Return the names of the files of this run in *folder* that loading the model reads.
 
-    An adapter's configuration is named whatever its age: transformers follows it even where an
-    earlier run left it behind, and puts that run's adapter on the weights that it loads.
+    An adapter's configuration is included even if an earlier run wrote it: transformers reads it
+    anyway, and loads that run's adapter with the weights.
 
     Args:
         folder: where the model was saved.

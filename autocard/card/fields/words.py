@@ -111,7 +111,8 @@ def quantization(settings: Mapping[str, Scalar] | None) -> str | None:
     if not settings:
         return None
     method, bits = settings.get("method"), settings.get("bits")
-    first = joined([escape(str(method)) if method else None, f"{bits} bits" if bits else None], " ")
+    method_name = escape(str(method)) if method else None
+    first = joined([method_name, f"{bits} bits" if bits else None], " ")
     parts = [first]
     for name, value in settings.items():
         if name in {"method", "bits"} or value in (None, False):
