@@ -14,8 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autocard.capture.data import data
+from autocard.card.fields.words import hub_id
+from autocard.card.hub_lists import PIPELINE_TAGS
 from autocard.card.libraries import library_cards
 from autocard.guard import log_warning
+from autocard.record.gaps import joined, under
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
@@ -113,8 +117,6 @@ class CardArguments:
             self.dataset_configs = tuple(configs)
 
     def _note_task(self, given: Any) -> None:
-        from autocard.card.hub_lists import PIPELINE_TAGS  # noqa: PLC0415
-
         tasks = _words(given)
         found = next((task for task in tasks if task in PIPELINE_TAGS), None)
         if found is not None:
@@ -164,9 +166,6 @@ class CardArguments:
     def _train(self, sets: list[Dataset], missing: dict[str, str]) -> list[Dataset]:
         if not (self.dataset_ids or self.dataset_titles or self.dataset_configs):
             return sets
-        from autocard.capture.data import data  # noqa: PLC0415
-        from autocard.record.gaps import joined, under  # noqa: PLC0415
-
         found = data.with_ids(sets, self.dataset_ids, data.sum_of([one.rows for one in sets]))
         named = [one for one in found if one.dataset_id in self.dataset_ids] or found
         for place, title in zip(named, self.dataset_titles, strict=False):
@@ -195,6 +194,4 @@ def _words(given: Any) -> list[str]:
 
 def _is_hub_id(name: str) -> bool:
     """Return whether *name* can be an id on the Hub; names of local files and folders cannot."""
-    from autocard.card.fields.words import hub_id  # noqa: PLC0415
-
     return hub_id(name) and not Path(name).exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autocard.card.libraries import library_cards
+from autocard.card.update import update
 from autocard.card_guard.card_arguments import CardArguments
 from autocard.guard import log_info, log_warning
 from autocard.settings import Settings
@@ -37,8 +38,6 @@ class CardWriter:
         self, card: Path, record: RunRecord, standing: Standing | None, form: str | None
     ) -> Outcome:
         """Write record and card; *form* is the library's own card, if ours is filled into it."""
-        from autocard.card.update import update  # noqa: PLC0415
-
         outcome = update(
             card,
             record,

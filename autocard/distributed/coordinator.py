@@ -10,10 +10,12 @@ import os
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from autocard.capture.environment import hardware
 from autocard.capture.observed import Observed
 from autocard.distributed import reports
 from autocard.distributed.reports import Report
 from autocard.distributed.team import Assignment, Team, meet, next_training
+from autocard.energy.gpu import backends, gpu_selection
 from autocard.energy.gpu.base import Device
 from autocard.energy.ledger import ledger_files
 from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole
@@ -292,9 +294,6 @@ def _own_boards(observed: Observed) -> list[Device]:
     Raises:
         UnavailableError: they cannot be told.
     """
-    from autocard.capture.environment import hardware  # noqa: PLC0415
-    from autocard.energy.gpu import backends, gpu_selection  # noqa: PLC0415
-
     used = hardware.own_accelerators(observed)
     if not used.uses_gpu:
         return []
@@ -305,8 +304,6 @@ def _own_boards(observed: Observed) -> list[Device]:
 
 
 def _own_peaks(observed: Observed) -> dict[str, int]:
-    from autocard.capture.environment import hardware  # noqa: PLC0415
-
     try:
         return hardware.own_peaks(observed)
     except UnavailableError:

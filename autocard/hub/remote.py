@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from autocard import record as records
+from autocard.card.update import update
 from autocard.errors import AutocardError, RecordError, SettingsError, UnavailableError
 from autocard.files import read_bytes
 from autocard.hub import answers
@@ -145,8 +146,6 @@ def push(
         RecordError: there is no record, or it cannot be read.
         SettingsError: *repo* cannot be the id of a repository.
     """
-    from autocard.card.update import update  # noqa: PLC0415
-
     head = _head(repo)
     before, beside = _read(repo, CARD), _read(repo, RECORD_NAME)
     if record is None:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from autocard.capture.observed import TrainerView
+from autocard.energy.ledger import join_hosts, ledger_files, record_legs
 from autocard.record import Search
 from autocard.record.gaps import Part
+from autocard.totals import energy_sums
 
 if TYPE_CHECKING:
     from autocard.record import Leg
@@ -114,8 +116,6 @@ def related(session: Searching, folder: Path, trainer: TrainerView) -> list[Tria
 
 def part(searches: Iterable[Trials]) -> Part[Search]:
     """Return the part of the record that describes *searches*."""
-    from autocard.totals import energy_sums  # noqa: PLC0415 - with pydantic
-
     told = list(searches)
     trials = [trial for search in told for trial in search.all()]
     if not trials:
@@ -136,8 +136,6 @@ def part(searches: Iterable[Trials]) -> Part[Search]:
 
 def _leg(trial: Trial) -> Part[Leg] | None:
     """Return the leg of *trial*; None: it is unknown."""
-    from autocard.energy.ledger import join_hosts, ledger_files, record_legs  # noqa: PLC0415
-
     entries = trial.book.entries_of(trial.leg_id)
     if not any(entry.leg.hosts for entry in entries):
         # It ended without an event: the worker has written its energy up to its end.
