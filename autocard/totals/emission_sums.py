@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pycountry
+
 from autocard.record import Emissions, Leg
 from autocard.record.gaps import Part, PartBuilder
 from autocard.settings import Settings
@@ -127,8 +129,6 @@ def _intensity_g_per_kwh(legs: Legs) -> float:
 def _country_name(code: object) -> str | None:
     if not isinstance(code, str):
         return None
-    import pycountry  # noqa: PLC0415 - only where there is a country
-
     country = pycountry.countries.get(alpha_3=code)
     return None if country is None else str(country.name)
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+import pycountry
+
 from autocard.card import hub_lists
 from autocard.card.form.placeholders import find
 from autocard.card.front import yaml_keys
@@ -177,8 +179,6 @@ def _languages(data: Any) -> Iterator[_Fault]:
 def _is_language(text: str) -> bool:
     if not _LANGUAGE.fullmatch(text):
         return False
-    import pycountry  # noqa: PLC0415 - only where languages are looked up
-
     code = re.split("[-_]", text)[0]
     names = ("alpha_2", "alpha_3", "bibliographic")
     return any(pycountry.languages.get(**{name: code}) is not None for name in names)

@@ -9,6 +9,8 @@ import re
 from typing import Any
 from unicodedata import normalize
 
+import pycountry
+
 from autocard import units
 from autocard.card.fact import plain
 from autocard.card.fields import carbon, impact
@@ -95,8 +97,6 @@ def _language(name: str) -> str | None:
     """Return the ISO 639 code of a language that is named by its code or in English."""
     if name.lower() in {"code", "multilingual"}:
         return name.lower()
-    import pycountry  # noqa: PLC0415 - only where a language is given
-
     if len(name) <= _CODE_LETTERS:
         found = pycountry.languages.get(alpha_2=name.lower())
         if found is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import pycountry
+
 from autocard import units
 from autocard.card.fact import Fact, escape
 from autocard.card.fields import accounts, carbon
@@ -151,8 +153,6 @@ def _countries(record: RunRecord) -> str | None:
     codes = list(dict.fromkeys(leg.place.country_iso_code for leg in record.legs))
     if len(codes) <= 1 or None in codes:  # one country stands in the sums
         return None
-    import pycountry  # noqa: PLC0415 - only where there are several countries
-
     names = []
     for code in codes:
         country = pycountry.countries.get(alpha_3=code)
