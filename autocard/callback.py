@@ -79,6 +79,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             ones.
         plots: whether curves of loss, metrics and power are drawn beside the card; needs
             'autocard[plots]'.
+        quiet: whether the lines at the begin and the end of training are left out.
 
     Raises:
         SettingsError: a setting has a value that cannot be used. Raised here, before training
@@ -109,6 +110,7 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         last_word: bool | None = None,
         remote_hosts: str | Sequence[str] | None = None,
         plots: bool | None = None,
+        quiet: bool | None = None,
     ) -> None:
         arguments = {
             name: value for name, value in locals().items() if name not in {"self", "__class__"}

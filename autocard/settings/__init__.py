@@ -73,6 +73,8 @@ class Settings:
     (`capture.code.PUBLIC_HOSTS`)."""
     plots: bool = False
     """Whether curves are drawn beside the card; needs the extra `plots` (matplotlib)."""
+    quiet: bool = False
+    """Whether the lines at the begin and the end of training are left out."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Setting → its source; only those that were given."""
 

@@ -188,5 +188,6 @@ READERS: dict[str, Callable[[object, str], Any]] = {
     "last_word": _flag,
     "remote_hosts": _hosts,
     "plots": _flag,
+    "quiet": _flag,
 }
 """Setting → the function that reads and checks its value. The names are the contract."""

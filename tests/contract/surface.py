@@ -57,6 +57,7 @@ VALUES = {
     "last_word": "0",
     "remote_hosts": "git.example.org",
     "plots": "0",
+    "quiet": "1",
 }
 """Setting → what its variable says, as text."""
 

@@ -32,6 +32,7 @@ configured = AutoCardCallback(
     last_word=True,
     remote_hosts="git.example.org",
     plots=False,
+    quiet=True,
 )
 
 
