@@ -72,6 +72,10 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         measure_power_secs: seconds between readings.
         ledger_dir: node-local folder for the working files that are written while training runs.
         empty: "comment" or "placeholder": how a new card shows what only people can fill.
+        detail: "standard", "full" (nothing folded) or "brief" (a summary table and the CO2 line);
+            left out: as the card has it.
+        sections: names of the sections to write, such as ["environment", "front_matter"]; left out:
+            as the card has it, all in a new one.
         emissions: whether energy and CO2 are measured.
         last_word: whether our card is put back after the trainer's own writers have written theirs
             (True).
@@ -106,6 +110,8 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         measure_power_secs: float | None = None,
         ledger_dir: str | None = None,
         empty: str | None = None,
+        detail: str | None = None,
+        sections: str | Sequence[str] | None = None,
         emissions: bool | None = None,
         last_word: bool | None = None,
         remote_hosts: str | Sequence[str] | None = None,

@@ -64,6 +64,11 @@ class Settings:
     """Node-local folder for the ledger's ticks; None: the output folder."""
     empty: str = "comment"
     """How a new card shows what only people can fill: "comment" or "placeholder"."""
+    detail: str | None = None
+    """How much of a card stands open: "standard", "full" or "brief"; None: as the card has it,
+    "standard" in a new one."""
+    sections: tuple[str, ...] | None = None
+    """Sections that autocard writes (`SECTIONS`); None: as the card has it, all in a new one."""
     emissions: bool = True
     """Whether energy and CO2 are measured."""
     last_word: bool = True

@@ -6,6 +6,7 @@ the value in its own type, or raises `SettingsError` with what would do.
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import re
@@ -16,6 +17,31 @@ from typing import Any
 from autocard.errors import SettingsError
 
 EMPTY = ("comment", "placeholder")
+DETAILS = ("standard", "full", "brief")
+FRONT_MATTER = "front_matter"
+SECTIONS = (
+    FRONT_MATTER,
+    "details",
+    "uses",
+    "bias",
+    "get_started",
+    "training",
+    "procedure",
+    "evaluation",
+    "testing",
+    "examination",
+    "environment",
+    "technical",
+    "compute",
+    "citation",
+    "acknowledgements",
+    "glossary",
+    "more",
+    "authors",
+    "contact",
+    "versions",
+)
+"""What a card can be limited to: the front matter, and the sections of templates/labels.yaml."""
 UNITS = {unit.lower(): unit for unit in ("J", "mJ", "uJ", "kJ", "Wh", "kWh")}
 """Of a node meter. "mJ" is millijoules: no node counts in megajoules."""
 TRUE_WORDS = {"1", "true", "yes", "on"}
@@ -164,6 +190,37 @@ def _empty(value: object, what: str) -> str:
     return str(value)
 
 
+def read_detail(value: object, what: str) -> str:
+    """Return how much of a card stands open."""
+    if isinstance(value, str) and value.strip().lower() in DETAILS:
+        return value.strip().lower()
+    msg = f'{what}: {value!r}: "standard", "full" or "brief".{_nearest(value, DETAILS)}'
+    raise SettingsError(msg)
+
+
+def read_sections(value: object, what: str) -> tuple[str, ...]:
+    """Return names of sections, given as a list or with commas between them; "all" is all."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, Sequence):
+        msg = f"{what}: {value!r} is not a list of sections: {', '.join(SECTIONS)}."
+        raise SettingsError(msg)
+    wanted = [_text(name, what).strip().lower() for name in names]
+    if wanted == ["all"]:
+        return SECTIONS
+    for name in wanted:
+        if name not in SECTIONS:
+            known = f" Known: all, {', '.join(SECTIONS)}."
+            msg = f"{what}: no such section: {name}.{_nearest(name, SECTIONS) or known}"
+            raise SettingsError(msg)
+    return tuple(name for name in SECTIONS if name in wanted)
+
+
+def _nearest(value: object, known: Sequence[str]) -> str:
+    """Return a question that names the one of *known* that looks most like *value*, or ""."""
+    near = difflib.get_close_matches(str(value).lower(), known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
 READERS: dict[str, Callable[[object, str], Any]] = {
     "template": _text,
     "card": _text,
@@ -184,6 +241,8 @@ READERS: dict[str, Callable[[object, str], Any]] = {
     "node_meter_unit": _unit,
     "ledger_dir": _text,
     "empty": _empty,
+    "detail": read_detail,
+    "sections": read_sections,
     "emissions": _flag,
     "last_word": _flag,
     "remote_hosts": _hosts,

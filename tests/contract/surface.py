@@ -53,6 +53,8 @@ VALUES = {
     "node_meter_unit": "mJ",
     "ledger_dir": "/local",
     "empty": "placeholder",
+    "detail": "full",
+    "sections": "front_matter,environment",
     "emissions": "0",
     "last_word": "0",
     "remote_hosts": "git.example.org",

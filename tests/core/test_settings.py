@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from autocard.errors import SettingsError
 from autocard.settings import disabled, resolve
-from support import TESTS
+from support import ROOT, TESTS
 
 
 @pytest.fixture
@@ -84,6 +85,24 @@ def test_remote_hosts_are_understood_from_a_text_and_from_a_list(tmp_path, given
     assert by_file.remote_hosts == ("weaker.example",)
 
 
+@pytest.mark.parametrize("given", ["Environment, front_matter", ["front_matter", "environment"]])
+def test_sections_are_read_from_a_text_and_from_a_list_in_one_order(tmp_path, given):
+    by_argument = resolve({"sections": given}, {}, tmp_path)
+    by_variable = resolve({}, {"AUTOCARD_SECTIONS": "environment,front_matter"}, tmp_path)
+
+    assert by_argument.sections == by_variable.sections == ("front_matter", "environment")
+    assert resolve({}, {}, tmp_path).sections is None
+    assert resolve({"sections": []}, {}, tmp_path).sections == ()
+
+
+def test_all_sections_are_those_of_the_label_table_and_the_front_matter(tmp_path):
+    table = yaml.safe_load((ROOT / "templates" / "labels.yaml").read_text(encoding="utf-8"))
+
+    everything = resolve({"sections": "all"}, {}, tmp_path).sections
+
+    assert everything == ("front_matter", *table["sections"])
+
+
 def test_two_letters_of_a_country_are_understood(tmp_path):
     assert resolve({"country_iso_code": "ch"}, {}, tmp_path).country_iso_code == "CHE"
 
@@ -107,6 +126,11 @@ def test_two_letters_of_a_country_are_understood(tmp_path):
         ({"datasets": ["org/set", "../mine"]}, "datasets"),
         ({"facts": {"not a name": "x"}}, "no template variable"),
         ({"empty": "hide"}, '"comment" or "placeholder"'),
+        ({"detail": "breif"}, r"detail \(from argument\): 'breif': .*Did you mean brief\?"),
+        ({"detail": 3}, '"standard", "full" or "brief"'),
+        ({"sections": ["enviroment"]}, "no such section: enviroment. Did you mean environment"),
+        ({"sections": "environment, quux"}, "no such section: quux. Known: all, front_matter"),
+        ({"sections": 7}, "is not a list of sections: front_matter, details"),
         ({"region": "California"}, "without a country"),
         ({"geolocate": "perhaps"}, "neither true nor false"),
         (
