@@ -32,7 +32,7 @@ help:
 	@echo "make gpu    the tests that need a real NVIDIA GPU; the other suites leave them out"
 	@echo "make coverage  the test suite, with the share of the code that it runs; fails below the gate in pyproject.toml"
 	@echo "make dist   build the source distribution and the wheel, and check both"
-	@echo "make matrix  train the set-ups and write docs/matrix.md again"
+	@echo "make matrix  train the set-ups and write docs/dev/matrix.md again"
 	@echo "make card   run the demo and keep its card as examples/README.card.md"
 	@echo "make schema write the JSON Schema of autocard.json again"
 	@echo "make fuzz   fill 20,000 random cards and read 2,000 random records, search for input that holds up other threads; SEED=… runs the same ones again"

@@ -1,8 +1,8 @@
-"""Show reports of plain CodeCarbon and CodeCarbonCallback in the cases of docs/energy.md.
+"""Show reports of plain CodeCarbon and CodeCarbonCallback in the cases of docs/dev/pitfalls.md.
 
 Runs both beside a stand-in for NVIDIA's library (four boards of 300 W, of which the run uses one),
 for some three seconds each, and prints their reports: joules of GPUs, CPU and RAM, GPUs named,
-country, and seconds that the end took. The tests named in the table of docs/energy.md check what
+country, and seconds that the end took. The tests named in the table of docs/dev/pitfalls.md check what
 autocard reports in the same cases.
 """
 

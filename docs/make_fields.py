@@ -1,4 +1,4 @@
-"""Write docs/fields.md: every field of the record → slots of a card → its source → its proof.
+"""Write docs/dev/fields.md: every field of the record → slots of a card → its source → its proof.
 
 Usage: python docs/make_fields.py (writes the file), or with --check (reports whether it is up to
 date). The slots of a field are not listed anywhere, but found: the field is removed from the sample
@@ -15,7 +15,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 TESTS = HERE.parent / "tests"
-OUT = HERE / "fields.md"
+OUT = HERE / "dev" / "fields.md"
 
 sys.path[:0] = [str(HERE.parent), str(TESTS), str(HERE)]
 

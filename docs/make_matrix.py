@@ -1,4 +1,4 @@
-"""Write docs/matrix.md: trained set-up → what its record and card were checked against → errors.
+"""Write docs/dev/matrix.md: trained set-up → what its record and card were checked against → errors.
 
 Usage: python docs/make_matrix.py [RESULTS]. RESULTS is the output of tests/support/train_setups.py;
 without it, the set-ups are trained now, which takes some minutes.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-OUT = HERE / "matrix.md"
+OUT = HERE / "dev" / "matrix.md"
 TRAIN = HERE.parent / "tests" / "support" / "train_setups.py"
 
 HEAD = """<!-- Made by docs/make_matrix.py; tests/project/test_matrix.py trains the set-ups again and compares. -->

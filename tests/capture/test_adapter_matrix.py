@@ -1,7 +1,7 @@
 """The adapter matrix: every kind of adapter that PEFT makes on a CPU, held against what PEFT itself saves and counts.
 
 Oracles: `adapter_config.json` as PEFT writes it; a loop of our own over the modules' parameters,
-and PEFT's own count; for the trained ones, the tensors that changed. The table of docs/fields.md is
+and PEFT's own count; for the trained ones, the tensors that changed. The table of docs/dev/fields.md is
 made of `ROWS`.
 """
 

@@ -2,7 +2,7 @@
 
 The oracle is `formats.Oracle`: the formats that layers put out in the forward pass, those of the
 parameters that the optimizer was given, and those of what it keeps of them. What cannot run on a
-CPU stands in `NOT_RUN`, by real configuration objects; docs/fields.md is made of both tables.
+CPU stands in `NOT_RUN`, by real configuration objects; docs/dev/fields.md is made of both tables.
 """
 
 from __future__ import annotations

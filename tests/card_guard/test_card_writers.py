@@ -260,8 +260,8 @@ def test_our_card_stands_after_the_best_model_was_loaded(name, hub, tmp_path):
 
 
 def test_the_table_in_the_docs_is_what_was_tested():
-    """`docs/last-word.md` names each cell of the matrix; a failing cell fails its own test."""
-    page = ROOT / "docs" / "last-word.md"
+    """`docs/dev/card_guard.md` names each cell of the matrix; a failing cell fails its own test."""
+    page = ROOT / "docs" / "dev" / "card_guard.md"
     rows = [
         f"| {name} | " + " | ".join(_cell(name, step) for step in STEPS) + " |" for name in HOSTS
     ]

@@ -1,4 +1,4 @@
-"""Traps that others step into on one node: the rows of docs/energy.md that no other test file proves."""
+"""Traps that others step into on one node: the rows of docs/dev/pitfalls.md that no other test file proves."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from autocard.energy.ledger import source_words
 from support import ROOT, TESTS
 from support.nvml_stand_in import python
 
-DOCS = ROOT / "docs" / "energy.md"
+DOCS = ROOT / "docs" / "dev" / "pitfalls.md"
 
 
 def test_every_row_of_the_table_names_tests_that_are_there():
     text = DOCS.read_text(encoding="utf-8")
-    table = text[text.index("## Where others trip") :]
+    table = text[text.index("# Known pitfalls in other tools") :]
     rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
     there = {
         (file.relative_to(TESTS).as_posix(), name)

@@ -185,7 +185,7 @@ def test_a_fact_is_added_by_the_edits_and_commands_of_the_guide(copy, tmp_path):
     )
     schema = json.loads((copy / "autocard" / "schema" / "autocard-1.schema.json").read_text())
     assert "aarch64" in schema["$defs"]["Hardware"]["properties"]["cpu_architecture"]["description"]
-    assert "| `hardware.cpu_architecture` |" in (copy / "docs" / "fields.md").read_text()
+    assert "| `hardware.cpu_architecture` |" in (copy / "docs" / "dev" / "fields.md").read_text()
 
 
 def test_a_fact_takes_three_edits_of_the_package():

@@ -1,4 +1,4 @@
-"""The table of docs/fields.md: up to date, complete, and naming tests that exist."""
+"""The table of docs/dev/fields.md: up to date, complete, and naming tests that exist."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The matrix of set-ups: each is trained, no oracle finds a false field, and docs/matrix.md has what was judged."""
+"""The matrix of set-ups: each is trained, no oracle finds a false field, and docs/dev/matrix.md has what was judged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from support import ROOT, SUPPORT
 
-PAGE = ROOT / "docs" / "matrix.md"
+PAGE = ROOT / "docs" / "dev" / "matrix.md"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -1,6 +1,6 @@
-"""docs/upstream.md says what other projects do today; here the same is done, so that the text goes when they change.
+"""docs/dev/upstream.md says what other projects do today; here the same is done, so that the text goes when they change.
 
-A test that fails here is good news: take the entry out of docs/upstream.md, and look whether
+A test that fails here is good news: take the entry out of docs/dev/upstream.md, and look whether
 autocard's way round it can go too.
 """
 
@@ -22,7 +22,7 @@ pytestmark = [
         version("transformers") < "5", reason="the entries are about today's versions"
     ),
 ]
-ENTRIES = ROOT / "docs" / "upstream.md"
+ENTRIES = ROOT / "docs" / "dev" / "upstream.md"
 
 
 @pytest.fixture
