@@ -2,8 +2,8 @@
 
 Runs both beside a stand-in for NVIDIA's library (four boards of 300 W, of which the run uses one),
 for some three seconds each, and prints their reports: joules of GPUs, CPU and RAM, GPUs named,
-country, and seconds that the end took. The tests named in the table of docs/dev/pitfalls.md check what
-autocard reports in the same cases.
+country, and seconds that the end took. The tests named in the table of docs/dev/pitfalls.md check
+what autocard reports in the same cases.
 """
 
 from __future__ import annotations

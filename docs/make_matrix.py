@@ -1,4 +1,4 @@
-"""Write docs/dev/matrix.md: trained set-up → what its record and card were checked against → errors.
+"""Write docs/dev/matrix.md: trained set-up → what was checked, against which oracle → errors.
 
 Usage: python docs/make_matrix.py [RESULTS]. RESULTS is the output of tests/support/train_setups.py;
 without it, the set-ups are trained now, which takes some minutes.
