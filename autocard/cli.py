@@ -21,6 +21,7 @@ from autocard.card.check import check as checking
 from autocard.card.check import check_text
 from autocard.card.fact import plain
 from autocard.card.fields.summary import summary
+from autocard.card.form.fact_list import fact_entries
 from autocard.card.update import update
 from autocard.command_line import inputs, options, printing
 from autocard.command_line.messages import OUT_OF_DATE, REFUSED, USAGE, fail, note, warn
@@ -265,6 +266,19 @@ def doctor(*, as_json: options.AsJson = False) -> None:
         sys.stdout.write(printing.as_json(report))
     else:
         printing.print_grid(doctor_.text(report))
+
+
+@app.command()
+def facts(*, as_json: options.AsJson = False) -> None:
+    """List the facts that a form may ask for, and that the setting `facts` may give.
+
+    Each with its title, who fills it, its unit, its place in autocard.json and its labels.
+    """
+    entries = fact_entries()
+    if as_json:
+        sys.stdout.write(printing.as_json([entry.as_dict() for entry in entries]))
+    else:
+        printing.print_grid(printing.fact_rows(entries))
 
 
 @app.command()

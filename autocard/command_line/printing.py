@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from autocard import units
 from autocard.card.fact import plain
+from autocard.card.form.fact_list import FactEntry
 from autocard.card.report import Report
 from autocard.card.update import Outcome
 from autocard.command_line.messages import note, warn
@@ -57,6 +58,20 @@ def print_grid(rows: Iterable[tuple[str, str]]) -> None:
     for label, text in rows:
         grid.add_row(label, Text(text, overflow="fold"))
     Console().print(grid)
+
+
+def fact_rows(entries: Iterable[FactEntry]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each fact, and what people want to learn of it."""
+    who = {
+        "machine": "filled by autocard",
+        "suggested": "suggested by autocard, for you to check",
+        "person": "filled by you",
+    }
+    for entry in entries:
+        unit = f", in {entry.unit}" if entry.unit else ""
+        record = f", {entry.record} in autocard.json" if entry.record else ""
+        labels = ", ".join(entry.labels)
+        yield entry.name, f"{entry.title}: {who[entry.who]}{unit}{record}. Labels: {labels}"
 
 
 # -- differences -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from autocard.errors import SettingsError
@@ -12,6 +13,24 @@ LONGEST = 200
 """Characters of a heading or label, and of what error messages quote."""
 _MOST = 10_000
 """Words in one list."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """A file of labels, for messages.
+
+    Attributes:
+        file: its path.
+        lines: path of a key (`facts.hours_used`) → its line, counted from 0.
+    """
+
+    file: str
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def key(self, path: str) -> str:
+        """Return where the key *path* stands: `my/autocard.labels.yaml:4: facts.hours_used`."""
+        line = self.lines.get(path)
+        return f"{self.file}: {path}" if line is None else f"{self.file}:{line + 1}: {path}"
 
 
 def text(value: object, where: str) -> str:
@@ -64,6 +83,8 @@ def check_name(name: str, known: Collection[str], where: str, what: str) -> None
         return
     close = difflib.get_close_matches(name[:LONGEST], known, n=1)
     hint = f"{what}s are those of autocard's templates/labels.yaml."
+    if what == "fact":
+        hint = "`autocard facts` lists them."
     if close:
         hint = f"did you mean {close[0]}?"
     msg = f"{shortened(where)}: there is no {what} {shortened(name)!r}; {hint} Nothing was done."

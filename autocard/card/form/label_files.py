@@ -19,6 +19,7 @@ from autocard.card.fact import plain
 from autocard.card.fill import sanitize
 from autocard.card.form.label_checks import (
     LONGEST,
+    Where,
     check_keys,
     check_name,
     mapping,
@@ -35,9 +36,9 @@ USER_FILE = "autocard.labels.yaml"
 """A user's own words, beside the card or beside the template."""
 
 _KEYS = ("sections", "facts", "variables", "titles", "placeholders", "boilerplate")
-_FACT_KEYS = ("title", "who", "record", "say_why", "guide", "instead", "words", "under", "fallback")
-_KIND_KEYS = ("title", "who", "record", "say_why", "guide", "instead")
+_KIND_KEYS = ("title", "who", "record", "say_why", "guide", "instead", "unit")
 """Keys of a fact beside the words that ask for it."""
+_FACT_KEYS = (*_KIND_KEYS, "words", "under", "fallback")
 _ACTIVE = re.compile(r"[<`\[\]]|://")
 """What could be HTML, code or a link: `<b>`, `[x](https://…)`."""
 _WHO = ("machine", "suggested", "person")
@@ -53,7 +54,7 @@ def load(extra: Sequence[Path] = ()) -> Labels:
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> dict[str, Any]:
+def shipped_table() -> dict[str, Any]:
     """Return the shipped table as it stands in its file."""
     file = resources.files("autocard") / "templates" / "labels.yaml"
     raw: dict[str, Any] = yaml_reader.load(file.read_text(encoding="utf-8"))
@@ -66,7 +67,7 @@ def _shipped_labels() -> Labels:
 
 
 def _load(extra: tuple[Path, ...]) -> Labels:
-    raw = _shipped()
+    raw = shipped_table()
     labels = Labels(
         outline=tuple(_part(entry, raw["facts"]) for entry in raw["outline"]),
         variables={**raw["variables"]},
@@ -77,7 +78,7 @@ def _load(extra: tuple[Path, ...]) -> Labels:
         appended=frozenset(raw["appended"]),
         outdated=tuple(raw["outdated"]),
     )
-    _add(labels, raw, "labels.yaml", is_users=False)
+    _add(labels, raw, Where("labels.yaml"), is_users=False)
     for path in extra:
         _add_file(labels, path)
     labels.names.update(labels.kinds, labels.variables)
@@ -86,28 +87,29 @@ def _load(extra: tuple[Path, ...]) -> Labels:
 
 def _add_file(labels: Labels, path: Path) -> None:
     """Add the words of a user's file."""
-    where = str(path)
-    more = mapping(_read(path), "", where)
-    check_keys(more, _KEYS, where)
+    found, where = _read(path)
+    more = mapping(found, "", where.file)
+    check_keys(more, _KEYS, where.file)
     _check_names(more, where)
     _add(labels, more, where, is_users=True)
-    for name, fact in mapping(more.get("variables"), "variables", where).items():
-        labels.variables[name] = _fact_name(fact, f"{where}: variables.{name}")
-    labels.titles.update(words(title) for title in texts(more.get("titles"), f"{where}: titles"))
-    labels.boilerplate += tuple(texts(more.get("boilerplate"), f"{where}: boilerplate"))
-    placeholders = texts(more.get("placeholders"), f"{where}: placeholders")
+    for name, fact in mapping(more.get("variables"), "variables", where.file).items():
+        labels.variables[name] = _fact_name(fact, where.key(f"variables.{name}"))
+    labels.titles.update(words(title) for title in texts(more.get("titles"), where.key("titles")))
+    labels.boilerplate += tuple(texts(more.get("boilerplate"), where.key("boilerplate")))
+    placeholders = texts(more.get("placeholders"), where.key("placeholders"))
     labels.placeholders.update(" ".join(each.lower().split()) for each in placeholders)
 
 
-def _read(path: Path) -> object:
-    """Return the YAML of a user's file.
+def _read(path: Path) -> tuple[object, Where]:
+    """Return the YAML of a user's file, and where its keys stand.
 
     Raises:
         SettingsError: it cannot be read.
     """
     try:
-        content = files.read_text(path, files.SMALL_BYTES)
-        found: object = yaml_reader.load(content.removeprefix("\ufeff"))
+        content = files.read_text(path, files.SMALL_BYTES).removeprefix("\ufeff")
+        found: object = yaml_reader.load(content)
+        lines = yaml_reader.key_lines(content)
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         line = ""
@@ -115,27 +117,28 @@ def _read(path: Path) -> object:
             line = f" in line {exc.line + 1}"
         msg = f"{path}: the file of labels cannot be read{line} ({reason}). Nothing was done."
         raise SettingsError(msg) from exc
-    return found
+    return found, Where(str(path), lines)
 
 
-def _check_names(more: dict[str, Any], where: str) -> None:
+def _check_names(more: dict[str, Any], where: Where) -> None:
     """Refuse sections and facts that the shipped table lacks: a typo would ask for nothing."""
-    sections, facts = _shipped()["sections"], _shipped()["facts"]
-    for section in mapping(more.get("sections"), "sections", where):
-        check_name(section, sections, f"{where}: sections.{section}", "section")
-    for fact, entry in mapping(more.get("facts"), "facts", where).items():
-        check_name(fact, facts, f"{where}: facts.{fact}", "fact")
+    sections, facts = shipped_table()["sections"], shipped_table()["facts"]
+    for section in mapping(more.get("sections"), "sections", where.file):
+        check_name(section, sections, where.key(f"sections.{section}"), "section")
+    for fact, entry in mapping(more.get("facts"), "facts", where.file).items():
+        check_name(fact, facts, where.key(f"facts.{fact}"), "fact")
         if not isinstance(entry, dict):
             continue
-        for section in mapping(entry.get("under"), "under", where):
-            check_name(section, sections, f"{where}: facts.{fact}.under.{section}", "section")
+        for section in mapping(entry.get("under"), "under", where.file):
+            place = where.key(f"facts.{fact}.under.{section}")
+            check_name(section, sections, place, "section")
 
 
 def _fact_name(value: object, where: str) -> str:
     """Return *value*, the name of a fact; empty: it is the variable of no fact."""
     name = text("" if value is None else value, where)
     if name:
-        check_name(name, _shipped()["facts"], where, "fact")
+        check_name(name, shipped_table()["facts"], where, "fact")
     return name
 
 
@@ -152,19 +155,19 @@ def _heading(value: object, where: str) -> str:
     return title
 
 
-def _add(labels: Labels, raw: dict[str, Any], where: str, *, is_users: bool) -> None:
+def _add(labels: Labels, raw: dict[str, Any], where: Where, *, is_users: bool) -> None:
     """Add sections and facts.
 
     The first of a user's words for a section or fact becomes the title under which it is added.
     """
-    for section, value in mapping(raw.get("sections"), "sections", where).items():
-        headings = texts(value, f"{where}: sections.{section}")
+    for section, value in mapping(raw.get("sections"), "sections", where.file).items():
+        headings = texts(value, where.key(f"sections.{section}"))
         for heading in headings:
             labels.sections_by_word.setdefault(words(heading), set()).add(section)
         if is_users and headings:
-            _rename(labels, section, _heading(headings[0], f"{where}: sections.{section}"))
-    for fact, entry in mapping(raw.get("facts"), "facts", where).items():
-        _add_fact(labels, fact, entry, f"{where}: facts.{fact}", is_users=is_users)
+            _rename(labels, section, _heading(headings[0], where.key(f"sections.{section}")))
+    for fact, entry in mapping(raw.get("facts"), "facts", where.file).items():
+        _add_fact(labels, fact, entry, where.key(f"facts.{fact}"), is_users=is_users)
 
 
 def _add_fact(labels: Labels, fact: str, entry: object, where: str, *, is_users: bool) -> None:

@@ -47,6 +47,7 @@ class Kind:
         say_why: whether a new card shows that reason to its readers.
         guide: what a person should write there.
         instead: a fact that answers in its place where it is missing, or "".
+        unit: unit of its figure, or "".
     """
 
     name: str
@@ -56,6 +57,7 @@ class Kind:
     say_why: bool = False
     guide: str = ""
     instead: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)

@@ -238,6 +238,29 @@ def load(text: str) -> Any:
     return None if root is None else value(root)
 
 
+def key_lines(text: str) -> dict[str, int]:
+    """Return the line, counted from 0, of each key of *text*: `facts.hours_used.words` → 4.
+
+    Raises:
+        YamlError: it is no YAML, or goes beyond the limits.
+    """
+    _, root = _compose(text)
+    found: dict[str, int] = {}
+    left = [("", root)]
+    seen = set()
+    while left:
+        path, node = left.pop()
+        # An alias may lead to the same mapping again and again.
+        if not isinstance(node, yaml.MappingNode) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        for key, item in node.value:
+            name = f"{path}.{key.value}" if path else str(key.value)
+            found[name] = key.start_mark.line
+            left.append((name, item))
+    return found
+
+
 def value(node: yaml.Node) -> Any:
     """Return the value of *node*.
 
