@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from autocard.card_guard import card_writers
 from autocard.errors import SettingsError
@@ -58,9 +58,10 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         base_model: Hub id of the base model, where it was loaded from a local folder.
         datasets: Hub ids of the training data.
         facts: what only people know, by template variable: license, language, developers, …
-        country_iso_code: where the machine stands (ISO 3166-1); without it there is energy, but no
-            CO2 figure.
-        region: state or province, in the words of CodeCarbon's tables.
+            (`autocard facts` lists them).
+        country_iso_code: where the machine stands, by code or name (FRA, FR, France); without it
+            there is energy, but no CO2 figure.
+        region: state, province or bidding zone, by code or name (US-CA, CA, California, SE3).
         geolocate: whether the place may be looked up over the network, once, at the start.
         carbon_intensity_g_per_kwh: grams of CO2eq per kWh, instead of the country's yearly mean.
         market_based_co2eq_g: grams of CO2eq by contracts; it is only repeated.
@@ -86,8 +87,8 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         quiet: whether the lines at the begin and the end of training are left out.
 
     Raises:
-        SettingsError: a setting has a value that cannot be used. Raised here, before training
-            starts.
+        SettingsError: a setting does not exist, or has a value that cannot be used. Raised here,
+            before training starts.
     """
 
     def __init__(
@@ -117,15 +118,18 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         remote_hosts: str | Sequence[str] | None = None,
         plots: bool | None = None,
         quiet: bool | None = None,
+        **unknown: NoReturn,
     ) -> None:
         arguments = {
-            name: value for name, value in locals().items() if name not in {"self", "__class__"}
+            name: value
+            for name, value in locals().items()
+            if name not in {"self", "__class__", "unknown"}
         }
         self._sessions: Sessions | None = None
         self._next_s = 0.0
         if disabled():
             return
-        settings = resolve(arguments)
+        settings = resolve({**arguments, **unknown})
         try:
             from autocard.runtime.sessions import Sessions  # noqa: PLC0415 - the import of this module stays cheap
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from autocard.card.fill.new_card import check_template, label_files
+from autocard.card.fill.new_card import check_template, label_files, template_variables
 from autocard.card.form import label_files as labels
+from autocard.errors import SettingsError
 from autocard.runtime.session import Session
 from autocard.settings import Settings
+from autocard.settings.nearest import did_you_mean
 
 
 class Sessions:
@@ -19,12 +22,14 @@ class Sessions:
         """Check that *settings* can work.
 
         Raises:
-            SettingsError: there is no such template, or it cannot be read; or the file of labels
-                beside the template or beside the card that is named has a mistake.
+            SettingsError: there is no such template, or it cannot be read; the file of labels
+                beside the template or beside the card that is named has a mistake; or there is no
+                fact of a name in the setting facts.
         """
         check_template(settings.template)
         card = Path(settings.card) if settings.card else None
-        labels.load(label_files(settings.template, card))
+        table = labels.load(label_files(settings.template, card))
+        _check_facts(settings, table.names)
         self._settings = settings
         self._made_s = time.monotonic()
         self._all: dict[int, tuple[Any, Session]] = {}
@@ -49,3 +54,16 @@ class Sessions:
         # Keep the key itself, so that no other object gets its id.
         self._all[id(key)] = key, session
         return session
+
+
+def _check_facts(settings: Settings, names: Collection[str]) -> None:
+    """Refuse facts that no form asks for; a user's own template may have variables of its own."""
+    known = {*names, *template_variables(settings.template)}
+    where = settings.given_as.get("facts", "facts")
+    problems = []
+    for name in settings.facts:
+        if name not in known:
+            near = did_you_mean(name, sorted(known), "All facts: autocard facts")
+            problems.append(f"{where}: there is no fact {name}.{near}")
+    if problems:
+        raise SettingsError("\n".join(problems))

@@ -3,8 +3,8 @@
 First wins: arguments of the callback, `AUTOCARD_*` variables, `[tool.autocard]` of the nearest
 pyproject.toml, a site file that an administrator sets once (`AUTOCARD_SITE`, else
 /etc/autocard.toml), CodeCarbon's own configuration (place, PUE, intensity, powers). `sources` reads
-these, `values` reads and checks each value. Imports the standard library; pycountry when a country
-is given.
+these, `values` reads and checks each value, `one_place` joins country and region. Imports the
+standard library; pycountry when a country is given.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autocard.errors import SettingsError
-from autocard.settings.sources import read_sources
+from autocard.settings.one_place import settle_place
+from autocard.settings.sources import Source, read_sources
 from autocard.settings.values import FALSE_WORDS, READERS
 
 
@@ -36,9 +36,9 @@ class Settings:
     facts: Mapping[str, str] = field(default_factory=dict)
     """Template variable → a person's text for it: license, language, developers, …"""
     country_iso_code: str | None = None
-    """ISO 3166-1 alpha-3 (alpha-2 is taken too)."""
+    """ISO 3166-1 alpha-3; given by code or name."""
     region: str | None = None
-    """State or province, in the words of CodeCarbon's tables."""
+    """State, province or bidding zone: its name, however it was given."""
     geolocate: bool = False
     """Whether the place may be looked up over the network, once, when measuring starts."""
     carbon_intensity_g_per_kwh: float | None = None
@@ -82,6 +82,9 @@ class Settings:
     """Whether the lines at the begin and the end of training are left out."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Setting → its source; only those that were given."""
+    given_as: Mapping[str, str] = field(default_factory=dict)
+    """Setting → how a message names it: "AUTOCARD_PUE=0.9"; only those that were given. Not for the
+    record: it may hold paths of the machine."""
 
 
 def disabled(environ: Mapping[str, str] = os.environ) -> bool:
@@ -99,16 +102,21 @@ def resolve(
     Raises:
         SettingsError: one of them has no usable value; names it, its source, and what would do.
     """
+    sources = read_sources(arguments, environ, folder or _current_folder())
     values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for source in read_sources(arguments, environ, folder or _current_folder()):
+    origins: dict[str, Source] = {}
+    for source in sources:
         for name, value in source.values.items():
             if value is None or name in values:
                 continue
-            values[name] = READERS[name](value, f"{name} (from {source.name})")
-            origins[name] = source.name
-    _check_together(values, origins)
-    return Settings(**values, sources=origins)
+            values[name] = READERS[name](value, source.where(name, value))
+            origins[name] = source
+    settle_place(values, origins, sources)
+    return Settings(
+        **values,
+        sources={name: source.name for name, source in origins.items()},
+        given_as={name: source.given_as(name) for name, source in origins.items()},
+    )
 
 
 def _current_folder() -> Path | None:
@@ -117,13 +125,3 @@ def _current_folder() -> Path | None:
         return Path.cwd()
     except FileNotFoundError:
         return None
-
-
-def _check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
-    """Refuse a region without its country."""
-    if "region" in values and "country_iso_code" not in values:
-        msg = (
-            f"region (from {origins['region']}): {values['region']!r} without a country. "
-            "Give country_iso_code too, such as USA."
-        )
-        raise SettingsError(msg)

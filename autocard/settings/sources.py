@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import configparser
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autocard import files
 from autocard.errors import SettingsError
+from autocard.settings.nearest import did_you_mean, nearest, quoted
 from autocard.settings.values import READERS
 
 if sys.version_info >= (3, 11):
@@ -22,6 +24,10 @@ _PREFIX = "AUTOCARD_"
 _SITE_FILE = "/etc/autocard.toml"
 _VARIABLES = set(READERS) - {"facts"} | {"disabled", "site"}
 """What may stand behind the prefix in the environment."""
+_OUR_TABLE = re.compile(
+    r"^\s*\[+\s*[\"']?(tool)[\"']?\s*\.\s*[\"']?autocard\b|^\s*autocard\s*[.=]", re.MULTILINE
+)
+"""The table of autocard in a pyproject.toml that cannot be parsed: [tool.autocard]."""
 
 _FROM_CODECARBON = {
     "country_iso_code": "country_iso_code",
@@ -43,6 +49,12 @@ class Source:
     """In words; the record has it."""
     values: Mapping[str, Any]
     """Setting → value as it was given."""
+    where: Callable[[str, object], str]
+    """Setting and value → how a message names them: "AUTOCARD_PUE=0.9"."""
+
+    def given_as(self, name: str) -> str:
+        """Return how a message names the setting *name* of this place."""
+        return self.where(name, self.values[name])
 
 
 def read_sources(
@@ -53,35 +65,57 @@ def read_sources(
     Raises:
         SettingsError: one of them has a setting that does not exist, or cannot be read.
     """
-    _check_names(arguments, environ)
-    site = environ.get("AUTOCARD_SITE")
+    _check_arguments(arguments)
+    _check_variables(environ)
     return [
-        Source("argument", arguments),
-        Source("AUTOCARD_* variable", _variables(environ)),
-        Source("pyproject.toml", _project(folder)),
-        Source("site file", _toml(Path(site or _SITE_FILE), (), required=bool(site))),
-        Source("CodeCarbon's configuration", _codecarbon(environ, folder)),
+        Source("argument", arguments, argument),
+        Source("AUTOCARD_* variable", _variables(environ), _variable),
+        _project(folder),
+        _site(environ.get("AUTOCARD_SITE", "")),
+        _codecarbon(environ, folder),
     ]
 
 
-def _check_names(arguments: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-    """Refuse arguments and variables that do not exist: a typo would have no effect."""
-    unknown = sorted(set(arguments) - set(READERS))
-    if unknown:
-        msg = (
-            f"AutoCardCallback: no such argument: {', '.join(unknown)}. "
-            f"Known: {', '.join(sorted(READERS))}."
-        )
-        raise SettingsError(msg)
-    ours = [name for name in environ if name.startswith(_PREFIX)]
-    unknown = sorted(name for name in ours if name.removeprefix(_PREFIX).lower() not in _VARIABLES)
-    if unknown:
-        known = ", ".join(f"{_PREFIX}{name.upper()}" for name in sorted(_VARIABLES))
-        msg = (
-            f"{', '.join(unknown)}: no such variable of autocard. "
-            f"Unset it, or correct it. Known: {known}."
-        )
-        raise SettingsError(msg)
+def argument(name: str, value: object) -> str:
+    """Return how a message names an argument: "argument pue=0.9"."""
+    return f"argument {name}={quoted(value)}"
+
+
+def _variable(name: str, value: object) -> str:
+    return f"{_PREFIX}{name.upper()}={value}"
+
+
+def _check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that do not exist."""
+    unknown = [name for name in arguments if name not in READERS]
+    _refuse([_unknown(argument(name, arguments[name]), name) for name in unknown])
+
+
+def _check_variables(environ: Mapping[str, str]) -> None:
+    """Refuse variables that do not exist: a typo would have no effect."""
+    known = sorted(f"{_PREFIX}{name.upper()}" for name in _VARIABLES)
+    problems = []
+    for name, value in sorted(environ.items()):
+        setting = name.removeprefix(_PREFIX).lower()
+        if not name.startswith(_PREFIX) or setting in _VARIABLES:
+            continue
+        near = [f"{_PREFIX}{one.upper()}" for one in nearest(setting, sorted(_VARIABLES))]
+        hint = f" Did you mean {' or '.join(near)}?" if near else f" There are: {', '.join(known)}."
+        if setting == "facts":
+            hint = " Facts are given as the argument facts, or in [tool.autocard.facts]."
+        problems.append(f"{name}={value}: there is no such variable.{hint} Or unset it.")
+    _refuse(problems)
+
+
+def _unknown(where: str, name: str) -> str:
+    """Return the message for a setting called *name*, which does not exist."""
+    known = did_you_mean(name, READERS, f"There are: {', '.join(sorted(READERS))}.")
+    return f"{where}: there is no setting {name}.{known}"
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise SettingsError("\n".join(problems))
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -94,65 +128,143 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def _project(folder: Path | None) -> dict[str, Any]:
+# -- TOML ------------------------------------------------------------------------------------------
+
+
+def _project(folder: Path | None) -> Source:
     """Return `[tool.autocard]` of the nearest pyproject.toml at or above *folder*."""
-    if folder is None:
-        return {}
-    for place in (folder, *folder.parents):
-        file = place / "pyproject.toml"
-        if file.is_file():
-            return _toml(file, ("tool", "autocard"), required=False)
-    return {}
-
-
-def _toml(file: Path, keys: Sequence[str], *, required: bool) -> dict[str, Any]:
-    """Return the table at *keys* of *file*; empty: there is no file, and none is *required*."""
+    name = "pyproject.toml"
+    folders = () if folder is None else (folder, *folder.parents)
+    file = next((place / name for place in folders if (place / name).is_file()), None)
+    if file is None:
+        return Source(name, {}, argument)
+    text = _read(file, str(file))
     try:
-        table: Any = tomllib.loads(files.read_text(file, files.SMALL_BYTES))
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        if not _OUR_TABLE.search(text):
+            return Source(name, {}, argument)  # other tools report it
+        raise SettingsError(_not_toml(file, exc)) from exc
+    tools = tables.get("tool")
+    tools = tools if isinstance(tools, dict) else {}
+    for other in [*(f"tool.{tool}" for tool in tools), *tables]:
+        if other != "tool.autocard" and _is_ours(other):
+            where = f"{file}:{_line(text, other)}"
+            _refuse([f"{where}: [{other}] is read by nothing. Did you mean [tool.autocard]?"])
+    return _of_toml(name, file, text, tools.get("autocard", {}))
+
+
+def _is_ours(table: str) -> bool:
+    """Return whether a *table* of a pyproject.toml can only be a misspelt [tool.autocard]."""
+    word = re.sub(r"[-_.\s]", "", table.removeprefix("tool.").casefold())
+    return word in {"autocard", "autocards", "autcard", "autocrad", "autocad"}
+
+
+def _site(given: str) -> Source:
+    """Return the site file, at the path *given* or at its usual place."""
+    file = Path(given or _SITE_FILE)
+    where = f"AUTOCARD_SITE={given}" if given else _SITE_FILE
+    try:
+        text = _read(file, where)
     except FileNotFoundError:
-        if required:
-            msg = f"AUTOCARD_SITE: there is no file {file.name}. Unset the variable, or correct it."
-            raise SettingsError(msg) from None
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        if keys and not required and isinstance(exc, tomllib.TOMLDecodeError):
-            return {}  # a pyproject.toml of the user's: their own tools report it
-        msg = f"{file.name}: cannot be read as TOML ({exc}). Correct it, or remove it."
+        if given:
+            _refuse([f"{where}: there is no such file. Correct the path, or unset the variable."])
+        return Source("site file", {}, argument)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise SettingsError(_not_toml(file, exc)) from exc
+    return _of_toml("site file", file, text, table)
+
+
+def _read(file: Path, where: str) -> str:
+    """Return the text of *file*.
+
+    Raises:
+        FileNotFoundError: there is none.
+        SettingsError: it cannot be read.
+    """
+    try:
+        return files.read_text(file, files.SMALL_BYTES)
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = getattr(exc, "strerror", None) or "it is not UTF-8 text"
+        msg = f"{where}: the file cannot be read ({reason}). Correct it, or remove it."
         raise SettingsError(msg) from exc
-    for key in keys:
-        table = table.get(key, {})
-    unknown = sorted(set(table) - set(READERS))
-    if unknown:
-        msg = (
-            f"{file.name}: no such setting of autocard: {', '.join(unknown)}. "
-            f"Known: {', '.join(sorted(READERS))}."
-        )
-        raise SettingsError(msg)
-    return dict(table)
+
+
+def _not_toml(file: Path, exc: Exception) -> str:
+    # tomllib's messages end in "(at line 3, column 15)".
+    problem, _, place = str(exc).rpartition(" (at ")
+    line = re.search(r"line (\d+)", place)
+    where = f"{file}:{line[1]}" if line else str(file)
+    return f"{where}: this is not TOML: {problem or exc}. Correct it; nothing in it was read."
+
+
+def _of_toml(name: str, file: Path, text: str, table: object) -> Source:
+    """Return the settings in *table* of *file*, whose text is *text*."""
+    if not isinstance(table, dict):
+        line = _line(text, "autocard")
+        _refuse([f"{file}:{line}: autocard must be a table, such as [tool.autocard]."])
+        return Source(name, {}, argument)
+
+    def where(setting: str, value: object) -> str:
+        return f"{file}:{_line(text, setting)}: {setting} = {_as_toml(value)}"
+
+    unknown = [key for key in table if key not in READERS]
+    _refuse([_unknown(where(key, table[key]), key) for key in unknown])
+    return Source(name, table, where)
+
+
+def _line(text: str, key: str) -> int:
+    """Return the number of the line of *text* that sets *key*, or begins the table of that name."""
+    last = key.rpartition(".")[2]
+    wanted = re.compile(rf"\s*(\[.*)?[\"']?{re.escape(last)}[\"']?\s*([=.\]]|$)")
+    lines = text.splitlines()
+    return next((number for number, line in enumerate(lines, 1) if wanted.match(line)), 1)
+
+
+def _as_toml(value: object) -> str:
+    """Return *value* as TOML writes it, cut where it is long."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return quoted(value).replace("'", '"')
 
 
 # -- CodeCarbon ------------------------------------------------------------------------------------
 
 
-def _codecarbon(environ: Mapping[str, str], folder: Path | None) -> dict[str, str]:
+def _codecarbon(environ: Mapping[str, str], folder: Path | None) -> Source:
     """Return place, PUE, intensity and powers as CodeCarbon's files and variables have them.
 
     The order is CodeCarbon's own: the home folder, the current folder, variables; the last wins.
     """
     theirs: dict[str, str] = {}
+    places: dict[str, str] = {}
     home = environ.get("HOME")
     for place in (Path(home) if home else None, folder):
         if place is not None:
-            theirs.update(_codecarbon_file(place / ".codecarbon.config"))
+            file = place / ".codecarbon.config"
+            found = _codecarbon_file(file)
+            theirs.update(found)
+            places.update(dict.fromkeys(found, f"{file}: "))
     for name, value in environ.items():
         if name.lower().startswith("codecarbon_"):
-            theirs[name.lower().removeprefix("codecarbon_")] = value
+            key = name.lower().removeprefix("codecarbon_")
+            theirs[key], places[key] = value, "CODECARBON_"
     values = {}
     for their_name, name in _FROM_CODECARBON.items():
         value = theirs.get(their_name, "")
         if value.strip():
             values[name] = value
-    return values
+
+    def where(setting: str, value: object) -> str:
+        name = next(theirs for theirs, ours in _FROM_CODECARBON.items() if ours == setting)
+        place = places.get(name, "")
+        return f"{place}{name.upper() if place == 'CODECARBON_' else name}={value}"
+
+    return Source("CodeCarbon's configuration", values, where)
 
 
 def _codecarbon_file(file: Path) -> Mapping[str, str]:

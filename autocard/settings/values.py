@@ -1,20 +1,22 @@
 """Read and check the value of each setting, whatever place it came from.
 
-A reader gets the value and the words that name it in a message ("pue (from argument)"). It returns
-the value in its own type, or raises `SettingsError` with what would do.
+A reader gets the value and the words that name it in a message ("argument pue=0.9"). It returns the
+value in its own type, or raises `SettingsError`: what is wrong, and what would do.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from autocard.errors import SettingsError
+from autocard.settings.countries import country_code, did_you_mean_country, in_a_sentence
+from autocard.settings.nearest import did_you_mean, listed, quoted
+from autocard.settings.numeric import reader as number
+from autocard.settings.regions import region_of_code, regions_called
 
 EMPTY = ("comment", "placeholder")
 DETAILS = ("standard", "full", "brief")
@@ -44,203 +46,209 @@ SECTIONS = (
 """What a card can be limited to: the front matter, and the sections of templates/labels.yaml."""
 UNITS = {unit.lower(): unit for unit in ("J", "mJ", "uJ", "kJ", "Wh", "kWh")}
 """Of a node meter. "mJ" is millijoules: no node counts in megajoules."""
-TRUE_WORDS = {"1", "true", "yes", "on"}
-FALSE_WORDS = {"0", "false", "no", "off", ""}
+TRUE_WORDS = {"1", "true", "yes", "on", "y", "t"}
+FALSE_WORDS = {"0", "false", "no", "off", "n", "f", ""}
 _HOST = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)*")
 """A name of a host: git.example.org, localhost."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 """An id of the Hub: gpt2, org/model-v1.2."""
+_HUB_ADDRESS = re.compile(r"(?:https?://)?(?:huggingface\.co|hf\.co)/(?:datasets/|models/)?(.+)")
+"""The address of a page of the Hub: https://huggingface.co/datasets/org/set."""
+
+
+def refuse(what: str, problem: str) -> NoReturn:
+    """Raise the error of a setting: *what* names it, its value and its place."""
+    msg = f"{what}: {problem}"
+    raise SettingsError(msg)
 
 
 def _text(value: object, what: str) -> str:
     """Return a text that is not blank."""
-    if not isinstance(value, str | os.PathLike) or not str(value).strip():
-        msg = f"{what}: {value!r} is not a text. Leave it out, or give one."
-        raise SettingsError(msg)
+    if not isinstance(value, str | os.PathLike):
+        refuse(what, f"a text is needed, not {_kind(value)}.")
+    if not str(value).strip():
+        refuse(what, "the text is empty. Leave the setting out, or give one.")
     return str(value)
 
 
+def _kind(value: object) -> str:
+    """Return what *value* is, in words."""
+    words = {bool: "a truth value", int: "a number", float: "a number", dict: "a table"}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "a list"
+    return words.get(type(value)) or f"an object of type {type(value).__name__}"
+
+
 def _flag(value: object, what: str) -> bool:
-    """Return a truth value, given as one or in words."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in TRUE_WORDS | FALSE_WORDS:
-        return value.strip().lower() in TRUE_WORDS
-    msg = f"{what}: {value!r} is neither true nor false."
-    raise SettingsError(msg)
+    """Return a truth value, given as one, as 1 or 0, or in words."""
+    word = str(value).strip().lower() if isinstance(value, str | int) else None
+    if word in TRUE_WORDS | FALSE_WORDS:
+        return word in TRUE_WORDS
+    return refuse(what, "true or false is needed (also: yes, no, on, off, 1, 0).")
 
 
-def _number(least: float, unit: str, *, above: bool = False) -> Callable[[object, str], float]:
-    """Return a reader of finite numbers of at least *least* (*above*: more than that)."""
+def _choice(*options: str) -> Callable[[object, str], str]:
+    """Return a reader of one of *options*, in any case."""
 
-    def read(value: object, what: str) -> float:
-        try:
-            # True and False are no numbers here, although Python takes them for 1 and 0.
-            number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            number = math.nan
-        is_large_enough = number > least if above else number >= least
-        if not math.isfinite(number) or not is_large_enough:
-            limit = f"{'above' if above else 'of at least'} {least:g}{unit}"
-            msg = f"{what}: {value!r} is not a number {limit}."
-            raise SettingsError(msg)
-        return number
+    def read(value: object, what: str) -> str:
+        word = _text(value, what).strip().lower()
+        if word in options:
+            return word
+        known = listed([f'"{option}"' for option in options])
+        return refuse(what, f"{known} is needed.{did_you_mean(word, options)}")
 
     return read
 
 
-def _country(value: object, what: str) -> str:
-    """Return the ISO 3166-1 alpha-3 code of a country."""
-    import pycountry  # noqa: PLC0415 - only where a country is given
+def _list(value: object, what: str, items: str) -> list[str]:
+    """Return texts, given as a list or with commas between them; *items*: what they are."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, Collection) or isinstance(value, Mapping | bytes):
+        refuse(what, f"{items} are needed, as a list or with commas between them.")
+    return [_text(item, what).strip() for item in value]
 
-    code = _text(value, what).strip().upper()
-    is_alpha_2 = len(code) == len("FR")
-    country = pycountry.countries.get(**{"alpha_2" if is_alpha_2 else "alpha_3": code})
-    if country is None:
-        msg = (
-            f"{what}: {value!r} is no ISO 3166-1 code of a country. "
-            "Give three letters, such as FRA or USA."
+
+# -- places ----------------------------------------------------------------------------------------
+
+
+def read_country(value: object, what: str) -> str:
+    """Return the ISO 3166-1 alpha-3 code of a country, given by code or name."""
+    text = _text(value, what).strip()
+    code = country_code(text)
+    if code is not None:
+        return code
+    regions = [one for one in (region_of_code(text), *regions_called(text)) if one is not None]
+    if regions:
+        one = regions[0]
+        refuse(
+            what,
+            f"{one.name} is a region of {in_a_sentence(one.country_iso_code)}. "
+            f'Give country_iso_code="{one.country_iso_code}" and region="{one.code}".',
         )
-        raise SettingsError(msg)
-    return str(country.alpha_3)
+    return refuse(what, f"there is no such country.{did_you_mean_country(text)}")
+
+
+# -- names of the Hub, and hosts -------------------------------------------------------------------
 
 
 def _hub_id(value: object, what: str) -> str:
     """Return an id of the Hub."""
     text = _text(value, what).strip()
-    if not _HUB_ID.fullmatch(text) or Path(text).is_absolute():
-        msg = (
-            f"{what}: {value!r} is no id of the Hugging Face Hub. "
-            "Give one of the form owner/name, never a path."
-        )
-        raise SettingsError(msg)
-    return text
+    if _HUB_ID.fullmatch(text):
+        return text
+    address = _HUB_ADDRESS.fullmatch(text.rstrip("/"))
+    if address and _HUB_ID.fullmatch(address[1]):
+        refuse(what, f"an id of the Hub is needed, not an address. Did you mean {address[1]}?")
+    return refuse(
+        what,
+        f"{quoted(text)} cannot be an id of the Hugging Face Hub. "
+        "Give one such as owner/name, never a path.",
+    )
 
 
 def _hub_ids(value: object, what: str) -> tuple[str, ...]:
     """Return ids of the Hub, given as a list or with commas between them."""
-    ids = value.split(",") if isinstance(value, str) else value
-    if not isinstance(ids, Sequence):
-        msg = f"{what}: {value!r} is not a list of Hub ids."
-        raise SettingsError(msg)
-    return tuple(_hub_id(item, what) for item in ids)
+    return tuple(_hub_id(item, what) for item in _list(value, what, "ids of the Hub"))
 
 
 def _hosts(value: object, what: str) -> tuple[str, ...]:
     """Return names of hosts, given as a list or with commas between them."""
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, Sequence):
-        msg = f"{what}: {value!r} is not a list of host names."
-        raise SettingsError(msg)
-    hosts = tuple(_text(name, what).strip().lower() for name in names)
+    hosts = tuple(name.lower() for name in _list(value, what, "names of hosts"))
     for host in hosts:
         if not _HOST.fullmatch(host):
-            msg = (
-                f"{what}: {host!r} is no name of a host. "
-                "Give one such as git.example.org, without https:// or a path."
+            refuse(
+                what,
+                f"{quoted(host)} cannot be the name of a host. "
+                "Give one such as git.example.org, without https:// or a path.",
             )
-            raise SettingsError(msg)
     return hosts
+
+
+# -- facts and files -------------------------------------------------------------------------------
 
 
 def _facts(value: object, what: str) -> dict[str, str]:
     """Return template variable → text."""
     if not isinstance(value, Mapping):
-        msg = f"{what}: {value!r} is not a mapping of template variables to texts."
-        raise SettingsError(msg)
+        refuse(
+            what, f'names and texts are needed, such as {{"license": "mit"}}, not {_kind(value)}.'
+        )
     facts = {}
     for name, text in value.items():
         if not isinstance(name, str) or not name.isidentifier():
-            msg = (
-                f"{what}: {name!r} is no template variable. "
-                "Names look like license, language, developers."
+            refuse(
+                what,
+                f"{quoted(name)} cannot be the name of a fact. "
+                "Names look like license, language, developers.",
             )
-            raise SettingsError(msg)
-        words = _words(text)
-        if not words.strip():
-            msg = f"{what}: {name} is empty. Leave it out, or give it a text."
-            raise SettingsError(msg)
-        facts[name] = words
+        facts[name] = _fact(name, text, what)
     return facts
 
 
-def _words(text: object) -> str:
+def _fact(name: str, text: object, what: str) -> str:
     """Return a fact's text; a list is joined by commas."""
-    if text is None:
-        return ""
-    if isinstance(text, Sequence) and not isinstance(text, str):
-        return ", ".join(str(item) for item in text)
-    return str(text)
+    if isinstance(text, Mapping):
+        refuse(what, f"{name}: a text or a list of texts is needed, not a table.")
+    if isinstance(text, Collection) and not isinstance(text, str):
+        text = ", ".join(str(item) for item in text)
+    words = "" if text is None else str(text)
+    if not words.strip():
+        refuse(what, f"{name} is empty. Leave it out, or give it a text.")
+    return words
+
+
+def _card(value: object, what: str) -> str:
+    """Return the path of a card."""
+    path = _text(value, what)
+    if Path(path).is_dir():
+        refuse(what, f"this is a folder. Did you mean {Path(path) / 'README.md'}?")
+    return path
 
 
 def _unit(value: object, what: str) -> str:
     """Return a unit of energy in its usual spelling."""
-    if not isinstance(value, str) or value.strip().lower() not in UNITS:
-        known = ", ".join(UNITS.values())
-        msg = f"{what}: {value!r} is no unit of energy that is known here: {known}."
-        raise SettingsError(msg)
-    return UNITS[value.strip().lower()]
+    word = _text(value, what).strip()
+    if word.lower() not in UNITS:
+        refuse(what, f"a unit of energy is needed: {listed(list(UNITS.values()))}.")
+    return UNITS[word.lower()]
 
 
-def _empty(value: object, what: str) -> str:
-    """Return how a new card shows empty slots."""
-    if value not in EMPTY:
-        msg = f'{what}: {value!r}: "comment" or "placeholder".'
-        raise SettingsError(msg)
-    return str(value)
-
-
-def read_detail(value: object, what: str) -> str:
-    """Return how much of a card stands open."""
-    if isinstance(value, str) and value.strip().lower() in DETAILS:
-        return value.strip().lower()
-    msg = f'{what}: {value!r}: "standard", "full" or "brief".{_nearest(value, DETAILS)}'
-    raise SettingsError(msg)
+read_detail = _choice(*DETAILS)
 
 
 def read_sections(value: object, what: str) -> tuple[str, ...]:
     """Return names of sections, given as a list or with commas between them; "all" is all."""
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, Sequence):
-        msg = f"{what}: {value!r} is not a list of sections: {', '.join(SECTIONS)}."
-        raise SettingsError(msg)
-    wanted = [_text(name, what).strip().lower() for name in names]
+    wanted = [name.lower() for name in _list(value, what, "names of sections")]
     if wanted == ["all"]:
         return SECTIONS
     for name in wanted:
         if name not in SECTIONS:
-            known = f" Known: all, {', '.join(SECTIONS)}."
-            msg = f"{what}: no such section: {name}.{_nearest(name, SECTIONS) or known}"
-            raise SettingsError(msg)
+            known = did_you_mean(name, SECTIONS, f"There are: all, {', '.join(SECTIONS)}.")
+            refuse(what, f"there is no section {quoted(name)}.{known}")
     return tuple(name for name in SECTIONS if name in wanted)
-
-
-def _nearest(value: object, known: Sequence[str]) -> str:
-    """Return a question that names the one of *known* that looks most like *value*, or ""."""
-    near = difflib.get_close_matches(str(value).lower(), known, n=1)
-    return f" Did you mean {near[0]}?" if near else ""
 
 
 READERS: dict[str, Callable[[object, str], Any]] = {
     "template": _text,
-    "card": _text,
+    "card": _card,
     "base_model": _hub_id,
     "datasets": _hub_ids,
     "facts": _facts,
-    "country_iso_code": _country,
+    "country_iso_code": read_country,
     "region": _text,
     "geolocate": _flag,
-    "carbon_intensity_g_per_kwh": _number(0, " g/kWh"),
-    "market_based_co2eq_g": _number(0, " g"),
-    "pue": _number(1, ""),
-    "wue_l_per_kwh": _number(0, " L/kWh"),
-    "cpu_power_w": _number(0, " W", above=True),
-    "ram_power_w": _number(0, " W", above=True),
-    "measure_power_secs": _number(0.1, " s"),
+    "carbon_intensity_g_per_kwh": number(0, "g/kWh", most=5000),
+    "market_based_co2eq_g": number(0, "g"),
+    "pue": number(1, "", most=10),
+    "wue_l_per_kwh": number(0, "L/kWh"),
+    "cpu_power_w": number(0, "W", above=True),
+    "ram_power_w": number(0, "W", above=True),
+    "measure_power_secs": number(0.1, "s"),
     "node_meter": _text,
     "node_meter_unit": _unit,
     "ledger_dir": _text,
-    "empty": _empty,
+    "empty": _choice(*EMPTY),
     "detail": read_detail,
     "sections": read_sections,
     "emissions": _flag,

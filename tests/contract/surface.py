@@ -39,7 +39,7 @@ VALUES = {
     "card": "CARD.md",
     "base_model": "org/base",
     "datasets": "org/one,org/two",
-    "country_iso_code": "FRA",
+    "country_iso_code": "USA",
     "region": "california",
     "geolocate": "1",
     "carbon_intensity_g_per_kwh": "12.5",

@@ -103,47 +103,153 @@ def test_all_sections_are_those_of_the_label_table_and_the_front_matter(tmp_path
     assert everything == ("front_matter", *table["sections"])
 
 
-def test_two_letters_of_a_country_are_understood(tmp_path):
-    assert resolve({"country_iso_code": "ch"}, {}, tmp_path).country_iso_code == "CHE"
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("ch", "CHE"),
+        ("deu", "DEU"),
+        ("Germany", "DEU"),
+        ("GER", "DEU"),
+        ("UK", "GBR"),
+        ("the Netherlands", "NLD"),
+        ("U.S.", "USA"),
+        ("united states", "USA"),
+        ("South Korea", "KOR"),
+        ("Republic of Korea", "KOR"),
+        ("Cote d'Ivoire", "CIV"),
+        ("Turkey", "TUR"),
+    ],
+)
+def test_a_country_is_understood_by_codes_and_names(tmp_path, given, code):
+    assert resolve({"country_iso_code": given}, {}, tmp_path).country_iso_code == code
+
+
+@pytest.mark.parametrize(
+    ("country", "given", "name"),
+    [
+        ("USA", "CA", "California"),
+        ("USA", "us-ca", "California"),
+        ("USA", "california", "california"),
+        ("USA", "State of New York", "New York"),
+        ("USA", "Washington DC", "District of Columbia"),
+        ("CAN", "ON", "Ontario"),
+        ("CAN", "Québec", "Québec"),
+        ("DEU", "BY", "Bavaria"),
+        ("DEU", "Bayern", "Bayern"),
+        ("FRA", "ile de france", "ile de france"),
+        ("SWE", "se-3", "se-3"),
+        ("CHN", "CN-GD", "Guangdong"),
+        ("ESP", "Comunidad de Madrid", "Comunidad de Madrid"),
+        ("JPN", "Tokyo", "Tokyo"),
+    ],
+)
+def test_a_region_is_understood_by_codes_and_names(tmp_path, country, given, name):
+    settings = resolve({"country_iso_code": country, "region": given}, {}, tmp_path)
+
+    assert settings.region == name
+
+
+def test_a_region_s_code_says_the_country(tmp_path):
+    settings = resolve({"region": "US-CA"}, {}, tmp_path)
+
+    assert (settings.country_iso_code, settings.region) == ("USA", "California")
+    assert settings.sources["country_iso_code"] == "argument"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "place"),
+    [
+        (
+            {"country_iso_code": "FRA"},
+            {"AUTOCARD_COUNTRY_ISO_CODE": "USA", "AUTOCARD_REGION": "CA"},
+            ("FRA", None),
+        ),
+        ({"country_iso_code": "FRA"}, {"AUTOCARD_REGION": "US-CA"}, ("FRA", None)),
+        ({"region": "US-CA"}, {"AUTOCARD_COUNTRY_ISO_CODE": "FRA"}, ("USA", "California")),
+        ({"region": "CA"}, {"AUTOCARD_COUNTRY_ISO_CODE": "USA"}, ("USA", "California")),
+        ({"country_iso_code": "USA"}, {"AUTOCARD_REGION": "CA"}, ("USA", "California")),
+    ],
+)
+def test_country_and_region_are_one_place_and_the_stronger_source_decides(
+    tmp_path, arguments, environ, place
+):
+    settings = resolve(arguments, environ, tmp_path)
+
+    assert (settings.country_iso_code, settings.region) == place
+
+
+@pytest.mark.parametrize(
+    ("country", "given", "words"),
+    [
+        (
+            "USA",
+            "Californa",
+            r"no such region of the United States. Did you mean California \(US-CA",
+        ),
+        ("DEU", "California", "California is a region of the United States, not of Germany"),
+        ("DEU", "US-CA", "California is a region of the United States, not of Germany"),
+        ("FRA", "us-east-1", "Use its name or its ISO 3166-2 code"),
+        ("SWE", "SE5", "no such region of Sweden"),
+    ],
+)
+def test_a_region_that_the_country_does_not_have_is_refused(tmp_path, country, given, words):
+    with pytest.raises(SettingsError, match=words):
+        resolve({"country_iso_code": country, "region": given}, {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "truth"), [(1, True), ("no", False), ("TRUE", True), (0, False), ("off", False)]
+)
+@pytest.mark.parametrize("name", ["plots", "emissions", "last_word", "geolocate", "quiet"])
+def test_all_truth_values_are_read_by_one_rule(tmp_path, name, given, truth):
+    by_argument = resolve({name: given}, {}, tmp_path)
+    by_variable = resolve({}, {f"AUTOCARD_{name.upper()}": str(given)}, tmp_path)
+
+    assert getattr(by_argument, name) is truth
+    assert getattr(by_variable, name) is truth
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (
-            {"country_iso_code": "XXZ"},
-            "country_iso_code .from argument.*'XXZ' is no ISO 3166-1 code",
-        ),
-        ({"country_iso_code": "Quebec"}, "is no ISO 3166-1 code"),
-        ({"country_iso_code": "USA", "pue": 0.9}, "pue .*0.9 is not a number of at least 1"),
-        ({"pue": float("nan")}, "pue"),
-        ({"pue": True}, "pue"),
+        ({"country_iso_code": "XXZ"}, "argument country_iso_code='XXZ': there is no such country"),
+        ({"country_iso_code": "Germny"}, r"Did you mean Germany \(DEU\)"),
+        ({"country_iso_code": "Quebec"}, 'Give country_iso_code="CAN" and region="CA-QC"'),
+        ({"country_iso_code": "USA", "pue": 0.9}, r"argument pue=0\.9: .* must be at least 1 and"),
+        ({"pue": float("nan")}, "a number is needed"),
+        ({"pue": True}, "a number is needed"),
+        ({"pue": "1,2"}, r"the decimal sign is a point. Did you mean 1\.2\?"),
+        ({"pue": 120}, "at most 10"),
         ({"carbon_intensity_g_per_kwh": -1}, "at least 0 g/kWh"),
+        ({"carbon_intensity_g_per_kwh": "56 g/kWh"}, "give the number alone; it is in g/kWh"),
         ({"measure_power_secs": 0}, "at least 0.1 s"),
-        ({"cpu_power_w": "many"}, "cpu_power_w"),
+        ({"cpu_power_w": "many"}, "argument cpu_power_w='many': a number is needed, in W"),
         ({"base_model": "/models/llama"}, "never a path"),
+        ({"base_model": "https://huggingface.co/org/base"}, "Did you mean org/base?"),
         ({"base_model": ""}, "base_model"),
         ({"datasets": ["org/set", "../mine"]}, "datasets"),
-        ({"facts": {"not a name": "x"}}, "no template variable"),
+        ({"datasets": {"org/set": 1}}, "as a list or with commas"),
+        ({"facts": {"not a name": "x"}}, "cannot be the name of a fact"),
+        ({"facts": {"language": {"en": 1}}}, "language: a text or a list of texts is needed"),
         ({"empty": "hide"}, '"comment" or "placeholder"'),
-        ({"detail": "breif"}, r"detail \(from argument\): 'breif': .*Did you mean brief\?"),
-        ({"detail": 3}, '"standard", "full" or "brief"'),
-        ({"sections": ["enviroment"]}, "no such section: enviroment. Did you mean environment"),
-        ({"sections": "environment, quux"}, "no such section: quux. Known: all, front_matter"),
-        ({"sections": 7}, "is not a list of sections: front_matter, details"),
-        ({"region": "California"}, "without a country"),
-        ({"geolocate": "perhaps"}, "neither true nor false"),
-        (
-            {"node_meter_unit": "parsec"},
-            "no unit of energy that is known here: J, mJ, uJ, kJ, Wh, kWh",
-        ),
+        ({"detail": "breif"}, r"argument detail='breif': .*Did you mean brief\?"),
+        ({"detail": 3}, "a text is needed, not a number"),
+        ({"sections": ["enviroment"]}, "no section 'enviroment'. Did you mean environment"),
+        ({"sections": "environment, quux"}, "no section 'quux'. There are: all, front_matter"),
+        ({"sections": 7}, "names of sections are needed, as a list or with commas"),
+        ({"region": "California"}, 'needs its country. Did you mean region="US-CA", California in'),
+        ({"region": "Nowhere"}, "Give country_iso_code too"),
+        ({"geolocate": "perhaps"}, "true or false is needed"),
+        ({"plots": 2}, "true or false is needed"),
+        ({"node_meter_unit": "parsec"}, "J, mJ, uJ, kJ, Wh or kWh"),
         (
             {"remote_hosts": "https://git.example.org"},
-            "remote_hosts .*no name of a host. Give one such as git.example",
+            "cannot be the name of a host. Give one such as git.example",
         ),
-        ({"remote_hosts": ["git.example.org/group"]}, "is no name of a host"),
-        ({"remote_hosts": 7}, "is not a list of host names"),
-        ({"contry": "FRA"}, "no such argument: contry"),
+        ({"remote_hosts": ["git.example.org/group"]}, "cannot be the name of a host"),
+        ({"remote_hosts": 7}, "names of hosts are needed"),
+        ({"contry": "FRA"}, r"argument contry='FRA': there is no setting contry."),
+        ({"country": "FRA"}, r"Did you mean country_iso_code\?"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_name(tmp_path, arguments, words):
@@ -151,18 +257,50 @@ def test_what_cannot_be_meant_is_refused_by_name(tmp_path, arguments, words):
         resolve(arguments, {}, tmp_path)
 
 
-def test_a_misspelt_setting_in_a_file_names_the_file(tmp_path):
+def test_a_misspelt_setting_in_a_file_names_the_file_and_its_line(tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool.autocard]\ncountry = 'FRA'\n")
 
     with pytest.raises(
-        SettingsError, match=r"pyproject\.toml: no such setting of autocard: country"
+        SettingsError, match=r'pyproject\.toml:2: country = "FRA": there is no setting country'
     ):
         resolve({}, {}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[tool.autocard\npue = 1.2\n", r"pyproject\.toml:1: this is not TOML"),
+        ("[tool.autocard]\npue = 1,2\n", r"pyproject\.toml:2: this is not TOML"),
+        ("[autocard]\npue = 1.2\n", r"pyproject\.toml:1: .*Did you mean \[tool\.autocard\]"),
+        ("[tool.auto-card]\npue = 1.2\n", r"Did you mean \[tool\.autocard\]"),
+        ("[tool]\nautocard = 3\n", r"pyproject\.toml:2: autocard must be a table"),
+        ("[tool.autocard]\n\npue = [1.2]\n", r"pyproject\.toml:3: pue = \[1\.2\]: a number"),
+        ("[tool.autocard]\nregion = true\n", r"toml:2: region = true: a text is needed"),
+        ("[tool.autocard.carbon]\npue = 1\n", r"there is no setting carbon"),
+    ],
+)
+def test_a_mistake_in_a_project_file_is_an_error_with_its_line(tmp_path, text, words):
+    (tmp_path / "pyproject.toml").write_text(text)
+
+    with pytest.raises(SettingsError, match=words):
+        resolve({}, {}, tmp_path)
+
+
+def test_an_unknown_variable_names_the_nearest_one_first(tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        resolve({}, {"AUTOCARD_COUNTRY": "DEU"}, tmp_path)
+
+    assert str(caught.value) == (
+        "AUTOCARD_COUNTRY=DEU: there is no such variable. "
+        "Did you mean AUTOCARD_COUNTRY_ISO_CODE? Or unset it."
+    )
+
+
 def test_a_site_file_that_was_named_must_be_there(tmp_path):
-    with pytest.raises(SettingsError, match="AUTOCARD_SITE"):
-        resolve({}, {"AUTOCARD_SITE": str(tmp_path / "gone.toml")}, tmp_path)
+    named = str(tmp_path / "gone.toml")
+
+    with pytest.raises(SettingsError, match=f"AUTOCARD_SITE={named}: there is no such file"):
+        resolve({}, {"AUTOCARD_SITE": named}, tmp_path)
 
 
 def test_somebody_else_s_broken_pyproject_is_not_our_business(tmp_path):

@@ -20,6 +20,7 @@ from autocard.card.form.label_files import USER_FILE
 from autocard.card.form.rendering import RenderError
 from autocard.errors import CardError, SettingsError
 from autocard.files import expanded, read_text
+from autocard.settings.nearest import did_you_mean
 
 DEFAULT = "huggingface"
 
@@ -38,6 +39,8 @@ CARD_DATA = "{{ card_data }}"
 """What stands in the front matter of a blank until that is filled."""
 
 _JINJA_SUFFIXES = (".j2", ".jinja", ".jinja2")
+_IN_BRACES = re.compile(r"\{[{%](.*?)[}%]\}", re.DOTALL)
+"""{{ grant | default("none") }}, {% if grant %}."""
 _LARGEST = 4 * 1024 * 1024
 """Bytes of a form."""
 
@@ -65,6 +68,19 @@ def label_files(name: str | None, card: Path | None = None) -> tuple[Path, ...]:
         folders.append(card.parent)
     found = [folder / USER_FILE for folder in folders]
     return tuple(dict.fromkeys(path for path in found if path.is_file()))
+
+
+def template_variables(name: str | None) -> frozenset[str]:
+    """Return the words in the braces of the user's template *name*; empty for a shipped one.
+
+    Its variables are among them. It is not parsed here: that has limits (`rendering`).
+
+    Raises:
+        SettingsError: there is no such template, or it cannot be read.
+    """
+    if name is None or name in SHIPPED:
+        return frozenset()
+    return frozenset(re.findall(r"[A-Za-z_]\w*", " ".join(_IN_BRACES.findall(_source(name)))))
 
 
 def blank(name: str | None, human: Mapping[str, str]) -> str:
@@ -118,10 +134,8 @@ def _users_template(name: str) -> str:
     try:
         return read_text(path, _LARGEST)
     except FileNotFoundError as exc:
-        msg = (
-            f"template: {name!r} is no shipped template and no file. "
-            f"Give one of {', '.join(SHIPPED)}, or the path of a Markdown or Jinja file."
-        )
+        near = did_you_mean(name, SHIPPED, f"Shipped templates: {', '.join(SHIPPED)}.")
+        msg = f"template {name!r}: there is no shipped template and no file of this name.{near}"
         raise SettingsError(msg) from exc
     except (OSError, UnicodeDecodeError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or f"not UTF-8 text ({type(exc).__name__})"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autocard.errors import UnavailableError
+from autocard.settings.regions import region as find_region
 
 G_PER_KG = 1000.0
 
@@ -40,7 +41,7 @@ def of(country_iso_code: str | None, region: str | None = None) -> Intensity:
 
     Args:
         country_iso_code: ISO 3166-1 alpha-3.
-        region: state, province or bidding zone, in the words of CodeCarbon's tables (any case).
+        region: state, province or bidding zone, by name or code.
 
     Raises:
         UnavailableError: no place was given, or CodeCarbon's tables do not hold the country.
@@ -110,7 +111,8 @@ def _ask(country_iso_code: str, region: str | None) -> float:
 
 def _of_region(country_iso_code: str, region: str) -> Intensity | None:
     """Return the figure of a region that one of CodeCarbon's tables has; None: there is none."""
-    name = " ".join(region.lower().split())
+    known = find_region(country_iso_code, region)
+    name = " ".join((known.name if known else region).lower().split())
     if country_iso_code == "USA":
         return _of_state(name)
     if country_iso_code == "CAN":

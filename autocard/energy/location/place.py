@@ -12,6 +12,7 @@ from pathlib import Path
 from autocard import files
 from autocard.record import Place
 from autocard.settings import Settings
+from autocard.settings.regions import proper_name
 
 DMI = Path("/sys/class/dmi/id")
 
@@ -43,7 +44,7 @@ def of(settings: Settings, dmi: Path = DMI, environ: Mapping[str, str] = os.envi
     )
     return Place(
         country_iso_code=settings.country_iso_code,
-        region=settings.region,
+        region=proper_name(settings.country_iso_code, settings.region),
         cloud_provider=cloud,
         source=source or (FIRMWARE if cloud else None),
     )
