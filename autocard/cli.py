@@ -14,9 +14,10 @@ from typing import Annotated
 import typer
 
 from autocard import export as exports
-from autocard import files
+from autocard import files, units
 from autocard import record as records
 from autocard._version import __version__
+from autocard.card import remove as removing
 from autocard.card.check import check as checking
 from autocard.card.check import check_text
 from autocard.card.fact import plain
@@ -180,6 +181,23 @@ def check(
         )
     if findings.wrong(strict=strict):
         raise typer.Exit(OUT_OF_DATE)
+
+
+@app.command()
+def remove(card: options.CardPath, *, diff: options.DiffOnly = False) -> None:
+    """Take all text that autocard wrote out of CARD, and put the form's placeholders back.
+
+    What a person wrote or edited stays. The record beside the card stays, too: delete autocard.json
+    and take the callback out of the training script to be rid of both.
+    """
+    card = inputs.card_file(card)
+    removed = removing.remove(card, dry_run=diff)
+    if diff:
+        printing.print_diff(removed.before, removed.text, str(card))
+        return
+    count = len(removed.reports)
+    done = f"{units.plural(count, 'text')} removed" if count else "nothing to remove"
+    note(f"{card}: {done}")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from pathlib import Path
 from autocard import files
 from autocard.card import three_way_merge
 from autocard.card.diff import likeness
-from autocard.card.fill.written_text import PLACE, YAML
+from autocard.card.fill.written_text import PLACE, WAS, YAML
 from autocard.card.form.boilerplate import is_trainer_card
 from autocard.card.libraries import library_cards
 from autocard.card.libraries.card_copies import CardCopies
@@ -156,7 +156,9 @@ def merge_hub_edits(
         )
     merged = three_way_merge.merge(base.text, there, here)
     ours_here = [
-        text for name, text in library_cards.slots(card).items() if not name.startswith(PLACE)
+        text
+        for name, text in library_cards.slots(card).items()
+        if not name.startswith((PLACE, WAS))
     ]
     lost = [line for line in merged.conflicts if not _is_ours(line, ours_here)]
     warning = _keep_disk(card, here, lost) if lost else None

@@ -18,7 +18,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 RECORD_NAME = "autocard.json"
-NO_TEXT = ("yaml:", "hidden:", "place:", "added:")
+NO_TEXT = ("yaml:", "hidden:", "place:", "added:", "was:")
 """What the names in `slots` begin with that are no text of a fact."""
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n.*?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _RAW_BOLD = re.compile(r"(?<![*\s])\*\*(?!\*)|(?<!\*)\*\*(?![*\s])")

@@ -14,7 +14,7 @@ from autocard.card.fill import proof
 from autocard.card.fill.fill_plan import FillPlan
 from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.text_offsets import TextOffsets
-from autocard.card.fill.written_text import YAML
+from autocard.card.fill.written_text import NO_FRONT, WAS, YAML
 from autocard.card.form import boilerplate
 from autocard.card.form.label_files import load
 from autocard.card.form.labels import Labels
@@ -90,6 +90,8 @@ def fill(
     reports.sort(key=lambda report: report.line or len(text))
     offsets = TextOffsets(planned, edits, document.newline)
     slots = {**_front_slots(patched, remembered), **state.slots(after, offsets)}
+    if NO_FRONT in remembered or (document.front is None and patched.yaml):
+        slots[NO_FRONT] = ""
     return Filled(after, dict(sorted(slots.items())), tuple(reports))
 
 
@@ -113,6 +115,11 @@ def _front_slots(patched: Patched, remembered: Mapping[str, str]) -> dict[str, s
             for name in (YAML + key, YAML + key + front_matter.BY_OTHERS):
                 if name in remembered:
                     slots[name] = remembered[name]
+    for key in (*patched.written, front_matter.ALL_KEYS):
+        name = WAS + YAML + key
+        before = patched.replaced.get(key, remembered.get(name))
+        if before is not None:
+            slots[name] = before
     return slots
 
 

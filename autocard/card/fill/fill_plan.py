@@ -14,7 +14,7 @@ from autocard.card.fill import edited_lines, written_text
 from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.missing_sections import MissingSections
 from autocard.card.fill.refresh import Refresh
-from autocard.card.fill.written_text import ADDED
+from autocard.card.fill.written_text import ADDED, WHOLE_LINE
 from autocard.card.form import boilerplate
 from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import words
@@ -128,13 +128,14 @@ class FillPlan:
         """Decide about a slot with a text that is not to be overwritten."""
         state = self._state
         if same(asked.value, new):
-            state.remember(asked.fact, new, asked.slot.start)
+            # It is not known who wrote it: a removal leaves it.
+            state.remember(asked.fact, new, asked.slot.start, before=asked.value)
             state.report(asked, "same")
         elif asked.fact in state.labels.appended and not was_ours and not self._begins(asked, new):
             section = state.document.sections[asked.slot.section]
             place = end_of_text(state.document, section)
             edit = state.add_edit(state.writer.below_text(place, self._chunk(new, lines)))
-            self._remember_chunk(asked.fact, new, lines, edit)
+            self._remember_chunk(asked.fact, new, lines, edit, "")
             state.report(asked, "filled")
         elif asked.slot.kind != "title" and not asked.fallback:
             if was_ours and asked.slot.kind == "body":
@@ -209,17 +210,23 @@ class FillPlan:
         else:
             edit = state.slot_edit(asked, new)
         state.add_edit(edit)
-        self._remember_chunk(asked.fact, new, lines, edit)
+        before = None if asked.empty is None else asked.value
+        self._remember_chunk(asked.fact, new, lines, edit, before)
         state.report(asked, outcome)
 
-    def _remember_chunk(self, fact: str, block: str, lines: Mapping[str, str], edit: Edit) -> None:
-        """Remember what *edit* adds: labelled *lines*, and below them *block*, which is *fact*."""
+    def _remember_chunk(
+        self, fact: str, block: str, lines: Mapping[str, str], edit: Edit, before: str | None
+    ) -> None:
+        """Remember what *edit* adds: labelled *lines*, and below them *block*, which is *fact*.
+
+        *before*: the placeholder that the block replaces.
+        """
         state = self._state
         for name, text in lines.items():
-            state.remember(name, text, edit.start, edit)
+            state.remember(name, text, edit.start, edit, WHOLE_LINE)
             state.placed.add(name)
         if block:
-            state.remember(fact, block, edit.start, edit)
+            state.remember(fact, block, edit.start, edit, before)
 
     def _chunk(self, block: str, lines: Mapping[str, str]) -> str:
         """Return labelled *lines* and below them *block*, as the text of one heading."""
@@ -237,7 +244,8 @@ class FillPlan:
             offset = self._offset_of_unremembered(fact)
             if offset is not None:
                 missing.discard(fact)
-                state.remember(fact, state.block(fact), offset)
+                block = state.block(fact)
+                state.remember(fact, block, offset, before=block)
         sections = MissingSections(state)
         for addition in sections.additions(missing):
             edit = addition.edit
@@ -245,7 +253,7 @@ class FillPlan:
             if addition.parent is not None:
                 state.parents.add(addition.parent)
             for fact, text in addition.texts.items():
-                state.remember(fact, text, edit.start, edit)
+                state.remember(fact, text, edit.start, edit, WHOLE_LINE)
                 state.report_fact(fact, "filled")
             for name, heading in addition.headings.items():
                 state.remember(ADDED + name, heading, edit.start, edit)

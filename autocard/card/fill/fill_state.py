@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from autocard.card.fact import Fact, plain
 from autocard.card.fill import sanitize, written_text
 from autocard.card.fill.text_offsets import PlannedText, TextOffsets
-from autocard.card.fill.written_text import HIDDEN, PLACE, name_for
+from autocard.card.fill.written_text import HIDDEN, PLACE, WAS, name_for
 from autocard.card.form import form
 from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import Labels, words
@@ -71,6 +71,12 @@ class FillState:
             is_fact=lambda name: name in self.labels.kinds or name in self.facts,
             other_run=self.other_run,
         )
+        self.placeholders: dict[int, str] = {}
+        """Offset of a text of ours → what stood in its place before; "": nothing did."""
+        for text in self.found.ours:
+            before = self.remembered.get(WAS + text.name)
+            if before is not None:
+                self.placeholders[text.start] = before
         blocks = [text for text in self.found.ours if text.slot is None]
         self.asked = read.without([(text.start, text.end) for text in blocks])
         self.primary = {asked.fact for asked in self.asked if not asked.fallback}
@@ -131,9 +137,17 @@ class FillState:
         self.edits.append(edit)
         return edit
 
-    def remember(self, name: str, text: str, at: int, edit: Edit | None = None) -> None:
-        """Remember *text* as ours: it stands at offset *at* of the old card, or *edit* puts it."""
-        self.written.append(PlannedText(name, text, at, edit))
+    def remember(
+        self, name: str, text: str, at: int, edit: Edit | None = None, before: str | None = None
+    ) -> None:
+        """Remember *text* as ours: it stands at offset *at* of the old card, or *edit* puts it.
+
+        *before*: the placeholder that it replaces; "": it replaces nothing; None: what is known of
+        the text that stands there.
+        """
+        if before is None:
+            before = self.placeholders.get(at)
+        self.written.append(PlannedText(name, text, at, edit, before))
 
     def slots(self, after: str, offsets: TextOffsets) -> dict[str, str]:
         """Return what is ours in the card *after* the edits, and where.
@@ -147,6 +161,8 @@ class FillState:
         for found in offsets.offsets(self.written):
             name = name_for(found.text.name, slots)
             slots[name] = found.text.text
+            if found.text.before is not None:
+                slots[WAS + name] = found.text.before
             if found.offset >= 0:
                 slots[PLACE + name] = written_text.place_of(places, name, found.offset)
         self._add_removed_texts(slots)

@@ -13,7 +13,7 @@ from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.removed_places import joined, with_blank_lines
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
 from autocard.card.form.asked_fact import AskedFact
-from autocard.card.markdown.document import Document, Section
+from autocard.card.markdown.document import Block, Document, Section
 from autocard.card.markdown.edit import Edit
 from autocard.card.markdown.line_labels import after_label
 from autocard.card.markdown.slots import Slot
@@ -35,16 +35,16 @@ class Removal:
     def slot(self, asked: AskedFact) -> None:
         """Remove our value from a labelled line, a cell or the title."""
         state, slot = self._state, asked.slot
-        whole_line = _whole_line(state.document, slot)
+        line = whole_line(state.document, slot)
         if slot.kind == "title":
             # A card has a title: this one stays as it was.
             state.remember(asked.fact, asked.value, slot.start)
             state.report(asked, "same")
-        elif slot.section in state.found.added and whole_line is not None:
-            state.removals.append(whole_line)
+        elif slot.section in state.found.added and line is not None:
+            state.removals.append(line)
             state.report(asked, "cleared")
         elif slot.kind in ("line", "cell") and state.hides_empty_slots:
-            self._hide_slot(asked, is_whole_line=whole_line is not None)
+            self._hide_slot(asked, is_whole_line=line is not None)
         else:
             self._replace(asked, UNKNOWN, slot.start, hidden=False)
 
@@ -64,7 +64,7 @@ class Removal:
         state = self._state
         number = state.document.section_at(text.start)
         if number in state.found.added:
-            state.removals.append(_lines_around(state.document, text.start, text.end))
+            state.removals.append(lines_around(state.document, text.start, text.end))
             state.report_fact(text.fact, "cleared", text.start)
             return
         chunk, start, name = UNKNOWN, text.start, text.fact
@@ -157,14 +157,14 @@ class Removal:
         for number in bare:
             section = state.document.sections[number]
             if section.heading:
-                places.append((section.heading.start, section.end))
+                places.append((section.heading.start, _end_of_ours(section, removals)))
         for start, end in joined(state.text, places, taken):
             place = with_blank_lines(state.text, start, end, state.document.body, taken)
             state.edits.append(Edit(*place, ""))
         return bare
 
 
-def _whole_line(document: Document, slot: Slot) -> tuple[int, int] | None:
+def whole_line(document: Document, slot: Slot) -> tuple[int, int] | None:
     """Return the lines of a labelled *slot*, if nothing else stands on them.
 
     The last newline is included.
@@ -180,7 +180,8 @@ def _whole_line(document: Document, slot: Slot) -> tuple[int, int] | None:
     return start, document.offset(last + 1)
 
 
-def _lines_around(document: Document, start: int, end: int) -> tuple[int, int]:
+def lines_around(document: Document, start: int, end: int) -> tuple[int, int]:
+    """Return the lines of the text from *start* to *end*, the last newline included."""
     return document.offset(document.body_line(start)), document.offset(document.body_line(end) + 1)
 
 
@@ -196,11 +197,22 @@ def _bare_sections(state: FillState, removals: list[tuple[int, int]]) -> set[int
 
 
 def _is_removed(section: Section, removals: list[tuple[int, int]]) -> bool:
-    """Return whether each block of *section* lies in one of *removals*."""
-    for block in section.blocks:
-        if not any(start <= block.start and block.end <= end for start, end in removals):
-            return False
-    return True
+    """Return whether each block of *section*, comments apart, lies in one of *removals*."""
+    return all(block.kind == "comment" for block in _left(section, removals))
+
+
+def _end_of_ours(section: Section, removals: list[tuple[int, int]]) -> int:
+    """Return where the first comment begins that stays of a *section* of ours, or its end."""
+    return min((block.start for block in _left(section, removals)), default=section.end)
+
+
+def _left(section: Section, removals: list[tuple[int, int]]) -> list[Block]:
+    """Return the blocks of *section* that lie in none of *removals*."""
+    return [block for block in section.blocks if not _lies_in(block, removals)]
+
+
+def _lies_in(block: Block, removals: list[tuple[int, int]]) -> bool:
+    return any(start <= block.start and block.end <= end for start, end in removals)
 
 
 def subsections(sections: Sequence[Section], number: int) -> list[int]:

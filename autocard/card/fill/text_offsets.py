@@ -22,12 +22,14 @@ class PlannedText:
         text: as it is remembered.
         at: offset in the old card where it stands, or where *edit* puts it.
         edit: the change that contains it; None: it stands there already.
+        before: what stood in its place before it was written; None: that is not known.
     """
 
     name: str
     text: str
     at: int
     edit: Edit | None = None
+    before: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ Names of written texts: a fact's name, with #2, #3 where a form asks for it more
 "hidden:" and a name for a comment of ours that holds its place; "yaml:" and a key of the front
 matter, whose text is JSON; "added:" and the name of a section of the outline, whose text is the
 heading under which we added it; "place:" and one of these names (but no key), whose text is the
-place where it stands (`Place.to_json`).
+place where it stands (`Place.to_json`); "was:" and one of these names, whose text is what stood in
+that place before: the form's placeholder, or nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ ADDED = "added:"
 """What the name of a heading begins with that we added, with all that stands below it."""
 PLACE = "place:"
 """What the name of a place begins with, before the name of the text that stands there."""
+WAS = "was:"
+"""What the name of a placeholder begins with, before the name of the text that replaced it."""
+WHOLE_LINE = "\n"
+"""What is remembered as the placeholder of a value whose labelled line we added ourselves."""
+NO_FRONT = WAS + "front matter"
+"""Name of the text that stood in the place of a front matter which we made: nothing."""
 SECTION = "section "
 """What the name of a hidden heading begins with, after "hidden:"."""
 _SEVERAL = 3
@@ -89,7 +96,7 @@ def fact_of(name: str) -> str:
 
 def is_text(name: str) -> bool:
     """Return whether *name* is that of a fact's own text: no key, comment, heading or place."""
-    return not name.startswith((YAML, HIDDEN, ADDED, PLACE))
+    return not name.startswith((YAML, HIDDEN, ADDED, PLACE, WAS))
 
 
 def name_for(fact: str, taken: Iterable[str]) -> str:
@@ -205,7 +212,7 @@ def _body_texts(
 
 def _may_be_ours(name: str, text: str, is_fact: Callable[[str], bool]) -> bool:
     """Return whether *text* can be one that autocard wrote: for a fact, and without headings."""
-    if name.startswith((YAML, ADDED, PLACE)) or not text.strip():
+    if name.startswith((YAML, ADDED, PLACE, WAS)) or not text.strip():
         return False
     fact = fact_of(name)
     is_hidden_heading = name.startswith(HIDDEN) and fact.startswith(SECTION)

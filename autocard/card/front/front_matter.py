@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 
-from autocard.card.fill.written_text import YAML
+from autocard.card.fill.written_text import WAS, YAML
 from autocard.card.front import yaml_edits, yaml_text
 from autocard.card.front.list_merge import ListMerge, Refusals, as_list
 from autocard.card.front.patched import Patched, prove
@@ -20,6 +20,10 @@ from autocard.card.report import State
 BY_OTHERS = " (by others)"
 """Suffix of a key's name in the written text, for those items of its list that stood there before
 ours."""
+
+
+ALL_KEYS = ""
+"""What the placeholder that stands for all keys (`{{ card_data }}`) is called among the keys."""
 
 
 def patch(
@@ -55,6 +59,27 @@ def patch(
     patcher.trainer_values = trainer_values or {}
     patcher.refusals = Refusals(withheld, untrue)
     patcher.run(_cleaned(values))
+    return _proved(text, patcher)
+
+
+def without_ours(text: str, remembered: Mapping[str, str], newline: str = "\n") -> Patched:
+    """Remove from *text* what `patch` wrote and nobody changed; blanks stand again where they were.
+
+    Args:
+        text: the YAML between the `---` lines.
+        remembered: what `Patched.written` and `Patched.replaced` held last time.
+        newline: the card's line ending.
+
+    Raises:
+        CardError: it is not a YAML mapping, or the result cannot be proved.
+    """
+    patcher = _Patcher(text, remembered, {}, (), newline)
+    patcher.trainer_values, patcher.refusals = {}, Refusals()
+    patcher.remove_ours()
+    return _proved(text, patcher)
+
+
+def _proved(text: str, patcher: _Patcher) -> Patched:
     patched = patcher.patched
     patched.edits = sorted(patcher.editor.edits)
     patched.yaml = yaml_edits.apply(text, patched.edits)
@@ -116,6 +141,48 @@ class _Patcher:
                 self._without_value(key, place)
         if new_lines:
             self.editor.append_keys(new_lines, self._blank)
+            if self._blank.span:
+                self.patched.replaced[ALL_KEYS] = self.editor.blank_text(self._blank)
+
+    def remove_ours(self) -> None:
+        """Remove our values and the items that we added to lists."""
+        placeholder = self._remembered.get(WAS + YAML + ALL_KEYS, "")
+        for key, place in self._keys.items():
+            if place.shared or place.data is UNREADABLE:
+                continue
+            before = self._remembered.get(WAS + YAML + key)
+            if self._is_ours(key, place):
+                self._remove_ours(key, place, before)
+                if before is None and placeholder:
+                    self.editor.insert_line(place, placeholder)
+                    placeholder = ""
+            elif key in MERGED:
+                self._remove_our_items(key, place)
+        self.patched.written.clear()
+
+    def _remove_our_items(self, key: str, place: Key) -> None:
+        """Remove the items that we added to a list; the lines of the others stay as they are."""
+        others = as_list(_recall(self._remembered, key + BY_OTHERS) or [])
+        ours = [item for item in as_list(_recall(self._remembered, key)) if item not in others]
+        current = as_list(place.data)
+        kept = [item for item in current if item not in ours]
+        if kept == current:
+            return
+        if kept and self.editor.remove_items(place, ours, keep_last=False):
+            self.patched.states[key] = "filled"
+            self.patched.merged_lists[key] = kept
+            return
+        self.refusals = Refusals(untrue=[str(item) for item in ours])
+        self._merge_list(key, place, [])
+
+    def _remove_ours(self, key: str, place: Key, before: str | None) -> None:
+        """Remove a key, or put the text *before* in the place of its value."""
+        if before is None:
+            self._remove(key, place)
+            return
+        self.editor.restore_value(place, before)
+        self.patched.states[key] = "cleared"
+        self.patched.restored.add(key)
 
     def _existing(self, key: str, place: Key, value: object) -> None:
         """Decide for a key that stands there already, and write it."""
@@ -124,6 +191,8 @@ class _Patcher:
             return
         # 1 == True == 1.0 in Python, but not in YAML.
         if place.data == value and type(place.data) is type(value):
+            if not self._is_ours(key, place):
+                self.patched.replaced[key] = self.editor.after_colon(place)
             self._written(key, value, "same")
             return
         state = None if place.shared else self._replaced_state(key, place)
@@ -131,6 +200,8 @@ class _Patcher:
             self._keep(key, place.data)
             return
         self._written(key, value, state)
+        if is_blank(self.editor.current(place), place.data):
+            self.patched.replaced[key] = self.editor.after_colon(place)
         self.editor.replace_value(place, yaml_text.entry(key, value, 0))
 
     def _replaced_state(self, key: str, place: Key) -> State | None:
@@ -219,6 +290,7 @@ class _Patcher:
             # Another key refers to this list: what is added here would be added there.
             done = False
         elif is_blank(current, place.data):
+            self.patched.replaced[key] = self.editor.after_colon(place)
             self.editor.replace_value(place, yaml_text.entry(key, merge.missing, 0))
             done = True
         elif (

@@ -23,6 +23,8 @@ class Patched:
         edits: the changes of the old YAML, in order.
         kept_values: key that was kept → its value.
         merged_lists: key of a list that others write too → the value that it must have.
+        replaced: key whose placeholder was replaced → what stood behind its colon.
+        restored: keys where that stands again.
     """
 
     yaml: str
@@ -31,6 +33,8 @@ class Patched:
     edits: list[YamlEdit] = field(default_factory=list)
     kept_values: dict[str, object] = field(default_factory=dict)
     merged_lists: dict[str, list[object]] = field(default_factory=dict)
+    replaced: dict[str, str] = field(default_factory=dict)
+    restored: set[str] = field(default_factory=set)
 
 
 def prove(before: str, patched: Patched) -> None:
@@ -46,8 +50,9 @@ def prove(before: str, patched: Patched) -> None:
     old, _ = read_keys(before)
     new, _ = read_keys(patched.yaml)
     touched = {key for key, state in patched.states.items() if state in _WRITING_STATES}
+    touched -= patched.restored & new.keys()
     for key in old.keys() | new.keys():
-        if key in touched:
+        if key in touched or key in patched.restored:
             continue
         if _key_text(before, old.get(key)) != _key_text(patched.yaml, new.get(key)):
             msg = f"the key {key!r} of the front matter would have changed"

@@ -52,6 +52,22 @@ class YamlEditor:
         """Return the text of a key's value."""
         return self._text[key.at : key.end]
 
+    def blank_text(self, blank: Blank) -> str:
+        """Return the placeholder that stands for all keys."""
+        return self._text[blank.start : blank.end]
+
+    def insert_line(self, key: Key, line: str) -> None:
+        """Put *line* above a key."""
+        self._edit(key.start, key.start, line + self._newline)
+
+    def after_colon(self, key: Key) -> str:
+        """Return what stands between a key's colon and the end of its value."""
+        return self._text[key.colon + 1 : max(key.end, key.colon + 1)]
+
+    def restore_value(self, key: Key, text: str) -> None:
+        """Put *text*, of `after_colon`, in the place of a key's value."""
+        self._edit(key.colon + 1, max(key.end, key.colon + 1), text)
+
     def append_keys(self, lines: Sequence[str], blank: Blank) -> None:
         """Put new keys at the end, or in the place of the placeholder that stands for all keys."""
         block = self._newline.join(lines)

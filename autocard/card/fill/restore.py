@@ -1,0 +1,182 @@
+"""A filled card without our texts: what was added goes, and placeholders stand where they stood.
+
+One rule: only what stands exactly as we wrote it goes. A person's words, and what they changed of
+ours, stay to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autocard.card.fill import edited_lines, hidden_slots, proof
+from autocard.card.fill.fill_state import FillState
+from autocard.card.fill.removal import Removal, lines_around, whole_line
+from autocard.card.fill.text_offsets import TextOffsets
+from autocard.card.fill.written_text import (
+    HIDDEN,
+    NO_FRONT,
+    WAS,
+    WHOLE_LINE,
+    WrittenText,
+    fact_of,
+    is_text,
+)
+from autocard.card.form.asked_fact import AskedFact
+from autocard.card.form.labels import Labels
+from autocard.card.form.rendering import PLACEHOLDER
+from autocard.card.front import front_matter
+from autocard.card.markdown.document import Document
+from autocard.card.markdown.edit import Edit, separated
+from autocard.card.report import Filled
+
+
+def restore(text: str, remembered: Mapping[str, str], labels: Labels) -> Filled:
+    """Return the card *text* without what autocard wrote into it.
+
+    Args:
+        text: the card.
+        remembered: `Filled.slots` of its last fill.
+        labels: which words ask for which fact.
+
+    Raises:
+        CardError: that cannot be done with certainty. Nothing was written.
+    """
+    state = FillState(text, {}, remembered, (), {}, labels)
+    _Restorer(state).run()
+    in_front = _front_edits(state)
+    planned = sorted([*(in_front or ()), *state.edits], key=lambda edit: edit.key)
+    edits = separated(planned, state.document.newline)
+    after = proof.apply(text, edits)
+    proof.prove(state.document, after, edits)
+    if in_front is None:
+        after = _without_front(after)
+    slots = state.slots(after, TextOffsets(planned, edits, state.document.newline))
+    # Nothing counts as removed by a person any more: the next fill may write all of it again.
+    slots = {name: value for name, value in slots.items() if HIDDEN in name}
+    if state.hides_empty_slots:
+        after, slots = hidden_slots.hide(after, labels, slots)
+    return Filled(after, slots, tuple(state.reports))
+
+
+class _Restorer:
+    """Decides what becomes of each text of ours in one card."""
+
+    def __init__(self, state: FillState) -> None:
+        """*state* takes the changes."""
+        self._state = state
+        self._removal = Removal(state)
+
+    def run(self) -> None:
+        """Decide about every text, and remove the headings that nothing is left below."""
+        state = self._state
+        for text in state.found.ours:
+            if text.hidden:
+                state.remember(HIDDEN + text.fact, text.text, text.start)
+            elif text.slot is not None:
+                self._value(text)
+            else:
+                self._block(text)
+        for each in state.asked:
+            if each.fact not in state.found.gone:
+                continue
+            if each.slot.kind == "body":
+                self._edited(each)
+            elif each.slot.kind == "title":
+                self._title(each)
+        self._removal.finish()
+
+    def _value(self, text: WrittenText) -> None:
+        """Empty a labelled line, a cell or the title; a line that we added goes."""
+        state, slot = self._state, text.slot
+        if slot is None:
+            return
+        before = state.placeholders.get(text.start)
+        line = whole_line(state.document, slot)
+        is_added = before == WHOLE_LINE or (before is None and slot.section in state.found.added)
+        if line is not None and is_added:
+            state.removals.append(line)
+        elif slot.kind != "title" or before:
+            self._replace(text, before)
+        state.report_fact(text.fact, "cleared", text.start)
+
+    def _replace(self, text: WrittenText, before: str | None) -> None:
+        """Put the placeholder *before*, or the usual one, in the place of *text*."""
+        state, start = self._state, text.start
+        if not before and before is not None and state.text[start - 1 : start] == " ":
+            start -= 1  # the blank that was put between a label and its value
+        placeholder = PLACEHOLDER if before is None else before
+        if placeholder != state.text[start : text.end]:
+            state.add_edit(state.writer.replace(start, text.end, placeholder))
+
+    def _block(self, text: WrittenText) -> None:
+        """Remove a text between blank lines, or put the placeholder in its place."""
+        state = self._state
+        before = state.placeholders.get(text.start)
+        number = state.document.section_at(text.start)
+        was_nothing = before is not None and not before.strip()
+        is_added = number in state.found.added or self._stands_beside_text(number, text)
+        if was_nothing or (before is None and is_added):
+            state.removals.append(lines_around(state.document, text.start, text.end))
+        else:
+            self._replace(text, before)
+        state.report_fact(text.fact, "cleared", text.start)
+
+    def _stands_beside_text(self, number: int, text: WrittenText) -> bool:
+        """Return whether the section shows something else: then there was no placeholder.
+
+        Version 0.1.0 did not remember placeholders.
+        """
+        for block in self._state.document.sections[number].blocks:
+            is_outside = block.end <= text.start or block.start >= text.end
+            if is_outside and block.kind != "comment":
+                return True
+        return False
+
+    def _title(self, asked: AskedFact) -> None:
+        """Put the placeholder at the end of the title where our text stands at its end."""
+        state = self._state
+        text, before = (state.remembered.get(prefix + asked.fact, "") for prefix in ("", WAS))
+        if text and before and asked.value.endswith(text):
+            start = asked.slot.end - len(text)
+            state.add_edit(state.writer.replace(start, asked.slot.end, before))
+            state.report(asked, "cleared")
+
+    def _edited(self, asked: AskedFact) -> None:
+        """Remove those lines that a person left as we wrote them in a text that they edited."""
+        state = self._state
+        texts = [
+            value
+            for name, value in state.remembered.items()
+            if is_text(name) and fact_of(name) == asked.fact
+        ]
+        section = state.document.sections[asked.slot.section]
+        there = state.text[section.start : section.end]
+        span = edited_lines.span(texts[0], there) if len(texts) == 1 else None
+        if span is None:
+            return
+        start, end = section.start + span[0], section.start + span[1]
+        current = state.text[start:end].replace("\r\n", "\n")
+        after = edited_lines.refreshed(texts[0], current, "")
+        if after is not None and not any(
+            edit.start < end and start < edit.end for edit in state.edits
+        ):
+            state.add_edit(state.writer.replaced_block(start, end, after))
+            state.report(asked, "cleared")
+
+
+def _front_edits(state: FillState) -> list[Edit] | None:
+    """Return the edits of the front matter; None: we made it, and it goes as a whole."""
+    document = state.document
+    if document.front is None:
+        return []
+    start, end = document.front
+    patched = front_matter.without_ours(state.text[start:end], state.remembered, document.newline)
+    if NO_FRONT in state.remembered and not patched.yaml.strip():
+        return None
+    return [Edit(start + edit.start, start + edit.end, edit.text) for edit in patched.edits]
+
+
+def _without_front(text: str) -> str:
+    """Return *text* without its front matter and the blank line below it."""
+    document = Document(text)
+    return text[: document.top] + text[document.body :].removeprefix(document.newline)
