@@ -25,8 +25,14 @@ FORMS = sorted(
         *(TESTS / "contract" / "stories").glob("*/before.md"),
     ]
 )
-OF_LIBRARIES = {"card-of-trl", "card-of-trl-with-an-adapter", "card-of-the-trainer"}
-"""Stories whose cards state what no model has, such as model="None": that does not return."""
+WITH_FALSE_TEXT = {
+    "card-of-another-run",
+    "card-of-peft",
+    "card-of-the-trainer",
+    "card-of-trl",
+    "card-of-trl-with-an-adapter",
+}
+"""Stories whose cards state what is false, such as model="None": a fill removes it for good."""
 WITH_CARD = sorted(card.parent.name for card in RECORDS.glob("*/README.md"))
 
 
@@ -58,8 +64,8 @@ def copy_labels(form: Path, folder: Path) -> None:
 @pytest.mark.parametrize("record", ["gpus", "measured", "lora", "sentence-embeddings"])
 @pytest.mark.parametrize("form", FORMS, ids=name_of)
 def test_a_form_that_was_filled_and_cleared_is_the_form_again(form, record, card):
-    if name_of(form) in OF_LIBRARIES:
-        pytest.skip("the library's false statements do not return")
+    if name_of(form) in WITH_FALSE_TEXT:
+        pytest.skip("false statements do not return")
     card.write_bytes(form.read_bytes())
     copy_labels(form, card.parent)
     outcome = update(card, load(RECORDS / record))
@@ -74,8 +80,8 @@ def test_a_form_that_was_filled_and_cleared_is_the_form_again(form, record, card
 
 @pytest.mark.parametrize("form", FORMS, ids=name_of)
 def test_a_cleared_card_is_filled_again_as_before(form, card):
-    if name_of(form) in OF_LIBRARIES:
-        pytest.skip("the library's false statements do not return")
+    if name_of(form) in WITH_FALSE_TEXT:
+        pytest.skip("false statements do not return")
     card.write_bytes(form.read_bytes())
     copy_labels(form, card.parent)
     record = load(RECORDS / "gpus")
@@ -196,3 +202,17 @@ def test_the_command_shows_a_diff_and_then_removes(card):
     assert "removed" in done.stderr
     assert card.read_text(encoding="utf-8") == "# Mine\n\nMy words.\n"
     assert "nothing to remove" in autocard("remove", str(card)).stderr
+
+
+def test_a_new_card_of_an_own_form_keeps_the_items_beside_an_empty_slot(card):
+    form = card.with_name("form.md")
+    own = "- We always train at night."
+    form.write_text(
+        f"# Model\n\n## Training\n\n- **Developed by:** [More Information Needed]\n{own}\n",
+        encoding="utf-8",
+    )
+
+    update(card, load(RECORDS / "measured"), template=str(form))
+
+    shown = re.sub(r"(?s)<!--.*?-->", "", card.read_text(encoding="utf-8"))
+    assert own in shown

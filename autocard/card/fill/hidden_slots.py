@@ -6,6 +6,7 @@ card keeps its placeholders. What is hidden is remembered, and shown again when 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from autocard.card.fill import proof, written_text
@@ -22,6 +23,7 @@ from autocard.card.markdown import line_labels, slots
 from autocard.card.markdown.document import Block, Document, Heading, Section
 from autocard.card.markdown.edit import Edit
 
+_COMMENT = re.compile(r"(?s)<!--.*?-->")
 _LABEL_LENGTH = 200
 """Characters within which the label of a line ends."""
 
@@ -116,10 +118,22 @@ class _Hider:
             return True
         places = [_place_with_label(asked) for asked in own]
         for block in self._document.sections[index].blocks:
-            is_slot = any(block.start <= end and start <= block.end for start, end in places)
-            if not is_slot and self._is_shown(block):
+            inside = [place for place in places if _overlaps(block, place)]
+            if not inside:
+                if self._is_shown(block):
+                    return True
+            elif block.kind in ("list", "paragraph") and self._has_text_beside(block, inside):
                 return True
         return False
+
+    def _has_text_beside(self, block: Block, places: list[tuple[int, int]]) -> bool:
+        """Return whether *block* has more than the slots at *places*: another item of a list."""
+        text, position, left = self._document.text, block.start, []
+        for start, end in sorted(places):
+            left.append(text[position : max(position, start)])
+            position = max(position, end)
+        left.append(text[position : block.end])
+        return any(ch.isalnum() for ch in _COMMENT.sub("", "".join(left)))
 
     def _is_shown(self, block: Block) -> bool:
         """Return whether a reader of the finished card sees *block*."""
@@ -234,6 +248,11 @@ def _texts_of(
         if heading is not None:
             texts.append(PlannedText(ADDED + name, heading.title, heading.start))
     return texts
+
+
+def _overlaps(block: Block, place: tuple[int, int]) -> bool:
+    start, end = place
+    return block.start <= end and start <= block.end
 
 
 def _place_with_label(asked: AskedFact) -> tuple[int, int]:
