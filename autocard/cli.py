@@ -155,13 +155,14 @@ def check(
     strict: options.Strict = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """List what in CARD is out of date, empty, contradicts the record, or is refused by the Hub.
+    """Say whether CARD is up to date, then what is not: one line each, in groups.
 
-    Of an empty slot it names who can fill it.
+    Groups: out of date, contradicts the record, the Hub would refuse, the Hub does not read, for
+    you to write, not recorded.
 
     The record is the autocard.json beside the card, or the one that --record names. Asks no other
-    machine and writes nothing. Status 1 if something is wrong: a machine's slot, a contradiction, a
-    front matter that the Hub refuses.
+    machine and writes nothing. Status 1 if something is out of date, contradicts the record, or
+    would be refused by the Hub.
     """
     card = inputs.card_file(card)
     if not files.exists(card):
@@ -172,12 +173,14 @@ def check(
     findings = checking.check(card, run)
     if findings.left_alone is not None:
         fail(f"{card}: {findings.left_alone}.", REFUSED)
+    has_record = run is not None
     if as_json:
-        sys.stdout.write(printing.as_json(check_text.as_json(findings)))
+        sys.stdout.write(printing.as_json(check_text.as_json(findings, has_record=has_record)))
     else:
-        has_record = run is not None
         printing.print_lines(
-            check_text.lines(str(card), findings, strict=strict, has_record=has_record)
+            check_text.lines(
+                str(card), findings, strict=strict, has_record=has_record, width=printing.width()
+            )
         )
     if findings.wrong(strict=strict):
         raise typer.Exit(OUT_OF_DATE)

@@ -16,7 +16,8 @@ from autocard.card.fill.fill import fill
 from autocard.card.fill.written_text import YAML
 from autocard.card.form.labels import Labels
 from autocard.card.front.yaml_keys import MERGED
-from autocard.card.markdown.document import Document, find_front_matter
+from autocard.card.markdown.document import Document
+from autocard.card.markdown.front_place import find_front_matter
 from autocard.card.report import Filled
 from autocard.errors import CardError
 from autocard.record import RunRecord

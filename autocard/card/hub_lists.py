@@ -19,3 +19,29 @@ LIBRARIES: frozenset[str] = frozenset(_LISTS["libraries"])
 """Libraries that load models."""
 METRICS: frozenset[str] = frozenset(_LISTS["metrics"])
 """Ids of metrics."""
+KEYS = frozenset(
+    (
+        "base_model",
+        "base_model_relation",
+        "co2_eq_emissions",
+        "datasets",
+        "eval_results",
+        "extra_gated_fields",
+        "extra_gated_prompt",
+        "inference",
+        "language",
+        "language_bcp47",
+        "library_name",
+        "license",
+        "license_link",
+        "license_name",
+        "metrics",
+        "model-index",
+        "new_version",
+        "pipeline_tag",
+        "tags",
+        "thumbnail",
+        "widget",
+    )
+)
+"""Keys of model cards (hub-docs, modelcard.md) and `language_bcp47`, which people use."""

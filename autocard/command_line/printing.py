@@ -43,6 +43,11 @@ def print_lines(lines: Iterable[str]) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
+def width() -> int:
+    """Return how many columns a line has: the terminal's, and 80 where there is none."""
+    return Console().width
+
+
 def print_labelled(lines: Mapping[str, str]) -> None:
     """Print one "Label  text" line for each entry."""
     console = Console()

@@ -148,7 +148,7 @@ def test_check_names_the_line_that_is_out_of_date(autocard, out):
     told = autocard("check", "out/README.md", "--json")
 
     assert done.status == told.status == 1
-    assert f'out/README.md:{line}: "Hours used" is out of date' in done.out
+    assert f"{line:>6}  Hours used: not what the record has\n" in done.out
     assert "autocard fill out/README.md" in done.out
     assert {
         "slot": "hours_used",
@@ -165,7 +165,7 @@ def test_only_strict_asks_for_what_people_have_to_write(autocard):
     done = autocard("check", "out/README.md", "--strict")
 
     assert done.status == 1
-    assert "is for a person to fill, and empty" in done.out
+    assert "For you to write\n" in done.out
 
 
 def test_a_person_s_edit_is_kept_told_and_can_be_overwritten(autocard, out):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autocard import files
 from autocard.card import fields
-from autocard.card.check import hub_rules
+from autocard.card.check import hub_rules, unknown_labels, unread_metadata
 from autocard.card.check.contradictions import contradicts, front_contradicts
 from autocard.card.check.edited_figures import edited
 from autocard.card.check.empty_slots import EmptySlots
@@ -55,6 +55,7 @@ def check(card: Path, record: RunRecord | None) -> Findings:
     try:
         document = Document(text)
         findings.front_matter = _front_matter(document)
+        findings.unknown_labels = unknown_labels.find(document, labels)
         findings.empty = EmptySlots(document, labels, record, reports, stale).find()
     except CardError as exc:
         return Findings(left_alone=str(exc))
@@ -66,10 +67,13 @@ def check(card: Path, record: RunRecord | None) -> Findings:
 
 
 def _front_matter(document: Document) -> list[hub_rules.Problem]:
-    if document.front is None:
-        return []
-    start, end = document.front
-    return hub_rules.problems(document.text[start:end], document.text.count("\n", 0, start) + 1)
+    """Return what the Hub refuses or does not read, in the order of the card."""
+    found = list(unread_metadata.problems(document))
+    if document.front is not None:
+        start, end = document.front
+        first_line = document.text.count("\n", 0, start) + 1
+        found += hub_rules.problems(document.text[start:end], first_line)
+    return sorted(found, key=lambda problem: problem.line)
 
 
 # -- contradictions --------------------------------------------------------------------------------

@@ -56,6 +56,8 @@ class EmptySlots:
         self._reports = list(reports)
         self._stale = {(report.slot, report.line) for report in stale}
         self._form = Form(document, labels)
+        self._headings: set[tuple[str, int]] = set()
+        """(slot, line) of empty slots that are the text of a heading."""
 
     def find(self) -> list[EmptySlot]:
         """Return known slots, unknown ones and keys without a value, in the order of the card."""
@@ -63,13 +65,28 @@ class EmptySlots:
         for slot in self._asked():
             found[slot.slot, slot.line] = slot
         for report in self._reports:
-            if report.state == "empty" and (report.slot, report.line) not in found:
+            is_empty = report.state == "empty" and not report.there.strip()
+            if is_empty and (report.slot, report.line) not in found:
                 found[report.slot, report.line] = self._hidden(report)
         for slot in self._unknown():
             found.setdefault(("", slot.line), slot)
         for slot in self._keys():
             found[slot.slot, slot.line] = slot
-        return sorted(found.values(), key=lambda slot: slot.line)
+        return sorted(self._each_need_once(found.values()), key=lambda slot: slot.line)
+
+    def _each_need_once(self, slots: Iterable[EmptySlot]) -> Iterator[EmptySlot]:
+        """Yield *slots* without headings whose fact another empty slot asks for.
+
+        A section "Citation" with a line "BibTeX" in it is one need.
+        """
+        slots = list(slots)
+        on_lines = {slot.slot for slot in slots if not self._is_heading(slot)}
+        for slot in slots:
+            if not self._is_heading(slot) or slot.slot not in on_lines:
+                yield slot
+
+    def _is_heading(self, slot: EmptySlot) -> bool:
+        return (slot.slot, slot.line) in self._headings
 
     # -- slots in the table of words ---------------------------------------------------------------
 
@@ -84,13 +101,18 @@ class EmptySlots:
                 asked.slot.section in labelled_sections or self._has_subsections(asked)
             ):
                 continue
-            label = "title" if asked.slot.kind == "title" else asked.slot.label
-            who = self._who(asked.fact)
-            if who == "machine":
-                why = self._why(asked.fact)
-            else:
-                why = guidance.slot_guidance(self._document, self._labels, asked)
-            yield EmptySlot(asked.fact, label, line, who, why)
+            yield self._asked_slot(asked, line)
+
+    def _asked_slot(self, asked: AskedFact, line: int) -> EmptySlot:
+        if asked.slot.kind == "body":
+            self._headings.add((asked.fact, line))
+        label = "title" if asked.slot.kind == "title" else asked.slot.label
+        who = self._who(asked.fact)
+        if who == "machine":
+            why = self._why(asked.fact)
+        else:
+            why = guidance.slot_guidance(self._document, self._labels, asked)
+        return EmptySlot(asked.fact, label, line, who, why)
 
     def _is_empty(self, asked: AskedFact) -> bool:
         """Return whether the slot waits for a text; what a library generated is one."""
@@ -105,6 +127,8 @@ class EmptySlots:
 
     def _hidden(self, report: Report) -> EmptySlot:
         """Return a slot that only the fill found: one that waits in a comment."""
+        if self._hidden_text(report).startswith("#"):
+            self._headings.add((report.slot, report.line))
         if report.who == "machine":
             why = self._why(report.slot)
         else:
@@ -113,15 +137,17 @@ class EmptySlots:
 
     def _hidden_guidance(self, report: Report) -> str:
         """Return the form's own guidance, which a hidden place holds."""
+        text = _OWN_TITLE.sub("", self._hidden_text(report), count=1)
+        return " ".join(text.split())
+
+    def _hidden_text(self, report: Report) -> str:
+        """Return what the comment of a hidden place holds; "": there is none."""
         document = self._document
         if not report.line:
             return ""
         first = document.offset(report.line - 1 - document.text.count("\n", 0, document.body))
         comment = document.text[first : document.text.find("-->", first) + 3]
-        if not comment.startswith("<!--"):
-            return ""
-        text = _OWN_TITLE.sub("", comment[4:-3].strip(), count=1)
-        return " ".join(text.split())
+        return comment[4:-3].strip() if comment.startswith("<!--") else ""
 
     # -- others ------------------------------------------------------------------------------------
 

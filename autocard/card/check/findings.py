@@ -59,7 +59,8 @@ class Findings:
         empty: slots that are empty, and that `fill` cannot fill.
         contradictions: slots with a text that is not ours and contradicts the record.
         foreign: runs, other than the record's, whose figures the card claims to hold.
-        front_matter: what the Hub refuses or does not know.
+        front_matter: what the Hub refuses, or does not read or know.
+        unknown_labels: labels of the card's own, where the table of words has none of them.
         warnings: what a person must read.
     """
 
@@ -69,6 +70,7 @@ class Findings:
     contradictions: list[Contradiction] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     front_matter: list[Problem] = field(default_factory=list)
+    unknown_labels: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def wrong(self, *, strict: bool) -> bool:

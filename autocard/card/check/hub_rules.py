@@ -8,24 +8,18 @@ huggingface_hub's `model_index_to_eval_results`, and the lists that the file nam
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
-import pycountry
-
 from autocard.card import hub_lists
+from autocard.card.check import hub_keys, language_codes, usual_names
+from autocard.card.check.fault import Fault, each, shown
 from autocard.card.form.placeholders import find
 from autocard.card.front import yaml_keys
 from autocard.card.front.yaml_keys import Key, valid_hub_id
 
 _RELATIONS = ("adapter", "merge", "quantized", "finetune")
-_LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
-"""A code of a language, perhaps with script and country: en, zh-Hant, pt_BR."""
-_NOT_CODES = ("code", "multilingual")
-"""What the Hub takes for a language beside the codes."""
 _TRAINING_TYPES = ("pre-training", "fine-tuning")
 
 
@@ -55,7 +49,7 @@ def problems(text: str, first_line: int = 1) -> list[Problem]:
     keys, blank = yaml_keys.read_keys(text)
     if blank.span:
         return []
-    found = list(_repeated_keys(text, first_line))
+    found = [*_repeated_keys(text, first_line), *_unread_keys(keys, text, first_line)]
     for name, key in keys.items():
         line = first_line + text.count("\n", 0, key.start)
         current = text[key.at : key.end]
@@ -87,17 +81,6 @@ def empty_keys(text: str) -> dict[str, int]:
     }
 
 
-@dataclass(frozen=True)
-class _Fault:
-    """What is wrong with a value."""
-
-    place: str
-    """Place inside the key: "[1]", ".emissions", or ""."""
-    text: str
-    refused: bool = True
-    """Whether the Hub refuses it."""
-
-
 def _is_placeholder(current: str) -> bool:
     text = current.strip("\"' ")
     return bool(text) and find(text) is not None
@@ -111,9 +94,19 @@ def _repeated_keys(text: str, first_line: int) -> Iterator[Problem]:
         names.add(name)
 
 
-def _faults(name: str, key: Key, current: str) -> Iterator[_Fault]:
+def _unread_keys(keys: Mapping[str, Key], text: str, first_line: int) -> Iterator[Problem]:
+    """Yield the keys that are misspelled, so that the Hub does not read them."""
+    for name, key in keys.items():
+        meant = hub_keys.meant_key(name)
+        if meant is not None:
+            line = first_line + text.count("\n", 0, key.start)
+            advice = f"the Hub does not read this key: {meant}?"
+            yield Problem(name, line, advice, refused=False)
+
+
+def _faults(name: str, key: Key, current: str) -> Iterator[Fault]:
     if key.data is None:
-        yield _Fault("", f"has no value; give it one or take the key out{_hint(current)}")
+        yield Fault("", f"has no value; give it one or take the key out{_hint(current)}")
         return
     rule = _RULES.get(name)
     if rule is not None:
@@ -124,76 +117,40 @@ def _hint(current: str) -> str:
     return f" (`{current}` means nothing to YAML)" if current.strip() else ""
 
 
-def _each(data: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (place, value) of a value or of each value of a list."""
-    if isinstance(data, list):
-        for number, item in enumerate(data):
-            yield f"[{number}]", item
-    else:
-        yield "", data
-
-
-def _shown(item: Any) -> str:
-    return "empty" if item is None else f"{item!r} ({type(item).__name__})"
-
-
 # -- rules for one key each ------------------------------------------------------------------------
 
 
 def _one_of(
-    what: str, known: frozenset[str], *, refused: bool
-) -> Callable[[Any], Iterator[_Fault]]:
-    """Return the rule that each value is on the Hub's list *known*."""
+    what: str,
+    known: frozenset[str],
+    proposal: Callable[[str], str | None],
+    *,
+    refused: bool,
+) -> Callable[[Any], Iterator[Fault]]:
+    """Return the rule that each value is on the Hub's list *known*; *proposal* names another."""
 
-    def rule(data: Any) -> Iterator[_Fault]:
-        for place, item in _each(data):
+    def rule(data: Any) -> Iterator[Fault]:
+        for place, item in each(data):
             if not isinstance(item, str):
-                yield _Fault(place, f"is {_shown(item)}; a word is wanted")
+                yield Fault(place, f"is {shown(item)}; a word is wanted")
             elif item not in known:
-                advice = _nearest(item, known)
-                yield _Fault(place, f"{item!r} is no {what} that the Hub knows{advice}", refused)
+                name = proposal(item)
+                advice = f"; is {name!r} meant?" if name else ""
+                yield Fault(place, f"{item!r} is no {what} that the Hub knows{advice}", refused)
 
     return rule
 
 
-def _nearest(item: str, known: frozenset[str]) -> str:
-    found = get_close_matches(item.lower().replace(" ", "-"), sorted(known), n=1)
-    return f"; is {found[0]!r} meant?" if found else ""
-
-
-def _languages(data: Any) -> Iterator[_Fault]:
-    for place, item in _each(data):
-        if item is False:
-            yield _Fault(
-                place, 'unquoted `no` is "false" to YAML; Norwegian is "no" in quotes, or nb or nn'
-            )
-        elif not isinstance(item, str):
-            yield _Fault(place, f"is {_shown(item)}; a code of ISO 639 is wanted")
-        elif item not in _NOT_CODES and not _is_language(item):
-            yield _Fault(
-                place,
-                f"{item!r} is no code of ISO 639 (en, deu), and neither `code` nor `multilingual`",
-            )
-
-
-def _is_language(text: str) -> bool:
-    if not _LANGUAGE.fullmatch(text):
-        return False
-    code = re.split("[-_]", text)[0]
-    names = ("alpha_2", "alpha_3", "bibliographic")
-    return any(pycountry.languages.get(**{name: code}) is not None for name in names)
-
-
-def _ids(what: str) -> Callable[[Any], Iterator[_Fault]]:
+def _ids(what: str) -> Callable[[Any], Iterator[Fault]]:
     """Return the rule that each value is the id of a *what* on the Hub."""
 
-    def rule(data: Any) -> Iterator[_Fault]:
-        for place, item in _each(data):
+    def rule(data: Any) -> Iterator[Fault]:
+        for place, item in each(data):
             if item in (None, ""):
-                yield _Fault(place, "is empty; give an id or take it out")
+                yield Fault(place, "is empty; give an id or take it out")
             elif not valid_hub_id(item):
                 why = "a path of one machine" if _is_local(item) else "no id of the Hub"
-                yield _Fault(place, f"{item!r} is {why}; a {what} is named as `owner/name`")
+                yield Fault(place, f"{item!r} is {why}; a {what} is named as `owner/name`")
 
     return rule
 
@@ -203,75 +160,75 @@ def _is_local(item: Any) -> bool:
     return isinstance(item, str) and (item.startswith((".", "/", "~")) or "\\" in item)
 
 
-def _words(data: Any) -> Iterator[_Fault]:
-    for place, item in _each(data):
+def _words(data: Any) -> Iterator[Fault]:
+    for place, item in each(data):
         if not isinstance(item, str) or not item:
-            yield _Fault(place, f"is {_shown(item)}; words are wanted")
+            yield Fault(place, f"is {shown(item)}; words are wanted")
 
 
-def _tags(data: Any) -> Iterator[_Fault]:
+def _tags(data: Any) -> Iterator[Fault]:
     yield from _words(data)
-    for place, item in _each(data):
+    for place, item in each(data):
         if not isinstance(item, str) or not item.startswith("base_model:"):
             continue
         if not valid_hub_id(item.rpartition(":")[2]):
-            yield _Fault(place, f"{item!r} names no model of the Hub", refused=False)
+            yield Fault(place, f"{item!r} names no model of the Hub", refused=False)
 
 
-def _relation(data: Any) -> Iterator[_Fault]:
+def _relation(data: Any) -> Iterator[Fault]:
     if data not in _RELATIONS:
-        yield _Fault("", f"{data!r} is none of {', '.join(_RELATIONS)}")
+        yield Fault("", f"{data!r} is none of {', '.join(_RELATIONS)}")
 
 
-def _emissions(data: Any) -> Iterator[_Fault]:
+def _emissions(data: Any) -> Iterator[Fault]:
     is_mapping = isinstance(data, Mapping)
     grams = data.get("emissions") if is_mapping else data
     if isinstance(grams, bool) or not isinstance(grams, int | float):
         place = ".emissions" if is_mapping else ""
-        yield _Fault(place, f"is {_shown(grams)}; grams of CO2eq are wanted, as a number")
+        yield Fault(place, f"is {shown(grams)}; grams of CO2eq are wanted, as a number")
     kind = data.get("training_type") if is_mapping else None
     if kind is not None and kind not in _TRAINING_TYPES:
         text = f"{kind!r} is none of {', '.join(_TRAINING_TYPES)}"
-        yield _Fault(".training_type", text, refused=False)
+        yield Fault(".training_type", text, refused=False)
 
 
 # -- results ---------------------------------------------------------------------------------------
 
 
-def _model_index(data: Any) -> Iterator[_Fault]:
+def _model_index(data: Any) -> Iterator[Fault]:
     if not isinstance(data, list):
-        yield _Fault("", "is no list of models")
+        yield Fault("", "is no list of models")
         return
-    for place, model in _each(data):
+    for place, model in each(data):
         if not isinstance(model, Mapping) or not isinstance(model.get("name"), str):
-            yield _Fault(place, "has no name")
+            yield Fault(place, "has no name")
             continue
         results = model.get("results")
         if not isinstance(results, list):
-            yield _Fault(f"{place}.results", "is no list")
+            yield Fault(f"{place}.results", "is no list")
             continue
-        for number, result in _each(results):
+        for number, result in each(results):
             yield from _result(f"{place}.results{number}", result)
 
 
-def _result(place: str, result: Any) -> Iterator[_Fault]:
+def _result(place: str, result: Any) -> Iterator[Fault]:
     if not isinstance(result, Mapping):
-        yield _Fault(place, "is no mapping")
+        yield Fault(place, "is no mapping")
         return
     for part, keys in (("task", ("type",)), ("dataset", ("type", "name"))):
         inner = result.get(part)
         missing = [key for key in keys if not isinstance(inner, Mapping) or not inner.get(key)]
         if missing:
             text = f"{' and '.join(missing)} missing: the Hub takes no result without"
-            yield _Fault(f"{place}.{part}", text)
+            yield Fault(f"{place}.{part}", text)
     metrics = result.get("metrics")
     if not isinstance(metrics, list) or not metrics:
-        yield _Fault(f"{place}.metrics", "missing: the Hub takes no result without")
+        yield Fault(f"{place}.metrics", "missing: the Hub takes no result without")
         return
-    for number, metric in _each(metrics):
+    for number, metric in each(metrics):
         missing = _missing_of_metric(metric)
         if missing:
-            yield _Fault(f"{place}.metrics{number}", f"{' and '.join(missing)} missing")
+            yield Fault(f"{place}.metrics{number}", f"{' and '.join(missing)} missing")
 
 
 def _missing_of_metric(metric: Any) -> list[str]:
@@ -281,11 +238,13 @@ def _missing_of_metric(metric: Any) -> list[str]:
     return [key for key in keys if metric.get(key) is None]
 
 
-_RULES: dict[str, Callable[[Any], Iterator[_Fault]]] = {
-    "license": _one_of("licence", hub_lists.LICENSES, refused=True),
-    "language": _languages,
-    "pipeline_tag": _one_of("pipeline tag", hub_lists.PIPELINE_TAGS, refused=False),
-    "library_name": _one_of("library", hub_lists.LIBRARIES, refused=False),
+_RULES: dict[str, Callable[[Any], Iterator[Fault]]] = {
+    "license": _one_of("license", hub_lists.LICENSES, usual_names.license_id, refused=True),
+    "language": language_codes.faults,
+    "pipeline_tag": _one_of(
+        "pipeline tag", hub_lists.PIPELINE_TAGS, usual_names.task_id, refused=False
+    ),
+    "library_name": _one_of("library", hub_lists.LIBRARIES, usual_names.library_id, refused=False),
     "base_model": _ids("model"),
     "datasets": _ids("data set"),
     "new_version": _ids("model"),

@@ -15,7 +15,7 @@ from autocard.card.fields import front
 from autocard.card.fields.base import from_scratch
 from autocard.card.fill.written_text import YAML
 from autocard.card.front.yaml_keys import Key, is_blank, is_generated, is_withheld, read_keys
-from autocard.card.markdown.document import find_front_matter
+from autocard.card.markdown.front_place import find_front_matter
 from autocard.errors import CardError
 from autocard.record import RunRecord
 

@@ -9,8 +9,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from autocard.card.markdown.document import Document, Section, find_front_matter
+from autocard.card.markdown.document import Document, Section
 from autocard.card.markdown.edit import Edit
+from autocard.card.markdown.front_place import find_front_matter
 from autocard.errors import CardError
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")

@@ -16,7 +16,7 @@ import yaml
 from autocard.card.form.placeholders import find
 from autocard.card.front import yaml_reader
 from autocard.card.front.yaml_reader import YamlError
-from autocard.card.markdown.document import find_front_matter
+from autocard.card.markdown.front_place import find_front_matter
 from autocard.errors import CardError
 
 MERGED = ("tags",)

@@ -15,7 +15,7 @@ from autocard import record as records
 from autocard.card.fields import front_matter
 from autocard.card.fill.fill import fill
 from autocard.card.front.yaml_keys import front_values, is_generated, is_withheld, read_keys
-from autocard.card.markdown.document import find_front_matter
+from autocard.card.markdown.front_place import find_front_matter
 from autocard.errors import CardError, RecordError
 from autocard.record import RunRecord
 

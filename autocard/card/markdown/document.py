@@ -13,11 +13,10 @@ from typing import Any
 
 from markdown_it.token import Token
 
+from autocard.card.markdown.front_place import find_front_matter
+from autocard.card.markdown.metadata_blocks import metadata_blocks
 from autocard.card.markdown.parser import TOO_DEEP, parser
 from autocard.card.markdown.shown_html import shown_html
-
-_FENCE = "---"
-"""The lines around a front matter."""
 
 _KINDS = {
     "paragraph_open": "paragraph",
@@ -110,6 +109,7 @@ class Document:
         references: names of the link references that are defined, upper case.
         too_deep: lists or quotes are nested so deep that what follows them was not read.
         top: offset after a BOM.
+        metadata: blocks of YAML in the body, which the Hub does not read.
     """
 
     def __init__(self, text: str, *, part: bool = False) -> None:
@@ -126,6 +126,7 @@ class Document:
         tokens = parser().parse(text[self.body :].replace("\r", " "), env)
         self.references = frozenset(env.get("references", {}))
         self.too_deep = TOO_DEEP in env
+        self.metadata = tuple(metadata_blocks(text, self.body))
         self.sections = tuple(self._sections(tokens))
         self._section_starts = [section.start for section in self.sections]
 
@@ -174,7 +175,9 @@ class Document:
             token = tokens[index]
             if token.map is None:
                 continue
-            if token.type == "heading_open":
+            if self._is_metadata(token):
+                blocks[-1].append(self._block("other", tokens[index : last + 1]))
+            elif token.type == "heading_open":
                 heading = self._heading(token, tokens[index + 1], above)
                 headings.append((heading, index))
                 blocks.append([])
@@ -200,14 +203,25 @@ class Document:
         above.append(heading)
         return heading
 
-    def _blocks(self, tokens: list[Token]) -> list[Block]:
+    def _is_metadata(self, token: Token) -> bool:
+        """Return whether *token* lies in a block of metadata: its `---` makes no heading."""
+        first, after = token.map or (0, 0)
+        start, end = self.offset(first), self.offset(after)
+        return any(block.start <= start and end <= block.end for block in self.metadata)
+
+    def _block(self, kind: str, tokens: list[Token]) -> Block:
         first, after = tokens[0].map or (0, 0)
         start, end = self.offset(first), self.line_end(after - 1)
         # Lists and tables may claim the blank lines after them.
         while end > start and self.text[end - 1] in " \t\r\n\f":
             end -= 1
+        return Block(kind, start, end, tokens)
+
+    def _blocks(self, tokens: list[Token]) -> list[Block]:
+        block = self._block(_KINDS.get(tokens[0].type, "other"), tokens)
         if tokens[0].type != "html_block":
-            return [Block(_KINDS.get(tokens[0].type, "other"), start, end, tokens)]
+            return [block]
+        start, end = block.start, block.end
         html = self.text[start:end]
         shown = shown_html(html)
         if not shown.text:
@@ -242,40 +256,6 @@ def top_level(tokens: list[Token]) -> list[tuple[int, int]]:
         if token.level == 0 and token.nesting <= 0:
             found.append((opened, index))
     return found
-
-
-def find_front_matter(text: str, top: int) -> tuple[tuple[int, int] | None, int]:
-    """Return the offsets of the YAML and where the Markdown begins, by the Hub's own rule.
-
-    Blank lines may come first; then a line `---`, at least one line, and a line `---` that may end
-    in blanks.
-    """
-    start = _front_matter_start(text, top)
-    if start < 0:
-        return None, top
-    newline = text.find("\n", start)
-    while newline >= 0:
-        following = text.find("\n", newline + 1)
-        end = len(text) if following < 0 else following
-        line = text[newline + 1 : end]
-        if line.startswith(_FENCE) and not line[len(_FENCE) :].strip(" \t\r"):
-            body = len(text) if following < 0 else following + 1
-            return (start, newline + 1), body
-        newline = following
-    return None, top
-
-
-def _front_matter_start(text: str, top: int) -> int:
-    """Return where the line after the first `---` begins; -1: other text comes first."""
-    line_start = top
-    while True:
-        newline = text.find("\n", line_start)
-        if newline < 0:
-            return -1
-        line = text[line_start:newline]
-        if line.strip():
-            return newline + 1 if line.lstrip().rstrip("\r") == _FENCE else -1
-        line_start = newline + 1
 
 
 def _is_open(text: str, block: Block) -> bool:
