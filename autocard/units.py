@@ -21,6 +21,7 @@ _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
 _PLAIN_POWERS = range(-9, 15)
 """Powers of ten that are read in plain decimals."""
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _CONTEXT = Context(prec=800)
 """Ours, because the program may have changed the process's own; with room for any float to any
 number of decimals."""
@@ -72,12 +73,17 @@ def figure(value: float, digits: int = MEASURED) -> str:
     """Return *value* like `number`; one that is very large or very small with a power of ten.
 
     >>> figure(0.00021234), figure(1e-300), figure(-2.5e20)
-    ('0.000212', '1.00 × 10^-300', '-2.50 × 10^20')
+    ('0.000212', '1.00 × 10⁻³⁰⁰', '-2.50 × 10²⁰')
     """
     kept = rounded(value, digits)
     if not kept or kept.adjusted() in _PLAIN_POWERS:
         return number(value, digits)
-    return f"{number(kept.scaleb(-kept.adjusted(), _CONTEXT), digits)} × 10^{kept.adjusted()}"
+    return _with_power(number(kept.scaleb(-kept.adjusted(), _CONTEXT), digits), kept.adjusted())
+
+
+def _with_power(factor: str, power: int) -> str:
+    """Return *factor* × 10 to the *power*, the exponent in superscript."""
+    return f"{factor} × 10{str(power).translate(_SUPERSCRIPT)}"
 
 
 def shortest(value: float | Decimal, digits: int = MEASURED) -> str:
@@ -118,6 +124,27 @@ def plural(value: int, singular: str, plural_noun: str | None = None) -> str:
     if value == 1:
         return f"{count(value)} {singular}"
     return f"{count(value)} {plural_noun or singular + 's'}"
+
+
+def setting(value: float) -> str:
+    """Return a setting as people write it: 0.05, 1, 1e-4, 5e-5, 1.6e-4."""
+    if value and abs(value) < 0.001:  # noqa: PLR2004 - 0.0001 is 1e-4
+        factor, _, power = f"{value:.5e}".partition("e")
+        return f"{factor.rstrip('0').rstrip('.')}e{int(power)}"
+    text = f"{value:g}"
+    factor, mark, power = text.partition("e")
+    return f"{factor}e{int(power)}" if mark else text
+
+
+def epochs(value: float) -> str:
+    """Return a number of epochs with at most two decimals, and its noun: 1 epoch, 0.67 epochs.
+
+    Below 0.01 two digits are kept: 0.0013 epochs.
+    """
+    cut = round(value, 2) if abs(value) >= 0.01 else value  # noqa: PLR2004 - two decimals
+    exact = Decimal(repr(float(cut)))
+    shown = shortest(exact, max(MODELLED, exact.adjusted() + 3))
+    return f"{shown} {'epoch' if shown == '1' else 'epochs'}"
 
 
 def amount(value: float) -> str:
@@ -189,11 +216,11 @@ def size(memory_bytes: int) -> str:
 
 
 def operations(flops: float) -> str:
-    """Return a number of floating-point operations: 1.23 × 10^15, 950,000."""
+    """Return a number of floating-point operations: 1.23 × 10¹⁵, 950,000."""
     kept = rounded(flops, MEASURED)
     if abs(kept) < 10**6:
         return shortest(flops)
-    return f"{number(kept.scaleb(-kept.adjusted()))} × 10^{kept.adjusted()}"
+    return _with_power(number(kept.scaleb(-kept.adjusted())), kept.adjusted())
 
 
 def instant(iso: str) -> str:

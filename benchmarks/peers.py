@@ -93,7 +93,7 @@ FIELDS: dict[str, tuple[str, Callable[[str, Truth], bool]]] = {
     "language (front matter)": (r"^language:\s*(.+)$", lambda *_: False),
     "data (front matter)": (r"^datasets:\s*\n?-? ?(.+)$", lambda *_: False),  # made in memory
     "data (text)": (
-        r"on (an unknown dataset|the \S+ dataset|an in-memory data set)",
+        r"on (an unknown dataset|the \S+ dataset)|([Ii]n-memory data ?set)",
         lambda said, _: said != "" and "the" not in said.split(),
     ),
     "rows of training data": (
@@ -105,11 +105,11 @@ FIELDS: dict[str, tuple[str, Callable[[str, Truth], bool]]] = {
         lambda said, true: said.removeprefix("PeftModel") == true.architecture,
     ),
     "parameters": (
-        r"([\d,]+)(?: in total|, all of them trained)",
+        r"(\d[\d,]*?)(?: in total|, all trained)",
         lambda said, true: _number(said) == true.total,
     ),
     "trained parameters": (
-        r"([\d,]+)(?: of them trained|, all of them trained)",
+        r"(\d[\d,]*?)(?:, all trained| trained)",
         # A sentence encoder's pooler asks for gradients and gets none, so fewer may have been
         # trained.
         lambda said, true: (

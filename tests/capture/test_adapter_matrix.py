@@ -343,7 +343,7 @@ def test_an_adapter_that_was_loaded_again_tells_both_versions_of_peft(tmp_path):
     assert (found.peft_version_created, found.peft_version_runtime) == ("0.10.0", peft.__version__)
     record = RunRecord(adapters=[found], model=Model(architecture="LlamaForCausalLM"))
     assert (
-        f"PEFT {peft.__version__}, its configuration made by PEFT 0.10.0"
+        f"PEFT {peft.__version__}, configuration created with PEFT 0.10.0"
         in facts(record)["model_specs"].body()
     )
 

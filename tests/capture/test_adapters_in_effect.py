@@ -80,7 +80,7 @@ def test_the_trained_adapter_s_own_folder_and_size_are_told_where_another_lies_i
     told = record(out)["model"]
     assert told["saved_bytes"] == (out / "second" / "adapter_model.safetensors").stat().st_size
     assert told["saved_bytes"] != (out / "adapter_model.safetensors").stat().st_size
-    assert "in `second/`" in line(out, "Size of the saved weights")
+    assert "in `second/`" in line(out, "Size of saved weights")
     code = next(one for one in card(out).splitlines() if "PeftModel.from_pretrained" in one)
     assert 'subfolder="second"' in code
     loaded = PeftModel.from_pretrained(

@@ -87,7 +87,7 @@ def test_weight_decay_and_accumulation_that_a_callback_sets_are_told(tmp_path):
     ]
     assert said["effective_batch_size"] is None
     assert said["losses_summed"] is None
-    assert "Effective batch size" not in card
+    assert "Total train batch size" not in card
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_operations_on_images_are_not_told_as_those_on_tokens(tmp_path, made, ro
     for leaf in ("flops", "flops_estimate", "peak_share"):
         assert getattr(record.time, leaf) is None
         assert record.why_missing(f"time.{leaf}")
-    assert "Floating-point operations" not in card
+    assert "Training FLOPs" not in card
     assert "6 × parameters" not in card
 
 

@@ -685,7 +685,7 @@ def test_the_card_says_so_where_a_job_had_more_nodes_than_trained():
 
 
 @pytest.mark.parametrize(
-    ("nodes", "said"), [(4, "on 2 of 4 nodes"), (None, "(of how many nodes is not known)")]
+    ("nodes", "said"), [(4, "on 2 of 4 nodes"), (None, "(number of nodes unknown)")]
 )
 def test_gpus_of_the_nodes_that_were_heard_are_not_said_to_be_all(nodes, said):
     record = records.three_legs_on_gpus()

@@ -150,7 +150,7 @@ def test_a_policy_s_rewards_are_told_with_names_weights_and_last_values(base, tm
         "completions/mean_length",
     ):
         assert record.evaluation.rewards[name] == pytest.approx(last[name])
-    assert f"Rewards logged last (step {last['step']}): mean reward" in card
+    assert f"Last logged rewards (step {last['step']}): mean reward" in card
     assert "of `polite` 1.000" in card
 
 

@@ -57,7 +57,7 @@ def test_the_card_tells_predictions_apart(told):
 
     assert "16 rows" in card
     assert "`test`: " in card
-    assert card.count("(results by `predict()`)") == 2
+    assert card.count("(results from `predict()`)") == 2
     assert "| `hard` | `predict()` |" in card
 
 

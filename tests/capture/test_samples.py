@@ -207,12 +207,9 @@ def test_a_resumed_training_is_counted_by_the_batches_it_consumed(tmp_path, way)
         == host.args.per_device_train_batch_size
     )
     if sizes[0] == sizes[1]:
-        assert f"- Effective batch size: {sizes[1]} samples for each optimizer step\n" in card
+        assert f"- Total train batch size: {sizes[1]}\n" in card
     else:
-        assert (
-            f"{sizes[0]} samples for each optimizer step up to step {steps}, then {sizes[1]}\n"
-            in card
-        )
+        assert f"{sizes[0]} up to step {steps}, then {sizes[1]}\n" in card
     assert [leg.batch.step_samples for leg in record.legs] == sizes
     if way != "without skipping data":
         seen_rows = sum(size for _, size in before + after)
@@ -229,7 +226,7 @@ def test_steps_that_were_done_again_count_once_in_the_epochs(tmp_path):
     )
 
     assert record.run.epochs == pytest.approx((2 * 4 + 4 * 2) / ROWS)
-    assert "4 samples for each optimizer step up to step 2, then 2\n" in card
+    assert "4 up to step 2, then 2\n" in card
 
 
 def test_epochs_are_not_told_where_the_checkpoint_had_another_batch_size_and_no_record(tmp_path):

@@ -57,19 +57,19 @@ def reward(completions, **_):
 ONLINE = {
     "one generation batch a step": (
         {"gradient_accumulation_steps": 2},
-        "8 completions (2 prompts × 4 generations) for each optimizer step",
+        "8 completions (2 prompts × 4 generations)",
     ),
     "two steps from one generation batch": (
         {"gradient_accumulation_steps": 1, "steps_per_generation": 2},
-        "4 completions (from generation batches of 8: 2 prompts × 4 generations) for each optimizer step",
+        "4 completions (from generation batches of 8: 2 prompts × 4 generations)",
     ),
     "two generation batches a step": (
         {"gradient_accumulation_steps": 2, "steps_per_generation": 1},
-        "8 completions (2 prompts × 4 generations) for each optimizer step",
+        "8 completions (2 prompts × 4 generations)",
     ),
     "each completion twice": (
         {"gradient_accumulation_steps": 2, "num_iterations": 2},
-        "8 completions (2 prompts × 4 generations, each used in 2 iterations) for each optimizer step",
+        "8 completions (2 prompts × 4 generations, each used in 2 iterations)",
     ),
 }
 
@@ -103,7 +103,7 @@ def test_completions_are_counted_as_completions_and_prompts_as_prompts(tmp_path,
 
     record, card = told(tmp_path)
     runtime_s = host.state.log_history[-1]["train_runtime"]
-    assert f"- Effective batch size: {words}\n" in card
+    assert f"- Total train batch size: {words}\n" in card
     assert record.training.batch_unit == "completions"
     assert record.training.batch_detail in words
     assert record.time.samples_per_s * runtime_s == pytest.approx(sum(counted))
@@ -152,8 +152,7 @@ def test_packed_rows_are_not_told_as_rows(tmp_path, strategy):
     assert data.packed
     assert data.packed_texts == (16 if strategy == "bfd" else None)
     assert (
-        f"- Effective batch size: {record.training.effective_batch_size} packed sequences for each"
-        in card
+        f"- Total train batch size: {record.training.effective_batch_size} packed sequences" in card
     )
     assert " packed sequences/s" in card
     assert record.time.tokens == sum(counted)
@@ -176,7 +175,7 @@ def test_rows_without_padding_between_them_are_still_rows(tmp_path):
 
     record, card = told(tmp_path)
     assert "16 rows" in card
-    assert "- Effective batch size: 2 samples for each optimizer step\n" in card
+    assert "- Total train batch size: 2\n" in card
     assert record.time.samples_per_s * host.state.log_history[-1]["train_runtime"] == pytest.approx(
         16
     )

@@ -171,7 +171,7 @@ class Hooked(Trainer):
 
 @pytest.mark.parametrize(
     ("mode", "place", "words"),
-    [("all", 0, "padding included"), ("non_padding", 1, "without padding")],
+    [("all", 0, "including padding"), ("non_padding", 1, "without padding")],
 )
 def test_tokens_seen_say_whether_padding_is_among_them(tmp_path, mode, place, words):
     record, card, host = train(

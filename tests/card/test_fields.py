@@ -484,7 +484,7 @@ def test_adapter_settings_that_are_switched_off_are_not_told_and_names_are_sorte
 
     assert line == (
         "- Adapter: LoRA (PEFT 0.21.2): r = 16; alpha = 32; dropout = 0.05; target modules: `dense`, `key`, `query`, "
-        "`value`; trained in full: `classifier`, `score`"
+        "`value`; fully trained modules: `classifier`, `score`"
     )
 
 
@@ -546,7 +546,7 @@ def test_the_best_evaluation_is_marked():
 
     assert "| **0.67** | **1,600** | **1.020** | **0.9178** |" in block
     assert (
-        "Best chat\\_loss during training: 0.9178, at step 1,600. This model's weights are those of the last step."
+        "Best chat\\_loss during training: 0.9178 at step 1,600. This model has the weights of the last step."
         in block
     )
 
@@ -603,7 +603,7 @@ def test_what_was_predicted_is_told_apart_from_what_was_evaluated():
 
     assert told["testing_data"].body().split("\n") == [
         "- Local files, 8 rows",
-        "- `test`: Local files, 4 rows (results by `predict()`)",
+        "- `test`: Local files, 4 rows (results from `predict()`)",
     ]
     rows = [line for line in told["results"].body().split("\n") if line.startswith("|")]
     assert rows[2:] == [
@@ -621,7 +621,7 @@ def test_code_without_a_public_address_is_told_beside_the_software():
 
     assert "repo" not in told
     assert (
-        "- Training code `train.py` at commit `aaaaaaaaaaaa`, with changes that are not in it"
+        "- Training code `train.py` at commit `aaaaaaaaaaaa` with uncommitted changes"
         in told["software"].body()
     )
 
@@ -635,7 +635,7 @@ def test_a_mixture_is_told_part_by_part():
     body = facts(changed(RunRecord(), data__train=sets))["training_data"].body()
 
     assert (
-        "[org/a](https://huggingface.co/datasets/org/a), read as a stream, drawn with probability 0.75"
+        "[org/a](https://huggingface.co/datasets/org/a), streamed, drawn with probability 0.75"
         in body
     )
     assert "[org/b](https://huggingface.co/datasets/org/b), 1,200 rows, 50,000 tokens" in body
@@ -647,7 +647,7 @@ def test_images_and_sound_are_told_with_their_units():
     body = facts(RunRecord(data=parts.Data(preprocessing=made)))["preprocessing"].body()
 
     assert "- Images: 24 × 32 pixels (height × width)" in body
-    assert "- Sound: 16,000 Hz" in body
+    assert "- Audio: sampling rate 16,000 Hz" in body
     assert "- Padding: to a fixed length" in body
 
 

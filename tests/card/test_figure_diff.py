@@ -28,8 +28,11 @@ def card(tmp_path):
 
 
 EDITS = {
-    "Effective batch size: 32 ": ("Effective batch size: 512 ", "training_hyperparameters"),
-    "Length: 150 optimizer": ("Length: 1,500 optimizer", "training_hyperparameters"),
+    "Total train batch size: 32": ("Total train batch size: 512", "training_hyperparameters"),
+    "Training length: 150 optimizer": (
+        "Training length: 1,500 optimizer",
+        "training_hyperparameters",
+    ),
     "optimizer steps (3 epochs)": ("optimizer steps (30 epochs)", "training_hyperparameters"),
     "learning rate 0.002": ("learning rate 0.02", "training_hyperparameters"),
     "hidden size 384": ("hidden size 768", "model_specs"),
@@ -55,8 +58,8 @@ def test_a_figure_that_somebody_changed_on_the_card_is_told_with_its_line(card, 
 
 
 SAME = {
-    "Effective batch size: 32 samples for each optimizer step": "Batch size: 32 (4 on each of 8 devices)",
-    "- Parameters: 23.0 M (23,038,122) in total, 324,906 of them trained (1.4 %)": "- Parameters: about 23M",
+    "Total train batch size: 32": "Batch size: 32 (4 on each of 8 devices)",
+    "- Parameters: 23.0 M (23,038,122) in total, 324,906 trained (1.4 %)": "- Parameters: about 23M",
     "| accuracy | 0.8525 |": "| accuracy | 85.3 % |",
     "| loss | 0.5123 |": "| loss | 0.51 |",
     "1,600 rows": "1,600 rows (of 10 million, drawn at random)",

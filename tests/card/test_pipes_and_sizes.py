@@ -77,7 +77,11 @@ def test_all_rows_of_a_table_with_pipes_in_names_have_the_columns_of_its_head(ca
 
 
 def test_a_metric_of_extreme_size_is_shown_with_a_power_of_ten_and_keeps_its_value(card):
-    said = [float(f"{one}e{power}") for one, power in re.findall(r"(\d\.\d+) × 10\^(-?\d+)", card)]
+    powers = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+    said = [
+        float(f"{one}e{power.translate(powers)}")
+        for one, power in re.findall(r"(\d\.\d+) × 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", card)
+    ]
 
     assert {TINY, HUGE} <= set(said)
     assert not re.search(r"0{9}|(?:,000){5}", card)

@@ -82,7 +82,7 @@ def incomplete(folder, size: int, *, loads: bool = True) -> list[str]:
     if record["model"]["saved_bytes"] != size:
         found.append(f"saved_bytes {record['model']['saved_bytes']} of {size}")
     if (
-        f"Size of the saved weights: {units.size(size)}" not in text
+        f"Size of saved weights: {units.size(size)}" not in text
         and "SentenceTransformer" not in text
     ):
         found.append("no size")
@@ -185,7 +185,7 @@ def test_fill_and_check_look_again_at_the_folder(name, tmp_path):
     with quiet():
         trainer.save_model()
     (out / "README.md").write_text(before)
-    assert "Size of the saved weights" not in before
+    assert "Size of saved weights" not in before
 
     checked = CliRunner().invoke(app, ["check", str(out)])
     assert checked.exit_code == 1

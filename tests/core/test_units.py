@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from autocard import units
 
+POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 FIGURES = st.floats(min_value=5e-324, max_value=1.7e308, allow_nan=False)
 DIGITS = st.integers(min_value=1, max_value=6)
 SECONDS = st.floats(min_value=0, max_value=1e9)
@@ -20,9 +21,11 @@ SECONDS = st.floats(min_value=0, max_value=1e9)
 
 def parse(text: str) -> Fraction:
     """Read a figure as a person does: commas part thousands, a space and a letter or power of ten multiplies."""
-    found = re.fullmatch(r"([\d,]+(?:\.\d+)?)(?: (?:([kMBT])|× 10\^(\d+)))?", text)
+    found = re.fullmatch(r"([\d,]+(?:\.\d+)?)(?: (?:([kMBT])|× 10([⁰¹²³⁴⁵⁶⁷⁸⁹]+)))?", text)
     assert found, text
-    factor = {"k": 3, "M": 6, "B": 9, "T": 12, None: 0}[found[2]] + int(found[3] or 0)
+    factor = {"k": 3, "M": 6, "B": 9, "T": 12, None: 0}[found[2]] + int(
+        (found[3] or "0").translate(POWERS)
+    )
     return Fraction(found[1].replace(",", "")) * 10**factor
 
 
@@ -61,8 +64,8 @@ def parse_time(text: str) -> Fraction:
         (units.kwh(0.00021234), "0.000212 kWh"),
         (units.kwh(0), "0 kWh"),
         (units.hours(357_120), "99.2"),
-        (units.operations(1.234e15), "1.23 × 10^15"),
-        (units.operations(9.999e15), "1.00 × 10^16"),
+        (units.operations(1.234e15), "1.23 × 10¹⁵"),
+        (units.operations(9.999e15), "1.00 × 10¹⁶"),
         (units.operations(0), "0"),
         (units.percent(0.31, 25.08), "1.2 %"),
         (units.percent(324_906, 23_038_122), "1.4 %"),

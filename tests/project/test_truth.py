@@ -308,7 +308,7 @@ def test_padding_among_the_tokens_seen_is_found_unless_the_card_says_so(whole, m
     run = known, f"- Input tokens seen: {tokens}\n", true
     assert "card: tokens seen (padding)" in found(known, run)
 
-    run = known, f"- Input tokens seen: {tokens}, padding included\n", true
+    run = known, f"- Input tokens seen: {tokens} (including padding)\n", true
 
     assert "card: tokens seen (padding)" not in found(known, run)
 

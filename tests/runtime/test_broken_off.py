@@ -48,7 +48,7 @@ def test_evaluating_after_training_broke_off_is_not_evaluation_during_training(
     assert record.time.eval_s == 0
     assert record.time.wall_clock_s < 1.2
     assert (record.run.status, record.run.global_step) == ("interrupted", 3)
-    assert "Evaluation during training" not in (tmp_path / "README.md").read_text()
+    assert "Evaluation time" not in (tmp_path / "README.md").read_text()
 
 
 def test_an_evaluation_before_training_broke_off_is_counted_alone(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_speeds_are_steps_by_the_time_that_passed_however_the_clock_was_set(runs
     assert time["steps_per_s"] == pytest.approx(6 / own_s, rel=0.25)
     if time["samples_per_s"] is not None:
         assert time["samples_per_s"] == pytest.approx(24 / own_s, rel=0.25)
-    assert "Speed: -" not in card
+    assert "Throughput: -" not in card
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -44,7 +44,7 @@ def test_settings_of_the_steps_before_a_resume_stand_beside_those_after_it(tmp_p
     assert first.other_hyperparameters["learning_rate"] == 1e-3
     assert first.other_hyperparameters["weight_decay"] == 0.1
     assert last.other_hyperparameters == {}
-    line = next(line for line in card.splitlines() if "Resumed with other settings" in line)
+    line = next(line for line in card.splitlines() if "Resumed with different arguments" in line)
     assert "steps 1 to 2 with" in line
     assert "`seed` 1" in line
     assert "those of steps 3 to 6" in line
@@ -54,7 +54,7 @@ def test_a_resume_with_the_same_settings_says_nothing_of_settings(tmp_path: Path
     _trainer(tmp_path, _stops_at(4)).train()
     _trainer(tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
 
-    assert "Resumed with other settings" not in (tmp_path / "README.md").read_text()
+    assert "Resumed with different arguments" not in (tmp_path / "README.md").read_text()
     assert all(
         leg.other_hyperparameters == {} for leg in records.load(tmp_path / "autocard.json").legs
     )

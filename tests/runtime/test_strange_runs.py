@@ -91,7 +91,7 @@ def test_a_model_that_diverged_is_not_shown_as_perfect(tmp_path):
     card = (tmp_path / "README.md").read_text()
     assert known["evaluation"]["not_finite"] == ["loss"]
     assert known["evaluation"]["train_loss"] is None
-    assert "Not a finite number at the last evaluation: `loss`." in card
+    assert "Not finite at the last evaluation: `loss`." in card
     assert "| loss |" not in card
 
 

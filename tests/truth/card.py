@@ -71,12 +71,12 @@ def parts_of(config: Any) -> dict[str, Any]:
 OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
     "parameters": (
         "model_specs",
-        r"Parameters: ([\d,]+)(?![\d,]| were trained)",
+        r"Parameters: ([\d,]+)(?![\d,]| trained)",
         functools.partial(_parameters, trained=False),
     ),
     "trained parameters": (
         "model_specs",
-        r"([\d,]+) of them trained",
+        r"(\d[\d,]*) trained",
         functools.partial(_parameters, trained=True),
     ),
     "rank": ("model_specs", r"\br = (\d+)", _lora("r")),
@@ -92,13 +92,13 @@ OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
     ),
     "steps": (
         "training_hyperparameters",
-        r"Length: ([\d,]+) optimizer step",
+        r"Training length: ([\d,]+) optimizer step",
         lambda said, true: number(said) == true.state.global_step,
     ),
     "seed": ("training_hyperparameters", r"(?m)^- Seed: (\d+)", _setting("seed")),
     "learning rate": (
         "training_hyperparameters",
-        r"Settings that differ[^\n]*?`learning_rate` ([\d.e+-]+)",
+        r"Non-default arguments[^\n]*?`learning_rate` ([\d.e+-]+)",
         _setting("learning_rate"),
     ),
     "rows": (

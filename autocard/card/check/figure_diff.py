@@ -19,7 +19,7 @@ _EXPONENT = r"[eE][+-]?\d{1,3}"
 _SCALE = r"k|K|M|B|thousand|million|billion"
 _NUMBER = re.compile(
     rf"(?<![\w.,^-])(?P<sign>-?)(?P<digits>{_DIGITS})(?P<exp>{_EXPONENT})?"
-    rf"(?:[ \u00a0]?(?P<scale>{_SCALE})(?![\w/]))?(?![\w^]|\.\d|,\d)"
+    rf"(?:[ \u00a0]?(?P<scale>{_SCALE})(?![\w/]))?(?![\w^⁻]|\.\d|,\d)"
 )
 """A number: 1,404.2, -3e-5, 22.7 M; not a part of a word, a version (2.1.0) or a power (10^15)."""
 _SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "thousand": 1e3, "million": 1e6, "billion": 1e9}
@@ -37,7 +37,7 @@ _NO_INTERVAL = r"(?<!every )(?<!each )(?<!after )(?<!first )(?<!last )"
 """Before a figure that counts all: not "every 500 steps"."""
 _ANY = (
     rf"{_NO_INTERVAL}(?P<figure>(?<![\w.,^-])(?:-?)(?:{_DIGITS})(?:{_EXPONENT})?"
-    rf"(?:[ \u00a0]?(?:{_SCALE})(?![\w/]))?(?![\w^]|\.\d|,\d))"
+    rf"(?:[ \u00a0]?(?:{_SCALE})(?![\w/]))?(?![\w^⁻]|\.\d|,\d))"
 )
 """The same as `_NUMBER`, as a part of a larger expression."""
 _WORDS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from autocard import units
 from autocard.card.fact import code, escape
 from autocard.card.fields.words import inline
 from autocard.record import Adapter, RunRecord
@@ -14,14 +15,20 @@ _SETTINGS = {
     "lora_alpha": "alpha",
     "lora_dropout": "dropout",
     "target_modules": "target modules",
-    "modules_to_save": "trained in full",
-    "use_dora": "weight-decomposed (DoRA)",
-    "use_rslora": "rank-stabilised (rsLoRA)",
+    "modules_to_save": "fully trained modules",
     "bias": "bias",
     "num_virtual_tokens": "virtual tokens",
     "mixed_adapters": "adapters mixed",
 }
 """Adapter settings with a plainer name than PEFT's, in the order of the card; the others follow."""
+
+_IN_METHOD = {
+    "use_dora": "dora",
+    "use_rslora": "rank-stabili",  # records of version 0.1.0 spell it with an s
+    "use_qalora": "qa-lora",
+    "use_bdlora": "bd-lora",
+}
+"""Settings that the method's name has already → how it has them, in lower case."""
 
 _ON_BY_DEFAULT = frozenset({"init_lora_weights", "init_weights", "init_ia3_weights"})
 """Settings whose default is on: the adapter starts as one that changes nothing."""
@@ -31,7 +38,7 @@ def adapter_label(record: RunRecord, adapter: Adapter) -> str:
     """Return the label of *adapter*, with its name where there are several."""
     label = "Adapter" if len(record.adapters) == 1 else f"Adapter {code(adapter.name)}"
     if record.model.adapters_merged:
-        label += ", merged into the saved weights"
+        label += " (merged into the saved weights)"
     return label
 
 
@@ -51,7 +58,7 @@ def _continued(adapter: Adapter) -> str:
         return ""
     if adapter.earlier_run:
         return f", continued from the adapter of run {escape(adapter.earlier_run)}"
-    return ", continued from an adapter that had been trained before"
+    return ", continued from a previously trained adapter"
 
 
 def _versions(adapter: Adapter) -> str:
@@ -59,15 +66,18 @@ def _versions(adapter: Adapter) -> str:
     ran, made = adapter.peft_version_runtime, adapter.peft_version_created
     if not ran:
         return ""
-    other = f", its configuration made by PEFT {inline(made)}" if made and made != ran else ""
+    other = f", configuration created with PEFT {inline(made)}" if made and made != ran else ""
     return f" (PEFT {inline(ran)}{other})"
 
 
 def _telling_settings(adapter: Adapter) -> dict[str, Any]:
     """Return the settings that are not off and not at a default that changes nothing."""
     telling = {}
+    method = (adapter.method or "").lower()
     for name, value in adapter.config.items():
-        if name in _ON_BY_DEFAULT:
+        if _is_in_method(name, value, method):
+            is_telling = False
+        elif name in _ON_BY_DEFAULT:
             is_telling = value is not True
         else:
             is_off = value is None or value is False or value in ([], {}, "", "none")
@@ -75,6 +85,13 @@ def _telling_settings(adapter: Adapter) -> dict[str, Any]:
         if is_telling:
             telling[name] = value
     return telling
+
+
+def _is_in_method(name: str, value: Any, method: str) -> bool:
+    """Return whether *method*, in lower case, names the setting: "LoRA (PiSSA)", "DoRA"."""
+    if name in _IN_METHOD:
+        return _IN_METHOD[name] in method
+    return name == "init_lora_weights" and isinstance(value, str) and value.lower() in method
 
 
 def _setting(name: str, value: Any) -> str:
@@ -85,4 +102,6 @@ def _setting(name: str, value: Any) -> str:
         return label if name in _SETTINGS else f"{label} on"
     if isinstance(value, dict):
         return f"{label} = {code(json.dumps(value, ensure_ascii=False))}"
+    if isinstance(value, float):
+        value = units.setting(value)
     return f"{label} = {escape(value) if isinstance(value, str) else value}"

@@ -29,7 +29,7 @@ def base(record: RunRecord) -> Fact | None:
     """Return the base model with its revision, or the description of one that is not on the Hub."""
     model, description = record.model, record.model.base_model_description
     if is_untrained(record) and from_scratch(model) and not record.run.earlier_run:
-        return Fact(f"{_SCRATCH}: freshly initialized weights, not {UNTRAINED}")
+        return Fact(f"{_SCRATCH}; randomly initialized weights, not {UNTRAINED}")
     if model.base_model:
         where = link(model.base_model, revision=model.base_model_revision)
         return Fact(f"{where} ({escape(description)})" if description else where)

@@ -28,7 +28,7 @@ def data_name(data: Dataset) -> str:
     source = link(data.dataset_id, "datasets/") if data.dataset_id else None
     description = escape(data.description) if data.description else None
     if not data.title:
-        return source or description or "data without a recorded source"
+        return source or description or "data from an unrecorded source"
     title = escape(data.title)
     if source:
         return f"{source} ({title})"
@@ -47,14 +47,14 @@ def data_sentence(data: Dataset) -> str:
     if data.tokens is not None:
         parts.append(_tokens(data, data.tokens))
     if data.streaming and "stream" not in (data.description or ""):
-        parts.append("read as a stream")
+        parts.append("streamed")
     if data.probability is not None:
         parts.append(f"drawn with probability {units.shortest(data.probability)}")
     if data.columns:
         parts.append(_columns(data.columns))
     sentence = ", ".join(parts)
     if data.used_by == "predict":
-        sentence += f" (results by {code('predict()')})"
+        sentence += f" (results from {code('predict()')})"
     return sentence if data.dataset_id else sentence[0].upper() + sentence[1:]
 
 
@@ -63,7 +63,7 @@ def _source(data: Dataset) -> str:
     if data.dataset_id and data.revision:
         source += f" at {commit(data.revision)}"
     if data.dataset_id and data.inferred:
-        source += " (id worked out from the data's traces)"
+        source += " (ID inferred from the loaded data)"
     return source
 
 

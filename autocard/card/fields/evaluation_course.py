@@ -33,11 +33,8 @@ def _mean_loss(record: RunRecord) -> str | None:
     loss = record.evaluation.train_loss
     if loss is None:
         return None
-    span = "steps of the last leg" if len(record.legs) > 1 else "steps"
-    return (
-        f"Training loss, mean over the {span}, as the Trainer logged it: "
-        f"{shown(loss)}{_sum_note(record)}."
-    )
+    last_start = ", last start only" if len(record.legs) > 1 else ""
+    return f"Mean training loss{last_start}: {shown(loss)}{_sum_note(record)}."
 
 
 def _sum_note(record: RunRecord) -> str:
@@ -46,7 +43,7 @@ def _sum_note(record: RunRecord) -> str:
     if count is None:
         return ""
     fewer = "" if last is None else f", {units.count(last)} in the last step of an epoch"
-    return f" (the sum over the {units.count(count)} batches of each step{fewer})"
+    return f" (sum over the {units.count(count)} batches of each step{fewer})"
 
 
 def _evaluations(record: RunRecord) -> str | None:
@@ -63,17 +60,24 @@ def _evaluations(record: RunRecord) -> str | None:
         losses = _losses_by_step(record.evaluation.history, points_shown)
     head = ["Epoch", "Step"]
     if losses:
-        head.append(f"training loss{_sum_note(record)}")
-    head += [escape(name.removeprefix("eval_")) for name in names]
+        head.append(f"Training loss{_sum_note(record)}")
+    head += [_column(name) for name in names]
     rows = [_row(point, names, losses, best_step) for point in points_shown]
-    which = "Evaluations"
+    notes = []
     if len(points) > _MAX_POINTS:
-        which = f"{_MAX_POINTS} of {units.count(len(points))} evaluations, evenly chosen,"
-    notes = ", the best in bold" if best_step is not None else ""
+        notes.append(f"{_MAX_POINTS} of {units.count(len(points))} evaluations, evenly spaced")
+    if best_step is not None:
+        notes.append("best in bold")
     if losses:
-        notes += "; the training loss is the one that was logged last by then"
+        notes.append("training loss: last logged value")
+    note = f" ({'; '.join(notes)})" if notes else ""
     body = table(head, rows, frozenset(range(len(head))))
-    return f"{which} during training{notes}:\n\n{body}"
+    return f"Evaluation history{note}:\n\n{body}"
+
+
+def _column(name: str) -> str:
+    """Return the title of a metric's column."""
+    return "Validation loss" if name == "eval_loss" else escape(name.removeprefix("eval_"))
 
 
 # -- points of the log -----------------------------------------------------------------------------

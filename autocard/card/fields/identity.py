@@ -9,43 +9,34 @@ from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.adapter import adapter_label, adapter_text
 from autocard.card.fields.base import UNTRAINED, base, is_untrained
 from autocard.card.fields.model_summary import model_summary
-from autocard.card.fields.words import bullets, commit, joined, quantization
+from autocard.card.fields.words import bullets, commit, joined, listed, quantization
 from autocard.record import Code, Model, RunRecord
 
 _DIMENSIONS = {
-    "layers": "layers",
-    "decoder_layers": "decoder layers",
     "hidden_size": "hidden size",
-    "attention_heads": "attention heads",
-    "key_value_heads": "key-value heads",
     "head_size": "head size",
-    "query_key_head_size": "head size of queries and keys",
-    "value_head_size": "head size of values",
+    "query_key_head_size": "query-key head size",
+    "value_head_size": "value head size",
     "intermediate_size": "intermediate size",
-    "vocabulary": "vocabulary",
+    "vocabulary": "vocabulary size",
     "context_length": "context length",
-    "experts": "experts",
-    "experts_per_token": "experts per token",
-    "expert_intermediate_size": "intermediate size of an expert",
-    "shared_experts": "shared experts",
-    "shared_expert_intermediate_size": "intermediate size of the shared expert",
+    "expert_intermediate_size": "expert intermediate size",
+    "shared_expert_intermediate_size": "shared expert intermediate size",
     "state_size": "state size",
     "image_size": "image size",
     "patch_size": "patch size",
 }
-_COUNTED = frozenset(
-    (
-        "layers",
-        "decoder_layers",
-        "attention_heads",
-        "key_value_heads",
-        "experts",
-        "experts_per_token",
-        "shared_experts",
-    )
-)
-"""Dimensions that stand after their number (6 layers); the others after their name (hidden size
-384)."""
+"""Dimensions that stand before their number: hidden size 384."""
+_COUNTED = {
+    "layers": ("layer", "layers"),
+    "decoder_layers": ("decoder layer", "decoder layers"),
+    "attention_heads": ("attention head", "attention heads"),
+    "key_value_heads": ("key-value head", "key-value heads"),
+    "experts": ("expert", "experts"),
+    "experts_per_token": ("expert per token", "experts per token"),
+    "shared_experts": ("shared expert", "shared experts"),
+}
+"""Dimensions that stand after their number, one and many: 6 layers."""
 
 _PUBLIC_URL = re.compile(r"https?://[\w.~/:%+-]+", re.ASCII)
 """A remote that can be a link: https://github.com/org/repo; not git@host:repo."""
@@ -78,15 +69,15 @@ def parameters(record: RunRecord) -> str | None:
     """Return the number of parameters, and how many of them were trained."""
     total, trained = record.model.parameters_total, record.model.parameters_trainable
     if is_untrained(record):
-        return None if total is None else f"{_exactly(total)}, none of them {UNTRAINED}"
+        return None if total is None else f"{_exactly(total)}, none {UNTRAINED}"
     if total is None:
-        return None if trained is None else f"{_exactly(trained)} were trained"
+        return None if trained is None else f"{_exactly(trained)} trained"
     if trained is None:
         return _exactly(total)
     if trained == total:
-        return f"{_exactly(total)}, all of them trained"
+        return f"{_exactly(total)}, all trained"
     share = f" ({units.percent(trained, total)})" if total else ""
-    return f"{_exactly(total)} in total, {_exactly(trained)} of them trained{share}"
+    return f"{_exactly(total)} in total, {_exactly(trained)} trained{share}"
 
 
 def _exactly(number: int) -> str:
@@ -146,7 +137,7 @@ def _remote(remote: str) -> str:
 
 def code_commit(ran: Code) -> str:
     """Return the commit of the code, and whether other code ran."""
-    changed = ", with changes that are not in it" if ran.dirty else ""
+    changed = " with uncommitted changes" if ran.dirty else ""
     return f"{commit(ran.commit or '')}{changed}"
 
 
@@ -156,18 +147,18 @@ def code_commit(ran: Code) -> str:
 def _specs(record: RunRecord) -> Fact | None:
     model, was_trained = record.model, not is_untrained(record)
     has_unsaved = was_trained and not model.adapters_merged
-    unsaved = f"{'Also trained' if record.adapters else 'Trained'}, not in the saved adapter"
+    unsaved = f"{'Also trained' if record.adapters else 'Trained'} but not saved with the adapter"
     entries = {
         "Architecture": _architecture(model),
         "Dimensions": _dimensions(model),
         "Labels": _labels(model.labels),
         "Parameters": parameters(record),
         "Trained modules": _modules(model.trained_modules if was_trained else []),
-        "Trained in some of the steps only": _modules(model.trained_in_some_steps),
+        "Trained only in some steps": _modules(model.trained_in_some_steps),
         unsaved: _modules(model.trained_unsaved if has_unsaved else []),
         "Objective": escape(record.training.objective) if record.training.objective else None,
-        "Number formats": _formats(record),
-        "Quantization of the base": quantization(record.precision.quantization),
+        "Data types": _formats(record),
+        "Quantization of the base model": quantization(record.precision.quantization),
     }
     for adapter in record.adapters:
         entries[adapter_label(record, adapter)] = adapter_text(adapter)
@@ -191,20 +182,25 @@ def _modules(names: list[str]) -> str | None:
 
 
 def _formats(record: RunRecord) -> str | None:
-    """Return what weights are kept, trained and multiplied in.
+    """Return the data types of weights, trained parameters and computation.
 
     One alone is the regime, which stands elsewhere.
     """
     precision = record.precision
-    weights = "weights that are not quantized" if precision.quantization else "weights"
+    weights = "unquantized weights" if precision.quantization else "weights"
     formats = {
         weights: precision.weights_dtype,
         "trained parameters": precision.trainable_dtype,
-        "matrix products": precision.compute_dtype,
+        "computation": precision.compute_dtype,
         "saved weights": _saved_dtype(record),
     }
-    known = [f"{name} {code(dtype)}" for name, dtype in formats.items() if dtype]
-    return ", ".join(known) if len(known) > 1 else None
+    known = {name: code(dtype) for name, dtype in formats.items() if dtype}
+    if len(known) <= 1:
+        return None
+    dtypes = set(known.values())
+    if len(dtypes) == 1:
+        return f"{dtypes.pop()} for {listed(known)}"
+    return ", ".join(f"{name} {dtype}" for name, dtype in known.items())
 
 
 def _saved_dtype(record: RunRecord) -> str | None:
@@ -236,9 +232,9 @@ def _sizes(dims: dict[str, int]) -> str | None:
 
 
 def _dimension(name: str, value: int) -> str:
-    words = _DIMENSIONS.get(name, name.replace("_", " "))
-    number = units.count(value)
-    return f"{number} {words}" if name in _COUNTED else f"{words} {number}"
+    if name in _COUNTED:
+        return units.plural(value, *_COUNTED[name])
+    return f"{_DIMENSIONS.get(name, name.replace('_', ' '))} {units.count(value)}"
 
 
 def _labels(labels: list[str]) -> str | None:
@@ -248,4 +244,4 @@ def _labels(labels: list[str]) -> str | None:
     more = len(labels) - _MAX_LABELS
     if more > 0:
         names += f" and {units.count(more)} more"
-    return f"{names} ({units.count(len(labels))})"
+    return f"{names} ({units.plural(len(labels), 'label')})"

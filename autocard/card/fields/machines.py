@@ -12,7 +12,6 @@ from autocard.record import Gpu, RunRecord
 
 _NAMES = {
     "python": "Python",
-    "os": "Operating system",
     "autocard": "autocard",
     "transformers": "Transformers",
     "peft": "PEFT",
@@ -118,8 +117,9 @@ def _processes(record: RunRecord) -> str | None:
         return None
     text = units.plural(job.world_size, "training process", "training processes")
     if job.distributed and job.distributed != "none":
-        return f"{text} ({_parallel(record)})"
-    return f"{text}, each a training of its own" if job.world_size > 1 else text
+        kind = _parallel(record)
+        return f"{text}, {kind}" if "(" in kind else f"{text} ({kind})"
+    return f"{text}, each an independent training" if job.world_size > 1 else text
 
 
 def nodes_named(record: RunRecord) -> str:
@@ -133,9 +133,9 @@ def _on_nodes(record: RunRecord) -> str:
     """Return on how many of the nodes the GPUs are that are named."""
     nodes = record.hardware.nodes
     if "hardware.gpus" not in record.missing:
-        return "in all"
+        return "in total"
     if not nodes:
-        return "(of how many nodes is not known)"
+        return "(number of nodes unknown)"
     return f"on {nodes_named(record)} of {units.plural(nodes, 'node')}"
 
 
@@ -163,8 +163,8 @@ def _started(record: RunRecord) -> str | None:
         restarts.append(f"{_times(job.restarts)} by {manager}")
     if job.launcher_restarts:
         restarts.append(f"{_times(job.launcher_restarts)} by {launcher or 'the launcher'}")
-    again = f", again {' and '.join(restarts)}" if restarts else ""
-    return f"started by {joined([launcher, manager], ' under ')}{again}"
+    again = f", restarted {' and '.join(restarts)}" if restarts else ""
+    return f"launched by {joined([launcher, manager], ' under ')}{again}"
 
 
 def _times(count: int) -> str:
@@ -186,15 +186,15 @@ def _parallel(record: RunRecord) -> str:
 
 def _hardware(record: RunRecord) -> Fact | None:
     hardware = record.hardware
-    each = " on each node" if (hardware.nodes or 1) > 1 else ""
+    each = " per node" if (hardware.nodes or 1) > 1 else ""
     entries = {
         "GPUs": gpus(hardware.gpus) or ("none used" if without_gpu(record) else None),
         "Peak GPU memory": peaks(record),
         "NVIDIA driver": inline(hardware.driver_version) if hardware.driver_version else None,
         "CUDA": _cuda(record),
         "CPU": _cpu(record),
-        "Memory (RAM)": f"{units.size(hardware.ram_bytes)}{each}" if hardware.ram_bytes else None,
-        "Peak memory of the training process": _size(hardware.peak_ram_bytes),
+        "RAM": f"{units.size(hardware.ram_bytes)}{each}" if hardware.ram_bytes else None,
+        "Peak RAM of the training process": _size(hardware.peak_ram_bytes),
     }
     block = bullets(entries)
     return None if block is None else Fact(labelled_line(entries), block)
@@ -210,15 +210,15 @@ def _cpu(record: RunRecord) -> str | None:
         of_node = hardware.cpu_count_node
         if of_node is not None and of_node != hardware.cpu_count:
             cpus += f" of {units.count(of_node)}"
-        cpus += " logical CPUs usable by the run"
+        cpus += " logical CPUs available to the run"
     return joined([model, cpus]) or None
 
 
 def _cuda(record: RunRecord) -> str | None:
     built, newest = record.hardware.cuda_runtime_version, record.hardware.cuda_driver_version
     parts = [
-        f"{inline(built)} (that PyTorch was built with)" if built else None,
-        f"the driver supports up to {inline(newest)}" if newest else None,
+        f"{inline(built)} (PyTorch build)" if built else None,
+        f"driver supports up to {inline(newest)}" if newest else None,
     ]
     return joined(parts) or None
 
@@ -270,11 +270,14 @@ def _code(record: RunRecord) -> str | None:
 
 
 def _ordered(software: dict[str, str]) -> list[str]:
-    known = [name for name in _NAMES if name in software]
-    return [*known, *sorted(software.keys() - _NAMES.keys(), key=str.lower)]
+    first = ["python", "os"]
+    known = [name for name in dict.fromkeys([*first, *_NAMES]) if name in software]
+    return [*known, *sorted(software.keys() - set(known), key=str.lower)]
 
 
 def _version(name: str, version: str) -> str:
+    if name == "os":
+        return inline(version)
     return f"{_NAMES.get(name) or inline(name)} {inline(version)}"
 
 

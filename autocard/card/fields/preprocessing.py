@@ -8,44 +8,73 @@ from autocard.card.fields.words import bullets, joined, labelled_line
 from autocard.record import Preprocessing, RunRecord
 
 _PADDING = {
-    "longest": "to the longest row of each batch",
+    "longest": "dynamic, to the longest example in each batch",
     "max_length": "to a fixed length",
-    "none": "none by the collator",
+    "none": "not added by the data collator",
 }
+_KINDS = {
+    "Tokenizer": "Tokenizer",
+    "Tokenizers": "Tokenizer",
+    "ImageProcessor": "Image processor",
+    "VideoProcessor": "Video processor",
+    "FeatureExtractor": "Feature extractor",
+    "Processor": "Processor",
+}
+"""Part of the name of a class of transformers → what it is; first wins."""
 
 
 def preprocessing(record: RunRecord) -> Fact | None:
     """Return how the data was made ready, as bullets, and in one line."""
     made = record.data.preprocessing
-    limit = "Maximum sequence length" if made.max_length_applied else "Tokenizer's limit"
+    limit = "Maximum sequence length" if made.max_length_applied else "Tokenizer limit"
     template = made.chat_template_sha256
     entries = {
-        "Tokenizer or processor": _tokenizer(made),
+        _kind(made.tokenizer or ""): _tokenizer(made),
         limit: _tokens(made.max_length),
         _longest_label(record): _tokens(made.longest_input),
-        "Batches made by": code(made.collator) if made.collator else None,
+        "Data collator": code(made.collator) if made.collator else None,
         "Masking": _masking(made),
-        "Padding": _PADDING.get(made.padding or ""),
+        "Padding": _padding(made),
         "Packing": _packing(made),
         "Chat template": f"SHA-256 {code(template)}" if template else None,
         "Images": joined([_image_size(made.image_size_px), _normalization(made)]),
-        "Sound": _sampling_rate(made),
+        "Audio": _sampling_rate(made),
     }
     block = bullets(entries)
     return None if block is None else Fact(labelled_line(entries), block)
 
 
+def _kind(name: str) -> str:
+    """Return what a class is by its name: a tokenizer, an image processor."""
+    return next((kind for part, kind in _KINDS.items() if part in name), "Tokenizer or processor")
+
+
 def _tokenizer(made: Preprocessing) -> str | None:
     if not made.tokenizer:
         return None
-    text = code(made.tokenizer)
+    vocabulary = None
     if made.vocabulary_count is not None:
-        text += f", vocabulary of {units.count(made.vocabulary_count)}"
-    if made.padding_side:
-        text += f", padded on the {escape(made.padding_side)}"
-    if made.truncation_side:
-        text += f", cut on the {escape(made.truncation_side)}"
-    return text
+        vocabulary = f"vocabulary size {units.count(made.vocabulary_count)}"
+    return joined([code(made.tokenizer), vocabulary, _sides(made)])
+
+
+def _sides(made: Preprocessing) -> str | None:
+    """Return where the tokenizer pads and truncates: "padding and truncation on the right"."""
+    padding, truncation = made.padding_side, made.truncation_side
+    if padding and padding == truncation:
+        return f"padding and truncation on the {escape(padding)}"
+    parts = [
+        f"padding on the {escape(padding)}" if padding else None,
+        f"truncation on the {escape(truncation)}" if truncation else None,
+    ]
+    return joined(parts) or None
+
+
+def _padding(made: Preprocessing) -> str | None:
+    """Return how batches are padded; images and audio without padding need no word of it."""
+    if made.padding == "none" and (made.image_size_px or made.sampling_rate_hz):
+        return None
+    return _PADDING.get(made.padding or "")
 
 
 def _tokens(count: int | None) -> str | None:
@@ -53,10 +82,10 @@ def _tokens(count: int | None) -> str | None:
 
 
 def _longest_label(record: RunRecord) -> str:
-    """Return which rows the longest example was looked for in; old records do not have it."""
+    """Return which rows the longest example was searched in; old records do not have it."""
     examined = record.data.preprocessing.longest_input_rows
     if examined is None:
-        return "Longest example among the rows that were looked at"
+        return "Longest example (of the rows examined)"
     rows = [data.rows for data in record.data.train]
     is_all = None not in rows and sum(count or 0 for count in rows) <= examined
     if is_all:
@@ -69,14 +98,14 @@ def _masking(made: Preprocessing) -> str | None:
     share = made.masking.get("probability")
     if not isinstance(share, int | float):
         return None
-    unit = "tokens in whole words" if made.masking.get("whole_words") else "tokens"
-    return f"{units.shortest(100 * share)} % of the {unit}"
+    whole_words = ", whole words" if made.masking.get("whole_words") else ""
+    return f"{units.shortest(100 * share)} % of tokens{whole_words}"
 
 
 def _packing(made: Preprocessing) -> str | None:
     if made.packing is None:
         return None
-    return "several rows in one sequence" if made.packing else "none, one row in one sequence"
+    return "several examples per sequence" if made.packing else "none (one example per sequence)"
 
 
 def _image_size(sides_px: list[int]) -> str | None:
@@ -100,4 +129,4 @@ def _normalization(made: Preprocessing) -> str | None:
 def _sampling_rate(made: Preprocessing) -> str | None:
     if made.sampling_rate_hz is None:
         return None
-    return f"{units.count(made.sampling_rate_hz)} Hz"
+    return f"sampling rate {units.count(made.sampling_rate_hz)} Hz"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from autocard import units
 from autocard.card.fact import Fact, code, escape
-from autocard.card.fields.batch import effective_batch_size
+from autocard.card.fields.batch import total_train_batch_size
 from autocard.card.fields.data_sets import data_sets
 from autocard.card.fields.html_text import html_text
 from autocard.card.fields.preprocessing import preprocessing
@@ -14,13 +14,21 @@ from autocard.card.fields.resumed import resumed_settings, setting
 from autocard.card.fields.speeds import speeds
 from autocard.card.fields.words import (
     bullets,
-    count_of,
     joined,
     labelled_line,
     listed,
     quantization,
 )
 from autocard.record import RunRecord, Scalar, Training
+
+_ATTENTION = {
+    "sdpa": "SDPA",
+    "eager": "eager",
+    "flash_attention_2": "FlashAttention-2",
+    "flash_attention_3": "FlashAttention-3",
+    "flex_attention": "FlexAttention",
+}
+"""Name of transformers' attention function → the usual one."""
 
 _EARLY = {
     "stopped": "stopped before the planned end",
@@ -56,21 +64,24 @@ def _regime(record: RunRecord) -> Fact | None:
 
 
 def _hyperparameters(record: RunRecord) -> Fact | None:
-    """Return what shapes the result in words, settings off their defaults, the others folded."""
+    """Return what shapes the result in words, non-default arguments, the others folded."""
     training, run = record.training, record.run
     changed, others = _divided(training)
     entries = {
-        "Length": _length(record),
-        "Effective batch size": effective_batch_size(record),
-        "Resumed with other settings": resumed_settings(record),
+        "Training length": _length(record),
+        "Total train batch size": total_train_batch_size(record),
+        "Resumed with different arguments": resumed_settings(record),
         "Optimizer": _escaped(training.optimizer),
-        "Learning-rate schedule": _escaped(training.scheduler),
+        "Learning rate schedule": _escaped(training.scheduler),
         "Seed": None if training.seed is None else str(training.seed),
-        "Layers run with": _execution(training),
+        "Attention implementation": _attention(training.attention_implementation),
+        "Kernels": listed(map(escape, training.kernels)),
+        "Compilation": "torch.compile" if training.compiled else None,
+        "Gradient checkpointing": "on" if training.gradient_checkpointing else None,
         "Reward functions": _reward_functions(training),
-        "Ended": _escaped(run.stop_reason) or _EARLY.get(run.status or ""),
+        "End of training": _escaped(run.stop_reason) or _EARLY.get(run.status or ""),
         "Changed during training": joined(map(escape, training.changed), "; "),
-        "Settings that differ from the library's defaults": _settings_line(changed),
+        "Non-default arguments": _settings_line(changed),
     }
     block = bullets(entries)
     if block is None and not others:
@@ -80,7 +91,7 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
 
 
 def _divided(training: Training) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
-    """Return the settings that differ from the library's defaults, and the others."""
+    """Return the non-default arguments, and the others."""
     settings = training.hyperparameters
     changed = {name: settings[name] for name in training.non_default if name in settings}
     others = {name: value for name, value in settings.items() if name not in changed}
@@ -99,20 +110,13 @@ def _length(record: RunRecord) -> str | None:
     if run.max_steps is not None and run.max_steps != run.global_step:
         text += f" of {units.count(run.max_steps)} planned"
     if run.epochs is not None:
-        text += f" ({count_of(run.epochs, 'epoch')})"
+        text += f" ({units.epochs(run.epochs)})"
     return text
 
 
-def _execution(training: Training) -> str | None:
-    """Return what runs the layers: attention, kernels, compiling, checkpointing, if on."""
-    attention, kernels = training.attention_implementation, training.kernels
-    parts = [
-        f"{code(attention)} attention" if attention else None,
-        f"kernels of {listed(map(escape, kernels))}" if kernels else None,
-        "torch.compile" if training.compiled else None,
-        "gradient checkpointing" if training.gradient_checkpointing else None,
-    ]
-    return joined(parts) or None
+def _attention(name: str | None) -> str | None:
+    """Return the attention implementation by its usual name; an unknown one as it is."""
+    return (_ATTENTION.get(name) or code(name)) if name else None
 
 
 def _reward_functions(training: Training) -> str | None:
@@ -130,12 +134,13 @@ def _settings_line(settings: Mapping[str, Scalar]) -> str:
 
 
 def _folded(settings: Mapping[str, Scalar]) -> str | None:
-    """Return the settings at their defaults, folded: HTML without Markdown or blank lines."""
+    """Return the arguments at their defaults, folded: HTML without Markdown or blank lines."""
     if not settings:
         return None
     items = ", ".join(
         f"<code>{html_text(name)}</code> {html_text(str(value))}"
         for name, value in settings.items()
     )
-    summary = units.plural(len(settings), "setting") + " at the library's default"
+    one, many = "argument at its default", "arguments at their defaults"
+    summary = units.plural(len(settings), one, many)
     return f"<details>\n<summary>{summary}</summary>\n<p>{items}</p>\n</details>"

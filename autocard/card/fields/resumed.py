@@ -22,7 +22,7 @@ def resumed_settings(record: RunRecord) -> str | None:
     if last is None:
         return None
     return (
-        f"{'; '.join(parts)}; the optimizer, schedule, seed and settings listed here are "
+        f"{'; '.join(parts)}; the optimizer, schedule, seed and arguments listed here are "
         f"those of {last}"
     )
 

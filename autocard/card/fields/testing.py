@@ -32,7 +32,7 @@ def _metrics(results: Sequence[Metric]) -> Fact | None:
     names = list(dict.fromkeys(metric.name for metric in results))
     parts = []
     if "loss" in names:
-        parts.append(f"{code('loss')} (the training objective, on the testing data)")
+        parts.append(f"{code('loss')} (training objective on the testing data)")
     others = [code(name) for name in names if name != "loss"]
     if others:
         parts.append(f"{listed(others)} (as the run's own evaluation reported it)")
@@ -80,14 +80,14 @@ def _rewards(record: RunRecord) -> str | None:
         length = shown(logged["completions/mean_length"])
         parts.append(f"mean completion length {length} tokens")
     step = f" (step {units.count(int(logged['step']))})" if "step" in logged else ""
-    return f"Rewards logged last{step}: {', '.join(parts)}."
+    return f"Last logged rewards{step}: {', '.join(parts)}."
 
 
 def _not_finite(record: RunRecord) -> str | None:
     names = record.evaluation.not_finite
     if not names:
         return None
-    return f"Not a finite number at the last evaluation: {listed(map(code, names))}."
+    return f"Not finite at the last evaluation: {listed(map(code, names))}."
 
 
 def _best(record: RunRecord) -> str | None:
@@ -96,18 +96,15 @@ def _best(record: RunRecord) -> str | None:
     if best is None or best.metric is None or best.value is None:
         return None
     name = escape(best.metric.removeprefix("eval_"))
-    step = f", at step {units.count(best.step)}" if best.step is not None else ""
+    step = f" at step {units.count(best.step)}" if best.step is not None else ""
     text = f"Best {name} during training: {shown(best.value)}{step}."
     if "evaluation.best.loaded" in record.missing:
-        return (
-            f"{text} The model's weights were changed after that evaluation, "
-            "outside the optimizer's steps."
-        )
+        return f"{text} The weights were changed after that evaluation outside the optimizer steps."
     if best.loaded is None:
         return text
     if best.loaded:
         return f"{text} These are the weights of this model."
-    return f"{text} This model's weights are those of the last step."
+    return f"{text} This model has the weights of the last step."
 
 
 def _pictures(record: RunRecord) -> str | None:

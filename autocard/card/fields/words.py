@@ -33,11 +33,6 @@ def joined(parts: Iterable[str | None], separator: str = ", ") -> str:
     return separator.join(part for part in parts if part)
 
 
-def count_of(value: float, noun: str) -> str:
-    """Return a number that need not be whole, and its noun: 1 epoch, 0.8 epochs."""
-    return f"{units.shortest(value)} {noun if value == 1 else noun + 's'}"
-
-
 def listed(items: Iterable[str]) -> str:
     """Return *items* as a list in a sentence: a, b and c."""
     texts = list(items)
