@@ -673,10 +673,10 @@ def test_the_card_says_who_started_the_training_and_how_often_again():
     both = {"launcher": "torchrun", "restarts": 2, "launcher_restarts": 1}
 
     assert card_says(**both).endswith(
-        "started by torchrun under Slurm, again 2 times by Slurm and once by torchrun"
+        "launched by torchrun under Slurm, restarted 2 times by Slurm and once by torchrun"
     )
-    assert card_says(launcher="srun", restarts=0).endswith("started by srun under Slurm")
-    assert card_says(workload_manager=None, launcher="deepspeed").endswith("started by deepspeed")
+    assert card_says(launcher="srun", restarts=0).endswith("launched by srun under Slurm")
+    assert card_says(workload_manager=None, launcher="deepspeed").endswith("launched by deepspeed")
 
 
 def test_the_card_says_so_where_a_job_had_more_nodes_than_trained():

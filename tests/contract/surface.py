@@ -152,6 +152,8 @@ EMPTY_CARD = "# Model\n\n## Environmental Impact\n\n- **Hours used:** [More Info
 def lay_out(folder: Path) -> None:
     """Put into *folder* what the calls in `STATUSES` are about."""
     shutil.copytree(RECORDS / "lora", folder / "run")
+    # A card of the frozen version has other words; up to date is what this version has written.
+    assert command("fill", "run", folder=folder)[0] == 0
     shutil.copytree(RECORDS / "measured", folder / "energy")
     for name, text in {"empty": EMPTY_CARD, "alone": EMPTY_CARD}.items():
         (folder / name).mkdir()

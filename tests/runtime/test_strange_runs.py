@@ -238,7 +238,7 @@ def test_a_folder_with_an_adapter_and_merged_weights_of_one_run_is_an_adapter_of
     assert known["saved_bytes"] == (tmp_path / "adapter_model.safetensors").stat().st_size
     assert "PeftModel.from_pretrained(base" in shown(tmp_path / "README.md")
     assert (
-        "(the adapter; `model.safetensors` beside it holds whole weights)"
+        "(adapter only; `model.safetensors` beside it holds the full weights)"
         in (tmp_path / "README.md").read_text()
     )
 
