@@ -25,6 +25,7 @@ from autocard.card.fields.summary import summary
 from autocard.card.form.fact_list import fact_entries
 from autocard.card.update import update
 from autocard.command_line import inputs, options, printing
+from autocard.command_line.later_place import with_options
 from autocard.command_line.messages import OUT_OF_DATE, REFUSED, USAGE, fail, note, warn
 from autocard.command_line.standard_output import Output, OutputError
 from autocard.errors import AutocardError, SettingsError
@@ -91,6 +92,10 @@ def fill(
     template: options.Template = None,
     overwrite: options.Overwrite = None,
     *,
+    country: options.Country = None,
+    region: options.Region = None,
+    intensity: options.Intensity = None,
+    pue: options.Pue = None,
     suggest: options.Suggest = False,
     check: options.CheckOnly = False,
     diff: options.DiffOnly = False,
@@ -98,10 +103,11 @@ def fill(
     """Fill CARD in place: empty slots are filled, ours refreshed, a person's text is kept.
 
     The record is the autocard.json beside the card, or the one that --record names. A missing card
-    is made.
+    is made. A place that is given later stays in the record beside the card.
     """
     card = inputs.card_file(card)
     run = with_saved_weights(inputs.read_record(record or card.parent, card), card.parent)
+    run = with_options(run, country=country, region=region, intensity=intensity, pue=pue, card=card)
     slots = overwrite or ()
     trial = update(card, run, template=template, overwrite=slots, suggest=suggest, dry_run=True)
     if trial.left_alone is not None:
@@ -123,9 +129,15 @@ def render(
     record: options.RecordOption,
     template: options.Template = None,
     output: options.OutputFile = None,
+    *,
+    country: options.Country = None,
+    region: options.Region = None,
+    intensity: options.Intensity = None,
+    pue: options.Pue = None,
 ) -> None:
     """Make a new card from a record, in any form. With -o its record is written beside it."""
     run = inputs.read_record(record)
+    run = with_options(run, country=country, region=region, intensity=intensity, pue=pue)
     if output is None:
         with TemporaryDirectory() as folder:
             made = update(Path(folder) / "README.md", run, template=template, dry_run=True)
@@ -138,9 +150,18 @@ def render(
 
 
 @app.command()
-def show(record: options.RecordPath, *, as_json: options.AsJson = False) -> None:
+def show(
+    record: options.RecordPath,
+    *,
+    country: options.Country = None,
+    region: options.Region = None,
+    intensity: options.Intensity = None,
+    pue: options.Pue = None,
+    as_json: options.AsJson = False,
+) -> None:
     """Show what a run recorded: base model, regime, hardware, hours, energy, CO2eq."""
     run = inputs.read_record(record)
+    run = with_options(run, country=country, region=region, intensity=intensity, pue=pue)
     if as_json:
         sys.stdout.write(records.to_json(run))
         return

@@ -50,6 +50,24 @@ Suggest = Annotated[
         "--suggest", help="Propose license, developers and citation, marked for you to check."
     ),
 ]
+Country = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C",
+        help="Where the run was, if it did not record it: FRA, FR or France. Gives the CO2.",
+    ),
+]
+Region = Annotated[
+    str | None,
+    typer.Option(metavar="R", help="State, province or bidding zone: US-CA, CA or California."),
+]
+Intensity = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Carbon intensity of the grid, in g CO2eq per kWh."),
+]
+Pue = Annotated[
+    str | None, typer.Option("--pue", metavar="N", help="Power usage effectiveness, at least 1.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CheckOnly = Annotated[
     bool, typer.Option("--check", help="Write nothing; status 1 if something would change.")

@@ -29,6 +29,21 @@ class Place(Frozen):
     """Who said so: an argument, a variable, a file, the cloud's metadata, a look-up."""
 
 
+class RecordedPlace(Frozen):
+    """Place, carbon intensity and PUE as the run recorded them; a person gave others later."""
+
+    place: Place = Field(default_factory=Place)
+    """As in `Leg`, with those after it."""
+    intensity_g_per_kwh: float | None = None
+    """Grams of CO2eq per kWh."""
+    intensity_source: str | None = None
+    """Whose figure it is."""
+    intensity_year: int | None = None
+    """The year that it describes."""
+    pue: float | None = None
+    """Power usage effectiveness; None: not given."""
+
+
 class DeviceUse(Frozen):
     """One accelerator during one leg."""
 
@@ -140,6 +155,9 @@ class Leg(Frozen):
     """Power usage effectiveness that was given; None: not given, 1.0 was used."""
     co2eq_g: float | None = None
     """Grams of CO2eq, location-based: energy at the devices, times PUE, times intensity."""
+    recorded_place: list[RecordedPlace] = Field(default_factory=list)
+    """What the run recorded, where a person gave place, intensity or PUE later; at most one. Empty:
+    nothing was given later."""
     checkpoints: list[Checkpoint] = Field(default_factory=list)
     """Readings at checkpoints, thinned to 20."""
     steps_unseen: bool = False

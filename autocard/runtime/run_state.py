@@ -203,6 +203,8 @@ class Event:
     release: Callable[[], None] | None = None
     """Ends this process's turn to write the card."""
     of_all_nodes: Mapping[str, Any] | None = None
+    earlier_record: RunRecord | None = None
+    """The record beside the card, of this run or another; None: there is none."""
     legs: list[Part[Leg]] | None = None
     epochs: float | None = None
     evaluation: Evaluation | None = None

@@ -10,7 +10,7 @@ standard library; pycountry when a country is given.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,36 @@ def resolve(
     Raises:
         SettingsError: one of them has no usable value; names it, its source, and what would do.
     """
-    sources = read_sources(arguments, environ, folder or _current_folder())
+    return _settled(read_sources(arguments, environ, folder or _current_folder()))
+
+
+OPTIONS = {
+    "country_iso_code": "--country",
+    "region": "--region",
+    "carbon_intensity_g_per_kwh": "--intensity",
+    "pue": "--pue",
+}
+"""Setting → the option of the command line that gives it for a run that is over."""
+
+
+def from_options(values: Mapping[str, Any], recorded_country: str | None = None) -> Settings:
+    """Return the settings of *values*, which the options of a command gave for a recorded run.
+
+    Args:
+        values: setting → value; None: not given.
+        recorded_country: of the run, for a region that is given alone.
+
+    Raises:
+        SettingsError: one of them has no usable value.
+    """
+    given = Source("option", values, lambda name, value: f"{OPTIONS[name]} {value}")
+    wants_country = values.get("region") is not None
+    recorded = {"country_iso_code": recorded_country if wants_country else None}
+    return _settled([given, Source("record", recorded, lambda _name, code: f"the record's {code}")])
+
+
+def _settled(sources: Sequence[Source]) -> Settings:
+    """Return the settings of *sources*, from the strongest to the weakest."""
     values: dict[str, Any] = {}
     origins: dict[str, Source] = {}
     for source in sources:

@@ -112,6 +112,17 @@ def _list(value: object, what: str, items: str) -> list[str]:
 # -- places ----------------------------------------------------------------------------------------
 
 
+_grams = number(0, "g/kWh", most=5000)
+
+
+def _intensity(value: object, what: str) -> float:
+    """Return grams per kWh; a fraction of a gram can only be meant as kilograms."""
+    grams = _grams(value, what)
+    if 0 < grams < 1:
+        refuse(what, f"the number is in grams per kWh. Did you mean {grams * 1000:g}?")
+    return grams
+
+
 def read_country(value: object, what: str) -> str:
     """Return the ISO 3166-1 alpha-3 code of a country, given by code or name."""
     text = _text(value, what).strip()
@@ -238,7 +249,7 @@ READERS: dict[str, Callable[[object, str], Any]] = {
     "country_iso_code": read_country,
     "region": _text,
     "geolocate": _flag,
-    "carbon_intensity_g_per_kwh": number(0, "g/kWh", most=5000),
+    "carbon_intensity_g_per_kwh": _intensity,
     "market_based_co2eq_g": number(0, "g"),
     "pue": number(1, "", most=10),
     "wue_l_per_kwh": number(0, "L/kWh"),

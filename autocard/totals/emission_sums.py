@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import pycountry
 
 from autocard.record import Emissions, Leg
@@ -18,6 +21,8 @@ from autocard.totals.leg_sums import (
     reason_at,
     require_legs,
 )
+
+T = TypeVar("T")
 
 NO_WUE = "no water usage effectiveness was given"
 DIFFERS = "it differs between the legs"
@@ -83,10 +88,23 @@ def co2eq_g(legs: Legs) -> float:
     """
     require_legs(legs)
     total_g = 0.0
+    reasons: dict[str, None] = {}
     for leg in legs:
-        kwh = facility_kwh([leg])
-        total_g += kwh * _intensity_of(leg)
+        kwh = _or_reason(facility_kwh, [leg], reasons)
+        g_per_kwh = _or_reason(_intensity_of, leg, reasons)
+        total_g += (kwh or 0.0) * (g_per_kwh or 0.0)
+    if reasons:
+        raise GapError("; and ".join(reasons))
     return total_g
+
+
+def _or_reason(work: Callable[[T], float], of: T, reasons: dict[str, None]) -> float | None:
+    """Return *work* of *of*; None where it is a gap, whose reason is added to *reasons*."""
+    try:
+        return work(of)
+    except GapError as gap:
+        reasons[str(gap)] = None
+        return None
 
 
 def _intensity_of(leg: Part[Leg]) -> float:
@@ -117,9 +135,7 @@ def _intensity_g_per_kwh(legs: Legs) -> float:
     """
     values = {leg.value.intensity_g_per_kwh for leg in legs}
     if len(values) == 1:
-        only = values.pop()
-        if only is not None:
-            return only
+        return _intensity_of(legs[0])
     total_g, total_kwh = co2eq_g(legs), facility_kwh(legs)
     if not total_kwh:
         raise GapError(DIFFERS)

@@ -106,7 +106,7 @@ def basis(record: RunRecord) -> str:
 
 def is_given_intensity(record: RunRecord) -> bool:
     """Return whether the grid's intensity is a person's, not a table's."""
-    return (record.emissions.intensity_source or "").startswith("given by ")
+    return (record.emissions.intensity_source or "").startswith(("given by ", "given later by "))
 
 
 def intensity_source(record: RunRecord) -> str:

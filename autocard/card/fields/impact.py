@@ -27,6 +27,7 @@ _PLACE_SOURCES = {
     "argument": "as given by the author",
     "AUTOCARD_* variable": "as given by the author",
     "pyproject.toml": "as given by the author",
+    "given later by the author": "given later by the author",
     "CodeCarbon's configuration": "as given by the author, in CodeCarbon's configuration",
     "site file": "as given by those who run the machines",
     "the machine's firmware": "as the machine's firmware says",
@@ -150,14 +151,15 @@ def place(record: RunRecord) -> str | None:
 
 def _countries(record: RunRecord) -> str | None:
     """Return the countries of legs that ran in different ones, in the order of the legs."""
-    codes = list(dict.fromkeys(leg.place.country_iso_code for leg in record.legs))
-    if len(codes) <= 1 or None in codes:  # one country stands in the sums
+    codes = list(dict.fromkeys(leg.place.country_iso_code or "" for leg in record.legs))
+    if len(codes) <= 1 or "" in codes:  # one country stands in the sums
         return None
-    names = []
-    for code in codes:
-        country = pycountry.countries.get(alpha_3=code)
-        names.append(str(country.name if country is not None else code))
-    return ", then ".join(names)
+    return ", then ".join(_country(code) for code in codes)
+
+
+def _country(code: str) -> str:
+    country = pycountry.countries.get(alpha_3=code)
+    return str(country.name if country is not None else code)
 
 
 def _provider(record: RunRecord) -> str | None:
@@ -172,7 +174,18 @@ def _region(record: RunRecord) -> str | None:
     if not names:
         return None
     where = f"{names[0]} ({names[1]})" if len(names) > 1 else names[0]
-    return joined([where, _place_source(emissions.place_source)])
+    return joined([where, _place_source(emissions.place_source), recorded_before(record)])
+
+
+def recorded_before(record: RunRecord) -> str | None:
+    """Return the country that a run recorded and a person replaced: "the run recorded France"."""
+    before: dict[str, None] = {}
+    for leg in record.legs:
+        for recorded in leg.recorded_place:
+            code = recorded.place.country_iso_code
+            if code is not None and code != leg.place.country_iso_code:
+                before[_country(code)] = None
+    return f"the run recorded {' and '.join(before)}" if before else None
 
 
 def _place_source(source: str | None) -> str | None:

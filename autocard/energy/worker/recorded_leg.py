@@ -65,7 +65,7 @@ class RecordedLeg:
             made, missing = leg_builder.so_far(
                 tracker.start,
                 readings,
-                intensity or {"reason": NOT_LOOKED_UP},
+                intensity or {"reason": NOT_LOOKED_UP if self.order.may_find_place else NO_PLACE},
                 given,
                 ended_at=utc_now(),
                 status=None if status == "running" else status,

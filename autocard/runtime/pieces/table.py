@@ -379,6 +379,13 @@ _RECORD = (
         may_hang=FILES,
         when=writing.wants_plots,
     ),
+    Piece(
+        "earlier record",
+        Stage.RECORD,
+        writing.earlier_record,
+        fills="event.earlier_record",
+        may_hang=FILES,
+    ),
     Piece("legs", Stage.RECORD, writing.legs, fills="event.legs"),
     Piece(
         "epochs",

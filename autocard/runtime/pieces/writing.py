@@ -10,7 +10,8 @@ from typing import Any
 from autocard import record as records
 from autocard.capture.data.data import as_part
 from autocard.capture.training import consumed_samples
-from autocard.card import plots
+from autocard.card import card_files, plots
+from autocard.energy.location import given_later
 from autocard.errors import NotWrittenError, RecordError
 from autocard.files import write_text
 from autocard.guard import log_warning
@@ -34,12 +35,17 @@ SO_FAR_RUN = ("run.ended_at", "run.status", "run.epochs")
 """Leaves of `run` that are not known during training."""
 
 
-def legs(run: RunState, _event: Event) -> list[Part[Leg]]:
+def legs(run: RunState, event: Event) -> list[Part[Leg]]:
     """Return the legs of the run, over all hosts."""
-    parts = run.history.legs()
+    parts = given_later.carried(run.history.legs(), event.earlier_record)
     earlier = run.history.why_earlier_missing(part.value for part in parts)
     run.facts.gaps["legs"] = {"earlier": earlier} if earlier else {}
     return parts
+
+
+def earlier_record(run: RunState, event: Event) -> RunRecord | None:
+    """Return the record beside the card: it may have a place that was given after a leg."""
+    return card_files.read_record_beside(run.card(event.folder)).record
 
 
 def has_legs(_run: RunState, event: Event) -> bool:
