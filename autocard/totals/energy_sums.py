@@ -27,10 +27,10 @@ ALL_REPORTED = "the total is known"
 ONE_NODE = "it is told where some of several nodes are known and others are not"
 
 BOUNDARY = (
-    "training from its first moment to its last, with the evaluations and checkpoints in between: "
-    "GPU boards, CPU packages and memory. Set-up before it and evaluation after it are measured "
-    "apart. Not counted: what other processes did before and after, disks, network, fans, losses "
-    "of power supplies, earlier runs, and the making of the hardware"
+    "GPUs, CPU packages and memory from the start of training to its end, with the evaluations and "
+    "checkpoints in between. Not included: set-up before training and evaluation after it, other "
+    "processes before and after, disks, network, fans, power-supply losses, earlier runs, "
+    "manufacturing of the hardware"
 )
 
 

@@ -133,11 +133,11 @@ CONTRADICT = [
     ("one T4", "Intel(R) Xeon(R) Platinum 8488C (no GPU)"),
     ("fp16 mixed precision", "bf16 mixed precision"),
     ("3 MWh", "25.1 kWh at the devices"),
-    ("2 days", "12 h 24 min wall-clock in 3 legs (99.2 GPU-hours; 8 of 8 allocated GPUs)"),
+    ("2 days", "12 h 24 min wall-clock, 3 starts (99.2 GPU-hours; 8 of 8 allocated GPUs)"),
 ]
 AGREE = [
-    ("12.4 hours", "12 h 24 min wall-clock in 3 legs (99.2 GPU-hours; 8 of 8 allocated GPUs)"),
-    ("99 GPU hours", "12 h 24 min wall-clock in 3 legs (99.2 GPU-hours; 8 of 8 allocated GPUs)"),
+    ("12.4 hours", "12 h 24 min wall-clock, 3 starts (99.2 GPU-hours; 8 of 8 allocated GPUs)"),
+    ("99 GPU hours", "12 h 24 min wall-clock, 3 starts (99.2 GPU-hours; 8 of 8 allocated GPUs)"),
     ("half a day", "12 h 24 min wall-clock"),
     ("about a kilo of CO2", "1.41 kg CO2eq (location-based)"),
     ("1,410 g CO2eq", "1.41 kg CO2eq (location-based)"),

@@ -270,7 +270,7 @@ def test_hours_tell_legs_gpu_hours_and_how_many_of_the_allocated_gpus_were_used(
 
     line = facts(record)["hours_used"].line
 
-    assert line == "12 h 24 min wall-clock in 3 legs (99.2 GPU-hours; 8 of 16 allocated GPUs)"
+    assert line == "12 h 24 min wall-clock, 3 starts (99.2 GPU-hours; 8 of 16 allocated GPUs)"
 
 
 # Energy and CO2
@@ -288,8 +288,8 @@ def test_the_parts_in_the_table_add_up_to_the_sum_in_the_table():
         table = rows(record)
         shown = [float(table[name][0]) for name in ("GPUs", "CPUs", "RAM")]
 
-        assert sum(shown) == pytest.approx(float(table["At the devices"][0]), rel=0.02)
-        assert float(table["At the devices"][0]) == pytest.approx(record.energy.total_kwh, rel=0.02)
+        assert sum(shown) == pytest.approx(float(table["Total at the devices"][0]), rel=0.02)
+        assert float(table["Total at the devices"][0]) == pytest.approx(record.energy.total_kwh, rel=0.02)
 
 
 def test_measured_figures_have_three_digits_and_modelled_ones_two():
@@ -297,9 +297,11 @@ def test_measured_figures_have_three_digits_and_modelled_ones_two():
 
     assert table["GPUs"][0] == "21.3"
     assert table["CPUs"][0] == "2.9"
-    assert table["At the devices"][0] == "25.1"
-    assert modelled["At the devices"][0] == "0.010"
-    assert facts(records.lora_on_cpu())["co2_emitted"].line == "0.56 g CO2eq (location-based)"
+    assert table["Total at the devices"][0] == "25.1"
+    assert modelled["Total at the devices"][0] == "0.010"
+    assert facts(records.lora_on_cpu())["co2_emitted"].line == (
+        "0.56 g CO2eq (location-based, 56.0 g/kWh, France 2023)"
+    )
 
 
 def test_a_part_that_was_not_measured_says_why_and_there_is_no_sum():
@@ -310,9 +312,9 @@ def test_a_part_that_was_not_measured_says_why_and_there_is_no_sum():
 
     table, fact = rows(record), facts(record)["energy"]
 
-    assert table["CPUs"] == ["", "not measured: no permission"]
-    assert table["At the devices"][0] == ""
-    assert fact.line == "in kWh: GPUs 0, CPUs not measured, RAM 0.0060 modelled"
+    assert table["CPUs"] == ["not measured", "no permission"]
+    assert table["Total at the devices"][0] == "not known"
+    assert fact.line == "in kWh: GPUs 0, CPUs not measured, RAM 0.0060 modeled"
     assert "0.71" not in fact.body()
 
 
@@ -334,8 +336,8 @@ def test_without_a_place_energy_is_stated_and_co2_is_not():
 
     assert "co2_emitted" not in found
     assert "cloud_region" not in found
-    assert rows(record)["At the devices"][0] == "0.010"
-    assert "CO2: not stated, because no place is known" in found["energy"].body()
+    assert rows(record)["Total at the devices"][0] == "0.010"
+    assert "CO2: not known (no place is known" in found["energy"].body()
     # advice to the author is none of the reader's business
     assert "country_iso_code" not in found["energy"].body()
     assert "co2_eq_emissions" not in front_matter(record)
@@ -351,7 +353,7 @@ def test_a_country_without_a_figure_is_not_called_no_place():
 
     block = facts(record)["energy"].body()
 
-    assert "CO2: not stated, because CodeCarbon has no carbon intensity for FRA." in block
+    assert "CO2: not known (CodeCarbon has no carbon intensity for FRA)." in block
     assert "no place" not in block
 
 
@@ -365,7 +367,7 @@ def test_a_pue_is_shown_and_multiplies_what_co2_is_worked_out_from():
 
     table, block = rows(record), facts(record)["energy"].body()
 
-    assert table["With the building"] == ["31.4", "× PUE 1.25, as given"]
+    assert table["Total with PUE"] == ["31.4", "× PUE 1.25 (given)"]
     assert "CO2: 31.4 kWh × 56.0 g CO2eq/kWh (France 2023, " in block
     assert " = 1.76 kg CO2eq" in block
     assert "No PUE was given" not in block
@@ -398,12 +400,12 @@ def test_a_run_that_went_on_with_other_gpus_names_those_of_all_legs():
 
     said = impact.hardware_type(record.model_copy(update={"legs": [first, *rest]}))
 
-    assert said == f"{impact.hardware_type(record)}; other legs: 2 × NVIDIA L4"
+    assert said == f"{impact.hardware_type(record)}; other starts: 2 × NVIDIA L4"
 
 
 def test_repeated_steps_are_told_with_their_share():
     assert (
-        "0.31 kWh of it (1.2 %) and 21 min 42 s went into 72 steps"
+        "0.31 kWh of the total (1.2 %) and 21 min 42 s went into 72 steps"
         in facts(records.three_legs_on_gpus())["energy"].body()
     )
     assert "repeated" not in facts(records.lora_on_cpu())["energy"].body()
@@ -423,7 +425,7 @@ def test_steps_of_a_leg_that_ended_by_itself_were_done_again_and_a_count_that_ma
     assert "that were done again from a checkpoint, 32 of them after interruptions." in said(
         finished[0], two, three
     )
-    assert "At least 0.31 kWh of it (1.2 %) and 21 min 42 s went into at least 72 steps" in said(
+    assert "At least 0.31 kWh of the total (1.2 %) and 21 min 42 s went into at least 72 steps" in said(
         one, unseen, three
     )
 
@@ -448,7 +450,7 @@ def test_legs_in_two_countries_show_the_mean_intensity_and_no_country():
 
     block = facts(record)["energy"].body()
 
-    assert "2.0 kWh × 218 g CO2eq/kWh (mean over the legs, by their energy) = 440 g CO2eq" in block
+    assert "2.0 kWh × 218 g CO2eq/kWh (mean over the starts, weighted by energy) = 440 g CO2eq" in block
 
 
 # The model and its training

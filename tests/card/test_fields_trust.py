@@ -150,5 +150,5 @@ def test_a_grid_intensity_that_was_given_says_by_whom(tmp_path, environ, who):
 
     found = facts(record.model_copy(update={"emissions": emissions}))
 
-    assert f"(by the grid intensity {who})" in found["co2_emitted"].line
+    assert f"g/kWh, {who})" in found["co2_emitted"].line
     assert "location-based" not in found["energy"].body()

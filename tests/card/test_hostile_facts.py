@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from autocard.card.fields import facts as texts_of
-from autocard.card.fill import author_text
+from autocard.card.fill import author_text, sanitize
 from autocard.card.fill.new_card import SHIPPED
 from autocard.card.front import yaml_text
 from autocard.card.update import update
@@ -221,3 +221,18 @@ def test_labels_of_the_model_are_code_of_one_direction():
         json.loads(re.sub(r"\\U([0-9a-f]{8})", lambda m: "\\u" + m[1][4:], line.partition("=")[2]))
         == labels
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        ("a\n\n<details>\n<summary>How</summary>\n\n| a | b |\n|---|---|\n\n</details>", True),
+        ("<details>\n<summary>How</summary>\n\nwords", False),
+        ("words\n\n</details>", False),
+        ("</details>\n\nwords\n\n<details>", False),
+        ("> <details>\n\nwords\n\n</details>", False),
+        ("<div>\n\nwords\n\n</div>", False),
+    ],
+)
+def test_only_a_fold_that_is_closed_in_the_same_text_may_hold_markdown(text, stays):
+    assert (sanitize.block(text) == text) is stays

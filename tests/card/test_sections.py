@@ -134,7 +134,7 @@ def test_one_fill_is_enough_where_the_first_heading_is_a_sections(card):
     first = fill(card, FACTS, {}, remembered={})
     second = fill(first.text, FACTS, {}, remembered=first.slots)
 
-    assert "| **At the devices** |" in first.text
+    assert "| **Total at the devices** |" in first.text
     assert "g CO2eq" in first.text
     assert (second.text, second.slots) == (first.text, first.slots)
     assert lines_lost(card, first.text) is None

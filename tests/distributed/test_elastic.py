@@ -68,4 +68,4 @@ def test_what_the_failed_processes_did_is_a_leg_of_the_run(out):
         sum(leg["wall_clock_s"] for leg in record["legs"])
     )
     assert record["time"]["wall_clock_s"] >= 10 * 0.5
-    assert "in 2 legs" in (out / "README.md").read_text()
+    assert ", 2 starts" in (out / "README.md").read_text()

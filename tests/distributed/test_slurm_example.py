@@ -199,7 +199,7 @@ def test_the_card_of_a_requeued_job_is_that_of_one_run_in_three_legs(job):
     assert record.legs[2].step_begin <= record.legs[1].step_end
     assert record.time.repeated_steps == record.legs[1].step_end - record.legs[2].step_begin
     card = (job["cluster"].output / "README.md").read_text(encoding="utf-8")
-    assert "in 3 legs" in card
+    assert ", 3 starts" in card
     assert "launched by torchrun under Slurm, restarted 2 times by Slurm" in card
     assert "base_model: example-org/tiny-llama" in card
 

@@ -64,8 +64,8 @@ JobID             User    Account JobIDRaw                   Start              
 
 SENTENCE = (
     "Slurm's job energy (sacct): 34.8 kWh (job 812345, 3 starts, 12 h 47 min on 2 nodes, set-up and all else that ran "
-    "in it included). What was metered here of the same (training, set-up and evaluation after it) comes to 25.2 kWh, "
-    "0.73 of it; 9.6 kWh were not metered here."
+    "in it included). The components of the same (training, set-up and evaluation after it) add up to 25.2 kWh, "
+    "0.73 of it; 9.6 kWh are not covered by the components."
 )
 
 LAYOUTS = {
@@ -568,7 +568,7 @@ def test_an_inflated_figure_is_compared_and_not_trusted(out, reconcile):
     assert done.found["unmetered_kwh"] is None
     assert done.found["verdict"] == "implausible"
     assert "2 nodes cannot have drawn more than 540 kWh in 24 h 40 min" in done.found["reason"]
-    assert "it cannot be what the run took" in card_in(out)
+    assert "it cannot be the energy of the run" in card_in(out)
     assert record_in(out).energy.total_kwh == total
 
 
@@ -593,7 +593,7 @@ def test_models_that_read_more_than_the_meter_are_not_a_negative_rest(out, recon
         "what is modelled of them reads high"
         in record_in(out).missing["reconciliations.0.unmetered_kwh"]
     )
-    assert "1.1 of it: what is modelled of it reads high." in card_in(out)
+    assert "1.1 of it: the modeled parts read high." in card_in(out)
 
 
 @pytest.mark.usefixtures("out")
@@ -816,7 +816,7 @@ def test_the_nodes_own_meters_are_held_against_training_alone(tmp_path, reconcil
     assert done.found["components_kwh"] == pytest.approx(44_640 * W / KWH)
     assert done.found["unmetered_kwh"] == pytest.approx(33.14 - 44_640 * W / KWH)
     assert card_in(out).count("33.1 kWh") == 1
-    assert "8.1 kWh were not metered here" in card_in(out)
+    assert "8.1 kWh are not covered by the components" in card_in(out)
 
 
 # -- record and card -------------------------------------------------------------------------------

@@ -228,7 +228,7 @@ def test_without_a_place_there_is_energy_and_a_reason_but_no_co2(full):
     assert "country_iso_code" in record["missing"]["emissions.country_iso_code"]
     assert "co2_eq_emissions" not in full.card
     assert not re.search(r"^- \*\*Carbon Emitted:\*\* \S*\d", full.card, flags=re.MULTILINE)
-    assert "CO2: not stated, because no place is known" in full.section("Environmental Impact")
+    assert "CO2: not known (no place is known" in full.section("Environmental Impact")
 
 
 def test_a_full_fine_tune_of_a_new_model_is_not_called_a_fine_tune_of_something(full):

@@ -100,7 +100,7 @@ def test_a_run_that_was_killed_ten_times_has_all_its_legs_once(killed):
     assert len({leg["id"] for leg in known["legs"]}) == KILLS + 1
     assert [leg["step_begin"] for leg in known["legs"]] == [leg.began[0] for leg in legs]
     assert known["run"]["global_step"] == 150
-    assert f"wall-clock in {KILLS + 1} legs" in (folder / "README.md").read_text()
+    assert f"wall-clock, {KILLS + 1} starts" in (folder / "README.md").read_text()
     assert "legs.earlier" not in known["missing"]
 
 
@@ -318,7 +318,7 @@ def test_in_another_folder_the_totals_come_with_the_checkpoint_or_from_the_folde
     )
     assert two["wall_clock_s"] == pytest.approx(last.seconds, abs=1.5)
     card = (top / "two" / "README.md").read_text()
-    assert "in 2 legs" in card
+    assert ", 2 starts" in card
     lost = "after the checkpoint at step 40 is lost"
     assert (lost in known["missing"].get("legs.0.tail", ""), lost in card) == (
         not has_ledger,

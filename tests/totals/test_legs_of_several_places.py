@@ -53,7 +53,7 @@ def test_a_pue_that_some_legs_lack_is_not_said_to_be_given_for_each():
         "energy"
     ].body()
 
-    assert "given for each leg" not in some
-    assert "No PUE was given for 1 of 3 legs" in some
-    assert "× the PUE given for each leg" in every
-    assert "No PUE" not in every
+    assert "given for each start" not in some
+    assert "PUE included, except for 1 of 3 starts without one" in some
+    assert "× the PUE given for each start" in every
+    assert "PUE of each start included" in every

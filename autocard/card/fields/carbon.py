@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from autocard import units
 from autocard.card.fact import escape
 from autocard.card.fields.energy_figures import total_places, why_no_total
-from autocard.card.fields.words import since
+from autocard.card.fields.words import joined, since
 from autocard.record import RunRecord
 
 COUNTRY_MEAN = "the country's mean"
 """In the source of an intensity that is not that of the region which was given."""
 
-NO_PLACE = "CO2: not stated, because no place is known, and grids differ by a factor of 100."
+NO_PLACE = "CO2: not known (no place is known, and grids differ by a factor of 100)."
+
+GIVEN_DIGITS = 6
+"""Significant digits of what a person gave."""
 
 
 def co2_digits(record: RunRecord) -> int:
@@ -25,19 +28,36 @@ def co2_digits(record: RunRecord) -> int:
 
 
 def co2eq(record: RunRecord) -> str | None:
-    """Return the emissions, as in "1.40 kg CO2eq (location-based)"; None: they are not known."""
+    """Return the emissions: "1.40 kg CO2eq (location-based, 56.0 g/kWh, France 2023)".
+
+    None: they are not known.
+    """
     emissions = record.emissions
     if emissions.co2eq_g is None:
         return _least_co2eq(record)
-    basis = "location-based"
-    if is_given_intensity(record):
-        basis = f"by the grid intensity {escape(emissions.intensity_source or '')}"
-    notes = "; ".join(filter(None, [basis, since(record)]))
+    notes = joined([joined(_basis(record)), since(record)], "; ")
     text = f"{units.co2eq(emissions.co2eq_g, co2_digits(record))} ({notes})"
     if emissions.market_based_co2eq_g is not None:
-        market_based = units.co2eq(emissions.market_based_co2eq_g, units.MEASURED)
-        text += f"; {market_based} (market-based, as given by the author)"
+        text += f"; {_market_based(emissions.market_based_co2eq_g)}"
     return text
+
+
+def _basis(record: RunRecord) -> Iterator[str]:
+    """Yield the kind of figure, the intensity, and whose or which grid's that is."""
+    emissions = record.emissions
+    if not is_given_intensity(record):
+        yield "location-based"
+    if emissions.intensity_g_per_kwh is not None:
+        yield f"{units.number(emissions.intensity_g_per_kwh)} g/kWh"
+    if is_given_intensity(record):
+        yield escape(emissions.intensity_source or "")
+    elif emissions.intensity_g_per_kwh is not None:
+        yield _grid(record)
+
+
+def _market_based(grams: float) -> str:
+    figure = units.co2eq(grams, units.MEASURED)
+    return f"{figure} (market-based, given by the author)"
 
 
 def _least_co2eq(record: RunRecord) -> str | None:
@@ -53,18 +73,16 @@ def carbon(record: RunRecord) -> Iterator[str]:
     emissions = record.emissions
     if emissions.co2eq_g is not None:
         yield from _product(record, emissions.co2eq_g)
-        yield from _without_pue(record)
     elif record.energy.total_kwh is not None:
         yield _why_no_co2(record)
     if emissions.market_based_co2eq_g is not None:
-        market_based = units.co2eq(emissions.market_based_co2eq_g, units.MEASURED)
-        yield f"Market-based (by contracts), as given by the author: {market_based}."
+        yield f"By contracts: {_market_based(emissions.market_based_co2eq_g)}."
     if emissions.water_l is not None:
-        litres = units.number(emissions.water_l, units.MODELLED)
+        liters = units.number(emissions.water_l, units.MODELLED)
         wue = ""
         if emissions.wue_l_per_kwh is not None:
-            wue = f" of {units.number(emissions.wue_l_per_kwh)} litres/kWh"
-        yield f"Water: {litres} litres, by the water usage effectiveness{wue} that the author gave."
+            wue = f", {units.number(emissions.wue_l_per_kwh)} L/kWh"
+        yield f"Water: {liters} L (water usage effectiveness given by the author{wue})."
 
 
 def _product(record: RunRecord, co2eq_g: float) -> Iterator[str]:
@@ -74,24 +92,25 @@ def _product(record: RunRecord, co2eq_g: float) -> Iterator[str]:
     intensity = record.emissions.intensity_g_per_kwh
     if kwh is None or intensity is None:
         return
+    notes = joined([basis(record), _pue(record)])
     yield (
         f"CO2: {units.fixed(kwh, total_places(record) or 0)} kWh "
         f"× {units.number(intensity)} g CO2eq/kWh{intensity_source(record)} "
-        f"= {units.co2eq(co2eq_g, co2_digits(record))}{basis(record)}."
+        f"= {units.co2eq(co2eq_g, co2_digits(record))} ({notes})."
     )
 
 
-def _without_pue(record: RunRecord) -> Iterator[str]:
-    """Yield for how much of the run the building is not included."""
-    without = legs_without_pue(record)
+def _pue(record: RunRecord) -> str:
+    """Return the PUE in the energy that was multiplied, as in "PUE 1.25" or "no PUE given"."""
+    pue, without = record.emissions.pue, legs_without_pue(record)
     if record.energy.facility_kwh is None:
-        yield "No PUE was given, so the building's cooling and losses are not in it (PUE 1.0)."
-    elif record.emissions.pue is None and without:
-        legs = f"{units.count(without)} of {units.count(len(record.legs))} legs"
-        yield (
-            f"No PUE was given for {legs}, "
-            "so the building's cooling and losses are not in theirs (PUE 1.0)."
-        )
+        return "no PUE given"
+    if pue is not None:
+        return f"PUE {units.shortest(pue, GIVEN_DIGITS)} included"
+    if without:
+        starts = f"{units.count(without)} of {units.count(len(record.legs))} starts"
+        return f"PUE included, except for {starts} without one"
+    return "PUE of each start included"
 
 
 def legs_without_pue(record: RunRecord) -> int:
@@ -101,7 +120,7 @@ def legs_without_pue(record: RunRecord) -> int:
 
 def basis(record: RunRecord) -> str:
     """Return what kind of figure the intensity is; of one that a person gave it is not known."""
-    return "" if is_given_intensity(record) else ", location-based: by the mean of the grid there"
+    return "" if is_given_intensity(record) else "location-based"
 
 
 def is_given_intensity(record: RunRecord) -> bool:
@@ -109,25 +128,30 @@ def is_given_intensity(record: RunRecord) -> bool:
     return (record.emissions.intensity_source or "").startswith(("given by ", "given later by "))
 
 
-def intensity_source(record: RunRecord) -> str:
-    """Return in brackets where and when the grid had that intensity, and its source."""
+def _grid(record: RunRecord) -> str:
+    """Return whose mean the intensity is: "France 2023", or that it is one over the starts."""
     emissions = record.emissions
     source = emissions.intensity_source or ""
     # A table that does not have the region gave the country's figure: it is not the region's.
     region = None if COUNTRY_MEAN in source else emissions.region
-    where = ", ".join(filter(None, [region, emissions.country_name or emissions.country_iso_code]))
+    where = joined([region, emissions.country_name or emissions.country_iso_code])
     year = str(emissions.intensity_year) if emissions.intensity_year is not None else None
-    words = [" ".join(filter(None, [escape(where), year])), escape(source)]
+    place = joined([escape(where), year], " ")
     if len({leg.intensity_g_per_kwh for leg in record.legs}) > 1:
-        words.insert(0, "mean over the legs, by their energy")
-    text = ", ".join(filter(None, words))
+        return joined(["mean over the starts, weighted by energy", place])
+    return place
+
+
+def intensity_source(record: RunRecord) -> str:
+    """Return in brackets where and when the grid had that intensity, and its source."""
+    text = joined([_grid(record), escape(record.emissions.intensity_source or "")])
     return f" ({text})" if text else ""
 
 
 def _why_no_co2(record: RunRecord) -> str:
     reason = record.why_missing("emissions.co2eq_g")
     if reason:
-        return f"CO2: not stated, because {escape(reason)}."
+        return f"CO2: not known ({escape(reason)})."
     if reason is None and not any(leg.place.country_iso_code for leg in record.legs):
         return NO_PLACE
-    return "CO2: not stated."
+    return "CO2: not known."

@@ -25,26 +25,26 @@ def _comparison(comparison: Reconciliation, places: int | None) -> str:
     text = f"{source}: {units.kwh(comparison.metered_kwh)} ({escape(comparison.covers)})"
     text += _doubt(comparison)
     if comparison.components_kwh is None or comparison.ratio is None:
-        return f"{text}. What was metered here has no sum to compare."
+        return f"{text}. There is no total to compare it with."
     if places is None:
         places = units.decimals(comparison.components_kwh, units.MODELLED)
     components = f"{units.fixed(comparison.components_kwh, places)} kWh"
     parts = listed(map(escape, comparison.parts))
-    text += f". What was metered here of the same ({parts}) comes to {components}"
+    text += f". The components of the same ({parts}) add up to {components}"
     text += f", {units.number(comparison.ratio, units.MODELLED)} of it"
     if comparison.unmetered_kwh is not None:
         known = min(units.decimals(comparison.metered_kwh, units.MEASURED), places)
         rest = units.fixed(comparison.unmetered_kwh, known)
-        return f"{text}; {rest} kWh were not metered here."
+        return f"{text}; {rest} kWh are not covered by the components."
     if comparison.verdict == "plausible":
-        return f"{text}: what is modelled of it reads high."
-    return f"{text}. No figure here rests on it."
+        return f"{text}: the modeled parts read high."
+    return f"{text}. No figure in this card uses it."
 
 
 def _doubt(comparison: Reconciliation) -> str:
     reason = escape(comparison.reason)
     if comparison.verdict == "implausible":
-        return f"; it cannot be what the run took: {reason}"
+        return f"; it cannot be the energy of the run: {reason}"
     if comparison.verdict == "doubtful":
-        return f"; it need not be this run's alone: {reason}"
+        return f"; it may include more than this run: {reason}"
     return ""

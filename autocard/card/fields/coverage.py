@@ -9,12 +9,27 @@ from autocard.card.fact import escape
 from autocard.card.fields.energy_figures import unreported_part
 from autocard.card.fields.words import holes
 from autocard.record import RunRecord, Search
+from autocard.totals.energy_sums import BOUNDARY
+
+_EARLIER_BOUNDARIES = {
+    "training from its first moment to its last, with the evaluations and checkpoints in between: "
+    "GPU boards, CPU packages and memory. Set-up before it and evaluation after it are measured "
+    "apart. Not counted: what other processes did before and after, disks, network, fans, losses "
+    "of power supplies, earlier runs, and the making of the hardware": BOUNDARY,
+}
+"""What records of 0.1.0 have → the same in the words of today."""
+
+
+def boundary(record: RunRecord) -> Iterator[str]:
+    """Yield what the total covers."""
+    if record.energy.boundary:
+        text = _EARLIER_BOUNDARIES.get(record.energy.boundary, record.energy.boundary)
+        yield f"Included: {escape(text)}."
 
 
 def apart(record: RunRecord) -> Iterator[str]:
-    """Yield what was done twice, and what is not in the total."""
+    """Yield what was measured before and after training, and is not in the total."""
     energy = record.energy
-    yield from _repeated(record)
     outside = []
     if energy.setup_kwh:
         outside.append(f"set-up {units.kwh(energy.setup_kwh, units.MODELLED)}")
@@ -22,13 +37,16 @@ def apart(record: RunRecord) -> Iterator[str]:
         evaluation = units.kwh(energy.evaluation_kwh, units.MODELLED)
         outside.append(f"evaluation after training {evaluation}")
     if outside:
-        yield f"Not in the total: {' and '.join(outside)}, by the same means."
+        yield f"Measured, but not in the total: {' and '.join(outside)}."
+
+
+def search(record: RunRecord) -> Iterator[str]:
+    """Yield what the trials of a hyperparameter search took."""
     if record.search.trials:
         yield _search(record.search)
 
 
 def _search(search: Search) -> str:
-    """Return what the trials of a hyperparameter search took, in words."""
     notes = [escape(search.backend)] if search.backend else []
     if search.trials_unfinished:
         notes.append(f"{units.count(search.trials_unfinished)} of them pruned or failed")
@@ -48,21 +66,18 @@ def _search(search: Search) -> str:
 # -- steps done twice ------------------------------------------------------------------------------
 
 
-def _repeated(record: RunRecord) -> Iterator[str]:
-    """Yield what was done twice, after an interruption or by choice, and what is lost."""
+def repeated(record: RunRecord) -> Iterator[str]:
+    """Yield what was done twice, after an interruption or by choice."""
     if record.time.repeated_steps:
         yield _repeated_steps(record, record.time.repeated_steps)
-    for path, reason in record.missing.items():
-        if path.startswith("legs.") and path.endswith(".tail"):
-            yield f"Leg {int(path.split('.')[1]) + 1}: {escape(reason)}."
 
 
 def _repeated_steps(record: RunRecord, repeated_steps: int) -> str:
-    """Return what the repeated steps took, as in "0.31 kWh of it (1.2 %) and 9 min went into …"."""
+    """Return what repeated steps took, as in "0.31 kWh of the total (1.2 %) went into …"."""
     is_least = any(leg.steps_unseen for leg in record.legs)
     is_estimated = any(leg.repeated_source.startswith("estimated") for leg in record.legs)
     spent = _spent_on_repeated(record)
-    begin = " and ".join(spent) or "An unknown part of it"
+    begin = " and ".join(spent) or "An unknown part of the energy"
     if is_least and spent:
         begin = f"At least {begin}"
     least = "at least " if is_least else ""
@@ -76,7 +91,7 @@ def _spent_on_repeated(record: RunRecord) -> list[str]:
     spent = []
     if kwh and total_kwh:
         share = units.percent(kwh, total_kwh)
-        spent.append(f"{units.kwh(kwh, units.MODELLED)} of it ({share})")
+        spent.append(f"{units.kwh(kwh, units.MODELLED)} of the total ({share})")
     if record.time.repeated_s:
         spent.append(units.duration(record.time.repeated_s))
     return spent
@@ -92,26 +107,24 @@ def _why_repeated(record: RunRecord) -> str:
     return f"were done again from a checkpoint{part}"
 
 
-# -- what is included ------------------------------------------------------------------------------
+# -- what is not included --------------------------------------------------------------------------
 
 
-def boundary(record: RunRecord) -> Iterator[str]:
-    """Yield what the total covers, and which nodes are not in it."""
+def not_included(record: RunRecord) -> Iterator[str]:
+    """Yield which steps, processes and nodes the total leaves out."""
     run = record.run
-    if record.energy.boundary:
-        yield f"What is counted: {escape(record.energy.boundary)}."
     before = holes(record)
     if before:
-        yield (
-            "Training was resumed, and what came before was not recorded: "
-            f"{before} in these figures."
-        )
+        yield f"Training was resumed from a run that was not recorded: {before}."
     if run.earlier_run:
+        steps = units.plural(run.earlier_steps, "step")
         yield (
-            "Training went on from weights that an earlier training of the same process "
-            f"(run {escape(run.earlier_run)}) had trained for "
-            f"{units.plural(run.earlier_steps, 'step')}: those are not in these figures."
+            f"Training continued from weights that run {escape(run.earlier_run)} had trained for "
+            f"{steps} in the same process; those steps are not included."
         )
+    for path, reason in record.missing.items():
+        if path.startswith("legs.") and path.endswith(".tail"):
+            yield f"Start {int(path.split('.')[1]) + 1}: {escape(reason)}."
     if unreported_part(record) is None:  # else that stands in the place of the total
         yield from _processes_without_report(record)
         yield from _nodes_without_report(record)
@@ -123,10 +136,9 @@ def _processes_without_report(record: RunRecord) -> Iterator[str]:
         return
     processes = record.legs[-1].processes
     if reporting < processes:
-        was = "was" if reporting == 1 else "were"
         yield (
-            f"Of {units.count(processes)} training processes {units.count(reporting)} {was} heard "
-            "at the end; what the others used is known from the meters of their machines."
+            f"{units.count(reporting)} of {units.count(processes)} training processes reported "
+            "at the end; the energy of the others comes from the meters of their machines."
         )
 
 
@@ -137,5 +149,5 @@ def _nodes_without_report(record: RunRecord) -> Iterator[str]:
     if reporting < expected:
         yield (
             f"Only {units.count(reporting)} of {units.count(expected)} nodes reported; "
-            "what the others used is not in it."
+            "the energy of the others is not included."
         )

@@ -13,6 +13,14 @@ PARTS = {"gpu": "GPUs", "cpu": "CPUs", "ram": "RAM"}
 
 NOT_MEASURED = "not measured"
 
+_KINDS = {"measured": "measured", "modelled": "modeled", "modeled": "modeled"}
+"""How the source of a figure begins → what the figure is; records of 0.1.0 have "modelled"."""
+
+_START_UP_S = 3.0
+"""Seconds that the meter takes to start, about."""
+_TOO_SHORT = ("training was over before", "training ended before")
+"""What the reason has of a part that the meter had no time to read."""
+
 
 def part_kwh(record: RunRecord, part: str) -> float | None:
     """Return the energy of *part*: gpu, cpu or ram."""
@@ -28,8 +36,26 @@ def part_figure(record: RunRecord, part: str) -> str | None:
 
 def _digits(record: RunRecord, part: str) -> int:
     """Return the significant digits that the energy of *part* is known with."""
-    is_measured = record.energy.sources.get(part, "").startswith("measured")
-    return units.MEASURED if is_measured else units.MODELLED
+    return units.MEASURED if kind(record, part) == "measured" else units.MODELLED
+
+
+def kind(record: RunRecord, part: str) -> str:
+    """Return whether the energy of *part* is measured or modeled; "": neither, or not known."""
+    beginning = record.energy.sources.get(part, "").partition(":")[0]
+    return _KINDS.get(beginning, "")
+
+
+def too_short(record: RunRecord) -> str | None:
+    """Return that the run was too short to be measured, in words; None: it was not."""
+    if any(part_kwh(record, part) for part in PARTS):
+        return None
+    reasons = [record.why_missing(f"energy.{part}_kwh") or "" for part in PARTS]
+    if not any(words in reason for reason in reasons for words in _TOO_SHORT):
+        return None
+    wall_clock_s = record.time.wall_clock_s
+    if wall_clock_s is not None and wall_clock_s < _START_UP_S:
+        return f"{NOT_MEASURED} (run shorter than the 3 s start-up of the meter)"
+    return f"{NOT_MEASURED} (the run ended before the meter had started)"
 
 
 def total_places(record: RunRecord) -> int | None:
@@ -72,7 +98,7 @@ def unreported_part(record: RunRecord) -> str | None:
         return None
     if len(record.legs) == 1:
         return reasons[1]
-    return "; ".join(f"in leg {number} {reason}" for number, reason in reasons.items())
+    return "; ".join(f"in start {number} {reason}" for number, reason in reasons.items())
 
 
 def why_no_total(record: RunRecord) -> str | None:

@@ -24,16 +24,16 @@ _CLOUDS = {
 }
 
 _PLACE_SOURCES = {
-    "argument": "as given by the author",
-    "AUTOCARD_* variable": "as given by the author",
-    "pyproject.toml": "as given by the author",
+    "argument": "given by the author",
+    "AUTOCARD_* variable": "given by the author",
+    "pyproject.toml": "given by the author",
     "given later by the author": "given later by the author",
-    "CodeCarbon's configuration": "as given by the author, in CodeCarbon's configuration",
-    "site file": "as given by those who run the machines",
-    "the machine's firmware": "as the machine's firmware says",
-    "the cloud's metadata": "as the cloud's metadata service says",
+    "CodeCarbon's configuration": "given by the author in CodeCarbon's configuration",
+    "site file": "given by the site's administrators",
+    "the machine's firmware": "from the machine's firmware",
+    "the cloud's metadata": "from the cloud's metadata service",
     "a look-up of the network address": (
-        "by a look-up of the network address, which a tunnel or proxy may mislead"
+        "from a look-up of the network address, which a VPN or proxy may mislead"
     ),
 }
 """Source of the place → words."""
@@ -76,13 +76,13 @@ def hardware_type(record: RunRecord, show: Callable[[str], str] = escape) -> str
 
 
 def _gpus_of_other_legs(record: RunRecord, show: Callable[[str], str]) -> str:
-    """Return the GPUs of legs that had others than the last one: "; other legs: 2 × NVIDIA L4"."""
+    """Return the GPUs of legs with others than the last one: "; other starts: 2 × NVIDIA L4"."""
     used = [_kinds(leg) for leg in record.legs]
     others: dict[str, None] = {}
     for number, kinds in enumerate(used[:-1]):
         if kinds != used[-1] and _are_known(record, number, kinds):
             others[_named(kinds, show)] = None
-    return f"; other legs: {', '.join(others)}" if others else ""
+    return f"; other starts: {', '.join(others)}" if others else ""
 
 
 def _kinds(leg: Leg) -> Counter[str | None]:
@@ -117,12 +117,12 @@ def _gpus_in_nodes(record: RunRecord, nodes: int, show: Callable[[str], str]) ->
 
 
 def hours_used(record: RunRecord) -> str | None:
-    """Return wall-clock and device time: "12 h 24 min wall-clock in 3 legs (99.2 GPU-hours; …)"."""
+    """Return wall-clock and device time: "12 h 24 min wall-clock, 3 starts (99.2 GPU-hours; …)"."""
     if record.time.wall_clock_s is None:
         return None
     text = f"{units.duration(record.time.wall_clock_s)} wall-clock"
     if len(record.legs) > 1:
-        text += f" in {len(record.legs)} legs"
+        text += f", {len(record.legs)} starts"
     notes = joined([since(record), _gpu_hours(record), _gpus_used(record)], "; ")
     return f"{text} ({notes})" if notes else text
 
@@ -168,13 +168,15 @@ def _provider(record: RunRecord) -> str | None:
 
 
 def _region(record: RunRecord) -> str | None:
-    """Return where the machines stood, and the source of that: "eu-west-1 (Ireland), …"."""
+    """Return where the machines stood, and the source of that: "eu-west-1 (Ireland; …)"."""
     emissions = record.emissions
     names = [escape(name) for name in (emissions.cloud_region, place(record)) if name]
     if not names:
         return None
-    where = f"{names[0]} ({names[1]})" if len(names) > 1 else names[0]
-    return joined([where, _place_source(emissions.place_source), recorded_before(record)])
+    notes = joined(
+        [*names[1:], _place_source(emissions.place_source), recorded_before(record)], "; "
+    )
+    return f"{names[0]} ({notes})" if notes else names[0]
 
 
 def recorded_before(record: RunRecord) -> str | None:

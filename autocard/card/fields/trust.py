@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from autocard import units
 from autocard.card.fact import escape
+from autocard.card.fields.energy_figures import kind
 from autocard.card.fields.words import listed
 from autocard.record import RunRecord
 
@@ -20,17 +21,19 @@ WHOLE = 0.995
 """A run that has more of its nodes than this has them to itself."""
 
 GPU_COUNTERS = (
-    "GPU boards read their own power: NVIDIA states ±5 % for older boards and nothing for newer "
-    "ones, and on A100 and H100 the sensor looks at a quarter of the time "
+    "NVIDIA states ±5 % for the energy counters of older GPUs and nothing for newer ones, and the "
+    "sensors of A100 and H100 sample a quarter of the time "
     "([Yang 2024](https://arxiv.org/abs/2312.02741))"
 )
-RAPL = "RAPL covers the CPU packages, not the board around them, and no error is stated for it here"
+RAPL = "RAPL covers the CPU packages alone, without a stated error"
 READS_LOW = (
-    "Sums of components leave out fans, power supplies, boards and disks, and read low: on a "
-    "desktop computer they came to 0.71 of what a meter at the wall read (mean of 318 runs, "
-    "standard deviation 0.10; worked out from the data of "
-    "[Fischer 2025](https://arxiv.org/abs/2509.22092))."
+    "Sums of components leave out fans, power supplies, boards and disks: on a desktop computer "
+    "they came to 0.71 of a wall meter (mean of 318 runs, standard deviation 0.10; computed from "
+    "the data of [Fischer 2025](https://arxiv.org/abs/2509.22092))."
 )
+
+_GUESS = "(a guess"
+"""What the source of a figure has where CodeCarbon does not know the CPU."""
 
 
 def boards(record: RunRecord) -> Iterator[str]:
@@ -50,65 +53,67 @@ def boards(record: RunRecord) -> Iterator[str]:
         yield f"Note on {which}: {escape(note)}."
 
 
+def guessed(record: RunRecord) -> Iterator[str]:
+    """Yield that the power of a CPU was guessed, where CodeCarbon does not know it."""
+    sources = [record.energy.sources]
+    sources += [host.sources for leg in record.legs for host in leg.hosts]
+    if record.energy.cpu_kwh and any(_GUESS in source.get("cpu", "") for source in sources):
+        yield "The CPU figure rests on a guess: CodeCarbon does not know the power of this CPU."
+
+
 def uncertainty(record: RunRecord) -> Iterator[str]:
     """Yield how sure the parts are, with the sources of that."""
-    energy = record.energy
     statements = []
-    if energy.gpu_kwh and _is(record, "gpu", "measured"):
+    if record.energy.gpu_kwh and kind(record, "gpu") == "measured":
         statements.append(GPU_COUNTERS)
-    if energy.cpu_kwh and _is(record, "cpu", "measured"):
+    if record.energy.cpu_kwh and kind(record, "cpu") == "measured":
         statements.append(RAPL)
-    modelled = []
-    if energy.cpu_kwh and _is(record, "cpu", "modelled"):
-        modelled.append("CPU")
-    if energy.ram_kwh and _is(record, "ram", "modelled"):
-        modelled.append("RAM")
-    if len(modelled) == 1:
-        statements.append(f"{modelled[0]} figure comes from a model, whose error nobody has stated")
-    elif modelled:
-        statements.append(
-            f"{listed(modelled)} figures come from models, whose error nobody has stated"
-        )
+    modeled = []
+    if record.energy.cpu_kwh and kind(record, "cpu") == "modeled":
+        modeled.append("CPU")
+    if record.energy.ram_kwh and kind(record, "ram") == "modeled":
+        modeled.append("RAM")
+    if modeled:
+        figures = "figure comes from a model" if len(modeled) == 1 else "figures come from models"
+        statements.append(f"{listed(modeled)} {figures} without a stated error")
     if statements:
-        yield f"How sure this is: {'; '.join(statements)}."
+        yield f"Uncertainty: {'; '.join(statements)}."
 
 
-def _is(record: RunRecord, part: str, kind: str) -> bool:
-    """Return whether the energy of *part* is measured or modelled, as *kind* has it."""
-    return record.energy.sources.get(part, "").startswith(kind)
-
-
-def other_meters(record: RunRecord) -> Iterator[str]:
-    """Yield what other instruments read of the same, and how far a sum of components is trusted."""
-    yield from _codecarbon(record)
-    if any(comparison.kind == "node_meter" for comparison in record.reconciliations):
-        return  # the comparison has all of it
-    if record.energy.node_meter_kwh is not None:
-        yield from _node_meters(record, record.energy.node_meter_kwh)
-    elif record.energy.total_kwh is not None:
+def reads_low(record: RunRecord) -> Iterator[str]:
+    """Yield how far a sum of components is trusted, where no meter of the nodes was read."""
+    if record.energy.node_meter_kwh is None and record.energy.total_kwh is not None:
         yield READS_LOW
 
 
-def _codecarbon(record: RunRecord) -> Iterator[str]:
+def node_meters(record: RunRecord) -> Iterator[str]:
+    """Yield what the nodes' own meters read, unless a comparison has all of it."""
+    is_compared = any(one.kind == "node_meter" for one in record.reconciliations)
+    if record.energy.node_meter_kwh is not None and not is_compared:
+        yield from _node_meters(record, record.energy.node_meter_kwh)
+
+
+def codecarbon(record: RunRecord) -> Iterator[str]:
+    """Yield CodeCarbon's figure for the GPUs, where it differs from the counters'."""
     codecarbon_kwh, counters_kwh = record.energy.codecarbon_gpu_kwh, record.energy.gpu_kwh
     if codecarbon_kwh is None or not counters_kwh:
         return
     if abs(codecarbon_kwh - counters_kwh) > DIFFERS * counters_kwh:
         yield (
-            f"CodeCarbon reads {units.kwh(codecarbon_kwh)} for the same GPUs, "
-            f"the counters {units.kwh(counters_kwh)}."
+            f"For the same GPUs, CodeCarbon reads {units.kwh(codecarbon_kwh)} "
+            f"and the counters {units.kwh(counters_kwh)}."
         )
 
 
 def _node_meters(record: RunRecord, node_meter_kwh: float) -> Iterator[str]:
     yield (
-        f"In the same time the nodes' own meters read {units.kwh(node_meter_kwh)} "
-        "for all that is in them."
+        f"In the same time, the nodes' own meters read {units.kwh(node_meter_kwh)} "
+        "for everything in the nodes."
     )
     total_kwh = record.energy.total_kwh
     if total_kwh and node_meter_kwh:
         share = units.number(total_kwh / node_meter_kwh, units.MODELLED)
-        yield f"The sum above is {share} of that."
+        yield f"The total is {share} of that."
     hosts = [host for leg in record.legs for host in leg.hosts]
     if any((host.cpu_share or 1.0) < WHOLE for host in hosts):
-        yield "The run had only a share of the nodes; the meters do not tell whose energy it is."
+        yield "The run had only a share of the nodes; the meters cover other jobs on them, too."

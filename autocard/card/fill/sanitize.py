@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from markdown_it.token import Token
+
 from autocard.card.fact import cell as table_cell
 from autocard.card.fact import escape, plain
 from autocard.card.markdown import line_labels
@@ -35,6 +37,7 @@ _VOID_ELEMENTS = frozenset(
     )
 )
 """Elements without an end tag: https://html.spec.whatwg.org/multipage/syntax.html#void-elements."""
+_FOLD = "details"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line and paragraph separators, halves of surrogate pairs."""
 _PROBE_ITEMS = 2
@@ -109,17 +112,39 @@ def _block_is_safe(text: str) -> bool:
     last = text.count("\n") + 4
     if len(headings) != 1 or headings[0].level != 0 or headings[0].map != [last, last + 1]:
         return False
-    return all(
-        _is_closed(token.content) for token in tokens if token.type in ("html_block", "inline")
-    )
+    opened = _Opened()
+    return all(opened.add(token) for token in tokens) and not opened.folds
 
 
-def _is_closed(html: str) -> bool:
-    """Return whether each comment and each tag that opens in *html* is closed there."""
+class _Opened:
+    """Follows the HTML of a block: a fold may be closed in a later token, all else may not."""
+
+    def __init__(self) -> None:
+        self.folds = 0
+        """How many folds (`<details>`) are open."""
+
+    def add(self, token: Token) -> bool:
+        """Return whether *token* closes each comment and tag that it opens, folds apart."""
+        if token.type not in ("html_block", "inline"):
+            return True
+        left_open = _left_open(token.content)
+        if left_open is None:
+            return False
+        folds = left_open.pop(_FOLD, 0)
+        is_apart = token.type == "html_block" and token.level == 0
+        self.folds += folds
+        return not any(left_open.values()) and self.folds >= 0 and (is_apart or not folds)
+
+
+def _left_open(html: str) -> dict[str, int] | None:
+    """Return element → how often it is opened more than closed in *html*.
+
+    None: a comment is left open.
+    """
     if html.count("<!--") != html.count("-->"):
-        return False
+        return None
     opened: dict[str, int] = {}
     for slash, name in _TAG.findall(re.sub("`[^`\n]*`", "", html)):
         if name.lower() not in _VOID_ELEMENTS:
             opened[name.lower()] = opened.get(name.lower(), 0) + (-1 if slash else 1)
-    return not any(opened.values())
+    return opened
