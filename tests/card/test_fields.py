@@ -289,7 +289,9 @@ def test_the_parts_in_the_table_add_up_to_the_sum_in_the_table():
         shown = [float(table[name][0]) for name in ("GPUs", "CPUs", "RAM")]
 
         assert sum(shown) == pytest.approx(float(table["Total at the devices"][0]), rel=0.02)
-        assert float(table["Total at the devices"][0]) == pytest.approx(record.energy.total_kwh, rel=0.02)
+        assert float(table["Total at the devices"][0]) == pytest.approx(
+            record.energy.total_kwh, rel=0.02
+        )
 
 
 def test_measured_figures_have_three_digits_and_modelled_ones_two():
@@ -425,8 +427,9 @@ def test_steps_of_a_leg_that_ended_by_itself_were_done_again_and_a_count_that_ma
     assert "that were done again from a checkpoint, 32 of them after interruptions." in said(
         finished[0], two, three
     )
-    assert "At least 0.31 kWh of the total (1.2 %) and 21 min 42 s went into at least 72 steps" in said(
-        one, unseen, three
+    assert (
+        "At least 0.31 kWh of the total (1.2 %) and 21 min 42 s went into at least 72 steps"
+        in said(one, unseen, three)
     )
 
 
@@ -450,7 +453,10 @@ def test_legs_in_two_countries_show_the_mean_intensity_and_no_country():
 
     block = facts(record)["energy"].body()
 
-    assert "2.0 kWh × 218 g CO2eq/kWh (mean over the starts, weighted by energy) = 440 g CO2eq" in block
+    assert (
+        "2.0 kWh × 218 g CO2eq/kWh (mean over the starts, weighted by energy) = 440 g CO2eq"
+        in block
+    )
 
 
 # The model and its training
