@@ -5,6 +5,7 @@ One rule: every card of a run goes through here, so that the last one written is
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,13 @@ from autocard.guard import log_info, log_warning
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
+    from autocard.card.report import Report
     from autocard.card.update import Outcome, Standing
     from autocard.record import RunRecord
+
+
+_LONGEST = 60
+"""Characters of a text that a warning quotes."""
 
 
 class CardWriter:
@@ -49,18 +55,19 @@ class CardWriter:
         )
         for message in outcome.warnings:
             log_warning("autocard: %s", message)
-        kept = _kept_words(outcome, form)
+        reports = _kept(outcome, form)
+        kept = sorted(map(_in_words, reports))
         if kept and kept != self._told.get(outcome.card):
             # Not a failure: people's text wins. But a card copied from another model must not go
             # unnoticed.
             self._told[outcome.card] = kept
             log_warning(
-                "autocard: %s: text that autocard did not write, or that was edited since, "
-                "was kept in: %s. Where it is this run's facts that should stand there: "
-                "autocard fill %s --overwrite SLOT",
+                "autocard: %s: kept as it stands, because it was written or edited by hand: %s. "
+                "To take this run's text instead: autocard fill %s --overwrite %s",
                 outcome.card.name,
-                ", ".join(kept),
-                outcome.card.name,
+                "; ".join(kept),
+                shlex.quote(str(outcome.card)),
+                shlex.quote(reports[0].label),
             )
         log_info("autocard: wrote %s", outcome.card)
         return outcome
@@ -96,12 +103,25 @@ class CardWriter:
         return list(dict.fromkeys([*given, *known]))
 
 
-def _kept_words(outcome: Outcome, form: str | None) -> list[str]:
+def _kept(outcome: Outcome, form: str | None) -> list[Report]:
     """Return the slots with a person's text; text of the library's own form is not a person's."""
     said = set((form or "").splitlines())
     lines = outcome.text.splitlines()
-    return sorted(
-        report.slot
-        for report in outcome.kept
-        if not (report.line and lines[report.line - 1] in said)
-    )
+    return [
+        report for report in outcome.kept if not (report.line and lines[report.line - 1] in said)
+    ]
+
+
+def _in_words(report: Report) -> str:
+    """Return a kept slot in the words of the card: "Hours used" in line 31 (there: …)."""
+    words = f'"{report.label}"'
+    if report.line:
+        words += f" in line {report.line}"
+    if report.there and report.wanted:
+        words += f" (there: {_shortened(report.there)}; this run: {_shortened(report.wanted)})"
+    return words
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pycountry
 
 from autocard.record import Emissions, Leg
-from autocard.record.gaps import Part, PartBuilder
+from autocard.record.gaps import Part, PartBuilder, why
 from autocard.settings import Settings
 from autocard.totals.energy_sums import facility_kwh, reported_j, some_silent
 from autocard.totals.leg_sums import (
@@ -25,6 +25,7 @@ from autocard.totals.leg_sums import (
 T = TypeVar("T")
 
 NO_WUE = "no water usage effectiveness was given"
+NO_INTENSITY = "no carbon intensity is known"
 DIFFERS = "it differs between the legs"
 
 _OF_PLACE = {
@@ -110,7 +111,7 @@ def _or_reason(work: Callable[[T], float], of: T, reasons: dict[str, None]) -> f
 def _intensity_of(leg: Part[Leg]) -> float:
     intensity = leg.value.intensity_g_per_kwh
     if intensity is None:
-        raise GapError(reason_at(leg.gaps, "intensity_g_per_kwh"))
+        raise GapError(why(leg.gaps, "intensity_g_per_kwh") or NO_INTENSITY)
     return intensity
 
 
