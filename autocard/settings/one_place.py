@@ -11,6 +11,7 @@ from autocard.settings.nearest import listed
 from autocard.settings.regions import (
     Region,
     did_you_mean_region,
+    has_regions,
     region,
     region_of_code,
     regions_called,
@@ -101,12 +102,14 @@ def _without_country(text: str) -> str:
 
 
 def _no_such_region(country: str, text: str, by_code: Region | None) -> str:
+    here = in_a_sentence(country)
+    if not has_regions(country):
+        return f"no regions of {here} are known here. Leave region out."
     others = [by_code] if by_code is not None else regions_called(text)
-    where = in_a_sentence(country)
     if others:
-        one = others[0]
+        there = in_a_sentence(others[0].country_iso_code)
         return (
-            f"{one.name} is a region of {in_a_sentence(one.country_iso_code)}, not of {where}. "
+            f"{others[0].name} is a region of {there}, not of {here}. "
             "Correct the country or the region."
         )
-    return f"there is no such region of {where}.{did_you_mean_region(country, text)}"
+    return f"there is no such region of {here}.{did_you_mean_region(country, text)}"

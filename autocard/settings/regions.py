@@ -18,7 +18,6 @@ from autocard.settings.countries import (
     alpha_2,
     code_of_alpha_2,
     country_name,
-    in_a_sentence,
     same_words,
 )
 from autocard.settings.nearest import nearest, question
@@ -42,7 +41,14 @@ _GENERIC = re.compile(
     re.IGNORECASE,
 )
 """What may stand beside a name: State of California, Ontario province."""
-_OTHER_NAMES = {"washingtondc": "US-DC", "dc": "US-DC", "neimenggu": "CN-NM"}
+_OTHER_NAMES = {
+    "washingtondc": "US-DC",
+    "neimenggu": "CN-NM",
+    "normandy": "FR-NOR",
+    "brittany": "FR-BRE",
+    "burgundy": "FR-BFC",
+    "corsica": "FR-20R",
+}
 """As `same_words` has it → code."""
 
 
@@ -58,6 +64,10 @@ class Region:
     """In English."""
     names: tuple[str, ...]
     """Other names of it, as pycountry has them."""
+
+    def in_words(self) -> str:
+        """Return its name and its code: "California (US-CA)"."""
+        return self.name if self.name == self.code else f"{self.name} ({self.code})"
 
 
 def region(country: str, text: str) -> Region | None:
@@ -99,16 +109,18 @@ def proper_name(country: str | None, text: str | None) -> str | None:
     return same[0] if same else text
 
 
+def has_regions(country: str) -> bool:
+    """Return whether any region of *country* (alpha-3) is known."""
+    return bool(_of_country(country))
+
+
 def did_you_mean_region(country: str, text: str) -> str:
     """Return " Did you mean California (US-CA)?", or what is accepted."""
     known = {one.name: one for one in _of_country(country).values()}
-    if not known:
-        return f" ISO 3166-2 has no regions of {in_a_sentence(country)}: leave region out."
-    names = [f"{name} ({known[name].code})" for name in nearest(text, sorted(known))]
-    example = known[min(known)]
+    names = [known[name].in_words() for name in nearest(text, sorted(known))]
     return question(
         names,
-        f"Use its name or its ISO 3166-2 code ({example.name}, {example.code}), "
+        f"Use its name or its ISO 3166-2 code, as in {known[min(known)].in_words()}, "
         "or leave region out for the country's mean.",
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from autocard import files
 from autocard.errors import SettingsError
-from autocard.settings.nearest import did_you_mean, nearest, quoted
+from autocard.settings.nearest import did_you_mean, nearest, question, quoted
 from autocard.settings.values import READERS
 
 if sys.version_info >= (3, 11):
@@ -24,6 +24,22 @@ _PREFIX = "AUTOCARD_"
 _SITE_FILE = "/etc/autocard.toml"
 _VARIABLES = set(READERS) - {"facts"} | {"disabled", "site"}
 """What may stand behind the prefix in the environment."""
+PERSONS_FACTS = (
+    "license",
+    "language",
+    "developers",
+    "funded_by",
+    "shared_by",
+    "model_description",
+    "direct_use",
+    "limitations",
+    "citation_bibtex",
+    "paper",
+    "repo",
+    "demo",
+)
+"""Facts that are taken for settings now and then."""
+_ALL = "All settings: help(autocard.AutoCardCallback)."
 _OUR_TABLE = re.compile(
     r"^\s*\[+\s*[\"']?(tool)[\"']?\s*\.\s*[\"']?autocard\b|^\s*autocard\s*[.=]", re.MULTILINE
 )
@@ -93,24 +109,24 @@ def _check_arguments(arguments: Mapping[str, Any]) -> None:
 
 def _check_variables(environ: Mapping[str, str]) -> None:
     """Refuse variables that do not exist: a typo would have no effect."""
-    known = sorted(f"{_PREFIX}{name.upper()}" for name in _VARIABLES)
     problems = []
     for name, value in sorted(environ.items()):
         setting = name.removeprefix(_PREFIX).lower()
         if not name.startswith(_PREFIX) or setting in _VARIABLES:
             continue
         near = [f"{_PREFIX}{one.upper()}" for one in nearest(setting, sorted(_VARIABLES))]
-        hint = f" Did you mean {' or '.join(near)}?" if near else f" There are: {', '.join(known)}."
-        if setting == "facts":
+        hint = question(near, f"Unset it. {_ALL}") + (" Or unset it." if near else "")
+        if setting == "facts" or setting in PERSONS_FACTS:
             hint = " Facts are given as the argument facts, or in [tool.autocard.facts]."
-        problems.append(f"{name}={value}: there is no such variable.{hint} Or unset it.")
+        problems.append(f"{name}={value}: there is no such variable.{hint}")
     _refuse(problems)
 
 
 def _unknown(where: str, name: str) -> str:
     """Return the message for a setting called *name*, which does not exist."""
-    known = did_you_mean(name, READERS, f"There are: {', '.join(sorted(READERS))}.")
-    return f"{where}: there is no setting {name}.{known}"
+    if name in PERSONS_FACTS:
+        return f'{where}: {name} is a fact, not a setting. Give it as facts={{"{name}": "…"}}.'
+    return f"{where}: there is no setting {name}.{did_you_mean(name, READERS, _ALL)}"
 
 
 def _refuse(problems: list[str]) -> None:
@@ -174,6 +190,9 @@ def _site(given: str) -> Source:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise SettingsError(_not_toml(file, exc)) from exc
+    if "tool" in table:
+        where = f"{file}:{_line(text, 'tool.autocard')}"
+        _refuse([f"{where}: a site file has its settings at the top, without [tool.autocard]."])
     return _of_toml("site file", file, text, table)
 
 

@@ -73,7 +73,13 @@ def _text(value: object, what: str) -> str:
 
 def _kind(value: object) -> str:
     """Return what *value* is, in words."""
-    words = {bool: "a truth value", int: "a number", float: "a number", dict: "a table"}
+    words = {
+        bool: "a truth value",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        dict: "a table",
+    }
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "a list"
     return words.get(type(value)) or f"an object of type {type(value).__name__}"

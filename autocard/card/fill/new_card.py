@@ -45,13 +45,21 @@ _LARGEST = 4 * 1024 * 1024
 """Bytes of a form."""
 
 
-def check_template(name: str | None) -> None:
+def check_template(name: str | None, where: str = "template") -> None:
     """Check before training that a card can be made from *name*: a shipped name, a path or None.
+
+    Args:
+        name: of the template.
+        where: how a message names the setting.
 
     Raises:
         SettingsError: there is no such template, or it cannot be read or rendered.
     """
-    text = blank(name, {})
+    try:
+        text = blank(name, {})
+    except SettingsError as exc:
+        msg = f"{where}: {str(exc).partition(': ')[2]}"  # "template 'x': there is none"
+        raise SettingsError(msg) from exc
     try:
         fill(text, {"hours_used": Fact("0")}, {"library_name": "none"}, remembered={})
     except CardError as exc:
