@@ -1,4 +1,4 @@
-"""One fact as text for people, ready to stand in a card. Imports nothing but the standard library.
+"""One fact as text for people, ready to stand in a card.
 
 `fields` makes facts from a record, `fill` puts them into slots; neither imports the other.
 """
@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from autocard.card.quantity import Quantity
 
 _MARKDOWN = re.compile(r"[`*_\[\]<>{}|~#&$\\]")
 """Characters with a meaning in Markdown, HTML, templates or formulas."""
@@ -26,14 +29,39 @@ class Fact:
             a table cell.
         block: several lines of Markdown for the body of a heading, with U+000A between them and
             none at the end; no headings in it. None: the line stands there too.
+        quantities: its figures, for forms that ask for them in a unit.
     """
 
     line: str
     block: str | None = None
+    quantities: tuple[Quantity, ...] = ()
 
     def body(self) -> str:
         """Return the text for the body of a heading."""
         return self.line if self.block is None else self.block
+
+    def line_in(self, unit_names: Iterable[str], current: str = "") -> str:
+        """Return the line with its figure in the first of *unit_names* that it can have.
+
+        *current*: our text in the slot; the unit of a figure there is kept, as it was asked for by
+        a placeholder (`___ kg`) that is gone.
+        """
+        for name in unit_names:
+            found = self._in_unit(name)
+            if found is not None:
+                return found
+        for quantity in self.quantities:
+            kept = quantity.unit_kept(current)
+            if kept is not None:
+                return quantity.text(kept)
+        return self.line
+
+    def _in_unit(self, name: str) -> str | None:
+        for quantity in self.quantities:
+            unit = quantity.unit(name)
+            if unit is not None:
+                return quantity.text(unit)
+        return None
 
 
 def plain(name: str) -> str:

@@ -118,7 +118,7 @@ class EmptySlots:
         """Return whether the slot waits for a text; what a library generated is one."""
         if asked.empty is None or asked.fallback:
             return False
-        return asked.empty.notation != "generated"
+        return asked.empty.notation not in ("generated", "declined")
 
     def _has_subsections(self, asked: AskedFact) -> bool:
         """Return whether a section has subsections, and so needs no text of its own."""

@@ -7,9 +7,13 @@ models, data sets and settings pass through `escape`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autocard.card.fact import Fact
 from autocard.card.fields import identity, impact, machines, procedure, snippet, testing
 from autocard.card.fields.front import front_matter
+from autocard.card.fields.quantities import of_texts
+from autocard.card.fields.single import all_facts as single
 from autocard.card.fill import author_text
 from autocard.record import RunRecord, finite
 
@@ -22,6 +26,7 @@ _PARTS = (
     impact.facts,
     machines.facts,
     snippet.facts,
+    single.facts,
 )
 
 
@@ -35,6 +40,8 @@ def facts(record: RunRecord) -> dict[str, Fact]:
     found: dict[str, Fact] = {}
     for part in _PARTS:
         found.update({name: fact for name, fact in part(record).items() if fact is not None})
+    for name, quantities in of_texts(record, found).items():
+        found[name] = replace(found[name], quantities=quantities)
     for name, given in record.facts.items():
         text = "" if given is None else str(given).strip()
         if text:

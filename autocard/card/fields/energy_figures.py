@@ -31,10 +31,10 @@ def part_kwh(record: RunRecord, part: str) -> float | None:
 def part_figure(record: RunRecord, part: str) -> str | None:
     """Return the energy of *part* in kWh, the number alone."""
     energy_kwh = part_kwh(record, part)
-    return None if energy_kwh is None else units.number(energy_kwh, _digits(record, part))
+    return None if energy_kwh is None else units.number(energy_kwh, part_digits(record, part))
 
 
-def _digits(record: RunRecord, part: str) -> int:
+def part_digits(record: RunRecord, part: str) -> int:
     """Return the significant digits that the energy of *part* is known with."""
     return units.MEASURED if kind(record, part) == "measured" else units.MODELLED
 
@@ -71,12 +71,20 @@ def total_places(record: RunRecord) -> int | None:
     for part in PARTS:
         energy_kwh = part_kwh(record, part)
         if energy_kwh:
-            digits = _digits(record, part)
+            digits = part_digits(record, part)
             digits_of_parts.append(digits)
             places.append(units.decimals(energy_kwh, digits))
     best_digits = max(digits_of_parts, default=units.MODELLED)
     places.append(units.decimals(total_kwh, best_digits))
     return min(places)
+
+
+def total_digits(record: RunRecord) -> int | None:
+    """Return how many significant digits of the total are known. None: there is no total."""
+    places, total_kwh = total_places(record), record.energy.total_kwh
+    if places is None or total_kwh is None:
+        return None
+    return max(1, places - units.decimals(total_kwh, 1) + 1)
 
 
 def total(record: RunRecord) -> str | None:

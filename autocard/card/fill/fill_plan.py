@@ -23,6 +23,8 @@ from autocard.card.markdown.occurrences import occurrences, same
 from autocard.card.markdown.section_end import end_of_text
 from autocard.card.report import State
 
+NONE = "none"
+"""How a fact begins that the run has nothing of: "none (no LoRA adapter)"."""
 _MOST = 50
 """Slots for one fact that are filled; a card that asks more often than that is no form."""
 
@@ -117,6 +119,9 @@ class FillPlan:
             self._leave(asked)
         elif asked.blank and was_ours and not is_forced:
             state.report(asked, "removed")
+        elif asked.declined and new.startswith(NONE) and not is_forced:
+            # "N/A" says the same, in the words of a person.
+            state.report(asked, "kept", wanted=new)
         elif asked.empty is not None or is_forced:
             self._write(asked, new, "refreshed" if asked.empty is None else "filled", lines)
         else:
@@ -178,7 +183,7 @@ class FillPlan:
 
     def _leave(self, asked: AskedFact) -> None:
         """Leave a slot without a fact, unless a tool's false statement stands there."""
-        if asked.empty is None:
+        if asked.empty is None or asked.declined:
             return
         if asked.generated and boilerplate.is_false(asked.value):
             self._refresh.removal.false_statement(asked)
@@ -239,7 +244,8 @@ class FillPlan:
     def _add_missing(self) -> None:
         """Add the facts that have no place in the card."""
         state = self._state
-        missing = state.facts.keys() - state.placed - state.found.gone
+        asked = {name for name, kind in state.labels.kinds.items() if kind.asked}
+        missing = state.facts.keys() - state.placed - state.found.gone - asked
         for fact in sorted(missing):
             offset = self._offset_of_unremembered(fact)
             if offset is not None:

@@ -93,12 +93,20 @@ class FillState:
         if fact is not None or kind is None or not kind.instead:
             return fact
         other = self.facts.get(kind.instead)
-        return Fact(other.line) if other else None
+        return Fact(other.line, quantities=other.quantities) if other else None
 
     def line(self, name: str, *, cell: bool = False) -> str:
         """Return the fact *name* as it stands on a labelled line; "": there is none."""
         fact = self.fact(name)
         return sanitize.line(fact.line, cell=cell) if fact else ""
+
+    def _line_for(self, asked: AskedFact) -> str:
+        """Return the fact that a labelled line or cell asks for, in the unit that it asks for."""
+        fact = self.fact(asked.fact)
+        if fact is None:
+            return ""
+        current = "" if asked.empty else asked.value
+        return sanitize.line(fact.line_in(asked.units, current), cell=asked.slot.kind == "cell")
 
     def block(self, name: str) -> str:
         """Return the fact *name* as it stands below a heading; "": there is none."""
@@ -110,7 +118,7 @@ class FillState:
         if self.stands_below(asked):
             return self.block(asked.fact)
         if asked.slot.kind != "body":
-            return self.line(asked.fact, cell=asked.slot.kind == "cell")
+            return self._line_for(asked)
         if asked.fallback and asked.fact in self.primary:
             # Another slot has it at length; here a summary is enough.
             return self.line(asked.fact)

@@ -18,6 +18,7 @@ class AskedFact:
         value: what stands there, line endings as they are.
         empty: which placeholder that is; None: it is a value.
         fallback: it asks only if nothing else does.
+        units: units that the label or the placeholder asks for, the most explicit first.
     """
 
     slot: Slot
@@ -25,11 +26,17 @@ class AskedFact:
     value: str
     empty: Placeholder | None
     fallback: bool = False
+    units: tuple[str, ...] = ()
 
     @property
     def blank(self) -> bool:
         """Whether nothing at all stands there."""
         return self.empty is not None and self.empty.notation == "blank"
+
+    @property
+    def declined(self) -> bool:
+        """Whether a person wrote that there is nothing to say: N/A, a dash."""
+        return self.empty is not None and self.empty.notation == "declined"
 
     @property
     def generated(self) -> bool:

@@ -17,6 +17,7 @@ from autocard.card.form.slot_reader import SlotReader
 from autocard.card.markdown import line_labels, slots
 from autocard.card.markdown.document import Block, Document, Section
 from autocard.card.markdown.slots import Slot
+from autocard.card.quantity import asked_units
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,13 @@ class Form:
         self._title = slots.title(document, labels)
         if self._title is not None:
             lines.append(_title(self._reader, self._title))
-        self._known_labels = {asked.slot.at for asked in lines}
+        # A list of settings is an answer to its heading, also where each of them is a fact.
+        self._known_labels = {asked.slot.at for asked in lines if not labels.is_asked(asked.fact)}
         bodies: list[AskedFact] = []
         for index in range(len(document.sections)):
             bodies += self._bodies(index, ())
+        generated = sorted((body.slot.start, body.slot.end) for body in bodies if body.generated)
+        lines = [line for line in lines if not _is_within(line.slot, generated)]
         self.asked = _in_order([*lines, *bodies])
 
     def without(self, ours: Collection[tuple[int, int]]) -> list[AskedFact]:
@@ -138,14 +142,24 @@ def _lines(reader: SlotReader, found: Iterable[Slot]) -> Iterator[AskedFact]:
     """Yield the labelled slots whose label, or the variable in them, asks for a fact."""
     for slot in found:
         value = reader.document.text[slot.start : slot.end]
-        kind = reader.empty(value, slot.section)
         meaning = reader.labels.fact(slot.label, slot.path)
-        if meaning is not None and not meaning.fallback:
-            yield AskedFact(slot, meaning.fact, value, kind)
-        elif kind is not None:
+        fact = meaning.fact if meaning is not None and not meaning.fallback else None
+        kind = reader.empty(value, slot.section, fact or "")
+        if fact is None and kind is not None:
             fact = reader.labels.variable(kind.variable)
-            if fact:
-                yield AskedFact(slot, fact, value, kind)
+        if fact and not _is_column(reader.labels, slot, fact, kind):
+            yield AskedFact(slot, fact, value, kind, units=_units(slot, kind))
+
+
+def _units(slot: Slot, kind: Placeholder | None) -> tuple[str, ...]:
+    """Return the units that a placeholder (`___ h`) and its label ask for."""
+    behind = (kind.unit,) if kind is not None and kind.unit else ()
+    return (*behind, *asked_units(slot.label))
+
+
+def _is_column(labels: Labels, slot: Slot, fact: str, kind: Placeholder | None) -> bool:
+    """Return whether *slot* is in the head of a table, whose cells name columns."""
+    return slot.head and kind is None and labels.is_asked(fact)
 
 
 def _title(reader: SlotReader, slot: Slot) -> AskedFact:

@@ -36,7 +36,7 @@ USER_FILE = "autocard.labels.yaml"
 """A user's own words, beside the card or beside the template."""
 
 _KEYS = ("sections", "facts", "variables", "titles", "placeholders", "boilerplate")
-_KIND_KEYS = ("title", "who", "record", "say_why", "guide", "instead", "unit")
+_KIND_KEYS = ("title", "who", "record", "say_why", "guide", "instead", "unit", "asked")
 """Keys of a fact beside the words that ask for it."""
 _FACT_KEYS = (*_KIND_KEYS, "words", "under", "fallback")
 _ACTIVE = re.compile(r"[<`\[\]]|://")
@@ -208,9 +208,9 @@ def _kind_values(keys: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return the values of a fact beside the words that ask for it, checked."""
     values = {key: keys[key] for key in _KIND_KEYS if key in keys}
     for key, value in values.items():
-        if key == "say_why":
+        if key in ("say_why", "asked"):
             if not isinstance(value, bool):
-                msg = f"{where}.say_why: true or false is wanted. Nothing was done."
+                msg = f"{where}.{key}: true or false is wanted. Nothing was done."
                 raise SettingsError(msg)
         elif key == "title":
             _heading(value, f"{where}.title")

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
+from autocard.card.quantity import without_unit
+
 _LINK = re.compile(r"\[([^\[\]]*)\]\([^()]*\)")
 """A link, whose text counts: `[Hours used](https://…)`."""
 _ASIDE = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>")
@@ -48,6 +50,8 @@ class Kind:
         guide: what a person should write there.
         instead: a fact that answers in its place where it is missing, or "".
         unit: unit of its figure, or "".
+        asked: it is filled where a form asks for it, and never added: a figure that stands among
+            others in the text of a section.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Kind:
     guide: str = ""
     instead: str = ""
     unit: str = ""
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,17 @@ class Labels:
             # A section of its own, not one heading among several in it.
             if not own & above:
                 return LabelMeaning(min(own), fallback=False)
-        return self.fact(title, path)
+        meaning = self.fact(title, path)
+        # "## Method" is the heading of a chapter, and no question for a word.
+        return None if meaning is not None and self.is_asked(meaning.fact) else meaning
+
+    def is_asked(self, fact: str) -> bool:
+        """Return whether *fact* is filled only where a form asks for it."""
+        return fact in self.kinds and self.kinds[fact].asked
+
+    def is_machines(self, fact: str) -> bool:
+        """Return whether a machine fills *fact*."""
+        return fact in self.kinds and self.kinds[fact].who == "machine"
 
     def _section_bodies_of(self, heading: str) -> set[str]:
         """Return the facts that the texts of the sections called *heading* are."""
@@ -158,9 +173,10 @@ class Labels:
     def fact(self, label: str, path: Sequence[str]) -> LabelMeaning | None:
         """Return the fact that *label* asks for below the headings *path*, outermost first."""
         word = words(label)
-        fact = self._fact_in_section(word, path) or self.fact_by_word.get(word)
-        if fact is not None:
-            return LabelMeaning(fact, fallback=False)
+        for each in (word, words(without_unit(label))):
+            fact = self._fact_in_section(each, path) or self.fact_by_word.get(each)
+            if fact is not None:
+                return LabelMeaning(fact, fallback=False)
         if word in self.fallback:
             return LabelMeaning(self.fallback[word], fallback=True)
         return None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from autocard.card.quantity import is_unit
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _NAME_IN_BRACES = re.compile(r"[^\W\d][\w .-]*")
@@ -54,10 +56,65 @@ _BARE = {
     "todo",
     "tbd",
     "tba",
+    "tbc",
+    "to be determined",
+    "to be decided",
+    "to be confirmed",
+    "to be announced",
+    "to be added",
+    "to be completed",
+    "to be filled",
+    "to be filled in",
+    "to do",
+    "fill in",
+    "fill me in",
+    "fill me",
+    "fixme",
+    "your answer here",
+    "your value here",
+    "insert here",
+    "coming soon",
+    "work in progress",
+    "wip",
+    "pending",
+    "empty",
+    "blank",
     "...",
     "…",
     "model id",
 }
+_WORDS_OF_PEOPLE = frozenset(("empty", "blank", "pending", "coming soon", "work in progress"))
+"""Of these, what is a placeholder in brackets only: (empty), but not "pending"."""
+_GAP = re.compile(r"[_\uff3f]{2,40}|\?{1,5}|[xX]{2,5}|(?:[xX]{1,3}|0)\.[xX]{1,5}|\.{3,40}")
+"""A gap to be filled: ____, ???, xx, X.XX, 0.xx, ....."""
+_DECLINED = frozenset(
+    (
+        "n/a",
+        "na",
+        "n.a",
+        "n. a",
+        "-",
+        "--",
+        "---",
+        "\u2013",
+        "\u2014",
+        "not available",
+        "not specified",
+        "unspecified",
+        "unknown",
+        "not known",
+        "not measured",
+        "not recorded",
+    )
+)
+"""What people write where they have nothing to say; a machine may."""
+_COUNTED = frozenset(
+    ("%", "tokens", "samples", "examples", "rows", "epochs", "steps", "gpus", "images", "layers")
+)
+"""What may follow a placeholder beside a unit: TBD tokens."""
+_LEAST_WORDS = 2
+_MOST_WORDS = 6
+"""Words of a placeholder with its unit."""
 _LONGEST_BARE = max(map(len, _BARE)) + 20
 _OPENING = frozenset("[{<(`*_-+")
 """What a placeholder that is no word begins with, emphasis and items of a list included."""
@@ -69,13 +126,16 @@ class Placeholder:
     """A value that is none.
 
     Attributes:
-        notation: which kind of placeholder it is: blank, bracket, bare, variable, or generated.
+        notation: which kind of placeholder it is: blank, bracket, bare, variable, generated, or
+            declined (N/A: a person had nothing to say).
         variable: the template variable that the placeholder names, as it stands there; "" where it
             names none.
+        unit: the unit behind the placeholder (`___ h`), or "".
     """
 
     notation: str
     variable: str = ""
+    unit: str = ""
 
 
 def find(
@@ -109,6 +169,17 @@ def find(
     return found[0] if len(found) <= _MOST_LINES and all(found) else None
 
 
+def declined(value: str) -> Placeholder | None:
+    """Return the placeholder that *value* is where a machine knows better than "N/A"."""
+    text = value.strip()
+    if len(text) > _LONGEST_BARE:
+        return None
+    bare = _without_emphasis(text) if text else ""
+    is_dash = not bare.strip("-\u2013\u2014")
+    bare = bare if is_dash else _without_brackets(bare).lower().rstrip(".").strip()
+    return Placeholder("declined") if bare in _DECLINED else None
+
+
 def _find_on_line(
     text: str, variables: Collection[str], references: Collection[str], own: Collection[str]
 ) -> Placeholder | None:
@@ -117,7 +188,22 @@ def _find_on_line(
     text = _without_emphasis(text)
     if text.lower() in own:
         return Placeholder("bare")
-    return _variable(text, variables) or _words(text, references)
+    return _variable(text, variables) or _words(text, references) or _before_unit(text, references)
+
+
+def _before_unit(text: str, references: Collection[str]) -> Placeholder | None:
+    """Recognize a placeholder with its unit behind it: `___ h`, `TBD samples/sec`, `[TBD] kWh`."""
+    pieces = text.split(" ")
+    if not _LEAST_WORDS <= len(pieces) <= _MOST_WORDS:
+        return None
+    for number in range(1, len(pieces)):
+        unit = " ".join(pieces[number:]).strip()
+        if unit.lower() not in _COUNTED and not is_unit(unit):
+            continue
+        found = _words(" ".join(pieces[:number]), references)
+        if found is not None:
+            return replace(found, unit=unit)
+    return None
 
 
 def _has_marks(text: str) -> bool:
@@ -185,15 +271,31 @@ def _name_in_braces(inner: str) -> str | None:
 
 def _words(text: str, references: Collection[str]) -> Placeholder | None:
     """Recognize `[More Information Needed]`, `[Insert …]`, `...` and the like."""
-    if len(text) <= _LONGEST_BARE:
-        bare = text
-        if text.strip("."):
-            bare = text.lower().rstrip(".").strip()
-        if bare in _BARE:
-            return Placeholder("bare")
+    if len(text) <= _LONGEST_BARE and _is_bare(text):
+        return Placeholder("bare")
     if text.startswith("(") and text.endswith(")") and text.lower().startswith(_TRAILING):
         return Placeholder("bare")
     return _bracket(text.rstrip("."), references) if text.startswith("[") else None
+
+
+def _is_bare(text: str) -> bool:
+    """Return whether *text* is a word or mark that stands for a value, maybe in brackets."""
+    if _GAP.fullmatch(text):
+        return True
+    bare = text
+    if text.strip("."):
+        bare = text.lower().rstrip(".").strip()
+    inner = _without_brackets(bare)
+    if inner != bare:
+        return inner in _BARE or _GAP.fullmatch(inner) is not None
+    return bare in _BARE and bare not in _WORDS_OF_PEOPLE
+
+
+def _without_brackets(text: str) -> str:
+    """Return *text* without the round or angle brackets around it: (empty), <TBD>."""
+    if text[:1] + text[-1:] in ("()", "<>"):
+        return text[1:-1].strip()
+    return text
 
 
 def _bracket(text: str, references: Collection[str]) -> Placeholder | None:
@@ -203,7 +305,8 @@ def _bracket(text: str, references: Collection[str]) -> Placeholder | None:
         return None
     if " ".join(inner.upper().split()) in references:
         return None
-    return Placeholder("bracket") if _ASKING.match(inner) else None
+    is_asking = not inner or _GAP.fullmatch(inner) or _ASKING.match(inner)
+    return Placeholder("bracket") if is_asking else None
 
 
 def is_guidance(paragraph: str, boilerplate: Sequence[str]) -> bool:

@@ -90,6 +90,12 @@ class SectionBody:
         if meaning is not None and not is_answered:
             yield self._answer(meaning, content)
 
+    def _named(self) -> LabelMeaning | None:
+        """Return the single figure that the heading names: asked for by a placeholder alone."""
+        path = self._section.path
+        meaning = self._labels.fact(path[-1], path[:-1])
+        return meaning if meaning is not None and self._labels.is_asked(meaning.fact) else None
+
     def _meaning(self, *, is_title: bool) -> LabelMeaning | None:
         """Return the fact that the heading asks for."""
         if is_title:
@@ -101,10 +107,14 @@ class SectionBody:
         self, part: _Part, meaning: LabelMeaning | None, *, is_answered: bool
     ) -> AskedFact | None:
         """Return the slot that a placeholder is: for its variable's fact, or the heading's."""
-        kind = self._reader.empty(self._words(part), self._index)
+        heading = meaning or self._named()
+        fact = heading.fact if heading else ""
+        kind = self._reader.empty(self._words(part), self._index, fact)
         named = self._labels.variable(kind.variable) if kind else None
         if named is not None:
             return self._slot(part.start, part.end, named, kind)
+        if meaning is None and heading is not None:
+            return self._slot(part.start, part.end, heading.fact, kind)
         if meaning is None or is_answered:
             return None
         return self._slot(part.start, part.end, meaning.fact, kind, fallback=meaning.fallback)
@@ -157,9 +167,16 @@ class SectionBody:
             start = last_line
         start, end = line_labels.trim(text, start, end)
         placeholder = _Part("placeholder", start, end, block, number)
-        if self._asks(self._words(placeholder)):
+        if self._asks(self._words(placeholder)) or self._is_declined(placeholder):
             return placeholder
         return inert if is_inert else content
+
+    def _is_declined(self, part: _Part) -> bool:
+        """Return whether "N/A" stands below a heading that asks for a machine's fact."""
+        path = self._section.path
+        meaning = self._labels.fact(path[-1], path[:-1])
+        fact = meaning.fact if meaning else ""
+        return bool(self._reader.empty(self._words(part), self._index, fact))
 
     def _words(self, part: _Part) -> str:
         """Return the text of a placeholder, without the mark of a list item."""
@@ -203,7 +220,7 @@ class SectionBody:
         A list item that merely looks like `word: value` is an answer, unless the word is known.
         """
         if slot.at in self._known_labels:
-            return True
+            return not slot.loose or self._asks(self._document.text[slot.start : slot.end])
         if slot.plain:
             return False
         return slot.start == slot.end or self._asks_below(slot)

@@ -23,9 +23,14 @@ class SlotReader:
         labels = self.labels
         return placeholders.find(value, labels.names, self.document.references, labels.placeholders)
 
-    def empty(self, value: str, section: int) -> Placeholder | None:
-        """Return what kind of placeholder or generated text *value* of a *section* is, or None."""
+    def empty(self, value: str, section: int, fact: str = "") -> Placeholder | None:
+        """Return what kind of placeholder or generated text *value* of a *section* is, or None.
+
+        *fact*: what it stands for; "N/A" is no answer where a machine knows better.
+        """
         found = self.placeholder(value)
+        if found is None and fact and self.labels.is_machines(fact):
+            found = placeholders.declined(value)
         if found is None and self.is_generated(value, section):
             return Placeholder("generated")
         return found

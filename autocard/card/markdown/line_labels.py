@@ -17,10 +17,17 @@ from autocard.card.markdown.parser import inline_parser
 
 _MARKERS = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*")
 """Marks of list items, one in the other: `- `, `  1. * `."""
-_AFTER_BOLD = re.compile(r"[ \t]*(?:\[[^\[\]\n]{0,60}\]|\([^()\n]{0,60}\))?[ \t]*[:\uff1a]")
-"""What may stand between a bold label and its value: `**Hours used** [optional]:`."""
-_PLAIN = re.compile(r"[^\W\d_][^:\uff1a*_`\[\]<>{}|\n]{0,60}[:\uff1a](?=[ \t\r]|$)")
-"""A label that is not bold: `Hours used: 12 h`, but not `https://…`."""
+_AFTER_BOLD = re.compile(
+    r"[ \t]*(?:\[[^\[\]\n]{0,60}\]|\([^()\n]{0,60}\))?"
+    r"(?:[ \t]*[:\uff1a]|[ \t](?:=|\u2013|\u2014)(?=[ \t\r]|$))"
+)
+"""What may stand between a bold label and its value: `**Hours used** [optional]:`, `**Seed** =`."""
+_PLAIN = re.compile(
+    r"(?:`[^`\n]{1,60}`[ \t]?"  # `learning_rate`
+    r"|[^\W\d_](?:[^:\uff1a*_`\[\]<>{}|=\n]|(?<=\w)_(?=\w)){0,60})"  # Hours used, learning_rate
+    r"(?:[:\uff1a]|(?<=[ \t])=)(?=[ \t\r]|$)"
+)
+"""A label that is not bold: `Hours used: 12 h`, `learning_rate = 1e-4`, but not `https://…`."""
 _BREAK = re.compile(r"<br[ \t]{0,3}/?>\Z", re.IGNORECASE)
 """`<br>`, `<br />` at the end of a line."""
 _LONGEST_BREAK = 8
@@ -39,6 +46,7 @@ class LineLabel(NamedTuple):
         value_start: offset of the value; of an empty one, where it would stand.
         value_end: offset after the value.
         plain: the label is not bold.
+        loose: it is plain, and in no list.
     """
 
     text: str
@@ -46,25 +54,38 @@ class LineLabel(NamedTuple):
     value_start: int
     value_end: int
     plain: bool
+    loose: bool = False
 
 
 def paragraph_labels(document: Document, token: Token, *, in_list: bool) -> Iterator[LineLabel]:
     """Yield the labels of one paragraph (*token* is its text), each with the place of its value."""
     first, after = token.map or (0, 0)
     heads: list[LineLabel] = []
+    is_loose = not in_list and _has_labels_only(document, first, after)
     for line in range(first, after):
-        start, end = document.offset(line), document.line_end(line)
-        at = after_marker(document.text, start, end)
-        head = _label(document.text, at, end, may_be_plain=in_list and line == first)
+        head = _label_of(document, line, may_be_plain=is_loose or (in_list and line == first))
         if head:
-            heads.append(head)
+            heads.append(head._replace(loose=is_loose and head.plain))
     if _need_check(document, heads, first, after):
         heads = _shown_in_bold(document, heads, token)
     for number, head in enumerate(heads):
         is_last = number + 1 == len(heads)
         limit = document.line_end(after - 1) if is_last else heads[number + 1].at
         start, end = _value_place(document, head.value_start, limit)
-        yield LineLabel(head.text, head.at, start, end, head.plain)
+        yield head._replace(value_start=start, value_end=end)
+
+
+def _label_of(document: Document, line: int, *, may_be_plain: bool) -> LineLabel | None:
+    start, end = document.offset(line), document.line_end(line)
+    at = after_marker(document.text, start, end)
+    return _label(document.text, at, end, may_be_plain=may_be_plain)
+
+
+def _has_labels_only(document: Document, first: int, after: int) -> bool:
+    """Return whether each line of a paragraph begins with a label: it is a list without marks."""
+    return all(
+        _label_of(document, line, may_be_plain=True) is not None for line in range(first, after)
+    )
 
 
 def _need_check(document: Document, heads: list[LineLabel], first: int, after: int) -> bool:
@@ -94,7 +115,7 @@ def _label(text: str, at: int, end: int, *, may_be_plain: bool) -> LineLabel | N
     found = _PLAIN.match(text, at, end) if may_be_plain else None
     if found is None:
         return None
-    return LineLabel(found[0][:-1].strip(), at, found.end(), end, plain=True)
+    return LineLabel(found[0][:-1].strip("` \t"), at, found.end(), end, plain=True)
 
 
 def _bold_label(text: str, at: int, end: int) -> LineLabel | None:

@@ -53,6 +53,8 @@ class Slot:
         plain: the label is not bold: a list item that looks like `word: value`, which may be
             anything.
         at: offset of the label.
+        head: it stands in the head of a table.
+        loose: it is plain, and in no list.
     """
 
     kind: Kind
@@ -63,6 +65,8 @@ class Slot:
     section: int
     plain: bool = False
     at: int = -1
+    head: bool = False
+    loose: bool = False
 
 
 def labelled(document: Document) -> Iterator[Slot]:
@@ -155,6 +159,7 @@ def _line_slot(label: LineLabel, section: Section, index: int) -> Slot:
         index,
         label.plain,
         label.at,
+        loose=label.loose,
     )
 
 
@@ -225,7 +230,10 @@ def _value_below(document: Document, slot: Slot, blocks: Sequence[Block], number
 
 def _rows(document: Document, section: Section, index: int, tokens: list[Token]) -> Iterator[Slot]:
     """Yield a slot for the second cell of each row of a table; the first cell is its label."""
+    is_head = False
     for token in tokens:
+        if token.type in ("thead_open", "thead_close"):
+            is_head = token.nesting > 0
         if token.type != "tr_open" or token.map is None:
             continue
         line = token.map[0]
@@ -238,7 +246,7 @@ def _rows(document: Document, section: Section, index: int, tokens: list[Token])
         start, end = trim(document.text, *cells[1])
         if start >= end:
             start = end = min(cells[1][0] + 1, cells[1][1])
-        yield Slot("cell", label, section.path, start, end, index, at=cells[0][0])
+        yield Slot("cell", label, section.path, start, end, index, at=cells[0][0], head=is_head)
 
 
 def _without_marks(label: str) -> str:

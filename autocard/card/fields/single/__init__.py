@@ -1,0 +1,1 @@
+"""Figures that forms ask for one by one: one value each, from the record."""
