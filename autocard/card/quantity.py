@@ -234,6 +234,7 @@ def _no_choice(value: float) -> str:
 _CHOSEN: Mapping[str, Callable[[float], str]] = {
     "mass": units.co2eq,
     "energy": units.kwh,
+    "count": units.amount,
     "time": units.duration,
     "memory": lambda value: units.size(round(value)),
 }

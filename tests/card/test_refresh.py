@@ -152,7 +152,9 @@ def test_a_run_that_knows_less_leaves_nothing_of_the_run_before_it(tmp_path):
     text = card.read_text(encoding="utf-8")
     old = fields.facts(records.three_legs_on_gpus())
     new = fields.facts(records.nothing_measured())
-    assert not [name for name in old.keys() - new.keys() if old[name].line in text]
+    # A single figure ("4") may stand in the text by chance.
+    gone = {name for name in old.keys() - new.keys() if not load().is_asked(name)}
+    assert not [name for name in gone if old[name].line in text]
     assert "A100" not in text
     assert "**:** \n" not in text
     assert not update(card, records.nothing_measured()).changed

@@ -18,6 +18,7 @@ from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import Labels, words
 from autocard.card.markdown.document import Document
 from autocard.card.markdown.edit import Edit
+from autocard.card.markdown.html_slots import as_html
 from autocard.card.markdown.places import Places
 from autocard.card.markdown.writer import Writer
 from autocard.card.report import Report, State
@@ -77,6 +78,8 @@ class FillState:
             before = self.remembered.get(WAS + text.name)
             if before is not None:
                 self.placeholders[text.start] = before
+        self.our_places = {(text.start, text.end) for text in self.found.ours}
+        """Start and end of each text of ours."""
         blocks = [text for text in self.found.ours if text.slot is None]
         self.asked = read.without([(text.start, text.end) for text in blocks])
         self.primary = {asked.fact for asked in self.asked if not asked.fallback}
@@ -105,8 +108,10 @@ class FillState:
         fact = self.fact(asked.fact)
         if fact is None:
             return ""
-        current = "" if asked.empty else asked.value
-        return sanitize.line(fact.line_in(asked.units, current), cell=asked.slot.kind == "cell")
+        is_ours = (asked.slot.start, asked.slot.end) in self.our_places
+        current = asked.value if is_ours else ""
+        line = sanitize.line(fact.line_in(asked.units, current), cell=asked.slot.kind == "cell")
+        return as_html(line) if asked.slot.kind == "html" else line
 
     def block(self, name: str) -> str:
         """Return the fact *name* as it stands below a heading; "": there is none."""
@@ -136,6 +141,9 @@ class FillState:
         start, end = asked.slot.start, asked.slot.end
         if asked.slot.kind == "title":
             return self.writer.replace(start, end, text)
+        if asked.slot.kind == "html":
+            is_behind_label = self.text[:start].endswith(("</b>", "</strong>"))
+            return self.writer.replace(start, end, f" {text}" if is_behind_label else text)
         if self.stands_below(asked):
             return self.writer.replaced_block(start, end, text)
         return self.writer.inline(start, end, text)

@@ -77,6 +77,7 @@ def _load(extra: tuple[Path, ...]) -> Labels:
         section_bodies=raw["section_bodies"],
         appended=frozenset(raw["appended"]),
         outdated=tuple(raw["outdated"]),
+        placeholders=set(raw["placeholders"]),
     )
     _add(labels, raw, Where("labels.yaml"), is_users=False)
     for path in extra:

@@ -85,7 +85,7 @@ _BARE = {
 }
 _WORDS_OF_PEOPLE = frozenset(("empty", "blank", "pending", "coming soon", "work in progress"))
 """Of these, what is a placeholder in brackets only: (empty), but not "pending"."""
-_GAP = re.compile(r"[_\uff3f]{2,40}|\?{1,5}|[xX]{2,5}|(?:[xX]{1,3}|0)\.[xX]{1,5}|\.{3,40}")
+_GAP = re.compile(r"[_\uff3f]{2,40}|\?{1,5}|XX|[xX]{3,5}|(?:[xX]{1,3}|0)\.[xX]{1,5}|\.{3,40}")
 """A gap to be filled: ____, ???, xx, X.XX, 0.xx, ....."""
 _DECLINED = frozenset(
     (

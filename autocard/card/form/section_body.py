@@ -176,7 +176,7 @@ class SectionBody:
         path = self._section.path
         meaning = self._labels.fact(path[-1], path[:-1])
         fact = meaning.fact if meaning else ""
-        return bool(self._reader.empty(self._words(part), self._index, fact))
+        return self._reader.declined(self._words(part), fact) is not None
 
     def _words(self, part: _Part) -> str:
         """Return the text of a placeholder, without the mark of a list item."""

@@ -28,12 +28,14 @@ class SlotReader:
 
         *fact*: what it stands for; "N/A" is no answer where a machine knows better.
         """
-        found = self.placeholder(value)
-        if found is None and fact and self.labels.is_machines(fact):
-            found = placeholders.declined(value)
+        found = self.placeholder(value) or self.declined(value, fact)
         if found is None and self.is_generated(value, section):
             return Placeholder("generated")
         return found
+
+    def declined(self, value: str, fact: str) -> Placeholder | None:
+        """Return the placeholder that "N/A" is where a machine fills *fact*."""
+        return placeholders.declined(value) if self.labels.is_machines(fact) else None
 
     def is_generated(self, value: str, section: int) -> bool:
         """Return whether *value*, which stands in *section*, is the text of a tool."""

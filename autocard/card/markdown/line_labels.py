@@ -82,10 +82,12 @@ def _label_of(document: Document, line: int, *, may_be_plain: bool) -> LineLabel
 
 
 def _has_labels_only(document: Document, first: int, after: int) -> bool:
-    """Return whether each line of a paragraph begins with a label: it is a list without marks."""
-    return all(
-        _label_of(document, line, may_be_plain=True) is not None for line in range(first, after)
-    )
+    """Return whether each line of a paragraph has a label and a value: a list without marks."""
+    for line in range(first, after):
+        label = _label_of(document, line, may_be_plain=True)
+        if label is None or not document.text[label.value_start : label.value_end].strip():
+            return False
+    return True
 
 
 def _need_check(document: Document, heads: list[LineLabel], first: int, after: int) -> bool:

@@ -15,7 +15,9 @@ from typing import Literal
 from markdown_it.token import Token
 
 from autocard.card.form.labels import Labels
+from autocard.card.markdown import html_slots
 from autocard.card.markdown.document import Block, Document, Section
+from autocard.card.markdown.html_slots import HtmlValue
 from autocard.card.markdown.line_labels import (
     COLONS,
     LineLabel,
@@ -36,7 +38,7 @@ _MAIN_LEVEL = 2
 """Level of the main sections below a title."""
 _LEAST_CELLS = 2
 
-Kind = Literal["line", "cell", "body", "title", "hidden"]
+Kind = Literal["line", "cell", "html", "body", "title", "hidden"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Slot:
     """One place for a value.
 
     Attributes:
-        kind: line (labelled), cell (table), body (of a heading), title, hidden (a comment of ours).
+        kind: line (labelled), cell (table), html (in HTML), body (of a heading), title, hidden (a
+            comment of ours).
         label: what stands before the value, without marks; the heading of a body.
         path: the headings above, the slot's own section last.
         start: offset of the value; of an empty one, where it would stand.
@@ -80,6 +83,22 @@ def labelled(document: Document) -> Iterator[Slot]:
             elif block.kind == "paragraph":
                 for slot in _lines(document, section, index, block.tokens):
                     yield _value_below(document, slot, section.blocks, number)
+            elif block.kind == "html":
+                for value in html_slots.values(document, block):
+                    yield _html_slot(value, section, index)
+
+
+def _html_slot(value: HtmlValue, section: Section, index: int) -> Slot:
+    return Slot(
+        "html",
+        value.label,
+        section.path,
+        value.start,
+        value.end,
+        index,
+        at=value.at,
+        head=value.head,
+    )
 
 
 def title_section(document: Document, labels: Labels) -> int | None:

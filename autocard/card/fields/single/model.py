@@ -87,7 +87,7 @@ def _whole_weights(model: Model) -> str | None:
 
 def _lora(record: RunRecord, name: str) -> Fact | None:
     """Return a setting of the LoRA adapter; of several adapters, those of each."""
-    if record.why_missing("adapters"):
+    if record.why_missing("adapters") or record.model.parameters_total is None:
         return None
     adapters = [adapter for adapter in record.adapters if name in adapter.config]
     if not adapters:
@@ -109,7 +109,7 @@ def _value(adapter: Adapter, name: str) -> str:
 
 
 def _quantization(record: RunRecord) -> Fact | None:
-    if record.why_missing("precision.quantization"):
+    if record.why_missing("precision.quantization") or record.precision.weights_dtype is None:
         return None
     return Fact(quantization(record.precision.quantization) or "none")
 
