@@ -30,7 +30,7 @@ def shown(run: str, line: str) -> str:
 
 
 def figure(text: str) -> float:
-    return float(text.split(" ")[0].replace(",", ""))
+    return float(text.split(" ", maxsplit=1)[0].replace(",", ""))
 
 
 DATA = json.loads(record("gpus"))

@@ -75,17 +75,23 @@ class Slot:
 def labelled(document: Document) -> Iterator[Slot]:
     """Yield the slots of labelled lines and table rows, in order."""
     for index, section in enumerate(document.sections):
-        for number, block in enumerate(section.blocks):
-            if block.kind == "table":
-                yield from _rows(document, section, index, block.tokens)
-            elif block.kind == "list":
-                yield from _lines(document, section, index, block.tokens)
-            elif block.kind == "paragraph":
-                for slot in _lines(document, section, index, block.tokens):
-                    yield _value_below(document, slot, section.blocks, number)
-            elif block.kind == "html":
-                for value in html_slots.values(document, block):
-                    yield _html_slot(value, section, index)
+        for number in range(len(section.blocks)):
+            yield from _of_block(document, section, index, number)
+
+
+def _of_block(document: Document, section: Section, index: int, number: int) -> Iterator[Slot]:
+    """Yield the slots of the block with that *number* in a section."""
+    block = section.blocks[number]
+    if block.kind == "table":
+        yield from _rows(document, section, index, block.tokens)
+    elif block.kind == "list":
+        yield from _lines(document, section, index, block.tokens)
+    elif block.kind == "paragraph":
+        for slot in _lines(document, section, index, block.tokens):
+            yield _value_below(document, slot, section.blocks, number)
+    elif block.kind == "html":
+        for value in html_slots.values(document, block):
+            yield _html_slot(value, section, index)
 
 
 def _html_slot(value: HtmlValue, section: Section, index: int) -> Slot:
