@@ -40,20 +40,12 @@ class Fact:
         """Return the text for the body of a heading."""
         return self.line if self.block is None else self.block
 
-    def line_in(self, unit_names: Iterable[str], current: str = "") -> str:
-        """Return the line with its figure in the first of *unit_names* that it can have.
-
-        *current*: our text in the slot; the unit of a figure there is kept, as it was asked for by
-        a placeholder (`___ kg`) that is gone.
-        """
+    def line_in(self, unit_names: Iterable[str]) -> str:
+        """Return the line with its figure in the first of *unit_names* that it can have."""
         for name in unit_names:
             found = self._in_unit(name)
             if found is not None:
                 return found
-        for quantity in self.quantities:
-            kept = quantity.unit_kept(current)
-            if kept is not None:
-                return quantity.text(kept)
         return self.line
 
     def _in_unit(self, name: str) -> str | None:

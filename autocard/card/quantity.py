@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -125,10 +125,6 @@ _LAST_UNITS = frozenset(
 )
 """Of units without brackets, those that are nothing else."""
 _GPU_TIME = re.compile(r"\bgpu[ -]?(hours?|days?|h)\b", re.IGNORECASE)
-_FIGURE = re.compile(
-    r"(?:at least )?(\d[\d,]{0,30}(?:\.\d{1,30})?) ([A-Za-z][A-Za-z/-]{0,20})(?! \d)"
-)
-"""The figure at the beginning of a text: 12.4 h, but not 12 h 24 min."""
 _LONGEST_LABEL = 200
 
 
@@ -161,17 +157,6 @@ class Quantity:
     def unit(self, name: str) -> Unit | None:
         """Return the unit of its dimension that people call *name*; None: there is none."""
         return _lookup(self.dimension, name)
-
-    def unit_kept(self, text: str) -> Unit | None:
-        """Return the unit of *text*, an older one of ours, if it is not the one that we choose."""
-        found = _FIGURE.match(text)
-        unit = self.unit(found[2]) if found else None
-        if found is None or unit is None:
-            return None
-        own = float(found[1].replace(",", "")) * unit.factor
-        chosen = _FIGURE.match(_CHOSEN.get(self.dimension, _no_choice)(own))
-        is_chosen = chosen is not None and chosen[2] == found[2]
-        return None if is_chosen else unit
 
 
 def asked_units(label: str) -> Iterator[str]:
@@ -225,20 +210,6 @@ def _lookup(dimension: str, name: str) -> Unit | None:
     lower = text.lower().replace("-", " ")
     return _LOWER[dimension].get(lower)
 
-
-def _no_choice(value: float) -> str:
-    """Return *value* with a unit that no form asks for: each one was asked for."""
-    return f"{value:.0f} own"
-
-
-_CHOSEN: Mapping[str, Callable[[float], str]] = {
-    "mass": units.co2eq,
-    "energy": units.kwh,
-    "count": units.amount,
-    "time": units.duration,
-    "memory": lambda value: units.size(round(value)),
-}
-"""Dimension → how its figures stand where no unit is asked for."""
 
 _LOWER = {
     dimension: {

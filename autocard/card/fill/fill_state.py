@@ -13,7 +13,7 @@ from autocard.card.fact import Fact, plain
 from autocard.card.fill import sanitize, written_text
 from autocard.card.fill.text_offsets import PlannedText, TextOffsets
 from autocard.card.fill.written_text import HIDDEN, PLACE, WAS, name_for
-from autocard.card.form import form
+from autocard.card.form import form, placeholders
 from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import Labels, words
 from autocard.card.markdown.document import Document
@@ -78,8 +78,6 @@ class FillState:
             before = self.remembered.get(WAS + text.name)
             if before is not None:
                 self.placeholders[text.start] = before
-        self.our_places = {(text.start, text.end) for text in self.found.ours}
-        """Start and end of each text of ours."""
         blocks = [text for text in self.found.ours if text.slot is None]
         self.asked = read.without([(text.start, text.end) for text in blocks])
         self.primary = {asked.fact for asked in self.asked if not asked.fallback}
@@ -108,9 +106,11 @@ class FillState:
         fact = self.fact(asked.fact)
         if fact is None:
             return ""
-        is_ours = (asked.slot.start, asked.slot.end) in self.our_places
-        current = asked.value if is_ours else ""
-        line = sanitize.line(fact.line_in(asked.units, current), cell=asked.slot.kind == "cell")
+        # `___ kg`: the placeholder is gone, its unit is still asked for.
+        before = placeholders.find(self.placeholders.get(asked.slot.start, ""))
+        asked_before = (before.unit,) if before is not None and before.unit else ()
+        names = (*asked_before, *asked.units)
+        line = sanitize.line(fact.line_in(names), cell=asked.slot.kind == "cell")
         return as_html(line) if asked.slot.kind == "html" else line
 
     def block(self, name: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from autocard import units
 from autocard.card.fact import Fact, code, escape
-from autocard.card.fields.batch import effective_batch_size
+from autocard.card.fields.batch import total_train_batch_size
 from autocard.card.fields.single.values import fact, hyperparameter, number
-from autocard.card.fields.words import count_of, joined
+from autocard.card.fields.words import joined
 from autocard.record import RunRecord
-from autocard.totals import batches
 
 
 def facts(record: RunRecord) -> dict[str, Fact | None]:
@@ -20,7 +19,7 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
         "steps": _steps(record),
         "batch_size": _batch_size(record),
         "device_batch_size": _setting(record, "per_device_train_batch_size"),
-        "total_batch_size": _total_batch_size(record),
+        "total_batch_size": fact(total_train_batch_size(record)),
         "eval_batch_size": _setting(record, "per_device_eval_batch_size"),
         "gradient_accumulation": _setting(record, "gradient_accumulation_steps"),
         "optimizer": fact(escape(training.optimizer) if training.optimizer else None),
@@ -66,9 +65,10 @@ def _epochs(record: RunRecord) -> Fact | None:
     planned = record.training.hyperparameters.get("num_train_epochs")
     text = units.shortest(run.epochs)
     # With max_steps the number of epochs is no plan.
-    is_plan = isinstance(planned, int | float) and not _has_max_steps(record)
-    if is_plan and run.status != "finished" and planned != run.epochs:
-        text += f" of {count_of(float(str(planned)), 'epoch')} planned"
+    if not isinstance(planned, int | float) or _has_max_steps(record):
+        return Fact(text)
+    if run.status != "finished" and planned != run.epochs:
+        text += f" of {units.shortest(planned)} planned"
     return Fact(text)
 
 
@@ -90,24 +90,10 @@ def _steps(record: RunRecord) -> Fact | None:
 # -- batches ---------------------------------------------------------------------------------------
 
 
-def _total_batch_size(record: RunRecord) -> Fact | None:
-    """Return the samples of an optimizer step, the number alone where it was always the same."""
-    size = record.training.effective_batch_size
-    if size is None or batches.differ(record.legs):
-        return fact(effective_batch_size(record))
-    unit = record.training.batch_unit
-    return Fact(units.count(size) if unit == "samples" else f"{units.count(size)} {escape(unit)}")
-
-
 def _batch_size(record: RunRecord) -> Fact | None:
-    """Return the samples of an optimizer step, and of a device where these are fewer."""
-    total = _total_batch_size(record)
+    """Return the samples of an optimizer step, or of a device where only these are known."""
     device = hyperparameter(record, "per_device_train_batch_size")
-    if total is None:
-        return fact(f"{device} per device" if device else None)
-    if device is None or device == total.line:
-        return total
-    return Fact(f"{total.line} ({device} per device)")
+    return fact(total_train_batch_size(record) or (f"{device} per device" if device else None))
 
 
 def _warmup(record: RunRecord) -> Fact | None:
