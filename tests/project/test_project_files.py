@@ -171,6 +171,7 @@ def test_the_citation_is_that_of_this_version():
 
 def test_the_project_has_one_address():
     files = ["pyproject.toml", "CITATION.cff", "CONTRIBUTING.md", "RELEASING.md", "README.md"]
+    files += ["mkdocs.yml", *(page.relative_to(ROOT) for page in ROOT.glob("docs/*.md"))]
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in files]
     texts += [file.read_text(encoding="utf-8") for file in GITHUB.rglob("*.*")]
 
