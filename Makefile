@@ -107,7 +107,7 @@ card: demo
 	cp $(OUTPUT)/autocard.json examples/README.card.json
 	cd examples && AUTOCARD_DISABLED=1 $(DEMO_ENV) ../$(BIN)/python -c "import runpy; \
 		runpy.run_path('finetune_lora.py')['trainer'].create_model_card()"
-	cp $(OUTPUT)/README.md examples/README.without.md
+	sed 's#$(CURDIR)/#…/#g' $(OUTPUT)/README.md > examples/README.without.md
 	$(BIN)/python docs/make_pages.py
 
 # bitsandbytes, for QLoRA, runs on a CPU; nothing else of the project needs it.

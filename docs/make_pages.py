@@ -96,20 +96,19 @@ def show() -> str:
 def comparison() -> str:
     """Return what the demo's card says without autocard and with it, side by side."""
     plain = PLAIN_CARD.read_text(encoding="utf-8")
-    (start,) = re.findall(r"This model is a fine-tuned version of .*", plain)
-    results = re.findall(r"(?m)^- (\w+: [\d.]+)$", plain)
+    (base,) = re.findall(r"(?m)^base_model: (.*)$", plain)
+    (sentence,) = re.findall(r"(?m)^This model (.*)\.$", plain)
+    results = re.findall(r"(?m)^- ((?:Loss|Accuracy): [\d.]+)$", plain)
     known = facts_of(load(RECORD))
     adapter = re.findall(r"(?m)^- Adapter: (.*)$", known["model_specs"].body())
     rows = {
-        "Base and data": (
-            f"`{start}`",
-            f"{known['base_model'].line}; {known['training_data'].line.partition(', columns')[0]}",
-        ),
+        "Base model": (f"`{base}`", known["base_model"].line),
+        "Data": (f"`{sentence}`", known["training_data"].line.partition(", columns")[0]),
         "Method": ("", f"{adapter[0]}; {known['training_regime'].line}"),
-        "Results": (", ".join(results[:2]), known["results"].line),
+        "Results": (", ".join(results), known["results"].line),
         "Hardware": ("", known["hardware_type"].line),
         "Hours": ("", known["hours_used"].line),
-        "Energy": ("", known["energy"].line),
+        "Energy": ("", known["energy"].line.partition(" (")[0]),
         "CO2": ("", known["co2_emitted"].line),
     }
     lines = [f"| {name} | {left or 'nothing'} | {right} |" for name, (left, right) in rows.items()]

@@ -46,6 +46,23 @@ def test_the_summary_in_the_readme_is_what_show_prints(tmp_path):
     ]
 
 
+def test_each_side_of_the_comparison_quotes_its_card():
+    cards = [
+        re.sub(r"\*\*|\\", "", (EXAMPLES / name).read_text(encoding="utf-8"))
+        for name in ("README.without.md", "README.card.md")
+    ]
+    table = part("comparison").splitlines()
+    rows = [line.strip("| ").split(" | ") for line in table if line.startswith("| ")][2:]
+
+    for _, *sides in rows:
+        for quoted, card in zip(sides, cards, strict=True):
+            # A fact may stand in a table of the card: its figures are there, and what has none is there in whole.
+            pieces = re.split(r"[;,=] ", quoted.strip("`").removeprefix("nothing"))
+            figures = [re.findall(r"\d[\d.,]*", piece) or [piece] for piece in pieces]
+            assert [one for found in figures for one in found if one.strip(",") not in card] == []
+    assert len(rows) > 5
+
+
 def test_the_committed_card_is_what_its_record_gives_today(tmp_path):
     for name, source in (("README.md", "README.card.md"), ("autocard.json", "README.card.json")):
         (tmp_path / name).write_bytes((EXAMPLES / source).read_bytes())
