@@ -26,6 +26,7 @@ except ImportError as exc:
 
 if TYPE_CHECKING:
     from autocard.capture.observed import Observed
+    from autocard.record import RunRecord
     from autocard.runtime.session import Session
     from autocard.runtime.sessions import Sessions
 
@@ -140,6 +141,15 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
         except Exception:
             with guard("everything", {}):
                 raise
+
+    @property
+    def record(self) -> RunRecord | None:
+        """The record of the latest training in this process; None: none has ended here."""
+        return None if self._sessions is None else self._sessions.record
+
+    def _repr_html_(self) -> str | None:
+        """Return the summary of the latest training for notebooks; None: there is none."""
+        return None if self._sessions is None else self._sessions.html()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the state of a copy, perhaps in another process, and watch the trainers there."""

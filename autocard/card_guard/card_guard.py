@@ -159,14 +159,18 @@ class CardGuard:
         cards.touched = cards.before is not None
         self._inform()
 
-    def write(self, card: Path, record: RunRecord) -> None:
-        """Write *record* into *card* at the end of training or after an evaluation."""
+    def write(self, card: Path, record: RunRecord) -> Path:
+        """Write *record* into *card* at the end of training or after an evaluation.
+
+        Returns:
+            The file with the facts: the card, or the one beside it.
+        """
         self._cards.final = card
         standing = self._placer.standing_at_end(card, held=self.holds)
         if standing is not None and standing.text is not None:
             # First: the person's card is back on disk even if a step below fails.
             files.write_text(card, standing.text)
-        self._placer.put(card, self._completed(record), standing)
+        return self._placer.put(card, self._completed(record), standing).card
 
     def push_begun(self, folder: Path) -> None:
         """Update the card in *folder* before an upload during training.
@@ -189,6 +193,7 @@ class CardGuard:
         keep_out_of_upload(card)
         if not self._hub.is_silent:  # do not wait a second time: training is blocked meanwhile
             self._hub.merge_hub_edits(card, record, {})
+        self._writer.warn_of_refusal(card, again=False)
 
     def keep_unmerged(self) -> None:
         """Save a copy of a Hub card that could not be merged; the upload replaces it."""
@@ -290,6 +295,8 @@ class CardGuard:
             self.keep_unmerged()
             if call.pushing is not None:
                 _guarded("card beside", partial(keep_out_of_upload, before.card), LOOK_S)
+                look = partial(self._writer.warn_of_refusal, before.card)
+                _guarded("the Hub's rules", look, LOOK_S)
             now = self._cards.left.get(before.card)
             if now is not None and now is not left:
                 # Other threads still write this card.
@@ -337,6 +344,8 @@ class CardGuard:
         at_home = cards.is_output(folder)
         card = cards.final if at_home and cards.final is not None else folder / CARD
         if not at_home and card not in cards.left:
+            if cards.final is not None:
+                self._writer.say_no_card(folder, cards.final)
             return
         known = self._known(None if at_home else folder)
         record = known.record

@@ -12,7 +12,7 @@ from autocard.card import three_way_merge
 from autocard.card.form import boilerplate
 from autocard.card.libraries import library_cards
 from autocard.card.libraries.card_copies import CardCopies
-from autocard.card.update import Standing, path_beside
+from autocard.card.update import Outcome, Standing, path_beside
 from autocard.card_guard import card_writers
 from autocard.card_guard.run_cards import RunCards
 from autocard.card_guard.trainer_ref import TrainerRef
@@ -36,15 +36,15 @@ class CardPlacer:
         self._writer = writer
         self._trainer = trainer
 
-    def put(self, card: Path, record: RunRecord, standing: Standing | None) -> bool:
-        """Write record and card; return False if the card had to be written beside *card*."""
+    def put(self, card: Path, record: RunRecord, standing: Standing | None) -> Outcome:
+        """Write record and card; return what became of it."""
         form = self._cards.by_library.get(card, "") if self._cards.form else None
         outcome = self._writer.write(card, record, standing, form)
         self._cards.left[outcome.card] = outcome.text
         self._cards.note_saved(card, record)
         if outcome.left_alone is not None and self._trainer.pushes:
             keep_out_of_upload(card)  # at once: an upload may be under way in the background
-        return outcome.left_alone is None
+        return outcome
 
     def standing_at_end(self, card: Path, *, held: bool) -> Standing | None:
         """Return the text that counts as the card when training ends; None: the file's text.

@@ -84,7 +84,8 @@ class HubEdits:
     def _write(self, card: Path, record: RunRecord, merged: uploads.Taken) -> None:
         self._cards.touched = True
         whole = merged.ours if merged.whole else None
-        if not self._placer.put(card, record, Standing(merged.text, merged.ours, whole)):
+        outcome = self._placer.put(card, record, Standing(merged.text, merged.ours, whole))
+        if outcome.left_alone is not None:
             # The Hub's card cannot be filled: it stays unchanged.
             files.write_text(card, merged.text)
         if merged.warning is not None:

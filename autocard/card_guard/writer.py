@@ -9,6 +9,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autocard import console
+from autocard.card.check.refused import refused
 from autocard.card.libraries import library_cards
 from autocard.card.update import update
 from autocard.card_guard.card_arguments import CardArguments
@@ -35,6 +37,10 @@ class CardWriter:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._told: dict[Path, list[str]] = {}
+        self._refused = ""
+        """What the Hub would have refused at the last upload."""
+        self._without_card: set[Path] = set()
+        """Folders without a card that the user has been told of."""
         self.given = CardArguments(settings)
         self._library_tags: list[str] = []
         self.withheld: frozenset[str] = frozenset()
@@ -82,6 +88,24 @@ class CardWriter:
             "wrote into. The person's stands; what the class adds is not in it. last_word=False "
             "leaves the card to the class",
             card.name,
+        )
+
+    def warn_of_refusal(self, card: Path, *, again: bool = True) -> None:
+        """Warn of what the Hub would refuse in *card*; not *again*: only once for the same."""
+        refusals = refused(card) if card.is_file() else ""
+        if refusals and (again or refusals != self._refused):
+            log_warning("autocard: %s: the Hub would refuse this card: %s", card.name, refusals)
+        self._refused = refusals
+
+    def say_no_card(self, folder: Path, card: Path) -> None:
+        """Say once that the model was saved to *folder* without a card, and how to make one."""
+        other = folder / card.name
+        if self._settings.quiet or folder in self._without_card or other.exists():
+            return
+        self._without_card.add(folder)
+        record, copy = shlex.quote(str(card.parent)), shlex.quote(str(other))
+        console.say(
+            f"autocard: {folder}: no card there. To make one: autocard render {record} -o {copy}"
         )
 
     def note_card(self, theirs: str | None) -> None:

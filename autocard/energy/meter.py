@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from autocard.energy import counter_mark, training_devices
+from autocard.energy import counter_mark, measuring_plan, training_devices
 from autocard.energy.counter_mark import CounterMark
 from autocard.energy.gpu import backends
 from autocard.energy.gpu.base import Device
@@ -30,6 +30,7 @@ from autocard.energy.ledger.ledger_entry import PENDING, LedgerEntry, ProcessRol
 from autocard.energy.ledger.leg_builder import LegStart
 from autocard.energy.location import geolocation, intensity, place
 from autocard.energy.measured_leg import MeasuredLeg
+from autocard.energy.measuring_plan import MeasuringPlan
 from autocard.energy.training_devices import TrainingDevices
 from autocard.energy.worker import protocol
 from autocard.energy.worker.protocol import (
@@ -136,6 +137,12 @@ class Meter:
         """Pseudonyms of the GPUs of the open leg."""
         uuids = [] if self._open is None else self._open.uuids
         return [ledger_files.pseudonym(uuid) for uuid in uuids]
+
+    @property
+    def plan(self) -> MeasuringPlan | None:
+        """What the open leg will measure; None: no leg is open."""
+        no_worker = self._worker_reason if self._worker is None else None
+        return None if self._open is None else measuring_plan.of_leg(self._open, no_worker)
 
     @property
     def unfinished(self) -> bool:

@@ -44,6 +44,9 @@ class Used:
     """What has to be said of who read them."""
 
 
+TOO_SHORT = "training was over before there were two readings"
+
+
 class Track:
     """The readings of one leg: the two around its start and the last two, however long it takes."""
 
@@ -71,7 +74,7 @@ class Track:
     def between(self, begin_s: float, end_s: float) -> Used:
         """Return what was used from *begin_s* to *end_s* (monotonic seconds)."""
         if len(self._head) < 2 or self._head[0].at_s > end_s:  # noqa: PLR2004
-            return Used(reason="training was over before there were two readings")
+            return Used(reason=TOO_SHORT)
         parts = self._head[0].joules.keys() & self._head[1].joules.keys()
         joules = {
             part: max(_total(self._tail, part, end_s) - _total(self._head, part, begin_s), 0.0)

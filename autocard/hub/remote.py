@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from autocard import record as records
+from autocard.card.check.refused import refused
 from autocard.card.update import update
 from autocard.errors import AutocardError, RecordError, SettingsError, UnavailableError
 from autocard.files import read_bytes
+from autocard.guard import log_warning
 from autocard.hub import answers
 from autocard.record import RECORD_NAME, RunRecord
 
@@ -165,6 +167,7 @@ def push(
         if outcome.left_alone is not None:
             msg = f"{CARD} of {repo.name}: {outcome.left_alone}. Nothing was uploaded."
             raise HubError(msg)
+        refusals = refused(card)
         files: Mapping[str, bytes] = {
             name: read_bytes(card.parent / name, records.MAX_BYTES) for name in (CARD, RECORD_NAME)
         }
@@ -173,6 +176,8 @@ def push(
         and beside is not None
         and files[RECORD_NAME] == beside.encode("utf-8")
     )
+    if refusals:
+        log_warning("autocard: %s of %s: the Hub would refuse: %s", CARD, repo.name, refusals)
     commit = None if dry_run or same else _commit(repo, head, files)
     return Pushed(before, outcome.text, outcome.warnings, commit)
 

@@ -61,3 +61,4 @@ def cut_off(run: RunState) -> None:
     budget = runner.budget(deadlines.END_S)
     runner.go(run, Stage.CUT_OFF, Event(shown), budget)
     finish(run, shown, budget)
+    runner.go(run, Stage.END_LINE, Event(shown), runner.budget(deadlines.EVENT_S))

@@ -75,4 +75,5 @@ def complete(run: RunState) -> bool:
     runner.go(run, Stage.SAVED, event, budget)
     with finish.turn(run, event, budget):
         finish.write(run, event, budget)
+    runner.go(run, Stage.LATE_LINE, event, runner.budget(deadlines.EVENT_S))
     return True

@@ -79,6 +79,17 @@ class Facts:
     changes: Changes = field(default_factory=Changes)
 
 
+@dataclass
+class Latest:
+    """The latest record and card; copies of a session share it."""
+
+    record: RunRecord | None = None
+    card: Path | None = None
+    """The file with the facts; None: it could not be written."""
+    awaited: bool = False
+    """Whether figures were still missing when the end of training was announced."""
+
+
 @dataclass(eq=False)
 class RunState:
     """The run of a trainer, over all its trainings in this process."""
@@ -107,6 +118,7 @@ class RunState:
     train_call: TrainingCall | None = None
     news: bool = False
     """Whether figures have arrived since the card was written."""
+    latest: Latest = field(default_factory=Latest)
     elsewhere: Path | None = None
     """Folder of a record that could not be written beside its card."""
     trials: Trials | None = None

@@ -65,6 +65,8 @@ class Trials:
     backend: str = ""
     """Optuna, Ray Tune, …, as transformers names it."""
     done: list[Trial] = field(default_factory=list)
+    announced: bool = False
+    """Whether the user has been told what its trials measure."""
 
     def all(self) -> list[Trial]:
         """Return the trials, including a last trial that ended without an event."""

@@ -117,6 +117,7 @@ class Session:
         self._warn_if_trainer_is_unknown(event)
         run.facts.shown = observed.without_objects()
         self._go(Stage.CARD_BEFORE, event, budget)
+        self._go(Stage.BEGIN_LINE, event, runner.budget(deadlines.EVENT_S))
 
     def _begin_training(self, event: Event, budget: Budget) -> None:
         """Close a training that ended without an event, and begin the next."""
@@ -320,8 +321,10 @@ class Session:
         with finish.turn(run, event, budget):
             self._go(Stage.REPORTS, event, budget)
             finish.finish(run, observed, budget)
+        run.latest.awaited = self.incomplete
         if self.incomplete:
             completion.add(self.without_trainer())
+        self._go(Stage.END_LINE, event, runner.budget(deadlines.EVENT_S))
 
     def _measured(self, event: Event) -> tuple[LedgerEntry | None, str]:
         """Return the meter's entry of the leg, or None with the reason."""

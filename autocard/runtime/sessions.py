@@ -7,9 +7,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from autocard.card.fields.summary import summary
 from autocard.card.fill.new_card import check_template, label_files, template_variables
 from autocard.card.form import label_files as labels
 from autocard.errors import SettingsError
+from autocard.record import RunRecord
+from autocard.runtime import end_line
 from autocard.runtime.session import Session
 from autocard.settings import Settings
 from autocard.settings.nearest import did_you_mean
@@ -37,6 +40,17 @@ class Sessions:
     def without_sessions(self) -> Sessions:
         """Return a `Sessions` with the same settings and no session."""
         return Sessions(self._settings)
+
+    @property
+    def record(self) -> RunRecord | None:
+        """The record of the latest training; None: none has ended in this process."""
+        records = [session.run.latest.record for _, session in self._all.values()]
+        return next((record for record in reversed(records) if record is not None), None)
+
+    def html(self) -> str | None:
+        """Return the summary of the latest training as a table; None: there is none."""
+        record = self.record
+        return None if record is None else end_line.table(summary(record))
 
     def of(self, key: Any, *, starts: bool) -> Session:
         """Return the session of the trainer with *key*; *starts*: it may be a new session.

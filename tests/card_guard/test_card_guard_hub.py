@@ -491,3 +491,68 @@ def test_an_edit_on_the_hub_that_cannot_be_merged_is_kept_and_named(
 
     assert kept(caplog) == edited
     assert "wall-clock" in hours(hub.repo(REPO).text())
+
+
+# -- what the Hub would refuse ---------------------------------------------------------------------
+
+
+EMPTY_KEYS = "---\nlanguage: en\nlicense:\n---\n\n# Model\n"
+
+
+@pytest.mark.usefixtures("hub")
+def test_what_the_hub_would_refuse_is_logged_with_its_remedy_before_the_upload(tmp_path, caplog):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "README.md").write_text(EMPTY_KEYS)
+    trainer = trained(tmp_path)
+
+    with quiet(), contextlib.suppress(HfHubHTTPError, ValueError):
+        trainer.push_to_hub()
+
+    warnings = [one.getMessage() for one in caplog.records if "would refuse" in one.getMessage()]
+    line = card(tmp_path).splitlines().index("license:") + 1
+    remedy = "has no value; give it one or take the key out"
+    where = f"license (line {line}) {remedy}"
+    assert warnings == [f"autocard: README.md: the Hub would refuse this card: {where}"]
+
+
+def test_a_card_that_the_hub_takes_is_pushed_without_a_warning(hub, tmp_path, caplog):
+    trainer = trained(tmp_path)
+
+    with quiet():
+        trainer.push_to_hub()
+
+    assert "would refuse" not in caplog.text
+    assert hub.repo(REPO).text() == card(tmp_path)
+
+
+@pytest.mark.usefixtures("hub")
+def test_uploads_during_training_warn_once_of_the_same(tmp_path, caplog):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "README.md").write_text(EMPTY_KEYS)
+    trainer = made(
+        tmp_path,
+        push_to_hub=True,
+        hub_strategy="every_save",
+        max_steps=4,
+    )
+    trainer.args.save_strategy, trainer.args.save_steps = "steps", 1
+
+    with quiet(), contextlib.suppress(HfHubHTTPError, ValueError):
+        trainer.train()
+
+    assert caplog.text.count("would refuse") == 1
+
+
+def test_the_command_warns_of_what_the_hub_would_refuse_before_it_uploads(hub, tmp_path):
+    hub.create(REPO, {"README.md": EMPTY_KEYS})
+    trained(tmp_path)
+
+    result = subprocess.run(
+        [sys.executable, "-m", "autocard", "push", REPO, "--record", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    first, *_ = result.stderr.splitlines()
+    assert first.startswith(f"autocard: README.md of {REPO}: the Hub would refuse: license (line ")

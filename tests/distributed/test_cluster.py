@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from autocard import units
 from autocard.energy.host import cpu_share
 from support.cluster_rig import OURS, Job, Node, gpus
 
@@ -141,6 +142,18 @@ def test_there_is_one_card_and_one_record(run):
     ]
     assert sorted(found) == [job.shared / "README.md", job.shared / "autocard.json"]
     assert len(job.record["legs"]) == 1
+
+
+def test_the_job_says_one_line_at_its_begin_and_one_at_its_end(run):
+    job, expected = run
+
+    said = [line for line in job.said.splitlines() if line.startswith("autocard: ")]
+    begins = [line for line in said if "measuring " in line]
+    ends = [line for line in said if " kWh, " in line]
+    assert len(begins) == len(ends) == 1
+    if expected.nodes > 1:
+        assert f" on this node of {expected.nodes}" in begins[0]
+    assert ends[0].startswith(f"autocard: {units.duration(job.record['time']['wall_clock_s'])}, ")
 
 
 def test_the_energy_of_the_gpus_is_within_a_hundredth_of_their_counters(run):

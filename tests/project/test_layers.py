@@ -34,7 +34,7 @@ LAYERS = [
     ["totals"],
     ["record"],
     ["settings"],
-    ["files", "units", "schema", "commands", "weak_identity"],
+    ["files", "units", "schema", "commands", "console", "weak_identity"],
     ["guard", "process_mark"],
     ["errors", "_version"],
 ]

@@ -35,6 +35,7 @@ class Stage(Enum):
     BEGUN = auto()
     REMEMBER = auto()
     CARD_BEFORE = auto()
+    BEGIN_LINE = auto()
     """Training begins."""
     PROGRESS = auto()
     LAST_STEP = auto()
@@ -62,6 +63,7 @@ class Stage(Enum):
     RECORD_SO_FAR = auto()
     SAVED_ELSEWHERE = auto()
     CARD = auto()
+    END_LINE = auto()
     """The record and the card are made."""
     PUSH = auto()
     """An upload begins."""
@@ -69,6 +71,7 @@ class Stage(Enum):
     LATE_ELSEWHERE = auto()
     LATE_LEG = auto()
     NEWEST = auto()
+    LATE_LINE = auto()
     """Figures come after training."""
 
 
@@ -81,6 +84,7 @@ PROGRAMS = "starts other programs, or reads files"
 PROCESSES = "waits for other processes of the training"
 WORKER = "exchanges messages with the worker"
 HUB = "asks the Hub"
+TERMINAL = "writes to the terminal, which may not be read"
 """Why a piece has a deadline, and so a thread of its own."""
 
 

@@ -11,7 +11,7 @@ from autocard.capture.environment import code, hardware, launcher, software
 from autocard.capture.model import adapter, model
 from autocard.capture.training import precision, training
 from autocard.runtime import deadlines
-from autocard.runtime.pieces import beginning, ending, measuring, preparing, writing
+from autocard.runtime.pieces import announcing, beginning, ending, measuring, preparing, writing
 from autocard.runtime.pieces.piece import (
     CODE,
     DRIVER,
@@ -21,6 +21,7 @@ from autocard.runtime.pieces.piece import (
     PROCESSES,
     PROGRAMS,
     TENSORS,
+    TERMINAL,
     WORKER,
     Piece,
     Stage,
@@ -169,6 +170,13 @@ _BEGIN = (
         may_hang=TENSORS,
     ),
     Piece("card before", Stage.CARD_BEFORE, beginning.card_before, may_hang=FILES),
+    Piece(
+        "line at the begin",
+        Stage.BEGIN_LINE,
+        announcing.begin,
+        may_hang=TERMINAL,
+        when=announcing.announces_begin,
+    ),
 )
 
 _TRAINING = (
@@ -436,6 +444,13 @@ _RECORD = (
         may_hang=FILES,
         when=writing.is_not_written,
     ),
+    Piece(
+        "line at the end",
+        Stage.END_LINE,
+        announcing.end,
+        may_hang=TERMINAL,
+        when=announcing.announces_end,
+    ),
     Piece("card before an upload", Stage.PUSH, writing.push, may_hang=HUB),
 )
 
@@ -456,6 +471,13 @@ _LATE = (
     ),
     Piece("ledger of a late leg", Stage.LATE_LEG, measuring.ledger, may_hang=FILES),
     Piece("newest record", Stage.NEWEST, writing.newest, fills="event.newest", may_hang=FILES),
+    Piece(
+        "line with late figures",
+        Stage.LATE_LINE,
+        announcing.late,
+        may_hang=TERMINAL,
+        when=announcing.has_news,
+    ),
 )
 
 PIECES = (*_PREPARED, *_BEGIN, *_TRAINING, *_END, *_RECORD, *_LATE)

@@ -197,7 +197,8 @@ def card(run: RunState, event: Event) -> bool:
     """Write record and card."""
     if event.record is None:
         return False
-    run.card_guard.write(run.card(event.folder), event.record)
+    run.latest.record, run.latest.card = event.record, None
+    run.latest.card = run.card_guard.write(run.card(event.folder), event.record)
     return True
 
 

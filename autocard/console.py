@@ -1,0 +1,80 @@
+"""Lines for the person at the terminal or in the notebook, apart from the log.
+
+One rule: a line never raises, never stands behind a progress bar, and consists of characters that
+its stream can show. Imports the standard library only; IPython and tqdm are asked where the program
+has imported them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+_IN_ASCII = str.maketrans(
+    {"×": "x", "→": "->", "–": "-", "—": "-", "…": "...", "·": "-", "≥": ">=", "≤": "<="}
+)
+"""Characters of our own texts, for streams that cannot show them."""
+
+
+def say(line: str, html: str = "") -> None:
+    """Show a line: in a notebook as an output, else on standard error.
+
+    Args:
+        line: without a newline.
+        html: what a notebook shows instead.
+    """
+    with contextlib.suppress(OSError, ValueError):  # closed, or its reader has gone
+        if _in_notebook():
+            _display(line, html)
+        elif sys.stderr is not None:
+            _write(sys.stderr, f"{readable(line, sys.stderr)}\n")
+
+
+def readable(text: str, stream: Any) -> str:
+    """Return *text* in characters that *stream* can show; others as their escapes."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except LookupError:  # a stream of the program's own, with a name of its own
+        return text
+    except UnicodeEncodeError:
+        data = text.translate(_IN_ASCII).encode(encoding, "backslashreplace")
+        return data.decode(encoding)
+    return text
+
+
+def _write(stream: TextIO, text: str) -> None:
+    with _without_bars(stream):
+        stream.write(text)
+        stream.flush()
+
+
+@contextlib.contextmanager
+def _without_bars(stream: TextIO) -> Iterator[None]:
+    """Clear tqdm's open progress bars for the body, and draw them again below its output."""
+    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if bars is None or not hasattr(bars, "external_write_mode"):
+        yield
+        return
+    with bars.external_write_mode(file=stream):
+        yield
+
+
+# -- notebooks -------------------------------------------------------------------------------------
+
+
+def _in_notebook() -> bool:
+    """Return whether the program runs in a kernel of Jupyter, which shows rich outputs."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
+
+
+def _display(line: str, html: str) -> None:
+    from IPython.display import display  # type: ignore[import-not-found] # noqa: PLC0415 - not ours
+
+    shown: Mapping[str, str] = {"text/plain": line}
+    if html:
+        shown = {**shown, "text/html": html}
+    display(shown, raw=True)

@@ -1,0 +1,62 @@
+"""Pieces of work that say what autocard does: a line at the begin of training, one at its end."""
+
+from __future__ import annotations
+
+from autocard import console
+from autocard.runtime import begin_line, end_line
+from autocard.runtime.run_state import Event, RunState
+
+
+def announces_begin(run: RunState, event: Event) -> bool:
+    """Return whether this process speaks for the job, and has not done so for this search."""
+    if run.settings.quiet or not run.writes(event.observed) or not run.coordinator.team.opens:
+        return False
+    return not event.in_search or (run.trials is not None and not run.trials.announced)
+
+
+def begin(run: RunState, event: Event) -> None:
+    """Say what is measured, what is modeled and what will be missing."""
+    if event.in_search and run.trials is not None:
+        run.trials.announced = True
+    console.say(begin_line.text(run, event))
+
+
+def announces_end(run: RunState, event: Event) -> bool:
+    """Return whether this process has written a card that the user has not heard of."""
+    if run.settings.quiet or event.in_search or not run.writes(event.observed):
+        return False
+    return run.latest.record is not None and run.latest.card is not None and _is_last(run)
+
+
+def _is_last(run: RunState) -> bool:
+    """Return whether the card has the reports of all processes that train on their own."""
+    record = run.latest.record
+    if run.coordinator.team.together or record is None:
+        return True
+    return f"legs.{len(record.legs) - 1}.hosts" not in record.missing
+
+
+def end(run: RunState, _event: Event) -> None:
+    """Say what the training took, where the card is, and what waits for a person."""
+    record, card = run.latest.record, run.latest.card
+    if record is None or card is None:
+        return
+    run.latest.awaited = run.latest.awaited and record.energy.total_kwh is None
+    measured, awaited = run.settings.emissions, run.latest.awaited
+    fields = end_line.fields_for_people(card)
+    said = end_line.EndSummary(record, card, fields, measured=measured, awaited=awaited)
+    console.say(said.line, said.html)
+
+
+def has_news(run: RunState, event: Event) -> bool:
+    """Return whether the card has the figures now that it lacked when training ended."""
+    return run.latest.awaited and announces_end(run, event)
+
+
+def late(run: RunState, _event: Event) -> None:
+    """Say the figures that had not arrived when training ended."""
+    record, card = run.latest.record, run.latest.card
+    if record is not None and card is not None:
+        run.latest.awaited = False
+        said = end_line.EndSummary(record, card)
+        console.say(said.line, said.html)
