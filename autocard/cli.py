@@ -27,7 +27,7 @@ from autocard.card.update import update
 from autocard.command_line import inputs, options, printing
 from autocard.command_line.later_place import with_options
 from autocard.command_line.messages import OUT_OF_DATE, REFUSED, USAGE, fail, note, warn
-from autocard.command_line.standard_output import Output, OutputError
+from autocard.command_line.standard_output import Messages, Output, OutputError
 from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
 from autocard.reconcile import reconcile as reconciling
@@ -37,7 +37,6 @@ from autocard.settings import resolve
 app = typer.Typer(
     name="autocard",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
@@ -50,6 +49,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; the entry point `autocard`."""
     sys.stdout = output = Output(sys.stdout)
+    sys.stderr = Messages(sys.stderr)
     try:
         try:
             app()
@@ -68,7 +68,7 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
     if wanted:
-        typer.echo(f"autocard {__version__}")
+        sys.stdout.write(f"autocard {__version__}\n")
         raise typer.Exit
 
 
@@ -126,7 +126,8 @@ def fill(
 
 @app.command()
 def render(
-    record: options.RecordOption,
+    run: options.OptionalRun = None,
+    record: options.RecordOption = None,
     template: options.Template = None,
     output: options.OutputFile = None,
     *,
@@ -135,16 +136,19 @@ def render(
     intensity: options.Intensity = None,
     pue: options.Pue = None,
 ) -> None:
-    """Make a new card from a record, in any form. With -o its record is written beside it."""
-    run = inputs.read_record(record)
-    run = with_options(run, country=country, region=region, intensity=intensity, pue=pue)
+    """Make a new card from the record of RUN, in any form.
+
+    With -o the record is written beside the card.
+    """
+    known = inputs.read_record(inputs.one_record(run, record))
+    known = with_options(known, country=country, region=region, intensity=intensity, pue=pue)
     if output is None:
         with TemporaryDirectory() as folder:
-            made = update(Path(folder) / "README.md", run, template=template, dry_run=True)
-        sys.stdout.write(made.text)
+            made = update(Path(folder) / "README.md", known, template=template, dry_run=True)
+        printing.print_data(made.text)
     else:
         inputs.check_is_new(output)
-        made = update(output, with_merged_adapters(run, output.parent), template=template)
+        made = update(output, with_merged_adapters(known, output.parent), template=template)
         note(f"{output}: written, with its record beside it")
     warn(made.warnings)
 
@@ -163,7 +167,7 @@ def show(
     run = inputs.read_record(record)
     run = with_options(run, country=country, region=region, intensity=intensity, pue=pue)
     if as_json:
-        sys.stdout.write(records.to_json(run))
+        printing.print_json(records.to_json(run))
         return
     printing.print_labelled({"Model": plain(run.model.name or "not known"), **summary(run)})
 
@@ -196,7 +200,9 @@ def check(
         fail(f"{card}: {findings.left_alone}.", REFUSED)
     has_record = run is not None
     if as_json:
-        sys.stdout.write(printing.as_json(check_text.as_json(findings, has_record=has_record)))
+        printing.print_json(
+            printing.as_json(check_text.as_json(findings, has_record=has_record))
+        )
     else:
         printing.print_lines(
             check_text.lines(
@@ -244,7 +250,7 @@ def push(
     if diff:
         printing.print_diff(done.before, done.text, repository)
         return
-    typer.echo(f"{repository}: {done.commit or 'nothing to change'}")
+    sys.stdout.write(f"{repository}: {done.commit or 'nothing to change'}\n")
 
 
 @app.command()
@@ -260,7 +266,7 @@ def reconcile(
     diff: options.CardsDiffOnly = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Compare the components' sum in R with what the computing center measured.
+    """Compare the components' sum in RUN with what the computing center measured.
 
     Both figures are put into the record and its cards.
 
@@ -271,13 +277,14 @@ def reconcile(
     if figure_kwh is not None and (sacct is not None or job):
         fail("one figure at a time: sacct's, or the one you give.", USAGE)
     inputs.check_jobs(job or ())
+    record = inputs.record_path(record)
     inputs.read_record(record)
     request = reconciling.ReconcileRequest(
         inputs.sacct_text(sacct), figure_kwh, plain(source), tuple(job or ()), timeout
     )
     outcome = reconciling.reconcile(record, request, dry_run=diff)
     if as_json:
-        sys.stdout.write(printing.comparison_as_json(outcome))
+        printing.print_json(printing.comparison_as_json(outcome))
     elif not diff:
         printing.print_comparison(outcome)
     printing.report_reconciled(outcome, record, diff=diff, json=as_json)
@@ -288,7 +295,7 @@ def export(record: options.RecordPath, format_name: options.ExportFormat) -> Non
     formats = exports.formats()
     if format_name not in formats:
         fail(f"--format {plain(format_name)}: give one of {', '.join(formats)}.", USAGE)
-    sys.stdout.write(exports.export(inputs.read_record(record), format_name))
+    printing.print_json(exports.export(inputs.read_record(record), format_name))
 
 
 if exports.formats():  # without a format there is nothing that the command could do
@@ -305,7 +312,7 @@ def doctor(*, as_json: options.AsJson = False) -> None:
 
     report = doctor_.examine(resolve({}))
     if as_json:
-        sys.stdout.write(printing.as_json(report))
+        printing.print_json(printing.as_json(report))
     else:
         printing.print_grid(doctor_.text(report))
 
@@ -318,7 +325,7 @@ def facts(*, as_json: options.AsJson = False) -> None:
     """
     entries = fact_entries()
     if as_json:
-        sys.stdout.write(printing.as_json([entry.as_dict() for entry in entries]))
+        printing.print_json(printing.as_json([entry.as_dict() for entry in entries]))
     else:
         printing.print_grid(printing.fact_rows(entries))
 
@@ -326,7 +333,7 @@ def facts(*, as_json: options.AsJson = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of autocard.json."""
-    sys.stdout.write(schema_text())
+    printing.print_json(schema_text())
 
 
 def schema_text() -> str:

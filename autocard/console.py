@@ -7,9 +7,11 @@ has imported them.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any, TextIO
 
 _IN_ASCII = str.maketrans(
@@ -45,6 +47,28 @@ def readable(text: str, stream: Any) -> str:
     return text
 
 
+def readable_json(text: str, stream: Any) -> str:
+    """Return the JSON *text* with the escapes of JSON for what *stream* cannot show.
+
+    Programs read JSON as UTF-8, so on a stream of another encoding all of it is ASCII.
+    """
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("_", "-")
+    target = "utf-8" if encoding in {"utf-8", "utf8"} else "ascii"
+    return text.encode(target, "autocard-json").decode(target)
+
+
+def _json_escapes(error: UnicodeError) -> tuple[str, int]:
+    """Return the escapes of JSON for what cannot be encoded: two beyond the first 65,536."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    pairs = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    units = [pairs[at : at + 2].hex() for at in range(0, len(pairs), 2)]
+    return "".join(f"\\u{unit}" for unit in units), error.end
+
+
+codecs.register_error("autocard-json", _json_escapes)
+
+
 def _write(stream: TextIO, text: str) -> None:
     with _without_bars(stream):
         stream.write(text)
@@ -72,9 +96,7 @@ def _in_notebook() -> bool:
 
 
 def _display(line: str, html: str) -> None:
-    from IPython.display import display  # type: ignore[import-not-found] # noqa: PLC0415 - not ours
-
     shown: Mapping[str, str] = {"text/plain": line}
     if html:
         shown = {**shown, "text/html": html}
-    display(shown, raw=True)
+    import_module("IPython.display").display(shown, raw=True)

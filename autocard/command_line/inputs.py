@@ -17,19 +17,40 @@ from autocard.record import RunRecord
 from autocard.record.limits import LARGEST
 from autocard.totals.leg_sums import J_PER_KWH
 
+_CARDS = {".md", ".markdown"}
+"""Endings of the names of cards."""
+
 
 def card_file(path: Path) -> Path:
     """Return the card at *path*: of a folder, its README.md."""
     return path / "README.md" if files.is_folder(path) else path
 
 
+def record_path(path: Path) -> Path:
+    """Return where the record is that *path* stands for: of a card, the one beside it."""
+    if path.suffix.lower() in _CARDS and not files.is_folder(path):
+        return path.parent / records.RECORD_NAME
+    return path
+
+
+def one_record(run: Path | None, option: Path | None) -> Path:
+    """Return the record that a command was given, as its argument or by --record."""
+    given = [path for path in (run, option) if path is not None]
+    if len(given) > 1:
+        fail("RUN and --record are the same: give one of them.", USAGE)
+    if not given:
+        fail("Missing argument 'RUN': a record, a folder that holds one, or a card.", USAGE)
+    return given[0]
+
+
 def read_record(path: Path, card: Path | None = None) -> RunRecord:
     """Return the record at *path*; a missing one is wrong usage, a broken one is refused.
 
     Args:
-        path: a record, or a folder that holds one.
+        path: a record, a folder that holds one, or a card beside one.
         card: the card that is to be filled, where the command has an option --record.
     """
+    path = record_path(path)
     file = path / records.RECORD_NAME if files.is_folder(path) else path
     if not files.exists(file):
         option = " with --record" if card is not None else ""

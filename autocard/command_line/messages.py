@@ -6,17 +6,18 @@ Exit status: 0 done or nothing to do; 1 a machine's slot is out of date or missi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import NoReturn
-
-import typer
 
 OUT_OF_DATE, USAGE, REFUSED = 1, 2, 3
 
 
 def note(text: str) -> None:
     """Print one message."""
-    typer.echo(f"autocard: {text}", err=True)
+    if sys.stderr is not None:  # closed
+        sys.stderr.write(f"autocard: {text}\n")
+        sys.stderr.flush()
 
 
 def warn(warnings: Iterable[str]) -> None:

@@ -15,18 +15,16 @@ CardPath = Annotated[
         show_default=False,
     ),
 ]
-RecordPath = Annotated[
-    Path,
-    typer.Argument(metavar="R", help="A record, or a folder that holds one."),
-]
+_RUN = "A record (autocard.json), a folder that holds one, or a card beside one."
+
+RecordPath = Annotated[Path, typer.Argument(metavar="RUN", help=_RUN, show_default=False)]
+OptionalRun = Annotated[Path | None, typer.Argument(metavar="RUN", help=_RUN, show_default=False)]
 RecordOption = Annotated[
-    Path, typer.Option("--record", metavar="R", help="A record, or a folder that holds one.")
+    Path | None, typer.Option("--record", metavar="RUN", help="The same as RUN.")
 ]
 OptionalRecord = Annotated[
     Path | None,
-    typer.Option(
-        "--record", metavar="R", help="A record, or a folder that holds one. Read, never written."
-    ),
+    typer.Option("--record", metavar="RUN", help=f"{_RUN} It is read, never written."),
 ]
 Template = Annotated[
     str | None,

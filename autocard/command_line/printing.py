@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autocard import units
+from autocard import console, units
 from autocard.card.fact import plain
 from autocard.card.form.fact_list import FactEntry
 from autocard.card.report import Report
 from autocard.card.update import Outcome
 from autocard.command_line.messages import note, warn
+from autocard.command_line.standard_output import Output
 from autocard.reconcile.reconcile import ReconcileOutcome
 from autocard.record import Reconciliation
 
@@ -36,11 +37,22 @@ def as_json(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
+def print_json(text: str) -> None:
+    """Print JSON, which stays JSON on a console of any encoding."""
+    sys.stdout.write(console.readable_json(text, sys.stdout))
+
+
+def print_data(text: str) -> None:
+    """Print a card, or what would change in one: into a file or a pipe as UTF-8, as cards are."""
+    write = sys.stdout.write_data if isinstance(sys.stdout, Output) else sys.stdout.write
+    write(text)
+
+
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines as they are, wrapped where the terminal ends."""
-    console = Console()
+    screen = Console()
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        screen.print(Text(line), soft_wrap=True)
 
 
 def width() -> int:
@@ -50,10 +62,10 @@ def width() -> int:
 
 def print_labelled(lines: Mapping[str, str]) -> None:
     """Print one "Label  text" line for each entry."""
-    console = Console()
+    screen = Console()
     width = max(map(len, lines)) + 2
     for label, text in lines.items():
-        console.print(Text.assemble((label.ljust(width), "bold"), text), soft_wrap=True)
+        screen.print(Text.assemble((label.ljust(width), "bold"), text), soft_wrap=True)
 
 
 def print_grid(rows: Iterable[tuple[str, str]]) -> None:
@@ -92,9 +104,9 @@ def print_diff(before: str | None, after: str, name: str) -> None:
     old = (before or "").splitlines(keepends=True)
     new = after.splitlines(keepends=True)
     for line in difflib.unified_diff(old, new, name, name):
-        sys.stdout.write(line)
+        print_data(line)
         if not line.endswith("\n"):
-            sys.stdout.write("\n\\ No newline at end of file\n")
+            print_data("\n\\ No newline at end of file\n")
 
 
 # -- what became of a card -------------------------------------------------------------------------

@@ -264,6 +264,19 @@ class Coordinator:
             found["peaks"] = (devices, parts["peaks"][1])
         return found
 
+    def speaks(self, what: str) -> bool:
+        """Return whether this process says *what* for the whole job.
+
+        Of trainings of their own it is the first one that has the reports of all.
+
+        Raises:
+            UnavailableError: the others cannot be met.
+        """
+        if self.team.alone or self.team.together:
+            return True
+        has_all = len(self._reports) >= self.team.size - 1
+        return has_all and self.team.first_to(f"{self._number}/{what}")
+
     def evaluated(self, observed: Observed, joules: float | None) -> dict[int, float | None]:
         """Report what an evaluation used; return rank → joules of the others, if this one writes.
 

@@ -263,6 +263,16 @@ class Team:
             came = self._came(f"host/{self._host}")
         return [came[rank] for rank in sorted(came)]
 
+    def boards(self) -> tuple[list[Device], str | None]:
+        """Return the GPUs that the processes on this host have named; why one could not.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        notes = self._came(f"host/{self._host}").values()
+        named = {one["uuid"]: Device(**one) for note in notes for one in note["boards"]}
+        return [*named.values()], next((note["reason"] for note in notes if note["reason"]), None)
+
     def cpus(self) -> int:
         """Return how many logical CPUs all processes on this host may use together.
 

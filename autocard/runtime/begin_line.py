@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator
 import pycountry
 
 from autocard import units
+from autocard.energy import measuring_plan
+from autocard.energy.location import geolocation, place
 from autocard.energy.measuring_plan import MeasuringPlan
+from autocard.runtime.pieces.piece import LEG
 from autocard.runtime.run_state import Event, RunState
 
 _GIVES = {"base_model": "no base model", "datasets": "no dataset id"}
@@ -31,26 +34,40 @@ def _energy(run: RunState, event: Event) -> Iterator[str]:
     if not run.settings.emissions:
         yield "energy and CO2 are not measured (emissions=False)"
         return
-    plan = None if run.meter is None else run.meter.plan
-    why = _why_not(run, plan)
+    plan = _plan(run, event)
+    why = _why_not(run) if plan is None else plan.no_worker
     if plan is None or why:
         yield f"energy is not measured: {why}"
         return
-    yield from _gpus(plan, event.nodes or 1)
-    if plan.whole:
-        yield "CPU measured, memory modeled" if plan.cpu_counted else "CPU and memory modeled"
+    yield from _gpus(plan, _where(run, event.nodes or 1))
+    measured = plan.cpu_counted and run.settings.cpu_power_w is None
+    yield "CPU measured, memory modeled" if measured else "CPU and memory modeled"
 
 
-def _why_not(run: RunState, plan: MeasuringPlan | None) -> str:
-    """Return why nothing is measured; "": something is."""
-    if plan is not None:
-        return plan.no_worker
-    reasons = run.facts.gaps.get("leg", {}).values()
+def _plan(run: RunState, event: Event) -> MeasuringPlan | None:
+    """Return what all processes on this host measure; None: nothing is measured."""
+    team = run.coordinator.team
+    if team.alone or not team.together:
+        return None if run.meter is None else run.meter.plan
+    boards, gap = team.boards()
+    return measuring_plan.of_boards(boards, gap, event.mark)
+
+
+def _why_not(run: RunState) -> str:
+    """Return why nothing is measured."""
+    reasons = run.facts.gaps.get(LEG, {}).values()
     return next(iter(reasons), "") or "no process measures here"
 
 
-def _gpus(plan: MeasuringPlan, nodes: int) -> Iterator[str]:
-    where = f" on this node of {units.count(nodes)}" if nodes > 1 else ""
+def _where(run: RunState, nodes: int) -> str:
+    """Return which part of the job the line is about; "": the whole."""
+    team = run.coordinator.team
+    if not team.together:
+        return f" in this process of {units.count(team.tasks)}"
+    return f" on this node of {units.count(nodes)}" if nodes > 1 else ""
+
+
+def _gpus(plan: MeasuringPlan, where: str) -> Iterator[str]:
     for verb, names in (
         ("measuring", plan.counted),
         ("sampling the power of", plan.sampled),
@@ -75,12 +92,12 @@ def _place(run: RunState) -> Iterator[str]:
     settings = run.settings
     if not settings.emissions:
         return
-    plan = None if run.meter is None else run.meter.plan
+    known = place.of(settings)
     if settings.carbon_intensity_g_per_kwh is not None:
         yield f"{units.shortest(settings.carbon_intensity_g_per_kwh)} g CO2eq/kWh"
     elif settings.country_iso_code is not None:
         yield f"place: {_country(settings.country_iso_code)}"
-    elif settings.geolocate or (plan is not None and plan.may_find_place):
+    elif not geolocation.knows_nothing(known, geolocate=settings.geolocate):
         yield "place: looked up"
     else:
         yield "no CO2: set country_iso_code"

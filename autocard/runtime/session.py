@@ -26,8 +26,8 @@ from autocard.energy.ledger.ledger_entry import LedgerEntry, utc_now
 from autocard.guard import Budget, log_warning
 from autocard.record import Status
 from autocard.runtime import completion, deadlines, finish, late_figures, runner
-from autocard.runtime.pieces.piece import Stage
-from autocard.runtime.pieces.table import LEG, PIECES
+from autocard.runtime.pieces.piece import LEG, Stage
+from autocard.runtime.pieces.table import PIECES
 from autocard.runtime.run_state import Event, Facts, RunState
 from autocard.runtime.started_leg import StartedLeg
 from autocard.settings import Settings

@@ -151,8 +151,10 @@ def test_the_job_says_one_line_at_its_begin_and_one_at_its_end(run):
     begins = [line for line in said if "measuring " in line]
     ends = [line for line in said if " kWh, " in line]
     assert len(begins) == len(ends) == 1
+    where = " in this process of 4" if job.launcher == "srun, no group" else ""
     if expected.nodes > 1:
-        assert f" on this node of {expected.nodes}" in begins[0]
+        where = where or f" on this node of {expected.nodes}"
+    assert f" × NVIDIA Stand-in 80GB{where}; " in begins[0]
     assert ends[0].startswith(f"autocard: {units.duration(job.record['time']['wall_clock_s'])}, ")
 
 

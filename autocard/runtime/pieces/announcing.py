@@ -25,21 +25,13 @@ def announces_end(run: RunState, event: Event) -> bool:
     """Return whether this process has written a card that the user has not heard of."""
     if run.settings.quiet or event.in_search or not run.writes(event.observed):
         return False
-    return run.latest.record is not None and run.latest.card is not None and _is_last(run)
-
-
-def _is_last(run: RunState) -> bool:
-    """Return whether the card has the reports of all processes that train on their own."""
-    record = run.latest.record
-    if run.coordinator.team.together or record is None:
-        return True
-    return f"legs.{len(record.legs) - 1}.hosts" not in record.missing
+    return run.latest.record is not None and run.latest.card is not None
 
 
 def end(run: RunState, _event: Event) -> None:
     """Say what the training took, where the card is, and what waits for a person."""
     record, card = run.latest.record, run.latest.card
-    if record is None or card is None:
+    if record is None or card is None or not run.coordinator.speaks("end"):
         return
     run.latest.awaited = run.latest.awaited and record.energy.total_kwh is None
     measured, awaited = run.settings.emissions, run.latest.awaited
@@ -56,7 +48,7 @@ def has_news(run: RunState, event: Event) -> bool:
 def late(run: RunState, _event: Event) -> None:
     """Say the figures that had not arrived when training ended."""
     record, card = run.latest.record, run.latest.card
-    if record is not None and card is not None:
+    if record is not None and card is not None and run.coordinator.speaks("late figures"):
         run.latest.awaited = False
         said = end_line.EndSummary(record, card)
         console.say(said.line, said.html)

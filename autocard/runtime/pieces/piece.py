@@ -75,6 +75,9 @@ class Stage(Enum):
     """Figures come after training."""
 
 
+LEG = "leg"
+"""Fact of the pieces that measure the leg; their reasons become the leg's."""
+
 FILES = "reads or writes files, perhaps of a network file system"
 CODE = "runs code of the run's own objects: data set, model, trainer"
 TENSORS = "reads tensors, which waits for their device"

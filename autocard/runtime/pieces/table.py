@@ -17,6 +17,7 @@ from autocard.runtime.pieces.piece import (
     DRIVER,
     FILES,
     HUB,
+    LEG,
     LOG,
     PROCESSES,
     PROGRAMS,
@@ -27,9 +28,6 @@ from autocard.runtime.pieces.piece import (
     Stage,
 )
 from autocard.runtime.run_state import Event, RunState
-
-LEG = "leg"
-"""Fact of the pieces that measure the leg; their reasons become the leg's."""
 
 
 def _labels_unchecked(run: RunState, event: Event) -> bool:
@@ -175,6 +173,7 @@ _BEGIN = (
         Stage.BEGIN_LINE,
         announcing.begin,
         may_hang=TERMINAL,
+        asks_s=deadlines.EVENT_S,
         when=announcing.announces_begin,
     ),
 )
@@ -449,6 +448,7 @@ _RECORD = (
         Stage.END_LINE,
         announcing.end,
         may_hang=TERMINAL,
+        asks_s=deadlines.EVENT_S,
         when=announcing.announces_end,
     ),
     Piece("card before an upload", Stage.PUSH, writing.push, may_hang=HUB),
@@ -476,6 +476,7 @@ _LATE = (
         Stage.LATE_LINE,
         announcing.late,
         may_hang=TERMINAL,
+        asks_s=deadlines.EVENT_S,
         when=announcing.has_news,
     ),
 )
