@@ -200,9 +200,7 @@ def check(
         fail(f"{card}: {findings.left_alone}.", REFUSED)
     has_record = run is not None
     if as_json:
-        printing.print_json(
-            printing.as_json(check_text.as_json(findings, has_record=has_record))
-        )
+        printing.print_json(printing.as_json(check_text.as_json(findings, has_record=has_record)))
     else:
         printing.print_lines(
             check_text.lines(

@@ -31,9 +31,15 @@ def lost(then, now, path=""):
     return [] if then == now else [f"{path}: {then!r}, now {now!r}"]
 
 
+ARGUMENTS = {"R": "RUN"}
+"""How `--help` called an argument, and calls it now: calls do not name it."""
+
+
 @pytest.mark.parametrize("part", ["commands", "names", "settings", "labels", "forms"])
 def test_nothing_that_was_public_is_gone(part):
     then = frozen(part)
+    if part == "commands":
+        then = {name: [ARGUMENTS.get(one, one) for one in words] for name, words in then.items()}
 
     assert then
     assert lost(then, json.loads(json.dumps(getattr(surface, part)()))) == []

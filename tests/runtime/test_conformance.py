@@ -33,8 +33,9 @@ WITHOUT_CARD = {"legs", "record", "card", "cut off"}
 OF_SEVERAL_PROCESSES = {
     "worker of a part": "tests/test_cluster.py",
     "late figures of other processes": "tests/test_cluster_again.py",
+    "line with late figures": "tests/runtime/test_lines.py",
 }
-"""Pieces that a training of one process does not have → where they are tested."""
+"""Pieces that a training of one process does not have before it exits → where they are tested."""
 
 INSIDE = [
     "autocard.capture.training.consumed_samples:resumed_with_other_batches",
