@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from autocard.card import fields
 from autocard.card.card_files import PENDING, Slots
+from autocard.card.check import disagreements
 from autocard.card.fact import Fact, escape
 from autocard.card.fill import author_text, base_statements, hidden_slots, new_card, other_runs
 from autocard.card.fill.fill import fill
@@ -106,11 +107,7 @@ class CardFiller:
         written = {**remembered, **pending}
         facts = {**order.proposed, **self._known, **self._reasons(written)}
         front = order.front()
-        refused = {*order.withheld, *order.overwrite}
-        if base_statements.names_other_base(text, order.record, written, refused):
-            # What we know of the base model is not what this card is about.
-            for fact in base_statements.OF_THE_BASE:
-                facts.pop(fact, None)
+        if self._leave_out_of_the_base(text, written, facts):
             front.pop("base_model_relation", None)
         filled = fill(
             text,
@@ -124,10 +121,43 @@ class CardFiller:
             withheld=order.withheld,
             untrue=self._untrue_tags(written),
         )
-        self.warnings += other_runs.warnings(
-            order.card_name, text, filled.reports, order.record.run.id, order.labels
-        )
+        self._warn_of_contradictions(text, filled)
         return self._without_reasons(filled, facts)
+
+    def _leave_out_of_the_base(
+        self, text: str, written: Mapping[str, str], facts: dict[str, Fact]
+    ) -> bool:
+        """Take out of *facts* what is about our base where the card names another one."""
+        order = self._order
+        refused = {*order.withheld, *order.overwrite}
+        if base_statements.names_other_base(text, order.record, written, refused):
+            for fact in base_statements.OF_THE_BASE:
+                facts.pop(fact, None)
+        elif base_statements.states_other_base(
+            text, order.record, written.values(), refused, order.labels
+        ):
+            facts.pop("model_summary", None)
+        else:
+            return False
+        self.warnings.append(
+            f"{order.card_name}: it names another base model than this run's record, "
+            f"{order.record.model.base_model or 'which has none'}. That was kept, and without "
+            "base_model_relation and a summary of autocard's beside it. Take the record's: "
+            f"autocard fill {order.card_name} --overwrite base_model"
+        )
+        return True
+
+    def _warn_of_contradictions(self, text: str, filled: Filled) -> None:
+        order = self._order
+        found = disagreements.stated(text, filled.text, order.record, order.labels, filled.reports)
+        of_the_base = ("base_model", f"{YAML}base_model", f"{YAML}base_model_relation")
+        self.warnings += other_runs.warnings(
+            order.card_name,
+            text,
+            filled.reports,
+            [one for one in found if one.slot not in of_the_base],
+            order.record.run.id,
+        )
 
     def _below_front_matter(self, text: str) -> Filled | None:
         """Return a new card below a front matter that stands alone, as in a new Hub repository."""
@@ -148,7 +178,10 @@ class CardFiller:
     def new(self) -> Filled:
         """Return a new card, filled."""
         try:
-            return self._fill_blank(self._blank(), {})
+            # A shipped form's library is no person's choice.
+            is_shipped = self._order.template in (None, *new_card.SHIPPED)
+            overwrite = ("library_name",) if is_shipped else ()
+            return self._fill_blank(self._blank(), {}, overwrite)
         except CardError as exc:
             # Only a user's own template can be so unusual.
             self.warnings.append(
@@ -164,7 +197,9 @@ class CardFiller:
                 given[name] = author_text.variable(str(value))
         return new_card.blank(self._order.template, given)
 
-    def _fill_blank(self, blank: str, remembered: Mapping[str, str]) -> Filled:
+    def _fill_blank(
+        self, blank: str, remembered: Mapping[str, str], overwrite: Collection[str] = ()
+    ) -> Filled:
         """Return *blank* filled; what stays empty is hidden, or stays as the form has it."""
         order = self._order
         facts = {**order.proposed, **self._known}
@@ -176,6 +211,7 @@ class CardFiller:
             facts,
             order.front(),
             remembered=keys,
+            overwrite=overwrite,
             labels=order.labels,
             withheld=order.withheld,
         )

@@ -9,7 +9,6 @@ from huggingface_hub import ModelCard
 
 from autocard.card.check import check_text
 from autocard.card.check.check import check
-from autocard.card.check.contradictions import contradicts, figures
 from autocard.card.check.hub_rules import problems
 from autocard.card.hub_lists import LIBRARIES, LICENSES, PIPELINE_TAGS
 from autocard.card.update import update
@@ -124,52 +123,6 @@ def test_the_hub_takes_each_front_matter_that_we_write(tmp_path, record):
 
     assert [one for one in found.front_matter if one.refused] == []
     assert not found.wrong(strict=False)
-
-
-CONTRADICT = [
-    ("300 h on one GPU", "18 min 04 s wall-clock (no GPU)"),
-    ("1.2 kg", "0.56 g CO2eq (location-based)"),
-    ("8 x A100", "4 × NVIDIA H100 80GB HBM3"),
-    ("one T4", "Intel(R) Xeon(R) Platinum 8488C (no GPU)"),
-    ("fp16 mixed precision", "bf16 mixed precision"),
-    ("3 MWh", "25.1 kWh at the devices"),
-    ("2 days", "12 h 24 min wall-clock, 3 starts (99.2 GPU-hours; 8 of 8 allocated GPUs)"),
-]
-AGREE = [
-    ("12.4 hours", "12 h 24 min wall-clock, 3 starts (99.2 GPU-hours; 8 of 8 allocated GPUs)"),
-    ("99 GPU hours", "12 h 24 min wall-clock, 3 starts (99.2 GPU-hours; 8 of 8 allocated GPUs)"),
-    ("half a day", "12 h 24 min wall-clock"),
-    ("about a kilo of CO2", "1.41 kg CO2eq (location-based)"),
-    ("1,410 g CO2eq", "1.41 kg CO2eq (location-based)"),
-    ("eight A100s from NVIDIA, A100-SXM4-80GB", "2 nodes × 4 × NVIDIA A100-SXM4-80GB (80 GiB)"),
-    ("bf16", "bf16 mixed precision"),
-    ("90.4 MJ", "25.1 kWh at the devices"),
-    ("", "12 h"),
-    ("a very long time", "12 h"),
-]
-
-
-@pytest.mark.parametrize(("theirs", "ours"), CONTRADICT)
-def test_texts_whose_figures_or_names_exclude_each_other_contradict(theirs, ours):
-    assert contradicts(theirs, ours)
-
-
-@pytest.mark.parametrize(("theirs", "ours"), AGREE)
-def test_texts_that_say_the_same_or_cannot_be_compared_do_not(theirs, ours):
-    assert not contradicts(theirs, ours)
-
-
-def test_figures_are_read_with_their_units():
-    assert figures("1 h 30 min and 5 s, 2,000 kWh, 1.5 kg; 3 m/s") == {
-        "time": [5405.0],
-        "energy": [7.2e9],
-        "mass": [1500.0],
-    }
-
-
-@pytest.mark.parametrize("piece", ["1", "1,000", "1 h ", "A1", "a1-", "1.", "12 h 24 min "])
-def test_hostile_texts_are_compared_in_no_time(piece):
-    assert contradicts(piece * 100_000, "12 h on A100") in (True, False)
 
 
 FORM = """---

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from autocard.card.check.contradictions import figures
+from autocard.card.check.measures import Figure, figures
 
 _DIGITS = r"\d{1,15}(?:[,\u2009\u202f]\d{3}){0,5}(?:\.\d{1,12})?"
 _EXPONENT = r"[eE][+-]?\d{1,3}"
@@ -74,8 +74,6 @@ _MANY = 100
 """From here on a figure may be rounded freely."""
 _NEAR = 0.02
 """Share by which two figures of `_MANY` and more may differ: people round them as they like."""
-_NEAR_UNITS = 0.05
-"""Share by which two figures with a unit may differ."""
 
 
 @dataclass(frozen=True)
@@ -257,9 +255,8 @@ def _without_numbers(text: str) -> list[str]:
     return _NUMBER.sub("#", text).lower().split()
 
 
-def _near(some: Iterable[float], others: Iterable[float]) -> bool:
-    pairs = itertools.product(some, others)
-    return any(abs(a - b) <= _NEAR_UNITS * max(a, b) for a, b in pairs)
+def _near(some: Iterable[Figure], others: Iterable[Figure]) -> bool:
+    return any(a.agrees(b.low) for a, b in itertools.product(some, others))
 
 
 def _numbers(text: str) -> list[_Figure]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from autocard.card.check.hub_rules import Problem
 from autocard.card.report import Report
 
-WITHHELD = "the front matter names another base, so `fill` leaves it to you"
+WITHHELD = "the card names another base, so `fill` leaves it to you"
 """Why a fact that the record has is not in the card."""
 
 

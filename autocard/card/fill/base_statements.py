@@ -6,15 +6,19 @@ One rule: names are read to be kept out of the card, never to be put into it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from autocard import files
+from autocard.card.check.model_names import names_other_model
+from autocard.card.check.statements import statements
 from autocard.card.fields import front
 from autocard.card.fields.base import from_scratch
 from autocard.card.fill.written_text import YAML
+from autocard.card.form.labels import Labels
 from autocard.card.front.yaml_keys import Key, is_blank, is_generated, is_withheld, read_keys
+from autocard.card.markdown.document import Document
 from autocard.card.markdown.front_place import find_front_matter
 from autocard.errors import CardError
 from autocard.record import RunRecord
@@ -88,6 +92,28 @@ def names_other_base(
         return False
     bases = key.data if isinstance(key.data, list) else [key.data]
     return model.base_model not in bases
+
+
+def states_other_base(
+    text: str,
+    record: RunRecord,
+    ours: Collection[str],
+    refused: AbstractSet[str],
+    labels: Labels,
+) -> bool:
+    """Return whether a person's labelled line or cell in *text* names another base than *record*.
+
+    *ours*: texts that autocard wrote; the rest as for `names_other_base`.
+    """
+    base = record.model.base_model
+    if base is None or not refused.isdisjoint(_KEY_NAMES):
+        return False
+    for statement in statements(Document(text), labels):
+        value = statement.values[0]
+        is_persons = statement.fact == "base_model" and value.strip() not in ours
+        if is_persons and names_other_model(value, base):
+            return True
+    return False
 
 
 def _base_key(text: str) -> Key | None:

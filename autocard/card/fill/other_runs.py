@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from autocard.card.check.contradictions import contradicts
+from autocard.card.check.findings import Contradiction
 from autocard.card.fill.written_text import YAML
-from autocard.card.form.labels import Labels
 from autocard.card.front.yaml_keys import front_values, valid_hub_id
 from autocard.card.report import Report
 
 _RUN_ID = re.compile(r"\b[0-9a-f]{12}\b")
 """`0123456789ab`: 12 hexadecimal digits."""
+_SEE = "To see what the record has: autocard check {}"
 
 
 def runs(text: str, run: str | None) -> list[str]:
@@ -29,13 +29,18 @@ def runs(text: str, run: str | None) -> list[str]:
 
 
 def warnings(
-    card: str, text: str, reports: Iterable[Report], run: str | None, labels: Labels
+    card: str,
+    text: str,
+    reports: Iterable[Report],
+    contradictions: Iterable[Contradiction],
+    run: str | None,
 ) -> Iterator[str]:
     """Yield a warning if figures stay that are another run's, or contradict this run's."""
     kept = [report for report in reports if report.state == "kept"]
     yield from _invalid_base_ids(card, kept)
-    denied = [report.label for report in kept if _contradicts_record(report, labels)]
-    options = "".join(f' --overwrite "{label}"' for label in denied)
+    contradictions = list(contradictions)
+    denied = list(dict.fromkeys(one.label for one in contradictions))
+    options = _options(kept, {one.slot for one in contradictions})
     keeps_emissions = any(report.slot == YAML + "co2_eq_emissions" for report in kept)
     others = runs(text, run) if keeps_emissions else []
     if others and run is not None:
@@ -47,18 +52,22 @@ def warnings(
             f"autocard fill {card} --overwrite co2_eq_emissions{options}"
         )
     elif denied:
+        how = f"Take the record's: autocard fill {card}{options}" if options else _SEE.format(card)
         yield (
             f"{card}: {', '.join(denied)}: what stands there is not autocard's and says something "
-            "else than this run's record. It was kept. Take the record's: "
-            f"autocard fill {card}{options}"
+            f"else than this run's record. It was kept. {how}"
         )
 
 
-def _contradicts_record(report: Report, labels: Labels) -> bool:
-    """Return whether a kept text contradicts a figure that readers expect a reason for."""
-    if report.slot.startswith(YAML):
-        return False
-    return _has_reason(labels, report.slot) and contradicts(report.there, report.wanted)
+def _options(kept: Iterable[Report], slots: Collection[str]) -> str:
+    """Return the options of `fill` that take the record's text in *slots*."""
+    found: dict[str, None] = {}
+    for report in kept:
+        if report.slot in slots:
+            is_key = report.slot.startswith(YAML)
+            name = report.slot.removeprefix(YAML) if is_key else f'"{report.label}"'
+            found[f" --overwrite {name}"] = None
+    return "".join(found)
 
 
 def _invalid_base_ids(card: str, kept: Iterable[Report]) -> Iterator[str]:
@@ -83,8 +92,3 @@ def _ids(text: str) -> list[object]:
     except ValueError:
         return [text]
     return found if isinstance(found, list) else [found]
-
-
-def _has_reason(labels: Labels, fact: str) -> bool:
-    kind = labels.kinds.get(fact)
-    return kind is not None and kind.say_why

@@ -262,7 +262,7 @@ def _rows(document: Document, section: Section, index: int, tokens: list[Token])
         if token.type != "tr_open" or token.map is None:
             continue
         line = token.map[0]
-        cells = _cells(document.text, document.offset(line), document.line_end(line))
+        cells = row_cells(document.text, document.offset(line), document.line_end(line))
         if len(cells) < _LEAST_CELLS:
             continue
         label = _without_marks(document.text[slice(*cells[0])])
@@ -279,7 +279,7 @@ def _without_marks(label: str) -> str:
     return label.strip().strip("*_ \t").rstrip(COLONS).strip("*_ \t")
 
 
-def _cells(text: str, start: int, end: int) -> list[tuple[int, int]]:
+def row_cells(text: str, start: int, end: int) -> list[tuple[int, int]]:
     r"""Return the places between the pipes of the row from *start* to *end*; `\|` is no pipe."""
     edges = [start - 1, *_pipes(text, start, end), end]
     cells = [(left + 1, right) for left, right in pairwise(edges)]

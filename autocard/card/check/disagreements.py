@@ -1,0 +1,243 @@
+"""Where a card and its record disagree, once the card is filled.
+
+One rule: what a fill would put right is no disagreement, so a statement counts only if it stands in
+the filled card, too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from autocard.card import fields
+from autocard.card.check import comparison, known, measures
+from autocard.card.check.edited_figures import edited
+from autocard.card.check.findings import Contradiction
+from autocard.card.check.front_values import front_contradicts
+from autocard.card.check.known_fact import Known
+from autocard.card.check.statements import Statement, statements
+from autocard.card.fill.written_text import YAML
+from autocard.card.form.labels import Labels, words
+from autocard.card.front.yaml_keys import key_lines
+from autocard.card.markdown import slots
+from autocard.card.markdown.document import Document
+from autocard.card.report import Report
+from autocard.errors import CardError
+from autocard.record import RunRecord
+
+_SHORT = 160
+"""Characters of a text that are shown."""
+_VERSION = re.compile(r"^v?(\d+(?:\.\d+){1,3})(?:[.+-]?[\w.+-]*)?$")
+_PACKAGE_LINE = re.compile(
+    r"^[ \t]*[-*+][ \t]+\**(?P<name>[A-Za-z][\w .-]{1,30}?)\**:?[ \t]+"
+    r"v?(?P<version>\d+(?:\.\d+){1,3})",
+    re.MULTILINE,
+)
+"""- PEFT 0.17.1"""
+_SUMMED = ("time", "GPU time", "energy", "mass")
+
+
+def find(
+    text: str, filled: str, record: RunRecord, labels: Labels, reports: Iterable[Report]
+) -> list[Contradiction]:
+    """Return what the card *text* says against *record*, in its order.
+
+    Args:
+        text: the card as it stands.
+        filled: the same card after a fill.
+        record: the record.
+        labels: the table of words.
+        reports: what the fill did with each slot.
+    """
+    reports = list(reports)
+    found = stated(text, filled, record, labels, reports)
+    lines = {one.line for one in found}
+    slots_found = {one.slot for one in found}
+    for figure in edited(text, fields.facts(record), labels, reports, slots_found):
+        if figure.line not in lines:
+            theirs, ours = _short(figure.figure.theirs), _short(figure.figure.ours)
+            found.append(Contradiction(figure.fact, figure.label, figure.line, theirs, ours))
+    return sorted(found, key=lambda one: one.line)
+
+
+def stated(
+    text: str, filled: str, record: RunRecord, labels: Labels, reports: Iterable[Report]
+) -> list[Contradiction]:
+    """Return the labelled values that contradict *record*, without the figures in sections."""
+    return [*_front(text, reports), *_body(text, filled, record, labels)]
+
+
+# -- front matter ----------------------------------------------------------------------------------
+
+
+def _front(text: str, reports: Iterable[Report]) -> Iterator[Contradiction]:
+    key_line = _key_lines(text)
+    for report in reports:
+        if report.state != "kept" or not report.slot.startswith(YAML):
+            continue
+        key = report.slot.removeprefix(YAML)
+        if front_contradicts(key, _value(report.there), _value(report.wanted)):
+            line = key_line.get(key, report.line)
+            yield Contradiction(
+                report.slot, report.label, line, _short(report.there), _short(report.wanted)
+            )
+
+
+def _key_lines(text: str) -> Mapping[str, int]:
+    """Return key of the front matter → its line, counted from 1."""
+    place = Document(text).front
+    if place is None:
+        return {}
+    first = text.count("\n", 0, place[0]) + 1
+    try:
+        return {name: first + line for name, line in key_lines(text[slice(*place)])}
+    except CardError:
+        return {}
+
+
+def _value(text: str) -> object:
+    """Return the value of the front matter that *text* is the JSON of, or the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+# -- body ------------------------------------------------------------------------------------------
+
+
+def _body(text: str, filled: str, record: RunRecord, labels: Labels) -> Iterator[Contradiction]:
+    document = Document(text)
+    facts = known.known_facts(record)
+    judge = _Judge(record, facts, labels)
+    after = Document(filled)
+    left = Counter(_key(one) for one in statements(after, labels))
+    for statement in statements(document, labels):
+        if not left[_key(statement)]:
+            continue
+        left[_key(statement)] -= 1
+        ours = judge.denies(statement)
+        if ours is not None:
+            line = document.line_number(statement.at)
+            yield Contradiction(
+                statement.fact, statement.label, line, _short(statement.values[0]), _short(ours)
+            )
+    yield from _package_lines(document, after, labels, known.versions(record))
+    yield from _title(document, labels, record)
+
+
+def _key(statement: Statement) -> tuple[str, str, tuple[str, ...]]:
+    return statement.fact, statement.label, statement.values
+
+
+class _Judge:
+    """Compares statements with one record."""
+
+    def __init__(self, record: RunRecord, facts: Mapping[str, Known], labels: Labels) -> None:
+        self._facts = facts
+        self._labels = labels
+        self._metrics = known.metrics(record)
+        self._versions = known.versions(record)
+
+    def denies(self, statement: Statement) -> str | None:
+        """Return what the record has in place of *statement*; None: it may be right."""
+        fact = self._facts.get(statement.fact)
+        if fact is not None:
+            if not _all_contradict(statement, fact):
+                return None
+            return fact.text
+        if statement.fact:
+            return None
+        return self._other_version(statement) or self._other_metric(statement)
+
+    def _other_version(self, statement: Statement) -> str | None:
+        version = self._versions.get(words(statement.label).replace(" ", "-"))
+        stated = _VERSION.match(statement.values[0].strip(" `*"))
+        if version is None or stated is None or _same_version(stated[1], version):
+            return None
+        return version
+
+    def _other_metric(self, statement: Statement) -> str | None:
+        """Return the record's value of the metric that the label is, if it is another."""
+        values = self._metrics.get(known.metric_word(statement.label))
+        is_one = not statement.whole or len(statement.values) == 1
+        if values is None or not is_one or not self._is_own_place(statement.path):
+            return None
+        ours = Known("", numbers=frozenset(values))
+        if not _all_contradict(statement, ours):
+            return None
+        return f"{statement.label}: {values[0]:.4g}"
+
+    def _is_own_place(self, path: tuple[str, ...]) -> bool:
+        """Return whether the headings say nothing of other data: the title, "Results"."""
+        below_title = path[1:]
+        return all(self._labels.is_section_heading(heading) for heading in below_title)
+
+
+def _all_contradict(statement: Statement, ours: Known) -> bool:
+    """Return whether each value of *statement*, and their sum, contradicts *ours*."""
+    values = [value for value in statement.values if value.strip()]
+    fact, label = statement.fact, statement.label
+    if not values or not all(comparison.contradicts(fact, label, one, ours) for one in values):
+        return False
+    return not (statement.whole and len(values) > 1 and _sum_agrees(statement, ours))
+
+
+def _sum_agrees(statement: Statement, ours: Known) -> bool:
+    kinds: dict[str, float] = {}
+    for value in statement.values:
+        for kind, figures in comparison.stated_figures(statement.label, value).items():
+            kinds[kind] = kinds.get(kind, 0.0) + figures[0].low
+    accepted = comparison.accepted_values(ours)
+    for kind in _SUMMED:
+        if kind not in kinds:
+            continue
+        total = measures.Figure(kinds[kind], kinds[kind])
+        if any(total.agrees(value) for value in accepted.get(kind, ())):
+            return True
+    return False
+
+
+def _same_version(stated: str, recorded: str) -> bool:
+    """Return whether *stated* is *recorded*, or its beginning: 2.1 for 2.1.0+cu121."""
+    number = recorded.partition("+")[0]
+    return number == stated or number.startswith(f"{stated}.") or stated.startswith(f"{number}.")
+
+
+def _package_lines(
+    document: Document, after: Document, labels: Labels, versions: Mapping[str, str]
+) -> Iterator[Contradiction]:
+    """Yield the versions in lists of packages, "- PEFT 0.17.1", that the run did not use."""
+    for section in document.sections:
+        meaning = labels.heading(section.path[-1], section.path[:-1]) if section.heading else None
+        if meaning is None or meaning.fact not in ("framework_versions", "software"):
+            continue
+        for match in _PACKAGE_LINE.finditer(document.text, section.start, section.end):
+            version = versions.get(words(match["name"]).replace(" ", "-"))
+            if version is None or _same_version(match["version"], version):
+                continue
+            if match[0] not in after.text:
+                continue
+            line = document.line_number(match.start("name"))
+            theirs = f"{match['name']} {match['version']}"
+            yield Contradiction(meaning.fact, match["name"], line, theirs, version)
+
+
+def _title(document: Document, labels: Labels, record: RunRecord) -> Iterator[Contradiction]:
+    """Yield the title if it is the base model's: then the card is that model's."""
+    base, name = record.model.base_model, record.model.name
+    title = slots.title(document, labels)
+    if title is None or not base or not name:
+        return
+    text = document.text[title.start : title.end].strip().lower()
+    own = {name.lower(), name.rpartition("/")[2].lower()}
+    if text not in own and text in {base.lower(), base.rpartition("/")[2].lower()}:
+        line = document.line_number(title.start)
+        yield Contradiction("model_id", "title", line, f"{text}, the base model", name)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHORT else line[: _SHORT - 1] + "…"
