@@ -36,7 +36,7 @@ EDITS = {
     "optimizer steps (3 epochs)": ("optimizer steps (30 epochs)", "training_hyperparameters"),
     "learning rate 0.002": ("learning rate 0.02", "training_hyperparameters"),
     "hidden size 384": ("hidden size 768", "model_specs"),
-    "- Parameters: 23.0 M (23,038,122)": ("- Parameters: 99 M (23,038,122)", "model_specs"),
+    "- Parameters: 23.0 M (23,038,122)": ("- Parameters: 99 M (23,038,122)", "parameters"),
     "1,600 rows": ("16,000 rows", "training_data"),
     "| accuracy | 0.8525 |": ("| accuracy | 0.9925 |", "results"),
     "| 3 | 150 | 0.5123 | 0.8525 |": ("| 3 | 150 | 0.5123 | 0.9925 |", "results"),
@@ -53,7 +53,7 @@ def test_a_figure_that_somebody_changed_on_the_card_is_told_with_its_line(card, 
     (wrong,) = check(card, records.lora_on_cpu()).contradictions
 
     assert wrong.slot == fact
-    assert now.strip("- ") in wrong.there
+    assert now.strip("- ") in wrong.there or wrong.there.partition(" in ")[0] in now
     assert now.strip("- ") in card.read_text(encoding="utf-8").splitlines()[wrong.line - 1]
 
 

@@ -102,7 +102,11 @@ def contradicts(fact: str, label: str, theirs: str, known: Known) -> bool:
         (fact in _HARDWARE and _other_hardware(theirs, known))
         or _other_names(fact, theirs, known)
         or _other_figures(label, theirs, known)
-        or (fact not in _NUMBERLESS and other_numbers(fact, label, theirs, known))
+        or (
+            fact not in _NUMBERLESS
+            and not known.is_text
+            and other_numbers(fact, label, theirs, known)
+        )
     )
 
 

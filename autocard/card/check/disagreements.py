@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from autocard.card import fields
 from autocard.card.check import comparison, known, measures
@@ -36,6 +37,8 @@ _PACKAGE_LINE = re.compile(
     re.MULTILINE,
 )
 """- PEFT 0.17.1"""
+_WITH_OTHERS = frozenset({"model_specs", "results", "software", "framework_versions"})
+"""Facts whose section has further figures, beside the one that a label states."""
 _SUMMED = ("time", "GPU time", "energy", "mass")
 
 
@@ -54,7 +57,7 @@ def find(
     reports = list(reports)
     found = stated(text, filled, record, labels, reports)
     lines = {one.line for one in found}
-    slots_found = {one.slot for one in found}
+    slots_found = {one.slot for one in found if one.slot not in _WITH_OTHERS}
     for figure in edited(text, fields.facts(record), labels, reports, slots_found):
         if figure.line not in lines:
             theirs, ours = _short(figure.figure.theirs), _short(figure.figure.ours)
@@ -118,18 +121,23 @@ def _body(text: str, filled: str, record: RunRecord, labels: Labels) -> Iterator
         if not left[_key(statement)]:
             continue
         left[_key(statement)] -= 1
-        ours = judge.denies(statement)
-        if ours is not None:
-            line = document.line_number(statement.at)
-            yield Contradiction(
-                statement.fact, statement.label, line, _short(statement.values[0]), _short(ours)
-            )
+        denied = judge.denies(statement)
+        if denied is not None:
+            line, there = document.line_number(statement.at), _short(statement.values[0])
+            yield Contradiction(denied.fact, statement.label, line, there, _short(denied.record))
     yield from _package_lines(document, after, labels, known.versions(record))
     yield from _title(document, labels, record)
 
 
 def _key(statement: Statement) -> tuple[str, str, tuple[str, ...]]:
     return statement.fact, statement.label, statement.values
+
+
+class _Denied(NamedTuple):
+    """A fact that a card states otherwise, and what the record has."""
+
+    fact: str
+    record: str
 
 
 class _Judge:
@@ -141,25 +149,24 @@ class _Judge:
         self._metrics = known.metrics(record)
         self._versions = known.versions(record)
 
-    def denies(self, statement: Statement) -> str | None:
+    def denies(self, statement: Statement) -> _Denied | None:
         """Return what the record has in place of *statement*; None: it may be right."""
         fact = self._facts.get(statement.fact)
         if fact is not None:
-            if not _all_contradict(statement, fact):
-                return None
-            return fact.text
+            is_wrong = _all_contradict(statement, fact)
+            return _Denied(statement.fact, fact.text) if is_wrong else None
         if statement.fact:
             return None
         return self._other_version(statement) or self._other_metric(statement)
 
-    def _other_version(self, statement: Statement) -> str | None:
+    def _other_version(self, statement: Statement) -> _Denied | None:
         version = self._versions.get(words(statement.label).replace(" ", "-"))
         stated = _VERSION.match(statement.values[0].strip(" `*"))
         if version is None or stated is None or _same_version(stated[1], version):
             return None
-        return version
+        return _Denied("software", version)
 
-    def _other_metric(self, statement: Statement) -> str | None:
+    def _other_metric(self, statement: Statement) -> _Denied | None:
         """Return the record's value of the metric that the label is, if it is another."""
         values = self._metrics.get(known.metric_word(statement.label))
         is_one = not statement.whole or len(statement.values) == 1
@@ -168,7 +175,7 @@ class _Judge:
         ours = Known("", numbers=frozenset(values))
         if not _all_contradict(statement, ours):
             return None
-        return f"{statement.label}: {values[0]:.4g}"
+        return _Denied("results", f"{values[0]:.4g}")
 
     def _is_own_place(self, path: tuple[str, ...]) -> bool:
         """Return whether the headings say nothing of other data: the title, "Results"."""

@@ -31,6 +31,7 @@ def known_facts(record: RunRecord) -> dict[str, Known]:
             numbers=frozenset(numbers.get(name, ())),
             words=words.get(name, ""),
             gpus=gpus,
+            is_text=fact.block is not None,
         )
     return found
 

@@ -16,6 +16,7 @@ class Known:
         numbers: further numbers without a unit that are right.
         words: further words that are right, such as another name.
         gpus: how many GPUs may be meant; empty: not known.
+        is_text: it has several figures, each with words of its own.
     """
 
     text: str
@@ -23,3 +24,4 @@ class Known:
     numbers: frozenset[float] = frozenset()
     words: str = ""
     gpus: frozenset[int] = frozenset()
+    is_text: bool = False

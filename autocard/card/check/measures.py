@@ -58,7 +58,7 @@ _AT_MOST = re.compile(
     re.IGNORECASE,
 )
 _AT_LEAST = re.compile(
-    r"(?:>|≥|\b(?:more than|over|above|at least|min(?:imum|\.)?))\s*$", re.IGNORECASE
+    r"(?:>|≥|\b(?:more than|over|above|at least|minimum|min\.))\s*$", re.IGNORECASE
 )
 _LEAD = 24
 """Characters before a figure that say how exact it is."""

@@ -17,6 +17,7 @@ from autocard.card.report import Report
 
 _RUN_ID = re.compile(r"\b[0-9a-f]{12}\b")
 """`0123456789ab`: 12 hexadecimal digits."""
+_EMISSIONS_OPTION = " --overwrite co2_eq_emissions"
 _SEE = "To see what the record has: autocard check {}"
 
 
@@ -44,12 +45,13 @@ def warnings(
     keeps_emissions = any(report.slot == YAML + "co2_eq_emissions" for report in kept)
     others = runs(text, run) if keeps_emissions else []
     if others and run is not None:
+        options = options.replace(_EMISSIONS_OPTION, "")
         also = f", and it denies this run's {', '.join(denied)}" if denied else ""
         yield (
             f"{card}: its co2_eq_emissions are those of run {others[0]}, not of this run ({run})"
             f"{also}: the card was copied, and its figures with it. They were kept, because "
             "nothing here says that autocard wrote them. Take this run's: "
-            f"autocard fill {card} --overwrite co2_eq_emissions{options}"
+            f"autocard fill {card}{_EMISSIONS_OPTION}{options}"
         )
     elif denied:
         how = f"Take the record's: autocard fill {card}{options}" if options else _SEE.format(card)
