@@ -28,7 +28,7 @@ def card(tmp_path):
 
 
 EDITS = {
-    "Total train batch size: 32": ("Total train batch size: 512", "training_hyperparameters"),
+    "Total train batch size: 32": ("Total train batch size: 512", "total_batch_size"),
     "Training length: 150 optimizer": (
         "Training length: 1,500 optimizer",
         "training_hyperparameters",
@@ -109,7 +109,7 @@ def test_a_card_that_was_copied_without_its_record_is_told_slot_by_slot(card, tm
         "model_specs",
         "training_hyperparameters",
         "training_data",
-        "energy",
+        "total_energy",
     } <= told
     assert any("hidden size 384" in one.there and "4,096" in one.record for one in found)
 

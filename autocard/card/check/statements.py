@@ -51,8 +51,9 @@ def statements(document: Document, labels: Labels) -> Iterator[Statement]:
     """Yield what *document* states."""
     form = Form(document, labels)
     yield from _labelled(document, form)
+    sections_with_labels = {slot.section for slot in form.labelled}
     for asked in form.asked:
-        if _is_short_body(asked, labels):
+        if asked.slot.section not in sections_with_labels and _is_short_body(asked, labels):
             path = asked.slot.path
             yield Statement(asked.fact, asked.slot.label, path, (asked.value,), asked.slot.start)
     for section in document.sections:
