@@ -14,6 +14,10 @@ _THEN_WORDS = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*([^\d\s.,].*)")
 """A number with something behind it: 250 W, 56 g/kWh, 120 %."""
 
 
+_INFINITE = re.compile(r"[-+]?\d+(\.\d+)?e[-+]?\d+", re.IGNORECASE)
+"""A number with an exponent that is too large: 1e400."""
+
+
 def reader(
     least: float, unit: str, *, above: bool = False, most: float = math.inf
 ) -> Callable[[object, str], float]:
@@ -45,7 +49,7 @@ def _number(value: object, what: str, unit: str) -> float:
     try:
         # True and False are no numbers here, although Python takes them for 1 and 0.
         number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         msg = f"{what}: {_why_no_number(value, unit)}"
@@ -57,6 +61,8 @@ def _why_no_number(value: object, unit: str) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if _COMMA.fullmatch(text):
         return f"the decimal sign is a point. Did you mean {text.replace(',', '.')}?"
+    if _INFINITE.fullmatch(text):
+        return "a finite number is needed."
     with_words = _THEN_WORDS.fullmatch(text)
     if with_words and unit:
         return f"give the number alone; it is in {unit}."

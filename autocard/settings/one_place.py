@@ -105,6 +105,8 @@ def _no_such_region(country: str, text: str, by_code: Region | None) -> str:
     here = in_a_sentence(country)
     if not has_regions(country):
         return f"no regions of {here} are known here. Leave region out."
+    if country_code(text) == country:
+        return "this is the country itself. Leave region out."
     others = [by_code] if by_code is not None else regions_called(text)
     if others:
         there = in_a_sentence(others[0].country_iso_code)

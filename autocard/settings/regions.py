@@ -41,7 +41,10 @@ _GENERIC = re.compile(
     re.IGNORECASE,
 )
 """What may stand beside a name: State of California, Ontario province."""
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae"})
+"""Letters as they are written where keyboards lack them: Zuerich."""
 _OTHER_NAMES = {
+    "nrw": "DE-NW",
     "washingtondc": "US-DC",
     "neimenggu": "CN-NM",
     "normandy": "FR-NOR",
@@ -80,7 +83,11 @@ def region(country: str, text: str) -> Region | None:
 
 
 def region_of_code(text: str) -> Region | None:
-    """Return the region whose ISO 3166-2 code *text* is, such as US-CA; None: it is none."""
+    """Return the region of an ISO 3166-2 code or a bidding zone, US-CA or SE3; None: it is none."""
+    zone = text.strip().upper()
+    for zoned, zones in ZONES.items():
+        if zone in zones and zone != alpha_2(zoned):
+            return region(zoned, zone)
     given = _ISO_CODE.fullmatch(text.strip().upper())
     country = code_of_alpha_2(given[1]) if given else None
     return _of_country(country).get(_iso_key(text)) if country else None
@@ -147,6 +154,7 @@ def _of_country(country: str) -> dict[str, Region]:
         for name in (one.name, *one.names):
             by_key.setdefault(same_words(name), one)
             by_key.setdefault(_bare(name), one)
+            by_key.setdefault(same_words(name.casefold().translate(_UMLAUTS)), one)
     for words, code in _OTHER_NAMES.items():
         if _iso_key(code) in by_key:
             by_key.setdefault(words, by_key[_iso_key(code)])

@@ -111,7 +111,9 @@ def _check_variables(environ: Mapping[str, str]) -> None:
     """Refuse variables that do not exist: a typo would have no effect."""
     problems = []
     for name, value in sorted(environ.items()):
-        setting = name.removeprefix(_PREFIX).lower()
+        setting = name.upper().removeprefix(_PREFIX).lower()
+        if name.upper() == f"{_PREFIX}{setting.upper()}" != name and setting in _VARIABLES:
+            problems.append(f"{name}={value}: did you mean {name.upper()}? Or unset it.")
         if not name.startswith(_PREFIX) or setting in _VARIABLES:
             continue
         near = [f"{_PREFIX}{one.upper()}" for one in nearest(setting, sorted(_VARIABLES))]
@@ -178,7 +180,7 @@ def _is_ours(table: str) -> bool:
 
 def _site(given: str) -> Source:
     """Return the site file, at the path *given* or at its usual place."""
-    file = Path(given or _SITE_FILE)
+    file = files.expanded(Path(given or _SITE_FILE))
     where = f"AUTOCARD_SITE={given}" if given else _SITE_FILE
     try:
         text = _read(file, where)

@@ -79,15 +79,16 @@ def _kind(value: object) -> str:
         float: "a number",
         str: "a text",
         dict: "a table",
+        type(None): "None",
     }
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return "a list"
     return words.get(type(value)) or f"an object of type {type(value).__name__}"
 
 
 def _flag(value: object, what: str) -> bool:
     """Return a truth value, given as one, as 1 or 0, or in words."""
-    word = str(value).strip().lower() if isinstance(value, str | int) else None
+    word = str(value).strip().lower()
     if word in TRUE_WORDS | FALSE_WORDS:
         return word in TRUE_WORDS
     return refuse(what, "true or false is needed (also: yes, no, on, off, 1, 0).")
@@ -109,7 +110,7 @@ def _choice(*options: str) -> Callable[[object, str], str]:
 def _list(value: object, what: str, items: str) -> list[str]:
     """Return texts, given as a list or with commas between them; *items*: what they are."""
     if isinstance(value, str):
-        value = value.split(",")
+        value = [item for item in value.split(",") if item.strip()] or [value]
     if not isinstance(value, Collection) or isinstance(value, Mapping | bytes):
         refuse(what, f"{items} are needed, as a list or with commas between them.")
     return [_text(item, what).strip() for item in value]
@@ -237,13 +238,11 @@ read_detail = _choice(*DETAILS)
 def read_sections(value: object, what: str) -> tuple[str, ...]:
     """Return names of sections, given as a list or with commas between them; "all" is all."""
     wanted = [name.lower() for name in _list(value, what, "names of sections")]
-    if wanted == ["all"]:
-        return SECTIONS
     for name in wanted:
-        if name not in SECTIONS:
+        if name not in (*SECTIONS, "all"):
             known = did_you_mean(name, SECTIONS, f"There are: all, {', '.join(SECTIONS)}.")
             refuse(what, f"there is no section {quoted(name)}.{known}")
-    return tuple(name for name in SECTIONS if name in wanted)
+    return tuple(name for name in SECTIONS if name in wanted or "all" in wanted)
 
 
 READERS: dict[str, Callable[[object, str], Any]] = {
