@@ -29,7 +29,7 @@ class Sessions:
                 beside the template or beside the card that is named has a mistake; or there is no
                 fact of a name in the setting facts.
         """
-        check_template(settings.template, settings.given_as.get("template", "template"))
+        check_template(settings.template, settings.given_as.get("template"))
         card = Path(settings.card) if settings.card else None
         table = labels.load(label_files(settings.template, card))
         _check_facts(settings, table.names)

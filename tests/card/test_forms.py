@@ -46,11 +46,15 @@ def test_only_what_a_person_gave_is_set_in_a_blank():
     assert "- **Hours used:** [More Information Needed]\n" in text
 
 
-@pytest.mark.parametrize("name", ["huggingfase", "no/such/file.md"])
-def test_an_unknown_template_is_refused_and_the_names_are_listed(name):
-    with pytest.raises(
-        SettingsError, match="huggingface, annotated, compact, czi, imageomics, peft"
-    ):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("huggingfase", r"Did you mean huggingface\?"),
+        ("no/such/file.md", "huggingface, annotated, compact, czi, imageomics, peft"),
+    ],
+)
+def test_an_unknown_template_is_refused_with_the_nearest_name_or_all_of_them(name, words):
+    with pytest.raises(SettingsError, match=f"template '{name}': .*{words}"):
         new_card.check_template(name)
 
 

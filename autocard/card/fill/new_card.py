@@ -45,12 +45,12 @@ _LARGEST = 4 * 1024 * 1024
 """Bytes of a form."""
 
 
-def check_template(name: str | None, where: str = "template") -> None:
+def check_template(name: str | None, where: str | None = None) -> None:
     """Check before training that a card can be made from *name*: a shipped name, a path or None.
 
     Args:
         name: of the template.
-        where: how a message names the setting.
+        where: how a message names the setting; None: by the template's name.
 
     Raises:
         SettingsError: there is no such template, or it cannot be read or rendered.
@@ -58,6 +58,8 @@ def check_template(name: str | None, where: str = "template") -> None:
     try:
         text = blank(name, {})
     except SettingsError as exc:
+        if where is None:
+            raise
         msg = f"{where}: {str(exc).partition(': ')[2]}"  # "template 'x': there is none"
         raise SettingsError(msg) from exc
     try:
