@@ -217,7 +217,8 @@ class CardFiller:
         )
         text, slots = filled.text.replace(new_card.CARD_DATA + "\n", ""), filled.slots
         if order.empty == "comment":
-            text, slots = hidden_slots.hide(text, order.labels, slots)
+            is_shipped = (order.template or new_card.DEFAULT) in new_card.SHIPPED
+            text, slots = hidden_slots.hide(text, order.labels, slots, is_shipped=is_shipped)
         return self._without_reasons(Filled(text, slots, filled.reports), facts)
 
     def _without_reasons(self, filled: Filled, facts: Mapping[str, Fact]) -> Filled:

@@ -44,6 +44,7 @@ class FillPlan:
     def run(self) -> None:
         """Decide about everything."""
         state = self._state
+        self._refresh.hidden_items()
         our_values = set()
         for text in state.found.ours:
             if text.slot is not None and text.asked:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from autocard.card.fill import proof, written_text
+from autocard.card.fill import list_comments, proof, written_text
+from autocard.card.fill.list_comments import HiddenItem, Move
 from autocard.card.fill.removal import subsections
 from autocard.card.fill.text_offsets import PlannedText, TextOffsets
 from autocard.card.fill.written_text import ADDED, HIDDEN, PLACE, SECTION, name_for
@@ -28,9 +29,15 @@ _LABEL_LENGTH = 200
 """Characters within which the label of a line ends."""
 
 
-def hide(text: str, labels: Labels, remembered: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return *text* with its empty slots hidden, and *remembered* with the comments in them."""
-    hider = _Hider(text, labels, remembered)
+def hide(
+    text: str, labels: Labels, remembered: Mapping[str, str], *, is_shipped: bool = False
+) -> tuple[str, dict[str, str]]:
+    """Return *text* with its empty slots hidden, and *remembered* with the comments in them.
+
+    *is_shipped*: the form is one of ours, and its guidance is no person's: what is filled needs
+    none.
+    """
+    hider = _Hider(text, labels, remembered, is_shipped=is_shipped)
     hider.run()
     edits = sorted(hider.edits, key=lambda edit: edit.key)
     after = proof.apply(text, edits)
@@ -40,9 +47,12 @@ def hide(text: str, labels: Labels, remembered: Mapping[str, str]) -> tuple[str,
 class _Hider:
     """Collects the edits that hide the empty slots of one card."""
 
-    def __init__(self, text: str, labels: Labels, remembered: Mapping[str, str]) -> None:
+    def __init__(
+        self, text: str, labels: Labels, remembered: Mapping[str, str], *, is_shipped: bool
+    ) -> None:
         self._document = Document(text)
         self._labels = labels
+        self._is_shipped = is_shipped
         self.edits: list[Edit] = []
         self._texts: dict[str, str] = {}
         for name, chunk in remembered.items():
@@ -70,7 +80,10 @@ class _Hider:
                 self._hide_lines(index)
                 self._hide_body(index)
                 self._remove_outdated(section)
-                self._hide_advice(section)
+                if self._is_shipped:
+                    self._remove_guidance(index, section)
+                else:
+                    self._hide_advice(section)
         self._hide_keys()
 
     def written_in(self, after: str, edits: Sequence[Edit]) -> dict[str, str]:
@@ -152,12 +165,14 @@ class _Hider:
         chunks = [self._remember(fact or SECTION + heading.title, chunk)]
         chunks += [self._remember(asked.fact, self._line_chunk(asked)) for asked in lines]
         newline = self._document.newline
-        comments = (newline * 2).join(each.replace("\n", newline) for each in chunks)
+        heading_chunk, *line_chunks = (each.replace("\n", newline) for each in chunks)
+        comments = (newline * 2).join([heading_chunk, newline.join(line_chunks)]).rstrip()
         is_last = section.end >= len(self._document.text)
         self._edit(heading.start, section.end, comments + newline * (1 if is_last else 2))
 
     def _hide_lines(self, index: int) -> None:
         """Put the empty labelled lines of a section that shows something into comments."""
+        items = []
         for asked in self._asked.get(index, []):
             if asked.empty is None or asked.generated:
                 continue
@@ -168,7 +183,45 @@ class _Hider:
             elif slot.kind == "line":
                 start = self._document.offset(self._document.body_line(slot.at))
                 end = self._document.line_end(self._document.body_line(slot.end))
-                self._edit(start, end, self._remember(asked.fact, self._line_chunk(asked)))
+                items.append(HiddenItem(start, end, asked.fact, self._line_chunk(asked)))
+        moved: set[HiddenItem] = set()
+        for move in list_comments.moves(self._document, items):
+            moved.update(move.items)
+            self._move(move)
+        for item in items:
+            if item not in moved:
+                self._edit(item.start, item.end, self._remember(item.name, item.text))
+
+    def _move(self, move: Move) -> None:
+        """Remove the lines of a list that are hidden, and put their comments below it."""
+        newline = self._document.newline
+        for item in move.items:
+            self._edit(item.start, min(item.end + len(newline), len(self._document.text)), "")
+        chunks = [self._remember(item.name, item.text) for item in move.items]
+        self._edit(move.place, move.place, newline.join(chunks) + newline)
+
+    def _remove_guidance(self, index: int, section: Section) -> None:
+        """Remove a shipped form's guidance about what is filled."""
+        own = self._asked.get(index, [])
+        if any(_is_open_body(each) for each in own):
+            return
+        hidden = [(edit.start, edit.end) for edit in self.edits]
+        for block in section.blocks:
+            is_hidden = any(start <= block.start < end for start, end in hidden)
+            if not is_hidden and guidance.is_guidance_block(self._document, self._labels, block):
+                end = self._after_blank_lines(block.end, section.end)
+                self._edit(block.start, end, "")
+        for asked in own:
+            self._remove_comment_behind(asked)
+
+    def _remove_comment_behind(self, asked: AskedFact) -> None:
+        """Remove the guidance behind the value of a line that is filled."""
+        if asked.slot.kind != "line" or asked.empty is not None:
+            return
+        end = self._document.line_end(self._document.body_line(asked.slot.end))
+        rest = self._document.text[asked.slot.end : end]
+        if rest.strip().startswith("<!--") and rest.strip().endswith("-->"):
+            self._edit(asked.slot.end, end, "")
 
     def _hide_body(self, index: int) -> None:
         """Put guidance in the place of a placeholder below a heading that stays."""
@@ -217,6 +270,8 @@ class _Hider:
 
     def _guidance(self, blocks: tuple[Block, ...], fact: str) -> str:
         """Return the form's own guidance for a section, or else ours."""
+        if self._is_shipped and fact and self._guide(fact):
+            return self._guide(fact)
         found = guidance.block_guidance(self._document, self._labels, blocks)
         return found or (self._guide(fact) if fact else "")
 
@@ -253,6 +308,12 @@ def _texts_of(
 def _overlaps(block: Block, place: tuple[int, int]) -> bool:
     start, end = place
     return block.start <= end and start <= block.end
+
+
+def _is_open_body(asked: AskedFact) -> bool:
+    """Return whether the text of a heading waits for a person, or for another run."""
+    is_empty = asked.empty is not None and not asked.generated
+    return is_empty and asked.slot.kind == "body" and not asked.fallback
 
 
 def _place_with_label(asked: AskedFact) -> tuple[int, int]:

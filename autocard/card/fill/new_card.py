@@ -41,6 +41,8 @@ CARD_DATA = "{{ card_data }}"
 _JINJA_SUFFIXES = (".j2", ".jinja", ".jinja2")
 _IN_BRACES = re.compile(r"\{[{%](.*?)[}%]\}", re.DOTALL)
 """{{ grant | default("none") }}, {% if grant %}."""
+_OPTIONAL = re.compile(r"[ \t]*\[optional\](?=:?\*\*|[ \t]*$)", re.MULTILINE)
+"""In a heading or label: `### Model Sources [optional]`, `- **Demo [optional]:**`."""
 _LARGEST = 4 * 1024 * 1024
 """Bytes of a form."""
 
@@ -101,11 +103,18 @@ def blank(name: str | None, human: Mapping[str, str]) -> str:
     """
     name = name or DEFAULT
     text = _source(name)
-    if not _is_jinja(name, text):
-        return text
-    rendered = _render(name, text, human)
-    # Variables that are empty leave gaps in the Hub's template.
-    return re.sub(r"\n{3,}", "\n\n", rendered) if name == DEFAULT else rendered
+    if _is_jinja(name, text):
+        text = _render(name, text, human)
+    return _tidy(text) if name in SHIPPED else text
+
+
+def _tidy(text: str) -> str:
+    """Return a shipped form without what is of no use to the readers of a card.
+
+    Empty variables leave gaps, and "[optional]" is for the author.
+    """
+    without_optional = _OPTIONAL.sub("", text)
+    return re.sub(r"\n{3,}", "\n\n", without_optional)
 
 
 @lru_cache(maxsize=1)

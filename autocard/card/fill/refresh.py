@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autocard.card.fill import written_text
+from autocard.card.fill import list_comments, written_text
 from autocard.card.fill.fill_state import FillState
+from autocard.card.fill.list_comments import HiddenItem, Move
 from autocard.card.fill.removal import UNKNOWN, Removal
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
 from autocard.card.form.asked_fact import AskedFact
@@ -36,6 +37,8 @@ class Refresh:
         """*state* takes the changes."""
         self._state = state
         self.removal = Removal(state)
+        self._moved: set[int] = set()
+        """Offsets of the comments that go below their list."""
 
     def slot(self, asked: AskedFact) -> None:
         """Bring the value of a labelled line, a cell or the title up to date."""
@@ -117,13 +120,40 @@ class Refresh:
         state.placed.add(text.fact)
         outcome: State = "empty"
         if state.fact(text.fact) is None:
-            state.remember(HIDDEN + text.fact, text.text, text.start)
+            if text.start not in self._moved:
+                state.remember(HIDDEN + text.fact, text.text, text.start)
         else:
             shown = self._shown(text)
             edit = state.add_edit(state.writer.replace(text.start, text.end, shown.chunk))
             state.remember(text.fact, shown.value, text.start, edit)
             outcome = "filled"
         state.report_fact(text.fact, outcome, text.start)
+
+    def hidden_items(self) -> None:
+        """Put hidden items of lists below the visible ones; it comes before all else."""
+        state = self._state
+        items, shown = [], []
+        for text in state.found.ours:
+            if not text.hidden or not after_label(_without_opening(text.text)):
+                continue
+            if state.fact(text.fact) is None:
+                items.append(HiddenItem(text.start, text.end, text.fact, text.text))
+            else:
+                shown.append(text.start)
+        for move in list_comments.moves(state.document, items, shown):
+            self._moved.update(item.start for item in move.items)
+            self._move(move)
+
+    def _move(self, move: Move) -> None:
+        state, newline = self._state, self._state.document.newline
+        for item in move.items:
+            state.add_edit(state.writer.replace(item.start, item.end + len(newline), ""))
+        lines = newline.join(item.text for item in move.items)
+        is_at_end = not state.text[: move.place].endswith("\n")
+        chunk = newline + lines if is_at_end else lines + newline
+        edit = state.add_edit(state.writer.replace(move.place, move.place, chunk))
+        for item in move.items:
+            state.remember(HIDDEN + item.name, item.text, move.place, edit)
 
     def _hidden_heading(self, text: WrittenText) -> None:
         """Show a hidden heading if something below it is shown."""
