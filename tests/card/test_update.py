@@ -62,13 +62,13 @@ def test_an_existing_card_is_filled_in_place(tmp_path, record):
 def test_a_later_record_refreshes_ours_and_keeps_the_persons(tmp_path, record):
     card = tmp_path / "README.md"
     update(card, record)
-    text = card.read_text().replace("fp32 <!--", "single precision <!--")
+    text = card.read_text().replace("regime:** fp32\n", "regime:** single precision\n")
     card.write_text(text)
 
     outcome = update(card, later(record))
 
     after = card.read_text()
-    assert "single precision <!--" in after
+    assert "regime:** single precision\n" in after
     assert "**Hours used:** 2 h" in after
     assert [report.slot for report in outcome.kept] == ["training_regime"]
 

@@ -23,6 +23,7 @@ from autocard.card.front import yaml_keys
 from autocard.card.markdown import line_labels, slots
 from autocard.card.markdown.document import Block, Document, Heading, Section
 from autocard.card.markdown.edit import Edit
+from autocard.card.markdown.writer import LIST_SEPARATOR
 
 _COMMENT = re.compile(r"(?s)<!--.*?-->")
 _LABEL_LENGTH = 200
@@ -208,11 +209,24 @@ class _Hider:
         hidden = [(edit.start, edit.end) for edit in self.edits]
         for block in section.blocks:
             is_hidden = any(start <= block.start < end for start, end in hidden)
-            if not is_hidden and guidance.is_guidance_block(self._document, self._labels, block):
+            # `</details>` shows nothing, too.
+            is_tag = block.kind == "comment" and not self._text(block).startswith("<!--")
+            is_ours = self._is_ours(block) or self._text(block) == LIST_SEPARATOR
+            if is_hidden or is_tag or is_ours:
+                continue
+            if guidance.is_guidance_block(self._document, self._labels, block):
                 end = self._after_blank_lines(block.end, section.end)
                 self._edit(block.start, end, "")
         for asked in own:
             self._remove_comment_behind(asked)
+
+    def _is_ours(self, block: Block) -> bool:
+        """Return whether *block* is a part of a text that autocard wrote."""
+        return any(
+            text.at <= block.start and block.end <= text.at + len(text.text)
+            for text in self._written
+            if text.edit is None
+        )
 
     def _remove_comment_behind(self, asked: AskedFact) -> None:
         """Remove the guidance behind the value of a line that is filled."""

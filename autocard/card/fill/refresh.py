@@ -45,7 +45,10 @@ class Refresh:
         state = self._state
         new = state.text_for(asked)
         state.placed.add(asked.fact)
-        if not new:
+        line_start = state.document.offset(state.document.body_line(asked.slot.at))
+        if not new and line_start in self._moved:
+            state.report(asked, "cleared")
+        elif not new:
             self.removal.slot(asked)
         elif same(asked.value, new):
             state.remember(asked.fact, new, asked.slot.start)
@@ -140,9 +143,23 @@ class Refresh:
                 items.append(HiddenItem(text.start, text.end, text.fact, text.text))
             else:
                 shown.append(text.start)
+        items += self._lines_to_hide()
+        items.sort(key=lambda item: item.start)
         for move in list_comments.moves(state.document, items, shown):
             self._moved.update(item.start for item in move.items)
             self._move(move)
+
+    def _lines_to_hide(self) -> list[HiddenItem]:
+        """Return the lines of ours whose fact this run does not have."""
+        state = self._state
+        ours = {(text.start, text.end) for text in state.found.ours if text.asked}
+        found = []
+        for asked in state.asked:
+            is_ours = (asked.slot.start, asked.slot.end) in ours
+            if is_ours and not state.text_for(asked):
+                item = self.removal.hidden_item(asked)
+                found += [item] if item else []
+        return found
 
     def _move(self, move: Move) -> None:
         state, newline = self._state, self._state.document.newline

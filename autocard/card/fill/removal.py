@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from autocard.card.fact import plain
 from autocard.card.fill.fill_state import FillState
+from autocard.card.fill.list_comments import HiddenItem
 from autocard.card.fill.removed_places import joined, with_blank_lines
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
 from autocard.card.form.asked_fact import AskedFact
@@ -55,9 +56,27 @@ class Removal:
             self._replace(asked, self._comment(asked.fact), slot.start, hidden=True)
             return
         start = state.document.offset(state.document.body_line(slot.at))
+        self._replace(asked, self._hidden_line(slot), start, hidden=True)
+
+    def hidden_item(self, asked: AskedFact) -> HiddenItem | None:
+        """Return the comment that takes the place of a whole line of ours; None: none does."""
+        state, slot = self._state, asked.slot
+        place = whole_line(state.document, slot)
+        if slot.kind != "line" or place is None or not state.hides_empty_slots:
+            return None
+        if slot.section in state.found.added:
+            return None
+        first = state.document.body_line(slot.at)
+        start, end = state.document.offset(first), state.document.line_end(first)
+        return HiddenItem(start, end, asked.fact, self._hidden_line(slot))
+
+    def _hidden_line(self, slot: Slot) -> str:
+        """Return the comment that holds the place of a labelled line."""
+        state = self._state
+        start = state.document.offset(state.document.body_line(slot.at))
         line = state.text[start : slot.start].strip()
         label = line[: after_label(line) or len(line)].rstrip()
-        self._replace(asked, f"<!-- {label} {UNKNOWN} -->", start, hidden=True)
+        return f"<!-- {label} {UNKNOWN} -->"
 
     def block(self, text: WrittenText) -> None:
         """Remove a text of ours between blank lines."""

@@ -15,8 +15,10 @@ from autocard.errors import CardError
 
 _ITEM = re.compile(r"(?:[-+*]|\d{1,9}[.)])[ \t]")
 """The beginning of a list item: `- a`, `12. a`."""
+_LABELED_ITEM = re.compile(r"(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\*\*|__)")
+"""The beginning of a labelled line: `- **Hours used:** …`."""
 _BLANKS = re.compile(r"\s*")
-_LIST_SEPARATOR = "<!-- -->"
+LIST_SEPARATOR = "<!-- -->"
 """What stands between two lists that would be one without it."""
 
 
@@ -130,11 +132,13 @@ class Writer:
         *may_join*: labelled lines may continue a list of labelled lines above them.
         """
         begins_with_list = _ITEM.match(block) is not None
+        # With a blank line between them, items of one list stand far apart.
+        may_join = may_join and _LABELED_ITEM.match(block) is not None
         ends_with_list = _ends_in_item(block)
         if begins_with_list and self._follows_list(start, may_join=may_join):
-            block = f"{_LIST_SEPARATOR}\n\n{block}"
+            block = f"{LIST_SEPARATOR}\n\n{block}"
         if ends_with_list and self._precedes_list(end):
-            block = f"{block}\n\n{_LIST_SEPARATOR}"
+            block = f"{block}\n\n{LIST_SEPARATOR}"
         return block
 
     def _follows_list(self, start: int, *, may_join: bool) -> bool:
