@@ -50,7 +50,7 @@ def split_lists(text: str) -> list[str]:
     top = [token for token in tokens(text) if token.level == 0 and token.nesting >= 0]
     found = []
     for before, comment, after in zip(top, top[1:], top[2:], strict=False):
-        is_comment = comment.type == "html_block" and comment.content.startswith("<!-- -")
+        is_comment = comment.type == "html_block" and comment.content.startswith("<!-- - ")
         if before.type == after.type == "bullet_list_open" and is_comment:
             found.append(comment.content)
     return found

@@ -21,6 +21,7 @@ from autocard.card.form.labels import words
 from autocard.card.markdown.edit import Edit
 from autocard.card.markdown.occurrences import occurrences, same
 from autocard.card.markdown.section_end import end_of_text
+from autocard.card.markdown.writer import below_lines
 from autocard.card.report import State
 
 NONE = "none"
@@ -240,7 +241,7 @@ class FillPlan:
         listed = "\n".join(
             state.writer.style.line(state.labels.title(name), text) for name, text in lines.items()
         )
-        return "\n\n".join(piece for piece in (listed, block) if piece)
+        return below_lines(listed, block)
 
     def _add_missing(self) -> None:
         """Add the facts that have no place in the card."""

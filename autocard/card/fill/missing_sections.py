@@ -16,6 +16,7 @@ from autocard.card.markdown.document import Section
 from autocard.card.markdown.edit import Edit
 from autocard.card.markdown.html_spans import outside_html
 from autocard.card.markdown.slots import Slot
+from autocard.card.markdown.writer import below_lines
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,13 @@ class MissingSections:
         addition.headings[part.name] = heading
         yield heading
         lines = [fact for fact in part.lines if fact in wanted]
-        if lines:
-            addition.texts.update({fact: self._state.line(fact) for fact in lines})
-            yield "\n".join(self._line(fact) for fact in lines)
+        addition.texts.update({fact: self._state.line(fact) for fact in lines})
+        listed = "\n".join(self._line(fact) for fact in lines)
+        block = ""
         if part.body in wanted:
-            addition.texts[part.body] = self._state.block(part.body)
-            yield addition.texts[part.body]
+            block = addition.texts[part.body] = self._state.block(part.body)
+        if listed or block:
+            yield below_lines(listed, block)
         for inner in part.parts:
             if wanted & set(inner.facts()):
                 yield from self._rendered(inner, wanted, level + 1, addition)

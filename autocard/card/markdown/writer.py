@@ -22,6 +22,13 @@ LIST_SEPARATOR = "<!-- -->"
 """What stands between two lists that would be one without it."""
 
 
+def below_lines(lines: str, block: str) -> str:
+    """Return labelled *lines* (which may be none) with *block* below them, as the lists of two."""
+    is_list = _ITEM.match(block) is not None and _LABELED_ITEM.match(block) is None
+    separator = LIST_SEPARATOR if lines and is_list else ""
+    return "\n\n".join(piece for piece in (lines, separator, block) if piece)
+
+
 class Writer:
     """Makes edits of one document.
 
