@@ -20,12 +20,12 @@ from autocard.energy.ledger.ledger_entry import LedgerEntry
 from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.record import Gpu, Hardware, Job, Leg
 
-SOME = "those are named that are known: not every node told of its own"
+SOME = "only some nodes reported theirs"
 DIFFERS = "it differs between the nodes"
 OF_NODE = ("cpu_model", "ram_bytes", "cpu_count_node")
 """Fields of `Hardware` that are a node's own."""
 TICK = (
-    "what it used after its last tick is not known: its process was not heard when training ended"
+    "energy after its last reading is not known: its process did not report at the end of training"
 )
 
 Board = tuple[str | None, int | None]

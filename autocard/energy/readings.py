@@ -44,7 +44,7 @@ class Used:
     """What has to be said of who read them."""
 
 
-TOO_SHORT = "training was over before there were two readings"
+TOO_SHORT = "run too short for two readings"
 
 
 class Track:
@@ -112,7 +112,7 @@ class SampleHistory:
     def between(self, begin_s: float, end_s: float) -> Used:
         """Return what was used from *begin_s* to *end_s* (monotonic seconds)."""
         if len(self._samples) < 2:  # noqa: PLR2004 - two ends of an interval
-            return Used(reason="there were no two readings")
+            return Used(reason="fewer than two readings")
         parts = set.intersection(*(set(sample.joules) for sample in self._samples))
         first, last = self._samples[0], self._samples[-1]
         one, other = self._pair(begin_s), self._pair(end_s)

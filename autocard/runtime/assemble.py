@@ -56,10 +56,8 @@ PUBLISHED_SETTINGS = (
 )
 """Settings that affect a figure; the others may contain paths of the machine."""
 
-UNSEEN = (
-    "the operations are those of all steps, and the time of the first of them is not recorded here"
-)
-NOT_LOOKED_FOR = "autocard did not look for this"
+UNSEEN = "the FLOPs cover all steps, and the time of the first ones is not recorded here"
+NOT_LOOKED_FOR = "not captured"
 """The reason of last resort. A test checks that no real run's record contains it."""
 
 _PARTIAL = re.compile(r"legs\.\d+\.hosts(\.\d+\.devices)?|hardware\.gpus")
@@ -225,9 +223,9 @@ def _with_earlier_run(run: Run, model: Model) -> dict[str, Any]:
     described = model.base_model_description
     if not run.earlier_run or not described or model.base_model:
         return {}
-    earlier = f"an earlier training of the same process (run {run.earlier_run}) had done the first"
     steps = units.plural(run.earlier_steps, "step")
-    return {"base_model_description": f"{described}; {earlier} {steps}"}
+    words = f"{described.removesuffix(')')}; first {steps} in run {run.earlier_run}"
+    return {"base_model_description": f"{words})" if described.endswith(")") else words}
 
 
 def _hardware(draft: RecordDraft, hardware: Hardware) -> Hardware:

@@ -24,8 +24,8 @@ from autocard.runtime.leg_facts import LegFacts
 from autocard.runtime.started_leg import StartedLeg
 from autocard.settings import Settings
 
-NOT_YET = "not measured: nothing had been read when the checkpoint was written"
-BROKEN_OFF = "not measured: training was broken off, so its last readings are missing"
+NOT_YET = "not measured: no reading before the checkpoint was written"
+BROKEN_OFF = "not measured: training was interrupted, so its last readings are missing"
 OWN_CLOCK = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
 """Fields of a leg that come from our own clock, which was read before the meter's and is valid even
 if the meter failed."""
@@ -252,7 +252,7 @@ class RunHistory:
         try:
             ledger_files.write_to_all(folders, written)
         except NotWrittenError as exc:
-            entry.missing.setdefault("ledger", f"a later leg will not count this one: {exc}")
+            entry.missing.setdefault("ledger", f"a later start will not count this one: {exc}")
 
     # -- evaluations after training ----------------------------------------------------------------
 
@@ -371,7 +371,7 @@ class RunHistory:
         reached = 0
         for leg in legs:
             if (leg.step_begin or 0) > reached:
-                why = reason or "what came before was not recorded here"
+                why = reason or "earlier steps were not recorded here"
                 return f"training was resumed at step {leg.step_begin}; {why}"
             reached = max(reached, leg.step_end or 0)
         return reason

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 NO_WUE = "no water usage effectiveness was given"
 NO_INTENSITY = "no carbon intensity is known"
-DIFFERS = "it differs between the legs"
+DIFFERS = "it differs between the starts"
 
 _OF_PLACE = {
     "intensity_source": "intensity_source",
@@ -51,7 +51,7 @@ def of_legs(legs: Legs, settings: Settings) -> Part[Emissions]:
     part.put(
         "market_based_co2eq_g",
         settings.market_based_co2eq_g,
-        "not given: contracts tell it, no meter does",
+        "not given: it is set by contracts and cannot be metered",
     )
     put_sum(part, "co2eq_g", lambda: co2eq_g(legs))
     put_sum(part, "reported_co2eq_g", lambda: _reported_g(legs))

@@ -13,11 +13,11 @@ from typing import Any
 from autocard.record import Checkpoint, Leg
 from autocard.record.gaps import Gaps, Part
 
-WHOLE = "the whole leg"
+WHOLE = "the whole start"
 READ = "read at the checkpoint and at the end"
-SHARED_OUT = "estimated: shared out evenly over the steps between two readings"
-NO_STEPS = "it is not known how far this leg, or a later one, came"
-NO_TIME = "it is not known how long this leg took"
+SHARED_OUT = "estimated: distributed evenly over the steps between two readings"
+NO_STEPS = "the last step of this start, or of a later one, is not known"
+NO_TIME = "the duration of this start is not known"
 NO_ENERGY = "its energy was not measured in every part"
 
 

@@ -16,7 +16,7 @@ from autocard.totals.leg_sums import (
 )
 
 OTHER_ALLOCATIONS = (
-    "the legs used different numbers of GPUs, and what the earlier ones were given is not recorded"
+    "the starts used different numbers of GPUs, and the earlier allocations are not recorded"
 )
 
 

@@ -83,9 +83,9 @@ def test_the_settings_of_lora_are_those_that_peft_saves(tmp_path):
     [
         ({}, "LoRA"),
         ({"use_dora": True}, "DoRA"),
-        ({"use_rslora": True}, "LoRA (rank-stabilised)"),
+        ({"use_rslora": True}, "LoRA (rank-stabilized)"),
         ({"init_lora_weights": "pissa"}, "LoRA (PiSSA)"),
-        ({"init_lora_weights": "olora", "use_rslora": True}, "LoRA (rank-stabilised, OLoRA)"),
+        ({"init_lora_weights": "olora", "use_rslora": True}, "LoRA (rank-stabilized, OLoRA)"),
         ({"init_lora_weights": "gaussian"}, "LoRA"),
     ],
 )

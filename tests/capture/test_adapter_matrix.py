@@ -70,7 +70,7 @@ def row(method, config, *told, targets=None, base=models.llama, **settings):
 ROWS = {
     "LoRA": row("LoRA", "LoraConfig", r=2, lora_alpha=6, lora_dropout=0.1),
     "DoRA": row("DoRA", "LoraConfig", r=2, use_dora=True),
-    "rsLoRA": row("LoRA (rank-stabilised)", "LoraConfig", r=2, use_rslora=True),
+    "rsLoRA": row("LoRA (rank-stabilized)", "LoraConfig", r=2, use_rslora=True),
     "PiSSA": row("LoRA (PiSSA)", "LoraConfig", r=2, init_lora_weights="pissa"),
     "PiSSA, iterated": row("LoRA (PiSSA)", "LoraConfig", r=2, init_lora_weights="pissa_niter_2"),
     "OLoRA": row("LoRA (OLoRA)", "LoraConfig", r=2, init_lora_weights="olora"),

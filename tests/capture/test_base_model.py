@@ -448,11 +448,11 @@ def test_an_adapter_on_fresh_weights_leaves_them_fresh():
 def test_a_fresh_model_is_from_scratch_before_and_after_a_resume(tmp_path):
     out = tmp_path / "out"
     train(models.llama(), out, save_strategy="steps", save_steps=1)
-    assert base_of(out)[1] == "none: trained from scratch"
+    assert base_of(out)[1] == "none (trained from scratch)"
 
     train(models.llama(), out, max_steps=2, resume=str(out / "checkpoint-1"))
 
-    assert base_of(out)[1] == "none: trained from scratch"
+    assert base_of(out)[1] == "none (trained from scratch)"
 
 
 def test_a_checkpoint_of_loaded_weights_that_a_fresh_model_goes_on_with_is_not_from_scratch(
@@ -475,7 +475,7 @@ def test_a_fresh_model_with_a_larger_vocabulary_is_from_scratch(tmp_path):
 
     train(made, tmp_path / "out")
 
-    assert base_of(tmp_path / "out")[1] == "none: trained from scratch"
+    assert base_of(tmp_path / "out")[1] == "none (trained from scratch)"
 
 
 # -- a module around a model -----------------------------------------------------------------------

@@ -119,7 +119,7 @@ def test_submodules_are_told_by_their_number(repository):
 
     part, _ = run(repository / "src" / "train.py")
 
-    assert part["note"] == "1 submodule, whose own changes were not looked for"
+    assert part["note"] == "1 submodule, not checked for changes"
 
 
 def test_a_changed_file_makes_it_dirty_and_a_new_output_does_not(repository):

@@ -72,7 +72,7 @@ def test_a_data_set_from_memory_is_described_and_not_named(ordinary):
     entry = only(ordinary[0])
 
     assert entry.dataset_id is None
-    assert entry.description == "an in-memory data set (datasets.Dataset)"
+    assert entry.description == "an in-memory dataset"
     assert entry.rows == 16
     # what the trainer left of them
     assert sorted(entry.columns) == ["attention_mask", "input_ids", "label"]
@@ -134,7 +134,7 @@ def test_several_ids_from_a_person_stand_beside_the_joined_rows():
     part, _ = look(models.texts(), Settings(datasets=("org/a", "org/b")))
 
     assert [entry.dataset_id for entry in part.train] == [None, "org/a", "org/b"]
-    assert part.train[0].description == "2 data sets, joined"
+    assert part.train[0].description == "2 datasets, combined"
     assert part.train[0].rows == 16
 
 
@@ -164,9 +164,7 @@ def test_a_name_in_snake_case_alone_is_not_made_into_an_id(tmp_path, monkeypatch
     entry = only(look(rows)[0])
 
     assert entry.dataset_id is None
-    assert (
-        entry.description == "a data set of the Hub, whose exact id the local cache does not tell"
-    )
+    assert entry.description == "a Hub dataset (exact ID not in the local cache)"
 
 
 # -- mixtures --------------------------------------------------------------------------------------
@@ -333,7 +331,7 @@ def test_a_stream_has_no_rows_and_says_why():
 
     assert only(part).rows is None
     assert "stream" in missing["data.train.0.rows"]
-    assert only(part).description == "a stream of rows (datasets.IterableDataset)"
+    assert only(part).description == "a streamed dataset"
 
 
 def test_a_stream_from_the_hub_names_id_and_commit():
@@ -360,7 +358,7 @@ def test_a_torch_data_set_is_told_by_its_class():
 
     entry = only(look(MyRows())[0])
 
-    assert entry.description == "a data set of a class of its own (MyRows)"
+    assert entry.description == "a custom MyRows dataset"
     assert entry.rows == 5
 
 

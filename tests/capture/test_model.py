@@ -187,7 +187,7 @@ def test_weights_that_were_initialised_have_no_base():
     part, missing = look(models.llama())
 
     assert part.base_model is None
-    assert part.base_model_description == "none: trained from scratch"
+    assert part.base_model_description == "none (trained from scratch)"
     assert part.base_model_relation is None
     assert "initialised" in missing["base_model_relation"]
 
@@ -201,7 +201,7 @@ def test_another_model_s_configuration_alone_is_no_base():
     assert part.base_model is None
     assert (
         part.base_model_description
-        == "none: trained from scratch, with the configuration of org/tiny"
+        == "none (trained from scratch with the configuration of org/tiny)"
     )
 
 

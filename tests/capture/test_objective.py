@@ -132,7 +132,7 @@ def test_a_language_model_s_own_loss_function_is_called_custom(tmp_path, monkeyp
         assert not math.isclose(first_loss(host), float(cross_entropy), rel_tol=0.05)
         assert (
             record.training.objective
-            == "causal language modelling, custom loss (loss_function: squares)"
+            == "causal language modeling, custom loss (loss_function: squares)"
         )
         assert "cross-entropy" not in card
 
@@ -168,11 +168,11 @@ def test_the_load_balancing_loss_of_a_router_is_part_of_the_objective(tmp_path, 
         tmp_path, transformers.MixtralForCausalLM(config), models.language(), learning_rate=0.0
     )
 
-    alone = "causal language modelling (next-token cross-entropy)"
+    alone = "causal language modeling (next-token cross-entropy)"
     # an untrained model's cross-entropy is about ln V
     added = abs(first_loss(host) - math.log(20)) > 1
     assert added is (on and coefficient > 0)
-    both = "causal language modelling (next-token cross-entropy + 10 × load-balancing loss of the router)"
+    both = "causal language modeling (next-token cross-entropy + 10 × load-balancing loss of the router)"
     assert record.training.objective == (both if added else alone)
 
 
@@ -244,7 +244,7 @@ def heads():
     yield (
         transformers.BertForMaskedLM(bert),
         {**plain, "labels": ids},
-        "masked language modelling (cross-entropy)",
+        "masked language modeling (cross-entropy)",
     )
     distil = transformers.DistilBertConfig(
         vocab_size=60, dim=32, n_layers=1, n_heads=2, hidden_dim=32
@@ -252,7 +252,7 @@ def heads():
     yield (
         transformers.DistilBertForMaskedLM(distil),
         {**plain, "labels": ids},
-        "masked language modelling (cross-entropy)",
+        "masked language modeling (cross-entropy)",
     )
     small = {
         "hidden_size": 16,
@@ -375,7 +375,7 @@ def test_the_regularization_that_adalora_adds_to_the_loss_is_part_of_the_objecti
     assert (returned > alone + 0.01) is bool(weight)
     assert (
         record.training.objective
-        == f"causal language modelling (next-token cross-entropy{term if weight else ''})"
+        == f"causal language modeling (next-token cross-entropy{term if weight else ''})"
     )
 
 

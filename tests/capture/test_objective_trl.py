@@ -340,10 +340,7 @@ def test_the_losses_of_cross_and_sparse_encoders_are_named(encoder, tmp_path):
     scored, _, _ = embedded(tmp_path / "cross", cross, weighted, SCORED, "CrossEncoder")
     sparsed, _, _ = embedded(tmp_path / "sparse", sparse, splade, PAIRED, "SparseEncoder")
 
-    assert (
-        scored.training.objective
-        == "scores of pairs of texts, BinaryCrossEntropyLoss (pos_weight 3)"
-    )
+    assert scored.training.objective == "text pair scoring, BinaryCrossEntropyLoss (pos_weight 3)"
     weights = "document_regularizer_weight 3e-05, query_regularizer_weight 5e-05"
     expected = (
         f"sparse embeddings, SpladeLoss ({weights}) around SparseMultipleNegativesRankingLoss"

@@ -187,7 +187,7 @@ def test_a_schedule_of_the_run_s_own_that_is_the_one_of_the_arguments_is_told_by
 
     said = train(tmp_path, model=model, optimizers=(optimizer, made), max_steps=6, warmup_steps=2)
 
-    assert said["scheduler"] == "linear, 2 warm-up steps of 6"
+    assert said["scheduler"] == "linear with 2 warmup steps (of 6 in total)"
 
 
 # -- what compiles ---------------------------------------------------------------------------------

@@ -64,7 +64,11 @@ def test_a_warmup_is_told_where_the_learning_rate_rose(tmp_path, name, asked, wa
     rose = host.used[0] < max(host.used[0], 1e-3)
     assert rose is (warmup > 0)
     words = record.training.scheduler
-    assert (f", {warmup} warm-up steps of 8" in words) if warmup else ("warm-up" not in words)
+    assert (
+        (f" with {warmup} warmup steps (of 8 in total)" in words)
+        if warmup
+        else ("warmup" not in words)
+    )
     assert ("warmup_steps" in record.training.non_default) is bool(warmup)
 
 
@@ -76,7 +80,10 @@ def test_a_warmup_longer_than_the_run_is_not_said_to_be_a_part_of_its_steps(tmp_
     )
 
     assert max(host.used) < 1e-3
-    assert record.training.scheduler == "linear, 10 warm-up steps, longer than the run (3 steps)"
+    assert (
+        record.training.scheduler
+        == "linear with 10 warmup steps (more than the 3 steps of the run)"
+    )
     assert "steps of 3" not in card
 
 
@@ -110,7 +117,7 @@ def test_a_schedule_of_the_run_s_own_is_told_by_its_learning_rates(tmp_path):
     )
 
     assert record.training.scheduler == (
-        "LambdaLR of the run's own (learning rate 0.1 at step 1, 0.05 at step 2, 0.0333333 at step 3)"
+        "custom LambdaLR (learning rate 0.1 at step 1, 0.05 at step 2, 0.0333333 at step 3)"
     )
     assert "warmup_steps" not in record.training.hyperparameters
 

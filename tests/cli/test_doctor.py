@@ -83,7 +83,7 @@ def test_everything_that_is_known_of_a_node_stands_on_one_screen(node):
     for words in (
         "its energy counter; several processes computed",
         "no energy counter; its power, sampled (#0)",
-        "modelled: 33 W (as given)",
+        "modeled: 33 W (as given)",
         "SWE (site file)",
         "40.7 g/kWh (Our World in Data, through CodeCarbon 2023); PUE 1.07",
         "slurm, job 4711",

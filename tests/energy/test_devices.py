@@ -184,11 +184,11 @@ def test_what_a_figure_rests_on_is_said(measured):
         5: "nvml-counter",
         11: "nvml-power-samples",
     }
-    assert "set back" in by_board[5]["note"]
+    assert "reset" in by_board[5]["note"]
     assert "several processes" in by_board[9]["note"]
     assert [by_board[number]["note"] for number in (2, 3, 6, 11)] == [""] * 4
     assert leg["hosts"][0]["sources"]["gpu"] == (
-        "measured: NVML energy counters and NVML power, sampled twenty times a second"
+        "measured: NVML energy counters and NVML power, sampled 20 times per second"
     )
     assert "no energy counter" in missing["legs.0.hosts.0.devices.3.counter_begin_j"]
 

@@ -266,7 +266,7 @@ def test_machines_have_one_name_in_a_record_and_that_of_the_last_leg_is_the_firs
 
 def test_a_checkpoint_brings_the_last_reading_up_to_its_own_moment():
     measured = entry(
-        1, status="running", steps=(0, 40), seconds=50.0, leg={"sources": {"ram": "modelled: 4 W"}}
+        1, status="running", steps=(0, 40), seconds=50.0, leg={"sources": {"ram": "modeled: 4 W"}}
     )
 
     leg = earlier_legs.stretched(measured, 50, 60.0).leg
@@ -274,7 +274,7 @@ def test_a_checkpoint_brings_the_last_reading_up_to_its_own_moment():
     host = leg.hosts[0]
     assert (leg.step_end, leg.wall_clock_s) == (50, 60.0)
     assert (host.cpu_j, host.ram_j) == (pytest.approx(720.0), pytest.approx(480.0))
-    assert host.sources["ram"] == "modelled: 4 W; the last 10.0 s at the mean power before"
+    assert host.sources["ram"] == "modeled: 4 W; last 10.0 s extrapolated"
 
 
 # -- what was repeated -----------------------------------------------------------------------------
@@ -406,10 +406,7 @@ def test_set_up_is_what_was_used_before_training_with_the_start_filled_in():
     joules, words = around.setup(leg, NO_READINGS)
 
     assert joules == pytest.approx(8 * ((10 + 4) * 0.5 + 100))
-    assert (
-        words
-        == "by the same means as the training; 8.0 s long; the first 2.0 s at the mean power after"
-    )
+    assert words == "measured like the training; 8.0 s long; first 2.0 s extrapolated"
 
 
 def test_an_evaluation_after_training_is_cut_out_of_what_followed():

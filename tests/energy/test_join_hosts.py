@@ -229,7 +229,7 @@ def test_a_host_whose_process_began_late_is_counted_for_the_whole_leg_and_that_i
     assert (one.cpu_j, one.devices[0].energy_j) == (5.0, 10.0)
     assert (other.cpu_j, other.devices[0].energy_j) == (12.5, 25.0)
     assert other.sources["gpu"].endswith(
-        "6.0 s, in which this host's process was not in training, at the mean power"
+        "6.0 s extrapolated, in which this host's process was not in training"
     )
 
 

@@ -97,7 +97,7 @@ def test_a_node_meter_that_the_site_names_is_read_beside_and_the_card_states_the
         assert leg.hosts[0].node_meter_j == pytest.approx(500 * leg.wall_clock_s, rel=0.02)
         assert leg.hosts[0].sources["node_meter"] == "measured: the node's own meter"
     assert lower[0].hosts[0].node_meter_j is None
-    assert "was set back" in lower[1]["legs.0.hosts.0.node_meter_j"]
+    assert "was reset" in lower[1]["legs.0.hosts.0.node_meter_j"]
     assert gone[0].hosts[0].node_meter_j is None
     assert "could not be read" in gone[1]["legs.0.hosts.0.node_meter_j"]
     assert str(tmp_path) not in json.dumps(gone[1])

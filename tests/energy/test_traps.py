@@ -117,8 +117,8 @@ def test_a_cpu_that_codecarbon_does_not_know_is_said_to_be_a_guess():
     given = CodeCarbonInfo(cpu_mode="cpu_load", cpu_power_w=700.0, cpu_given=True)
     counted = CodeCarbonInfo(cpu_mode="intel_rapl")
 
-    assert source_words.of_codecarbon(unknown, "cpu").startswith("modelled: ")
-    assert "a guess: CodeCarbon does not know this CPU" in source_words.of_codecarbon(
+    assert source_words.of_codecarbon(unknown, "cpu").startswith("modeled: ")
+    assert "guessed: this CPU is not in CodeCarbon's table" in source_words.of_codecarbon(
         unknown, "cpu"
     )
     assert "guess" not in source_words.of_codecarbon(known, "cpu")

@@ -210,7 +210,11 @@ def found(known, run):
 @pytest.mark.parametrize(
     ("path", "value", "oracle"),
     [
-        ("training.scheduler", "linear, 3 warm-up steps of 4", "training.scheduler (warm-up)"),
+        (
+            "training.scheduler",
+            "linear with 3 warmup steps (of 4 in total)",
+            "training.scheduler (warm-up)",
+        ),
         ("training.scheduler", "constant", "training.scheduler (constant)"),
         ("training.optimizer", "AdamW (learning rate 0.02)", "training.optimizer (learning rate)"),
         ("evaluation.results.0.step", 2, "evaluation.results[].step"),
@@ -238,7 +242,7 @@ def test_ranks_and_targets_are_held_against_the_tensors(run):
 
 
 def test_from_scratch_is_false_where_a_norm_does_not_begin_with_ones(whole, monkeypatch):
-    known = changed(whole, "model.base_model_description", "none: trained from scratch")
+    known = changed(whole, "model.base_model_description", "none (trained from scratch)")
     assert "model.base_model_description" not in found(known, whole)
 
     norm = "bert.embeddings.LayerNorm.weight"
@@ -370,7 +374,7 @@ OF_SETUPS = [
     (
         "AdaLoRA on a base of the Hub's cache",
         "training.objective",
-        "causal language modelling (next-token cross-entropy)",
+        "causal language modeling (next-token cross-entropy)",
         "training.objective (loss)",
     ),
     ("Qwen3-MoE, every layer sparse", "time.flops_estimate", 1e7, "time.flops_estimate"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from autocard.capture.data import dataset_mixture, preprocessing, token_lengths
-from autocard.capture.data.dataset_source import Source, find
+from autocard.capture.data.dataset_source import IN_MEMORY, Source, find, share_rows
 from autocard.capture.data.token_lengths import inside
 from autocard.capture.evaluation.training_log import prefixes_of, set_names
 from autocard.capture.observed import Observed
@@ -50,11 +50,26 @@ def evaluation_set(
     first = parts[0]
     if len(parts) > 1:
         first = Dataset(
-            description=f"{len(parts)} data sets, joined",
+            description=f"{len(parts)} datasets, combined",
             rows=_rows(data),
             streaming=first.streaming,
         )
+    first = _with_source_of_training_data(first, data, observed)
     return first.model_copy(update={"name": set_name(metrics), "used_by": used_by})
+
+
+def _with_source_of_training_data(found: Dataset, data: Any, observed: Observed) -> Dataset:
+    """Return evaluation data in memory with the id that a person gave for the training data.
+
+    It has that id where it shares rows with them, as after a split; else nothing is claimed.
+    """
+    given = observed.settings.datasets
+    if not given or found.dataset_id is not None or found.description != IN_MEMORY:
+        return found
+    trained_on = getattr(observed.train_dataloader, "dataset", None)
+    if len(given) == 1 and share_rows(inside(data), inside(trained_on)):
+        return _named(found, given[0])
+    return found.model_copy(update={"description": None})
 
 
 def set_name(metrics: Mapping[str, Any]) -> str | None:
@@ -125,23 +140,22 @@ def _pad_id(observed: Observed) -> int | None:
 def as_part(data: Dataset) -> Part[Dataset]:
     """Return *data* with the reason of each of its fields that is None."""
     reasons = {
-        "dataset_id": "the data set carries no trace of a Hub id; datasets=… can name it",
+        "dataset_id": "the dataset carries no Hub ID; datasets=… can name it",
         "description": "dataset_id says it",
-        "name": "there is one such set, and it has no name",
+        "name": "the only set, without a name",
         "revision": "neither given nor found in the local cache",
-        "config": "not recorded by the data set",
-        "split": "the data set does not say; splitting, joining and building in memory lose it",
-        "rows": "it has no length: it is read as a stream, or joined with others whose rows are "
-        "told together",
-        "inferred": "there is no id that could have been inferred",
-        "tokens": "the rows are not a table of token lists, or there are too many of them to count",
-        "tokens_without_padding": "no attention mask tells padding from others, or there are too "
-        "many tokens",
-        "packed_texts": "the rows are not packed, or do not tell of how many texts",
-        "streaming": "a person named it; how it was read is told of the rows that it is part of",
+        "config": "not recorded by the dataset",
+        "split": "not recorded by the dataset; splitting and combining lose it",
+        "rows": "no length: streamed, or counted with the rows of other sets",
+        "inferred": "no ID to infer",
+        "tokens": "not a table of token lists, or too many rows to count",
+        "tokens_without_padding": "no attention mask marks the padding, or too many tokens",
+        "packed_texts": "the rows are not packed, or do not record how many texts they hold",
+        "streaming": "named by a person; the combined rows say whether they were streamed",
         "probability": "no rows are drawn at random from several parts",
     }
     if data.dataset_id is None:
+        reasons["description"] = "not known to be a part of the training data"
         reasons["revision"] = reasons["config"] = "not known to be from the Hub"
     empty = [name for name in reasons if getattr(data, name) is None]
     return Part(data, {name: reasons[name] for name in empty})
@@ -177,7 +191,7 @@ def with_ids(found: list[Dataset], given: Sequence[str], rows: int | None) -> li
     if len(given) == 1 or not found:
         return named
     joined = Dataset(
-        description=f"{len(given)} data sets, joined",
+        description=f"{len(given)} datasets, combined",
         rows=rows,
         columns=list(dict.fromkeys(column for part in found for column in part.columns)),
         tokens=sum_of([part.tokens for part in found]),

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autocard.capture.data.dataset_source import Source, of_file, of_stream
+from autocard.capture.data.dataset_source import IN_MEMORY, Source, of_file, of_stream
 
 MOST_ROWS = 5_000_000
 """Most rows whose places are read, to count those of each part."""
 
 _DEPTH = 16
 """Most steps of a stream that are followed."""
-_IN_MEMORY = "an in-memory data set (datasets.Dataset)"
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _of_blocks(data: Any, blocks: list[Any]) -> list[MixturePart]:
 
 
 def _source(path: Any) -> Source:
-    return of_file(path) if path else Source(description=_IN_MEMORY)
+    return of_file(path) if path else Source(description=IN_MEMORY)
 
 
 def _rows_in(places: list[str], counts: list[int] | None) -> dict[str, int]:

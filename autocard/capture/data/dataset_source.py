@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_UNKNOWN = "rows from Arrow files (origin not recorded)"
+_UNKNOWN = "a dataset from Arrow files (source not recorded)"
 """Description of files that `datasets` writes for rows from memory and from elsewhere alike: a
 cache, `save_to_disk`."""
-_FROM_HUB = "a data set of the Hub, whose exact id the local cache does not tell"
-_STREAM = "a stream of rows (datasets.IterableDataset)"
+_FROM_HUB = "a Hub dataset (exact ID not in the local cache)"
+IN_MEMORY = "an in-memory dataset"
+_STREAM = "a streamed dataset"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 """Folder in the cache of `datasets` for rows that it read from local files."""
@@ -25,6 +26,8 @@ _STREAMED = re.compile(r"hf://datasets/(?P<id>[^@\s]+?)@(?P<sha>[0-9a-f]{40})/")
 """`hf://datasets/org/name@<commit>/data/train.parquet`, a file of a stream."""
 _DEPTH = 16
 """Most steps of a stream that are followed."""
+_CHUNKS = 8
+"""Most chunks of a column that are compared."""
 _FILES = 8
 """Most names of files that are read in each step of a stream."""
 
@@ -49,14 +52,14 @@ def find(data: Any) -> Source:
     """Return where *data* came from."""
     kind = _kind(data)
     if kind is None:
-        return Source(description=f"a data set of a class of its own ({_class(data)})")
+        return Source(description=_own_class(data))
     info = getattr(data, "info", None)
     split = str(data.split) if getattr(data, "split", None) is not None else None
     streams = kind == "IterableDataset"
     hub_id, revision = _from_stream(data) if streams else _from_cache(data)
     if hub_id is not None:
         config = getattr(info, "config_name", None)
-        description = f"streamed from the Hub ({kind})" if streams else None
+        description = "streamed from the Hub" if streams else None
         return Source(hub_id, revision, config, split, description)
     if revision is not None:
         return Source(split=split, description=_FROM_HUB)
@@ -79,8 +82,23 @@ def of_stream(step: Any) -> Source:
     """Return where one stream inside a joined one came from."""
     hub_id, revision = _one_of(_file_names(step))
     if hub_id is not None:
-        return Source(hub_id, revision, description="streamed from the Hub (IterableDataset)")
+        return Source(hub_id, revision, description="streamed from the Hub")
     return Source(description=_STREAM)
+
+
+def share_rows(some: Any, others: Any) -> bool:
+    """Return whether two data sets hold rows of one table, as the parts of a split do."""
+    return not _buffers(some).isdisjoint(_buffers(others))
+
+
+def _buffers(data: Any) -> set[int]:
+    """Return where the columns of *data* lie in memory; slices lie where the whole does."""
+    table = getattr(getattr(data, "data", None), "table", None)
+    found = set[int]()
+    for column in getattr(table, "columns", ()):
+        for chunk in column.chunks[:_CHUNKS]:
+            found.update(buffer.address for buffer in chunk.buffers() if buffer and buffer.size)
+    return found
 
 
 def _split_of(path: Path) -> str | None:
@@ -100,11 +118,11 @@ def _without_id(data: Any, kind: str) -> str:
     builder = getattr(info, "builder_name", None)
     if kind == "Dataset" and not getattr(data, "cache_files", None):
         # perhaps loaded once, but what is held now was made here
-        return "an in-memory data set (datasets.Dataset)"
+        return IN_MEMORY
     if kind == "Dataset" and any(_of_place(file)[1] for file in _cache_files(data)):
-        return "rows made of data sets of the Hub that were joined; which ones is not recorded"
+        return "a combination of Hub datasets (which ones is not recorded)"
     if builder == "generator":
-        return f"rows made by a generator function (datasets.{kind})"
+        return "a dataset made by a generator function"
     if kind == "Dataset" and builder is None:
         return _UNKNOWN
     if builder is not None:
@@ -130,10 +148,16 @@ def _kind(data: Any) -> str | None:
     return None
 
 
-def _class(data: Any) -> str:
-    module = type(data).__module__.split(".")[0]
-    name = type(data).__name__
-    return f"{module}.{name}" if module in {"torch", "sentence_transformers", "trl"} else name
+def _own_class(data: Any) -> str:
+    """Describe data of other kinds than those of `datasets`: a list, torch's classes, others."""
+    module, name = type(data).__module__, type(data).__name__
+    if module == "builtins":
+        return f"a Python {name}"
+    if module.startswith("torch.utils.data"):
+        return f"a torch.utils.data.{name}"
+    if module.split(".")[0] in {"torch", "sentence_transformers", "trl"}:
+        return f"a {module.split('.')[0]}.{name}"
+    return f"a custom {name} dataset"
 
 
 def _from_cache(data: Any) -> tuple[str | None, str | None]:

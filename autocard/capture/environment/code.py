@@ -44,9 +44,7 @@ class SlowGitError(UnavailableError):
     """Git took too long; the file system may be slow, or the repository huge."""
 
 
-_INSTALLED = (
-    "the main script is an installed program, not code of its own; software says which version"
-)
+_INSTALLED = "the main script is an installed program; its version is among the software"
 _FROM_GIT = ("commit", "dirty", "remote", "note")
 """Fields of `Code` that only git gives."""
 
@@ -65,7 +63,7 @@ def capture(observed: Observed) -> Part[Code]:
         with part.guard(""):
             top, why = _repository(script.parent)
     if top is None:
-        part.gaps.update(dict.fromkeys(_FROM_GIT, why or "git could not be asked"))
+        part.gaps.update(dict.fromkeys(_FROM_GIT, why or "git could not be run"))
         return part.build()
     with part.guard("commit"):
         part.fields["commit"] = _commit(top)
@@ -88,11 +86,11 @@ def _script() -> tuple[Path | None, str]:
     if not file:
         return (
             None,
-            "there is no script: training ran interactively, in a notebook or from a command line",
+            "no script: training ran interactively, in a notebook or a shell",
         )
     path = Path(file)
     if not path.is_file():
-        return None, "the main script is not on this machine's disk any more"
+        return None, "the main script no longer exists"
     return Path(os.path.realpath(path)), ""
 
 
@@ -157,7 +155,7 @@ def _submodules(top: Path) -> str:
         msg = "there is nothing to add: no submodules"
         raise UnavailableError(msg) from exc
     count = len(names.splitlines())
-    return f"{count} submodule{'s' if count > 1 else ''}, whose own changes were not looked for"
+    return f"{count} submodule{'s' if count > 1 else ''}, not checked for changes"
 
 
 def _remote(top: Path, allowed: Collection[str]) -> str:

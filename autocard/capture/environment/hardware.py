@@ -105,7 +105,7 @@ def capture(observed: Observed) -> Part[Hardware]:
     with part.guard("nodes"):
         part.fields["nodes"] = launcher.nodes(os.environ, observed.processes.count)
     if part.fields.get("nodes") != 1:
-        part.gaps["gpus"] = "those of one node are named; the other nodes have not been asked"
+        part.gaps["gpus"] = "only the GPUs of one node are listed"
     with part.guard("gpus_allocated"):
         part.fields["gpus_allocated"] = gpu_allocation.count(os.environ)
     with part.guard("cpu_model"):
@@ -195,6 +195,11 @@ def _gpus(used: Accelerators) -> list[Gpu]:
         if named:
             return named
         raise
+    if not devices and used.uses_gpu:
+        named = _from_torch(used)
+        if named:
+            return named
+        raise UnavailableError(backends.none_visible(used.device_type))
     return _grouped((device.name, device.memory_bytes) for device in devices)
 
 
@@ -236,7 +241,7 @@ def cpu_model(info: Path = Path("/proc/cpuinfo")) -> str:
         name = _named(text, "model name") or _named(text, "cpu")  # the latter: PowerPC
         name = name or _named(_output("lscpu"), "Model name")  # ARM: the file has numbers only
     if not name:
-        msg = f"the system does not tell the CPU's name (architecture {platform.machine()})"
+        msg = f"the system does not report the CPU name (architecture {platform.machine()})"
         raise UnavailableError(msg)
     return name
 
@@ -256,7 +261,7 @@ def ram_bytes(group: Path = Path("/sys/fs/cgroup")) -> int:
     try:
         node = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError) as exc:
-        msg = "the system does not tell its memory"
+        msg = "the system does not report its memory"
         raise UnavailableError(msg) from exc
     limits = [node]
     for name in ("memory.max", "memory/memory.limit_in_bytes"):

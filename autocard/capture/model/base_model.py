@@ -92,24 +92,22 @@ def _not_loaded(model: Any, names: list[str], start: Start) -> Origin:
         is_fresh = initial_weights.is_fresh(model)
     if is_fresh:
         config_of_id = read_name(names[0])[0] if names else None
-        return _from_scratch(f", with the configuration of {config_of_id}" if config_of_id else "")
-    why = (
-        "from_pretrained did not load the weights, and they are not known to be freshly initialized"
-    )
+        return _from_scratch(f" with the configuration of {config_of_id}" if config_of_id else "")
+    why = "from_pretrained did not load the weights, and nothing shows that they are random"
     return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
 
 
 def _unknown(*, told: bool) -> Origin:
     if told:
-        why = "the base was loaded from a place that is no Hub id, and that is not there any more"
+        why = "the base model was loaded from a path that no longer exists"
         return Origin(description=LOCAL, why_no_id=why, why_no_revision=why)
     why = "the model does not say where its weights came from"
     return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
 
 
 def _from_scratch(words: str) -> Origin:
-    why = "there is no base model: the weights were initialised, not loaded"
-    description = f"none: trained from scratch{words}"
+    why = "no base model: the weights were initialized, not loaded"
+    description = f"none (trained from scratch{words})"
     return Origin(description=description, exists=False, why_no_id=why, why_no_revision=why)
 
 
@@ -156,7 +154,7 @@ def _checked(origin: Origin, model: Any, start: Start) -> Origin:
             "which the model was loaded from, were replaced"
         )
         return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
-    words = f"weights of {origin.hub_id}, changed after they were loaded (as by a merged adapter)"
+    words = f"{origin.hub_id} with weights changed after loading (for example by a merged adapter)"
     return _derived(origin, words, model)
 
 
@@ -165,10 +163,10 @@ def _derived(origin: Origin, words: str, model: Any) -> Origin:
 
     An adapter of such weights does not fit *origin*, so that is not its base.
     """
-    why = "the weights were made from it on this machine; of which revision is not recorded"
+    why = "the weights were derived from it on this machine; its revision is not recorded"
     if adapted(model) is None:
         return replace(origin, description=words, revision=None, why_no_revision=why)
-    why_no_id = f"the adapter fits {words}, which is not on the Hub; base_model=… can name it"
+    why_no_id = f"the adapter belongs to {words}, which is not on the Hub; base_model=… can name it"
     return Origin(description=words, why_no_id=why_no_id, why_no_revision=why_no_id)
 
 
@@ -186,9 +184,7 @@ def _local(folder: Path, model: Any, start: Start) -> Origin:
         return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
     ancestor = _ancestor(folder)
     if ancestor is not None:
-        return _derived(
-            Origin(hub_id=ancestor), f"{LOCAL}, itself fine-tuned from {ancestor}", model
-        )
+        return _derived(Origin(hub_id=ancestor), f"{LOCAL} fine-tuned from {ancestor}", model)
     named = _named_in_configuration(folder)
     if named is not None:
         return _named(named, model)
@@ -203,10 +199,10 @@ def _named(hub_id: str, model: Any) -> Origin:
     whether or not the model was trained.
     """
     words = f"{LOCAL} whose configuration names {hub_id}"
-    why = f"{words}; whether it is a copy of that or was made from it is not recorded"
+    why = f"{words}; whether it is a copy or was derived from it is not recorded"
     if adapted(model) is None:
         return Origin(hub_id=hub_id, description=words, why_no_revision=why)
-    why_no_id = f"the adapter fits {why}; base_model=… can name it"
+    why_no_id = f"the adapter belongs to {why}; base_model=… can name it"
     return Origin(description=words, why_no_id=why_no_id, why_no_revision=why_no_id)
 
 

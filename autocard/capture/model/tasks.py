@@ -28,9 +28,9 @@ class Head:
 
 _BY_SUFFIX = {
     "ForSequenceClassification": Head("sequence classification", "text-classification"),
-    "ForCausalLM": Head("causal language modelling", "text-generation"),
-    "LMHeadModel": Head("causal language modelling", "text-generation"),
-    "ForMaskedLM": Head("masked language modelling", "fill-mask"),
+    "ForCausalLM": Head("causal language modeling", "text-generation"),
+    "LMHeadModel": Head("causal language modeling", "text-generation"),
+    "ForMaskedLM": Head("masked language modeling", "fill-mask"),
     "ForTokenClassification": Head("token classification", "token-classification"),
     "ForQuestionAnswering": Head("extractive question answering", "question-answering"),
     "ForQuestionAnsweringSimple": Head("extractive question answering", "question-answering"),
@@ -58,7 +58,7 @@ _BY_SUFFIX = {
     "ForMaskGeneration": Head("mask generation", "mask-generation"),
     "ForKeypointDetection": Head("keypoint detection", "keypoint-detection"),
     "ForImageToImage": Head("image to image", "image-to-image"),
-    "ForMaskedImageModeling": Head("masked image modelling", None),
+    "ForMaskedImageModeling": Head("masked image modeling", None),
     "ForTimeSeriesPrediction": Head("time-series forecasting", "time-series-forecasting"),
     "ForPrediction": Head("time-series forecasting", "time-series-forecasting"),
     "ForPreTraining": Head("pre-training", None),
@@ -86,7 +86,7 @@ _BY_AUTO_CLASS = {
 _SENTENCE_TRANSFORMERS = {
     "SentenceTransformer": Head("sentence embeddings", "sentence-similarity"),
     "SparseEncoder": Head("sparse embeddings", "feature-extraction"),
-    "CrossEncoder": Head("scores of pairs of texts", "text-ranking"),
+    "CrossEncoder": Head("text pair scoring", "text-ranking"),
 }
 
 # Names of the mappings in modeling_auto.py, the most specific first; each ends in _MAPPING_NAMES.

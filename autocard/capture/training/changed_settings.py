@@ -46,7 +46,9 @@ class Changes:
         first = next(((one, other) for one, other in pairs if one != other), None)
         if first is None or not all(isinstance(one, int | float) for one in first):
             return
-        self._found.setdefault(name, []).append(f"{first[0]:g} → {first[1]:g} at step {step}")
+        self._found.setdefault(name, []).append(
+            f"{units.setting(first[0])} → {units.setting(first[1])} at step {step}"
+        )
 
     def changed(self, argument: str) -> bool:
         """Return whether the training's *argument*, or the setting of that name, was changed."""

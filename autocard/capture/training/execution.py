@@ -51,7 +51,7 @@ def _checkpoints(observed: Observed, modules: list[Any]) -> bool:
     if any(flag is not None for flag in flags):
         return any(flag is True for flag in flags)
     if observed.arguments.get("gradient_checkpointing", False):
-        msg = "it was asked for, and the model does not show whether it does it"
+        msg = "requested, but the model does not show whether it is in effect"
         raise UnavailableError(msg)
     return False
 

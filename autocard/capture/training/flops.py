@@ -60,7 +60,7 @@ not here have no share.
 """
 
 PEAK_METHOD = (
-    "the estimate / (device-seconds × {tera:g} TFLOPS, NVIDIA's dense {kind} figure for {name})"
+    "estimated FLOPs / (device-seconds × {tera:g} TFLOPS, NVIDIA's dense {kind} peak for {name})"
 )
 
 

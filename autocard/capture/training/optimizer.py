@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autocard import units
 from autocard.capture.observed import Observed
 from autocard.capture.training.stand_ins import stood_for
 from autocard.errors import UnavailableError
@@ -54,7 +55,7 @@ def in_words(observed: Observed) -> str:
         raise UnavailableError(msg)
     words = [
         *_low_rank(groups, observed.arguments.get("optim_target_modules")),
-        *_plain_settings(groups),
+        *_plain_settings(groups, observed.model),
     ]
     name = f"{name_of(inner)}{', layer by layer' if layerwise else ''}"
     return f"{name} ({', '.join(words)})" if words else name
@@ -116,7 +117,7 @@ def _target_names(targets: Any) -> list[Any]:
     return list(targets) if isinstance(targets, list | tuple) else []
 
 
-def _plain_settings(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+def _plain_settings(groups: Sequence[Mapping[str, Any]], model: Any) -> list[str]:
     words = []
     for name in _SETTINGS:
         # A schedule has already changed `lr` to that of the first step; `initial_lr` is what was
@@ -132,8 +133,36 @@ def _plain_settings(groups: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         # bitsandbytes keeps one for all its optimizers
         if said and not (name == "alpha" and said == ["0"]):
-            words.append(f"{_WORDS.get(name, name)} {' / '.join(said)}")
+            words.append(_setting(name, said, groups, model))
     return words
+
+
+def _setting(
+    name: str, said: Sequence[str], groups: Sequence[Mapping[str, Any]], model: Any
+) -> str:
+    """Return a setting and its value; of groups that differ, every value."""
+    words = _WORDS.get(name, name)
+    if len(said) == 1:
+        return f"{words} {said[0]}"
+    if name == "weight_decay" and set(said[1:]) == {"0"} and _only_biases_and_norms(groups, model):
+        return f"{words} {said[0]} (0 for biases and norms)"
+    many = "learning rates" if name == "lr" else words
+    return f"{many} {', '.join(said)} ({len(groups)} parameter groups)"
+
+
+def _only_biases_and_norms(groups: Sequence[Mapping[str, Any]], model: Any) -> bool:
+    """Return whether all parameters without weight decay are biases or weights of norm layers."""
+    exempt: set[int] = set()
+    for group in groups:
+        if not group.get("weight_decay"):
+            exempt.update(id(parameter) for parameter in group.get("params", ()))
+    modules = model.modules() if hasattr(model, "modules") else ()
+    for module in modules:
+        is_norm = "norm" in type(module).__name__.lower()
+        for name, parameter in module.named_parameters(recurse=False):
+            if is_norm or name.endswith("bias"):
+                exempt.discard(id(parameter))
+    return not exempt
 
 
 def _number(value: Any) -> str:
@@ -141,8 +170,5 @@ def _number(value: Any) -> str:
         return f"({', '.join(_number(item) for item in value)})"
     if hasattr(value, "item"):
         value = value.item()
-    return (
-        f"{value:g}"
-        if isinstance(value, int | float) and not isinstance(value, bool)
-        else str(value)
-    )
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return units.setting(value) if is_number else str(value)

@@ -141,12 +141,11 @@ def term(
         if imposed in _HALF:
             notes.insert(
                 0,
-                f"autocast to {_HALF[imposed]} was on; weights and optimizer are "
-                f"{_HALF[trained]} too",
+                f"autocast to {_HALF[imposed]}, weights and optimizer in {_HALF[trained]}",
             )
         return _NOT_MIXED[trained], "; ".join(notes) or None
     if trained != "float32":
-        msg = f"the trainable parameters are {trained}, for which the template has no term"
+        msg = f"trainable parameters in {trained}, for which the template has no term"
         raise UnavailableError(msg)
     base = _most(formats.frozen, "") if formats.frozen else None
     if base in _HALF:

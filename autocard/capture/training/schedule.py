@@ -53,13 +53,15 @@ def in_words(observed: Observed, rates: Mapping[str, float] | None = None) -> st
         raise UnavailableError(msg)
     made = type(stood_for(observed.lr_scheduler, "scheduler")).__name__
     if own_schedule(observed):
-        name = f"{made} of the run's own" if made == "LambdaLR" else made
-        read = ", ".join(f"{rate:g} at step {step}" for step, rate in (rates or {}).items())
+        name = "custom LambdaLR" if made == "LambdaLR" else made
+        read = ", ".join(
+            f"{units.setting(rate)} at step {step}" for step, rate in (rates or {}).items()
+        )
         return f"{name} (learning rate {read})" if read else name
     # transformers makes its schedules as LambdaLR; any other class was named by the argument.
     name = kind_of_schedule(observed) if made in _MADE_BY_TRANSFORMERS else made
     warmup = _warmup_steps(observed) if warms_up(observed) else 0
-    return ", ".join(
+    return " ".join(
         filter(None, [name or made, _warmup_in_words(warmup, observed.progress.max_steps)])
     )
 
@@ -68,9 +70,10 @@ def _warmup_in_words(warmup: int, planned: int) -> str:
     """Return how many of the *planned* steps are warmup, in words; empty: none."""
     if not warmup:
         return ""
+    words = f"with {units.plural(warmup, 'warmup step')}"
     if warmup > planned:  # the peak learning rate is never reached
-        return f"{warmup} warm-up steps, longer than the run ({units.plural(planned, 'step')})"
-    return f"{warmup} warm-up steps of {planned}"
+        return f"{words} (more than the {units.plural(planned, 'step')} of the run)"
+    return f"{words} (of {units.count(planned)} in total)"
 
 
 def _warmup_steps(observed: Observed) -> int:

@@ -129,8 +129,8 @@ def at_end(begun: Training, observed: Observed, shown: Shown) -> Part[Training]:
         with part.guard("scheduler"):
             part.fields["scheduler"] = schedule.in_words(observed, rates)
     if shown.rates_changed:
-        read = ", ".join(f"{rate:g} at step {step}" for step, rate in rates.items())
-        words = f"changed by code of the run's own (learning rate {read})"
+        read = ", ".join(f"{units.setting(rate)} at step {step}" for step, rate in rates.items())
+        words = f"changed by custom code (learning rate {read})"
         part.fields["scheduler"] = words
     if shown.batches_changed:
         _leave_out_batches(part, begun)

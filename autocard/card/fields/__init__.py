@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from autocard.card.fact import Fact
 from autocard.card.fields import identity, impact, machines, procedure, snippet, testing
+from autocard.card.fields.earlier_words import in_words_of_today
 from autocard.card.fields.front import front_matter
 from autocard.card.fields.quantities import of_texts
 from autocard.card.fields.single import all_facts as single
@@ -36,7 +37,7 @@ def facts(record: RunRecord) -> dict[str, Fact]:
     What a person gave (`record.facts`) stands as it was given, as far as it stays in its place, and
     goes before ours.
     """
-    record = finite(record)
+    record = in_words_of_today(finite(record))
     found: dict[str, Fact] = {}
     for part in _PARTS:
         found.update({name: fact for name, fact in part(record).items() if fact is not None})

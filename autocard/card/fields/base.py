@@ -32,10 +32,16 @@ def base(record: RunRecord) -> Fact | None:
         return Fact(f"{_SCRATCH}; randomly initialized weights, not {UNTRAINED}")
     if model.base_model:
         where = link(model.base_model, revision=model.base_model_revision)
-        return Fact(f"{where} ({escape(description)})" if description else where)
+        return Fact(f"{where} ({escape(_beside(model))})" if description else where)
     if not description or description.startswith(_NOT_RECORDED):
         return None
     return Fact(escape(description))
+
+
+def _beside(model: Model) -> str:
+    """Return the description as it stands in brackets behind the base's name."""
+    description = model.base_model_description or ""
+    return description.removeprefix(f"{model.base_model} with ").removeprefix("a ")
 
 
 def base_in_sentence(model: Model) -> str | None:

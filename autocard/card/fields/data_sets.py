@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.words import commit, link
@@ -37,7 +39,8 @@ def data_name(data: Dataset) -> str:
 
 def data_sentence(data: Dataset) -> str:
     """Return one line on a data set: where from, which part, how many rows, which columns."""
-    parts = [_source(data)]
+    is_named = data.dataset_id or data.description or data.title
+    parts = [_source(data)] if is_named or data.rows is None else []
     if data.config:
         parts.append(f"configuration {code(data.config)}")
     if data.split:
@@ -46,13 +49,13 @@ def data_sentence(data: Dataset) -> str:
         parts.append(_rows(data, data.rows))
     if data.tokens is not None:
         parts.append(_tokens(data, data.tokens))
-    if data.streaming and "stream" not in (data.description or ""):
+    if data.streaming and "stream" not in data_name(data):
         parts.append("streamed")
     if data.probability is not None:
         parts.append(f"drawn with probability {units.shortest(data.probability)}")
     if data.columns:
         parts.append(_columns(data.columns))
-    sentence = ", ".join(parts)
+    sentence = re.sub(r"^an? ", "", ", ".join(parts))  # In-memory dataset, 16 rows
     if data.used_by == "predict":
         sentence += f" (results from {code('predict()')})"
     return sentence if data.dataset_id else sentence[0].upper() + sentence[1:]

@@ -15,6 +15,7 @@ from autocard import units
 from autocard.card.fact import plain
 from autocard.card.fields import carbon, impact
 from autocard.card.fields.base import from_scratch, is_untrained
+from autocard.card.fields.earlier_words import in_words_of_today
 from autocard.card.fields.results import METRIC_DIGITS, measures
 from autocard.card.fields.words import hub_id, joined, since
 from autocard.card.hub_lists import LICENSES, METRICS, PIPELINE_TAGS
@@ -22,6 +23,10 @@ from autocard.record import Dataset, RunRecord, finite
 
 _NOT_IN_TAGS = re.compile(r"[^a-z0-9]+")
 """What becomes a hyphen in a tag: the space in "prompt tuning"."""
+_WITH_VARIANTS = ("LoRA", "DoRA")
+"""Methods that have their variants in parentheses."""
+_NAMED_VARIANTS = {"rank-stabilized": "rslora", "rank-stabilised": "rslora"}
+"""Variants whose tag is not made of their words; the second is that of version 0.1.0."""
 _CODE_LETTERS = 3
 """ISO 639 codes have two or three letters; what is longer is a name."""
 _ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -30,7 +35,7 @@ _ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 def front_matter(record: RunRecord) -> dict[str, Any]:
     """Return the keys that *record* has values for; numbers are to be written as plain decimals."""
-    record = finite(record)
+    record = in_words_of_today(finite(record))
     model = record.model
     base = model.base_model if hub_id(model.base_model) else None
     values: dict[str, Any] = {
@@ -55,10 +60,21 @@ def _tags(record: RunRecord) -> list[str]:
 
 
 def method_tags(record: RunRecord) -> list[str]:
-    """Return the adapters' methods as tags; a variant in parentheses is no tag of the Hub."""
-    names = [adapter.method.partition(" (")[0] for adapter in record.adapters if adapter.method]
-    tags = [_tag(name) for name in names]
+    """Return the adapters' methods as tags, and the variants of LoRA: dora, rslora, pissa."""
+    tags = []
+    for adapter in record.adapters:
+        name, _, variants = (adapter.method or "").removesuffix(")").partition(" (")
+        tags.append(_tag(name))
+        if name.endswith(_WITH_VARIANTS):
+            tags += [_variant_tag(variant) for variant in variants.split(", ")]
     return list(dict.fromkeys(tag for tag in tags if tag))
+
+
+def _variant_tag(name: str) -> str:
+    """Return the tag of a variant that has a name of its own: PiSSA, not "Arrow routing"."""
+    if name in _NAMED_VARIANTS:
+        return _NAMED_VARIANTS[name]
+    return "" if " " in name else _tag(name)
 
 
 def _tag(name: str) -> str:

@@ -109,7 +109,7 @@ def _task_or_purpose(record: RunRecord) -> str | None:
     if not purpose.startswith(_POLICY):
         return record.model.task
     # "causal language modeling" is what it does; "causal language model aligned by DPO" what it is.
-    noun = (record.model.task or "").replace("modelling", "model").replace("modeling", "model")
+    noun = (record.model.task or "").replace("modeling", "model")
     return joined([noun, purpose], " ")
 
 

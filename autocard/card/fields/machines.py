@@ -88,6 +88,8 @@ def without_gpu(record: RunRecord) -> bool:
         return False
     if record.energy.gpu_kwh == 0:
         return True
+    if any(path.startswith("legs.") and path.endswith(".devices") for path in record.missing):
+        return False  # GPUs were used, and could not be read
     was_captured = hardware.nodes is not None or hardware.cpu_count is not None
     reason = record.why_missing("hardware.gpus") or _NO_GPU
     return was_captured and reason.startswith(_NO_GPU)

@@ -46,7 +46,7 @@ _SENTENCE_CLASSES = {
     "sparse embeddings": _SentenceClass(
         "SparseEncoder", 'model.encode(["A first text.", "A second one."])'
     ),
-    "scores of pairs of texts": _SentenceClass(
+    "text pair scoring": _SentenceClass(
         "CrossEncoder", 'model.predict([("A question?", "An answer.")])'
     ),
 }

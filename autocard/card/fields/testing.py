@@ -35,7 +35,7 @@ def _metrics(results: Sequence[Metric]) -> Fact | None:
         parts.append(f"{code('loss')} (training objective on the testing data)")
     others = [code(name) for name in names if name != "loss"]
     if others:
-        parts.append(f"{listed(others)} (as the run's own evaluation reported it)")
+        parts.append(f"{listed(others)} (as reported during evaluation)")
     if not parts:
         return None
     block = "\n".join(f"- {part}" for part in parts) if len(parts) > 1 else None

@@ -52,7 +52,7 @@ def _not_measured(device_type: str | None) -> str:
         kind = "AMD GPUs (ROCm)"
     elif device_type == "mps":
         kind = "Apple GPUs"
-    return f"this version of autocard does not measure {kind}"
+    return f"no readings available for {kind}"
 
 
 def of_uuid(uuid: str) -> GpuBackend:
@@ -106,7 +106,7 @@ def no_memory(uuid: str) -> str:
 
 def none_visible(device_type: str | None) -> str:
     """Return the reason for a training on GPUs of which the driver shows none to this process."""
-    return f"{choose(device_type).TITLE} shows none of the GPUs that the training uses"
+    return f"{choose(device_type).TITLE} lists none of the GPUs used for training"
 
 
 def counter_source(uuid: str) -> str:
@@ -125,7 +125,7 @@ def source_words() -> dict[str, str]:
     for backend in BACKENDS:
         words[f"{backend.NAME}{COUNTER_SUFFIX}"] = f"{backend.TITLE} energy counters"
         words[f"{backend.NAME}{SAMPLES_SUFFIX}"] = (
-            f"{backend.TITLE} power, sampled twenty times a second"
+            f"{backend.TITLE} power, sampled 20 times per second"
         )
     return words
 

@@ -18,14 +18,13 @@ from dataclasses import dataclass, replace
 from autocard.energy.gpu.base import Device, Visible
 
 ORDER_NOTE = (
-    "the machine has several kinds of GPU, which CUDA numbers by speed: "
-    "which of them the run used is not certain"
+    "the machine has several GPU models, which CUDA numbers by speed: "
+    "which of them the run used is uncertain"
 )
 SETTLES_ORDER = "CUDA_DEVICE_ORDER=PCI_BUS_ID settles which GPU is which"
 """Advice for the person at the machine: for `autocard doctor`, not for a card."""
 SLICE_NOTE = (
-    "the run had a MIG slice; a board has one energy counter, "
-    "and the energy is that of the whole board"
+    "the run used a MIG slice; the energy counter is that of the whole GPU, and so is the energy"
 )
 
 _GPU, _MIG = "GPU-", "MIG-"

@@ -133,7 +133,7 @@ class CodeCarbonReader:
         data = self._latest
         if data is None:
             why = f" ({self._listener.failure})" if self._listener.failure else ""
-            msg = f"CodeCarbon did not deliver a reading{why}"
+            msg = f"no reading from CodeCarbon{why}"
             raise UnavailableError(msg)
         self._trim()
         joules = {CPU: data.cpu_energy * J_PER_KWH, RAM: data.ram_energy * J_PER_KWH}

@@ -94,7 +94,7 @@ class NodeMeterReader:
             self._first_j = now_j
         elif now_j < self._last_j:
             # What it had counted before is lost, and so is how long it stood still.
-            self.reason, self._meter = f"not read: {self._meter.name} was set back", None
+            self.reason, self._meter = f"not read: {self._meter.name} was reset", None
             return None
         self._last_j, self.reason = now_j, None
         return now_j - self._first_j

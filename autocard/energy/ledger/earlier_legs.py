@@ -33,12 +33,11 @@ STALE_TICKS = 3
 """Ticks without a sign of life after which a leg of another machine is over."""
 
 GOES_ON = (
-    "the checkpoint was made by a training that still runs: "
-    "what that one uses stands in its own card"
+    "the checkpoint was made by a training that is still running: its energy is in its own card"
 )
 LOST = (
-    "what this leg did after the checkpoint at step {step} is lost: "
-    "its ledger was not in reach of the training that went on from there"
+    "energy after the checkpoint at step {step} is lost: "
+    "the files of this start were not available to the training that resumed from there"
 )
 
 
@@ -73,7 +72,7 @@ def stretched(entry: LedgerEntry, step: int, wall_clock_s: float) -> LedgerEntry
     leg, before_s = entry.leg, entry.leg.wall_clock_s or 0.0
     uses = leg.hosts
     if 0 < before_s < wall_clock_s:
-        words = f"; the last {wall_clock_s - before_s:.1f} s at the mean power before"
+        words = f"; last {wall_clock_s - before_s:.1f} s extrapolated"
         uses = [join_hosts.scaled(host, wall_clock_s / before_s, words) for host in uses]
     known = {"hosts": uses, "step_end": step, "wall_clock_s": wall_clock_s}
     return entry.with_leg(leg.model_copy(update=known))

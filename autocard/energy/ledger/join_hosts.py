@@ -15,18 +15,18 @@ from autocard.energy.ledger.source_words import NOTICEABLE_S
 from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
 from autocard.record.gaps import Gaps, Part, gaps_in, joined, under, without
 
-OTHER = "it is measured by another process of the host"
-LATE = "a GPU that only one process of the host sees is read from the start of training on"
+OTHER = "measured by another process on the host"
+LATE = "a GPU that only one process of the host sees is read from the start of training"
 ONE = "on one of its nodes: "
-SOME = "CodeCarbon watched some of the host's GPUs only"
-SILENT = "not measured: the process that uses it was not heard"
+SOME = "CodeCarbon read only some of the host's GPUs"
+SILENT = "not measured: the process that uses it did not report"
 PLACE = ("place", "intensity_g_per_kwh", "intensity_source", "intensity_year")
 """Leaves of a leg that are the same on all its hosts."""
 APART = ("setup_j", "evaluation_j")
 """Leaves of a leg that are sums over its hosts."""
 OF_FIRST = ("started_at", "ended_at", "status", "step_begin")
 """Fields of a leg that the process which writes the card gives."""
-CUT = "; read for {read_s:.1f} s, of which the first {leg_s:.1f} s are counted, at the mean power"
+CUT = "; read for {read_s:.1f} s, first {leg_s:.1f} s counted at the mean power"
 
 
 def joined_entries(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
@@ -61,7 +61,7 @@ def scaled(host: HostUse, part: float, words: str) -> HostUse:
     devices = [
         device.model_copy(update={"energy_j": times(device.energy_j)}) for device in host.devices
     ]
-    known = ("measured", "modelled")
+    known = ("measured", "modeled", "modelled")  # the last in records of version 0.1.0
     sources = {
         name: how + words if how.startswith(known) else how for name, how in host.sources.items()
     }
@@ -147,8 +147,8 @@ def _stretched(entry: LedgerEntry, wall_clock_s: float | None) -> LedgerEntry:
     if wall_clock_s - own_s <= NOTICEABLE_S:
         return entry
     words = (
-        f"; {wall_clock_s - own_s:.1f} s, "
-        "in which this host's process was not in training, at the mean power"
+        f"; {wall_clock_s - own_s:.1f} s extrapolated, "
+        "in which this host's process was not in training"
     )
     uses = [scaled(host, wall_clock_s / own_s, words) for host in entry.leg.hosts]
     return entry.model_copy(update={"leg": entry.leg.model_copy(update={"hosts": uses})})
@@ -174,7 +174,7 @@ def _is_of_place(path: str) -> bool:
 def silence(leg: Leg) -> str:
     """Describe the part of the leg that no process reported."""
     silent, all_of_them = leg.processes - leg.processes_reporting, units.count(leg.processes)
-    words = f"what {units.count(silent)} of {all_of_them} processes used is not known"
+    words = f"{units.count(silent)} of {all_of_them} processes did not report their energy"
     if leg.nodes_expected is None or leg.nodes_expected <= leg.nodes_reporting:
         return words
     reporting, nodes = units.count(leg.nodes_reporting), units.count(leg.nodes_expected)
@@ -205,7 +205,7 @@ def _host(parts: Sequence[LedgerEntry], name: str) -> tuple[Part[HostUse], list[
     host = lead.leg.hosts[0]
     gaps = _without_devices(gaps_in(lead.missing, "hosts.0"))
     if lead.part:  # the entry with CPU and RAM is not there
-        reason = "not measured: the process that measures them was not heard"
+        reason = "not measured: the process that measures them did not report"
         gaps["cpu_j"] = gaps["ram_j"] = reason
     gaps.update(under("devices", devices.gaps))
     sources = dict(host.sources)

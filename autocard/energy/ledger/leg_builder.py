@@ -26,7 +26,7 @@ from autocard.settings import Settings
 
 ENOUGH = 0.9
 """Part of a leg that the ledger must cover if the rest is to be filled in at its mean power."""
-SHARED_NOTE = "several processes computed on the board, and the energy of all is included"
+SHARED_NOTE = "several processes ran on the GPU; the energy of all is included"
 
 _INTENSITY = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
 
@@ -74,7 +74,7 @@ class GivenIntensity:
 def given_intensity(settings: Settings) -> GivenIntensity:
     """Return the carbon intensity that *settings* hold."""
     by_site = settings.sources.get("carbon_intensity_g_per_kwh") == "site file"
-    by = "given by those who run the machines" if by_site else "given by the author"
+    by = "given by the operators of the machines" if by_site else "given by the author"
     return GivenIntensity(settings.carbon_intensity_g_per_kwh, by)
 
 
@@ -174,7 +174,7 @@ def _counted(
     for name in ("counter_begin_j", "counter_end_j"):
         if getattr(filled, name) is None:
             why[name] = (
-                f"the board gave no energy counter ({last.reason or backends.no_reading(uuid)})"
+                f"the GPU has no energy counter ({last.reason or backends.no_reading(uuid)})"
             )
     if filled.energy_j is None:
         why["source"] = why["energy_j"]
@@ -195,12 +195,10 @@ def _sampled(
         notes.append(SHARED_NOTE)
     if uuid in readings.reset:
         notes.append(
-            "its counter was set back during training: one interval is taken from its power"
+            "its counter was reset during training: one interval is computed from power readings"
         )
     if uuid in readings.silent:
-        notes.append(
-            f"it did not answer at the end ({silent}): the energy is that up to its last reading"
-        )
+        notes.append(f"it did not answer at the end ({silent}); energy up to its last reading")
     is_sampled = uuid in readings.sampled
     source = backends.samples_source(uuid) if is_sampled else backends.counter_source(uuid)
     found = {"energy_j": joules, "source": source, "note": "; ".join(notes)}
@@ -221,7 +219,7 @@ def _leg(
     head, uuids = start.head, start.uuids
     host = _host(head.hosts[0], devices, readings, missing)
     if readings.setup_j is None:
-        why = readings.setup_source or readings.host.reason or "nobody watched it"
+        why = readings.setup_source or readings.host.reason or "not monitored"
         missing["setup_j"] = _unmeasured(why)
     if head.pue is None:
         missing["pue"] = "no PUE was given"
@@ -278,8 +276,8 @@ def _codecarbon_j(
     if joules is not None and joules > 0:
         return joules
     if joules is not None:
-        missing.setdefault(path, "not measured: CodeCarbon reported 0 J, which nothing uses")
-    why = used.reason or "CodeCarbon gave no figure for it"
+        missing.setdefault(path, "not measured: CodeCarbon reported 0 J, which is impossible")
+    why = used.reason or "no figure from CodeCarbon"
     if part != GPU:
         missing.setdefault(path, _unmeasured(why))
     else:
@@ -297,11 +295,11 @@ def _intensity(
 ) -> dict[str, Any]:
     """Return the fields of the carbon intensity; note in *missing* why there are none."""
     if given.g_per_kwh is not None:
-        missing["intensity_year"] = "the intensity was given without a year"
+        missing["intensity_year"] = "the carbon intensity was given without a year"
         return {"intensity_g_per_kwh": given.g_per_kwh, "intensity_source": given.by}
     if "reason" in found:
         missing.update(dict.fromkeys(_INTENSITY, found["reason"]))
         return {}
     if found["year"] is None:
-        missing["intensity_year"] = "CodeCarbon's table does not give it"
+        missing["intensity_year"] = "not in CodeCarbon's table"
     return dict(zip(_INTENSITY, (found["g_per_kwh"], found["source"], found["year"]), strict=True))

@@ -10,10 +10,7 @@ from autocard.energy.ledger.ledger_entry import NEVER_CAME, PENDING, LedgerEntry
 SHORT_S = 30.0
 """Seconds. A leg that was killed so soon may be completed at the mean power of another leg on the
 same machine."""
-LATER = (
-    "modelled: at the mean power of another leg on the same machine; "
-    "this one has no second reading of its own"
-)
+LATER = "modeled: mean power of another start on the same machine; this one has only one reading"
 INTENSITY = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
 
 

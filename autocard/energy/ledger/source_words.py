@@ -1,4 +1,4 @@
-"""How a figure of a leg was measured or modelled: texts for people, which go into records."""
+"""How a figure of a leg was measured or modeled: texts for people, which go into records."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ NOTICEABLE_S = 0.5
 """Seconds. A stretch without readings that is shorter is not worth a word."""
 WHOLE = 0.995
 """A share of the node above this is the whole node."""
-OWN_START = (
-    "; the first {seconds:.1f} s from autocard's own readings, while CodeCarbon was starting"
-)
-OWN_WHOLE = "; from autocard's own readings: training was over before CodeCarbon had read twice"
+OWN_START = "; first {seconds:.1f} s read by autocard"
+OWN_WHOLE = "; read by autocard (run too short for two CodeCarbon readings)"
 
 
 def of_host(host: HostUse, readings: LegReadings, missing: Mapping[str, str]) -> dict[str, str]:
@@ -53,9 +51,9 @@ def gaps(used: Used) -> str:
     """Return what has to be said of stretches that no reading covers."""
     words = used.note
     if used.before_s > NOTICEABLE_S:
-        words += f"; the first {used.before_s:.1f} s at the mean power after"
+        words += f"; first {used.before_s:.1f} s extrapolated"
     if used.after_s > NOTICEABLE_S:
-        words += f"; the last {used.after_s:.1f} s at the mean power before"
+        words += f"; last {used.after_s:.1f} s extrapolated"
     return words
 
 
@@ -73,24 +71,24 @@ def _cpu(about: CodeCarbonInfo) -> str:
     if about.cpu_mode in {"intel_rapl", "windows_emi"}:
         return "measured: RAPL counters of the CPU packages, through CodeCarbon"
     if about.cpu_power_w is None:
-        return "through CodeCarbon, which does not say how"
-    words = f"modelled: CodeCarbon, load of the whole machine × {about.cpu_power_w:g} W"
+        return "through CodeCarbon (method not reported)"
+    words = f"modeled: CodeCarbon, load of the whole machine × {about.cpu_power_w:g} W"
     if about.cpu_given:
         return f"{words} (as given)"
     if about.cpu_known is False:
-        return f"{words} (a guess: CodeCarbon does not know this CPU)"
+        return f"{words} (guessed: this CPU is not in CodeCarbon's table)"
     return words
 
 
 def _ram(about: CodeCarbonInfo) -> str:
     if about.ram_given:
-        return f"modelled: {about.ram_power_w:g} W (as given)"
+        return f"modeled: {about.ram_power_w:g} W (as given)"
     if about.ram_power_w is None:
-        return "modelled: CodeCarbon"
-    return f"modelled: CodeCarbon, {about.ram_power_w:g} W"
+        return "modeled: CodeCarbon"
+    return f"modeled: CodeCarbon, {about.ram_power_w:g} W"
 
 
 def _share(share: float | None) -> str:
     if share is None or share > WHOLE:
         return ""
-    return f"; {share:.0%} of the node, the run's share of its CPUs"
+    return f"; {share:.0%} of the node (the run's share of its CPUs)"

@@ -134,9 +134,7 @@ def _of_state(name: str) -> Intensity | None:
 def _of_canadian_province(name: str) -> Intensity | None:
     if name not in _tables().get_country_energy_mix_data("can"):
         return None
-    source = (
-        "the province's mix of fuels, combustion only (hydro, nuclear and wind as 0), by CodeCarbon"
-    )
+    source = "provincial fuel mix, combustion only (hydro, nuclear, wind as 0), through CodeCarbon"
     return Intensity(_ask("CAN", name), source, _MIX_YEAR)
 
 
@@ -144,7 +142,7 @@ def _of_bidding_zone(country_iso_code: str, name: str) -> Intensity | None:
     zone = _tables().get_nordic_country_energy_mix_data()["data"].get(name.upper())
     if zone is None or not name.upper().startswith(_NORDIC[country_iso_code]):
         return None
-    source = "the bidding zone's mix, by CodeCarbon"
+    source = "the bidding zone's mix, through CodeCarbon"
     return Intensity(_ask(country_iso_code, name), source, zone.get("year"))
 
 

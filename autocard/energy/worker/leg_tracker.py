@@ -173,10 +173,7 @@ class LegTracker:
         """Return *used* with the readings of the worker that died, and a note on that."""
         if not self._death or used.reason is not None:
             return used, ""
-        words = (
-            f"; {self._death}, and was started again: "
-            f"{used.before_s:.1f} s between at the mean power after"
-        )
+        words = f"; {self._death} and was restarted: {used.before_s:.1f} s in between extrapolated"
         joules = {
             part: own_j + self._before_j.get(part, 0.0) for part, own_j in used.joules.items()
         }

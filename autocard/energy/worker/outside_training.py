@@ -16,8 +16,8 @@ from autocard.energy.ledger import source_words
 from autocard.energy.readings import Sample, SampleHistory, Used
 from autocard.energy.worker.leg_tracker import LegTracker
 
-TRAINED_BEFORE = "the process had trained before, and what was done in between is no set-up"
-OWN = "; from autocard's own readings"
+TRAINED_BEFORE = "the process had trained before; the time in between is not set-up"
+OWN = "; read by autocard"
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class OutsideTraining:
             used = own.used(self._start_s, self._begin_s) or used
         joules = _booked(used, tracker)
         if joules is None:
-            return None, used.reason or "not every part of it was read"
-        words = f"by the same means as the training; {self._begin_s - self._start_s:.1f} s long"
+            return None, used.reason or "not all parts were read"
+        words = f"measured like the training; {self._begin_s - self._start_s:.1f} s long"
         return joules, words + source_words.gaps(used)
 
     def after(
