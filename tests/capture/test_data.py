@@ -217,7 +217,7 @@ def test_what_was_mapped_after_joining_is_not_told_to_be_the_first_alone(two):
     assert entry.dataset_id is None
     assert (
         entry.description
-        == "rows made of data sets of the Hub that were joined; which ones is not recorded"
+        == "a combination of Hub datasets (which ones is not recorded)"
     )
 
 
@@ -307,7 +307,7 @@ def test_rows_from_memory_that_a_cache_keeps_are_not_called_local_files(tmp_path
     said = [entry.description for entry in part.train]
     assert rows.cache_files
     assert not [words for words in said if "local files" in words.lower()]
-    assert any("origin not recorded" in words for words in said)
+    assert any("source not recorded" in words for words in said)
 
 
 def test_local_files_that_were_joined_are_local_files(tmp_path):

@@ -99,7 +99,7 @@ def test_the_optimizer_is_told_as_it_is(ordinary):
 
     assert found.optimizer.startswith("AdamW (learning rate 0.003, betas (0.9, 0.95), epsilon 1e-8")
     assert {group["weight_decay"] for group in groups} == {0.01, 0.0}
-    assert "weight decay 0.01 / 0" in found.optimizer
+    assert "weight decay 0.01 (0 for biases and norms)" in found.optimizer
 
 
 def test_the_schedule_is_told_with_its_warm_up(ordinary):

@@ -10,6 +10,7 @@ from datasets import Dataset
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
 from autocard import record as parts
+from autocard import units
 from autocard.card.fields import facts
 from autocard.record import load
 from support import models, training
@@ -65,7 +66,7 @@ def test_a_warmup_is_told_where_the_learning_rate_rose(tmp_path, name, asked, wa
     assert rose is (warmup > 0)
     words = record.training.scheduler
     assert (
-        (f" with {warmup} warmup steps (of 8 in total)" in words)
+        (f" with {units.plural(warmup, 'warmup step')} (of 8 in total)" in words)
         if warmup
         else ("warmup" not in words)
     )
@@ -252,7 +253,7 @@ def test_an_early_stop_names_its_patience_or_its_callback(tmp_path):
 
         assert host.state.global_step < 20
         assert record.run.stop_reason == expected
-        assert f"- Ended: {expected}" in card
+        assert f"- End of training: {expected}" in card
 
 
 def run_with(callback, folder, given, **settings):
@@ -290,8 +291,8 @@ def test_masking_is_told_with_its_probability(tmp_path):
     made = transformers.BertForMaskedLM(models.bert().config)
     for number, (settings, expected) in enumerate(
         [
-            ({"mlm_probability": 0.3}, "30 % of the tokens"),
-            ({"mlm_probability": 0.15}, "15 % of the tokens"),
+            ({"mlm_probability": 0.3}, "30 % of tokens"),
+            ({"mlm_probability": 0.15}, "15 % of tokens"),
         ]
     ):
         collator = transformers.DataCollatorForLanguageModeling(words, **settings)
@@ -310,8 +311,8 @@ def test_masking_is_told_with_its_probability(tmp_path):
     ("cut_at", "later", "label"),
     [
         (6, False, "Maximum sequence length: 6 tokens"),
-        (20, False, "Tokenizer's limit: 20 tokens"),
-        (6, True, "Tokenizer's limit: 32 tokens"),
+        (20, False, "Tokenizer limit: 20 tokens"),
+        (6, True, "Tokenizer limit: 32 tokens"),
     ],
 )
 def test_a_maximum_length_is_told_where_it_cut_the_rows(tmp_path, cut_at, later, label):

@@ -519,7 +519,7 @@ def test_two_adapters_are_told_apart():
         (
             {"base_model_description": "a local checkpoint", "task": "masked language modelling"},
             [],
-            "A fine-tuned version of a local checkpoint, trained for masked language modelling.",
+            "A fine-tuned version of a local checkpoint, trained for masked language modeling.",
         ),
         ({"base_model_description": "not recorded by the model"}, [], None),
         (

@@ -221,7 +221,7 @@ def test_a_slice_has_the_energy_of_its_board_and_says_so(measured):
         (device,) = measured[variant][0]["hosts"][0]["devices"]
 
         assert "MIG slice" in device["note"]
-        assert "whole board" in device["note"]
+        assert "whole GPU" in device["note"]
 
 
 OTHERS = """

@@ -137,7 +137,7 @@ def test_a_host_of_which_nothing_was_heard_leaves_no_total_and_what_was_heard_st
     time, energy, emissions = sums.time.value, sums.energy.value, sums.emissions.value
 
     heard, count = len(cluster) - 1, len(cluster)
-    assert whole.missing["hosts"].startswith(f"{heard} of {count} nodes reporting; what ")
+    assert whole.missing["hosts"].startswith(f"{heard} of {count} nodes reporting; ")
     assert (energy.total_kwh, energy.gpu_kwh, emissions.co2eq_g, time.gpu_s) == (None,) * 4
     assert "nodes reporting" in sums.energy.gaps["total_kwh"]
     known = [one for number, one in enumerate(cluster) if number != lost]

@@ -107,7 +107,7 @@ print(json.dumps([before, during, state(), ram_w, host.cpu_share, os.cpu_count()
     assert share == pytest.approx(1 / cpus)
     assert ram_w == pytest.approx(40 / cpus, rel=0.15)
     for part in ("cpu", "ram"):
-        assert f"{1 / cpus:.0%} of the node, the run's share of its CPUs" in sources[part]
+        assert f"{1 / cpus:.0%} of the node (the run's share of its CPUs)" in sources[part]
     assert before == during == after
 
 

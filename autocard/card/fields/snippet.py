@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autocard.card.fact import Fact
+from autocard.card.fields import snippet_inputs
 from autocard.card.fields.words import hub_id
 from autocard.record import Model, RunRecord
 
@@ -78,13 +79,13 @@ def _load(record: RunRecord) -> list[str]:
 
 
 def _use(record: RunRecord) -> list[str]:
-    """Return the lines that put a text through the model, if its tokenizer was saved."""
+    """Return the lines that put an input through the model, if what prepares it was saved."""
     model = record.model
     auto = _auto_class(model) or ""
     if model.library_name == "sentence-transformers":
         return [f"print({_SENTENCE_CLASSES[model.task or ''].example})"]
     if not _has_tokenizer(record):
-        return []
+        return snippet_inputs.use(record, auto)
     if auto == "AutoModelForSequenceClassification":
         return [
             'ids = tokenizer("A text to classify.", return_tensors="pt").input_ids',
@@ -112,7 +113,7 @@ def _prompt(record: RunRecord) -> list[str]:
             '    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True',
             ").input_ids",
         ]
-    return ['ids = tokenizer("A text to go on with", return_tensors="pt").input_ids']
+    return ['ids = tokenizer("Once upon a time", return_tensors="pt").input_ids']
 
 
 def _place(model: Model) -> str:
@@ -139,13 +140,13 @@ def _whole(record: RunRecord) -> list[str]:
         return []
     place = _quoted(_place(model))
     return [
-        *_imports_and_tokenizer(record, auto),
+        *_imports_and_preparation(record, auto),
         f"model = {auto}.from_pretrained({place})",
     ]
 
 
-def _imports_and_tokenizer(record: RunRecord, auto: str, labels: Sequence[str] = ()) -> list[str]:
-    """Return the imports, the list `labels` where it is needed, and a saved `tokenizer`."""
+def _imports_and_preparation(record: RunRecord, auto: str, labels: Sequence[str] = ()) -> list[str]:
+    """Return the imports, the list `labels` if needed, and a saved `tokenizer` or `processor`."""
     lines = [f"from transformers import {auto}", ""]
     if labels:
         lines.append(f"labels = [{', '.join(map(_quoted, labels))}]")
@@ -153,6 +154,11 @@ def _imports_and_tokenizer(record: RunRecord, auto: str, labels: Sequence[str] =
         lines[0] += ", AutoTokenizer"
         place = _quoted(_place(record.model))
         lines.append(f"tokenizer = AutoTokenizer.from_pretrained({place})")
+        return lines
+    processor = snippet_inputs.processor_class(record)
+    if processor:
+        lines[0] += f", {processor}"
+        lines.append(f"processor = {processor}.from_pretrained({_quoted(_place(record.model))})")
     return lines
 
 
@@ -177,7 +183,7 @@ def _adapter(record: RunRecord) -> list[str]:
     place = _quoted(_place(model))
     return [
         "from peft import PeftModel",
-        *_imports_and_tokenizer(record, auto, model.labels if needs_labels else ()),
+        *_imports_and_preparation(record, auto, model.labels if needs_labels else ()),
         f"base = {auto}.from_pretrained({', '.join(arguments)})",
         *_put_on([adapter.name for adapter in record.adapters], folders, place),
     ]
