@@ -136,7 +136,7 @@ def test_a_node_meter_of_a_shared_node_says_whose_energy_it_cannot_tell():
     ("environ", "who"),
     [
         ({"AUTOCARD_CARBON_INTENSITY_G_PER_KWH": "400"}, "given by the author"),
-        ({}, "given by those who run the machines"),
+        ({}, "given by the operators of the machines"),
     ],
 )
 def test_a_grid_intensity_that_was_given_says_by_whom(tmp_path, environ, who):

@@ -64,7 +64,7 @@ SAME = {
     "| loss | 0.5123 |": "| loss | 0.51 |",
     "1,600 rows": "1,600 rows (of 10 million, drawn at random)",
     "- Seed: 42": "- Seed: 42 (and 43 and 44 in two runs more)",
-    "(learning rate 0.002, betas (0.9, 0.999), epsilon 1e-08)": "(2e-3)",
+    "(learning rate 0.002, betas (0.9, 0.999), epsilon 1e-8)": "(2e-3)",
     "150 optimizer steps (3 epochs)": "3 epochs, evaluated every 50 training steps",
 }
 
