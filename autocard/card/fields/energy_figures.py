@@ -18,7 +18,7 @@ _KINDS = {"measured": "measured", "modelled": "modeled", "modeled": "modeled"}
 
 _START_UP_S = 3.0
 """Seconds that the meter takes to start, about."""
-_TOO_SHORT = ("training was over before", "training ended before")
+_TOO_SHORT = ("run too short", "training was over before", "training ended before")
 """What the reason has of a part that the meter had no time to read."""
 
 
