@@ -149,10 +149,10 @@ def _leg(leg: Any) -> Faults:
     if leg.step_begin is not None and leg.step_end is not None and leg.step_end < leg.step_begin:
         yield (
             "step_end",
-            f"the figure was {leg.step_end}, and the leg began at step {leg.step_begin}",
+            f"the figure was {leg.step_end}, and the start began at step {leg.step_begin}",
         )
     yield from _above(
-        leg, "repeated_s", "wall_clock_s", "the leg took", factor=_CLOCKS, more=_CLOCKS_S
+        leg, "repeated_s", "wall_clock_s", "the start took", factor=_CLOCKS, more=_CLOCKS_S
     )
 
 

@@ -13,7 +13,7 @@ from autocard.record.gaps import Part, under
 NO_BATCH = (
     "what its optimizer steps consumed was not recorded with it, or batches have no fixed size"
 )
-NO_EPOCH = "the data loader does not tell how long an epoch is"
+NO_EPOCH = "the data loader does not show how long an epoch is"
 
 
 class LegFacts:

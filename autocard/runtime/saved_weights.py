@@ -23,7 +23,7 @@ from autocard.record import Adapter, Model, RunRecord
 from autocard.record.gaps import Part
 
 NOT_SAVED = "the weights were not in the output folder when this was written"
-NO_FORMAT = "the weights are no safetensors of numbers, whose header says their format"
+NO_FORMAT = "the weights are not safetensors whose header has one data type"
 
 
 def saved_part(

@@ -24,7 +24,7 @@ from autocard.totals.leg_sums import (
 
 NO_PUE = "no PUE was given"
 ALL_REPORTED = "the total is known"
-ONE_NODE = "it is told where some of several nodes are known and others are not"
+ONE_NODE = "only given where some of several nodes did not report"
 
 BOUNDARY = (
     "GPUs, CPU packages and memory from the start of training to its end, with the evaluations and "
@@ -160,9 +160,6 @@ def _sources(hosts: Sequence[HostUse]) -> dict[str, str]:
 def _merged(how: str, remarks: set[str]) -> str:
     """Return one way of measuring with the remark of its hosts, if all have the same one."""
     if len(remarks) > 1:
-        return (
-            f"{how}; with remarks that differ between legs or nodes, "
-            "and stand with each of them in autocard.json"
-        )
+        return f"{how}; details in autocard.json"
     remark = next(iter(remarks))
     return f"{how}; {remark}" if remark else how

@@ -14,7 +14,7 @@ from autocard.settings import Settings
 from autocard.totals import emission_sums, energy_sums, repeated_steps, time_sums
 from autocard.totals.leg_sums import GapError, Legs
 
-NOT_ALLOCATED = "no workload manager says how many GPUs the job was given"
+NOT_ALLOCATED = "no workload manager shows how many GPUs were allocated"
 
 
 @dataclass(frozen=True)

@@ -215,10 +215,7 @@ def test_what_was_mapped_after_joining_is_not_told_to_be_the_first_alone(two):
     entry = only(look(mapped)[0])
 
     assert entry.dataset_id is None
-    assert (
-        entry.description
-        == "a combination of Hub datasets (which ones is not recorded)"
-    )
+    assert entry.description == "a combination of Hub datasets (which ones is not recorded)"
 
 
 def test_interleaved_streams_are_told_with_their_shares():

@@ -195,4 +195,4 @@ def test_tokens_of_one_leg_are_not_told_as_those_of_all(tmp_path):
 
     record, _ = told(tmp_path)
     assert record.time.tokens is None
-    assert "last leg only" in record.why_missing("time.tokens")
+    assert "last start only" in record.why_missing("time.tokens")

@@ -142,13 +142,13 @@ def lora_on_cpu() -> RunRecord:
         data=Data(
             train=[
                 Dataset(
-                    description="a data set made in memory",
+                    description="an in-memory dataset",
                     split="train",
                     rows=1600,
                     columns=["text", "label", "input_ids", "attention_mask"],
                 )
             ],
-            eval=[Dataset(description="a data set made in memory", split="test", rows=400)],
+            eval=[Dataset(description="an in-memory dataset", split="test", rows=400)],
             preprocessing=Preprocessing(
                 tokenizer="BertTokenizer",
                 vocabulary_count=30522,
@@ -580,7 +580,7 @@ def nothing_measured() -> RunRecord:
         training=Training(
             hyperparameters={"learning_rate": 0.01}, non_default=["learning_rate"], seed=3
         ),
-        data=Data(train=[Dataset(description="a data set made in memory", rows=20)]),
+        data=Data(train=[Dataset(description="an in-memory dataset", rows=20)]),
         hardware=Hardware(nodes=1, cpu_model="AMD EPYC 7763", cpu_count=8, cpu_count_node=64),
         software={
             "autocard": "0.1.0",

@@ -11,9 +11,7 @@ from autocard.totals import emission_sums, totals
 
 KWH = 3.6e6
 
-REMARKS = (
-    "with remarks that differ between legs or nodes, and stand with each of them in autocard.json"
-)
+REMARKS = "details in autocard.json"
 
 
 def host(name="h1", *, gpus_j=(), cpu_j=0.1 * KWH, ram_j=0.05 * KWH, sources=None):

@@ -141,7 +141,7 @@ def as_part(data: Dataset) -> Part[Dataset]:
     """Return *data* with the reason of each of its fields that is None."""
     reasons = {
         "dataset_id": "the dataset carries no Hub ID; datasets=… can name it",
-        "description": "dataset_id says it",
+        "description": "see dataset_id",
         "name": "the only set, without a name",
         "revision": "neither given nor found in the local cache",
         "config": "not recorded by the dataset",
@@ -151,7 +151,7 @@ def as_part(data: Dataset) -> Part[Dataset]:
         "tokens": "not a table of token lists, or too many rows to count",
         "tokens_without_padding": "no attention mask marks the padding, or too many tokens",
         "packed_texts": "the rows are not packed, or do not record how many texts they hold",
-        "streaming": "named by a person; the combined rows say whether they were streamed",
+        "streaming": "named by a person; see the combined rows",
         "probability": "no rows are drawn at random from several parts",
     }
     if data.dataset_id is None:

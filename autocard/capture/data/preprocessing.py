@@ -49,7 +49,7 @@ def capture(observed: Observed) -> Part[Preprocessing]:
         part.fields["vocabulary_count"] = _vocabulary(tokenizer)
     found = None
     with part.guard("longest_input"):
-        part.gaps["longest_input_rows"] = "no rows were looked at"
+        part.gaps["longest_input_rows"] = "no rows were examined"
         found = longest(inside(getattr(observed.train_dataloader, "dataset", None)))
         part.fields["longest_input"], part.fields["longest_input_rows"] = found.tokens, found.rows
         del part.gaps["longest_input_rows"]
@@ -170,7 +170,7 @@ def _packing(observed: Observed, collator: str | None) -> bool:
         return packing
     if collator == "DataCollatorWithFlattening":
         return True
-    msg = "only TRL's arguments say so; the rows may have been packed before"
+    msg = "only TRL's arguments show it; the rows may have been packed before"
     raise UnavailableError(msg)
 
 
@@ -187,7 +187,7 @@ def _padding(collator: Any) -> str:
         return "none"
     if any(cls.__name__ == "DataCollatorForLanguageModeling" for cls in type(collator).__mro__):
         return "none" if getattr(collator, "padding_free", False) else "longest"
-    msg = "the collator does not say how it pads"
+    msg = "the data collator does not show how it pads"
     raise UnavailableError(msg)
 
 

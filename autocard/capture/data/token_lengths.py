@@ -181,6 +181,6 @@ def _table(data: Any) -> tuple[Any, Any]:
     """Return the column of token lists and the indices of its rows; None: all of them, in order."""
     is_table = type(data).__name__ == "Dataset" and hasattr(data, "data")
     if not is_table or _COLUMN not in data.column_names:
-        msg = "the rows are not a table of token lists, so their lengths were not looked at"
+        msg = "the rows are not a table of token lists, so their lengths were not examined"
         raise UnavailableError(msg)
     return data.data.column(_COLUMN), getattr(data, "_indices", None)

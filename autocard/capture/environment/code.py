@@ -171,8 +171,8 @@ def _remote(top: Path, allowed: Collection[str]) -> str:
     found = public_url(urls.get("remote.origin.url") or next(iter(urls.values()), ""), allowed)
     if found is None:
         msg = (
-            "the remote is not at one of the public hosts, nor at one of remote_hosts, "
-            "so it is not told"
+            "the remote is on none of the public hosts and none of remote_hosts, "
+            "so it is not published"
         )
         raise UnavailableError(msg)
     return found

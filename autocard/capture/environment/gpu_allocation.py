@@ -31,7 +31,8 @@ def count(environ: Mapping[str, str]) -> int:
     """
     one = scheduler.known(environ, "no workload manager")
     if one.name != "slurm":
-        msg = f"{scheduler.TITLES[one.name]}'s variables do not say how many GPUs the job was given"
+        manager = scheduler.TITLES[one.name]
+        msg = f"{manager}'s variables do not show how many GPUs were allocated to the job"
         raise UnavailableError(msg)
     scheduler.of_one_part(environ)
     if scheduler.number(environ, "SLURM_SHARDS_ON_NODE"):
@@ -48,7 +49,7 @@ def count(environ: Mapping[str, str]) -> int:
     asked, most_here = _asked(environ, there)
     if asked is None:
         if not here:
-            msg = "Slurm's variables do not say how many GPUs the job was given"
+            msg = "Slurm's variables do not show how many GPUs were allocated to the job"
             raise UnavailableError(msg)
         return here * there
     if there == 1 and here > asked:

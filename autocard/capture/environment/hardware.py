@@ -286,6 +286,6 @@ def _output(*command: str) -> str:
 def _cuda_runtime() -> str:
     version = getattr(getattr(sys.modules.get("torch"), "version", None), "cuda", None)
     if not version:
-        msg = "torch does not say which CUDA it was built with"
+        msg = "torch does not report the CUDA version of its build"
         raise UnavailableError(msg)
     return str(version)

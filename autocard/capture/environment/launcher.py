@@ -192,7 +192,7 @@ def nodes(environ: Mapping[str, str], world_size: int) -> int:
             return min(pods, world_size)
     if scheduler.first(environ, ("SLURM_JOB_NUM_NODES", "SLURM_NNODES")) == 1:
         return 1
-    msg = "the launcher does not say how many nodes there are"
+    msg = "the launcher does not report the number of nodes"
     raise UnavailableError(msg)
 
 

@@ -140,7 +140,7 @@ def job_id(environ: Mapping[str, str]) -> str:
     one = known(environ)
     found = None if one.name == "kubernetes" else _LEADING.match(environ[one.job])
     if found is None:
-        msg = "the workload manager gives its jobs no number"
+        msg = "the workload manager does not number its jobs"
         raise UnavailableError(msg)
     return found[0]
 
@@ -170,7 +170,7 @@ def array_job_id(environ: Mapping[str, str]) -> str:
     array_task_id(environ)
     found = _LEADING.match(environ.get(one.array_job or "", ""))
     if found is None:
-        msg = "the workload manager gives its arrays of jobs no number"
+        msg = "the workload manager does not number its job arrays"
         raise UnavailableError(msg)
     return found[0]
 
@@ -215,7 +215,7 @@ def nodes(environ: Mapping[str, str]) -> int:
         or _pairs(environ.get(one.pairs or "", ""))
     )
     if found is None:
-        msg = f"{TITLES[one.name]}'s variables do not say how many nodes the job was given"
+        msg = f"{TITLES[one.name]}'s variables do not show how many nodes were allocated to the job"
         raise UnavailableError(msg)
     return found
 
@@ -245,7 +245,7 @@ def tasks(environ: Mapping[str, str]) -> int:
     if found is None and one.name == "slurm":
         found = sum(_per_node(environ.get("SLURM_TASKS_PER_NODE", ""))) or None
     if found is None:
-        msg = f"{TITLES[one.name]}'s variables do not say how many tasks the job has"
+        msg = f"{TITLES[one.name]}'s variables do not show how many tasks the job has"
         raise UnavailableError(msg)
     return found
 
@@ -268,7 +268,7 @@ def restarts(environ: Mapping[str, str]) -> int:
     """
     one = known(environ)
     if one.name != "slurm":
-        msg = f"{TITLES[one.name]}'s variables do not say how often the job was started again"
+        msg = f"{TITLES[one.name]}'s variables do not show how often the job was restarted"
         raise UnavailableError(msg)
     return number(environ, "SLURM_RESTART_COUNT") or 0  # not set in a job that was not
 

@@ -192,7 +192,7 @@ def _train_loss(
     entry = summary_of(log)
     value = None if entry is None else number(entry["train_loss"])
     if value is None:
-        msg = "the trainer logged no finite mean loss: the leg did not come to its end, or diverged"
+        msg = "the trainer logged no finite mean loss: training did not finish, or diverged"
         raise UnavailableError(msg)
     if filtered and diverged:
         msg = (

@@ -44,7 +44,7 @@ def _one(name: str, holder: Any, observed: Observed) -> Part[Adapter]:
         part.fields.update(_before(name, settings, observed))
     with part.guard("peft_version_created"):
         created = _text(getattr(settings, "peft_version", None))
-        why = "this configuration was made by a peft that did not say"
+        why = "the PEFT version that made the configuration did not record itself"
         part.put("peft_version_created", created, why)
     with part.guard("peft_version_runtime"):
         runtime = _text(getattr(sys.modules.get("peft"), "__version__", None))

@@ -101,7 +101,7 @@ def _unknown(*, told: bool) -> Origin:
     if told:
         why = "the base model was loaded from a path that no longer exists"
         return Origin(description=LOCAL, why_no_id=why, why_no_revision=why)
-    why = "the model does not say where its weights came from"
+    why = "the model does not record where its weights came from"
     return Origin(description=NOT_RECORDED, why_no_id=why, why_no_revision=why)
 
 

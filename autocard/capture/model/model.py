@@ -38,7 +38,7 @@ from autocard.record.gaps import Part, PartBuilder
 if TYPE_CHECKING:
     from autocard.capture.model.trained_parameters import Changed
 
-NOT_TRANSFORMERS = "the model is not one of transformers: it has no configuration that says so"
+NOT_TRANSFORMERS = "not a transformers model: it has no such configuration"
 _NO_NAMES = frozenset(
     {"", ".", "..", "/", "trainer_output", "output", "outputs", "out", "results", "tmp"}
 )
@@ -87,8 +87,8 @@ def capture(observed: Observed) -> Part[Model]:
         part.fields["name"] = _name(observed, part.fields)
     part.gaps["saved_bytes"] = "the weights were not in the output folder when this was written"
     part.gaps["saved_dtype"] = part.gaps["saved_bytes"]
-    part.gaps["checkpoint_bytes"] = "no checkpoint was looked for"
-    part.gaps["checkpoint_has_optimizer"] = "no checkpoint was looked for"
+    part.gaps["checkpoint_bytes"] = "no checkpoint"
+    part.gaps["checkpoint_has_optimizer"] = "no checkpoint"
     return part.build()
 
 
@@ -157,7 +157,7 @@ def _fill_counts(part: PartBuilder[Model], observed: Observed) -> None:
 def _fill_base(part: PartBuilder[Model], origin: Origin, model: Any) -> None:
     relation = _relation(origin, model)
     part.put("base_model", origin.hub_id, origin.why_no_id)
-    part.put("base_model_description", origin.description, "base_model says it")
+    part.put("base_model_description", origin.description, "see base_model")
     part.put("base_model_revision", origin.revision, origin.why_no_revision)
     part.put("base_model_relation", relation, origin.why_no_id)
 
@@ -215,7 +215,7 @@ def _library(model: Any, whole: Any) -> str:
 
 def _auto_class(model: Any, whole: Any) -> str:
     if is_sentence_transformer(whole):
-        msg = "sentence-transformers loads it with a class of its own"
+        msg = "sentence-transformers has its own class for it"
         raise UnavailableError(msg)
     found = auto_class_of(model)
     if found is None:

@@ -141,7 +141,7 @@ def _samples_of_unknown_passes(observed: Observed, made: Plan, step_begin: int) 
     parts = getattr(getattr(observed.train_dataloader, "dataset", None), "datasets", None)
     not_full = passes_ended * (len(parts) if isinstance(parts, list | dict) else 1)
     if not_full * made.step_samples > _TOO_LITTLE_TO_SHOW * samples:
-        msg = "the data loader does not tell how many rows its last batches held"
+        msg = "the data loader does not show how many rows its last batches held"
         raise UnavailableError(msg)
     return samples
 
@@ -226,7 +226,7 @@ def processes_with_the_same_data(observed: Observed) -> int:
         > 1
     ):
         msg = (
-            "the model is split into pipeline stages, and the Trainer does not say which "
+            "the model is split into pipeline stages, and the Trainer does not show which "
             "samples a step takes"
         )
         raise UnavailableError(msg)

@@ -77,8 +77,8 @@ def estimate(model: Any, total_flos: float) -> float:
         raise UnavailableError(msg)
     if any(type(module).__name__ == "FullyShardedDataParallel" for module in inner.modules()):
         msg = (
-            "FSDP has laid the parameters into one, in which trained and frozen ones cannot "
-            "be told apart"
+            "FSDP has flattened the parameters, so that trained and frozen ones cannot be "
+            "distinguished"
         )
         raise UnavailableError(msg)
     if getattr(getattr(inner, "config", None), "is_encoder_decoder", False):

@@ -97,7 +97,7 @@ def capture(observed: Observed) -> Part[Precision]:
         )
     with part.guard("tf32"):
         part.fields["tf32"] = _tf32(observed)
-    part.put("note", part.fields.get("note"), "the term says it all")
+    part.put("note", part.fields.get("note"), "the term is exact")
     return part.build()
 
 

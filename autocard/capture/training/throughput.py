@@ -34,7 +34,7 @@ FLOPS_METHOD = (
 )
 """What `state.total_flos` counts (transformers, trainer.py, `floating_point_ops`)."""
 
-NO_SUMMARY = "the trainer logged no summary: the leg did not come to its end"
+NO_SUMMARY = "the trainer logged no summary: training did not finish"
 NO_LOG = "the trainer keeps no log"
 CLOCK_SET = (
     "the machine's clock was set during training, and the Trainer takes its times from that clock"
@@ -169,10 +169,7 @@ def _without_a_crashed_attempt(observed: Observed, carried_flops: float) -> floa
     """Return the Trainer's count without that of an attempt that was broken off."""
     counted = observed.progress.flops
     if carried_flops and observed.processes.count > 1:
-        msg = (
-            "the trainer's figure holds operations of an attempt that was broken off, of each "
-            "process"
-        )
+        msg = "the trainer's figure includes FLOPs of an aborted attempt, of each process"
         raise UnavailableError(msg)
     return counted - carried_flops
 
@@ -271,10 +268,10 @@ def _tokens_per_s(
     """Return tokens per second of a run of one leg, by the runtime in the trainer's summary."""
     runtime_s = _runtime_s(summary_of(log), own)
     if tokens is None or not runtime_s:
-        msg = "the trainer did not count tokens, or the leg did not come to its end"
+        msg = "the trainer did not count tokens, or training did not finish"
         raise UnavailableError(msg)
     if step_begin:
-        msg = "the tokens are those of all legs, the time that of the last"
+        msg = "the tokens are those of all starts, the time that of the last one"
         raise UnavailableError(msg)
     return tokens / runtime_s
 
@@ -294,7 +291,7 @@ def _tokens(
         raise UnavailableError(msg)
     carried = observed.progress.input_tokens
     if step_begin and not carried:
-        msg = "TRL counts the tokens of the last leg only, after a resume"
+        msg = "after a resume, TRL counts the tokens of the last start only"
         raise UnavailableError(msg)
     return int(carried or counted), False  # TRL sums attention masks
 

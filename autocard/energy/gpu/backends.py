@@ -101,7 +101,7 @@ def no_reading(uuid: str) -> str:
 
 def no_memory(uuid: str) -> str:
     """Return the reason for a board whose memory is not reported."""
-    return f"{of_uuid(uuid).TITLE} does not say"
+    return f"{of_uuid(uuid).TITLE}: not reported"
 
 
 def none_visible(device_type: str | None) -> str:

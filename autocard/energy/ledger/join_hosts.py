@@ -129,7 +129,7 @@ def _hosts(entries: Sequence[LedgerEntry]) -> tuple[Part[list[HostUse]], list[st
 def _without_part_sums(leg: Leg, missing: dict[str, str]) -> Leg:
     """Return *leg*; without sums over hosts if a process is silent: they are not complete."""
     if leg.nodes_expected is None:
-        missing["nodes_expected"] = "the launcher does not say how many nodes there are"
+        missing["nodes_expected"] = "the launcher does not report the number of nodes"
     if leg.processes_reporting >= leg.processes:
         return leg
     missing["hosts"] = silence(leg)

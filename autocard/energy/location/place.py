@@ -63,7 +63,7 @@ def explain(
     found = found or {}
     reasons = {
         "country_iso_code": (
-            "none was given, and nothing else tells it; "
+            "none was given, and no other source has it; "
             'country_iso_code="…" (three letters) gives one'
         ),
         "region": "no region was given",

@@ -23,7 +23,7 @@ from autocard.runtime.run_state import Event, RunState
 from autocard.runtime.saved_weights import with_saved_weights
 from autocard.totals import batches
 
-NO_LENGTH = "the data set has no length, so there are no epochs to count"
+NO_LENGTH = "the dataset has no length, so there are no epochs to count"
 NO_EPOCHS = "the trainer does not count epochs"
 OTHER_BATCHES = (
     "training was resumed with another batch size, and what the steps before consumed is not known"
