@@ -12,6 +12,7 @@ from autocard.card import fields
 from autocard.card.card_files import PENDING, Slots
 from autocard.card.check import disagreements
 from autocard.card.fact import Fact, escape
+from autocard.card.fields.earlier_words import in_words_of_today
 from autocard.card.fill import author_text, base_statements, hidden_slots, new_card, other_runs
 from autocard.card.fill.fill import fill
 from autocard.card.fill.written_text import YAML
@@ -241,7 +242,7 @@ class CardFiller:
             is_wanted = kind.say_why and (names is None or name in names)
             if name in self._known or not is_wanted:
                 continue
-            reason = self._order.record.why_missing(kind.record)
+            reason = in_words_of_today(self._order.record).why_missing(kind.record)
             if reason:
                 lead = "" if reason.startswith("not ") else "not known: "
                 found[name] = Fact(lead + escape(reason))

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from autocard import record as parts
 from autocard.capture.environment import hardware
 from autocard.capture.environment.hardware import accelerators
+from autocard.card.fields import facts
 from autocard.errors import UnavailableError
 from autocard.record import RunRecord, unexplained
 from autocard.settings import Settings
@@ -63,6 +65,7 @@ CAPTURE = """
 import json, os, sys
 from types import SimpleNamespace
 from autocard.trainers.transformers import observe
+from autocard import record as parts
 from autocard.capture.environment import hardware
 from autocard.record.gaps import under
 from autocard.settings import Settings
@@ -97,6 +100,18 @@ def test_only_the_gpus_that_the_run_uses_are_named_and_counted(nvml_machine):
     assert (three["driver_version"], three["cuda_driver_version"]) == ("580.65.06", "12.8")
     assert "hardware.cuda_runtime_version" in missing  # no torch in that process
     assert (none["gpus"], none["driver_version"]) == ([], None)
+
+
+def test_gpus_that_the_driver_does_not_list_are_unknown_and_not_absent(nvml_machine):
+    machine = nvml_machine([Gpu(uuid_of(0))])
+    machine.env |= {"CUDA_VISIBLE_DEVICES": "MIG-7c0ffee0-0000-4000-8000-000000000000"}
+
+    found, missing = capture(machine, "cuda", 0, 1)
+
+    assert found["gpus"] == []
+    assert missing["hardware.gpus"] == "NVML lists none of the GPUs used for training"
+    record = RunRecord(hardware=parts.Hardware(cpu_count=2), missing=missing)
+    assert "GPUs: none used" not in facts(record)["hardware_requirements"].body()
 
 
 def test_an_accelerator_without_a_driver_that_we_know_is_a_reason():
@@ -169,7 +184,7 @@ def test_the_cpus_name_is_found_in_several_forms_of_the_file(tmp_path, text, nam
 def test_a_cpu_that_nobody_names_is_a_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(UnavailableError, match="does not tell the CPU's name"):
+    with pytest.raises(UnavailableError, match="does not report the CPU name"):
         hardware.cpu_model(tmp_path / "cpuinfo")
 
 

@@ -154,9 +154,10 @@ def _own_class(data: Any) -> str:
     if module == "builtins":
         return f"a Python {name}"
     if module.startswith("torch.utils.data"):
-        return f"a torch.utils.data.{name}"
-    if module.split(".")[0] in {"torch", "sentence_transformers", "trl"}:
-        return f"a {module.split('.')[0]}.{name}"
+        return f"a PyTorch {name}"
+    package = module.split(".")[0]
+    if package in {"torch", "sentence_transformers", "trl"}:
+        return f"a {name} dataset of {package}"
     return f"a custom {name} dataset"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from autocard.record import Adapter, Data, Dataset, Model, RunRecord, Training
+from autocard.record import Adapter, Data, Dataset, Energy, Model, RunRecord, Training
 
 _SPELLINGS = (
     (re.compile(r"\bmodelling\b"), "modeling"),
@@ -39,7 +39,8 @@ _DATA = (
         "a combination of Hub datasets (which ones is not recorded)",
     ),
     (re.compile(r"^a data set of a class of its own \((list|tuple)\)$"), r"a Python \1"),
-    (re.compile(r"^a data set of a class of its own \((\w+\.\w+)\)$"), r"a \1"),
+    (re.compile(r"^a data set of a class of its own \(torch\.(\w+)\)$"), r"a PyTorch \1"),
+    (re.compile(r"^a data set of a class of its own \((\w+)\.(\w+)\)$"), r"a \2 dataset of \1"),
     (re.compile(r"^a data set of a class of its own \((\w+)\)$"), r"a custom \1 dataset"),
     (re.compile(r"^(\d+) data sets, joined$"), r"\1 datasets, combined"),
 )
@@ -73,6 +74,27 @@ _SCHEDULE = (
     (re.compile(r"^LambdaLR of the run's own\b"), "custom LambdaLR"),
     (re.compile(r"^changed by code of the run's own\b"), "changed by custom code"),
 )
+_REASONS = (
+    (re.compile(r"\btraining was broken off, so\b"), "training was interrupted, so"),
+    (
+        re.compile(r"\btraining was over before there were two readings\b"),
+        "run too short for two readings",
+    ),
+    (re.compile(r"\bwas not heard\b"), "did not report"),
+    (
+        re.compile(r"\bwhat (\d[\d,]*) of (\d[\d,]*) processes used is not known\b"),
+        r"\1 of \2 processes did not report their energy",
+    ),
+    (
+        re.compile(r"\bshows none of the GPUs that the training uses\b"),
+        "lists none of the GPUs used for training",
+    ),
+    (
+        re.compile(r"\bthis version of autocard does not measure\b"),
+        "no readings available for",
+    ),
+    (re.compile(r"\bdoes not tell (?:its|the)\b"), "does not report the"),
+)
 _POWER = re.compile(r"(?<=e)([+-])0?(\d)")
 """The exponent of 5e-05 and 1e+30 as Python writes it."""
 
@@ -87,6 +109,10 @@ def in_words_of_today(record: RunRecord) -> RunRecord:
             "adapters": [_adapter(adapter) for adapter in record.adapters],
             "training": _training(record.training),
             "data": _data(record.data),
+            "energy": _energy(record.energy),
+            "missing": {
+                path: _replaced(reason, _REASONS) or "" for path, reason in record.missing.items()
+            },
         }
     )
 
@@ -140,6 +166,11 @@ def _data(data: Data) -> Data:
             "eval": [_dataset(one) for one in data.eval],
         }
     )
+
+
+def _energy(energy: Energy) -> Energy:
+    sources = {part: _replaced(how, ()) or "" for part, how in energy.sources.items()}
+    return energy.model_copy(update={"sources": sources})
 
 
 def _dataset(data: Dataset) -> Dataset:

@@ -12,6 +12,7 @@ from autocard.record import Gpu, RunRecord
 
 _NAMES = {
     "python": "Python",
+    "os": "",  # its version names it
     "autocard": "autocard",
     "transformers": "Transformers",
     "peft": "PEFT",
@@ -272,15 +273,12 @@ def _code(record: RunRecord) -> str | None:
 
 
 def _ordered(software: dict[str, str]) -> list[str]:
-    first = ["python", "os"]
-    known = [name for name in dict.fromkeys([*first, *_NAMES]) if name in software]
-    return [*known, *sorted(software.keys() - set(known), key=str.lower)]
+    known = [name for name in _NAMES if name in software]
+    return [*known, *sorted(software.keys() - _NAMES.keys(), key=str.lower)]
 
 
 def _version(name: str, version: str) -> str:
-    if name == "os":
-        return inline(version)
-    return f"{_NAMES.get(name) or inline(name)} {inline(version)}"
+    return f"{_NAMES.get(name, inline(name))} {inline(version)}".lstrip()
 
 
 def _frameworks(record: RunRecord) -> Fact | None:

@@ -106,10 +106,15 @@ def _flops(record: RunRecord) -> str | None:
         return None
     notes = []
     if method:
-        notes.append(_SIX_ND_SHORT if method.startswith(_SIX_ND) else escape(method))
+        notes.append(flops_method(method))
     if holes(record):
         notes.append("all steps, including those before the resume")
     return joined([units.operations(flops), f"({'; '.join(notes)})" if notes else None], " ")
+
+
+def flops_method(method: str) -> str:
+    """Return what the Trainer's count of FLOPs is, in short."""
+    return _SIX_ND_SHORT if method.startswith(_SIX_ND) else escape(method)
 
 
 def _estimate(record: RunRecord) -> str | None:

@@ -7,6 +7,7 @@ from autocard.card.fact import Fact, escape
 from autocard.card.fields.energy_figures import part_digits, part_kwh, total, total_digits
 from autocard.card.fields.machines import without_gpu
 from autocard.card.fields.single.values import fact
+from autocard.card.fields.speeds import flops_method
 from autocard.card.fields.words import joined
 from autocard.card.quantity import Quantity
 from autocard.record import RunRecord
@@ -74,7 +75,7 @@ def _flops(record: RunRecord) -> Fact | None:
     if flops is None:
         return None
     text = units.operations(flops)
-    return Fact(f"{text} (counted as {escape(method)})" if method else text)
+    return Fact(f"{text} ({flops_method(method)})" if method else text)
 
 
 def _instant(iso: str | None) -> str | None:

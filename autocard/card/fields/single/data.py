@@ -65,7 +65,7 @@ def _tokens_seen(record: RunRecord) -> Fact | None:
     time = record.time
     if time.tokens_with_padding is None:
         return tokens(time.tokens)
-    note = ", padding included" if time.tokens_with_padding else ", without padding"
+    note = ", including padding" if time.tokens_with_padding else ", without padding"
     return tokens(time.tokens, note)
 
 
@@ -97,7 +97,7 @@ def _mean_loss(record: RunRecord) -> Fact | None:
     loss = record.evaluation.train_loss
     if loss is None or record.training.losses_summed is not None:
         return None
-    span = "the steps of the last leg" if len(record.legs) > 1 else "all steps"
+    span = "the steps of the last start" if len(record.legs) > 1 else "all steps"
     return Fact(f"{shown(loss)} (mean over {span})")
 
 

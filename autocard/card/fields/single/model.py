@@ -66,7 +66,7 @@ def _adapters(record: RunRecord) -> str | None:
         return None
     bits = (record.precision.quantization or {}).get("bits")
     if record.precision.quantization:
-        text += f" on a base of {bits} bits" if bits else " on a quantized base"
+        text += f" on a {bits}-bit base" if bits else " on a quantized base"
     return text
 
 
