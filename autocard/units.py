@@ -126,12 +126,12 @@ def plural(value: int, singular: str, plural_noun: str | None = None) -> str:
     return f"{count(value)} {plural_noun or singular + 's'}"
 
 
-def setting(value: float) -> str:
+def setting(value: float, digits: int = 6) -> str:
     """Return a setting as people write it: 0.05, 1, 1e-4, 5e-5, 1.6e-4."""
     if value and abs(value) < 0.001:  # noqa: PLR2004 - 0.0001 is 1e-4
-        factor, _, power = f"{value:.5e}".partition("e")
+        factor, _, power = f"{value:.{digits - 1}e}".partition("e")
         return f"{factor.rstrip('0').rstrip('.')}e{int(power)}"
-    text = f"{value:g}"
+    text = f"{value:.{digits}g}"
     factor, mark, power = text.partition("e")
     return f"{factor}e{int(power)}" if mark else text
 

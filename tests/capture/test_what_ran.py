@@ -118,7 +118,7 @@ def test_a_schedule_of_the_run_s_own_is_told_by_its_learning_rates(tmp_path):
     )
 
     assert record.training.scheduler == (
-        "custom LambdaLR (learning rate 0.1 at step 1, 0.05 at step 2, 0.0333333 at step 3)"
+        "custom LambdaLR (learning rate 0.1 at step 1, 0.05 at step 2, 0.0333 at step 3)"
     )
     assert "warmup_steps" not in record.training.hyperparameters
 

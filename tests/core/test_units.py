@@ -175,3 +175,40 @@ def test_a_context_of_the_host_does_not_change_figures():
         context.prec = 2
 
         assert units.number(123456.0, 5) == "123,460"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.05, "0.05"),
+        (1, "1"),
+        (1e-4, "1e-4"),
+        (5e-05, "5e-5"),
+        (1e-8, "1e-8"),
+        (0.001, "0.001"),
+        (1e30, "1e30"),
+        (0.0, "0"),
+        (-2.5e-4, "-2.5e-4"),
+        (0.0016170715478336655, "0.00161707"),
+    ],
+)
+def test_settings_read_as_people_write_them(value, text):
+    assert units.setting(value) == text
+    assert float(text) == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1 epoch"),
+        (2 / 3, "0.67 epochs"),
+        (0.5, "0.5 epochs"),
+        (12.346, "12.35 epochs"),
+        (3.0, "3 epochs"),
+        (0.0013, "0.0013 epochs"),
+        (0.0, "0 epochs"),
+        (1234.5, "1,234.5 epochs"),
+    ],
+)
+def test_epochs_have_at_most_two_decimals_and_are_never_rounded_to_none(value, text):
+    assert units.epochs(value) == text

@@ -17,6 +17,12 @@ from autocard.errors import UnavailableError
 
 FIRST_STEPS = 5
 """Steps whose learning rate is read, from the first one on; and the last planned one."""
+_KINDS = {
+    "constant_with_warmup": "constant",
+    "inverse_sqrt": "inverse square root",
+    "warmup_stable_decay": "warmup-stable-decay",
+}
+"""`lr_scheduler_type` → the schedule, whose warmup is given beside it."""
 _MADE_BY_TRANSFORMERS = frozenset({"LambdaLR", "LayerWiseDummyScheduler"})
 
 
@@ -55,15 +61,21 @@ def in_words(observed: Observed, rates: Mapping[str, float] | None = None) -> st
     if own_schedule(observed):
         name = "custom LambdaLR" if made == "LambdaLR" else made
         read = ", ".join(
-            f"{units.setting(rate)} at step {step}" for step, rate in (rates or {}).items()
+            f"{units.setting(rate, units.MEASURED)} at step {step}"
+            for step, rate in (rates or {}).items()
         )
         return f"{name} (learning rate {read})" if read else name
     # transformers makes its schedules as LambdaLR; any other class was named by the argument.
-    name = kind_of_schedule(observed) if made in _MADE_BY_TRANSFORMERS else made
+    name = _usual(kind_of_schedule(observed)) if made in _MADE_BY_TRANSFORMERS else made
     warmup = _warmup_steps(observed) if warms_up(observed) else 0
     return " ".join(
         filter(None, [name or made, _warmup_in_words(warmup, observed.progress.max_steps)])
     )
+
+
+def _usual(kind: str) -> str:
+    """Return the kind of a schedule of transformers as people write it: cosine with restarts."""
+    return _KINDS.get(kind, kind.replace("_", " "))
 
 
 def _warmup_in_words(warmup: int, planned: int) -> str:

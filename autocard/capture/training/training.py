@@ -129,7 +129,9 @@ def at_end(begun: Training, observed: Observed, shown: Shown) -> Part[Training]:
         with part.guard("scheduler"):
             part.fields["scheduler"] = schedule.in_words(observed, rates)
     if shown.rates_changed:
-        read = ", ".join(f"{units.setting(rate)} at step {step}" for step, rate in rates.items())
+        read = ", ".join(
+            f"{units.setting(rate, units.MEASURED)} at step {step}" for step, rate in rates.items()
+        )
         words = f"changed by custom code (learning rate {read})"
         part.fields["scheduler"] = words
     if shown.batches_changed:

@@ -69,6 +69,9 @@ _BASE = (
     ),
 )
 _SCHEDULE = (
+    (re.compile(r"^constant_with_warmup\b"), "constant"),
+    (re.compile(r"^cosine_with_restarts\b"), "cosine with restarts"),
+    (re.compile(r"^warmup_stable_decay\b"), "warmup-stable-decay"),
     (re.compile(r", 1 warm-up steps of (\d+)$"), r" with 1 warmup step (of \1 in total)"),
     (re.compile(r", (\d+) warm-up steps of (\d+)$"), r" with \1 warmup steps (of \2 in total)"),
     (re.compile(r"^LambdaLR of the run's own\b"), "custom LambdaLR"),
