@@ -111,12 +111,16 @@ def _reads_well(card, text):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_card_of_the_gallery_has_its_pictures(name):
-    views = {view: Image.open(IMAGES / f"{name}_{view}.png") for view in ("wide", "phone", "dark")}
+    sizes, shades = {}, {}
+    for view in ("wide", "phone", "dark"):
+        with Image.open(IMAGES / f"{name}_{view}.png") as picture:
+            sizes[view] = picture.size
+            shades[view] = picture.convert("L").getpixel((2, 2))
 
-    assert views["wide"].size == views["dark"].size
-    assert views["phone"].width == PHONE_PX
-    assert views["wide"].convert("L").getpixel((2, 2)) > 200
-    assert views["dark"].convert("L").getpixel((2, 2)) < 60
+    assert sizes["wide"] == sizes["dark"]
+    assert sizes["phone"][0] == PHONE_PX
+    assert shades["wide"] > 200
+    assert shades["dark"] < 60
 
 
 def test_the_pictures_are_small_and_each_is_used():

@@ -81,11 +81,10 @@ def test_the_committed_card_is_what_its_record_gives_today(tmp_path):
 
 
 def test_the_picture_is_there_in_light_and_dark_and_of_one_size():
-    light, dark = (Image.open(IMAGES / name) for name in ("card.png", "card_dark.png"))
-
-    assert light.size == dark.size
-    assert light.convert("L").getpixel((2, 2)) > 200
-    assert dark.convert("L").getpixel((2, 2)) < 60
+    with Image.open(IMAGES / "card.png") as light, Image.open(IMAGES / "card_dark.png") as dark:
+        assert light.size == dark.size
+        assert light.convert("L").getpixel((2, 2)) > 200
+        assert dark.convert("L").getpixel((2, 2)) < 60
 
 
 def test_the_index_is_not_named_as_a_place_to_install_from():
