@@ -180,6 +180,22 @@ def test_the_generated_parts_are_what_the_code_makes_of_them_today():
     assert done.returncode == 0, f"run: python docs/make_pages.py\n{done.stdout}{done.stderr}"
 
 
+RIDDLES = re.compile(
+    r"\b(somebody|nobody|whoever|whose else|anew|silent|heard|tells of|is told|of ours|our card|modelled|licence|centre|behaviour)\b"
+)
+
+
+WRITTEN = [page for page in FOR_USERS if page.name != "settings_errors.md"]  # it quotes mistakes
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=ids(WRITTEN))
+def test_the_users_pages_are_in_plain_american_english(page):
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    text = re.sub(r"(?s)<!-- made: .*?<!-- end -->", "", text)
+
+    assert RIDDLES.findall(text) == []
+
+
 def test_security_and_questions_name_the_same_uses_of_the_network():
     named = []
     for page in (ROOT / "SECURITY.md", DOCS / "faq.md"):
