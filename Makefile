@@ -44,7 +44,7 @@ help:
 	@echo "make bench  measure what autocard costs"
 
 # What the demo shows is autocard's and the training's progress: the libraries' own notices are left out.
-DEMO_ENV := HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error PYTHONWARNINGS=ignore \
+DEMO_ENV := HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error PYTHONWARNINGS=ignore PYTHONUNBUFFERED=1 \
 	HF_DATASETS_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_PROGRESS_BARS=1
 
 demo: $(VENV)/.wheel
@@ -140,7 +140,7 @@ clean:
 
 # What the demo needs: the base package's needs, torch, transformers, peft, datasets, and the demo's model and data.
 $(VENV)/.demo: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV), 1.8 GB: two to three minutes"
 	@echo "1 of 4: torch"
 	@$(INSTALL) hatchling torch
@@ -163,10 +163,11 @@ $(VENV)/.test: $(VENV)/.demo
 	touch $@
 
 $(VENV)/.wheel: $(VENV)/.demo $(SOURCES)
-	rm -rf $(VENV)/wheels
-	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)/wheels .
-	$(PIP) install --quiet --no-deps --force-reinstall $(VENV)/wheels/autocard-*.whl
-	touch $@
+	@echo "Building and installing autocard"
+	@rm -rf $(VENV)/wheels
+	@$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)/wheels .
+	@$(PIP) install --quiet --no-deps --force-reinstall $(VENV)/wheels/autocard-*.whl
+	@touch $@
 
 $(NEWEST)/.made: constraints-newest.txt $(VENV)/.test
 	$(PIP) install --quiet --no-deps --upgrade --target $(NEWEST) --requirement constraints-newest.txt
