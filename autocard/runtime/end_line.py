@@ -94,7 +94,7 @@ class EndSummary:
         if emissions.reported_co2eq_g:
             return f"at least {units.co2eq(emissions.reported_co2eq_g, units.MODELLED)}"
         if emissions.country_iso_code is None and emissions.intensity_g_per_kwh is None:
-            return "no CO2: set country_iso_code"
+            return f"no CO2 without a place (autocard fill {self._folder()} --country CODE)"
         if self.record.energy.total_kwh is None:
             return ""  # the energy's reason is given
         reason = self.record.why_missing("emissions.co2eq_g") or "not known"
@@ -106,8 +106,12 @@ class EndSummary:
         return f"; {units.plural(self.fields, 'field')} for you: {self._command()}"
 
     def _command(self) -> str:
+        return f"autocard check {self._folder()}"
+
+    def _folder(self) -> str:
+        """Return what a command calls the card."""
         folder = self.card.parent if self.card.name == "README.md" else self.card
-        return f"autocard check {shlex.quote(_shown(folder))}"
+        return shlex.quote(_shown(folder))
 
 
 def fields_for_people(card: Path) -> int:

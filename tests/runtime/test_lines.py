@@ -98,8 +98,14 @@ def test_what_is_missing_is_named_with_the_setting_that_gives_it(tmp_path):
     begin, end = lines(run(tmp_path, "train(datasets='org/data')"))
 
     assert begin.endswith("; no CO2: set country_iso_code")
-    assert ", no CO2: set country_iso_code → out/README.md; " in end
+    command = re.search(
+        r", no CO2 without a place \(autocard (fill out --country) CODE\) → out/README.md; ", end
+    )[1]
     assert "emissions.co2eq_g" in record(tmp_path)["missing"]
+    subprocess.run(
+        [sys.executable, "-m", "autocard", *command.split(), "FRA"], cwd=tmp_path, check=True
+    )
+    assert record(tmp_path)["emissions"]["co2eq_g"] > 0
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,15 @@ import json
 import logging
 import os
 import re
+import shutil
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
 import transformers
+import yaml
 from transformers import TrainerCallback
 
 from autocard import AutoCardCallback
@@ -375,3 +379,40 @@ def test_a_pipe_in_the_place_of_the_card_is_left_alone_with_one_warning(tmp_path
     (warning,) = [text for text in told if "README.md" in text]
     assert "not a regular file" in warning
     assert not [text for text in told if "Traceback" in text or "failed" in text]
+
+
+@pytest.mark.parametrize("how", ["render", "render by option", "fill", "fill a copy"])
+@pytest.mark.parametrize("shards", ["5GB", "20KB"])
+def test_a_card_made_beside_merged_weights_is_of_a_fine_tuned_model_and_its_code_runs_there(
+    tmp_path, monkeypatch, how, shards
+):
+    out, folder = tmp_path / "out", tmp_path / "merged"
+    trainer = training.trainer(
+        out, callbacks=[AutoCardCallback(base_model="org/base", emissions=False)]
+    )
+    trainer.train()
+    trainer.save_model()
+    merged = trainer.model.merge_and_unload()
+    merged.save_pretrained(folder, max_shard_size=shards)
+    if how == "fill a copy":
+        for name in ("README.md", "autocard.json"):
+            shutil.copy(out / name, folder / name)
+
+    words = {
+        "render": ["render", "out", "-o", "merged/README.md"],
+        "render by option": ["render", "--record", "out", "-o", "merged/README.md"],
+        "fill": ["fill", "merged", "--record", "out"],
+        "fill a copy": ["fill", "merged"],
+    }[how]
+    subprocess.run([sys.executable, "-m", "autocard", *words], cwd=tmp_path, check=True)
+
+    text = (folder / "README.md").read_text()
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert (front["library_name"], front["base_model_relation"]) == ("transformers", "finetune")
+    assert "lora" not in front.get("tags", [])
+    assert "a LoRA adapter that was merged into the saved weights" in text
+    assert "peft" not in shown(folder / "README.md")
+    monkeypatch.chdir(folder)
+    namespace = {}
+    exec(shown(folder / "README.md"), namespace)  # noqa: S102 - as a reader of the card does
+    assert torch.allclose(scores_of(namespace["model"]), scores_of(merged), atol=1e-6)
