@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -18,6 +20,8 @@ _IN_ASCII = str.maketrans(
     {"×": "x", "→": "->", "–": "-", "—": "-", "…": "...", "·": "-", "≥": ">=", "≤": "<="}
 )
 """Characters of our own texts, for streams that cannot show them."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What would break the line or command the terminal, as a newline in the name of a folder."""
 
 
 def say(line: str, html: str = "") -> None:
@@ -27,6 +31,7 @@ def say(line: str, html: str = "") -> None:
         line: without a newline.
         html: what a notebook shows instead.
     """
+    line = _CONTROL.sub("?", line)
     with contextlib.suppress(OSError, ValueError):  # closed, or its reader has gone
         if _in_notebook():
             _display(line, html)
@@ -90,9 +95,10 @@ def _without_bars(stream: TextIO) -> Iterator[None]:
 
 
 def _in_notebook() -> bool:
-    """Return whether the program runs in a kernel of Jupyter, which shows rich outputs."""
+    """Return whether this process is a kernel of Jupyter, and not one forked from it."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return getattr(shell, "kernel", None) is not None
+    session = getattr(getattr(shell, "kernel", None), "session", None)
+    return getattr(session, "pid", None) == os.getpid()
 
 
 def _display(line: str, html: str) -> None:
