@@ -5,6 +5,7 @@ The card keeps what a person and autocard wrote, with the parts that the library
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from autocard import files
@@ -43,7 +44,8 @@ class CardPlacer:
         self._cards.left[outcome.card] = outcome.text
         self._cards.note_saved(card, record)
         if outcome.left_alone is not None and self._trainer.pushes:
-            keep_out_of_upload(card)  # at once: an upload may be under way in the background
+            # at once: an upload may be under way in the background
+            return replace(outcome, card=keep_out_of_upload(card) or outcome.card)
         return outcome
 
     def standing_at_end(self, card: Path, *, held: bool) -> Standing | None:
@@ -158,15 +160,20 @@ class CardPlacer:
             cards.left[card] = repaired
 
 
-def keep_out_of_upload(card: Path) -> None:
-    """Move our card beside a card that could not be filled to a folder that is not uploaded."""
+def keep_out_of_upload(card: Path) -> Path | None:
+    """Move our card beside a card that could not be filled to a folder that is not uploaded.
+
+    Returns:
+        Where it is now; None: there was none.
+    """
     stray = path_beside(card)
     if not stray.is_file() or not library_cards.slots(stray):
-        return
+        return None
     place = stray.parent / files.PRIVATE / stray.name
     place.parent.mkdir(exist_ok=True)
     stray.replace(place)
     log_warning("autocard: %s is not uploaded; it was moved to %s", stray.name, place)
+    return place
 
 
 def _put_over(card: Path, mine: bytes, theirs: bytes | None) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from autocard import files, units
 from autocard import record as records
-from autocard import units
 from autocard.card.check import check as checking
 from autocard.card.fields import carbon, energy_figures
 from autocard.card.fields.summary import summary
@@ -116,6 +116,8 @@ class EndSummary:
 
 def fields_for_people(card: Path) -> int:
     """Return how many fields of *card* wait for a person, as `autocard check` counts them."""
+    if not files.exists(card.parent / records.RECORD_NAME):
+        return 0  # a card that could not be filled is kept apart from its record
     record = with_saved_weights(records.load(card.parent), card.parent)
     return sum(slot.who != "machine" for slot in checking.check(card, record).empty)
 
