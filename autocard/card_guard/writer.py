@@ -68,7 +68,7 @@ class CardWriter:
             # unnoticed.
             self._told[outcome.card] = kept
             log_warning(
-                "autocard: %s: kept as it stands, because it was written or edited by hand: %s. "
+                "autocard: %s: written or edited by hand, and kept: %s. "
                 "To take this run's text instead: autocard fill %s --overwrite %s",
                 outcome.card.name,
                 "; ".join(kept),

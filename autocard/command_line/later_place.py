@@ -62,7 +62,7 @@ def _result(record: RunRecord) -> str:
     if emissions.pue is not None:
         basis.append(f"PUE {units.number(emissions.pue)}")
     before = recorded_before(record)
-    return plain(", ".join([*basis, before] if before else basis))
+    return plain("; ".join(filter(None, [", ".join(basis), before])))
 
 
 def _name_unused(record: RunRecord, card: Path | None) -> None:

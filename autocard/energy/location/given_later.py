@@ -47,7 +47,8 @@ def with_given(record: RunRecord, given: Settings) -> RunRecord:
     """
     parts = [Part(leg, _gaps(record, number)) for number, leg in enumerate(record.legs)]
     if given.country_iso_code or given.carbon_intensity_g_per_kwh is not None:
-        parts = _changed(parts, _has_intensity, lambda leg: _of_place(leg, given))
+        figures = _figures(given)
+        parts = _changed(parts, _has_intensity, lambda leg: _of_place(leg, given, figures))
     if given.pue is not None:
         pue = _Change({"pue": given.pue}, {})
         parts = _changed(parts, _has_pue, lambda _leg: pue)
@@ -119,20 +120,26 @@ def _as_neighbors(part: Part[Leg], parts: Sequence[Part[Leg]]) -> Part[Leg]:
 # -- one leg ---------------------------------------------------------------------------------------
 
 
-def _of_place(leg: Leg, given: Settings) -> _Change:
-    """Return the change of *leg* by the place or the intensity that was *given*."""
+def _of_place(leg: Leg, given: Settings, figures: _Change) -> _Change:
+    """Return the change of *leg* by the place that was *given*, and the *figures* of its grid."""
+    if given.country_iso_code is None:
+        return figures
     country = given.country_iso_code
-    fields: dict[str, Any] = {}
-    if country is not None:
-        region = proper_name(country, given.region)
-        place = {"country_iso_code": country, "region": region, "source": LATER}
-        fields["place"] = leg.place.model_copy(update=place)
+    region = proper_name(country, given.region)
+    update = {"country_iso_code": country, "region": region, "source": LATER}
+    return _Change(
+        {**figures.fields, "place": leg.place.model_copy(update=update)}, figures.reasons
+    )
+
+
+def _figures(given: Settings) -> _Change:
+    """Return the intensity that was *given*, or that of the place."""
     if given.carbon_intensity_g_per_kwh is not None:
         values: tuple[Any, ...] = (given.carbon_intensity_g_per_kwh, LATER, None)
         reasons = {"intensity_year": "the intensity was given without a year"}
     else:
-        values, reasons = _looked_up(country, given.region)
-    return _Change({**fields, **dict(zip(_INTENSITY, values, strict=True))}, reasons)
+        values, reasons = _looked_up(given.country_iso_code, given.region)
+    return _Change(dict(zip(_INTENSITY, values, strict=True)), reasons)
 
 
 def _looked_up(country: str | None, region: str | None) -> tuple[tuple[Any, ...], dict[str, str]]:
