@@ -132,6 +132,44 @@ BY_HAND = [
     (GPUS, "Parameters", "13B", True),
     (CPU, "Parameters", "22.7M", False),
     (CPU, "Parameters", "110M", True),
+    (GPUS, "Learning Rate", "2e-4", True),
+    (GPUS, "Learning Rate", "1 × 10⁻⁵", False),
+    (GPUS, "Learning Rate", "0.00001", False),
+    (GPUS, "Epochs", "3", True),
+    (GPUS, "Number of Epochs", "1.0", False),
+    (GPUS, "Batch Size", "512", True),
+    (GPUS, "Batch Size", "4 per device", False),
+    (GPUS, "Optimizer", "SGD", True),
+    (GPUS, "Optimizer", "adamw_torch", False),
+    (GPUS, "LR Scheduler", "linear", True),
+    (GPUS, "LR Scheduler", "cosine with warmup", False),
+    (GPUS, "LoRA r", "64", True),
+    (GPUS, "LoRA r", "16", False),
+    (GPUS, "LoRA alpha", "128", True),
+    (GPUS, "LoRA dropout", "0.5", True),
+    (GPUS, "LoRA dropout", "10%", False),
+    (GPUS, "Target Modules", "q_proj, v_proj", True),
+    (GPUS, "Target Modules", "all-linear", False),
+    (GPUS, "Max Sequence Length", "512", True),
+    (GPUS, "Max Sequence Length", "2k", False),
+    (GPUS, "GPU", "T4", True),
+    (GPUS, "GPU", "8x A100", False),
+    (GPUS, "GPU Memory Peak", "24 GB", True),
+    (GPUS, "GPU Memory Peak", "59 GiB", False),
+    (GPUS, "Throughput", "31 samples/s", True),
+    (GPUS, "Throughput", "3.4 samples/s", False),
+    (GPUS, "Seed", "1", True),
+    (GPUS, "Total Energy Consumption", "2 kWh", True),
+    (GPUS, "Total Energy Consumption", "25 kWh", False),
+    (GPUS, "Dataset", "imdb", True),
+    (GPUS, "Dataset", "ultrachat", False),
+    (GPUS, "Dataset", "proprietary", False),
+    (GPUS, "CPU", "Intel Xeon", True),
+    (GPUS, "CPU", "EPYC 7763", False),
+    (GPUS, "Size", "70B parameters", True),
+    (GPUS, "Size", "12 training samples", False),
+    (GPUS, "PyTorch", "1.2.0", True),
+    (GPUS, "PyTorch", "2.13", False),
     (GPUS, "Compute Region", "France", False),
     (GPUS, "Compute Region", "Paris, FR", False),
     (GPUS, "Compute Region", "Germany", True),
@@ -288,6 +326,8 @@ def _frozen():
     for folder in sorted((CONTRACT / "records").iterdir()):
         for card in sorted((CONTRACT / "cards").glob(f"{folder.name}.*.md")):
             yield pytest.param(folder, card, id=card.name)
+        if (folder / "README.md").exists():
+            yield pytest.param(folder, folder / "README.md", id=folder.name)
 
 
 @pytest.mark.parametrize(("folder", "card"), list(_frozen()))

@@ -64,6 +64,11 @@ _NAMES: Mapping[str, Callable[[str], set[str]]] = {
     "method": stated_names.in_vocabulary("method"),
     "cloud": stated_names.in_vocabulary("cloud"),
     "switch": stated_names.in_vocabulary("switch"),
+    "CPU maker": stated_names.in_vocabulary("CPU maker"),
+    "attention": stated_names.in_vocabulary("attention"),
+    "framework": stated_names.in_vocabulary("framework"),
+    "CPU model": stated_names.cpu_models,
+    "word": stated_names.single_word,
     "class": stated_names.classes,
     "cloud region": stated_names.cloud_regions,
     "country": stated_names.countries,
@@ -80,11 +85,42 @@ _NAMES_OF: Mapping[str, tuple[str, ...]] = {
     "model_type": ("class",),
     "architecture": ("class",),
     "model_specs": ("class",),
+    "hardware_type": ("CPU maker",),
+    "cpu": ("CPU maker", "CPU model"),
+    "attention": ("attention",),
+    "framework": ("framework",),
+    "library": ("word",),
+    "tokenizer": ("word",),
+    "distributed": ("word",),
+    "workload_manager": ("word",),
     "gradient_checkpointing": ("switch",),
     "packing": ("switch",),
 }
 """Fact → the kinds of names that exclude each other in it."""
+_VERSION = re.compile(r"v?(\d+(?:\.\d+){1,3})(?![\d.])")
 _IDENTIFIER = re.compile(r"\b[a-z]\w*_\w+|\b(?:query|key|value|dense|classifier|score|c_attn)\b")
+_NO_DATA_NAMES = frozenset(
+    (
+        "confidential",
+        "custom",
+        "internal",
+        "local",
+        "mixed",
+        "mixture",
+        "none",
+        "own",
+        "private",
+        "proprietary",
+        "public",
+        "secret",
+        "several",
+        "synthetic",
+        "unknown",
+        "various",
+        "web",
+    )
+)
+"""Words that say something of data, and name none."""
 _OPEN_LIST = re.compile(r"\.\.\.|…|\betc\b|\band (?:others|more)\b|\ball\b", re.IGNORECASE)
 
 
@@ -95,6 +131,8 @@ def contradicts(fact: str, label: str, theirs: str, known: Known) -> bool:
     """
     theirs = measures.normal(theirs[:_MAX_CHARACTERS])
     known = replace(known, text=measures.normal(known.text[:_MAX_CHARACTERS]))
+    if fact.endswith("_version"):
+        return other_version(theirs, known.text)
     other = _WHOLE_TEXTS.get(fact)
     if other is not None:
         return other(theirs, known.text)
@@ -108,6 +146,15 @@ def contradicts(fact: str, label: str, theirs: str, known: Known) -> bool:
             and other_numbers(fact, label, theirs, known)
         )
     )
+
+
+def other_version(theirs: str, ours: str) -> bool:
+    """Return whether *theirs* is another version; 2.1 may stand for 2.1.0+cu121."""
+    stated, recorded = _VERSION.match(theirs.strip(" `*")), _VERSION.match(ours.strip(" `*"))
+    if stated is None or recorded is None:
+        return False
+    short, long = sorted((stated[1], recorded[1]), key=len)
+    return long != short and not long.startswith(f"{short}.")
 
 
 # -- figures with a unit ---------------------------------------------------------------------------
@@ -225,9 +272,10 @@ def _other_data(theirs: str, ours: str) -> bool:
         return False
     if their_ids:
         return not {_last(one) for one in their_ids} & {_last(one) for one in our_ids}
-    word = theirs.strip(" .`*_").lower()
-    is_name = re.fullmatch(r"[a-z]\w*[-_0-9]\w[\w-]*", word) is not None
-    return is_name and not any(_is_part(word, one) for one in our_ids)
+    name = theirs.strip(" .`*_")
+    word = name.lower()
+    is_name = re.fullmatch(r"[a-z][\w-]+|[A-Z][A-Z\d_-]+", name) and word not in _NO_DATA_NAMES
+    return bool(is_name) and not any(_is_part(word, one) for one in our_ids)
 
 
 def _last(name: str) -> str:

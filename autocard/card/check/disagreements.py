@@ -30,13 +30,14 @@ from autocard.record import RunRecord
 
 _SHORT = 160
 """Characters of a text that are shown."""
-_VERSION = re.compile(r"^v?(\d+(?:\.\d+){1,3})(?:[.+-]?[\w.+-]*)?$")
 _PACKAGE_LINE = re.compile(
     r"^[ \t]*[-*+][ \t]+\**(?P<name>[A-Za-z][\w .-]{1,30}?)\**:?[ \t]+"
     r"v?(?P<version>\d+(?:\.\d+){1,3})",
     re.MULTILINE,
 )
 """- PEFT 0.17.1"""
+_ARGUMENT = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
+"""num_train_epochs: the name of an argument, not a word for a fact."""
 _WITH_OTHERS = frozenset({"model_specs", "results", "software", "framework_versions"})
 """Facts whose section has further figures, beside the one that a label states."""
 _SUMMED = ("time", "GPU time", "energy", "mass")
@@ -148,21 +149,26 @@ class _Judge:
         self._labels = labels
         self._metrics = known.metrics(record)
         self._versions = known.versions(record)
+        self._settings = record.training.hyperparameters
 
     def denies(self, statement: Statement) -> _Denied | None:
         """Return what the record has in place of *statement*; None: it may be right."""
         fact = self._facts.get(statement.fact)
+        if _ARGUMENT.fullmatch(statement.label):
+            # An argument may not count: `num_train_epochs` beside `max_steps`.
+            value = self._settings.get(statement.label)
+            fact = None if value is None else Known(str(value))
         if fact is not None:
             is_wrong = _all_contradict(statement, fact)
             return _Denied(statement.fact, fact.text) if is_wrong else None
-        if statement.fact:
+        if statement.fact or _ARGUMENT.fullmatch(statement.label):
             return None
         return self._other_version(statement) or self._other_metric(statement)
 
     def _other_version(self, statement: Statement) -> _Denied | None:
         version = self._versions.get(words(statement.label).replace(" ", "-"))
-        stated = _VERSION.match(statement.values[0].strip(" `*"))
-        if version is None or stated is None or _same_version(stated[1], version):
+        stated = statement.values[0]
+        if version is None or not comparison.other_version(stated, version):
             return None
         return _Denied("software", version)
 
@@ -207,12 +213,6 @@ def _sum_agrees(statement: Statement, ours: Known) -> bool:
     return False
 
 
-def _same_version(stated: str, recorded: str) -> bool:
-    """Return whether *stated* is *recorded*, or its beginning: 2.1 for 2.1.0+cu121."""
-    number = recorded.partition("+")[0]
-    return number == stated or number.startswith(f"{stated}.") or stated.startswith(f"{number}.")
-
-
 def _package_lines(
     document: Document, after: Document, labels: Labels, versions: Mapping[str, str]
 ) -> Iterator[Contradiction]:
@@ -223,9 +223,8 @@ def _package_lines(
             continue
         for match in _PACKAGE_LINE.finditer(document.text, section.start, section.end):
             version = versions.get(words(match["name"]).replace(" ", "-"))
-            if version is None or _same_version(match["version"], version):
-                continue
-            if match[0] not in after.text:
+            is_other = version is not None and comparison.other_version(match["version"], version)
+            if version is None or not is_other or match[0] not in after.text:
                 continue
             line = document.line_number(match.start("name"))
             theirs = f"{match['name']} {match['version']}"

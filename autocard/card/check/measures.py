@@ -142,7 +142,7 @@ def figures(text: str) -> dict[str, list[Figure]]:
     last: _Part | None = None
     for match in FIGURE.finditer(text):
         kind, factor = _KIND_AND_FACTOR[match["unit"].lower()]
-        if _is_energy_for_time(match["unit"]):
+        if is_scale(match["unit"]):
             continue
         figure = _figure(match, factor, text[max(0, match.start() - _LEAD) : match.start()])
         if last is not None and _belongs_to(last, kind, factor, text[last.end : match.start()]):
@@ -156,8 +156,8 @@ def figures(text: str) -> dict[str, list[Figure]]:
     return found
 
 
-def _is_energy_for_time(unit: str) -> bool:
-    """Return whether *unit* is a capital letter that is no unit of ours: `7 B`, `3 D`, `2 T`."""
+def is_scale(unit: str) -> bool:
+    """Return whether *unit* is a capital letter that stands for something else: `2 T` tokens."""
     return unit in ("D", "T", "S", "H", "G", "M")
 
 

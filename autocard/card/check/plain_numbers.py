@@ -15,6 +15,8 @@ _EXACT = 0.01
 """Share by which two settings may differ."""
 _WHOLE = 0.5
 """Rounding of a number without decimals."""
+_KIBI = 1.024
+"""How many thousands 1,024 are."""
 _FLOAT_ERROR = 1.0001
 _MANY = 100
 """From here on a count may be rounded."""
@@ -48,6 +50,10 @@ _SETTINGS = frozenset(
 )
 """Facts whose figures are chosen, not measured: they have no rounding."""
 _PARAMETERS = frozenset({"parameters", "parameters_total", "parameters_trainable", "model_size"})
+_OTHER_COUNT = re.compile(
+    r"\b(?:samples|rows|examples|images|tokens|layers|classes|pairs|lines|documents|files)\b"
+)
+"""What a "size" may be of, other than parameters."""
 _NUMBER = re.compile(
     rf"(?<![\w.^/-])(?P<digits>-?{measures.DIGITS})(?:\s?(?P<scale>k|K|M|B|T|thousand|million|billion|trillion)"
     r"(?![\w/]))?(?P<percent>\s?%)?(?![\w^/]|\.\d|,\d)"
@@ -60,6 +66,8 @@ _SCALES |= {"billion": 1e9, "trillion": 1e12}
 class _Number:
     value: float
     rounding: float
+    in_thousands: bool = False
+    """Whether it has a `k`, which may stand for 1,024."""
 
 
 def other_numbers(fact: str, label: str, theirs: str, known: Known) -> bool:
@@ -76,6 +84,8 @@ def other_numbers(fact: str, label: str, theirs: str, known: Known) -> bool:
     if not their_numbers or not our_numbers:
         return False
     first = their_numbers[0]
+    if fact in _PARAMETERS and _OTHER_COUNT.search(theirs):
+        return False
     if fact in _PARAMETERS:
         return not any(_same_parameters(first, our, known) for our in our_numbers)
     return not any(_same_number(fact, first, our) for our in our_numbers)
@@ -83,7 +93,9 @@ def other_numbers(fact: str, label: str, theirs: str, known: Known) -> bool:
 
 def _without_figures(text: str) -> str:
     """Return *text* without its figures with a unit: a size in MB is no count."""
-    return measures.FIGURE.sub(" ", text)
+    return measures.FIGURE.sub(
+        lambda found: found[0] if measures.is_scale(found["unit"]) else " ", text
+    )
 
 
 def _numbers(text: str) -> list[_Number]:
@@ -99,7 +111,9 @@ def _numbers(text: str) -> list[_Number]:
         last = 10.0 ** -len(mantissa.partition(".")[2])
         exponent = digits.lower().partition("e")[2]
         last *= 10.0 ** int(exponent or 0)
-        found.append(_Number(sign * measures.number(digits) * scale, last * scale / 2))
+        value = sign * measures.number(digits) * scale
+        in_thousands = (match["scale"] or "").lower() == "k"
+        found.append(_Number(value, last * scale / 2, in_thousands))
     return found
 
 
@@ -107,6 +121,8 @@ def _same_number(fact: str, theirs: _Number, ours: _Number) -> bool:
     difference = abs(theirs.value - ours.value)
     largest = max(abs(theirs.value), abs(ours.value))
     if difference <= _EXACT * largest + 1e-15:
+        return True
+    if theirs.in_thousands and abs(theirs.value * _KIBI - ours.value) <= _EXACT * ours.value:
         return True
     # A share may be given in percent, with the sign or without it.
     if abs(theirs.value / 100 - ours.value) <= theirs.rounding / 100 + _EXACT * abs(ours.value):

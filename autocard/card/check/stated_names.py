@@ -94,6 +94,23 @@ _VOCABULARIES: Mapping[str, Mapping[str, str]] = {
         "none": r"on-?prem(?:ises?)?|none|no cloud|local(?: machine)?|in-house",
         "other": r"runpod|lambda(?: labs)?|vast\.ai|modal|paperspace|coreweave|ovh\w*|hetzner",
     },
+    "CPU maker": {
+        "intel": r"intel|xeon|core i[3579]",
+        "amd": r"amd epyc|epyc|ryzen|threadripper",
+        "arm": r"graviton\d?|ampere altra|neoverse|grace",
+        "apple": r"apple m\d",
+    },
+    "attention": {
+        "sdpa": r"sdpa|scaled dot[- ]product",
+        "eager": r"eager",
+        "flash": r"flash[-_ ]?attn\w*|flash[-_ ]?attention\w*|fa[23]",
+        "flex": r"flex[-_ ]?attention",
+    },
+    "framework": {
+        "pytorch": r"pytorch|torch|transformers|peft|trl|accelerate",
+        "tensorflow": r"tensorflow|keras|tf2?",
+        "jax": r"jax|flax",
+    },
     "switch": {
         "yes": r"yes|true|on|enabled|used",
         "no": r"no|false|off|disabled|not used|none",
@@ -111,6 +128,7 @@ _HUB_ID = re.compile(r"(?<![\w./:@-])([A-Za-z0-9][\w.-]{1,60}/[A-Za-z0-9][\w.-]{
 _HUB_LINK = re.compile(r"(?:huggingface\.co|hf\.co)/(?:datasets/)?([\w.-]+/[\w.-]+)")
 _CLASS = re.compile(r"\b[A-Z][A-Za-z0-9]*(?:For[A-Z][A-Za-z0-9]+|Model|LMHeadModel)\b")
 """LlamaForCausalLM."""
+_CPU_MODEL = re.compile(r"(?<![\w.])\d{4,5}[A-Z]{0,2}\+?(?![\w.])")
 _CLOUD_REGION = re.compile(r"\b[a-z]{2,12}-[a-z]{4,12}-?\d\b|\b(?:east|west|north|south)us\d?\b")
 _COMMON_COUNTRIES = {
     "usa": "US",
@@ -192,6 +210,19 @@ def hub_ids(text: str) -> set[str]:
     without_links = re.sub(r"https?://\S+", " ", text)
     found |= {match.rstrip(".").lower() for match in _HUB_ID.findall(without_links)}
     return {name for name in found if not re.fullmatch(r"[\d.]+/[\d.]+", name)}
+
+
+def cpu_models(text: str) -> set[str]:
+    """Return the numbers of CPU models in *text*: 7763, 8488C."""
+    return {number.lower() for number in _CPU_MODEL.findall(text)}
+
+
+def single_word(text: str) -> set[str]:
+    """Return *text* as a name, if it is one word; else nothing."""
+    word = text.split("(", maxsplit=1)[0].strip(" .`*_").lower()
+    if not word or " " in word or "," in word:
+        return set()
+    return {re.sub(r"[\W_]", "", word).removesuffix("fast")}
 
 
 def classes(text: str) -> set[str]:

@@ -18,6 +18,8 @@ from autocard.card.markdown.slots import row_cells
 _LONGEST_BODY = 300
 """Characters below a heading that are a value, and not prose."""
 _LONGEST_LINE = 600
+_NO_VALUE = re.compile(r"\||<[A-Za-z!/]")
+"""What tables and HTML begin with; "< 3 h" is a value."""
 _LEAST_COLUMNS = 2
 _OTHER_RUNS = re.compile(
     r"^(?:version|run|runs|date|experiment|trial|attempt|stage|phase|checkpoint|step|epoch|seed)s?\b",
@@ -71,7 +73,7 @@ def _labelled(document: Document, form: Form) -> Iterator[Statement]:
         asked = asked_at.get(slot.at)
         value = text[slot.start : slot.end]
         is_empty = not value.strip() or (asked is not None and asked.empty is not None)
-        if is_empty or len(value) > _LONGEST_LINE:
+        if is_empty or len(value) > _LONGEST_LINE or _NO_VALUE.match(value):
             continue
         others = [text[slice(*cell)].strip() for cell in rows.get(slot.at, [])[2:]]
         fact = asked.fact if asked else ""
@@ -86,7 +88,7 @@ def _is_short_body(asked: AskedFact, labels: Labels) -> bool:
     if meaning is None or meaning.fact != asked.fact:
         return False  # the heading of a section
     value = asked.value.strip()
-    return len(value) <= _LONGEST_BODY and "\n\n" not in value and not value.startswith("|")
+    return len(value) <= _LONGEST_BODY and "\n\n" not in value and _NO_VALUE.match(value) is None
 
 
 # -- tables ----------------------------------------------------------------------------------------
