@@ -24,6 +24,7 @@ from autocard.card.form.labels import Labels, words
 from autocard.card.front.yaml_keys import key_lines
 from autocard.card.markdown import slots
 from autocard.card.markdown.document import Document
+from autocard.card.markdown.front_place import find_front_matter
 from autocard.card.report import Report
 from autocard.errors import CardError
 from autocard.record import RunRecord
@@ -77,10 +78,9 @@ def stated(
 
 
 def _front(text: str, reports: Iterable[Report]) -> Iterator[Contradiction]:
-    key_line = _key_lines(text)
-    for report in reports:
-        if report.state != "kept" or not report.slot.startswith(YAML):
-            continue
+    kept = [one for one in reports if one.state == "kept" and one.slot.startswith(YAML)]
+    key_line = _key_lines(text) if kept else {}
+    for report in kept:
         key = report.slot.removeprefix(YAML)
         if front_contradicts(key, _value(report.there), _value(report.wanted)):
             line = key_line.get(key, report.line)
@@ -91,7 +91,7 @@ def _front(text: str, reports: Iterable[Report]) -> Iterator[Contradiction]:
 
 def _key_lines(text: str) -> Mapping[str, int]:
     """Return key of the front matter → its line, counted from 1."""
-    place = Document(text).front
+    place, _ = find_front_matter(text, 1 if text.startswith("\ufeff") else 0)
     if place is None:
         return {}
     first = text.count("\n", 0, place[0]) + 1
@@ -114,20 +114,31 @@ def _value(text: str) -> object:
 
 def _body(text: str, filled: str, record: RunRecord, labels: Labels) -> Iterator[Contradiction]:
     document = Document(text)
-    facts = known.known_facts(record)
-    judge = _Judge(record, facts, labels)
-    after = Document(filled)
-    left = Counter(_key(one) for one in statements(after, labels))
+    judge = _Judge(record, known.known_facts(record), labels)
+    wrong = []
     for statement in statements(document, labels):
-        if not left[_key(statement)]:
-            continue
-        left[_key(statement)] -= 1
         denied = judge.denies(statement)
         if denied is not None:
-            line, there = document.line_number(statement.at), _short(statement.values[0])
-            yield Contradiction(denied.fact, statement.label, line, there, _short(denied.record))
-    yield from _package_lines(document, after, labels, known.versions(record))
+            wrong.append((statement, denied))
+    for statement, denied in _left(wrong, text, filled, labels):
+        line, there = document.line_number(statement.at), _short(statement.values[0])
+        yield Contradiction(denied.fact, statement.label, line, there, _short(denied.record))
+    yield from _package_lines(document, filled, labels, known.versions(record))
     yield from _title(document, labels, record)
+
+
+def _left(
+    wrong: list[tuple[Statement, _Denied]], text: str, filled: str, labels: Labels
+) -> Iterator[tuple[Statement, _Denied]]:
+    """Yield those of the *wrong* statements of *text* that the card *filled* still has."""
+    if text == filled or not wrong:
+        yield from wrong
+        return
+    left = Counter(_key(one) for one in statements(Document(filled), labels))
+    for statement, denied in wrong:
+        if left[_key(statement)]:
+            left[_key(statement)] -= 1
+            yield statement, denied
 
 
 def _key(statement: Statement) -> tuple[str, str, tuple[str, ...]]:
@@ -214,7 +225,7 @@ def _sum_agrees(statement: Statement, ours: Known) -> bool:
 
 
 def _package_lines(
-    document: Document, after: Document, labels: Labels, versions: Mapping[str, str]
+    document: Document, filled: str, labels: Labels, versions: Mapping[str, str]
 ) -> Iterator[Contradiction]:
     """Yield the versions in lists of packages, "- PEFT 0.17.1", that the run did not use."""
     for section in document.sections:
@@ -224,7 +235,7 @@ def _package_lines(
         for match in _PACKAGE_LINE.finditer(document.text, section.start, section.end):
             version = versions.get(words(match["name"]).replace(" ", "-"))
             is_other = version is not None and comparison.other_version(match["version"], version)
-            if version is None or not is_other or match[0] not in after.text:
+            if version is None or not is_other or match[0] not in filled:
                 continue
             line = document.line_number(match.start("name"))
             theirs = f"{match['name']} {match['version']}"

@@ -6,6 +6,7 @@ One rule: names are read to be kept out of the card, never to be put into it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -28,6 +29,7 @@ OF_THE_BASE = frozenset({"base_model", "model_summary"})
 """Facts about which model the base is."""
 _KEY_NAMES = frozenset({"base_model", f"{YAML}base_model", "front matter: base_model"})
 _READ_BYTES = 1_000_000
+_WORDS = re.compile(r"[^\W_]+")
 
 
 def local_bases(folder: Path, record: RunRecord) -> frozenset[str]:
@@ -108,6 +110,10 @@ def states_other_base(
     base = record.model.base_model
     if base is None or not refused.isdisjoint(_KEY_NAMES):
         return False
+    asking = [word for word, fact in labels.fact_by_word.items() if fact == "base_model"]
+    lower = " ".join(_WORDS.findall(text.lower()))
+    if not any(word in lower for word in asking):
+        return False  # no need to read all of it
     for statement in statements(Document(text), labels):
         value = statement.values[0]
         is_persons = statement.fact == "base_model" and value.strip() not in ours
