@@ -80,10 +80,35 @@ def _load(extra: tuple[Path, ...]) -> Labels:
         placeholders=set(raw["placeholders"]),
     )
     _add(labels, raw, Where("labels.yaml"), is_users=False)
+    for language in _languages():
+        _add_language(labels, language)
     for path in extra:
         _add_file(labels, path)
     labels.names.update(labels.kinds, labels.variables)
     return labels
+
+
+@lru_cache(maxsize=1)
+def _languages() -> tuple[dict[str, Any], ...]:
+    """Return the shipped words in other languages: templates/labels.de.yaml and the like."""
+    folder = resources.files("autocard") / "templates"
+    found = []
+    for file in sorted(folder.iterdir(), key=lambda each: each.name):
+        if file.name.startswith("labels.") and file.name != "labels.yaml":
+            found.append(yaml_reader.load(file.read_text(encoding="utf-8")))
+    return tuple(found)
+
+
+def _add_language(labels: Labels, raw: Mapping[str, Any]) -> None:
+    """Add the words of another language; where they are English words too, those count."""
+    for section, headings in raw["sections"].items():
+        for heading in headings:
+            labels.sections_by_word.setdefault(words(heading), set()).add(section)
+    for fact, names in raw["facts"].items():
+        for name in names:
+            labels.fact_by_word.setdefault(words(name), fact)
+    for placeholder in raw["placeholders"]:
+        labels.placeholders |= {placeholder.lower(), f"[{placeholder.lower()}]"}
 
 
 def _add_file(labels: Labels, path: Path) -> None:

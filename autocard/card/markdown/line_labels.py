@@ -25,7 +25,7 @@ _AFTER_BOLD = re.compile(
 _PLAIN = re.compile(
     r"(?:`[^`\n]{1,60}`[ \t]?"  # `learning_rate`
     r"|[^\W\d_](?:[^:\uff1a*_`\[\]<>{}|=\n]|(?<=\w)_(?=\w)){0,60})"  # Hours used, learning_rate
-    r"(?:[:\uff1a]|(?<=[ \t])=)(?=[ \t\r]|$)"
+    r"(?:\uff1a|(?::|(?<=[ \t])=)(?=[ \t\r]|$))"
 )
 """A label that is not bold: `Hours used: 12 h`, `learning_rate = 1e-4`, but not `https://…`."""
 _BREAK = re.compile(r"<br[ \t]{0,3}/?>\Z", re.IGNORECASE)
