@@ -1,5 +1,7 @@
 """Copies of the standard form in other languages: recognized and filled without a label file."""
 
+# ruff: noqa: RUF001 - full-width colons are what these languages write
+
 from __future__ import annotations
 
 import pytest

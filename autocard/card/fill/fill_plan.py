@@ -113,6 +113,10 @@ class FillPlan:
         if was_ours and asked.generated:
             # It reads like a tool's, but it is ours that a person changed.
             asked = replace(asked, empty=None)
+        if asked.fact in state.placed and self._is_repeated(asked):
+            state.removals.append(self._section_of(asked))
+            state.report(asked, "cleared")
+            return
         names = {words(asked.fact), words(asked.slot.label)}
         is_forced = not names.isdisjoint(state.forced)
         state.placed.add(asked.fact)
@@ -128,6 +132,27 @@ class FillPlan:
             self._write(asked, new, "refreshed" if asked.empty is None else "filled", lines)
         else:
             self._decide_beside_text(asked, new, lines, was_ours=was_ours)
+
+    def _section_of(self, asked: AskedFact) -> tuple[int, int]:
+        """Return start and end of the section that *asked* stands in, its heading included."""
+        section = self._state.document.sections[asked.slot.section]
+        return (section.heading.start if section.heading else section.start), section.end
+
+    def _is_repeated(self, asked: AskedFact) -> bool:
+        """Return whether *asked* is a tool's text below a heading that it wrote a second time.
+
+        PEFT up to 0.6 appended "Framework versions" at each save.
+        """
+        section = self._state.document.sections[asked.slot.section]
+        if not asked.generated or asked.slot.kind != "body" or section.extent != section.end:
+            return False
+        titles = [each.path[-1] for each in self._state.document.sections if each.heading]
+        shown = [block for block in section.blocks if block.kind != "comment"]
+        is_alone = bool(shown) and (shown[0].start, shown[-1].end) == (
+            asked.slot.start,
+            asked.slot.end,
+        )
+        return is_alone and titles.count(section.path[-1]) > 1
 
     def _decide_beside_text(
         self, asked: AskedFact, new: str, lines: Mapping[str, str], *, was_ours: bool

@@ -32,6 +32,8 @@ from autocard.card.front import yaml_reader
 from autocard.card.front.yaml_reader import YamlError
 from autocard.errors import SettingsError
 
+TABLE = "labels.yaml"
+"""The shipped table; other languages stand beside it."""
 USER_FILE = "autocard.labels.yaml"
 """A user's own words, beside the card or beside the template."""
 
@@ -92,11 +94,9 @@ def _load(extra: tuple[Path, ...]) -> Labels:
 def _languages() -> tuple[dict[str, Any], ...]:
     """Return the shipped words in other languages: templates/labels.de.yaml and the like."""
     folder = resources.files("autocard") / "templates"
-    found = []
-    for file in sorted(folder.iterdir(), key=lambda each: each.name):
-        if file.name.startswith("labels.") and file.name != "labels.yaml":
-            found.append(yaml_reader.load(file.read_text(encoding="utf-8")))
-    return tuple(found)
+    names = sorted(file.name for file in folder.iterdir() if file.name.startswith("labels."))
+    contents = [(folder / name).read_text(encoding="utf-8") for name in names if name != TABLE]
+    return tuple(yaml_reader.load(each) for each in contents)
 
 
 def _add_language(labels: Labels, raw: Mapping[str, Any]) -> None:

@@ -14,13 +14,24 @@ from autocard.card.front import yaml_edits, yaml_text
 from autocard.card.front.list_merge import ListMerge, Refusals, as_list
 from autocard.card.front.patched import Patched, prove
 from autocard.card.front.yaml_edits import YamlEditor
-from autocard.card.front.yaml_keys import MERGED, UNREADABLE, Key, is_blank, merged, read_keys
+from autocard.card.front.yaml_keys import (
+    MERGED,
+    NO_VALUE,
+    UNREADABLE,
+    Key,
+    is_blank,
+    merged,
+    read_keys,
+)
 from autocard.card.report import State
 
 BY_OTHERS = " (by others)"
 """Suffix of a key's name in the written text, for those items of its list that stood there before
 ours."""
 
+
+TRL_LICENCE = ("licence", "license")
+"""What TRL writes below the card of whatever model; the Hub reads no such key."""
 
 ALL_KEYS = ""
 """What the placeholder that stands for all keys (`{{ card_data }}`) is called among the keys."""
@@ -250,7 +261,9 @@ class _Patcher:
             and place.data not in (None, "")
             and self.refusals.refuses(key, place.data)
         )
-        if is_refused_base or self._is_ours(key, place):
+        is_no_base = key == "base_model" and place.data == NO_VALUE
+        is_tools = is_no_base or (key, place.data) == TRL_LICENCE
+        if is_refused_base or is_tools or self._is_ours(key, place):
             self._remove(key, place)
 
     def _remove(self, key: str, place: Key) -> None:

@@ -221,9 +221,13 @@ def blank_lines(text: str) -> list[int]:
     return sorted(key.start for key in keys.values() if key.at >= key.end and key.data is None)
 
 
+NO_VALUE = "None"
+"""What libraries write for a value that they do not know: `base_model: None` is a word to YAML."""
+
+
 def is_blank(current: str, data: object) -> bool:
     """Return whether a key with the text *current*, which loads to *data*, has no value yet."""
-    if data is None or data == "":
+    if data in (None, "", NO_VALUE):
         return True
     text = ""
     if isinstance(data, str):
