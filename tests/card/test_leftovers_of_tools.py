@@ -49,7 +49,7 @@ def test_the_word_none_is_no_base_model() -> None:
     ("line", "stays"),
     [("licence: license\n", False), ("licence: mit\n", True), ("license: license\n", True)],
 )
-def test_trls_licence_goes_and_a_persons_stays(line: str, stays: bool) -> None:  # noqa: FBT001
+def test_trls_licence_goes_and_a_persons_stays(line: str, stays: bool) -> None:
     card = f"---\n{line}tags:\n- trl\n---\n# M\n"
 
     after = fill(card, {}, {"library_name": "peft"}, remembered={}).text
