@@ -75,7 +75,7 @@ ROWS = {
     "PiSSA, iterated": row("LoRA (PiSSA)", "LoraConfig", r=2, init_lora_weights="pissa_niter_2"),
     "OLoRA": row("LoRA (OLoRA)", "LoraConfig", r=2, init_lora_weights="olora"),
     "MiCA": row("LoRA (MiCA)", "LoraConfig", r=2, init_lora_weights="mica"),
-    "LoRA, orthogonal": row("LoRA (orthogonal start)", "LoraConfig", r=2, init_lora_weights="orthogonal"),
+    "LoRA, orthogonal": row("LoRA (orthogonal initialization)", "LoraConfig", r=2, init_lora_weights="orthogonal"),
     "LoRA, rank and alpha patterns": row(
         "LoRA", "LoraConfig", r=2, rank_pattern={"q_proj": 4}, alpha_pattern={"k_proj": 3}
     ),
@@ -85,7 +85,7 @@ ROWS = {
     "LoRA, replicated layers": row("LoRA", "LoraConfig", r=2, layer_replication=[[0, 2], [0, 2]]),
     "LoRA, trainable tokens": row("LoRA", "LoraConfig", r=2, trainable_token_indices=[1, 2]),
     "LoRA, parameters as targets": row("LoRA", "LoraConfig", r=2, target_parameters=["mlp.gate_proj.weight"]),
-    "aLoRA": row("LoRA (activated: aLoRA)", "LoraConfig", "r", r=2, alora_invocation_tokens=[5, 6]),
+    "aLoRA": row("LoRA (aLoRA)", "LoraConfig", "r", r=2, alora_invocation_tokens=[5, 6]),
     "AdaLoRA": row("AdaLoRA", "AdaLoraConfig", init_r=4, target_r=2, total_step=10),
     "IA3": row(
         "IA³", "IA3Config", feedforward_modules=["down_proj"], targets={"target_modules": ["k_proj", "down_proj"]}

@@ -183,13 +183,13 @@ def test_the_person_s_word_on_the_base_wins(base):
     assert "author" in missing["base_model_revision"]
 
 
-def test_weights_that_were_initialised_have_no_base():
+def test_weights_that_were_initialized_have_no_base():
     part, missing = look(models.llama())
 
     assert part.base_model is None
     assert part.base_model_description == "none (trained from scratch)"
     assert part.base_model_relation is None
-    assert "initialised" in missing["base_model_relation"]
+    assert "initialized" in missing["base_model_relation"]
 
 
 def test_another_model_s_configuration_alone_is_no_base():
@@ -612,8 +612,8 @@ def test_a_checkpoint_without_the_optimizer_s_state_is_not_said_to_hold_it(only_
     assert (tmp_path / "checkpoint-2" / "optimizer.pt").exists() is not only_model
     told = json.loads((tmp_path / "autocard.json").read_text())["model"]
     assert told["checkpoint_has_optimizer"] is not only_model
-    assert ("Size of a checkpoint, without the optimizer's state" in card) is only_model
-    assert ("Size of a checkpoint, with the optimizer's state" in card) is not only_model
+    assert ("Checkpoint size, without optimizer state" in card) is only_model
+    assert ("Checkpoint size, with optimizer state" in card) is not only_model
 
 
 def test_saved_files_are_those_of_this_run(tmp_path):

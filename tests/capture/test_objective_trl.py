@@ -79,7 +79,7 @@ def test_the_losses_of_preference_optimization_are_told_with_their_weights(
     asked = settings.get("loss_type", "sigmoid")
     assert host.loss_types == (asked if isinstance(asked, list) else [asked])
     assert record.training.objective == objective
-    assert f"fine-tuned version of a local checkpoint, {purpose} on" in card
+    assert f"fine-tuned version of a local checkpoint, {purpose}." in card
     assert "trained for causal language" not in card
     assert ("loss_weights" in record.training.hyperparameters) is ("loss_weights" in settings)
 
@@ -105,7 +105,7 @@ def test_a_summary_names_the_alignment_and_not_language_modeling(
     record, card, _ = trained(base, tmp_path, cls, config, rows, **settings)
 
     assert record.training.objective == objective
-    assert f"fine-tuned version of a local checkpoint, {purpose} on" in card
+    assert f"fine-tuned version of a local checkpoint, {purpose}." in card
     assert f"causal language model {purpose}" in card
     assert "trained for causal language" not in card
 

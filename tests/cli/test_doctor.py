@@ -81,7 +81,7 @@ def test_everything_that_is_known_of_a_node_stands_on_one_screen(node):
     assert len(lines) < 25
     assert f"3 of 4 boards, by CUDA_VISIBLE_DEVICES={uuid_of(2)}" in screen.stdout
     for words in (
-        "its energy counter; several processes computed",
+        "its energy counter; several processes ran on",
         "no energy counter; its power, sampled (#0)",
         "modeled: 33 W (as given)",
         "SWE (site file)",

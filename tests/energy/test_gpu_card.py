@@ -92,6 +92,6 @@ def test_a_run_that_has_two_gpus_of_eight_reports_two(nvml_machine, tmp_path):
     ]
     assert line(card, "Hardware Type").startswith("2 × NVIDIA Kind 1 (80 GiB)")
     assert (
-        "Note on 1 of 2 GPUs: several processes computed on the board, and the energy of all is included."
+        "Note on 1 of 2 GPUs: several processes ran on the GPU; the energy of all is included."
         in card
     )

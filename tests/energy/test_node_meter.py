@@ -112,5 +112,5 @@ def test_a_node_meter_that_the_site_names_is_read_beside_and_the_card_states_the
     assert "the nodes' own meters read" in card
     ratio = energy.total_kwh / energy.node_meter_kwh
     assert 0.05 < ratio < 0.4  # 40 W of memory and up to 100 W of processors
-    assert f"The sum above is {ratio:.2f} of that." in card
+    assert f"The total is {ratio:.2f} of that." in card
     assert "Fischer" not in card
