@@ -15,9 +15,10 @@ from autocard.card.fact import Fact, escape
 from autocard.card.fields.earlier_words import in_words_of_today
 from autocard.card.fill import author_text, base_statements, hidden_slots, new_card, other_runs
 from autocard.card.fill.fill import fill
-from autocard.card.fill.written_text import YAML
+from autocard.card.fill.written_text import ADDED, YAML, is_text
 from autocard.card.form.labels import Labels
 from autocard.card.front.yaml_keys import MERGED
+from autocard.card.libraries import library_facts
 from autocard.card.markdown.document import Document
 from autocard.card.markdown.front_place import find_front_matter
 from autocard.card.report import Filled
@@ -106,7 +107,11 @@ class CardFiller:
         remembered = order.slots.get(name, {})
         pending = {**order.ours, **order.slots.get(name + PENDING, {})}
         written = {**remembered, **pending}
-        facts = {**order.proposed, **self._known, **self._reasons(written)}
+        ours = [
+            text for name, text in remembered.items() if is_text(name) or name.startswith(ADDED)
+        ]
+        known = library_facts.facts(order.record, text, ours, order.labels)
+        facts = {**order.proposed, **known, **self._reasons(written)}
         front = order.front()
         if self._leave_out_of_the_base(text, written, facts):
             front.pop("base_model_relation", None)
@@ -117,13 +122,13 @@ class CardFiller:
             remembered=remembered,
             overwrite=order.overwrite,
             pending=pending,
-            labels=order.labels,
+            labels=library_facts.labels(text, order.labels),
             other_run=order.is_other_run,
             withheld=order.withheld,
             untrue=self._untrue_tags(written),
         )
         self._warn_of_contradictions(text, filled)
-        return self._without_reasons(filled, facts)
+        return self._without_reasons(filled, facts.keys() - known.keys())
 
     def _leave_out_of_the_base(
         self, text: str, written: Mapping[str, str], facts: dict[str, Fact]
@@ -203,7 +208,8 @@ class CardFiller:
     ) -> Filled:
         """Return *blank* filled; what stays empty is hidden, or stays as the form has it."""
         order = self._order
-        facts = {**order.proposed, **self._known}
+        known = library_facts.facts(order.record, blank, (), order.labels)
+        facts = {**order.proposed, **known}
         for name, reason in self._reasons(None).items():
             facts.setdefault(name, reason)
         keys = {name: text for name, text in remembered.items() if name.startswith(YAML)}
@@ -220,11 +226,12 @@ class CardFiller:
         if order.empty == "comment":
             is_shipped = (order.template or new_card.DEFAULT) in new_card.SHIPPED
             text, slots = hidden_slots.hide(text, order.labels, slots, is_shipped=is_shipped)
-        return self._without_reasons(Filled(text, slots, filled.reports), facts)
+        reports = Filled(text, slots, filled.reports)
+        return self._without_reasons(reports, facts.keys() - known.keys())
 
-    def _without_reasons(self, filled: Filled, facts: Mapping[str, Fact]) -> Filled:
+    def _without_reasons(self, filled: Filled, unknown: Collection[str]) -> Filled:
         """Return *filled* with those slots reported as empty that have a reason, not a fact."""
-        reasons = facts.keys() - self._known.keys() - self._order.proposed.keys()
+        reasons = set(unknown) - self._order.proposed.keys()
         reports = []
         for report in filled.reports:
             is_reason = report.slot in reasons

@@ -21,6 +21,7 @@ from autocard.card.fields import front_matter
 from autocard.card.libraries import library_cards
 from autocard.card.libraries.card_copies import CardCopies
 from autocard.card_guard import card_writers, weight_fingerprint
+from autocard.card_guard.card_library import library_of
 from autocard.card_guard.card_placer import CardPlacer, keep_out_of_upload
 from autocard.card_guard.card_writers import CardMethod
 from autocard.card_guard.hub_edits import HubEdits
@@ -98,11 +99,13 @@ class CardGuard:
         if trainer is not None:
             self._trainer.refer_to(trainer)
             self._callback = weakref.ref(callback)
-        methods = card_writers.writers(self._trainer.trainer, model)
+        library_forms = not self._writer.has_template
+        methods = card_writers.writers(self._trainer.trainer, model, library_forms=library_forms)
         wrapped = [self._wrap(owner, method) for owner, method in methods]
         self._held_refs = [weakref.ref(held) for held in wrapped if held is not None]
-        layers = card_writers.layers(model)
-        self._cards.form = any(card_writers.sentence_transformer(layer) for layer in layers)
+        library = library_of(self._trainer.trainer, model)
+        self._cards.library = library
+        self._cards.form = bool(library) and library_forms
 
     def _wrap(self, owner: Any, method: CardMethod) -> WrappedMethod | None:
         try:
@@ -166,11 +169,12 @@ class CardGuard:
             The file with the facts: the card, or the one beside it.
         """
         self._cards.final = card
-        standing = self._placer.standing_at_end(card, held=self.holds)
+        completed = self._completed(record)
+        standing = self._placer.standing_at_end(card, completed, held=self.holds)
         if standing is not None and standing.text is not None:
             # First: the person's card is back on disk even if a step below fails.
             files.write_text(card, standing.text)
-        return self._placer.put(card, self._completed(record), standing).card
+        return self._placer.put(card, completed, standing).card
 
     def push_begun(self, folder: Path) -> None:
         """Update the card in *folder* before an upload during training.
@@ -314,13 +318,13 @@ class CardGuard:
                 before.card.name,
             )
             if call.method.pushes:
-                self._placer.restore(before, theirs, record)
+                self._placer.restore(before, theirs, record, form=call.method.form)
         elif known.ended and record is not None:
             self._placer.settle(before, theirs, record, form=call.method.form)
             if call.pushing is not None:
                 self._hub.merge_hub_edits(before.card, record, call.pushing)
         else:
-            self._placer.restore(before, theirs, record)
+            self._placer.restore(before, theirs, record, form=call.method.form)
 
     # -- around a save -----------------------------------------------------------------------------
 
@@ -381,7 +385,7 @@ class CardGuard:
     def _inform(self) -> None:
         """Complete the card data of a sentence-transformers model."""
         record = self._known().record
-        if self._cards.form and record is not None:
+        if self._cards.library == "sentence-transformers" and record is not None:
             card_writers.inform(
                 self._trainer.model,
                 front_matter(record),

@@ -6,6 +6,7 @@ The card keeps what a person and autocard wrote, with the parts that the library
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from autocard import files
@@ -14,13 +15,17 @@ from autocard.card.form import boilerplate
 from autocard.card.libraries import library_cards
 from autocard.card.libraries.card_copies import CardCopies
 from autocard.card.update import Outcome, Standing, path_beside
-from autocard.card_guard import card_writers
+from autocard.card_guard import library_form
 from autocard.card_guard.run_cards import RunCards
 from autocard.card_guard.trainer_ref import TrainerRef
 from autocard.card_guard.writer import CardWriter
 from autocard.errors import NotWrittenError
-from autocard.guard import log_warning
+from autocard.guard import Budget, guarded, log_warning
 from autocard.record import RunRecord
+
+LIBRARY_S = 10.0
+"""Maximum seconds for a library's own card at the end of training."""
+LEAST_S = 0.5
 
 
 class CardPlacer:
@@ -48,20 +53,25 @@ class CardPlacer:
             return replace(outcome, card=keep_out_of_upload(card) or outcome.card)
         return outcome
 
-    def standing_at_end(self, card: Path, *, held: bool) -> Standing | None:
+    def standing_at_end(self, card: Path, record: RunRecord, *, held: bool) -> Standing | None:
         """Return the text that counts as the card when training ends; None: the file's text.
 
         Args:
             card: path of the card.
+            record: of the run.
             held: whether the trainer's card writer is wrapped.
         """
         cards, before = self._cards, library_cards.read(card)
-        if before.special:
+        if before.special or (before.data is not None and before.text is None):
             return None
-        if cards.form:
-            return self._written_form(card) if before.data is None else None
+        theirs = self._library_card(record) if self._is_outdated(card) else None
+        if theirs is not None:
+            self._note_touched(before)
+            standing = self._base(card, before.text, theirs, form=True)
+            self._note_theirs(card, theirs, form=True)
+            return standing
         if cards.by_library_alone(before):
-            return Standing(None)
+            return None if cards.form else Standing(None)
         if held or card != cards.output or before.text is None or before.text == cards.before:
             return None
         # The trainer could not be wrapped: its card may have replaced a person's card.
@@ -70,21 +80,34 @@ class CardPlacer:
             return Standing(left)
         return None
 
-    def _written_form(self, card: Path) -> Standing | None:
-        """Let the model write its own card, which then serves as the form of ours."""
-        self.name_form()
-        card_writers.write_form(self._trainer.model, card.parent)
-        text = library_cards.read(card).text
-        if text is None:
+    def _is_outdated(self, card: Path) -> bool:
+        """Return whether the library would write another *card* now than it has in this run.
+
+        TRL's has what a person passed to its method, and nothing that an evaluation changes.
+        """
+        return self._cards.library != "trl" or card not in self._cards.by_library
+
+    def _library_card(self, record: RunRecord | None) -> str | None:
+        """Return the card that the library writes now, prepared as our form; None: it is none."""
+        if not self._cards.form:
             return None
-        form = card_writers.at_home(text)
-        self._cards.note_library_text(card, form)
-        return Standing(form)
+        self.name_form()
+        trainer = self._trainer
+        read = partial(library_form.written, self._cards.library, trainer.trainer, trainer.model)
+        text = guarded("card of the library", {}, read, Budget(LIBRARY_S, LEAST_S))
+        return None if text is None else self._prepared(text, record)
+
+    def _prepared(self, text: str, record: RunRecord | None) -> str:
+        return library_form.prepared(text, self._cards.library, record, self._writer.withheld)
+
+    def _note_touched(self, before: library_cards.CardBefore) -> None:
+        known = (self._cards.by_library.get(before.card), self._cards.left.get(before.card))
+        self._cards.touched |= before.text is not None and before.text not in known
 
     def name_form(self) -> None:
         """Set the repository of a sentence-transformers model, which its usage code names."""
         if self._cards.form:
-            card_writers.name_form(self._trainer.model, self._trainer.repository_name)
+            library_form.name_model(self._trainer.model, self._trainer.repository_name)
 
     def put_back(self, before: library_cards.CardBefore) -> library_cards.CardBefore:
         """Restore a person's card over what the library wrote; return the library's card.
@@ -107,47 +130,73 @@ class CardPlacer:
     ) -> None:
         """Write the final card after the library has written *theirs*."""
         cards, card = self._cards, before.card
-        if cards.form and theirs:
-            theirs = card_writers.at_home(theirs)
-        known = (cards.by_library.get(card), cards.left.get(card))
-        cards.touched |= before.text is not None and before.text not in known
+        self._note_touched(before)
         if before.data is not None and before.text is None:
             self.put(card, record, None)  # it is not UTF-8: a person has to correct it
             return
+        if form and cards.form:
+            is_missing = theirs is None and before.text is None
+            theirs = self._prepared(theirs, record) if theirs else theirs
+            theirs = self._library_card(record) if is_missing else theirs
         standing = self._base(card, before.text, theirs, form=form)
-        if theirs is not None:
-            cards.note_library_text(card, theirs)
+        self._note_theirs(card, theirs, form=form)
         self._writer.note_card(theirs)
         self.put(card, record, standing)
 
+    def _note_theirs(self, card: Path, theirs: str | None, *, form: bool) -> None:
+        """Remember what a library wrote; the text of the form is not replaced by another's."""
+        if theirs is None:
+            return
+        if form or not self._cards.form:
+            self._cards.note_library_text(card, theirs)
+            self._cards.keep_form(card)
+        else:
+            self._cards.hashes.add(hash(theirs))
+
     def _base(self, card: Path, before: str | None, theirs: str | None, *, form: bool) -> Standing:
         """Return the text to fill."""
-        cards = self._cards
-        known = cards.by_library.get(card)
+        known = self._cards.by_library.get(card) or self._cards.of_earlier_run(card)
         if before is None or before == known:  # only the library has written there
-            output = cards.output
-            if card != output and output is not None and output in cards.left:
-                # The model is saved to another folder: its card, with what people wrote into it, is
-                # copied there.
-                text = library_cards.read(output).text
-                return Standing(text, remembered=library_cards.slots(output))
-            return Standing(theirs if form else None)
+            return self._copied(card) or Standing((theirs or before) if form else None)
         if not form or theirs is None:
             return Standing(before)
-        if known is not None:
+        if known is not None and self._is_made_of(before, known):
             # Take the library's updates (statistics, logs), and keep what people and autocard have
             # written since.
             return Standing(three_way_merge.merge(known, before, theirs).text)
-        if not cards.touched:
+        if not self._cards.touched:
             return Standing(theirs, remembered={})  # so far there was only our own new card
-        self._writer.warn_of_override(card)
+        if not self._cards.form:
+            self._writer.warn_of_override(card)
         return Standing(before)
 
+    def _copied(self, card: Path) -> Standing | None:
+        """Return the output folder's card, with what people wrote into it; None: *card* is it.
+
+        It is copied where the model is saved to another folder.
+        """
+        output = self._cards.output
+        if output is None or card == output or output not in self._cards.left:
+            return None
+        text = library_cards.read(output).text
+        return Standing(text, remembered=library_cards.slots(output))
+
+    def _is_made_of(self, card_text: str, library_text: str) -> bool:
+        """Return whether a card was made of a library's; one of an author's own class always is."""
+        return not self._cards.form or library_cards.is_made_of(card_text, library_text)
+
     def restore(
-        self, before: library_cards.CardBefore, theirs: str | None, record: RunRecord | None
+        self,
+        before: library_cards.CardBefore,
+        theirs: str | None,
+        record: RunRecord | None,
+        *,
+        form: bool,
     ) -> None:
         """Leave a person's card unchanged during training; repair bad ids in a library's card."""
         cards, card = self._cards, before.card
+        if theirs is not None and form:
+            theirs = self._prepared(theirs, record)
         self._writer.note_card(theirs)
         if theirs is not None and theirs != before.text:
             cards.hashes.add(hash(theirs))

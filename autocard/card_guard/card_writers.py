@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autocard.card_guard.class_wrapper import original
+from autocard.card_guard.card_library import is_sentence_transformer, layers, library_of
 from autocard.card_guard.method_wrapper import held_method, hold
 from autocard.card_guard.wrapped_methods import arguments
 from autocard.errors import UnavailableError
@@ -29,8 +28,6 @@ _watching = threading.Lock()
 _watchers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 """The wrappers installed in `transformers.Trainer`."""
 _KNOWN = ("transformers", "trl", "sentence_transformers")
-_LAYERS = 8
-"""Maximum number of nested wrappers around a model."""
 
 
 @dataclass(frozen=True)
@@ -152,11 +149,19 @@ def _callbacks(trainer: Any) -> list[Any]:
     return list(getattr(handler, "callbacks", ()))
 
 
-def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, CardMethod]]:
-    """Yield the card-writing instances of *trainer* (None: not known) and *model*, with methods."""
+def writers(trainer: Any, model: Any, *, library_forms: bool) -> Iterator[tuple[Any, CardMethod]]:
+    """Yield the card-writing instances of *trainer* and *model*, with methods.
+
+    Args:
+        trainer: None: not known.
+        model: the trained one.
+        library_forms: whether cards of libraries are forms of ours; an author's own always are.
+    """
     if trainer is not None:
         args = trainer.args
-        form = sentence_transformer(model) or _by_author(type(trainer).create_model_card)
+        form = _by_author(type(trainer).create_model_card) or (
+            library_forms and library_of(trainer, model) != ""
+        )
         yield (
             trainer,
             CardMethod(
@@ -185,10 +190,14 @@ def writers(trainer: Any, model: Any) -> Iterator[tuple[Any, CardMethod]]:
                     base,
                     CardMethod("save_pretrained", lambda call: _saved_to(call, None), saves=True),
                 )
-        if sentence_transformer(layer):
+        if is_sentence_transformer(layer):
             yield (
                 layer,
-                CardMethod("_create_model_card", lambda call: Path(call["path"]), form=True),
+                CardMethod(
+                    "_create_model_card",
+                    lambda call: Path(call["path"]),
+                    form=library_forms,
+                ),
             )
             yield layer, CardMethod("save", lambda call: _saved_to(call, None), saves=True)
         elif hasattr(type(layer), "save_pretrained"):
@@ -208,53 +217,9 @@ def _saved_to(call: Mapping[str, Any], default: str | None) -> Path:
     return Path(folder)
 
 
-def layers(model: Any) -> list[Any]:
-    """Return *model* and the models inside its wrappers (DDP, torch.compile)."""
-    found: list[Any] = []
-    while model is not None and len(found) < _LAYERS and all(model is not one for one in found):
-        found.append(model)
-        inside = vars(model).get("_modules", {})
-        model = inside.get("module", inside.get("_orig_mod"))
-    return found
-
-
 def _by_author(method: Any) -> bool:
     """Return whether a person wrote *method* of a trainer: it is of no library with known cards."""
     return str(getattr(method, "__module__", "")).partition(".")[0] not in _KNOWN
-
-
-def sentence_transformer(model: Any) -> bool:
-    """Return whether *model* writes the cards of sentence-transformers."""
-    return hasattr(type(model), "_create_model_card") and hasattr(model, "model_card_data")
-
-
-def write_form(model: Any, folder: Path) -> None:
-    """Let a sentence-transformers model write its card: widget, data statistics, usage code."""
-    for layer in layers(model):
-        if sentence_transformer(layer):
-            original(layer, "_create_model_card")(str(folder))  # what its own save_pretrained calls
-            return
-
-
-_NAMELESS = re.compile(
-    r'"(?:sentence_transformers|cross_encoder|sparse_encoder|multi_vector_encoder)_model_id"'
-)
-"""Placeholder of sentence-transformers for a model without a repository."""
-_DOWNLOAD = "# Download from the 🤗 Hub"
-
-
-def name_form(model: Any, repository: str | None) -> None:
-    """Set the repository of a sentence-transformers model, which its usage code names."""
-    for layer in layers(model):
-        if sentence_transformer(layer) and repository and "/" in repository:
-            layer.model_card_data.model_id = repository
-
-
-def at_home(form: str) -> str:
-    """Return a sentence-transformers card whose usage code loads the model from its folder."""
-    if not _NAMELESS.search(form):
-        return form
-    return _NAMELESS.sub('"."', form).replace(_DOWNLOAD, "# In the folder that holds this card")
 
 
 def inform(
@@ -270,7 +235,7 @@ def inform(
     local folder is also the id of a model there.
     """
     for layer in layers(model):
-        if not sentence_transformer(layer):
+        if not is_sentence_transformer(layer):
             continue
         data = layer.model_card_data
         for name in ("license", "language"):

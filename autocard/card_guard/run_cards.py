@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from autocard import files
 from autocard.card.libraries import library_cards
 from autocard.card.libraries.card_copies import digest
+from autocard.card_guard.card_library import Library
+from autocard.errors import NotWrittenError
 from autocard.record import RunRecord
 
 CARD = "README.md"
+_FORM = "library-card.md"
+"""The library's text that our card was made of, in `_autocard/`."""
 
 Saved: TypeAlias = tuple[int | None, tuple[str, ...]]
 """Bytes of the weights in a folder, and the names of the files beside them."""
@@ -39,8 +45,10 @@ class RunCards:
     """Text of the output folder's card when training began, or before a library replaced it."""
     touched: bool = False
     """Whether a person may have written into a card of this run."""
+    library: Library = ""
+    """Which library writes a card with content of its own."""
     form: bool = False
-    """Whether the library's card is the form of our card."""
+    """Whether that library's card is the form of our card."""
 
     def forget_deleted(self, card: Path) -> None:
         """Forget cards of deleted folders, except *card*: training deletes its old checkpoints."""
@@ -53,6 +61,21 @@ class RunCards:
         """Remember the text that a library wrote."""
         self.by_library[card] = text
         self.hashes.add(hash(text))
+
+    def keep_form(self, card: Path) -> None:
+        """Keep the library's text beside our *card*: a later run merges the next one with it."""
+        if self.form and card == self.output:
+            with contextlib.suppress(NotWrittenError, OSError):  # it only serves a later run
+                files.write_text(card.parent / files.PRIVATE / _FORM, self.by_library[card])
+
+    def of_earlier_run(self, card: Path) -> str | None:
+        """Return the library's text that an earlier run made *card* of; None: it is not known."""
+        if not self.form or card != self.output:
+            return None
+        try:
+            return files.read_text(card.parent / files.PRIVATE / _FORM)
+        except (OSError, UnicodeDecodeError):
+            return None
 
     def note_library_bytes(self, card: Path, data: bytes) -> None:
         """Remember the digest of the bytes that a library wrote."""

@@ -46,6 +46,11 @@ class CardWriter:
         self.withheld: frozenset[str] = frozenset()
         """Names that no card may show: local paths that the model was loaded from."""
 
+    @property
+    def has_template(self) -> bool:
+        """Whether the user chose a form for new cards."""
+        return self._settings.template is not None
+
     def write(
         self, card: Path, record: RunRecord, standing: Standing | None, form: str | None
     ) -> Outcome:

@@ -118,7 +118,7 @@ def test_the_arguments_of_trls_trainers_reach_the_card(name, tmp_path):
         )
         trainer.evaluate()
 
-    assert front(card(out))["datasets"] == ["acme/chat"]
+    assert front(card(out))["datasets"] in (["acme/chat"], "acme/chat")
     assert "acme-tag" in front(card(out))["tags"]
     assert "The Acme model" in card(out)
 

@@ -29,6 +29,7 @@ def test_the_callback_brings_nothing_but_its_own_light_modules(tmp_path):
         "autocard.files",
         "autocard.guard",
         "autocard.card_guard",
+        "autocard.card_guard.card_library",
         "autocard.card_guard.class_wrapper",
         "autocard.card_guard.wrapped_methods",
         "autocard.card_guard.method_wrapper",

@@ -39,6 +39,12 @@ def _setting(name: str) -> Callable[[str, Truth], bool | None]:
     return lambda said, true: near(float(said), float(getattr(true.args, name)))
 
 
+def _rate(said: str, true: Truth) -> bool | None:
+    """Return whether a learning rate is that of the arguments; an optimizer of one's own may have another."""
+    is_arguments = near(float(said), float(true.args.learning_rate))
+    return is_arguments or UNSURE
+
+
 def _seconds(said: str, true: Truth) -> bool | None:
     """Return whether a time, such as 0.807 s or 1 min 4 s, lies within the bounds, give or take its last digit."""
     if math.isinf(true.at_most_s) or true.step_begin or true.legs > 1:
@@ -98,8 +104,8 @@ OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
     "seed": ("training_hyperparameters", r"(?m)^- Seed: (\d+)", _setting("seed")),
     "learning rate": (
         "training_hyperparameters",
-        r"Non-default arguments[^\n]*?`learning_rate` ([\d.e+-]+)",
-        _setting("learning_rate"),
+        r"(?m)^- Optimizer: [^\n]*?\(learning rate ([\d.e+-]+)",
+        _rate,
     ),
     "rows": (
         "training_data",

@@ -26,10 +26,11 @@ def training_loss(record: RunRecord) -> str:
 
 def course(record: RunRecord) -> str | None:
     """Return the mean training loss and the evaluations during training, the best one in bold."""
-    return joined([_mean_loss(record), _evaluations(record)], "\n\n") or None
+    return joined([mean_loss(record), _evaluations(record)], "\n\n") or None
 
 
-def _mean_loss(record: RunRecord) -> str | None:
+def mean_loss(record: RunRecord) -> str | None:
+    """Return the mean training loss as a sentence."""
     loss = record.evaluation.train_loss
     if loss is None:
         return None

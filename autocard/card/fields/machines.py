@@ -257,6 +257,35 @@ def _software(record: RunRecord) -> Fact | None:
     return _as_list(lines)
 
 
+def versions(record: RunRecord) -> tuple[Fact | None, Fact | None]:
+    """Return the frameworks that libraries list in their cards, and the other software.
+
+    PEFT adds a line of its own where "- PEFT <version>" is not there.
+    """
+    software = _software_of_card(record)
+    listed = [_version(name, software[name]) for name in _FRAMEWORKS if name in software]
+    others = [
+        _version(name, software[name]) for name in _ordered(software) if name not in _FRAMEWORKS
+    ]
+    return _as_list(listed), _as_list([*others, *filter(None, [_code(record)])])
+
+
+def all_versions(record: RunRecord) -> Fact:
+    """Return all software as one list: the frameworks first, then the others in one item."""
+    listed, others = versions(record)
+    lines = [] if listed is None else [listed.body()]
+    if others is not None:
+        lines.append(f"- Other software: {others.line}")
+    return Fact(joined(fact.line for fact in (listed, others) if fact), "\n".join(lines))
+
+
+def _software_of_card(record: RunRecord) -> dict[str, str]:
+    peft_version = _peft_version(record)
+    if peft_version is None:
+        return record.software
+    return {**record.software, "peft": peft_version}
+
+
 def _as_list(lines: Sequence[str]) -> Fact | None:
     if not lines:
         return None
@@ -287,11 +316,7 @@ def _frameworks(record: RunRecord) -> Fact | None:
     PEFT adds its own where "- PEFT <version>" is not there. Without PEFT the versions stand under
     Software alone.
     """
-    peft_version = _peft_version(record)
-    if peft_version is None:
-        return None
-    versions = {**record.software, "peft": peft_version}
-    return _as_list([_version(name, versions[name]) for name in _FRAMEWORKS if name in versions])
+    return None if _peft_version(record) is None else versions(record)[0]
 
 
 def _peft_version(record: RunRecord) -> str | None:

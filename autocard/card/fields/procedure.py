@@ -66,7 +66,7 @@ def _regime(record: RunRecord) -> Fact | None:
 def _hyperparameters(record: RunRecord) -> Fact | None:
     """Return what shapes the result in words, non-default arguments, the others folded."""
     training, run = record.training, record.run
-    changed, others = _divided(training)
+    changed, others = _divided(training, _names_in_words(training))
     entries = {
         "Training length": _length(record),
         "Total train batch size": total_train_batch_size(record),
@@ -90,9 +90,32 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
     return Fact(line, joined([block, _folded(others)], "\n\n"))
 
 
-def _divided(training: Training) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
-    """Return the non-default arguments, and the others."""
-    settings = training.hyperparameters
+_IN_WORDS = {
+    "optimizer": ("optim", "learning_rate", "weight_decay", "adam_beta1", "adam_beta2"),
+    "scheduler": ("lr_scheduler_type",),
+    "seed": ("seed",),
+}
+"""What a line of its own says → the arguments that it is made of."""
+
+
+def _names_in_words(training: Training) -> frozenset[str]:
+    """Return the names of the settings that stand on a line of their own."""
+    names: list[str] = []
+    for field, of_field in _IN_WORDS.items():
+        if getattr(training, field) is not None:
+            names += of_field
+    if "epsilon" in (training.optimizer or ""):
+        names.append("adam_epsilon")
+    return frozenset(names)
+
+
+def _divided(
+    training: Training, in_words: frozenset[str]
+) -> tuple[dict[str, Scalar], dict[str, Scalar]]:
+    """Return the non-default arguments and the others; those *in_words* have their own lines."""
+    settings = {
+        name: value for name, value in training.hyperparameters.items() if name not in in_words
+    }
     changed = {name: settings[name] for name in training.non_default if name in settings}
     others = {name: value for name, value in settings.items() if name not in changed}
     return changed, others

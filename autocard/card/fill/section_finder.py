@@ -89,7 +89,8 @@ class SectionFinder:
         for part in reversed(parts[:number]):
             before = self._siblings(part, parent)
             if before:
-                return self._end_of(before[-1])
+                before += self._swapped_with(part, parts, parent)
+                return max(map(self._end_of, before))
         for part in parts[number + 1 :]:
             after = self._siblings(part, parent)
             if after and after[0].heading is not None:
@@ -97,6 +98,16 @@ class SectionFinder:
         if parent is not None:
             return self._end_of_own(parent)
         return len(self._document.text)
+
+    def _swapped_with(
+        self, part: LabelPart, parts: tuple[LabelPart, ...], parent: Section | None
+    ) -> list[Section]:
+        """Return the sections of *parts* that *part* stands before in some cards."""
+        found: list[Section] = []
+        for other in parts:
+            if part.before and part.before == other.section:
+                found += self._siblings(other, parent)
+        return found
 
     def _siblings(self, part: LabelPart, parent: Section | None) -> list[Section]:
         """Return the sections that *part* is, or that are parts of it, in their place."""

@@ -270,5 +270,6 @@ def _part(entry: dict[str, Any], facts: dict[str, Any]) -> LabelPart:
         lines=tuple(entry.get("lines", ())),
         level=entry.get("level", 0),
         asked=entry.get("asked", False),
+        before=entry.get("before", ""),
         parts=tuple(_part(part, facts) for part in entry.get("parts", ())),
     )

@@ -76,6 +76,7 @@ class LabelPart:
         lines: facts that stand in it as labelled lines.
         level: heading level that it always has (0: that of its neighbors).
         asked: it is filled where a form has it, and never added.
+        before: a main section that it stands before in some cards; what follows comes after both.
         parts: its subsections.
     """
 
@@ -85,6 +86,7 @@ class LabelPart:
     lines: tuple[str, ...] = ()
     level: int = 0
     asked: bool = False
+    before: str = ""
     parts: tuple[LabelPart, ...] = ()
 
     @property

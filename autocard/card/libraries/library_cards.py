@@ -57,6 +57,13 @@ def read(card: Path) -> CardBefore:
         return CardBefore(card, None, data)
 
 
+def is_made_of(text: str, library_text: str) -> bool:
+    """Return whether the card *text* was made of a library's card: it has most of its headings."""
+    theirs = {line for line in library_text.splitlines() if line.startswith("## ")}
+    there = theirs.intersection(text.splitlines())
+    return 2 * len(there) >= len(theirs) > 0
+
+
 def front(text: str | None) -> dict[str, Any]:
     """Return what the front matter of *text* loads to; nothing where it does not."""
     return front_values(text or "")
