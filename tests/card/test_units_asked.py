@@ -71,7 +71,7 @@ G_PER_KWH = DATA["emissions"]["intensity_g_per_kwh"]
         ("- **GPU memory (GiB):** TBD", 80, "GiB"),
         ("- **Carbon intensity (kg/kWh):** TBD", G_PER_KWH / 1000, "kg CO2eq/kWh"),
         ("- **Carbon intensity (gCO2/kWh):** TBD", G_PER_KWH, "g CO2eq/kWh"),
-        ("- **Size (M):** TBD", 22372 / 1e6, "M"),
+        ("- **Model parameters (M):** TBD", 22372 / 1e6, "M"),
         ("- **Throughput:** TBD samples/sec", DATA["time"]["samples_per_s"], "samples/s"),
         ("- **Throughput:** TBD steps/s", DATA["time"]["steps_per_s"], "steps/s"),
     ],

@@ -160,8 +160,10 @@ class FillPlan:
         """Decide about a slot with a text that is not to be overwritten."""
         state = self._state
         if same(asked.value, new):
-            # It is not known who wrote it: a removal leaves it.
-            state.remember(asked.fact, new, asked.slot.start, before=asked.value)
+            # It is not known who wrote it: a removal leaves it. A single figure that is right is
+            # still the one of the person or tool that wrote it.
+            if not state.labels.is_asked(asked.fact):
+                state.remember(asked.fact, new, asked.slot.start, before=asked.value)
             state.report(asked, "same")
         elif asked.fact in state.labels.appended and not was_ours and not self._begins(asked, new):
             section = state.document.sections[asked.slot.section]

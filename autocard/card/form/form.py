@@ -147,7 +147,7 @@ def _lines(reader: SlotReader, found: Iterable[Slot]) -> Iterator[AskedFact]:
         kind = reader.empty(value, slot.section, fact or "")
         if fact is None and kind is not None:
             fact = reader.labels.variable(kind.variable)
-        if fact and not _is_column(reader.labels, slot, fact, kind):
+        if fact and not _is_heading(reader.labels, slot, value, fact, kind):
             yield AskedFact(slot, fact, value, kind, units=_units(slot, kind))
 
 
@@ -157,9 +157,12 @@ def _units(slot: Slot, kind: Placeholder | None) -> tuple[str, ...]:
     return (*behind, *asked_units(slot.label))
 
 
-def _is_column(labels: Labels, slot: Slot, fact: str, kind: Placeholder | None) -> bool:
-    """Return whether *slot* is in the head of a table, whose cells name columns."""
-    return slot.head and kind is None and labels.is_asked(fact)
+def _is_heading(
+    labels: Labels, slot: Slot, value: str, fact: str, kind: Placeholder | None
+) -> bool:
+    """Return whether *slot* is the head of a column or of a list, and no single figure."""
+    is_figure = not slot.head and "\n" not in value
+    return not is_figure and kind is None and labels.is_asked(fact)
 
 
 def _title(reader: SlotReader, slot: Slot) -> AskedFact:
