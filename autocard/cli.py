@@ -7,6 +7,7 @@ codecarbon.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -96,6 +97,8 @@ def fill(
     region: options.Region = None,
     intensity: options.Intensity = None,
     pue: options.Pue = None,
+    detail: options.Detail = None,
+    sections: options.Sections = None,
     suggest: options.Suggest = False,
     check: options.CheckOnly = False,
     diff: options.DiffOnly = False,
@@ -109,14 +112,16 @@ def fill(
     run = with_saved_weights(inputs.read_record(record or card.parent, card), card.parent)
     run = with_options(run, country=country, region=region, intensity=intensity, pue=pue, card=card)
     slots = overwrite or ()
-    trial = update(card, run, template=template, overwrite=slots, suggest=suggest, dry_run=True)
+    chosen = inputs.selection(detail, sections)
+    ask = partial(update, card, run, template=template, overwrite=slots, suggest=suggest, **chosen)
+    trial = ask(dry_run=True)
     if trial.left_alone is not None:
         fail(f"{card}: {trial.left_alone}. Nothing was written.", REFUSED)
     inputs.check_slot_names(slots, trial.reports, card)
     is_trial = check or diff
     outcome = trial
     if not is_trial:
-        outcome = update(card, run, template=template, overwrite=slots, suggest=suggest)
+        outcome = ask()
     if diff:
         printing.print_outcome_diff(outcome)
     printing.report_outcome(outcome, card, done=not is_trial)
@@ -135,6 +140,8 @@ def render(
     region: options.Region = None,
     intensity: options.Intensity = None,
     pue: options.Pue = None,
+    detail: options.Detail = None,
+    sections: options.Sections = None,
 ) -> None:
     """Make a new card from the record of RUN, in any form.
 
@@ -142,13 +149,16 @@ def render(
     """
     known = inputs.read_record(inputs.one_record(run, record))
     known = with_options(known, country=country, region=region, intensity=intensity, pue=pue)
+    chosen = inputs.selection(detail, sections)
     if output is None:
         with TemporaryDirectory() as folder:
-            made = update(Path(folder) / "README.md", known, template=template, dry_run=True)
+            card = Path(folder) / "README.md"
+            made = update(card, known, template=template, dry_run=True, **chosen)
         printing.print_data(made.text)
     else:
         inputs.check_is_new(output)
-        made = update(output, with_merged_adapters(known, output.parent), template=template)
+        known = with_merged_adapters(known, output.parent)
+        made = update(output, known, template=template, **chosen)
         note(f"{output}: written, with its record beside it")
     warn(made.warnings)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from autocard.card import fields
 from autocard.card.card_files import PENDING, Slots
@@ -14,7 +15,7 @@ from autocard.card.check import disagreements
 from autocard.card.fact import Fact, escape
 from autocard.card.fields.earlier_words import in_words_of_today
 from autocard.card.fill import author_text, base_statements, hidden_slots, new_card, other_runs
-from autocard.card.fill.fill import fill
+from autocard.card.fill.fill import fill, left_out_keys
 from autocard.card.fill.written_text import ADDED, YAML, is_text
 from autocard.card.form.labels import Labels
 from autocard.card.front.yaml_keys import MERGED
@@ -22,6 +23,7 @@ from autocard.card.libraries import library_facts
 from autocard.card.markdown.document import Document
 from autocard.card.markdown.front_place import find_front_matter
 from autocard.card.report import Filled
+from autocard.card.selection import Selection
 from autocard.errors import CardError
 from autocard.record import RunRecord
 
@@ -43,6 +45,8 @@ class FillOrder:
         slots: what was written into the cards of the folder.
         earlier_record: the record beside the card; None: there is none.
         proposed: facts that are proposed rather than known.
+        selection: how much of the card is written.
+        before: how much was written by the last fill.
     """
 
     card_name: str
@@ -57,6 +61,8 @@ class FillOrder:
     slots: Slots
     earlier_record: RunRecord | None
     proposed: Mapping[str, Fact] = field(default_factory=dict)
+    selection: Selection = field(default_factory=Selection)
+    before: Selection = field(default_factory=Selection)
 
     @property
     def is_other_run(self) -> bool:
@@ -64,16 +70,33 @@ class FillOrder:
         earlier = self.earlier_record
         return earlier is not None and earlier.run.id != self.record.run.id
 
-    def front(self) -> dict[str, object]:
-        """Return the front matter: the record's values, then what others bring beside them."""
+    def front(self, written: Mapping[str, str] = MappingProxyType({})) -> dict[str, object]:
+        """Return the front matter: the record's values, then what others bring beside them.
+
+        *written*: what is remembered of the card, with the values that were left out.
+        """
         known: dict[str, object] = fields.front_matter(self.record)
-        extra = self.extra or {}
+        extra = {**left_out_keys(written), **(self.extra or {})}
         front = {**extra, **known}
         for key in MERGED:
             ours, others = known.get(key), extra.get(key)
             if isinstance(ours, list) and isinstance(others, list):
                 front[key] = [*ours, *(item for item in others if item not in ours)]
-        return front
+        return self.selection.front(front)
+
+    def left_out(self) -> frozenset[str]:
+        """Return the facts that are not wanted in the card."""
+        names = self.labels.kinds
+        return frozenset(name for name in names if not self.selection.wants(name, self.labels))
+
+    def selected(self, facts: Mapping[str, Fact]) -> dict[str, Fact]:
+        """Return those of *facts* that are written, as detailed as chosen."""
+        selection, found = self.selection, {}
+        for name, fact in facts.items():
+            if selection.wants(name, self.labels):
+                is_given = name in self.record.facts
+                found[name] = fact if is_given else selection.shaped(name, fact)
+        return found
 
 
 class CardFiller:
@@ -111,8 +134,8 @@ class CardFiller:
             text for name, text in remembered.items() if is_text(name) or name.startswith(ADDED)
         ]
         known = library_facts.facts(order.record, text, ours, order.labels)
-        facts = {**order.proposed, **known, **self._reasons(written)}
-        front = order.front()
+        facts = order.selected({**order.proposed, **known, **self._reasons(written)})
+        front = order.front(remembered)
         if self._leave_out_of_the_base(text, written, facts):
             front.pop("base_model_relation", None)
         filled = fill(
@@ -126,6 +149,8 @@ class CardFiller:
             other_run=order.is_other_run,
             withheld=order.withheld,
             untrue=self._untrue_tags(written),
+            added=order.selection.added,
+            left_out=order.left_out(),
         )
         self._warn_of_contradictions(text, filled)
         return self._without_reasons(filled, facts.keys() - known.keys())
@@ -145,6 +170,7 @@ class CardFiller:
             facts.pop("model_summary", None)
         else:
             return False
+        facts.pop("run_summary", None)  # its first column is our base
         self.warnings.append(
             f"{order.card_name}: it names another base model than this run's record, "
             f"{order.record.model.base_model or 'which has none'}. That was kept, and without "
@@ -212,6 +238,7 @@ class CardFiller:
         facts = {**order.proposed, **known}
         for name, reason in self._reasons(None).items():
             facts.setdefault(name, reason)
+        facts = order.selected(facts)
         keys = {name: text for name, text in remembered.items() if name.startswith(YAML)}
         filled = fill(
             blank,

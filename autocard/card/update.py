@@ -17,6 +17,7 @@ from autocard.card.fact import Fact
 from autocard.card.fill import base_statements, new_card
 from autocard.card.form.label_files import load
 from autocard.card.report import Filled, Report
+from autocard.card.selection import Selection
 from autocard.errors import CardError
 from autocard.record import RunRecord
 
@@ -109,6 +110,8 @@ def update(
     extra: Mapping[str, object] | None = None,
     suggest: bool = False,
     withheld: Collection[str] = (),
+    detail: str | None = None,
+    sections: tuple[str, ...] | None = None,
 ) -> Outcome:
     """Put the facts of *record* into *card*, and *record* beside it as `autocard.json`.
 
@@ -127,6 +130,8 @@ def update(
             such.
         withheld: names that the front matter may not show as the base model: local folders that the
             model was loaded from.
+        detail: "standard", "full" or "brief"; None: as the last fill of the card.
+        sections: names of the sections that are written; None: as the last fill of the card.
 
     Raises:
         SettingsError: the template or a file of labels cannot be used. Nothing was written.
@@ -136,6 +141,9 @@ def update(
     earlier = card_files.read_record_beside(card)
     in_file = card_files.read_card(card)
     existing = in_file if standing is None else CardText(standing.text)
+    slots = _slots(card, earlier, standing)
+    before = Selection.of({**slots.get(card.name + PENDING, {}), **slots.get(card.name, {})})
+    selection = before.changed(detail, sections)
     local_bases = base_statements.local_bases(card.parent, record)
     order = FillOrder(
         card_name=card.name,
@@ -147,8 +155,10 @@ def update(
         extra=extra,
         ours=standing.ours if standing else {},
         withheld=frozenset(withheld) - {record.model.base_model} | local_bases,
-        slots=_slots(card, earlier, standing),
+        slots=slots,
         earlier_record=earlier.record,
+        selection=selection,
+        before=before,
     )
     proposed = _proposals(order, card, existing.text or "", suggest=suggest)
     filler = CardFiller(replace(order, proposed=proposed))
@@ -161,9 +171,8 @@ def update(
     filled = result.filled
     changed = filled.text != result.before
     if not dry_run:
-        card_files.write(
-            result.target, filled.text, record, filled.slots, order.slots, changed=changed
-        )
+        written = {**filled.slots, **selection.written()}
+        card_files.write(result.target, filled.text, record, written, slots, changed=changed)
     return Outcome(
         result.target,
         filled.text,

@@ -63,6 +63,8 @@ class CardWriter:
             standing=standing,
             extra={"tags": self._tags_beside(record)},
             withheld=self.withheld,
+            detail=self._settings.detail,
+            sections=self._settings.sections,
         )
         for message in outcome.warnings:
             log_warning("autocard: %s", message)

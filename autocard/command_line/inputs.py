@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypedDict
 
 from autocard import files
 from autocard import record as records
@@ -15,6 +16,7 @@ from autocard.command_line.messages import REFUSED, USAGE, fail
 from autocard.reconcile.sacct_rows import JOB, MAX_CHARACTERS
 from autocard.record import RunRecord
 from autocard.record.limits import LARGEST
+from autocard.settings.values import read_detail, read_sections
 from autocard.totals.leg_sums import J_PER_KWH
 
 _CARDS = {".md", ".markdown"}
@@ -76,6 +78,25 @@ def check_is_new(output: Path) -> None:
             f"To make the card of that record: autocard fill {output}",
             REFUSED,
         )
+
+
+class Chosen(TypedDict):
+    """How much of a card is written, as `update` takes it; None: as the card has it."""
+
+    detail: str | None
+    sections: tuple[str, ...] | None
+
+
+def selection(detail: str | None, sections: str | None) -> Chosen:
+    """Return what --detail and --sections say.
+
+    Raises:
+        SettingsError: there is no such detail or section.
+    """
+    return {
+        "detail": None if detail is None else read_detail(detail, "--detail"),
+        "sections": None if sections is None else read_sections(sections, "--sections"),
+    }
 
 
 def check_slot_names(names: Iterable[str], reports: Iterable[Report], card: Path) -> None:

@@ -48,6 +48,22 @@ Suggest = Annotated[
         "--suggest", help="Propose license, developers and citation, marked for you to check."
     ),
 ]
+Detail = Annotated[
+    str | None,
+    typer.Option(
+        metavar="D",
+        help="standard, full (nothing folded) or brief (a summary table and the CO2 line). "
+        "Later fills keep it.",
+    ),
+]
+Sections = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Sections to write, such as environment,front_matter; all: every one. "
+        "Later fills keep them.",
+    ),
+]
 Country = Annotated[
     str | None,
     typer.Option(

@@ -25,7 +25,7 @@ from autocard.record import Reconciliation
 _STATES = {
     "filled": "filled",
     "refreshed": "refreshed",
-    "cleared": "cleared (not known for this run)",
+    "cleared": "cleared (not known for this run, or left out)",
     "kept": "kept (text of a person or of another tool)",
     "removed": "left out (removed by a person)",
 }

@@ -21,7 +21,7 @@ from autocard.settings.regions import region_of_code, regions_called
 EMPTY = ("comment", "placeholder")
 DETAILS = ("standard", "full", "brief")
 FRONT_MATTER = "front_matter"
-SECTIONS = (
+SECTIONS: tuple[str, ...] = (
     FRONT_MATTER,
     "details",
     "uses",
@@ -42,6 +42,9 @@ SECTIONS = (
     "authors",
     "contact",
     "versions",
+    "adapter",
+    "settings",
+    "libraries",
 )
 """What a card can be limited to: the front matter, and the sections of templates/labels.yaml."""
 UNITS = {unit.lower(): unit for unit in ("J", "mJ", "uJ", "kJ", "Wh", "kWh")}

@@ -629,7 +629,7 @@ def test_code_without_a_public_address_is_told_beside_the_software():
 
     assert "repo" not in told
     assert (
-        "- Training code `train.py` at commit `aaaaaaaaaaaa` with uncommitted changes"
+        "Training code `train.py` at commit `aaaaaaaaaaaa` with uncommitted changes"
         in told["software"].body()
     )
 

@@ -158,7 +158,9 @@ def test_what_autocard_adds_to_a_form_in_other_words_is_called_in_these(tmp_path
     update(tmp_path / "README.md", RECORD)
 
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "\n## Umweltwirkung\n\n- **Geräte:**" in text.replace("Hardware Type", "Geräte")
+    section = text.replace("Hardware Type", "Geräte").partition("\n## Umweltwirkung\n")[2]
+    assert section.startswith("\n| Base model | Method |")
+    assert "|\n\n- **Geräte:**" in section
     assert "- **Rechenzeit:** 12 h 24 min" in text
     assert "\n## Trainingsverlauf\n\n### Daten für das Training\n" in text
     assert "## Environmental Impact" not in text

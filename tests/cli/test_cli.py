@@ -59,7 +59,7 @@ def test_show_prints_the_facts_that_one_wants_to_see_first(autocard):
         "Hours used       18 min 04 s wall-clock (no GPU)",
         "Results          loss 0.5123, accuracy 0.8525",
         "Energy           0.010 kWh at the devices",
-        "CO2eq            0.56 g CO2eq (location-based)",
+        "CO2eq            0.56 g CO2eq (location-based, 56.0 g/kWh, France 2023)",
     ]
 
 

@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autocard.card.fact import Fact
-from autocard.card.fields import identity, impact, machines, procedure, snippet, testing
+from autocard.card.fields import (
+    identity,
+    impact,
+    machines,
+    procedure,
+    run_summary,
+    snippet,
+    software,
+    testing,
+)
 from autocard.card.fields.earlier_words import in_words_of_today
 from autocard.card.fields.front import front_matter
 from autocard.card.fields.quantities import of_texts
@@ -26,6 +35,7 @@ _PARTS = (
     testing.facts,
     impact.facts,
     machines.facts,
+    software.facts,
     snippet.facts,
     single.facts,
 )
@@ -43,6 +53,9 @@ def facts(record: RunRecord) -> dict[str, Fact]:
         found.update({name: fact for name, fact in part(record).items() if fact is not None})
     for name, quantities in of_texts(record, found).items():
         found[name] = replace(found[name], quantities=quantities)
+    summary = run_summary.run_summary(record)
+    if summary is not None:
+        found["run_summary"] = summary
     for name, given in record.facts.items():
         text = "" if given is None else str(given).strip()
         if text:

@@ -75,6 +75,13 @@ def hardware_type(record: RunRecord, show: Callable[[str], str] = escape) -> str
     return text + _gpus_of_other_legs(record, show)
 
 
+def devices(record: RunRecord) -> str | None:
+    """Return nodes and GPUs: "2 nodes × 4 × NVIDIA L4 (22.5 GiB)"; without GPUs, the CPU."""
+    if record.hardware.gpus:
+        return _gpus_in_nodes(record, record.hardware.nodes or 1, escape)
+    return hardware_type(record)
+
+
 def _gpus_of_other_legs(record: RunRecord, show: Callable[[str], str]) -> str:
     """Return the GPUs of legs with others than the last one: "; other starts: 2 × NVIDIA L4"."""
     used = [_kinds(leg) for leg in record.legs]

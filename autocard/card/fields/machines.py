@@ -1,46 +1,13 @@
-"""What it ran on: nodes, devices, drivers, memory, libraries."""
+"""What it ran on: nodes, devices, drivers, memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from autocard import units
-from autocard.card.fact import Fact, code, escape
-from autocard.card.fields.identity import code_commit
+from autocard.card.fact import Fact, escape
 from autocard.card.fields.words import bullets, inline, joined, labelled_line
 from autocard.record import Gpu, RunRecord
-
-_NAMES = {
-    "python": "Python",
-    "os": "",  # its version names it
-    "autocard": "autocard",
-    "transformers": "Transformers",
-    "peft": "PEFT",
-    "trl": "TRL",
-    "sentence-transformers": "Sentence Transformers",
-    "torch": "PyTorch",
-    "accelerate": "Accelerate",
-    "datasets": "Datasets",
-    "tokenizers": "Tokenizers",
-    "codecarbon": "CodeCarbon",
-    "deepspeed": "DeepSpeed",
-    "huggingface_hub": "huggingface_hub",
-    "numpy": "NumPy",
-}
-"""Names as their authors write them, in the order of the card; others follow by name."""
-
-_FRAMEWORKS = (
-    "peft",
-    "trl",
-    "sentence-transformers",
-    "transformers",
-    "torch",
-    "accelerate",
-    "datasets",
-    "tokenizers",
-)
-"""What the own cards of PEFT, the Trainer, TRL and sentence-transformers list under "Framework
-versions"."""
 
 _NO_GPU = "no GPU was used"
 """How the reason begins where there is none because none was used."""
@@ -60,8 +27,6 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
     return {
         "compute_infrastructure": _infrastructure(record),
         "hardware_requirements": _hardware(record),
-        "software": _software(record),
-        "framework_versions": _frameworks(record),
     }
 
 
@@ -244,83 +209,3 @@ def peaks(record: RunRecord) -> str | None:
 
 def _size(memory_bytes: int | None) -> str | None:
     return None if memory_bytes is None else units.size(memory_bytes)
-
-
-# -- software --------------------------------------------------------------------------------------
-
-
-def _software(record: RunRecord) -> Fact | None:
-    lines = [_version(name, record.software[name]) for name in _ordered(record.software)]
-    ran = _code(record)
-    if ran:
-        lines.append(ran)
-    return _as_list(lines)
-
-
-def versions(record: RunRecord) -> tuple[Fact | None, Fact | None]:
-    """Return the frameworks that libraries list in their cards, and the other software.
-
-    PEFT adds a line of its own where "- PEFT <version>" is not there.
-    """
-    software = _software_of_card(record)
-    listed = [_version(name, software[name]) for name in _FRAMEWORKS if name in software]
-    others = [
-        _version(name, software[name]) for name in _ordered(software) if name not in _FRAMEWORKS
-    ]
-    return _as_list(listed), _as_list([*others, *filter(None, [_code(record)])])
-
-
-def all_versions(record: RunRecord) -> Fact:
-    """Return all software as one list: the frameworks first, then the others in one item."""
-    listed, others = versions(record)
-    lines = [] if listed is None else [listed.body()]
-    if others is not None:
-        lines.append(f"- Other software: {others.line}")
-    return Fact(joined(fact.line for fact in (listed, others) if fact), "\n".join(lines))
-
-
-def _software_of_card(record: RunRecord) -> dict[str, str]:
-    peft_version = _peft_version(record)
-    if peft_version is None:
-        return record.software
-    return {**record.software, "peft": peft_version}
-
-
-def _as_list(lines: Sequence[str]) -> Fact | None:
-    if not lines:
-        return None
-    return Fact(", ".join(lines), "\n".join(f"- {line}" for line in lines))
-
-
-def _code(record: RunRecord) -> str | None:
-    """Return which code ran without a public address; with one, the repository's slot has it."""
-    ran = record.code
-    if ran.remote or not ran.commit:
-        return None
-    script = f" {code(ran.script)}" if ran.script else ""
-    return f"Training code{script} at {code_commit(ran)}"
-
-
-def _ordered(software: dict[str, str]) -> list[str]:
-    known = [name for name in _NAMES if name in software]
-    return [*known, *sorted(software.keys() - _NAMES.keys(), key=str.lower)]
-
-
-def _version(name: str, version: str) -> str:
-    return f"{_NAMES.get(name, inline(name))} {inline(version)}".lstrip()
-
-
-def _frameworks(record: RunRecord) -> Fact | None:
-    """Return the lines that PEFT looks for when it saves; None: PEFT was not used.
-
-    PEFT adds its own where "- PEFT <version>" is not there. Without PEFT the versions stand under
-    Software alone.
-    """
-    return None if _peft_version(record) is None else versions(record)[0]
-
-
-def _peft_version(record: RunRecord) -> str | None:
-    for adapter in record.adapters:
-        if adapter.peft_version_runtime:
-            return adapter.peft_version_runtime
-    return None

@@ -8,7 +8,7 @@ from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.batch import total_train_batch_size
 from autocard.card.fields.data_sets import data_sets
-from autocard.card.fields.html_text import html_text
+from autocard.card.fields.folds import folded
 from autocard.card.fields.preprocessing import preprocessing
 from autocard.card.fields.resumed import resumed_settings, setting
 from autocard.card.fields.speeds import speeds
@@ -157,13 +157,8 @@ def _settings_line(settings: Mapping[str, Scalar]) -> str:
 
 
 def _folded(settings: Mapping[str, Scalar]) -> str | None:
-    """Return the arguments at their defaults, folded: HTML without Markdown or blank lines."""
+    """Return the arguments at their defaults, folded."""
     if not settings:
         return None
-    items = ", ".join(
-        f"<code>{html_text(name)}</code> {html_text(str(value))}"
-        for name, value in settings.items()
-    )
     one, many = "argument at its default", "arguments at their defaults"
-    summary = units.plural(len(settings), one, many)
-    return f"<details>\n<summary>{summary}</summary>\n<p>{items}</p>\n</details>"
+    return folded(units.plural(len(settings), one, many), _settings_line(settings))

@@ -19,6 +19,7 @@ _SUBJECT = re.compile(
     r")"
 )
 """What a line is about."""
+_FOLD = "<details>"
 _MOST_EDITED = 0.5
 """Share of our lines that may be gone; where it is more, a person has written the text again."""
 _LEAST_LINES = 2
@@ -38,6 +39,8 @@ def refreshed(before: str, there: str, new: str) -> str | None:
     left = Counter(line for line in current if line.strip()) & Counter(ours)
     if len(ours) < _LEAST_LINES or sum(left.values()) < _MOST_EDITED * len(ours):
         return None
+    if old.count(_FOLD) > wanted.count(_FOLD):
+        return None  # a brief text: what is not in it is not outdated
     return "\n".join(_without_double_gaps(_merged(old, current, wanted)))
 
 
@@ -54,7 +57,12 @@ def span(before: str, section: str) -> tuple[int, int] | None:
 
 
 def _merged(old: Sequence[str], current: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Return the lines of *current*, those of *old* replaced by those of *wanted* that match."""
+    """Return the lines of *current*, those of *old* replaced by those of *wanted* that match.
+
+    Where other parts are folded now, a line without a match stays and none is added: the order of
+    the lines is another one.
+    """
+    has_same_folds = old.count(_FOLD) == wanted.count(_FOLD)
     ours, waiting = Counter(old), list(wanted)
     lines: list[str] = []
     for line in current:
@@ -65,6 +73,10 @@ def _merged(old: Sequence[str], current: Sequence[str], wanted: Sequence[str]) -
         if successor is not None:
             waiting.remove(successor)
             lines.append(successor)
+        elif not has_same_folds:
+            lines.append(line)
+    if not has_same_folds:
+        return lines
     persons = [line for line in current if line not in ours]
     known = {_subject(line) for line in (*old, *persons)}
     _insert_new_lines(lines, wanted, waiting, known)
@@ -80,7 +92,15 @@ def _insert_new_lines(
             continue
         above = [other for other in wanted[:number] if other.strip() and other in lines]
         place = lines.index(above[-1]) + 1 if above else len(lines)
-        lines.insert(place, line)
+        lines[place:place] = _with_gaps(wanted, number)
+
+
+def _with_gaps(wanted: Sequence[str], number: int) -> list[str]:
+    """Return a line of *wanted*; in a fold, with the blank lines that its Markdown needs."""
+    above = wanted[max(0, number - 2) : number]
+    gap_above = bool(above) and above[0].startswith("<summary>") and not above[-1].strip()
+    gap_below = list(wanted[number + 1 : number + 3]) == ["", "</details>"]
+    return [*([""] if gap_above else []), wanted[number], *([""] if gap_below else [])]
 
 
 def _successor(line: str, wanted: Sequence[str]) -> str | None:

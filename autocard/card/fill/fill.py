@@ -14,12 +14,13 @@ from autocard.card.fill import proof
 from autocard.card.fill.fill_plan import FillPlan
 from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.text_offsets import TextOffsets
-from autocard.card.fill.written_text import NO_FRONT, WAS, YAML
+from autocard.card.fill.written_text import LEFT_OUT, NO_FRONT, WAS, YAML
 from autocard.card.form import boilerplate
 from autocard.card.form.label_files import load
 from autocard.card.form.labels import Labels
 from autocard.card.front import front_matter
 from autocard.card.front.patched import Patched
+from autocard.card.front.yaml_keys import MERGED
 from autocard.card.markdown.document import Document
 from autocard.card.markdown.edit import Edit, separated
 from autocard.card.markdown.parser import DEEPEST
@@ -44,6 +45,8 @@ def fill(
     other_run: bool = False,
     withheld: Collection[str] = (),
     untrue: Collection[str] = (),
+    added: Collection[str] | None = None,
+    left_out: Collection[str] = (),
 ) -> Filled:
     """Return *text* with *facts* in its slots and *front* in its front matter.
 
@@ -59,12 +62,23 @@ def fill(
         other_run: *remembered* is of another run than *facts*.
         withheld: names of base models that the front matter may not show.
         untrue: tags that no longer hold; they are removed where we wrote them.
+        added: facts that get a section where the card has no place for them; None: all.
+        left_out: facts that are not wanted: our texts of them go, and so do our keys that *front*
+            lacks.
 
     Raises:
         CardError: the card cannot be filled with certainty. Nothing was written.
     """
     state = FillState(
-        text, facts, remembered, overwrite, pending or {}, labels or load(), other_run
+        text,
+        facts,
+        remembered,
+        overwrite,
+        pending or {},
+        labels or load(),
+        other_run,
+        added,
+        left_out,
     )
     document = state.document
     _check_depth(document)
@@ -115,12 +129,26 @@ def _front_slots(patched: Patched, remembered: Mapping[str, str]) -> dict[str, s
             for name in (YAML + key, YAML + key + front_matter.BY_OTHERS):
                 if name in remembered:
                     slots[name] = remembered[name]
+    for name in (YAML + key for key in MERGED):
+        before = remembered.get(name, remembered.get(LEFT_OUT + name))
+        if before is not None and name not in slots:
+            slots[LEFT_OUT + name] = before
     for key in (*patched.written, front_matter.ALL_KEYS):
         name = WAS + YAML + key
         before = patched.replaced.get(key, remembered.get(name))
         if before is not None:
             slots[name] = before
     return slots
+
+
+def left_out_keys(written: Mapping[str, str]) -> dict[str, object]:
+    """Return the lists of the front matter that were left out; a record lacks a trainer's tags."""
+    found: dict[str, object] = {}
+    for key in MERGED:
+        value = written.get(LEFT_OUT + YAML + key)
+        if value is not None:
+            found[key] = json.loads(value)
+    return found
 
 
 def _front_edits(state: FillState, patched: Patched) -> list[Edit]:

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from autocard.card.fill import edited_lines, written_text
+from autocard.card.fill import edited_lines, head_facts, written_text
 from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.missing_sections import MissingSections
 from autocard.card.fill.refresh import Refresh
-from autocard.card.fill.written_text import ADDED, WHOLE_LINE
+from autocard.card.fill.restore import Restorer
+from autocard.card.fill.written_text import ADDED, LEFT_OUT, WHOLE_LINE, WrittenText
 from autocard.card.form import boilerplate
 from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import words
@@ -47,20 +48,42 @@ class FillPlan:
         state = self._state
         self._refresh.hidden_items()
         our_values = set()
+        left_out = set()
+        restorer = Restorer(state, self._refresh.removal)
         for text in state.found.ours:
-            if text.slot is not None and text.asked:
+            if state.is_left_out(text) and not self._is_hidden_by_refresh(text):
+                restorer.leave_out(text)
+                left_out.add((text.start, text.end))
+            elif text.slot is not None and text.asked:
                 our_values.add((text.start, text.end))
             else:
                 self._refresh.block(text)
         chosen = {id(asked) for asked in self._chosen()}
         for asked in state.asked:
-            if (asked.slot.start, asked.slot.end) in our_values:
+            place = asked.slot.start, asked.slot.end
+            if place in left_out:
+                continue
+            if place in our_values:
                 self._refresh.slot(asked)
-            elif id(asked) in chosen and not self._has_ours(asked):
+            elif id(asked) in chosen and not self._has_ours(asked) and not self._stays_out(asked):
                 self._decide(asked)
         self._refresh_edited()
+        head_facts.add(state)
         self._add_missing()
         self._remember_added(self._refresh.removal.finish())
+
+    def _is_hidden_by_refresh(self, text: WrittenText) -> bool:
+        """Return whether *text* becomes a comment like a value without a fact."""
+        state = self._state
+        if text.slot is None or not text.asked or state.stood_before(text.start, text.end):
+            return False
+        is_added = state.document.section_at(text.start) in state.found.added
+        return state.hides_empty_slots and not is_added
+
+    def _stays_out(self, asked: AskedFact) -> bool:
+        """Return whether the fact was left out of a section of ours whose heading still stands."""
+        state = self._state
+        return LEFT_OUT + asked.fact in state.remembered and not state.may_be_added(asked.fact)
 
     def _has_ours(self, asked: AskedFact) -> bool:
         """Return whether our text for a heading stands in its section already."""
@@ -165,7 +188,7 @@ class FillPlan:
             if not state.labels.is_asked(asked.fact):
                 state.remember(asked.fact, new, asked.slot.start, before=asked.value)
             state.report(asked, "same")
-        elif asked.fact in state.labels.appended and not was_ours and not self._begins(asked, new):
+        elif self._is_appended(asked.fact) and not was_ours and not self._begins(asked, new):
             section = state.document.sections[asked.slot.section]
             place = end_of_text(state.document, section)
             edit = state.add_edit(state.writer.below_text(place, self._chunk(new, lines)))
@@ -175,6 +198,11 @@ class FillPlan:
             if was_ours and asked.slot.kind == "body":
                 self._edited.append((asked, new))
             state.report(asked, "kept", ours_before=was_ours, wanted=new)
+
+    def _is_appended(self, fact: str) -> bool:
+        """Return whether *fact* is added below a person's text; so is one that was left out."""
+        state = self._state
+        return fact in state.labels.appended or LEFT_OUT + fact in state.remembered
 
     def _refresh_edited(self) -> None:
         """Refresh those lines that a person left as we wrote them in a text that they edited."""
@@ -233,7 +261,8 @@ class FillPlan:
             return {}
         found = {}
         for fact in part.lines:
-            if fact in state.facts and fact not in state.found.gone:
+            is_known = fact in state.facts and state.may_be_added(fact)
+            if is_known and fact not in state.found.gone:
                 found[fact] = state.line(fact)
         return found
 
@@ -281,6 +310,7 @@ class FillPlan:
                 missing.discard(fact)
                 block = state.block(fact)
                 state.remember(fact, block, offset, before=block)
+        missing = {fact for fact in missing if state.may_be_added(fact)}
         sections = MissingSections(state)
         for addition in sections.additions(missing):
             edit = addition.edit

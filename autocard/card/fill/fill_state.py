@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from autocard.card.fact import Fact, plain
 from autocard.card.fill import sanitize, written_text
 from autocard.card.fill.text_offsets import PlannedText, TextOffsets
-from autocard.card.fill.written_text import HIDDEN, PLACE, WAS, name_for
+from autocard.card.fill.written_text import HIDDEN, LEFT_OUT, PLACE, WAS, name_for
 from autocard.card.form import form, placeholders
 from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import Labels, words
@@ -36,6 +36,8 @@ class FillState:
         pending: the texts of a fill that was interrupted.
         labels: the label table.
         other_run: what is remembered was written by another run than the one of the facts.
+        added: facts that get a section where the card has no place for them; None: all.
+        left_out: facts that are not wanted: their texts go.
         edits: what is to be changed.
         reports: what became of each slot.
         placed: facts that have a place in the card.
@@ -51,6 +53,8 @@ class FillState:
     pending: Mapping[str, str]
     labels: Labels
     other_run: bool = False
+    added: Collection[str] | None = None
+    left_out: Collection[str] = ()
     edits: list[Edit] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     placed: set[str] = field(default_factory=set)
@@ -86,6 +90,23 @@ class FillState:
         self.forced = {words(name) for name in self.overwrite}
         self.hides_empty_slots = any(name.startswith(HIDDEN) for name in self.remembered)
         """Whether the card is one of ours that shows no empty slots."""
+
+    def is_left_out(self, text: written_text.WrittenText) -> bool:
+        """Return whether *text* of ours is not wanted where it stands."""
+        if text.hidden:
+            return False
+        if text.fact in self.left_out:
+            return True
+        number = self.document.section_at(text.start)
+        return number in self.found.added and not self.may_be_added(text.fact)
+
+    def stood_before(self, start: int, end: int) -> bool:
+        """Return whether the text there was as it is when we first wrote: it need not be ours."""
+        return self.placeholders.get(start) == self.text[start:end]
+
+    def may_be_added(self, fact: str) -> bool:
+        """Return whether *fact* gets a place where the card has none."""
+        return self.added is None or fact in self.added
 
     def fact(self, name: str) -> Fact | None:
         """Return the fact *name*, or the line of the fact that answers in its place."""
@@ -182,7 +203,20 @@ class FillState:
             if found.offset >= 0:
                 slots[PLACE + name] = written_text.place_of(places, name, found.offset)
         self._add_removed_texts(slots)
+        self._add_left_out(slots)
         return slots
+
+    def _add_left_out(self, slots: dict[str, str]) -> None:
+        """Add which facts were left out, now or before, and are not written."""
+        facts = [
+            text.fact
+            for text in self.found.ours
+            if self.is_left_out(text) and not self.stood_before(text.start, text.end)
+        ]
+        before = [name.removeprefix(LEFT_OUT) for name in self.remembered if LEFT_OUT in name]
+        for fact in (*facts, *before):
+            if fact not in slots and fact in self.labels.kinds:
+                slots[LEFT_OUT + fact] = ""
 
     def _add_removed_texts(self, slots: dict[str, str]) -> None:
         """Add what a person removed or changed: it stays remembered, so that it does not return."""

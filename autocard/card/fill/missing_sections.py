@@ -100,9 +100,12 @@ class MissingSections:
     def _lines_of(self, section: int) -> dict[str, Slot]:
         """Return fact → its labelled line in the section number *section*."""
         found: dict[str, Slot] = {}
+        blocks = [text for text in self._state.found.ours if text.slot is None]
         for slot in self._writer.labelled:
             if slot.section != section or slot.kind != "line":
                 continue
+            if any(text.start <= slot.at < text.end for text in blocks):
+                continue  # "CO2: 25.1 kWh × …" in our account of the energy
             meaning = self._state.labels.fact(slot.label, slot.path)
             if meaning is not None:
                 found[meaning.fact] = slot
@@ -127,6 +130,9 @@ class MissingSections:
         heading = self._writer.style.heading(part.title, level)
         addition.headings[part.name] = heading
         yield heading
+        if part.head in wanted:
+            addition.texts[part.head] = self._state.block(part.head)
+            yield addition.texts[part.head]
         lines = [fact for fact in part.lines if fact in wanted]
         addition.texts.update({fact: self._state.line(fact) for fact in lines})
         listed = "\n".join(self._line(fact) for fact in lines)

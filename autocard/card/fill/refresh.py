@@ -127,7 +127,11 @@ class Refresh:
                 state.remember(HIDDEN + text.fact, text.text, text.start)
         else:
             shown = self._shown(text)
-            edit = state.add_edit(state.writer.replace(text.start, text.end, shown.chunk))
+            edit = state.writer.replace(text.start, text.end, shown.chunk)
+            if shown.chunk == shown.value and self._is_body(text):
+                # A list stays apart from the one above it.
+                edit = state.writer.replaced_block(text.start, text.end, shown.chunk)
+            state.add_edit(edit)
             state.remember(text.fact, shown.value, text.start, edit)
             outcome = "filled"
         state.report_fact(text.fact, outcome, text.start)
@@ -156,6 +160,7 @@ class Refresh:
         found = []
         for asked in state.asked:
             is_ours = (asked.slot.start, asked.slot.end) in ours
+            is_ours = is_ours and not state.stood_before(asked.slot.start, asked.slot.end)
             if is_ours and not state.text_for(asked):
                 item = self.removal.hidden_item(asked)
                 found += [item] if item else []

@@ -14,6 +14,7 @@ from autocard.card.fill.list_comments import HiddenItem
 from autocard.card.fill.removed_places import joined, with_blank_lines
 from autocard.card.fill.written_text import HIDDEN, SECTION, WrittenText
 from autocard.card.form.asked_fact import AskedFact
+from autocard.card.form.guidance import inside_comment
 from autocard.card.markdown.document import Block, Document, Section
 from autocard.card.markdown.edit import Edit
 from autocard.card.markdown.line_labels import after_label
@@ -21,6 +22,8 @@ from autocard.card.markdown.slots import Slot
 
 UNKNOWN = "not known for this run"
 """What stands in a form's own slot where an earlier run's figure was."""
+_LEFT_OUT = "left out"
+"""What stands in the place of a fact that is not wanted."""
 _LINE_BREAKS = frozenset({"", "<br>", "<br/>", "<br />"})
 
 
@@ -56,7 +59,7 @@ class Removal:
             self._replace(asked, self._comment(asked.fact), slot.start, hidden=True)
             return
         start = state.document.offset(state.document.body_line(slot.at))
-        self._replace(asked, self._hidden_line(slot), start, hidden=True)
+        self._replace(asked, self._hidden_line(slot, asked.fact), start, hidden=True)
 
     def hidden_item(self, asked: AskedFact) -> HiddenItem | None:
         """Return the comment that takes the place of a whole line of ours; None: none does."""
@@ -68,21 +71,21 @@ class Removal:
             return None
         first = state.document.body_line(slot.at)
         start, end = state.document.offset(first), state.document.line_end(first)
-        return HiddenItem(start, end, asked.fact, self._hidden_line(slot))
+        return HiddenItem(start, end, asked.fact, self._hidden_line(slot, asked.fact))
 
-    def _hidden_line(self, slot: Slot) -> str:
+    def _hidden_line(self, slot: Slot, fact: str) -> str:
         """Return the comment that holds the place of a labelled line."""
         state = self._state
         start = state.document.offset(state.document.body_line(slot.at))
         line = state.text[start : slot.start].strip()
         label = line[: after_label(line) or len(line)].rstrip()
-        return f"<!-- {label} {UNKNOWN} -->"
+        return f"<!-- {label} {self._instead(fact)} -->"
 
     def block(self, text: WrittenText) -> None:
         """Remove a text of ours between blank lines."""
         state = self._state
         number = state.document.section_at(text.start)
-        if number in state.found.added:
+        if number in state.found.added or text.fact in state.labels.heads:
             state.removals.append(lines_around(state.document, text.start, text.end))
             state.report_fact(text.fact, "cleared", text.start)
             return
@@ -92,7 +95,7 @@ class Removal:
             heading = state.document.sections[number].heading
             if heading and self._is_whole_section(number, text):
                 mark = "#" * heading.level
-                chunk = f"<!--\n{mark} {heading.title}\n\n{UNKNOWN}\n-->"
+                chunk = f"<!--\n{mark} {heading.title}\n\n{self._instead(text.fact)}\n-->"
                 start = heading.start
                 self._hidden.add(number)
         is_same = state.text[start : text.end].replace("\r\n", "\n") == chunk
@@ -107,7 +110,14 @@ class Removal:
     def _comment(self, fact: str) -> str:
         """Return the comment that stands in the place of *fact*."""
         title = plain(self._state.labels.title(fact)).replace("--", "")
-        return f"<!-- {title}: {UNKNOWN} -->"
+        return f"<!-- {title}: {self._instead(fact)} -->"
+
+    def _instead(self, fact: str) -> str:
+        """Return what a comment says in the place of *fact*: why it is not there, or our advice."""
+        kind = self._state.labels.kinds.get(fact)
+        if fact not in self._state.left_out:
+            return UNKNOWN
+        return inside_comment(kind.guide) if kind and kind.guide else _LEFT_OUT
 
     def _replace(self, asked: AskedFact, chunk: str, start: int, *, hidden: bool) -> None:
         """Put *chunk* in the place from *start* to the end of a slot."""

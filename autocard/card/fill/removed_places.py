@@ -79,6 +79,9 @@ def _after_blank_lines(text: str, offset: int) -> int:
 
 def _before_newlines(text: str, offset: int, body: int) -> int:
     """Return *offset* moved before all newlines above it but one."""
-    while offset - 1 > body and text[offset - 1] == "\n" and text[offset - 2] in "\r\n":
-        offset -= 2 if text[offset - 2 : offset] == "\r\n" else 1
+    while offset - 1 > body and text[offset - 1] == "\n":
+        step = 2 if text[offset - 2 : offset - 1] == "\r" else 1
+        if text[offset - step - 1 : offset - step] != "\n":
+            break
+        offset -= step
     return offset

@@ -42,7 +42,7 @@ def restore(text: str, remembered: Mapping[str, str], labels: Labels) -> Filled:
         CardError: that cannot be done with certainty. Nothing was written.
     """
     state = FillState(text, {}, remembered, (), {}, labels)
-    _Restorer(state).run()
+    Restorer(state, Removal(state)).run()
     in_front = _front_edits(state)
     planned = sorted([*(in_front or ()), *state.edits], key=lambda edit: edit.key)
     edits = separated(planned, state.document.newline)
@@ -58,13 +58,13 @@ def restore(text: str, remembered: Mapping[str, str], labels: Labels) -> Filled:
     return Filled(after, slots, tuple(state.reports))
 
 
-class _Restorer:
+class Restorer:
     """Decides what becomes of each text of ours in one card."""
 
-    def __init__(self, state: FillState) -> None:
-        """*state* takes the changes."""
+    def __init__(self, state: FillState, removal: Removal) -> None:
+        """*state* takes the changes; *removal* removes what a hidden place comes in place of."""
         self._state = state
-        self._removal = Removal(state)
+        self._removal = removal
 
     def run(self) -> None:
         """Decide about every text, and remove the headings that nothing is left below."""
@@ -84,6 +84,19 @@ class _Restorer:
             elif each.slot.kind == "title":
                 self._title(each)
         self._removal.finish()
+
+    def leave_out(self, text: WrittenText) -> None:
+        """Remove a text that is not wanted now; a card that hides empty slots keeps its place."""
+        state = self._state
+        if state.stood_before(text.start, text.end):
+            return
+        is_added = state.document.section_at(text.start) in state.found.added
+        if text.slot is not None:
+            self._value(text)
+        elif state.hides_empty_slots and not is_added:
+            self._removal.block(text)
+        else:
+            self._block(text)
 
     def _value(self, text: WrittenText) -> None:
         """Empty a labelled line, a cell or the title; a line that we added goes."""

@@ -8,7 +8,8 @@ Names of written texts: a fact's name, with #2, #3 where a form asks for it more
 matter, whose text is JSON; "added:" and the name of a section of the outline, whose text is the
 heading under which we added it; "place:" and one of these names (but no key), whose text is the
 place where it stands (`Place.to_json`); "was:" and one of these names, whose text is what stood in
-that place before: the form's placeholder, or nothing.
+that place before: the form's placeholder, or nothing; "left out:" and the name of a fact or key
+that is not wanted now, whose text is what to write when it is.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ WHOLE_LINE = "\n"
 """What is remembered as the placeholder of a value whose labelled line we added ourselves."""
 NO_FRONT = WAS + "front matter"
 """Name of the text that stood in the place of a front matter which we made: nothing."""
+LEFT_OUT = "left out:"
+"""What the name of a fact or key begins with whose text we removed because it is not wanted."""
 SECTION = "section "
 """What the name of a hidden heading begins with, after "hidden:"."""
 _SEVERAL = 3
@@ -96,7 +99,7 @@ def fact_of(name: str) -> str:
 
 def is_text(name: str) -> bool:
     """Return whether *name* is that of a fact's own text: no key, comment, heading or place."""
-    return not name.startswith((YAML, HIDDEN, ADDED, PLACE, WAS))
+    return not name.startswith((YAML, HIDDEN, ADDED, PLACE, WAS, LEFT_OUT))
 
 
 def name_for(fact: str, taken: Iterable[str]) -> str:
@@ -212,7 +215,7 @@ def _body_texts(
 
 def _may_be_ours(name: str, text: str, is_fact: Callable[[str], bool]) -> bool:
     """Return whether *text* can be one that autocard wrote: for a fact, and without headings."""
-    if name.startswith((YAML, ADDED, PLACE, WAS)) or not text.strip():
+    if name.startswith((YAML, ADDED, PLACE, WAS, LEFT_OUT)) or not text.strip():
         return False
     fact = fact_of(name)
     is_hidden_heading = name.startswith(HIDDEN) and fact.startswith(SECTION)

@@ -77,6 +77,7 @@ def _load(extra: tuple[Path, ...]) -> Labels:
         boilerplate=tuple(raw["boilerplate"]),
         body_at_end=frozenset(raw["body_at_end"]),
         section_bodies=raw["section_bodies"],
+        section_facts=raw["section_facts"],
         appended=frozenset(raw["appended"]),
         outdated=tuple(raw["outdated"]),
         placeholders=set(raw["placeholders"]),
@@ -271,5 +272,6 @@ def _part(entry: dict[str, Any], facts: dict[str, Any]) -> LabelPart:
         level=entry.get("level", 0),
         asked=entry.get("asked", False),
         before=entry.get("before", ""),
+        head=entry.get("head", ""),
         parts=tuple(_part(part, facts) for part in entry.get("parts", ())),
     )

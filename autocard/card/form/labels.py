@@ -77,6 +77,7 @@ class LabelPart:
         level: heading level that it always has (0: that of its neighbors).
         asked: it is filled where a form has it, and never added.
         before: a main section that it stands before in some cards; what follows comes after both.
+        head: a fact that stands first in it where it has no place of its own.
         parts: its subsections.
     """
 
@@ -87,6 +88,7 @@ class LabelPart:
     level: int = 0
     asked: bool = False
     before: str = ""
+    head: str = ""
     parts: tuple[LabelPart, ...] = ()
 
     @property
@@ -96,6 +98,8 @@ class LabelPart:
 
     def facts(self) -> Iterator[str]:
         """Yield its own facts and those of its parts."""
+        if self.head:
+            yield self.head
         yield from self.lines
         if self.body:
             yield self.body
@@ -114,6 +118,7 @@ class Labels:
         boilerplate: beginnings of a form's own sentences.
         body_at_end: facts that stand after the labelled lines of their section.
         section_bodies: section → the fact that its own text is.
+        section_facts: section → facts that belong to it, beside those that the outline has in it.
         appended: facts that are added to their section even where a person wrote something.
         outdated: beginnings of sentences that a filled card does not need.
         placeholders: whole texts, lower case, that a user's form has where nothing stands yet.
@@ -130,6 +135,7 @@ class Labels:
     boilerplate: tuple[str, ...]
     body_at_end: frozenset[str]
     section_bodies: dict[str, str]
+    section_facts: dict[str, list[str]]
     appended: frozenset[str]
     outdated: tuple[str, ...]
     placeholders: set[str] = field(default_factory=set)
@@ -213,6 +219,23 @@ class Labels:
         """Names of the sections at the top of the outline."""
         return {part.section for part in self.outline if part.section}
 
+    @cached_property
+    def homes(self) -> dict[str, frozenset[str]]:
+        """Fact → names of the sections that it belongs to: its own and those around it."""
+        found = {fact: {section} for section, facts in self.section_facts.items() for fact in facts}
+        for part in self.outline:
+            _add_homes(found, part, frozenset())
+        return {fact: frozenset(sections) for fact, sections in found.items()}
+
+    @cached_property
+    def heads(self) -> frozenset[str]:
+        """Facts that stand first in a section, or below the summary, without a place of theirs."""
+        return frozenset(part.head for part in _walk(self.outline) if part.head)
+
+    def part_with_head(self, fact: str) -> LabelPart | None:
+        """Return the part of the outline in which *fact* stands first."""
+        return next((part for part in _walk(self.outline) if part.head == fact), None)
+
     def part_of(self, body: str) -> LabelPart | None:
         """Return the part of the outline whose own text is the fact *body*."""
         return next((part for part in _walk(self.outline) if part.body == body), None)
@@ -247,3 +270,13 @@ def _walk(parts: Sequence[LabelPart]) -> Iterator[LabelPart]:
     for part in parts:
         yield part
         yield from _walk(part.parts)
+
+
+def _add_homes(found: dict[str, set[str]], part: LabelPart, around: frozenset[str]) -> None:
+    """Add the sections of the facts in *part*, which stands in the sections *around*."""
+    homes = around | {part.section} if part.section else around
+    for fact in (part.head, part.body, *part.lines):
+        if fact and homes:
+            found.setdefault(fact, set()).update(homes)
+    for inner in part.parts:
+        _add_homes(found, inner, homes)

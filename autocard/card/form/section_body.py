@@ -234,6 +234,11 @@ class SectionBody:
         return bool(value) and self._reader.placeholder(value) is not None
 
 
+def place_of_first_text(document: Document, labels: Labels, section: Section) -> int:
+    """Return where a text goes that is to stand first in *section*, after its guidance."""
+    return _empty_body_place(document, labels, section, at_end=False)
+
+
 def _empty_body_place(document: Document, labels: Labels, section: Section, *, at_end: bool) -> int:
     """Return where the text of an empty body goes: the start of a line, or the end of the text.
 

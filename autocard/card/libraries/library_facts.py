@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from autocard.card import fields
 from autocard.card.fact import Fact
-from autocard.card.fields import machines
+from autocard.card.fields import software
 from autocard.card.fields.evaluation_course import mean_loss
 from autocard.card.fields.results import TIMINGS
 from autocard.card.form.labels import Labels
@@ -75,7 +75,7 @@ def labels(text: str, table: Labels) -> Labels:
 
 def _place_versions(known: dict[str, Fact], record: RunRecord, *, has_software: bool) -> None:
     """Put each version into one place: a library's list, and the others beside it or below it."""
-    listed, others = machines.versions(record)
+    listed, others = software.versions(record)
     if listed is None:
         return
     if has_software:
@@ -84,7 +84,7 @@ def _place_versions(known: dict[str, Fact], record: RunRecord, *, has_software: 
         if others is not None:
             known["software"] = others
         return
-    known["framework_versions"] = machines.all_versions(record)
+    known["framework_versions"] = software.all_versions(record)
     known.pop("software", None)
 
 

@@ -37,6 +37,8 @@ _LONGEST_PLACEHOLDER = 220
 _MAIN_LEVEL = 2
 """Level of the main sections below a title."""
 _LEAST_CELLS = 2
+_MOST_CELLS_WITH_VALUE = 3
+"""Cells of a first row that may be a label, its value and a note; more are titles of columns."""
 
 Kind = Literal["line", "cell", "html", "body", "title", "hidden"]
 
@@ -263,7 +265,7 @@ def _rows(document: Document, section: Section, index: int, tokens: list[Token])
             continue
         line = token.map[0]
         cells = row_cells(document.text, document.offset(line), document.line_end(line))
-        if len(cells) < _LEAST_CELLS:
+        if len(cells) < _LEAST_CELLS or (is_head and len(cells) > _MOST_CELLS_WITH_VALUE):
             continue
         label = _without_marks(document.text[slice(*cells[0])])
         if not label:
