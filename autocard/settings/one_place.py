@@ -1,4 +1,4 @@
-"""Country and region are one place: the stronger source decides where they contradict."""
+"""Country, region and intensity are one place: the stronger source decides where they differ."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from autocard.settings.sources import Source
 from autocard.settings.values import refuse
 
 COUNTRY, REGION = "country_iso_code", "region"
+INTENSITY = "carbon_intensity_g_per_kwh"
 
 
 def settle_place(
@@ -29,8 +30,8 @@ def settle_place(
 ) -> None:
     """Check the region against the country, and give it its name.
 
-    A code such as US-CA says the country, too. A region of a weaker source than the country's is
-    left out where that source means another country.
+    A code such as US-CA says the country, too. The region and the grid's intensity of a weaker
+    source than the country's are left out where that source means another country.
 
     Args:
         values: setting → value; changed in place.
@@ -40,8 +41,21 @@ def settle_place(
     Raises:
         SettingsError: the country has no such region, or no country is given.
     """
-    if REGION not in values:
-        return
+    if REGION in values:
+        _settle_region(values, origins, sources)
+    if INTENSITY in values and COUNTRY in values:
+        source = origins[INTENSITY]
+        is_weaker = _rank(source, sources) > _rank(origins[COUNTRY], sources)
+        if is_weaker and _means_another(source, None, values[COUNTRY]):
+            del values[INTENSITY], origins[INTENSITY]
+
+
+def _settle_region(
+    values: MutableMapping[str, Any],
+    origins: MutableMapping[str, Source],
+    sources: Sequence[Source],
+) -> None:
+    """Check the region against the country, and give it its name."""
     text, source = values[REGION], origins[REGION]
     by_code = region_of_code(text)
     if by_code is None and COUNTRY not in values:

@@ -363,3 +363,14 @@ print("trained")
     known = json.loads((tmp_path / "autocard.json").read_text())
     assert not [why for why in known["missing"].values() if "autocard failed" in why]
     assert known["legs"][0]["wall_clock_s"] > 0
+
+
+@pytest.mark.parametrize(("country", "expected"), [("USA", None), ("FRA", 30), (None, 30)])
+def test_the_intensity_of_a_site_holds_only_for_its_country(tmp_path, country, expected):
+    site = tmp_path / "site.toml"
+    site.write_text('country_iso_code = "FRA"\ncarbon_intensity_g_per_kwh = 30\n')
+    given = {} if country is None else {"country_iso_code": country}
+
+    settings = resolve(given, environ={"AUTOCARD_SITE": str(site), "HOME": str(tmp_path)})
+
+    assert settings.carbon_intensity_g_per_kwh == expected
