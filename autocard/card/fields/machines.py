@@ -50,14 +50,12 @@ def gpus(kinds: Sequence[Gpu], share: int = 1, show: Callable[[str], str] = esca
 def without_gpu(record: RunRecord) -> bool:
     """Return whether the run is known to have used no GPU; False: it was not looked for."""
     hardware = record.hardware
-    if hardware.gpus:
-        return False
-    if record.energy.gpu_kwh == 0:
-        return True
+    if hardware.gpus or record.energy.gpu_kwh == 0:
+        return not hardware.gpus
     if any(path.startswith("legs.") and path.endswith(".devices") for path in record.missing):
         return False  # GPUs were used, and could not be read
-    was_captured = hardware.nodes is not None or hardware.cpu_count is not None
     reason = record.why_missing("hardware.gpus") or _NO_GPU
+    was_captured = hardware.nodes is not None or hardware.cpu_count is not None
     return was_captured and reason.startswith(_NO_GPU)
 
 

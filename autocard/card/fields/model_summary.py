@@ -53,19 +53,23 @@ def _made(record: RunRecord) -> str | None:
     model = record.model
     base = base_in_sentence(model)
     if record.adapters and not model.adapters_merged:
-        made = "An adapter"
-        methods = _methods(record)
-        if methods:
-            made = f"{_article(methods[0])} {listed(map(escape, methods))} adapter"
-        if from_scratch(model):
-            return f"{made} on a randomly initialized base model"
-        return f"{made} for {base}" if base else made
+        return _made_adapter(record, base)
     if from_scratch(model) or (base and is_untrained(record)):
         made = "A model"
         if model.architecture:
             made = f"{_article(model.architecture)} {code(model.architecture)} model"
         return f"{made} with weights of {base}" if base else made
     return f"A fine-tuned version of {base}" if base else None
+
+
+def _made_adapter(record: RunRecord, base: str | None) -> str:
+    methods = _methods(record)
+    made = "An adapter"
+    if methods:
+        made = f"{_article(methods[0])} {listed(map(escape, methods))} adapter"
+    if from_scratch(record.model):
+        return f"{made} on a randomly initialized base model"
+    return f"{made} for {base}" if base else made
 
 
 def _purpose(model: Model) -> str:
