@@ -77,19 +77,19 @@ def parts_of(config: Any) -> dict[str, Any]:
 OF_CARD: dict[str, tuple[str, str, Callable[[str, Truth], bool | None]]] = {
     "parameters": (
         "model_specs",
-        r"Parameters: ([\d,]+)(?![\d,]| trained)",
+        r"Parameters: (?:[\d.]+ [KMBT] \()?([\d,]+)(?![\d,.]| trained| [KMBT])",
         functools.partial(_parameters, trained=False),
     ),
     "trained parameters": (
         "model_specs",
-        r"(\d[\d,]*) trained",
+        r"(\d[\d,]*)\)? trained",
         functools.partial(_parameters, trained=True),
     ),
     "rank": ("model_specs", r"\br = (\d+)", _lora("r")),
     "alpha": ("model_specs", r"\balpha = (\d+)", _lora("lora_alpha")),
     "layers": (
         "model_specs",
-        r"Dimensions: (\d+) layers",
+        r"Dimensions: (\d+) layers?",
         lambda said, true: (
             UNSURE
             if true.config is None or parts_of(true.config)

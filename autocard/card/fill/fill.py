@@ -126,13 +126,14 @@ def _front_slots(patched: Patched, remembered: Mapping[str, str]) -> dict[str, s
         slots[YAML + key] = json.dumps(value, ensure_ascii=False)
     for key, outcome in patched.states.items():
         if outcome in ("kept", "removed"):
-            for name in (YAML + key, YAML + key + front_matter.BY_OTHERS):
-                if name in remembered:
-                    slots[name] = remembered[name]
-    for name in (YAML + key for key in MERGED):
-        before = remembered.get(name, remembered.get(LEFT_OUT + name))
-        if before is not None and name not in slots:
-            slots[LEFT_OUT + name] = before
+            names = (YAML + key, YAML + key + front_matter.BY_OTHERS)
+            slots.update((name, remembered[name]) for name in names if name in remembered)
+    return {**slots, **_replaced_slots(patched, remembered)}
+
+
+def _replaced_slots(patched: Patched, remembered: Mapping[str, str]) -> dict[str, str]:
+    """Return the placeholders of the front matter that our values stand in the place of."""
+    slots = {}
     for key in (*patched.written, front_matter.ALL_KEYS):
         name = WAS + YAML + key
         before = patched.replaced.get(key, remembered.get(name))
