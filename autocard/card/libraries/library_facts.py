@@ -165,7 +165,11 @@ def _is_listed(text: str | None, settings: Mapping[str, object], name: str) -> b
 
     An optimizer or a schedule that a person made has others.
     """
-    return text is not None and name in settings and str(settings[name]) in text
+    if text is None or name not in settings:
+        return False
+    value = str(settings[name])
+    # Python writes 5e-05, a card 5e-5.
+    return value in text or value.replace("e-0", "e-") in text
 
 
 def _evaluation(record: RunRecord, card: LibraryStatements) -> Evaluation:
