@@ -77,8 +77,9 @@ def body(text) -> str:
 
 
 def shown(text) -> str:
-    """Return what a reader sees of *text*: no front matter, comments, code or citations."""
-    tokens = MarkdownIt("commonmark").enable("table").parse(body(text))
+    """Return what a reader sees of *text* outside the summary table: no comments, code or citations."""
+    without_summary = re.sub(r"(?m)^\| Base model \|.*\n\|.*\n\|.*\n", "", body(text))
+    tokens = MarkdownIt("commonmark").enable("table").parse(without_summary)
     words = "\n".join(one.content for one in tokens if one.type in ("inline", "html_block"))
     return re.sub(r"(?s)<!--.*?-->", "", words)
 
