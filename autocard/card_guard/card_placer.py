@@ -149,14 +149,15 @@ class CardPlacer:
             return
         if form or not self._cards.form:
             self._cards.note_library_text(card, theirs)
-            self._cards.keep_form(card)
+            self._cards.note_form(card, theirs)
         else:
             self._cards.hashes.add(hash(theirs))
 
     def _base(self, card: Path, before: str | None, theirs: str | None, *, form: bool) -> Standing:
         """Return the text to fill."""
-        known = self._cards.by_library.get(card) or self._cards.of_earlier_run(card)
-        if before is None or before == known:  # only the library has written there
+        cards = self._cards
+        known = cards.forms.get(card) or cards.of_earlier_run(card)
+        if before is None or before in (known, cards.by_library.get(card)):  # the library alone
             return self._copied(card) or Standing((theirs or before) if form else None)
         if not form or theirs is None:
             return Standing(before)
@@ -164,9 +165,9 @@ class CardPlacer:
             # Take the library's updates (statistics, logs), and keep what people and autocard have
             # written since.
             return Standing(three_way_merge.merge(known, before, theirs).text)
-        if not self._cards.touched:
+        if not cards.touched:
             return Standing(theirs, remembered={})  # so far there was only our own new card
-        if not self._cards.form:
+        if not cards.form:
             self._writer.warn_of_override(card)
         return Standing(before)
 
@@ -197,6 +198,7 @@ class CardPlacer:
         cards, card = self._cards, before.card
         if theirs is not None and form:
             theirs = self._prepared(theirs, record)
+            cards.note_form(card, theirs)
         self._writer.note_card(theirs)
         if theirs is not None and theirs != before.text:
             cards.hashes.add(hash(theirs))

@@ -29,6 +29,8 @@ class RunCards:
 
     by_library: dict[Path, str] = field(default_factory=dict)
     """Text that a library wrote there last."""
+    forms: dict[Path, str] = field(default_factory=dict)
+    """Text of the library's card that is the form of our card there, before ids were repaired."""
     left: dict[Path, str] = field(default_factory=dict)
     """Text that we left there."""
     digests: dict[Path, list[str]] = field(default_factory=dict)
@@ -53,7 +55,7 @@ class RunCards:
     def forget_deleted(self, card: Path) -> None:
         """Forget cards of deleted folders, except *card*: training deletes its old checkpoints."""
         kept = {card, self.output, self.final}
-        for known in (self.by_library, self.left, self.digests):
+        for known in (self.by_library, self.forms, self.left, self.digests):
             for one in [one for one in known if one not in kept and not one.parent.exists()]:
                 del known[one]
 
@@ -62,11 +64,12 @@ class RunCards:
         self.by_library[card] = text
         self.hashes.add(hash(text))
 
-    def keep_form(self, card: Path) -> None:
-        """Keep the library's text beside our *card*: a later run merges the next one with it."""
+    def note_form(self, card: Path, text: str) -> None:
+        """Remember the library's *text* as the form of *card*; a later run merges with it, too."""
+        self.forms[card] = text
         if self.form and card == self.output:
             with contextlib.suppress(NotWrittenError, OSError):  # it only serves a later run
-                files.write_text(card.parent / files.PRIVATE / _FORM, self.by_library[card])
+                files.write_text(card.parent / files.PRIVATE / _FORM, text)
 
     def of_earlier_run(self, card: Path) -> str | None:
         """Return the library's text that an earlier run made *card* of; None: it is not known."""

@@ -367,6 +367,18 @@ def test_a_resumed_training_keeps_the_librarys_card(tmp_path):
     assert [words for words in FALSE if words in text] == []
 
 
+def test_a_card_that_trl_wrote_at_checkpoints_has_the_runs_facts_after_its_next_card(tmp_path):
+    trainer = trained("TRL SFT", tmp_path, autocard(), save_strategy="steps", save_steps=1)
+
+    with quiet():
+        trainer.create_model_card()
+
+    text = card(tmp_path)
+    assert yaml.safe_load(text.split("---\n")[1])["base_model"] == BASE
+    assert [words for words in FALSE if words in text] == []
+    assert "- **Hours used:** " in text
+
+
 def test_a_second_save_changes_nothing(tmp_path):
     trainer = trained("TRL GRPO", tmp_path, autocard())
     before = card(tmp_path)
