@@ -19,6 +19,7 @@ from autocard.card.markdown.document import Block, Document, Section
 from autocard.card.markdown.edit import Edit
 from autocard.card.markdown.line_labels import after_label
 from autocard.card.markdown.slots import Slot
+from autocard.card.markdown.writer import LIST_SEPARATOR
 
 UNKNOWN = "not known for this run"
 """What stands in a form's own slot where an earlier run's figure was."""
@@ -186,7 +187,7 @@ class Removal:
         for number in bare:
             section = state.document.sections[number]
             if section.heading:
-                places.append((section.heading.start, _end_of_ours(section, removals)))
+                places.append((section.heading.start, _end_of_ours(state.text, section, removals)))
         for start, end in joined(state.text, places, taken):
             place = with_blank_lines(state.text, start, end, state.document.body, taken)
             state.edits.append(Edit(*place, ""))
@@ -230,9 +231,17 @@ def _is_removed(section: Section, removals: list[tuple[int, int]]) -> bool:
     return all(block.kind == "comment" for block in _left(section, removals))
 
 
-def _end_of_ours(section: Section, removals: list[tuple[int, int]]) -> int:
-    """Return where the first comment begins that stays of a *section* of ours, or its end."""
-    return min((block.start for block in _left(section, removals)), default=section.end)
+def _end_of_ours(text: str, section: Section, removals: list[tuple[int, int]]) -> int:
+    """Return where the first comment begins that stays of a *section* of ours, or its end.
+
+    What we put between two lists goes with them.
+    """
+    stays = [
+        block.start
+        for block in _left(section, removals)
+        if text[block.start : block.end] != LIST_SEPARATOR
+    ]
+    return min(stays, default=section.end)
 
 
 def _left(section: Section, removals: list[tuple[int, int]]) -> list[Block]:
