@@ -135,7 +135,7 @@ class CardFiller:
         ]
         known = library_facts.facts(order.record, text, ours, order.labels)
         facts = order.selected({**order.proposed, **known, **self._reasons(written)})
-        front = order.front(remembered)
+        front = order.front({} if order.is_other_run else remembered)
         if self._leave_out_of_the_base(text, written, facts):
             front.pop("base_model_relation", None)
         filled = fill(
@@ -151,6 +151,7 @@ class CardFiller:
             untrue=self._untrue_tags(written),
             added=order.selection.added,
             left_out=order.left_out(),
+            keys_left_out=[key for key in MERGED if order.selection.leaves_out_key(key)],
         )
         self._warn_of_contradictions(text, filled)
         return self._without_reasons(filled, facts.keys() - known.keys())

@@ -93,6 +93,11 @@ class Selection:
             block = block.replace("\n\n", " ")
         return replace(fact, block=block)
 
+    def leaves_out_key(self, key: str) -> bool:
+        """Return whether *key* of the front matter is not written."""
+        is_brief = self.detail == BRIEF and key not in _KEYS_IN_BRIEF
+        return FRONT_MATTER not in self.sections or is_brief
+
     def front(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return the keys of the front matter that are written."""
         if FRONT_MATTER not in self.sections:

@@ -189,3 +189,14 @@ def test_a_card_written_by_hand_is_the_same_to_the_byte_between_our_sections(nam
     assert 0 < added <= 15
     assert surface.command("remove", str(run / "README.md"))[0] == 0
     assert (run / "README.md").read_bytes().decode() == own
+
+
+def test_tags_of_an_earlier_run_do_not_come_back(tmp_path):
+    run, full = tmp_path / "run", HERE / "records" / "full-fine-tuning" / "autocard.json"
+    shutil.copytree(HERE / "records" / "lora", run)
+    assert "- lora\n" in (run / "README.md").read_text(encoding="utf-8")
+
+    for options in (("--record", str(full)), (), ("--detail", "brief"), ("--detail", "standard")):
+        assert surface.command("fill", str(run), *options)[0] == 0
+
+        assert "- lora\n" not in (run / "README.md").read_text(encoding="utf-8")

@@ -47,6 +47,7 @@ def fill(
     untrue: Collection[str] = (),
     added: Collection[str] | None = None,
     left_out: Collection[str] = (),
+    keys_left_out: Collection[str] = (),
 ) -> Filled:
     """Return *text* with *facts* in its slots and *front* in its front matter.
 
@@ -65,6 +66,7 @@ def fill(
         added: facts that get a section where the card has no place for them; None: all.
         left_out: facts that are not wanted: our texts of them go, and so do our keys that *front*
             lacks.
+        keys_left_out: of these keys, the lists whose items are remembered until they are wanted.
 
     Raises:
         CardError: the card cannot be filled with certainty. Nothing was written.
@@ -104,6 +106,8 @@ def fill(
     reports.sort(key=lambda report: report.line or len(text))
     offsets = TextOffsets(planned, edits, document.newline)
     slots = {**_front_slots(patched, remembered), **state.slots(after, offsets)}
+    if not other_run:
+        slots |= _left_out_slots(remembered, keys_left_out)
     if NO_FRONT in remembered or (document.front is None and patched.yaml):
         slots[NO_FRONT] = ""
     return Filled(after, dict(sorted(slots.items())), tuple(reports))
@@ -139,6 +143,16 @@ def _replaced_slots(patched: Patched, remembered: Mapping[str, str]) -> dict[str
         before = patched.replaced.get(key, remembered.get(name))
         if before is not None:
             slots[name] = before
+    return slots
+
+
+def _left_out_slots(remembered: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
+    """Return what is to be written again of the lists *keys*, when they are wanted again."""
+    slots = {}
+    for name in (YAML + key for key in keys):
+        before = remembered.get(name, remembered.get(LEFT_OUT + name))
+        if before is not None:
+            slots[LEFT_OUT + name] = before
     return slots
 
 
