@@ -29,6 +29,7 @@ _FACTS = {"license": "license", "language": "language", "model_id": "title"}
 """Template variables that arguments fill → their names in the log."""
 _MOST = 20
 """Number of values of one argument that are read."""
+_NO_DATA_REVISION = "the author named the data set, without its revision"
 _NO_REVISION = "the author named the base model, without its revision"
 
 
@@ -143,7 +144,10 @@ class CardArguments:
         if repository is not None and _is_hub_id(repository) and "/" in repository:
             model = model.model_copy(update={"name": repository})
         data = record.data.model_copy(
-            update={"train": self._train(list(record.data.train), missing)}
+            update={
+                "train": self._train(list(record.data.train), missing),
+                "eval": self._eval(list(record.data.eval), missing),
+            }
         )
         update = {"model": model, "data": data, "facts": {**record.facts, **self.facts}}
         return record.model_copy(update={**update, "missing": dict(sorted(missing.items()))})
@@ -162,6 +166,19 @@ class CardArguments:
             missing["model.base_model_revision"] = _NO_REVISION
             missing["model.base_model_description"] = "base_model says it"
         return model.model_copy(update=update)
+
+    def _eval(self, sets: list[Dataset], missing: dict[str, str]) -> list[Dataset]:
+        """Return the evaluation sets, under the ids that were passed later than theirs."""
+        before = self.settings.datasets or ()
+        newer = dict(zip(before, self.dataset_ids, strict=False))
+        if len(before) != len(self.dataset_ids):
+            return sets
+        for number, data in enumerate(sets):
+            name = newer.get(data.dataset_id or "")
+            if name is not None and name != data.dataset_id:
+                sets[number] = data.model_copy(update={"dataset_id": name, "revision": None})
+                missing[f"data.eval.{number}.revision"] = _NO_DATA_REVISION
+        return sets
 
     def _train(self, sets: list[Dataset], missing: dict[str, str]) -> list[Dataset]:
         if not (self.dataset_ids or self.dataset_titles or self.dataset_configs):
