@@ -173,10 +173,10 @@ class CardArguments:
         newer = dict(zip(before, self.dataset_ids, strict=False))
         if len(before) != len(self.dataset_ids):
             return sets
-        for number, data in enumerate(sets):
-            name = newer.get(data.dataset_id or "")
-            if name is not None and name != data.dataset_id:
-                sets[number] = data.model_copy(update={"dataset_id": name, "revision": None})
+        for number, one in enumerate(sets):
+            name = newer.get(one.dataset_id or "")
+            if name is not None and name != one.dataset_id:
+                sets[number] = one.model_copy(update={"dataset_id": name, "revision": None})
                 missing[f"data.eval.{number}.revision"] = _NO_DATA_REVISION
         return sets
 
