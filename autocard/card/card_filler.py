@@ -149,7 +149,7 @@ class CardFiller:
             other_run=order.is_other_run,
             withheld=order.withheld,
             untrue=self._untrue_tags(written),
-            added=order.selection.added,
+            added=self._added(facts),
             left_out=order.left_out(),
             keys_left_out=[key for key in MERGED if order.selection.leaves_out_key(key)],
         )
@@ -191,6 +191,13 @@ class CardFiller:
             [one for one in found if one.slot not in of_the_base],
             order.record.run.id,
         )
+
+    def _added(self, facts: Mapping[str, Fact]) -> Collection[str] | None:
+        """Return the facts that get a section of their own; a proposal gets none."""
+        wanted = self._order.selection.added
+        if not self._order.proposed:
+            return wanted
+        return (facts.keys() if wanted is None else frozenset(wanted)) - self.proposals()
 
     def _below_front_matter(self, text: str) -> Filled | None:
         """Return a new card below a front matter that stands alone, as in a new Hub repository."""

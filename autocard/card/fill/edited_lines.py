@@ -35,13 +35,32 @@ def refreshed(before: str, there: str, new: str) -> str | None:
         new: what we would write now.
     """
     old, current, wanted = before.split("\n"), there.split("\n"), new.split("\n")
-    ours = [line for line in old if line.strip()]
-    left = Counter(line for line in current if line.strip()) & Counter(ours)
-    if len(ours) < _LEAST_LINES or sum(left.values()) < _MOST_EDITED * len(ours):
+    if not _is_edited_version(old, current):
         return None
     if old.count(_FOLD) > wanted.count(_FOLD):
         return None  # a brief text: what is not in it is not outdated
     return "\n".join(_without_double_gaps(_merged(old, current, wanted)))
+
+
+def without_ours(before: str, there: str) -> str | None:
+    """Return the lines of *there* that are not ours; None: it is no edited version of ours.
+
+    Args:
+        before: the text as we wrote it.
+        there: what stands in its place now.
+    """
+    old, current = before.split("\n"), there.split("\n")
+    if not _is_edited_version(old, current):
+        return None
+    kept = [line for line in current if line not in old or not line.strip()]
+    return "\n".join(_without_double_gaps(kept))
+
+
+def _is_edited_version(old: Sequence[str], current: Sequence[str]) -> bool:
+    """Return whether enough of our *old* lines are among the *current* ones."""
+    ours = [line for line in old if line.strip()]
+    left = Counter(line for line in current if line.strip()) & Counter(ours)
+    return len(ours) >= _LEAST_LINES and sum(left.values()) >= _MOST_EDITED * len(ours)
 
 
 def span(before: str, section: str) -> tuple[int, int] | None:

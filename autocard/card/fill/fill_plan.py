@@ -68,6 +68,7 @@ class FillPlan:
             elif id(asked) in chosen and not self._has_ours(asked) and not self._stays_out(asked):
                 self._decide(asked)
         self._refresh_edited()
+        self._recognize()
         head_facts.add(state)
         self._add_missing()
         self._remember_added(self._refresh.removal.finish())
@@ -299,18 +300,26 @@ class FillPlan:
         )
         return below_lines(listed, block)
 
+    def _missing(self) -> set[str]:
+        """Return the facts that have no place in the card."""
+        state = self._state
+        asked = {name for name, kind in state.labels.kinds.items() if kind.asked}
+        return state.facts.keys() - state.placed - state.found.gone - asked
+
+    def _recognize(self) -> None:
+        """Find the texts that stand in the card already, though they are not remembered."""
+        state = self._state
+        for fact in sorted(self._missing()):
+            offset = self._offset_of_unremembered(fact)
+            if offset is not None:
+                block = state.block(fact)
+                state.remember(fact, block, offset, before=block)
+                state.placed.add(fact)
+
     def _add_missing(self) -> None:
         """Add the facts that have no place in the card."""
         state = self._state
-        asked = {name for name, kind in state.labels.kinds.items() if kind.asked}
-        missing = state.facts.keys() - state.placed - state.found.gone - asked
-        for fact in sorted(missing):
-            offset = self._offset_of_unremembered(fact)
-            if offset is not None:
-                missing.discard(fact)
-                block = state.block(fact)
-                state.remember(fact, block, offset, before=block)
-        missing = {fact for fact in missing if state.may_be_added(fact)}
+        missing = {fact for fact in self._missing() if state.may_be_added(fact)}
         sections = MissingSections(state)
         for addition in sections.additions(missing):
             edit = addition.edit

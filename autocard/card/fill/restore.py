@@ -27,6 +27,7 @@ from autocard.card.form.rendering import PLACEHOLDER
 from autocard.card.front import front_matter
 from autocard.card.markdown.document import Document
 from autocard.card.markdown.edit import Edit, separated
+from autocard.card.markdown.writer import LIST_SEPARATOR
 from autocard.card.report import Filled
 
 
@@ -77,12 +78,11 @@ class Restorer:
             else:
                 self._block(text)
         for each in state.asked:
-            if each.fact not in state.found.gone:
-                continue
-            if each.slot.kind == "body":
-                self._edited(each)
-            elif each.slot.kind == "title":
+            if each.fact in state.found.gone and each.slot.kind == "title":
                 self._title(each)
+        for name, before in state.remembered.items():
+            if is_text(name) and fact_of(name) in state.found.gone:
+                self._edited(fact_of(name), before)
         self._removal.finish()
 
     def leave_out(self, text: WrittenText) -> None:
@@ -128,11 +128,27 @@ class Restorer:
         number = state.document.section_at(text.start)
         was_nothing = before is not None and not before.strip()
         is_added = number in state.found.added or self._stands_beside_text(number, text)
+        start, end = self._with_separators(number, text)
         if was_nothing or (before is None and is_added):
-            state.removals.append(lines_around(state.document, text.start, text.end))
+            state.removals.append(lines_around(state.document, start, end))
+        elif (start, end) != (text.start, text.end):
+            chunk = PLACEHOLDER if before is None else before
+            state.add_edit(state.writer.replace(start, end, chunk))
         else:
             self._replace(text, before)
         state.report_fact(text.fact, "cleared", text.start)
+
+    def _with_separators(self, number: int, text: WrittenText) -> tuple[int, int]:
+        """Return where *text* begins and ends with the comments that keep its list apart."""
+        card, start, end = self._state.text, text.start, text.end
+        for block in self._state.document.sections[number].blocks:
+            if card[block.start : block.end] != LIST_SEPARATOR:
+                continue
+            if block.end <= start and not card[block.end : start].strip():
+                start = block.start
+            elif block.start >= end and not card[end : block.start].strip():
+                end = block.end
+        return start, end
 
     def _stands_beside_text(self, number: int, text: WrittenText) -> bool:
         """Return whether the section shows something else: then there was no placeholder.
@@ -154,27 +170,22 @@ class Restorer:
             state.add_edit(state.writer.replace(start, asked.slot.end, before))
             state.report(asked, "cleared")
 
-    def _edited(self, asked: AskedFact) -> None:
-        """Remove those lines that a person left as we wrote them in a text that they edited."""
+    def _edited(self, fact: str, before: str) -> None:
+        """Remove the lines that a person left as we wrote them in *before*, a text of *fact*."""
         state = self._state
-        texts = [
-            value
-            for name, value in state.remembered.items()
-            if is_text(name) and fact_of(name) == asked.fact
-        ]
-        section = state.document.sections[asked.slot.section]
-        there = state.text[section.start : section.end]
-        span = edited_lines.span(texts[0], there) if len(texts) == 1 else None
-        if span is None:
-            return
-        start, end = section.start + span[0], section.start + span[1]
-        current = state.text[start:end].replace("\r\n", "\n")
-        after = edited_lines.refreshed(texts[0], current, "")
-        if after is not None and not any(
-            edit.start < end and start < edit.end for edit in state.edits
-        ):
-            state.add_edit(state.writer.replaced_block(start, end, after))
-            state.report(asked, "cleared")
+        for section in state.document.sections:
+            there = state.text[section.start : section.end]
+            span = edited_lines.span(before, there)
+            if span is None:
+                continue
+            start, end = section.start + span[0], section.start + span[1]
+            current = state.text[start:end].replace("\r\n", "\n")
+            after = edited_lines.without_ours(before, current)
+            is_free = not any(edit.start < end and start < edit.end for edit in state.edits)
+            if after is not None and is_free:
+                state.add_edit(state.writer.replaced_block(start, end, after))
+                state.report_fact(fact, "cleared", start)
+                return
 
 
 def _front_edits(state: FillState) -> list[Edit] | None:
