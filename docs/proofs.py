@@ -104,6 +104,9 @@ PROOFS: dict[str, Proof] = {
         "the data loader; travels in checkpoints",
         "samples:a_resumed_training_is_counted_by_the_batches_it_consumed",
     ),
+    "legs[].recorded_place[]": _proof(
+        "the leg, before a person gave place, intensity or PUE later",
+    ),
     "legs[].place": _proof(
         "settings, variables, the cloud's marks", "job:each_leg_has_the_intensity_of_its_place"
     ),
@@ -127,7 +130,7 @@ PROOFS: dict[str, Proof] = {
         "model:a_folder_that_has_gone_is_not_taken_for_a_hub_id",
     ),
     "model.base_model_description": _proof(
-        "the same, where it is no Hub id", "model:weights_that_were_initialised_have_no_base"
+        "the same, where it is no Hub id", "model:weights_that_were_initialized_have_no_base"
     ),
     "model.base_model_revision": _proof(
         "snapshot path, refs of the Hub's cache",

@@ -99,6 +99,17 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
     "runtime/test_restarts.py::test_each_leg_has_the_place_the_intensity_and_the_pue_of_its_own": (
         "legs[].pue",
     ),
+    "cli/test_later_place.py::test_the_record_keeps_each_part_of_the_place_that_another_one_replaces": (
+        "legs[].recorded_place[].place.country_iso_code",
+        "legs[].recorded_place[].place.region",
+        "legs[].recorded_place[].place.cloud_provider",
+        "legs[].recorded_place[].place.cloud_region",
+        "legs[].recorded_place[].place.source",
+        "legs[].recorded_place[].intensity_g_per_kwh",
+        "legs[].recorded_place[].intensity_source",
+        "legs[].recorded_place[].intensity_year",
+        "legs[].recorded_place[].pue",
+    ),
     "distributed/test_cluster.py::test_nodes_and_processes_are_counted_as_they_were_heard": (
         "legs[].processes",
         "legs[].processes_reporting",

@@ -184,6 +184,39 @@ def test_a_place_that_contradicts_the_recorded_one_keeps_that_in_the_record(run)
     assert "the run recorded France" in (folder / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_record_keeps_each_part_of_the_place_that_another_one_replaces(run):
+    folder = run("measured")
+    record = known(folder)
+    (leg,) = record["legs"]
+    place = {
+        "country_iso_code": "USA",
+        "region": "oregon",
+        "cloud_provider": "aws",
+        "cloud_region": "us-west-2",
+        "source": "cloud metadata",
+    }
+    factor = {
+        "intensity_g_per_kwh": 123.5,
+        "intensity_source": "a table of 2022",
+        "intensity_year": 2022,
+        "pue": 1.1,
+    }
+    leg |= {"place": place, **factor}
+    gaps = record["missing"].items()
+    record["missing"] = {
+        gap: why for gap, why in gaps if not gap.startswith(("legs.0.place", "legs.0.pue"))
+    }
+    (folder / "autocard.json").write_text(json.dumps(record), encoding="utf-8")
+
+    options = ["--country", "DEU", "--intensity", "300", "--pue", "1.4"]
+    status, _, err = autocard("fill", folder, *options, cwd=folder)
+
+    assert status == 0, err
+    (after,) = known(folder)["legs"]
+    assert after["recorded_place"] == [{"place": place, **factor}]
+    assert (after["intensity_g_per_kwh"], after["pue"]) == (300, 1.4)
+
+
 @pytest.mark.parametrize("command", ["show", "render --record", "fill --check", "fill --diff"])
 def test_commands_that_only_read_change_no_file(run, command):
     folder = run("no-place")
