@@ -63,10 +63,10 @@ def _trained(record: RunRecord) -> str:
 
 
 def _time(record: RunRecord) -> dict[str, str | None]:
-    """Return the columns of time and power: GPU-hours, or without a GPU hours."""
+    """Return the columns of time and power: GPU-hours, or without a GPU the wall-clock time."""
     time = record.time
     if without_gpu(record):
-        return {"Hours": units.hours(time.wall_clock_s or 0)}
+        return {"Wall-clock time": units.duration(time.wall_clock_s or 0)}
     if not record.hardware.gpus and not time.gpu_s:
         return {}
     power_w = mean_power.gpu_w(record)
