@@ -87,7 +87,7 @@ def test_the_run_is_summed_up_in_one_row_below_the_first_sentence(tmp_path):
 def test_a_run_without_a_gpu_has_hours_and_no_power(tmp_path):
     card = card_of(tmp_path, load(TESTS / "contract" / "records" / "no-place"))
 
-    assert "| Method | Hardware | Hours | Energy | CO2eq |" in card
+    assert "| Method | Hardware | Wall-clock time | Energy | CO2eq |" in card
     assert re.search(r"\| 0\.00143 \| 0\.000061 kWh \| not known \|", card)
     assert "Mean power" not in card
 
