@@ -216,3 +216,23 @@ def test_a_new_card_of_an_own_form_keeps_the_items_beside_an_empty_slot(card):
 
     shown = re.sub(r"(?s)<!--.*?-->", "", card.read_text(encoding="utf-8"))
     assert own in shown
+
+
+@pytest.mark.parametrize("record", ["gpus", "full-fine-tuning", "sentence-embeddings", "dpo-lora"])
+@pytest.mark.parametrize("choice", [("--sections", "environment"), ("--detail", "brief")])
+def test_a_front_matter_that_is_ours_goes_when_it_is_left_out_and_comes_back(record, choice, card):
+    own = "# My model\n\nWords.\n"
+    card.write_text(own, encoding="utf-8")
+    update(card, load(RECORDS / record))
+    keys = set(re.findall(r"(?m)^(\w+):", card.read_text(encoding="utf-8").split("---\n")[1]))
+
+    chosen = autocard("fill", str(card), *choice)
+
+    assert chosen.returncode == 0, chosen.stderr
+    if choice[1] == "environment":
+        assert card.read_text(encoding="utf-8").startswith(own)
+    autocard("fill", str(card), "--sections", "all", "--detail", "standard")
+    back = set(re.findall(r"(?m)^(\w+):", card.read_text(encoding="utf-8").split("---\n")[1]))
+    assert back == keys
+    remove(card)
+    assert card.read_text(encoding="utf-8") == own

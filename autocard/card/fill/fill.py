@@ -21,7 +21,7 @@ from autocard.card.form.labels import Labels
 from autocard.card.front import front_matter
 from autocard.card.front.patched import Patched
 from autocard.card.front.yaml_keys import MERGED
-from autocard.card.markdown.document import Document
+from autocard.card.markdown.document import Document, without_front_matter
 from autocard.card.markdown.edit import Edit, separated
 from autocard.card.markdown.parser import DEEPEST
 from autocard.card.report import Filled, Report
@@ -95,9 +95,11 @@ def fill(
         newline=document.newline,
         trainer_values=boilerplate.FRONT if boilerplate.is_trainer_card(text) else None,
         withheld=withheld,
-        untrue=untrue,
+        untrue=[*untrue, *_our_items(remembered, keys_left_out)],
     )
-    planned = sorted([*_front_edits(state, patched), *state.edits], key=lambda edit: edit.key)
+    is_emptied = document.front is not None and not patched.yaml.strip()
+    in_front = [] if is_emptied else _front_edits(state, patched)
+    planned = sorted([*in_front, *state.edits], key=lambda edit: edit.key)
     edits = separated(planned, document.newline)
     after = proof.apply(text, edits)
     proof.prove(document, after, edits)
@@ -110,6 +112,8 @@ def fill(
         slots |= _left_out_slots(remembered, keys_left_out)
     if NO_FRONT in remembered or (document.front is None and patched.yaml):
         slots[NO_FRONT] = ""
+    if is_emptied:
+        after = without_front_matter(after)
     return Filled(after, dict(sorted(slots.items())), tuple(reports))
 
 
@@ -144,6 +148,17 @@ def _replaced_slots(patched: Patched, remembered: Mapping[str, str]) -> dict[str
         if before is not None:
             slots[name] = before
     return slots
+
+
+def _our_items(remembered: Mapping[str, str], keys: Collection[str]) -> list[str]:
+    """Return the items that we added to the lists *keys*."""
+    found = []
+    for key in keys:
+        others = json.loads(remembered.get(YAML + key + front_matter.BY_OTHERS, "[]"))
+        ours = json.loads(remembered.get(YAML + key, "[]"))
+        if isinstance(ours, list) and isinstance(others, list):
+            found += [str(item) for item in ours if item not in others]
+    return found
 
 
 def _left_out_slots(remembered: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:

@@ -14,7 +14,6 @@ from autocard.card.fill.removal import Removal, lines_around, whole_line
 from autocard.card.fill.text_offsets import TextOffsets
 from autocard.card.fill.written_text import (
     HIDDEN,
-    NO_FRONT,
     WAS,
     WHOLE_LINE,
     WrittenText,
@@ -25,7 +24,7 @@ from autocard.card.form.asked_fact import AskedFact
 from autocard.card.form.labels import Labels
 from autocard.card.form.rendering import PLACEHOLDER
 from autocard.card.front import front_matter
-from autocard.card.markdown.document import Document
+from autocard.card.markdown.document import without_front_matter
 from autocard.card.markdown.edit import Edit, separated
 from autocard.card.markdown.writer import LIST_SEPARATOR
 from autocard.card.report import Filled
@@ -49,11 +48,11 @@ def restore(text: str, remembered: Mapping[str, str], labels: Labels) -> Filled:
     edits = separated(planned, state.document.newline)
     after = proof.apply(text, edits)
     proof.prove(state.document, after, edits)
-    if in_front is None:
-        after = _without_front(after)
     slots = state.slots(after, TextOffsets(planned, edits, state.document.newline))
     # Nothing counts as removed by a person any more: the next fill may write all of it again.
     slots = {name: value for name, value in slots.items() if HIDDEN in name}
+    if in_front is None:
+        after = without_front_matter(after)
     if state.hides_empty_slots:
         after, slots = hidden_slots.hide(after, labels, slots)
     return Filled(after, slots, tuple(state.reports))
@@ -189,18 +188,12 @@ class Restorer:
 
 
 def _front_edits(state: FillState) -> list[Edit] | None:
-    """Return the edits of the front matter; None: we made it, and it goes as a whole."""
+    """Return the edits of the front matter; None: nothing is left in it, and it goes."""
     document = state.document
     if document.front is None:
         return []
     start, end = document.front
     patched = front_matter.without_ours(state.text[start:end], state.remembered, document.newline)
-    if NO_FRONT in state.remembered and not patched.yaml.strip():
+    if not patched.yaml.strip():
         return None
     return [Edit(start + edit.start, start + edit.end, edit.text) for edit in patched.edits]
-
-
-def _without_front(text: str) -> str:
-    """Return *text* without its front matter and the blank line below it."""
-    document = Document(text)
-    return text[: document.top] + text[document.body :].removeprefix(document.newline)

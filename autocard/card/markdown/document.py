@@ -283,3 +283,9 @@ def _extents(headings: list[Heading], end: int) -> list[int]:
             extents[enclosing.pop()] = heading.start
         enclosing.append(index)
     return extents
+
+
+def without_front_matter(text: str) -> str:
+    """Return the card *text* without its front matter and the blank line below it."""
+    document = Document(text)
+    return text[: document.top] + text[document.body :].removeprefix(document.newline)
