@@ -143,7 +143,12 @@ def _contradicting(findings: Findings, *, has_record: bool) -> Iterator[_Line]:
 
 def _both(wrong: Contradiction) -> str:
     """Return what the card says, and what the record has."""
-    return f'"{plain(wrong.there)}", the record: "{plain(wrong.record)}"'
+    return f'"{_unquoted(wrong.there)}", the record: "{_unquoted(wrong.record)}"'
+
+
+def _unquoted(text: str) -> str:
+    """Return *text* on one line; a string of the front matter without JSON's quotes."""
+    return plain(text).removeprefix('"').removesuffix('"')
 
 
 def _problem_lines(problems: Iterable[Problem]) -> list[_Line]:
