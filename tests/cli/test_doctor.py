@@ -110,7 +110,7 @@ def test_a_setting_that_cannot_be_meant_is_wrong_usage(tmp_path):
     done = doctor(tmp_path, env={**os.environ, "AUTOCARD_PUE": "0.3"})
 
     assert done.returncode == 2
-    assert "pue (from AUTOCARD_* variable)" in done.stderr
+    assert "AUTOCARD_PUE=0.3: " in done.stderr
     assert done.stdout == ""
 
 
