@@ -194,7 +194,7 @@ def test_a_loss_that_is_a_sum_over_accumulated_batches_is_said_to_be_one(name, t
     assert times == pytest.approx(1, rel=0.02) or times == pytest.approx(BATCHES, rel=0.02)
     is_sum = round(times) == BATCHES
     assert record.training.losses_summed == (BATCHES if is_sum else None)
-    assert ("(the sum over the 2 batches of each step)" in card) is is_sum
+    assert ("(sum over the 2 batches of each step)" in card) is is_sum
 
 
 def test_a_loss_of_single_batches_is_a_mean(tmp_path):
@@ -206,7 +206,7 @@ def test_a_loss_of_single_batches_is_a_mean(tmp_path):
     )
 
     assert load(tmp_path).training.losses_summed is None
-    assert "the sum over" not in (tmp_path / "README.md").read_text()
+    assert "sum over" not in (tmp_path / "README.md").read_text()
 
 
 class CountedBatches(transformers.Trainer):
@@ -225,11 +225,11 @@ class CountedBatches(transformers.Trainer):
 @pytest.mark.parametrize(
     ("rows_per_batch", "settings", "words"),
     [
-        (4, {"max_steps": 2}, "the sum over the 2 batches of each step"),
+        (4, {"max_steps": 2}, "sum over the 2 batches of each step"),
         (
             3,
             {"max_steps": 2, "dataloader_drop_last": True},
-            "the sum over the 2 batches of each step",
+            "sum over the 2 batches of each step",
         ),
         (
             2,
@@ -239,7 +239,7 @@ class CountedBatches(transformers.Trainer):
         (
             2,
             {"max_steps": 1, "gradient_accumulation_steps": 3},
-            "the sum over the 3 batches of each step)",
+            "sum over the 3 batches of each step)",
         ),
         (8, {"max_steps": 2}, None),
     ],
@@ -258,4 +258,4 @@ def test_the_batches_of_a_sum_are_those_that_the_steps_took(
     usual, last = max(host.batches), min(host.batches)
     assert training.losses_summed == (usual if usual > 1 else None)
     assert training.losses_summed_last == (last if last < usual else None)
-    assert (words in card) if words else ("the sum over" not in card)
+    assert (words in card) if words else ("sum over" not in card)

@@ -227,7 +227,7 @@ def test_modules_that_are_trained_beside_an_adapter_and_not_saved_with_it_are_na
     assert told == ["input_layernorm", "post_attention_layernorm"] or len(told) == 4
     assert not any("layernorm" in name for name in saved)
     assert any("lm_head" in name for name in saved)
-    assert "layernorm" in line(tmp_path / "out", "Also trained, not in the saved adapter")
+    assert "layernorm" in line(tmp_path / "out", "Also trained but not saved with the adapter")
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_what_is_saved_with_an_adapter_is_not_said_to_be_left_out(settings, tmp_
     train(with_peft(lora(**settings)), tmp_path / "out")
 
     assert record(tmp_path / "out")["model"]["trained_unsaved"] == []
-    assert not line(tmp_path / "out", "Also trained, not in the saved adapter")
+    assert not line(tmp_path / "out", "Also trained but not saved with the adapter")
 
 
 def test_the_trained_modules_of_a_partly_frozen_model_are_named(tmp_path):
@@ -317,8 +317,8 @@ def test_weights_that_are_trained_under_an_adapter_that_is_not_are_no_adapter(ma
     assert told["model"]["base_model_relation"] == "finetune"
     assert "A fine-tuned version of" in card(out)
     assert "LoRA adapter" not in card(out)
-    assert not line(out, "Also trained, not in the saved adapter")
-    assert "`q_proj`" in line(out, "Trained, not in the saved adapter")
+    assert not line(out, "Also trained but not saved with the adapter")
+    assert "`q_proj`" in line(out, "Trained but not saved with the adapter")
 
 
 def test_an_adapter_that_is_disabled_for_the_reference_alone_stays_one(tmp_path):
@@ -370,7 +370,7 @@ def test_an_adapter_that_was_loaded_by_name_is_continued_too(first, tmp_path):
 
     (told,) = record(tmp_path / "run2")["adapters"]
     assert (told["name"], told["continued"], told["earlier_run"]) == ("more", True, "")
-    assert "continued from an adapter that had been trained before" in card(tmp_path / "run2")
+    assert "continued from a previously trained adapter" in card(tmp_path / "run2")
 
 
 def test_a_new_adapter_is_not_continued(first, tmp_path):  # noqa: ARG001 - another run's adapter lies beside it

@@ -74,12 +74,10 @@ def stage(tmp_path):
 def test_an_adapter_on_a_local_stage_is_no_adapter_of_the_stage_s_own_base(stage, tmp_path):
     train(adapter(load(stage)), tmp_path / "stage2").save_model()
 
-    assert base_of(tmp_path / "stage2") == (None, f"{LOCAL}, itself fine-tuned from org/base-1b")
+    assert base_of(tmp_path / "stage2") == (None, f"{LOCAL} fine-tuned from org/base-1b")
     assert "base_model" not in front(tmp_path / "stage2")
     assert "base_model_relation" not in front(tmp_path / "stage2")
-    assert f"A LoRA adapter for {LOCAL}, itself fine-tuned from org/base-1b" in card(
-        tmp_path / "stage2"
-    )
+    assert f"A LoRA adapter for {LOCAL} fine-tuned from org/base-1b" in card(tmp_path / "stage2")
 
 
 def test_a_full_fine_tune_of_a_local_stage_may_name_the_ancestor(stage, tmp_path):
@@ -87,7 +85,7 @@ def test_a_full_fine_tune_of_a_local_stage_may_name_the_ancestor(stage, tmp_path
 
     assert base_of(tmp_path / "stage2") == (
         "org/base-1b",
-        f"{LOCAL}, itself fine-tuned from org/base-1b",
+        f"{LOCAL} fine-tuned from org/base-1b",
     )
     assert front(tmp_path / "stage2")["base_model_relation"] == "finetune"
 

@@ -99,7 +99,7 @@ def torchrun(nodes: int, of_a_node: int, restarts: int = 0) -> dict[str, str]:
 
 IN_SLURM = {"workload_manager": "slurm", "job_id": "4711", "restarts": 0}
 POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
-NOT_SAID = "do not say how many GPUs"
+NOT_SAID = "do not show how many GPUs"
 
 CASES = {
     "nothing": Case({}, 1),

@@ -209,7 +209,13 @@ def test_a_resumed_training_is_counted_by_the_batches_it_consumed(tmp_path, way)
     if sizes[0] == sizes[1]:
         assert f"- Total train batch size: {sizes[1]}\n" in card
     else:
-        assert f"{sizes[0]} up to step {steps}, then {sizes[1]}\n" in card
+        accumulated = host.args.gradient_accumulation_steps
+        how = (
+            f" ({host.args.per_device_train_batch_size} per device × {accumulated} accumulation steps)"
+            if accumulated > 1
+            else ""
+        )
+        assert f"{sizes[0]} up to step {steps}, then {sizes[1]}{how}\n" in card
     assert [leg.batch.step_samples for leg in record.legs] == sizes
     if way != "without skipping data":
         seen_rows = sum(size for _, size in before + after)
@@ -249,7 +255,7 @@ def test_epochs_are_not_told_where_the_checkpoint_had_another_batch_size_and_no_
 
     assert record.run.epochs is None
     assert "another batch size" in record.why_missing("run.epochs")
-    assert "epochs" not in card.split("- Length: ")[1].splitlines()[0]
+    assert "epochs" not in card.split("- Training length: ")[1].splitlines()[0]
 
 
 def test_a_loader_of_the_run_s_own_is_counted_by_its_own_batches(tmp_path):

@@ -180,7 +180,7 @@ def test_tokens_seen_say_whether_padding_is_among_them(tmp_path, mode, place, wo
 
     assert record.time.tokens == host.counted[place]
     assert record.time.tokens_with_padding is ("without" not in words)
-    assert f"- Input tokens seen: {record.time.tokens}, {words}\n" in card
+    assert f"- Input tokens seen: {record.time.tokens} ({words})\n" in card
 
 
 def test_an_encoder_s_tokens_are_called_input_tokens(tmp_path):

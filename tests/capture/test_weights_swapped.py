@@ -86,7 +86,7 @@ def test_weights_that_nothing_replaces_are_those_of_the_last_step(tmp_path):
     card, record, same = run(tmp_path, swaps=False)
 
     assert same
-    assert "This model's weights are those of the last step." in card
+    assert "This model has the weights of the last step." in card
     assert record["evaluation"]["best"]["loaded"] is False
 
 

@@ -166,7 +166,9 @@ BY_HAND = [
     (GPUS, "Dataset", "proprietary", False),
     (GPUS, "CPU", "Intel Xeon", True),
     (GPUS, "CPU", "EPYC 7763", False),
-    (GPUS, "Size", "70B parameters", True),
+    (GPUS, "Model size", "70B parameters", True),
+    (GPUS, "Model size", "7.3B parameters", False),
+    (GPUS, "Size", "70B parameters", False),  # of what, only a heading tells
     (GPUS, "Size", "12 training samples", False),
     (GPUS, "PyTorch", "1.2.0", True),
     (GPUS, "PyTorch", "2.13", False),
@@ -193,6 +195,21 @@ def test_a_labelled_value_contradicts_the_record_or_does_not(record, label, valu
     card = f"# M\n\n- **{label}:** {value}\n"
 
     assert named(record, card) == ([label] if is_wrong else [])
+
+
+@pytest.mark.parametrize(
+    ("heading", "value", "is_wrong"),
+    [
+        ("Model Details", "70B parameters", True),
+        ("Model Details", "7.3B parameters", False),
+        ("Model Details", "12 training samples", False),
+        ("Training Data", "70B parameters", False),
+    ],
+)
+def test_a_size_is_the_models_below_a_heading_about_the_model(heading, value, is_wrong):
+    card = f"# M\n\n## {heading}\n\n- **Size:** {value}\n"
+
+    assert named(GPUS, card) == (["Size"] if is_wrong else [])
 
 
 PLACES = {

@@ -190,7 +190,7 @@ def test_the_record_says_how_many_nodes_each_leg_had(run):
     record = second.record
     assert [leg["nodes_expected"] for leg in record["legs"]] == [2, 3]
     assert (record["job"]["nodes_expected"], record["job"]["nodes_reporting"]) == (3, 3)
-    assert "2 legs" in second.card
+    assert " wall-clock, 2 starts" in second.card
 
 
 def test_no_file_holds_the_name_of_a_machine(run):

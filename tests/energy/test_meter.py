@@ -452,7 +452,7 @@ after = counters()
     assert host["ram_j"] == pytest.approx(watts * leg["wall_clock_s"] * host["cpu_share"], rel=0.1)
     for part in ("cpu", "ram"):
         assert (
-            "the measuring process ended during training (killed by signal 9), and was started"
+            "the measuring process ended during training (killed by signal 9) and was restarted"
             in host["sources"][part]
         )
     assert len(ledger_files.read(tmp_path / ledger_files.FOLDER)) == 1

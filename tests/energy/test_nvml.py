@@ -104,7 +104,7 @@ def test_a_slice_of_a_board_is_said_to_be_one_and_has_its_own_memory(nvml_choice
     ((_, note, memory),) = nvml_choices["MIG-7c0"]
 
     assert "MIG slice" in note
-    assert "whole board" in note
+    assert "whole GPU" in note
     assert memory == 10 * 1024**3
 
 
@@ -145,11 +145,11 @@ def test_with_boards_of_several_kinds_cudas_order_is_in_doubt_until_something_se
         ({}, [0]),
     )
 
-    assert "not certain" in by_speed[0][1]
+    assert "uncertain" in by_speed[0][1]
     assert by_bus == [[0, "", 80 * 1024**3]]
     assert by_uuid == [[1, "", 80 * 1024**3]]
     assert [note for _, note, _ in everything] == ["", "", ""]
-    assert "not certain" in first[0][1]
+    assert "uncertain" in first[0][1]
 
 
 def test_ordinals_count_among_the_visible_boards(nvml_machine):

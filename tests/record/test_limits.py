@@ -179,4 +179,4 @@ def test_what_was_written_before_is_known_though_a_figure_of_the_old_record_cann
     training.trainer(tmp_path, callbacks=[AutoCardCallback(emissions=False)], max_steps=3).train()
 
     assert load(tmp_path).run.global_step == 3
-    assert "Length: 3 optimizer steps" in (tmp_path / "README.md").read_text()
+    assert "Training length: 3 optimizer steps" in (tmp_path / "README.md").read_text()

@@ -116,7 +116,7 @@ def test_set_up_is_measured_from_the_making_of_the_callback_and_kept_apart(run):
     assert took["setup"] > 1.4
     assert between(leg["setup_j"], took["setup"], leg["hosts"][0]["cpu_share"])
     assert trained["energy"]["setup_kwh"] == pytest.approx(leg["setup_j"] / J_PER_KWH)
-    assert trained["energy"]["sources"]["setup"].startswith("by the same means as the training")
+    assert trained["energy"]["sources"]["setup"].startswith("measured like the training")
 
 
 def test_evaluation_after_training_is_measured_and_kept_apart_and_idling_between_is_not_in_it(run):
@@ -133,7 +133,7 @@ def test_evaluation_after_training_is_measured_and_kept_apart_and_idling_between
 def test_the_card_tells_what_is_not_in_the_total(run):
     card = run[-1]
 
-    assert "Not in the total: set-up 0.0" in card
+    assert "Measured, but not in the total: set-up 0.0" in card
     assert " and evaluation after training 0.0" in card
 
 

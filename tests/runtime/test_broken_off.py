@@ -69,8 +69,8 @@ def test_the_reasons_of_a_training_that_broke_off_do_not_wait_for_its_end(tmp_pa
     trainer.save_model()
 
     reasons = records.load(tmp_path / "autocard.json").missing
-    assert "broken off" in reasons["energy.total_kwh"]
-    assert not [path for path, why in reasons.items() if "had not come to its end" in why]
+    assert "training was interrupted" in reasons["energy.total_kwh"]
+    assert not [path for path, why in reasons.items() if "before the checkpoint was written" in why]
 
 
 def test_a_training_that_broke_off_ended_when_it_broke_off(tmp_path: Path) -> None:

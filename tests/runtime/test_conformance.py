@@ -41,7 +41,7 @@ INSIDE = [
     "autocard.capture.training.consumed_samples:resumed_with_other_batches",
     "autocard.runtime.pieces.writing:build_record",
     "autocard.totals.totals:sums",
-    "autocard.card.update:update",
+    "autocard.card_guard.writer:update",
     "autocard.files:_replace",
 ]
 """What pieces call further inside, and what others rely on most."""

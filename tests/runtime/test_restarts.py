@@ -371,7 +371,7 @@ def test_a_fresh_start_in_a_used_folder_is_a_run_of_its_own_and_so_is_what_anoth
     after_both = record(folder)
 
     assert [leg["step_begin"] for leg in after_beside["legs"]] == [20]
-    assert "still runs" in after_beside["missing"]["legs.earlier"]
+    assert "is still running" in after_beside["missing"]["legs.earlier"]
     assert after_beside["time"]["wall_clock_s"] == pytest.approx(beside.seconds, abs=1.5)
     assert [(leg["step_begin"], leg["step_end"]) for leg in after_both["legs"]] == [(0, 400)]
     assert after_both["time"]["wall_clock_s"] == pytest.approx(lives.seconds, abs=1.5)

@@ -324,8 +324,7 @@ def test_what_autocard_did_not_write_is_named_when_it_stands_where_facts_should(
             second, callbacks=[AutoCardCallback(emissions=False)], max_steps=3, learning_rate=0.01
         ).train()
 
-    assert "training_hyperparameters" in caplog.text
-    assert "--overwrite" in caplog.text
+    assert "--overwrite 'Training Hyperparameters'" in caplog.text
 
 
 def test_a_given_intensity_is_not_called_a_grid_s_mean(tmp_path):

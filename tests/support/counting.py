@@ -7,6 +7,7 @@ a long string cannot be seen here. Those are measured as ratios under benchmarks
 
 from __future__ import annotations
 
+import gc
 import select
 import sys
 import time
@@ -29,7 +30,8 @@ def steps(work: Callable[[], Any]) -> int:
         nonlocal counted
         counted += 1
 
-    before = sys.gettrace(), sys.getprofile()
+    before, collects = (sys.gettrace(), sys.getprofile()), gc.isenabled()
+    gc.disable()  # a collection would count too: finalizers, and what others registered to be told of it
     sys.settrace(lines)
     sys.setprofile(calls)
     try:
@@ -37,6 +39,8 @@ def steps(work: Callable[[], Any]) -> int:
     finally:
         sys.settrace(before[0])
         sys.setprofile(before[1])
+        if collects:
+            gc.enable()
     return counted
 
 

@@ -40,9 +40,15 @@ def _setting(name: str) -> Callable[[str, Truth], bool | None]:
 
 
 def _rate(said: str, true: Truth) -> bool | None:
-    """Return whether a learning rate is that of the arguments; an optimizer of one's own may have another."""
-    is_arguments = near(float(said), float(true.args.learning_rate))
-    return is_arguments or UNSURE
+    """Return whether a learning rate is that of the arguments or one that the optimizer had."""
+    rates = {rate for step in true.observed.steps for rate in step.learning_rates}
+    groups = getattr(true.trainer.optimizer, "param_groups", None) or []
+    started = {float(group["initial_lr"]) for group in groups if "initial_lr" in group}
+    claimed = float(said.rstrip("."))
+    there = {float(true.args.learning_rate), *rates, *started}
+    if any(near(claimed, one, share=6e-3) for one in there):
+        return True
+    return False if rates else UNSURE
 
 
 def _seconds(said: str, true: Truth) -> bool | None:
