@@ -1,6 +1,6 @@
 """The figures in the texts of facts, for forms that ask for them in a unit.
 
-One rule: what stands behind a figure stays behind it, whatever its unit is.
+One rule: a note after a figure, such as its source, is kept when the unit changes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _co2(record: RunRecord, line: str) -> tuple[Quantity, ...]:
 
 
 def _energy(record: RunRecord, line: str) -> tuple[Quantity, ...]:
-    """Return the total; its parts are in kWh whatever its own unit is."""
+    """Return the total in the unit asked for; its parts are always in kWh."""
     text, digits = energy_figures.total(record), energy_figures.total_digits(record)
     if text is None or digits is None or record.energy.total_kwh is None:
         return ()

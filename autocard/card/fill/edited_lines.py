@@ -43,7 +43,7 @@ def refreshed(before: str, there: str, new: str) -> str | None:
 
 
 def without_ours(before: str, there: str) -> str | None:
-    """Return the lines of *there* that are not ours; None: it is no edited version of ours.
+    """Return *there* without the lines that we wrote; None: it is not an edited text of ours.
 
     Args:
         before: the text as we wrote it.
@@ -119,7 +119,12 @@ def _with_gaps(wanted: Sequence[str], number: int) -> list[str]:
     above = wanted[max(0, number - 2) : number]
     gap_above = bool(above) and above[0].startswith("<summary>") and not above[-1].strip()
     gap_below = list(wanted[number + 1 : number + 3]) == ["", "</details>"]
-    return [*([""] if gap_above else []), wanted[number], *([""] if gap_below else [])]
+    lines = [wanted[number]]
+    if gap_above:
+        lines.insert(0, "")
+    if gap_below:
+        lines.append("")
+    return lines
 
 
 def _successor(line: str, wanted: Sequence[str]) -> str | None:

@@ -82,7 +82,7 @@ class FillPlan:
         return state.hides_empty_slots and not is_added
 
     def _stays_out(self, asked: AskedFact) -> bool:
-        """Return whether the fact was left out of a section of ours whose heading still stands."""
+        """Return whether the fact was left out of a section that we added and that still stands."""
         state = self._state
         return LEFT_OUT + asked.fact in state.remembered and not state.may_be_added(asked.fact)
 

@@ -77,7 +77,7 @@ class FillState:
             other_run=self.other_run,
         )
         self.placeholders: dict[int, str] = {}
-        """Offset of a text of ours → what stood in its place before; "": nothing did."""
+        """Offset of a text that we wrote → the placeholder that it replaced, if any ("": none)."""
         for text in self.found.ours:
             before = self.remembered.get(WAS + text.name)
             if before is not None:
@@ -92,7 +92,7 @@ class FillState:
         """Whether the card is one of ours that shows no empty slots."""
 
     def is_left_out(self, text: written_text.WrittenText) -> bool:
-        """Return whether *text* of ours is not wanted where it stands."""
+        """Return whether *text*, which we wrote, is excluded by `detail` or `sections`."""
         if text.hidden:
             return False
         if text.fact in self.left_out:

@@ -47,7 +47,7 @@ def _edit(state: FillState, fact: str) -> Edit | None:
         place = end_of_text(state.document, section)
     else:
         place = place_of_first_text(state.document, state.labels, section)
-    # Before whatever else is added there.
+    # Order 0: it comes before other texts added at the same place.
     return replace(state.writer.below_text(place, block), order=0)
 
 

@@ -35,8 +35,8 @@ def hide(
 ) -> tuple[str, dict[str, str]]:
     """Return *text* with its empty slots hidden, and *remembered* with the comments in them.
 
-    *is_shipped*: the form is one of ours, and its guidance is no person's: what is filled needs
-    none.
+    *is_shipped*: the form is a shipped one, so its guidance may be removed from slots that are
+    filled.
     """
     hider = _Hider(text, labels, remembered, is_shipped=is_shipped)
     hider.run()

@@ -1,6 +1,6 @@
 """Hidden items of a list stand below its visible ones: a comment between two items splits the list.
 
-One rule: only comments of ours are moved, over whole lines; every other line stays where it is.
+One rule: only comments that we wrote are moved, as whole lines; every other line stays in place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]|[ \t]+\S")
 
 @dataclass(frozen=True)
 class HiddenItem:
-    """A comment of ours that holds the place of a list item, or the item that it will replace.
+    """A comment that we wrote in place of a list item, or the item that will replace it.
 
     Attributes:
         start: offset of its first character.

@@ -154,7 +154,7 @@ class Refresh:
             self._move(move)
 
     def _lines_to_hide(self) -> list[HiddenItem]:
-        """Return the lines of ours whose fact this run does not have."""
+        """Return the lines that we wrote for facts that this run does not have."""
         state = self._state
         ours = {(text.start, text.end) for text in state.found.ours if text.asked}
         found = []

@@ -61,7 +61,8 @@ def _place(named: str, record: RunRecord, *, is_local: bool) -> str:
         return _NAMELESS  # the adapter's configuration names a folder
     if model.auto_class == "AutoModelForCausalLM":
         # The example is a conversation, which only a chat template makes a prompt of.
-        has_template = record.data.preprocessing.chat_template_sha256 is not None
-        return (named if "/" in named else ".") if has_template else _NAMELESS
+        if record.data.preprocessing.chat_template_sha256 is None:
+            return _NAMELESS
+        return named if "/" in named else "."
     # A pipeline asks the Hub for the task of a model: a folder has none.
     return named if "/" in named else _NAMELESS

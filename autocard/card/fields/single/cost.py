@@ -145,7 +145,7 @@ def _intensity(record: RunRecord) -> Fact | None:
     if intensity is None:
         return None
     source, year = record.emissions.intensity_source, record.emissions.intensity_year
-    words = joined([escape(source) if source else None, str(year) if year else None])
+    words = joined([escape(source or ""), str(year or "")])
     note = f" ({words})" if words else ""
     figure = Quantity(intensity, "intensity", after=note)
     return Fact(f"{units.number(intensity)} g CO2eq/kWh{note}", quantities=(figure,))

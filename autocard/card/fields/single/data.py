@@ -8,7 +8,7 @@ from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.data_sets import data_name, data_sets
 from autocard.card.fields.results import measures, shown
-from autocard.card.fields.single.values import EXACT, fact, tokens
+from autocard.card.fields.single.values import EXACT, fact, tokens, yes_or_no
 from autocard.card.fields.words import joined
 from autocard.card.quantity import Quantity
 from autocard.record import Dataset, Metric, RunRecord
@@ -27,7 +27,7 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
         "dataset_tokens": _dataset_tokens(record.data.train),
         "tokens_seen": _tokens_seen(record),
         "max_length": _max_length(record),
-        "packing": None if made.packing is None else Fact("yes" if made.packing else "no"),
+        "packing": yes_or_no(made.packing),
         "tokenizer": fact(code(made.tokenizer) if made.tokenizer else None),
         "final_train_loss": _final_loss(record),
         "train_loss": _mean_loss(record),

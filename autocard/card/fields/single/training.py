@@ -5,7 +5,7 @@ from __future__ import annotations
 from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.batch import total_train_batch_size
-from autocard.card.fields.single.values import fact, hyperparameter, number
+from autocard.card.fields.single.values import fact, hyperparameter, number, yes_or_no
 from autocard.card.fields.words import joined
 from autocard.record import RunRecord
 
@@ -31,7 +31,7 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
         "max_grad_norm": _setting(record, "max_grad_norm"),
         "label_smoothing": _setting(record, "label_smoothing_factor"),
         "seed": number(training.seed),
-        "gradient_checkpointing": _switch(training.gradient_checkpointing),
+        "gradient_checkpointing": yes_or_no(training.gradient_checkpointing),
         "attention": fact(_code(training.attention_implementation)),
         "loss_function": fact(escape(training.objective) if training.objective else None),
     }
@@ -43,10 +43,6 @@ def _setting(record: RunRecord, name: str) -> Fact | None:
 
 def _code(name: str | None) -> str | None:
     return code(name) if name else None
-
-
-def _switch(is_on: bool | None) -> Fact | None:  # noqa: FBT001 - the setting itself
-    return None if is_on is None else Fact("yes" if is_on else "no")
 
 
 def _learning_rate(record: RunRecord) -> Fact | None:

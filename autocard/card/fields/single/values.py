@@ -26,6 +26,13 @@ def number(value: float | None) -> Fact | None:
     return Fact(units.count(value) if isinstance(value, int) else units.shortest(value))
 
 
+def yes_or_no(is_on: bool | None) -> Fact | None:  # noqa: FBT001 - the setting itself
+    """Return whether something was on; None: that is not known."""
+    if is_on is None:
+        return None
+    return Fact("yes" if is_on else "no")
+
+
 def memory(value: int | None, note: str = "", shown: str = "") -> Fact | None:
     """Return bytes in words; *shown*: another text for them, *note*: what follows them."""
     if value is None:
