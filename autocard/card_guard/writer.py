@@ -136,11 +136,18 @@ class CardWriter:
 
 def _kept(outcome: Outcome, form: str | None) -> list[Report]:
     """Return the slots with a person's text; text of the library's own form is not a person's."""
-    said = set((form or "").splitlines())
-    lines = outcome.text.splitlines()
-    return [
-        report for report in outcome.kept if not (report.line and lines[report.line - 1] in said)
-    ]
+    library_card = form or ""
+    return [report for report in outcome.kept if not _is_of_library(report, library_card)]
+
+
+def _is_of_library(report: Report, library_card: str) -> bool:
+    """Return whether the library's own card has the text of a slot, at the same label."""
+    if not report.there:
+        return False
+    if "\n" in report.there:
+        return report.there in library_card
+    lines = library_card.splitlines()
+    return any(report.label in line and report.there in line for line in lines)
 
 
 def _in_words(report: Report) -> str:

@@ -414,3 +414,23 @@ def test_a_card_that_a_library_wrote_before_is_filled_with_each_fact_once(name, 
     again = CliRunner().invoke(app, ["fill", str(path)])
     assert again.exit_code == 0
     assert path.read_text() == after
+
+
+def test_what_a_library_states_in_its_own_card_is_not_said_to_be_a_persons(tmp_path, caplog):
+    trained("sentence-transformers", tmp_path, autocard(), max_steps=2)
+
+    assert "edited by hand" not in caplog.text
+
+
+def test_what_a_person_changes_in_a_librarys_card_is_said_to_be_theirs(tmp_path, caplog):
+    trained("sentence-transformers", tmp_path, autocard())
+    text = card(tmp_path)
+    label = "- **Hours used:**"
+    assert label in text
+    edited = re.sub(rf"(?m)^{re.escape(label)} .*$", f"{label} two evenings", text)
+    (tmp_path / "out" / "README.md").write_text(edited, encoding="utf-8")
+
+    trained("sentence-transformers", tmp_path, autocard())
+
+    assert "two evenings" in card(tmp_path)
+    assert "Hours used" in caplog.text
