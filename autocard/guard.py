@@ -224,7 +224,7 @@ def guarded(
         _local.lock = lock
         try:
             outcome.append(work())
-        except BaseException as exc:  # noqa: BLE001 - SystemExit in a thread of ours must not end training either
+        except BaseException as exc:  # noqa: BLE001 - SystemExit in one of our threads must not end training either
             failure.append(exc)
         finally:
             done.set()

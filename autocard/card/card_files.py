@@ -1,7 +1,7 @@
 """The card and the record beside it on disk: read, and written in an order that survives a crash.
 
 One rule: the record is written twice around the card. First what is about to be written is added to
-what was written before, so that a crash between the two writes never makes a text of ours look like
+what was written before, so that a crash between the two writes never makes a written text look like
 a person's; then it gets what stands in the card.
 """
 

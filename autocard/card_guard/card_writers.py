@@ -155,7 +155,7 @@ def writers(trainer: Any, model: Any, *, library_forms: bool) -> Iterator[tuple[
     Args:
         trainer: None: not known.
         model: the trained one.
-        library_forms: whether cards of libraries are forms of ours; an author's own always are.
+        library_forms: whether cards of libraries are filled as forms; an author's own always are.
     """
     if trainer is not None:
         args = trainer.args

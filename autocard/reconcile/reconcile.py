@@ -148,7 +148,7 @@ def _place(comparisons: list[Reconciliation], comparison: Reconciliation) -> int
 
 
 def _cards(file: Path, record: RunRecord) -> list[Path]:
-    """Return the cards beside the record that hold texts of ours."""
+    """Return the cards beside the record that hold written texts."""
     if file.name != records.RECORD_NAME:
         return []
     names = dict.fromkeys(name.removesuffix(PENDING) for name in record.slots)

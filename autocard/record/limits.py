@@ -1,8 +1,8 @@
 """Figures that cannot be: below zero, not finite, a part that is larger than its whole.
 
-A figure like this is a fault of ours or of a tool that we asked. When a record is made it becomes a
-gap with its reason; in a record that is read it is an error. Looks at records by their fields, and
-imports nothing of them.
+A figure like this is a fault of autocard or of a tool that it asked. When a record is made it
+becomes a gap with its reason; in a record that is read it is an error. Looks at records by their
+fields, and imports nothing of them.
 """
 
 from __future__ import annotations

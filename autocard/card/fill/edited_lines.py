@@ -1,4 +1,4 @@
-"""A text of ours of several lines, some of which a person has edited: the others are refreshed.
+"""A written text of several lines, some of which a person has edited: the others are refreshed.
 
 One rule: a line that is not exactly as we wrote it is the person's, and stays; what a person
 removed does not return.
@@ -27,7 +27,7 @@ _LEAST_LINES = 2
 
 
 def refreshed(before: str, there: str, new: str) -> str | None:
-    """Return the text *there* with our lines refreshed; None: it is no edited version of ours.
+    """Return the text *there* with our lines refreshed; None: it is no edited version of that.
 
     Args:
         before: the text as we wrote it.
@@ -43,7 +43,7 @@ def refreshed(before: str, there: str, new: str) -> str | None:
 
 
 def without_ours(before: str, there: str) -> str | None:
-    """Return *there* without the lines that we wrote; None: it is not an edited text of ours.
+    """Return *there* without the lines that we wrote; None: it is no edited written text.
 
     Args:
         before: the text as we wrote it.

@@ -39,7 +39,7 @@ class FillPlan:
         self._state = state
         self._refresh = Refresh(state)
         self._edited: list[tuple[AskedFact, str]] = []
-        """Slots of ours that a person has edited, and what we would write there."""
+        """Slots that we filled and a person has edited, and what we would write there."""
         found = {text.fact for text in state.found.ours}
         self._with_slot = {asked.fact for asked in state.asked} | found
 
@@ -249,7 +249,7 @@ class FillPlan:
             self._state.report(asked, "empty")
 
     def _begins(self, asked: AskedFact, block: str) -> bool:
-        """Return whether the first line of *block* stands in the section: an older text of ours."""
+        """Return whether the first line of *block* stands in the section: an older written text."""
         section = self._state.document.sections[asked.slot.section]
         lines = self._state.text[section.start : section.extent].split("\n")
         return block.partition("\n")[0] in {line.rstrip("\r") for line in lines}

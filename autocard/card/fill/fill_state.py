@@ -41,7 +41,7 @@ class FillState:
         edits: what is to be changed.
         reports: what became of each slot.
         placed: facts that have a place in the card.
-        removals: places (start, end) of whole lines and blocks of ours that are removed.
+        removals: places (start, end) of whole lines and written blocks that are removed.
         parents: numbers of sections that something is added to.
         written: the texts that are ours in the new card.
     """
@@ -89,7 +89,7 @@ class FillState:
         self.writer = Writer(self.document, read.labelled)
         self.forced = {words(name) for name in self.overwrite}
         self.hides_empty_slots = any(name.startswith(HIDDEN) for name in self.remembered)
-        """Whether the card is one of ours that shows no empty slots."""
+        """Whether the card is one that we made without visible empty slots."""
 
     def is_left_out(self, text: written_text.WrittenText) -> bool:
         """Return whether *text*, which we wrote, is excluded by `detail` or `sections`."""
@@ -251,7 +251,7 @@ class FillState:
         self.reports.append(report)
 
     def report_fact(self, fact: str, outcome: State, at: int = -1) -> None:
-        """Report what became of a text of ours that is no slot of the form.
+        """Report what became of a written text that is no slot of the form.
 
         *at*: its offset; -1: it was not there.
         """

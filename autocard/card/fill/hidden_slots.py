@@ -308,7 +308,7 @@ class _Hider:
 def _texts_of(
     document: Document, labels: Labels, form: Form, remembered: Mapping[str, str]
 ) -> list[PlannedText]:
-    """Return the texts and headings of ours that stand in *document*."""
+    """Return the written texts and headings that stand in *document*."""
     places = written_text.places(document, labels)
     found = written_text.locate(document, form, places, remembered, {}, is_fact=lambda _: True)
     texts = [PlannedText(text.name, text.text, text.start) for text in found.ours]

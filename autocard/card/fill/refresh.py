@@ -59,7 +59,7 @@ class Refresh:
             state.report(asked, "refreshed")
 
     def block(self, text: WrittenText) -> None:
-        """Bring a text of ours between blank lines up to date, or show a hidden place."""
+        """Bring a written text between blank lines up to date, or show a hidden place."""
         state = self._state
         if text.hidden:
             self._hidden(text)
@@ -101,7 +101,7 @@ class Refresh:
         state.report_fact(text.fact, "cleared" if new == UNKNOWN else "refreshed", text.start)
 
     def _was_line(self, text: WrittenText) -> bool:
-        """Return whether a one-line text of ours is the summary below the heading of a parent."""
+        """Return whether a one-line written text is the summary below the heading of a parent."""
         state = self._state
         section = state.document.section_at(text.start)
         for asked in state.asked:

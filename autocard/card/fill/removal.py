@@ -1,7 +1,7 @@
 """Removal of our texts whose fact this run does not have, without bare labels or empty headings.
 
 One rule: what we added is removed as a whole; a place that the form has keeps its label, and states
-that this is not known; in a card of ours that hides empty slots, it is hidden like the rest.
+that this is not known; in a card that we made with hidden empty slots, it is hidden like the rest.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Removal:
         self._replace(asked, self._hidden_line(slot, asked.fact), start, hidden=True)
 
     def hidden_item(self, asked: AskedFact) -> HiddenItem | None:
-        """Return the comment that takes the place of a whole line of ours; None: none does."""
+        """Return the comment that replaces a whole line that we wrote; None: none does."""
         state, slot = self._state, asked.slot
         place = whole_line(state.document, slot)
         if slot.kind != "line" or place is None or not state.hides_empty_slots:
@@ -83,7 +83,7 @@ class Removal:
         return f"<!-- {label} {self._instead(fact)} -->"
 
     def block(self, text: WrittenText) -> None:
-        """Remove a text of ours between blank lines."""
+        """Remove a written text between blank lines."""
         state = self._state
         number = state.document.section_at(text.start)
         if number in state.found.added or text.fact in state.labels.heads:
@@ -232,7 +232,7 @@ def _is_removed(section: Section, removals: list[tuple[int, int]]) -> bool:
 
 
 def _end_of_ours(text: str, section: Section, removals: list[tuple[int, int]]) -> int:
-    """Return where the first comment begins that stays of a *section* of ours, or its end.
+    """Return where the first comment begins that stays of a *section* that we added, or its end.
 
     What we put between two lists goes with them.
     """

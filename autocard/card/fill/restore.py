@@ -59,7 +59,7 @@ def restore(text: str, remembered: Mapping[str, str], labels: Labels) -> Filled:
 
 
 class Restorer:
-    """Decides what becomes of each text of ours in one card."""
+    """Decides what becomes of each written text in one card."""
 
     def __init__(self, state: FillState, removal: Removal) -> None:
         """*state* takes the changes; *removal* removes what a hidden place comes in place of."""

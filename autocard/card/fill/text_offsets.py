@@ -15,7 +15,7 @@ from autocard.card.markdown.edit import Edit
 
 @dataclass(frozen=True)
 class PlannedText:
-    """A text of ours in the new card.
+    """A written text in the new card.
 
     Attributes:
         name: its name among the written texts, without a number.
@@ -34,7 +34,7 @@ class PlannedText:
 
 @dataclass(frozen=True)
 class TextOffset:
-    """A text of ours and its offset in the new card; -1: it has none."""
+    """A written text and its offset in the new card; -1: it has none."""
 
     offset: int
     text: PlannedText

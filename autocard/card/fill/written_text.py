@@ -4,7 +4,7 @@ One rule: a text is ours only if it stands there exactly as we wrote it, line en
 whole value or between blank lines. Anything else is a person's.
 
 Names of written texts: a fact's name, with #2, #3 where a form asks for it more than once;
-"hidden:" and a name for a comment of ours that holds its place; "yaml:" and a key of the front
+"hidden:" and a name for the comment that we put in its place; "yaml:" and a key of the front
 matter, whose text is JSON; "added:" and the name of a section of the outline, whose text is the
 heading under which we added it; "place:" and one of these names (but no key), whose text is the
 place where it stands (`Place.to_json`); "was:" and one of these names, whose text is what stood in
@@ -50,7 +50,7 @@ _NEARLY_ALL = 0.9
 
 @dataclass(frozen=True)
 class WrittenText:
-    """A text of ours that was found.
+    """A written text that was found.
 
     Attributes:
         name: its name among the written texts.
@@ -188,7 +188,7 @@ def _is_other_card(
         return other_run or wanted >= _SEVERAL
     if wanted < _SEVERAL or len(found.ours) > (1 - _NEARLY_ALL) * wanted:
         return False
-    # A person's own card may have one sentence of ours by chance, but not our headings.
+    # A person's own card may have one of our sentences by chance, but not our headings.
     ours = {text for name, text in remembered.items() if name.startswith(ADDED)}
     headings = [section.heading for section in document.sections if section.heading]
     return ours.isdisjoint(heading_text(document, heading) for heading in headings)
@@ -245,7 +245,7 @@ def heading_text(document: Document, heading: Heading) -> str:
 def _added_sections(
     document: Document, places: Places, remembered: Mapping[str, str], ours: list[WrittenText]
 ) -> dict[int, str]:
-    """Return the sections that we added: those below our headings where a text of ours stands."""
+    """Return the sections that we added: those below our headings where a written text stands."""
     names = [name for name in remembered if name.startswith(ADDED)]
     if not names:
         return {}
@@ -262,7 +262,7 @@ def _added_sections(
 
 
 def _sections_with_texts(document: Document, ours: list[WrittenText]) -> dict[str, list[int]]:
-    """Return heading → the numbers of the sections with it in which a text of ours stands."""
+    """Return heading → the numbers of the sections with it in which a written text stands."""
     starts = [text.start for text in ours]
     found: dict[str, list[int]] = {}
     for number, section in enumerate(document.sections):

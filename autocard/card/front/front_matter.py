@@ -250,7 +250,7 @@ class _Patcher:
         return any(value is not None and place.data == value for value in written)
 
     def _without_value(self, key: str, place: Key) -> None:
-        """Remove a value of ours that this run does not have, or a tool's that the Hub refuses."""
+        """Remove a value that we wrote and this run lacks, or a tool's that the Hub refuses."""
         if key in MERGED:
             self._merge_list(key, place, [])
             return

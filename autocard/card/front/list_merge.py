@@ -1,6 +1,6 @@
 """Which items a list of the front matter (`tags`) gets that people and other tools write, too.
 
-One rule: an item that a person added stays, and one of ours that a person removed does not come
+One rule: an item that a person added stays; one that we wrote and a person removed does not come
 back.
 """
 
@@ -55,7 +55,7 @@ class ListMerge:
 
     @cached_property
     def missing(self) -> list[object]:
-        """Items to add; one of ours that a person removed is none."""
+        """Items to add; an item that we wrote and a person removed is none."""
         return [
             item for item in self.wanted if item not in self.current and item not in self.remembered
         ]

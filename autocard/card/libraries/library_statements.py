@@ -1,6 +1,6 @@
 """What a library's own card states, read from its text: figures, names, lists of settings.
 
-One rule: a text of ours in the card is no statement of the library. Formats are those of
+One rule: a written text in the card is no statement of the library. Formats are those of
 transformers 5.23 (modelcard.py), TRL 1.16 (templates) and sentence-transformers 6.2
 (model_card_template.md).
 """

@@ -1,4 +1,4 @@
-"""TRL's own card as the form of ours: what TRL writes for want of a fact is set right.
+"""TRL's own card as a form: what TRL writes for want of a fact is set right.
 
 One rule: the words of TRL stay: its method, links, badges and citations. Texts are those of TRL
 1.16 (templates/lm_model_card.md, rm_model_card.md).

@@ -17,7 +17,7 @@ from autocard.card.markdown.places import Place, Places
 from autocard.card.markdown.slots import Slot
 
 _DISTINCTIVE = 20
-"""Characters. A text of ours this long is recognized wherever it stands."""
+"""Characters. A written text this long is recognized wherever it stands."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Places where a text of ours stands in a document by itself, and when two texts are the same."""
+"""Places where a written text stands in a document by itself, and when two texts are the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a text of ours stands: its headings, its label, and its number among equal ones.
+"""Where a written text stands: its headings, its label, and its number among equal ones.
 
 One rule: a place does not depend on the text that stands in it, so two slots with equal texts are
 never confused.

@@ -49,7 +49,7 @@ class Slot:
 
     Attributes:
         kind: line (labelled), cell (table), html (in HTML), body (of a heading), title, hidden (a
-            comment of ours).
+            comment that we wrote).
         label: what stands before the value, without marks; the heading of a body.
         path: the headings above, the slot's own section last.
         start: offset of the value; of an empty one, where it would stand.

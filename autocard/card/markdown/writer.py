@@ -82,7 +82,7 @@ class Writer:
         return newline * 2 if self._rest_of_line(start).strip() else newline
 
     def replaced_block(self, start: int, end: int, block: str) -> Edit:
-        """Return the edit that puts *block* in the place of a text of ours between blank lines."""
+        """Return the edit that puts *block* in the place of a written text between blank lines."""
         content = self._apart_from_lists(start, end, block)
         return self._edit(start, end, self._lines(content), joins=True)
 

@@ -55,7 +55,7 @@ def _nvml() -> Any:
 
 
 def _unavailable(pynvml: Any, exc: Any) -> UnavailableError:
-    """Return *exc*, an NVMLError, as an exception of ours."""
+    """Return *exc*, an NVMLError, as an exception of this package."""
     reason = _reason(pynvml, exc)
     return NoDriverError(reason) if reason == NO_DRIVER else UnavailableError(reason)
 
