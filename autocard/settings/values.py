@@ -42,9 +42,6 @@ SECTIONS: tuple[str, ...] = (
     "authors",
     "contact",
     "versions",
-    "adapter",
-    "settings",
-    "libraries",
 )
 """What a card can be limited to: the front matter, and the sections of templates/labels.yaml."""
 UNITS = {unit.lower(): unit for unit in ("J", "mJ", "uJ", "kJ", "Wh", "kWh")}

@@ -151,7 +151,7 @@ common = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 ASKING = ("[More Information Needed]", "`training_data`", "...", "{{ results | default('', true) }}", "{co2_emitted}",
-          "[Insert provider]", "[Model Name]", "{{ card_data }}", "tags: [a]")  # fmt: skip
+          "[Insert provider]", "[Model Name]", "{{ card_data }}", "tags: [a]", "**Hours used:** ?")  # fmt: skip
 
 
 @common

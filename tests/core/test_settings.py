@@ -95,15 +95,16 @@ def test_sections_are_read_from_a_text_and_from_a_list_in_one_order(tmp_path, gi
     assert resolve({"sections": []}, {}, tmp_path).sections == ()
 
 
+LABEL_SECTIONS = {"adapter", "settings", "model", "libraries"}
+
+
 def test_all_sections_are_those_of_the_label_table_and_the_front_matter(tmp_path):
     table = yaml.safe_load((ROOT / "templates" / "labels.yaml").read_text(encoding="utf-8"))
 
     everything = resolve({"sections": "all"}, {}, tmp_path).sections
 
     # Nothing is written into these: they only give short labels below them a meaning.
-    written = [
-        name for name in table["sections"] if name not in {"adapter", "settings", "libraries"}
-    ]
+    written = [name for name in table["sections"] if name not in LABEL_SECTIONS]
     assert everything == ("front_matter", *written)
 
 
