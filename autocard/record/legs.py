@@ -8,6 +8,8 @@ from pydantic import Field
 
 from autocard.record.base import Frozen, Scalar, Status
 
+GUESSED = "(guessed"
+"""Begins the remark in a CPU's source that its power was guessed."""
 COUNTER_SUFFIX = "-counter"
 """A device's `source` with this ending: its own energy counter was read."""
 SAMPLES_SUFFIX = "-power-samples"

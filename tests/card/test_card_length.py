@@ -9,6 +9,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from autocard.card.update import update
+from autocard.energy.host.codecarbon_reader import CodeCarbonInfo
+from autocard.energy.ledger import source_words
 from autocard.record import load
 from support import TESTS, records
 
@@ -101,3 +103,22 @@ def test_what_is_in_doubt_stands_open(tmp_path):
     assert "0.102 g CO2eq (location-based, 56.0 g/kWh, France 2023)" in shown
     assert "NVML energy counters" not in shown
     assert "Fischer 2025" not in shown
+
+
+UNKNOWN_CPU = CodeCarbonInfo(cpu_mode="cpu_load", cpu_power_w=8.0, cpu_known=False)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [source_words.of_codecarbon(UNKNOWN_CPU, "cpu"), "modelled: CodeCarbon, load × 8 W (a guess)"],
+    ids=["today", "0.1.0"],
+)
+def test_a_guessed_power_stands_open_in_the_words_of_every_version(tmp_path, source):
+    record = records.lora_on_cpu()
+    sources = {**record.energy.sources, "cpu": source}
+    energy = record.energy.model_copy(update={"sources": sources})
+
+    shown = " ".join(visible(card_of(tmp_path, record.model_copy(update={"energy": energy}))))
+
+    assert "The CPU figure rests on a guess" in shown
+    assert "rests on a guess" not in " ".join(visible(card_of(tmp_path / "known", record)))

@@ -12,6 +12,7 @@ from autocard.card.fact import escape
 from autocard.card.fields.energy_figures import kind
 from autocard.card.fields.words import listed
 from autocard.record import RunRecord
+from autocard.record.legs import GUESSED
 
 DIFFERS = 0.05
 """CodeCarbon's figure for the GPUs is shown where it differs from the counters' by more than this
@@ -32,8 +33,8 @@ READS_LOW = (
     "the data of [Fischer 2025](https://arxiv.org/abs/2509.22092))."
 )
 
-_GUESS = "(a guess"
-"""What the source of a figure has where CodeCarbon does not know the CPU."""
+_GUESSES = (GUESSED, "(a guess")
+"""What a CPU's source has where CodeCarbon does not know it; the second one in records of 0.1.0."""
 
 
 def boards(record: RunRecord) -> Iterator[str]:
@@ -57,7 +58,8 @@ def guessed(record: RunRecord) -> Iterator[str]:
     """Yield that the power of a CPU was guessed, where CodeCarbon does not know it."""
     sources = [record.energy.sources]
     sources += [host.sources for leg in record.legs for host in leg.hosts]
-    if record.energy.cpu_kwh and any(_GUESS in source.get("cpu", "") for source in sources):
+    of_cpus = [source.get("cpu", "") for source in sources]
+    if record.energy.cpu_kwh and any(guess in words for words in of_cpus for guess in _GUESSES):
         yield "The CPU figure rests on a guess: CodeCarbon does not know the power of this CPU."
 
 

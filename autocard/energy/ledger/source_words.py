@@ -9,6 +9,7 @@ from autocard.energy.host.codecarbon_reader import CPU, CodeCarbonInfo
 from autocard.energy.ledger.leg_readings import LegReadings
 from autocard.energy.readings import Used
 from autocard.record import DeviceUse, HostUse
+from autocard.record.legs import GUESSED
 
 NO_GPU = "no GPU was used"
 NOTICEABLE_S = 0.5
@@ -76,7 +77,7 @@ def _cpu(about: CodeCarbonInfo) -> str:
     if about.cpu_given:
         return f"{words} (as given)"
     if about.cpu_known is False:
-        return f"{words} (guessed: this CPU is not in CodeCarbon's table)"
+        return f"{words} {GUESSED}: this CPU is not in CodeCarbon's table)"
     return words
 
 
