@@ -45,6 +45,7 @@ def _proof(source: str, *tests: str) -> Proof:
         "first": "runtime/test_first_card",
         "hardware": "capture/test_hardware",
         "job": "totals/test_totals",
+        "leg_jobs": "runtime/test_leg_jobs",
         "meter": "energy/test_meter",
         "model": "capture/test_model",
         "nvml": "energy/test_nvml",
@@ -498,6 +499,20 @@ PROOFS: dict[str, Proof] = {
         _proof(
             "weights that this process has trained before, by weak references",
             "restarts:a_training_of_weights_that_an_earlier_one_of_the_process_had_trained_says_so",
+        ),
+    ),
+    **dict.fromkeys(
+        [
+            "legs[].job_id",
+            "legs[].job.workload_manager",
+            "legs[].job.array_job_id",
+            "legs[].job.array_task_id",
+            "legs[].job.restarts",
+        ],
+        _proof(
+            "the workload manager's variables when the leg begins; travels in checkpoints",
+            "leg_jobs:each_leg_has_the_number_of_the_job_that_it_ran_in",
+            "variables:a_leg_is_given_its_job_s_numbers_and_a_reason_for_each_that_is_not_there",
         ),
     ),
     "legs[].steps_unseen": _proof(

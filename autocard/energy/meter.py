@@ -26,7 +26,13 @@ from autocard.energy.gpu import backends
 from autocard.energy.gpu.base import Device
 from autocard.energy.host import host_counters, node_meter
 from autocard.energy.ledger import ledger_files, leg_builder
-from autocard.energy.ledger.ledger_entry import PENDING, LedgerEntry, ProcessRole, utc_now
+from autocard.energy.ledger.ledger_entry import (
+    PENDING,
+    LedgerEntry,
+    ProcessRole,
+    StartedJob,
+    utc_now,
+)
 from autocard.energy.ledger.leg_builder import LegStart
 from autocard.energy.location import geolocation, intensity, place
 from autocard.energy.measured_leg import MeasuredLeg
@@ -76,7 +82,7 @@ class Meter:
         run_id: str | None = None,
         device_type: str | None = None,
         ordinals: Iterable[int] | None = None,
-        job_id: str | None = None,
+        job: StartedJob | None = None,
         start_s: float | None = None,
         whole: bool = True,
         geolocate: bool | None = None,
@@ -90,7 +96,7 @@ class Meter:
             run_id: `run.id`; None: a new id.
             device_type: torch's name of the accelerator (cuda, mps, xpu, …), where it is known.
             ordinals: CUDA ordinals that the training uses; None: all that are visible.
-            job_id: pseudonym of the scheduler's job.
+            job: the workload manager's; None: unknown.
             start_s: monotonic seconds when set-up began; None: now.
             whole: False: only GPUs; another process of the host measures CPU and memory.
             geolocate: whether this process may look the place up; None: the setting applies.
@@ -102,7 +108,7 @@ class Meter:
             uses_gpu=uses_gpu, device_type=device_type, ordinals=ordinals
         )
         self.folders = ledger_files.folders_of(folder, settings.ledger_dir)
-        self._job_id = job_id
+        self._job = job or StartedJob()
         self._start_s: float | None = time.monotonic() if start_s is None else start_s
         self._whole = whole
         self._geolocate = settings.geolocate if geolocate is None else geolocate
@@ -202,7 +208,7 @@ class Meter:
             run_id=self.run_id,
             process_id=ledger_files.process_id(),
             output_id=self.folders.output_id,
-            job_id=self._job_id,
+            job_id=self._job.pseudonym,
             start_s=self._start_s,
             uuids=[device.uuid for device in devices],
             gpu_ids=backends.codecarbon_ids(devices),
@@ -321,6 +327,7 @@ class Meter:
             mark = counter_mark.read(time.monotonic(), counters)
         host = training_devices.host_at_begin(devices, mark, self._share)
         head = self._head(step, host, leg_id or new_id())
+        reasons = {**self._job.gaps, **reasons}
         start = LegStart(head, [device.uuid for device in devices], mark.at_s, reasons)
         begin = Begin(
             leg=start,
@@ -365,6 +372,7 @@ class Meter:
             repeated_j=0.0,
             processes=self._role.processes,
             nodes_expected=self._role.nodes_expected,
+            **self._job.of_leg(),
         )
 
     # -- a leg continues ---------------------------------------------------------------------------

@@ -9,7 +9,16 @@ from autocard.record.gaps import empty_leaves, unexplained
 from autocard.record.hardware import Gpu, Hardware
 from autocard.record.io import MAX_BYTES, from_json, load, to_json
 from autocard.record.job import Code, Job
-from autocard.record.legs import Batch, Checkpoint, DeviceUse, HostUse, Leg, Place, RecordedPlace
+from autocard.record.legs import (
+    Batch,
+    Checkpoint,
+    DeviceUse,
+    HostUse,
+    Leg,
+    LegJob,
+    Place,
+    RecordedPlace,
+)
 from autocard.record.model import Adapter, Model
 from autocard.record.run import Run
 from autocard.record.run_record import RECORD_NAME, SCHEMA_VERSION, RunRecord
@@ -39,6 +48,7 @@ __all__ = [
     "HostUse",
     "Job",
     "Leg",
+    "LegJob",
     "Metric",
     "Model",
     "Place",

@@ -116,11 +116,30 @@ class Batch(Frozen):
     """Optimizer steps of one epoch; the last of them consumes what is left."""
 
 
+class LegJob(Frozen):
+    """What a leg's job is known by, beside its number (`Leg.job_id`).
+
+    The legs of a run may have run in different jobs, under different managers, or in none.
+    """
+
+    workload_manager: str | None = None
+    """As in `Job`."""
+    array_job_id: str | None = None
+    """As in `Job`."""
+    array_task_id: str | None = None
+    """As in `Job`."""
+    restarts: int | None = None
+    """How often the manager had started the job again when the leg began."""
+
+
 class Leg(Frozen):
     """From one start of training to its end or interruption."""
 
     id: str
     """12 hexadecimal digits."""
+    job_id: str | None = None
+    """The workload manager's number of the job that the leg ran in."""
+    job: LegJob = Field(default_factory=LegJob)
     started_at: str | None = None
     """ISO 8601, UTC."""
     ended_at: str | None = None

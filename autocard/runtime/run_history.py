@@ -14,7 +14,7 @@ from typing import Any
 
 from autocard.energy.ledger import earlier_legs, ledger_files, record_legs
 from autocard.energy.ledger.earlier_legs import EarlierLegs
-from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole, utc_now
+from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole, StartedJob, utc_now
 from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.errors import NotWrittenError
 from autocard.record import Leg
@@ -39,8 +39,8 @@ class RunHistory:
         self._settings = settings
         self._memory: list[LedgerEntry] = []
         """Legs of this process before the open leg, of this and of other runs."""
-        self.job_id: str | None = None
-        """Pseudonym of the scheduler's job."""
+        self.job = StartedJob()
+        """The workload manager's, in which this process trains."""
         self.run_id = uuid.uuid4().hex[:12]
         self.past: EarlierLegs | None = None
         """Legs of the run before the open leg; None: no leg has begun."""
@@ -59,10 +59,6 @@ class RunHistory:
         self._travels: dict[str, Any] | None = None
         self._travels_entry: LedgerEntry | None = None
         self._checkpoint: str | None = None
-
-    def set_job(self, name: str | None) -> None:
-        """Set the identifier of the scheduler's job; None: there is no job."""
-        self.job_id = None if name is None else ledger_files.pseudonym(name)
 
     # -- a leg begins ------------------------------------------------------------------------------
 
@@ -87,7 +83,7 @@ class RunHistory:
         self._checkpoint = checkpoint if step and is_folder else None
         told = (state or {}).get(earlier_legs.STATE_KEY)
         found = earlier_legs.find(
-            self._find_folders(folder), told, step, job_id=self.job_id, memory=self._memory
+            self._find_folders(folder), told, step, job_id=self.job.pseudonym, memory=self._memory
         )
         changed, self.past = self.past is not None and found.run_id != self.run_id, found
         if found.run_id is not None:
@@ -205,12 +201,12 @@ class RunHistory:
             run_id=self.run_id,
             host_id=ledger_files.host_id(),
             process_id=ledger_files.process_id(),
-            job_id=self.job_id,
+            job_id=self.job.pseudonym,
             status=leg.status or "running",
             written_at=utc_now(),
             tick_s=self._settings.measure_power_secs,
-            leg=self._with_role(leg),
-            missing=missing,
+            leg=self._with_role(leg).model_copy(update=self.job.of_leg()),
+            missing={**missing, **self.job.gaps},
             board_ids=self.boards,
             rank=role.rank,
             part=role.part,
@@ -237,7 +233,7 @@ class RunHistory:
         if self.past is not None and self.past.legs:
             took_s = self.own[-1].leg.wall_clock_s or 0.0
             folders = self._find_folders(folder)
-            self.past = earlier_legs.again(self.past, folders, self.job_id, took_s)
+            self.past = earlier_legs.again(self.past, folders, self.job.pseudonym, took_s)
 
     def keep(self, folder: Path, entry: LedgerEntry | None = None) -> None:
         """Write this process's last entry of a leg into the ledger, for the sums of later legs.

@@ -16,7 +16,8 @@ import pytest
 from autocard.capture.environment import gpu_allocation, hardware, launcher, scheduler
 from autocard.card.fields import facts, machines
 from autocard.errors import UnavailableError
-from autocard.record import Job, empty_leaves
+from autocard.record import Job, Leg, empty_leaves
+from autocard.record.gaps import why
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
 from support import records
@@ -583,6 +584,22 @@ def test_the_gpus_that_a_job_was_given_are_counted_or_it_is_said_why_not(name, m
     else:
         assert found.gpus_allocated is None
         assert case.gpus in missing["hardware.gpus_allocated"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_leg_is_given_its_job_s_numbers_and_a_reason_for_each_that_is_not_there(name):
+    case = CASES[name]
+    leaves = ("workload_manager", "array_job_id", "array_task_id", "restarts")
+
+    found = launcher.started_job({**SECRETS, **case.environ})
+
+    assert found.job_id == case.told.get("job_id")
+    assert found.names.model_dump() == {leaf: case.told.get(leaf) for leaf in leaves}
+    leg = Leg(id="", **found.of_leg())
+    empty = [path for path in empty_leaves(leg) if path.partition(".")[0] in {"job", "job_id"}]
+    assert [path for path in empty if why(found.gaps, path) is None] == []
+    for word in ("secret", "10.0.0.1", "/opt", "/work"):
+        assert word not in leg.model_dump_json() + json.dumps(found.gaps)
 
 
 def test_hosts_in_pbs_own_file_are_counted_and_not_named(tmp_path):

@@ -39,6 +39,7 @@ def entry(
     plain = {"cpu_j": 600.0, "ram_j": 400.0, "cpu_share": 1.0}
     made = Leg(
         id=f"{number:012x}",
+        job_id="4711",
         started_at=f"2026-01-01T00:{number:02d}:00.000Z",
         status=None if status == "running" else status,
         step_begin=steps[0],
@@ -231,6 +232,16 @@ def test_a_lock_that_is_released_leaves_nothing(tmp_path):
     lock.release()
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_entry_of_an_earlier_version_without_a_job_s_number_is_read_and_the_record_has_a_reason():
+    text = entry(1).model_dump(mode="json")
+    del text["leg"]["job_id"], text["leg"]["job"]
+
+    (leg,) = record_legs.completed([LedgerEntry.model_validate(text)])
+
+    assert leg.leg.job_id is None
+    assert leg.missing["job_id"] == leg.missing["job"] == record_legs.NO_JOB_NOTED
 
 
 def test_a_leg_that_was_killed_before_a_second_reading_takes_the_mean_power_of_another_and_says_so():

@@ -32,6 +32,7 @@ def entry(
     )
     leg = Leg(
         id="leg",
+        job_id="4711",
         started_at=f"2026-01-01T00:00:0{rank % 10}.000Z",
         wall_clock_s=10.0 + rank / 100,
         step_begin=0,

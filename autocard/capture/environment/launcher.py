@@ -16,8 +16,10 @@ from autocard import files
 from autocard.capture.environment import scheduler
 from autocard.capture.observed import Observed
 from autocard.capture.unwrap import config_of, without_wrappers
+from autocard.energy.ledger import ledger_files
+from autocard.energy.ledger.ledger_entry import StartedJob
 from autocard.errors import UnavailableError
-from autocard.record import Job
+from autocard.record import Job, LegJob
 from autocard.record.gaps import Part, PartBuilder
 
 
@@ -93,6 +95,23 @@ def capture(observed: Observed, environ: Mapping[str, str] = os.environ) -> Part
     with part.guard("launcher_restarts"):
         part.fields["launcher_restarts"] = _launcher_restarts(environ)
     return part.build()
+
+
+def started_job(environ: Mapping[str, str] = os.environ) -> StartedJob:
+    """Return the workload manager's job in which this process trains."""
+    name, managed = identity(environ), scheduler.facts(environ)
+    names = {leaf: managed.value.get(leaf) for leaf in LegJob.model_fields}
+    gaps = {f"job.{leaf}": why for leaf, why in managed.gaps.items() if leaf in names}
+    if scheduler.manager(environ) is None:
+        gaps = {"job": scheduler.NO_MANAGER}
+    if "job_id" in managed.gaps:
+        gaps["job_id"] = managed.gaps["job_id"]
+    return StartedJob(
+        pseudonym=None if name is None else ledger_files.pseudonym(name),
+        job_id=managed.value.get("job_id"),
+        names=LegJob(**names),
+        gaps=gaps,
+    )
 
 
 def identity(environ: Mapping[str, str] = os.environ) -> str | None:

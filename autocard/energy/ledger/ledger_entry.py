@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from autocard.energy.ledger.leg_readings import LegReadings
-from autocard.record import Frozen, Leg
+from autocard.record import Frozen, Leg, LegJob
+from autocard.record.gaps import Gaps
 
 Status = Literal["running", "finished", "stopped", "interrupted"]
 
@@ -58,6 +59,24 @@ class ProcessRole:
     """Nodes of the launcher's plan."""
 
 
+@dataclass(frozen=True)
+class StartedJob:
+    """The workload manager's job in which this process trains."""
+
+    pseudonym: str | None = None
+    """Distinguishes it from all other jobs; None: there is nothing that does."""
+    job_id: str | None = None
+    """The manager's number of it."""
+    names: LegJob = field(default_factory=LegJob)
+    """What it is known by beside its number."""
+    gaps: Gaps = field(default_factory=dict)
+    """Path inside a leg → why it is not there."""
+
+    def of_leg(self) -> dict[str, Any]:
+        """Return the fields of a leg that say which job it runs in."""
+        return {"job_id": self.job_id, "job": self.names}
+
+
 class LedgerEntry(Frozen):
     """One leg on one host, as of its last tick."""
 
@@ -73,7 +92,7 @@ class LedgerEntry(Frozen):
     output_id: str = ""
     """Pseudonym of the output folder: a node's ledger folder may serve several."""
     job_id: str | None = None
-    """Pseudonym of the workload manager's job; None: there is none."""
+    """Pseudonym of the workload manager's job; None: there is none. Its number is `leg.job_id`."""
     board_ids: list[str] = Field(default_factory=list)
     """Pseudonyms of the GPUs, in the order of the leg's devices."""
     rank: int = 0

@@ -11,6 +11,7 @@ SHORT_S = 30.0
 """Seconds. A leg that was killed so soon may be completed at the mean power of another leg on the
 same machine."""
 LATER = "modeled: mean power of another start on the same machine; this one has only one reading"
+NO_JOB_NOTED = "the job was not recorded with this start"
 INTENSITY = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
 
 
@@ -30,8 +31,16 @@ def completed(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     names = {host_id: f"h{number}" for number, host_id in enumerate(order, start=1)}
     named = []
     for entry, ids in zip(whole, host_ids, strict=True):
-        named.append(_named(entry, [names[host_id] for host_id in ids]))
+        named.append(_named(_with_job(entry), [names[host_id] for host_id in ids]))
     return named
+
+
+def _with_job(entry: LedgerEntry) -> LedgerEntry:
+    """Return *entry* with a reason where it does not say which job the leg ran in."""
+    if entry.leg.job_id is not None or "job_id" in entry.missing:
+        return entry
+    missing = {**entry.missing, "job_id": NO_JOB_NOTED, "job": NO_JOB_NOTED}
+    return entry.with_leg(entry.leg, missing)
 
 
 def _ended(entry: LedgerEntry) -> LedgerEntry:

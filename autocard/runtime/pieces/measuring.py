@@ -26,8 +26,8 @@ def team(run: RunState, event: Event) -> bool:
 
 
 def job(run: RunState, _event: Event) -> None:
-    """Note the identifier of the scheduler's job."""
-    run.history.set_job(launcher.identity())
+    """Find the workload manager's job in which this process trains."""
+    run.history.job = launcher.started_job()
 
 
 def whole_meter(run: RunState, event: Event) -> Meter:
@@ -62,7 +62,7 @@ def _meter(run: RunState, event: Event, *, whole: bool) -> Meter:
         run_id=run.history.run_id,
         device_type=used.device_type,
         ordinals=used.ordinals,
-        job_id=run.history.job_id,
+        job=run.history.job,
         start_s=run.made_s,
         whole=whole,
         geolocate=looks_up,
