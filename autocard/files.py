@@ -70,6 +70,12 @@ def _unusable(path: Path, number: int, why: str) -> OSError:
     return OSError(number, why, str(path))
 
 
+def reason(exc: Exception) -> str:
+    """Return why a file could not be read or written, without its path, as for a record."""
+    cause = exc.__cause__ if isinstance(exc, NotWrittenError) else exc
+    return getattr(cause, "strerror", None) or type(cause or exc).__name__
+
+
 def absolute(path: Path) -> Path | None:
     """Return *path* from the root; None: it is relative to a folder that has been removed."""
     try:

@@ -10,6 +10,7 @@ from autocard.energy.counter_mark import CounterMark
 from autocard.energy.gpu.base import Counters
 from autocard.energy.ledger import ledger_files, leg_builder
 from autocard.energy.ledger.ledger_entry import UNKNOWN_AFTER, LedgerEntry, utc_now
+from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.energy.ledger.leg_builder import LegEnd
 from autocard.energy.worker.ledger_writer import LedgerWriter
 from autocard.energy.worker.protocol import Begin, End, WorkerOrder
@@ -103,8 +104,9 @@ class MeasuredLeg:
         """
         if self.end is None:
             raise ValueError(self.leg_id)
-        start, end, folder = self.begin.leg, self.end.end, self.order.ticks_folder
-        written = [] if folder is None else ledger_files.of_leg(folder, self.leg_id)
+        start, end = self.begin.leg, self.end.end
+        folders = LedgerFolders(self.order.ticks_folder, self.order.shared_folder)
+        written = ledger_files.of_leg(folders.all, self.leg_id)
         ticked = ledger_files.find(written, self.leg_id, ledger_files.host_id())
         readings = leg_builder.from_ledger(ticked, end.at_s - start.at_s, why)
         leg, missing = leg_builder.ended(start, end, readings, intensity, self.order.given)

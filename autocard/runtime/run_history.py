@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from autocard import files
 from autocard.energy.ledger import earlier_legs, ledger_files, record_legs
 from autocard.energy.ledger.earlier_legs import EarlierLegs
 from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole, StartedJob, utc_now
@@ -246,9 +247,10 @@ class RunHistory:
         entry = self.own[-1] if entry is None else entry
         written = entry.model_copy(update={"output_id": folders.output_id})
         try:
-            ledger_files.write_to_all(folders, written)
+            ledger_files.write_last(folders, written)
         except NotWrittenError as exc:
-            entry.missing.setdefault("ledger", f"a later start will not count this one: {exc}")
+            why = files.reason(exc)
+            entry.missing.setdefault("ledger", f"a later start will not count this one: {why}")
 
     # -- evaluations after training ----------------------------------------------------------------
 

@@ -47,6 +47,15 @@ def enter(instead: Mapping[Path, Path], read_only: tuple[Path, ...] = ()) -> Non
         _call("mount", b"none", os.fsencode(folder), None, BIND | REMOUNT | READ_ONLY, None)
 
 
+def disk(folder: Path, options: str) -> None:
+    """Put an empty disk in memory in the place of *folder*; *options* as mount(8) takes them: size=64k.
+
+    Raises:
+        OSError: it is not permitted.
+    """
+    _call("mount", b"none", os.fsencode(folder), b"tmpfs", 0, options.encode())
+
+
 def permitted(source: Path) -> bool:
     """Return whether a process may have a boot id of its own here, by trying it with *source* in a child process."""
     pid = os.fork()

@@ -18,7 +18,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autocard import files
+from autocard.energy.ledger import node_folder
 from autocard.energy.ledger.ledger_entry import LedgerEntry
+from autocard.errors import NotWrittenError
 
 FOLDER = "_autocard"
 """Inside the output folder."""
@@ -43,6 +45,11 @@ class LedgerFolders:
     """Of the checkpoint from which training was resumed: only read."""
 
     @property
+    def node(self) -> Path | None:
+        """The node's own folder for ticks (`ledger_dir`); None: the output folder gets them."""
+        return None if self.ticks == self.shared else self.ticks
+
+    @property
     def all(self) -> list[Path]:
         """Each folder that is written to, once."""
         folders = [folder for folder in (self.ticks, self.shared) if folder is not None]
@@ -61,7 +68,8 @@ def folders_of(
     """Return the ledger folders of a training in *output_dir*, resumed from *checkpoint*."""
     output = None if output_dir is None else files.absolute(output_dir)
     shared = None if output is None else output / FOLDER
-    ticks = shared if ledger_dir is None else files.absolute(Path(ledger_dir))
+    given = None if ledger_dir is None else files.absolute(Path(ledger_dir))
+    ticks = shared if given is None else given
     resumed = None if checkpoint is None else files.absolute(Path(checkpoint))
     origin = None if resumed is None else resumed.parent / FOLDER
     output_id = "" if output is None else pseudonym(os.path.realpath(output))
@@ -105,14 +113,28 @@ def remove(folder: Path, entry: LedgerEntry) -> None:
         _file(folder, entry).unlink()
 
 
-def write_to_all(folders: LedgerFolders, entry: LedgerEntry) -> None:
-    """Write *entry* to every folder.
+def write_last(folders: LedgerFolders, entry: LedgerEntry) -> None:
+    """Write the last *entry* of a leg into the output folder, and remove it from the node's own.
+
+    Where the output folder cannot be written, the node's own folder keeps it.
 
     Raises:
-        NotWrittenError: it could not be written.
+        NotWrittenError: it could not be written anywhere.
     """
-    for folder in folders.all:
-        write(folder, entry)
+    if folders.shared is None:
+        if folders.ticks is not None:
+            write(folders.ticks, entry)
+        return
+    try:
+        write(folders.shared, entry)
+    except NotWrittenError:
+        if folders.node is None:
+            raise
+        write(folders.node, entry)
+        return
+    if folders.node is not None:
+        remove(folders.node, entry)
+        node_folder.remove_if_made(folders.node)
 
 
 def read(
@@ -129,7 +151,7 @@ def read(
     """
     found: dict[tuple[str, str, str], LedgerEntry] = {}
     for folder in [folders] if isinstance(folders, Path) else folders:
-        for file in folder.glob(names):
+        for file in _listed(folder, names):
             entry = _read(file, holding)
             if entry is None:
                 continue
@@ -137,6 +159,14 @@ def read(
             if key not in found or _final(entry) > _final(found[key]):
                 found[key] = entry
     return sorted(found.values(), key=_age)
+
+
+def _listed(folder: Path, names: str) -> list[Path]:
+    """Return the files of *folder* that have such *names*; none where it cannot be read."""
+    try:
+        return list(folder.glob(names))
+    except OSError:
+        return []
 
 
 def _read(file: Path, holding: str) -> LedgerEntry | None:

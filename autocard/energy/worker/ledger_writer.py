@@ -1,15 +1,22 @@
 """Writes the ledger of one leg: in the worker, at each tick.
 
-Rule: if an entry cannot be written, that is a reason in the leg, and nothing else fails.
+Rule: if an entry cannot be written, that is a reason in the leg, and nothing else fails. Ticks that
+the node's own folder (`ledger_dir`) does not take go to the output folder, from the first failure
+to the end of the leg.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from autocard.energy.ledger import ledger_files, shared_storage
+from autocard import files
+from autocard.energy.ledger import ledger_files, node_folder, shared_storage
 from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole, Status, utc_now
+from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.energy.ledger.ledger_lock import LedgerLock
 from autocard.energy.ledger.leg_readings import LegReadings
 from autocard.energy.worker.protocol import WorkerOrder
@@ -18,6 +25,8 @@ from autocard.record import Leg
 
 SHARED_S = 60.0
 """Seconds between two writings of a file on storage that machines share, whatever the tick."""
+
+MOVED = "readings went to the output folder: the folder of ledger_dir cannot be used ({why})"
 
 
 class LedgerWriter:
@@ -36,6 +45,12 @@ class LedgerWriter:
         self._role = role or ProcessRole()
         self._host_id = ledger_files.host_id()
         self._lock: LedgerLock | None = None
+        self._leg_id = ""
+        self._folders = LedgerFolders(order.ticks_folder, order.shared_folder)
+        self._node = self._folders.node
+        """The node's own folder, while it gets the ticks."""
+        self._moved: str | None = None
+        """Why it no longer does, although there is one."""
         self._next_s: dict[Path, float] = {}
         """Folder → monotonic seconds before which it is not written again; below 0: it lies on this
         machine."""
@@ -46,14 +61,30 @@ class LedgerWriter:
 
     def open(self, leg_id: str) -> None:
         """Show other processes that the leg is open."""
-        if self._order.ticks_folder is not None:
-            self._lock = LedgerLock(self._order.ticks_folder, leg_id, self._role.part)
+        self._leg_id = leg_id
+        self._lock = self._taken_lock()
+
+    def _taken_lock(self) -> LedgerLock | None:
+        """Return the lock of the leg where ticks go, or in the output folder."""
+        lock = None
+        for folder in dict.fromkeys((self._node, self._folders.shared)):
+            if folder is None:
+                continue
+            if folder == self._node:
+                with contextlib.suppress(OSError):
+                    node_folder.make(folder)
+            lock = LedgerLock(folder, self._leg_id, self._role.part)
+            if lock.held:
+                break
+        return lock
 
     def close(self) -> None:
         """Show other processes that the leg is over."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+        if self._folders.node is not None:
+            node_folder.remove_if_made(self._folders.node)
 
     def rename(self, run_id: str, leg_id: str) -> None:
         """Give the open leg another name; remove what was written under the old one."""
@@ -61,8 +92,8 @@ class LedgerWriter:
         self.close()
         self._run_id = run_id
         self.open(leg_id)
-        for folder in (self._order.ticks_folder, self._order.shared_folder):
-            if before is not None and folder is not None:
+        if before is not None:
+            for folder in self._folders.all:
                 ledger_files.remove(folder, before)
         self._next_s = {folder: min(next_s, 0.0) for folder, next_s in self._next_s.items()}
 
@@ -78,6 +109,8 @@ class LedgerWriter:
     ) -> LedgerEntry:
         """Make the entry of the leg as of now."""
         order, role = self._order, self._role
+        if self._moved is not None:
+            missing = {**missing, "ledger": self._moved}
         self.entry = LedgerEntry(
             run_id=self._run_id,
             host_id=self._host_id,
@@ -106,18 +139,44 @@ class LedgerWriter:
 
         Args:
             shared: into the output folder too.
-            last: the leg is over; before that, a file on storage that machines share is written
-                once a minute at most.
+            last: the leg is over: the output folder gets it, and the node's own is left empty.
+                Before that, a file on storage that machines share is written once a minute at most.
         """
-        ticks = self._order.ticks_folder
-        if self.entry is None or ticks is None:
+        if self.entry is None:
             return
-        folders = [ticks]
-        if shared and self._order.shared_folder not in (None, ticks):
-            folders.append(self._order.shared_folder)
-        reasons = [self._put(folder, self.entry) for folder in folders if last or self._may(folder)]
-        if reasons:
-            self.reason = next(filter(None, reasons), None)
+        if last:
+            self.reason = self._why_not_written(self._put_last)
+            return
+        if self._node is not None and self._may(self._node):
+            self.reason = self._why_not_written(self._put_on_node)
+            if self.reason is not None:
+                self._leave_node(self.reason)
+        output = self._folders.shared
+        if output is None or not (shared or self._node is None):
+            return
+        if self._may(output):
+            why = self._why_not_written(partial(ledger_files.write, output))
+            self.reason = why if self._node is None else self.reason
+
+    def _put_last(self, entry: LedgerEntry) -> None:
+        ledger_files.write_last(self._folders, entry)
+
+    def _put_on_node(self, entry: LedgerEntry) -> None:
+        if self._node is not None:
+            node_folder.make(self._node)
+            ledger_files.write(self._node, entry)
+
+    def _leave_node(self, why: str) -> None:
+        """From now on, write ticks into the output folder; *why*: the node's own cannot be used."""
+        if self._folders.shared is None or self.entry is None:
+            return
+        self._node, self._moved, self.reason = None, MOVED.format(why=why), None
+        missing = {**self.entry.missing, "ledger": self._moved}
+        self.entry = self.entry.with_leg(self.entry.leg, missing)
+        before = self._lock
+        self._lock = self._taken_lock()
+        if before is not None:
+            before.release()
 
     def _may(self, folder: Path) -> bool:
         """Return whether it is time to write into *folder* again."""
@@ -131,11 +190,12 @@ class LedgerWriter:
         self._next_s[folder] = time.monotonic() + SHARED_S
         return True
 
-    @staticmethod
-    def _put(folder: Path, entry: LedgerEntry) -> str | None:
-        """Write *entry*; return why that failed."""
+    def _why_not_written(self, write: Callable[[LedgerEntry], None]) -> str | None:
+        """Write the entry by *write*; return why that failed."""
+        if self.entry is None:
+            return None
         try:
-            ledger_files.write(folder, entry)
-        except NotWrittenError as exc:
-            return str(exc)
+            write(self.entry)
+        except (NotWrittenError, OSError) as exc:
+            return files.reason(exc)
         return None
