@@ -45,6 +45,7 @@ def _proof(source: str, *tests: str) -> Proof:
         "first": "runtime/test_first_card",
         "hardware": "capture/test_hardware",
         "job": "totals/test_totals",
+        "jobs_of_nodes": "distributed/test_cluster",
         "leg_jobs": "runtime/test_leg_jobs",
         "meter": "energy/test_meter",
         "model": "capture/test_model",
@@ -444,6 +445,10 @@ PROOFS: dict[str, Proof] = {
             "variables:of_a_job_what_its_variables_say_is_told_and_nothing_else",
         ),
     ),
+    "job.launcher_nodes": _proof(
+        "variables of the launcher",
+        "jobs_of_nodes:nodes_and_processes_are_counted_as_they_were_heard",
+    ),
     "job.launcher": _proof(
         "variables that only that launcher sets",
         "variables:of_a_job_what_its_variables_say_is_told_and_nothing_else",
@@ -508,6 +513,7 @@ PROOFS: dict[str, Proof] = {
             "legs[].job.array_job_id",
             "legs[].job.array_task_id",
             "legs[].job.restarts",
+            "legs[].job.launcher",
         ],
         _proof(
             "the workload manager's variables when the leg begins; travels in checkpoints",

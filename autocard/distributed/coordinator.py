@@ -258,7 +258,9 @@ class Coordinator:
             cpus = max(self._cpus, hardware.cpu_count or 0)  # processes are bound to some each
             found["hardware"] = hardware.model_copy(update={"cpu_count": cpus or None})
         if "job" in own:
-            found["job"] = reports.job_of_all(own["job"], entry.leg, self._reports)
+            role = self._book.role
+            planned = own["job"].launcher_nodes if role is None else role.nodes_expected
+            found["job"] = reports.job_of_all(own["job"], entry.leg, self._reports, planned)
         if parts.get("peaks") is not None:
             devices = reports.peaks_of_all(entry, _own_peaks(observed), self._reports)
             found["peaks"] = (devices, parts["peaks"][1])

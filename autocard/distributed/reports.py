@@ -220,13 +220,11 @@ def _gpus(groups: Counter[Board]) -> list[Gpu]:
     return found
 
 
-def job_of_all(own: Job, leg: Leg, reports: Sequence[Report]) -> Job:
-    """Return *own* with how many nodes and processes reported."""
-    nodes = leg.nodes_expected
-    if leg.processes_reporting == leg.processes:
-        nodes = len(leg.hosts)  # two of the launcher's nodes may be one machine
+def job_of_all(own: Job, leg: Leg, reports: Sequence[Report], launcher_nodes: int | None) -> Job:
+    """Return *own* with how many nodes and processes there were, and how many reported."""
     found = {
-        "nodes_expected": nodes,
+        "launcher_nodes": launcher_nodes,
+        "nodes_expected": leg.nodes_expected,
         "world_size": max(own.world_size or 1, leg.processes),
         "nodes_reporting": leg.nodes_reporting,
         "processes_reporting": 1 + len({report.rank for report in reports}),

@@ -37,7 +37,7 @@ class Job(Frozen):
     step_id: str | None = None
     """The number of Slurm's step that trained."""
     nodes_allocated: int | None = None
-    """What the manager gave to the job; the training may use fewer (`nodes_expected`)."""
+    """What the manager gave to the job; the training may use fewer (`launcher_nodes`)."""
     tasks: int | None = None
     """Tasks of the step, else of the job, as the manager counts them."""
     restarts: int | None = None
@@ -47,12 +47,14 @@ class Job(Frozen):
     """
     launcher_restarts: int | None = None
     """How often the launcher has started them again in this job (torchrun)."""
+    launcher_nodes: int | None = None
+    """Nodes by the launcher's count; two of them may be one machine."""
     world_size: int | None = None
     """Processes that trained."""
     distributed: str | None = None
     """none, DDP, FSDP, DeepSpeed ZeRO-3, …"""
     nodes_expected: int | None = None
-    """As the launcher says."""
+    """Machines, once all processes have reported; until then the launcher's nodes."""
     nodes_reporting: int | None = None
     """Machines whose reports reached the process that wrote this."""
     processes_reporting: int | None = None

@@ -14,6 +14,8 @@ COUNTER_SUFFIX = "-counter"
 """A device's `source` with this ending: its own energy counter was read."""
 SAMPLES_SUFFIX = "-power-samples"
 """A device's `source` with this ending: its power was sampled and added up."""
+JOB_NOT_RECORDED = "the job was not recorded with this start"
+"""Reason of a leg's job where its ledger entry does not say which one it ran in, or in none."""
 
 
 class Place(Frozen):
@@ -117,7 +119,7 @@ class Batch(Frozen):
 
 
 class LegJob(Frozen):
-    """What a leg's job is known by, beside its number (`Leg.job_id`).
+    """What is known of a leg's job beside its number (`Leg.job_id`).
 
     The legs of a run may have run in different jobs, under different managers, or in none.
     """
@@ -130,6 +132,8 @@ class LegJob(Frozen):
     """As in `Job`."""
     restarts: int | None = None
     """How often the manager had started the job again when the leg began."""
+    launcher: str | None = None
+    """As in `Job`."""
 
 
 class Leg(Frozen):
@@ -197,6 +201,6 @@ class Leg(Frozen):
     processes_reporting: int = 1
     """Those of them that are on hosts which reported."""
     nodes_expected: int | None = 1
-    """Nodes of the launcher's plan."""
+    """Machines, once all processes have reported; until then the launcher's nodes."""
     nodes_reporting: int = 1
     """Machines that reported what they used up to the end."""

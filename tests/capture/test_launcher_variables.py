@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from autocard.capture.environment import gpu_allocation, hardware, launcher, scheduler
-from autocard.card.fields import facts, machines
+from autocard.card.fields import facts, jobs
 from autocard.errors import UnavailableError
-from autocard.record import Job, Leg, empty_leaves
+from autocard.record import Job, Leg, RunRecord, empty_leaves
 from autocard.record.gaps import why
+from autocard.record.legs import JOB_NOT_RECORDED
 from autocard.settings import Settings
 from autocard.trainers.transformers import observe
 from support import records
@@ -589,12 +590,12 @@ def test_the_gpus_that_a_job_was_given_are_counted_or_it_is_said_why_not(name, m
 @pytest.mark.parametrize("name", CASES)
 def test_a_leg_is_given_its_job_s_numbers_and_a_reason_for_each_that_is_not_there(name):
     case = CASES[name]
-    leaves = ("workload_manager", "array_job_id", "array_task_id", "restarts")
+    leaves = ("workload_manager", "array_job_id", "array_task_id", "restarts", "launcher")
 
-    found = launcher.started_job({**SECRETS, **case.environ})
+    found = launcher.started_job(case.world_size, {**SECRETS, **case.environ})
 
     assert found.job_id == case.told.get("job_id")
-    assert found.names.model_dump() == {leaf: case.told.get(leaf) for leaf in leaves}
+    assert found.details.model_dump() == {leaf: case.told.get(leaf) for leaf in leaves}
     leg = Leg(id="", **found.of_leg())
     empty = [path for path in empty_leaves(leg) if path.partition(".")[0] in {"job", "job_id"}]
     assert [path for path in empty if why(found.gaps, path) is None] == []
@@ -696,9 +697,117 @@ def test_the_card_says_who_started_the_training_and_how_often_again():
     assert card_says(workload_manager=None, launcher="deepspeed").endswith("launched by deepspeed")
 
 
+def in_job(number: str | None, manager: str | None = "slurm", **more: Any) -> dict[str, Any]:
+    """Return the job of a leg, as in the record's JSON."""
+    launcher_name = more.pop("launcher", "torchrun")
+    details = {"workload_manager": manager, "launcher": launcher_name, **more}
+    return {"job_id": number, "job": details}
+
+
+def in_jobs(*legs: dict[str, Any], missing: dict[str, str] | None = None) -> RunRecord:
+    """Return a record whose last leg ran under torchrun, with these jobs of its legs."""
+    record = records.three_legs_on_gpus()
+    raw = record.model_dump()
+    raw["legs"] = [
+        {**leg, **job, "id": f"{number:012x}"}
+        for number, (leg, job) in enumerate(zip(raw["legs"], legs, strict=False))
+    ]
+    raw["job"] |= {"launcher": "torchrun", "job_id": legs[-1]["job_id"]}
+    raw["job"]["workload_manager"] = legs[-1]["job"]["workload_manager"]
+    raw["missing"] = {**raw["missing"], **(missing or {})}
+    return RunRecord.model_validate(raw)
+
+
+OUTSIDE = in_job(None, None, launcher=None)
+ARRAY = {"array_job_id": "7", "workload_manager": "lsf"}
+CHAINS = {
+    "one job, requeued": (
+        [in_job("22", restarts=number) for number in range(3)],
+        "torchrun under Slurm",
+    ),
+    "three jobs": ([in_job("22"), in_job("23"), in_job("24")], "torchrun in 3 Slurm jobs"),
+    "two jobs, one of them requeued": (
+        [in_job("22"), in_job("22", restarts=1), in_job("23")],
+        "torchrun in 2 Slurm jobs (3 starts)",
+    ),
+    "another launcher in the same job": (
+        [in_job("22", launcher="srun"), in_job("22", restarts=1)],
+        "srun and torchrun in 1 Slurm job (2 starts)",
+    ),
+    "a launcher that is not known": (
+        [in_job("22", launcher=None), in_job("23")],
+        "Slurm in 2 jobs",
+    ),
+    "tasks of an array with one number for all": (
+        [in_job("7", array_task_id="1", **ARRAY), in_job("7", array_task_id="2", **ARRAY)],
+        "torchrun in 2 LSF jobs",
+    ),
+    "two managers": (
+        [in_job("22"), in_job("77", "pbs", launcher="mpirun (Open MPI)"), in_job("23")],
+        "torchrun in 2 Slurm jobs and by mpirun (Open MPI) in 1 PBS job",
+    ),
+    "pods, which have no numbers": (
+        [in_job(None, "kubernetes"), in_job(None, "kubernetes"), in_job("22")],
+        "torchrun under Kubernetes (2 starts) and by torchrun in 1 Slurm job",
+    ),
+}
+"""Legs' jobs → how the sentence on the launcher ends after "launched by"."""
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_the_card_says_in_how_many_jobs_a_run_was_trained(name):
+    legs, ends = CHAINS[name]
+
+    line = facts(in_jobs(*legs))["compute_infrastructure"].line
+
+    assert line.endswith(f", launched by {ends}")
+
+
+def test_a_run_that_goes_on_outside_of_any_job_is_not_said_to_be_one_job_s():
+    why = {"legs.1.job": scheduler.NO_MANAGER}
+
+    line = facts(in_jobs(in_job("22"), OUTSIDE, missing=why))["compute_infrastructure"].line
+
+    assert line.endswith(
+        "launched by torchrun in 1 Slurm job and without a workload manager (1 start)"
+    )
+
+
+@pytest.mark.parametrize("why", [None, JOB_NOT_RECORDED])
+def test_starts_whose_job_was_not_recorded_are_in_no_count_of_jobs(why):
+    record = in_jobs(OUTSIDE, in_job("22"), in_job("23"))
+    missing = {path: text for path, text in record.missing.items() if path != "legs.0.job"}
+    if why is not None:
+        missing["legs.0.job"] = why
+
+    line = facts(record.model_copy(update={"missing": missing}))["compute_infrastructure"].line
+
+    assert line.endswith("launched by torchrun in 2 Slurm jobs, the job of 1 start not recorded")
+
+
+def test_single_figures_name_all_jobs_managers_and_launchers_of_a_run():
+    found = facts(in_jobs(in_job("22"), in_job("77", "pbs", launcher="srun"), in_job("22")))
+
+    assert found["job_id"].line == "22, 77"
+    assert found["workload_manager"].line == "slurm, pbs"
+    assert found["launcher"].line == "torchrun, srun"
+
+
 def test_the_card_says_so_where_a_job_had_more_nodes_than_trained():
     assert "2 of 4 allocated nodes used" in card_says(nodes_allocated=4)
     assert "allocated nodes" not in card_says(nodes_allocated=2)
+
+
+def test_nodes_that_are_one_machine_and_ran_tasks_are_not_called_idle():
+    record = records.three_legs_on_gpus()
+    one_machine = record.hardware.model_copy(update={"nodes": 1})
+
+    def says(**job: Any) -> str:
+        changed = {"job": record.job.model_copy(update=job), "hardware": one_machine}
+        return facts(record.model_copy(update=changed))["compute_infrastructure"].line
+
+    assert "allocated nodes" not in says(nodes_allocated=2, launcher_nodes=2)
+    assert "1 of 2 allocated nodes used" in says(nodes_allocated=2, launcher_nodes=1)
 
 
 @pytest.mark.parametrize(
@@ -722,7 +831,7 @@ def test_gpus_of_the_nodes_that_were_heard_are_not_said_to_be_all(nodes, said):
 
 
 def test_managers_have_the_same_names_wherever_they_are_told():
-    assert scheduler.TITLES == machines._MANAGERS
+    assert scheduler.TITLES == jobs.MANAGERS
     assert list(scheduler.TITLES) == [manager.name for manager in scheduler.MANAGERS]
 
 

@@ -218,6 +218,9 @@ def test_nodes_and_processes_are_counted_as_they_were_heard(run):
     assert said["processes_reporting"] == record["legs"][0]["processes"] == job.world
     assert said["nodes_reporting"] == len(expected.hosts)
     assert said["nodes_expected"] == said["nodes_reporting"]
+    assert said["launcher_nodes"] == expected.nodes
+    leg = record["legs"][0]
+    assert (leg["nodes_expected"], leg["nodes_reporting"]) == (len(expected.hosts),) * 2
     assert "legs.0.hosts" not in record["missing"]
     assert " nodes reporting" not in job.card
 

@@ -20,6 +20,7 @@ from autocard.energy.worker.outside_training import OutsideTraining, OwnReadings
 from autocard.energy.worker.protocol import Begin
 from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
 from autocard.record.gaps import Part
+from autocard.record.legs import JOB_NOT_RECORDED
 from autocard.totals import repeated_steps
 from support.counting import waits
 
@@ -241,7 +242,7 @@ def test_an_entry_of_an_earlier_version_without_a_job_s_number_is_read_and_the_r
     (leg,) = record_legs.completed([LedgerEntry.model_validate(text)])
 
     assert leg.leg.job_id is None
-    assert leg.missing["job_id"] == leg.missing["job"] == record_legs.NO_JOB_NOTED
+    assert leg.missing["job_id"] == leg.missing["job"] == JOB_NOT_RECORDED
 
 
 def test_a_leg_that_was_killed_before_a_second_reading_takes_the_mean_power_of_another_and_says_so():

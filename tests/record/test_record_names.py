@@ -147,7 +147,7 @@ COUNTS = {
         "cpu_count_node",
         "world_size",
     ),
-    *("nodes_allocated", "tasks", "restarts", "launcher_restarts"),
+    *("nodes_allocated", "tasks", "restarts", "launcher_restarts", "launcher_nodes"),
     *("processes", "processes_reporting", "trials", "trials_unfinished"),
     *(
         "losses_summed",

@@ -21,6 +21,7 @@ from autocard.record import (
     HostUse,
     Job,
     Leg,
+    LegJob,
     Metric,
     Model,
     Place,
@@ -434,6 +435,7 @@ def three_legs_on_gpus() -> RunRecord:
             world_size=8,
             distributed="DDP",
             parallelism={"data": 8},
+            launcher_nodes=2,
             nodes_expected=2,
             nodes_reporting=2,
         ),
@@ -521,6 +523,8 @@ def _gpu_leg(
     ]
     return Leg(
         id=f"{number:012x}",
+        job_id="812345",
+        job=LegJob(workload_manager="slurm", restarts=number),
         started_at=begin,
         ended_at=end,
         status=status,

@@ -88,8 +88,9 @@ def capture(observed: Observed, environ: Mapping[str, str] = os.environ) -> Part
     with part.guard("parallelism"):
         distributed = part.fields.get("distributed") or "none"
         part.fields["parallelism"] = _parallelism(observed, distributed)
-    with part.guard("nodes_expected"):
-        part.fields["nodes_expected"] = nodes(environ, observed.processes.count)
+    for name in ("nodes_expected", "launcher_nodes"):
+        with part.guard(name):
+            part.fields[name] = nodes(environ, observed.processes.count)
     with part.guard("launcher"):
         part.fields["launcher"] = launcher(environ, observed.processes.count)
     with part.guard("launcher_restarts"):
@@ -97,19 +98,23 @@ def capture(observed: Observed, environ: Mapping[str, str] = os.environ) -> Part
     return part.build()
 
 
-def started_job(environ: Mapping[str, str] = os.environ) -> StartedJob:
+def started_job(world_size: int, environ: Mapping[str, str] = os.environ) -> StartedJob:
     """Return the workload manager's job in which this process trains."""
     name, managed = identity(environ), scheduler.facts(environ)
-    names = {leaf: managed.value.get(leaf) for leaf in LegJob.model_fields}
-    gaps = {f"job.{leaf}": why for leaf, why in managed.gaps.items() if leaf in names}
+    found = {leaf: managed.value.get(leaf) for leaf in LegJob.model_fields}
+    gaps = {f"job.{leaf}": why for leaf, why in managed.gaps.items() if leaf in found}
     if scheduler.manager(environ) is None:
         gaps = {"job": scheduler.NO_MANAGER}
     if "job_id" in managed.gaps:
         gaps["job_id"] = managed.gaps["job_id"]
+    try:
+        found["launcher"] = launcher(environ, world_size)
+    except UnavailableError as exc:
+        gaps["job.launcher"] = str(exc)
     return StartedJob(
         pseudonym=None if name is None else ledger_files.pseudonym(name),
         job_id=managed.value.get("job_id"),
-        names=LegJob(**names),
+        details=LegJob(**found),
         gaps=gaps,
     )
 

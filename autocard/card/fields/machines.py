@@ -6,20 +6,12 @@ from collections.abc import Callable, Sequence
 
 from autocard import units
 from autocard.card.fact import Fact, escape
+from autocard.card.fields.jobs import launched
 from autocard.card.fields.words import bullets, inline, joined, labelled_line
 from autocard.record import Gpu, RunRecord
 
 _NO_GPU = "no GPU was used"
 """How the reason begins where there is none because none was used."""
-
-_MANAGERS = {
-    "slurm": "Slurm",
-    "kubernetes": "Kubernetes",
-    "pbs": "PBS",
-    "lsf": "LSF",
-    "sge": "Grid Engine",
-    "flux": "Flux",
-}
 
 
 def facts(record: RunRecord) -> dict[str, Fact | None]:
@@ -70,7 +62,7 @@ def _infrastructure(record: RunRecord) -> Fact | None:
         f"{gpus(hardware.gpus)} {_on_nodes(record)}" if hardware.gpus else None,
         _processes(record),
         _nodes_given(record),
-        _started(record),
+        launched(record),
     ]
     line = joined(parts)
     return Fact(line) if line else None
@@ -107,34 +99,14 @@ def _on_nodes(record: RunRecord) -> str:
 
 def _nodes_given(record: RunRecord) -> str | None:
     """Return how many of the nodes that the job was given trained, where not all of them did."""
-    given, used = record.job.nodes_allocated, record.hardware.nodes
-    if not used or not given or given <= used:
+    given, machines = record.job.nodes_allocated, record.hardware.nodes
+    if "job.launcher_nodes" in record.missing:
+        return None
+    # Two of the manager's nodes may be one machine: both ran processes of the training.
+    used = max(machines or 0, record.job.launcher_nodes or 0)
+    if not machines or not given or given <= used:
         return None
     return f"{units.count(used)} of {units.count(given)} allocated nodes used"
-
-
-def _started(record: RunRecord) -> str | None:
-    """Return what started the processes, and how often again."""
-    job = record.job
-    manager = launcher = None
-    if job.workload_manager:
-        name = _MANAGERS.get(job.workload_manager.lower())
-        manager = name or escape(job.workload_manager)
-    if job.launcher:
-        launcher = escape(job.launcher)
-    if not (manager or launcher):
-        return None
-    restarts = []
-    if job.restarts and manager:
-        restarts.append(f"{_times(job.restarts)} by {manager}")
-    if job.launcher_restarts:
-        restarts.append(f"{_times(job.launcher_restarts)} by {launcher or 'the launcher'}")
-    again = f", restarted {' and '.join(restarts)}" if restarts else ""
-    return f"launched by {joined([launcher, manager], ' under ')}{again}"
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{units.count(count)} times"
 
 
 def _parallel(record: RunRecord) -> str:

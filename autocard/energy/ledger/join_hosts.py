@@ -95,7 +95,7 @@ def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
         **_place(entries, missing),
         **{name: getattr(first.leg, name) for name in OF_FIRST},
         **{name: _sum(entries, name, missing) for name in APART},
-        **_reporting([first, *entries]),
+        **_reporting([first, *entries], machines=len(hosts.value)),
         "hosts": hosts.value,
         "wall_clock_s": wall_clock_s,
         "step_end": _latest([first, *entries], lambda one: one.leg.step_end),
@@ -105,13 +105,18 @@ def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
     return lead.model_copy(update={"leg": leg, "missing": missing, "board_ids": boards})
 
 
-def _reporting(entries: Sequence[LedgerEntry]) -> dict[str, int]:
+def _reporting(entries: Sequence[LedgerEntry], machines: int) -> dict[str, int | None]:
     """Return how many processes and nodes there are, and how many reported."""
     measured = entries[1:]
+    # Trainings of their own learn one by one how many they are.
+    processes = max(entry.leg.processes for entry in entries)
+    reporting = len({rank for entry in measured for rank in entry.ranks})
+    planned = entries[0].leg.nodes_expected
     return {
-        # Trainings of their own learn one by one how many they are.
-        "processes": max(entry.leg.processes for entry in entries),
-        "processes_reporting": len({rank for entry in measured for rank in entry.ranks}),
+        "processes": processes,
+        "processes_reporting": reporting,
+        # Two of the launcher's nodes may be one machine.
+        "nodes_expected": planned if reporting < processes else machines,
         "nodes_reporting": len({entry.host_id for entry in measured if entry.ranks}),
     }
 

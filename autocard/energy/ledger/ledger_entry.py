@@ -67,14 +67,14 @@ class StartedJob:
     """Distinguishes it from all other jobs; None: there is nothing that does."""
     job_id: str | None = None
     """The manager's number of it."""
-    names: LegJob = field(default_factory=LegJob)
-    """What it is known by beside its number."""
+    details: LegJob = field(default_factory=LegJob)
+    """What is known of it beside its number."""
     gaps: Gaps = field(default_factory=dict)
     """Path inside a leg → why it is not there."""
 
     def of_leg(self) -> dict[str, Any]:
         """Return the fields of a leg that say which job it runs in."""
-        return {"job_id": self.job_id, "job": self.names}
+        return {"job_id": self.job_id, "job": self.details}
 
 
 class LedgerEntry(Frozen):

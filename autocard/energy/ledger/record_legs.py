@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from autocard.energy.ledger import join_hosts
 from autocard.energy.ledger.ledger_entry import NEVER_CAME, PENDING, LedgerEntry
+from autocard.record.legs import JOB_NOT_RECORDED
 
 SHORT_S = 30.0
 """Seconds. A leg that was killed so soon may be completed at the mean power of another leg on the
 same machine."""
 LATER = "modeled: mean power of another start on the same machine; this one has only one reading"
-NO_JOB_NOTED = "the job was not recorded with this start"
 INTENSITY = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
 
 
@@ -39,7 +39,7 @@ def _with_job(entry: LedgerEntry) -> LedgerEntry:
     """Return *entry* with a reason where it does not say which job the leg ran in."""
     if entry.leg.job_id is not None or "job_id" in entry.missing:
         return entry
-    missing = {**entry.missing, "job_id": NO_JOB_NOTED, "job": NO_JOB_NOTED}
+    missing = {**entry.missing, "job_id": JOB_NOT_RECORDED, "job": JOB_NOT_RECORDED}
     return entry.with_leg(entry.leg, missing)
 
 

@@ -25,9 +25,9 @@ def team(run: RunState, event: Event) -> bool:
     return True
 
 
-def job(run: RunState, _event: Event) -> None:
+def job(run: RunState, event: Event) -> None:
     """Find the workload manager's job in which this process trains."""
-    run.history.job = launcher.started_job()
+    run.history.job = launcher.started_job(event.observed.processes.count)
 
 
 def whole_meter(run: RunState, event: Event) -> Meter:

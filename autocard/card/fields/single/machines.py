@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from autocard import units
 from autocard.card.fact import Fact, code, escape
+from autocard.card.fields import jobs
 from autocard.card.fields.identity import code_commit
 from autocard.card.fields.machines import gpus, peaks, without_gpu
 from autocard.card.fields.single.values import fact, memory, number
@@ -48,9 +51,9 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
         "cpu": fact(escape(hardware.cpu_model) if hardware.cpu_model else None),
         "cpu_count": _cpu_count(record),
         "ram": memory(hardware.ram_bytes, " on each node" if (hardware.nodes or 1) > 1 else ""),
-        "workload_manager": fact(_escaped(job.workload_manager)),
-        "job_id": fact(_escaped(job.job_id)),
-        "launcher": fact(_escaped(job.launcher)),
+        "workload_manager": _names(jobs.managers(record)),
+        "job_id": _names(jobs.job_numbers(record)),
+        "launcher": _names(jobs.launchers(record)),
         "distributed": fact(_escaped(job.distributed)),
         "world_size": number(job.world_size),
         "commit": fact(code_commit(record.code) if record.code.commit else None),
@@ -64,6 +67,11 @@ def facts(record: RunRecord) -> dict[str, Fact | None]:
 
 def _escaped(text: str | None) -> str | None:
     return escape(text) if text else None
+
+
+def _names(names: Iterable[str]) -> Fact | None:
+    """Return *names* of the run's jobs, one for all its starts or several."""
+    return fact(", ".join(escape(name) for name in names))
 
 
 def _inline(text: str | None) -> str | None:
