@@ -152,13 +152,16 @@ class RunHistory:
         if self._travels is None or (measured is self._travels_entry and not saving):
             return
         entry, self._travels_entry = measured, None if saving else measured
-        if entry is None:
-            if not saving:
-                return
-            entry = self._entry(self.open.as_leg(step, None, self.open.last_s), {"": NOT_YET})
-        elif saving:
-            entry = earlier_legs.stretched(entry, step, self.open.last_s - self.open.at_s)
-        self._travels["current"] = earlier_legs.without_private(entry)
+        if saving:
+            entry = self._open_entry(step, measured, self.open.last_s)
+        if entry is not None:
+            self._travels["current"] = earlier_legs.without_private(entry)
+
+    def _open_entry(self, step: int, measured: LedgerEntry | None, at_s: float) -> LedgerEntry:
+        """Return the open leg at *step*, from *measured* up to *at_s* (monotonic seconds)."""
+        if measured is None:
+            return self._entry(self.open.as_leg(step, None, at_s), {"": NOT_YET})
+        return earlier_legs.stretched(measured, step, at_s - self.open.at_s)
 
     # -- a leg ends --------------------------------------------------------------------------------
 
@@ -356,12 +359,47 @@ class RunHistory:
 
     def legs(self) -> list[Part[Leg]]:
         """Return all legs of the run, the oldest first."""
-        before = [_as_known_now(entry) for entry in self._before]
-        parts = []
-        for entry in record_legs.completed([*before, *self.own, *self.reported]):
-            described = self._facts.describe(entry.leg, self.open.id)
-            parts.append(Part(described.value, {**entry.missing, **described.gaps}))
-        return parts
+        entries = [*self._before_now(), *self.own, *self.reported]
+        return [self._described(entry) for entry in record_legs.completed(entries)]
+
+    def legs_so_far(
+        self, step: int, measured: LedgerEntry | None, why_open: str
+    ) -> list[Part[Leg]]:
+        """Return all legs of the run, the last of which goes on.
+
+        Args:
+            step: global step.
+            measured: the meter's newest entry of the open leg; None: it has none.
+            why_open: reason for the open leg's missing status.
+        """
+        own = self._open_entry(step, measured, time.monotonic()).going_on()
+        entries = [*self._before_now(), own, *self._others_so_far(own)]
+        found = record_legs.completed(entries, own.leg.id)
+        for number, entry in enumerate(found):
+            if entry.leg.id == own.leg.id:
+                leg = entry.leg.model_copy(update={"ended_at": utc_now(), "status": None})
+                found[number] = entry.with_leg(leg, {**entry.missing, "status": why_open})
+        return [self._described(entry) for entry in found]
+
+    def _before_now(self) -> list[LedgerEntry]:
+        return [_as_known_now(entry) for entry in self._before]
+
+    def _described(self, entry: LedgerEntry) -> Part[Leg]:
+        described = self._facts.describe(entry.leg, self.open.id)
+        return Part(described.value, {**entry.missing, **described.gaps})
+
+    def _others_so_far(self, own: LedgerEntry) -> list[LedgerEntry]:
+        """Return the open leg's entries of other processes, as far as they can be read here."""
+        if own.leg.processes <= 1:
+            return []
+        found = []
+        for entry in self._written():
+            if entry.key != own.key:
+                step = entry.leg.step_end if entry.apart else own.leg.step_end
+                found.append(
+                    earlier_legs.stretched(entry, step or 0, own.leg.wall_clock_s or 0.0).going_on()
+                )
+        return found
 
     def why_earlier_missing(self, legs: Iterable[Leg]) -> str | None:
         """Return why legs before the known legs are not recorded; None: there are none."""

@@ -397,6 +397,7 @@ class Session:
     def _make_record(self, event: Event, budget: Budget, *, ended: bool) -> None:
         if not ended:
             self._go(Stage.RECORD_SO_FAR, event, budget)
+            self._go(Stage.SAVED_ELSEWHERE, event, budget)
             return
         self.run.news = False  # the card guard writes what is returned here
         self._go(Stage.SAVED, event, runner.budget(deadlines.EVENT_S))

@@ -32,6 +32,8 @@ BOUNDARY = (
     "processes before and after, disks, network, fans, power-supply losses, earlier runs, "
     "manufacturing of the hardware"
 )
+BOUNDARY_SO_FAR = BOUNDARY.replace("to its end", "to the step at which this was written")
+"""Of a training that goes on."""
 
 
 def of_legs(legs: Legs) -> Part[Energy]:

@@ -25,7 +25,7 @@ from autocard.card.fields.energy_figures import (
 )
 from autocard.card.fields.energy_table import energy_table
 from autocard.card.fields.folds import folded
-from autocard.card.fields.words import joined
+from autocard.card.fields.words import joined, so_far
 from autocard.record import RunRecord
 
 HOW_MEASURED = "How energy and CO2 were measured"
@@ -42,8 +42,9 @@ def energy(record: RunRecord) -> Fact | None:
     parts = ", ".join(f"{label} {_short(record, part)}" for part, label in PARTS.items())
     total_text = total(record)
     if total_text is None:
-        return Fact(f"in kWh: {parts}", block)
-    return Fact(f"{total_text} kWh at the devices ({parts})", block)
+        return Fact(f"in kWh{_brackets(so_far(record))}: {parts}", block)
+    notes = joined([so_far(record), parts], "; ")
+    return Fact(f"{total_text} kWh at the devices ({notes})", block)
 
 
 def _least_energy(record: RunRecord) -> Fact | None:
@@ -52,19 +53,26 @@ def _least_energy(record: RunRecord) -> Fact | None:
     if not least_kwh or reason is None:
         return None
     least = units.kwh(least_kwh, units.MODELLED)
-    first = f"The whole run used at least {least}"
+    open_run = so_far(record)
+    first = f"The run used at least {least} {open_run}" if open_run else _whole(least)
     least_g = record.emissions.reported_co2eq_g
     if least_g:
         co2eq = joined([units.co2eq(least_g, units.MODELLED), basis(record)])
         first += f" ({co2eq}{intensity_source(record)})"
     first += f": {escape(reason)}."
     paragraphs = [first, *_in_the_open(record), folded(HOW_MEASURED, _method_words(record))]
-    return Fact(f"at least {least} ({escape(reason)})", joined(paragraphs, "\n\n"))
+    notes = joined([open_run, escape(reason)], "; ")
+    return Fact(f"at least {least} ({notes})", joined(paragraphs, "\n\n"))
+
+
+def _whole(least: str) -> str:
+    return f"The whole run used at least {least}"
 
 
 def _in_the_open(record: RunRecord) -> list[str]:
     """Return as paragraphs how energy became CO2, and what puts the figures in doubt."""
     doubts = [
+        *coverage.going_on(record),
         *trust.boards(record),
         *trust.guessed(record),
         *coverage.not_included(record),
@@ -83,6 +91,10 @@ def _method_words(record: RunRecord) -> str:
     covered = [*coverage.boundary(record), *coverage.apart(record), *coverage.repeated(record)]
     sure = [*trust.uncertainty(record), *trust.reads_low(record), *trust.node_meters(record)]
     return joined([*_paragraph(covered), *_paragraph(sure)], "\n\n")
+
+
+def _brackets(note: str | None) -> str:
+    return f" ({note})" if note else ""
 
 
 def _paragraph(sentences: Iterable[str]) -> list[str]:

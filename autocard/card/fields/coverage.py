@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from autocard import units
 from autocard.card.fact import escape
 from autocard.card.fields.energy_figures import unreported_part
-from autocard.card.fields.words import holes
+from autocard.card.fields.words import holes, so_far
 from autocard.record import RunRecord, Search
 from autocard.totals.energy_sums import BOUNDARY
 
@@ -25,6 +25,16 @@ def boundary(record: RunRecord) -> Iterator[str]:
     if record.energy.boundary:
         text = _EARLIER_BOUNDARIES.get(record.energy.boundary, record.energy.boundary)
         yield f"Included: {escape(text)}."
+
+
+def going_on(record: RunRecord) -> Iterator[str]:
+    """Yield that the run went on when this was written."""
+    open_run = so_far(record)
+    if open_run:
+        yield (
+            f"Training went on when this was written: the figures are those {open_run}, "
+            "not those of the whole run."
+        )
 
 
 def apart(record: RunRecord) -> Iterator[str]:

@@ -6,7 +6,7 @@ from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.base import UNTRAINED, base_in_sentence, from_scratch, is_untrained
 from autocard.card.fields.data_sets import data_name
-from autocard.card.fields.words import listed
+from autocard.card.fields.words import listed, so_far
 from autocard.record import Dataset, Model, RunRecord
 
 _NUMBERS = {1: "a", 2: "two", 3: "three", 4: "four", 5: "five"}
@@ -30,9 +30,11 @@ def model_summary(record: RunRecord) -> Fact | None:
         purpose = ""
     if model.adapters_merged:
         how += _merged(_methods(record))
+    open_run = so_far(record)
+    reached = f"; {open_run}" if open_run else ""
     if purpose or data or from_scratch(model) or record.training.purpose:
-        return Fact(f"{made}, {how}{purpose}{data}.")
-    return Fact(f"{made}.")
+        return Fact(f"{made}, {how}{purpose}{data}{reached}.")
+    return Fact(f"{made}{reached}.")
 
 
 def _with_purpose(how: str, purpose: str) -> str:

@@ -18,6 +18,7 @@ from autocard.card.fields.words import (
     labelled_line,
     listed,
     quantization,
+    so_far,
 )
 from autocard.record import RunRecord, Scalar, Training
 
@@ -130,6 +131,8 @@ def _length(record: RunRecord) -> str | None:
     if run.global_step is None:
         return None
     text = units.plural(run.global_step, "optimizer step")
+    if so_far(record):
+        text += " so far"
     if run.max_steps is not None and run.max_steps != run.global_step:
         text += f" of {units.count(run.max_steps)} planned"
     if run.epochs is not None:

@@ -12,12 +12,12 @@ from autocard.card.fact import Fact, escape
 from autocard.card.fields import carbon, energy_figures, impact
 from autocard.card.fields.base import base_in_sentence, from_scratch, is_untrained
 from autocard.card.fields.machines import without_gpu
-from autocard.card.fields.words import joined, listed, table
+from autocard.card.fields.words import joined, listed, so_far, table
 from autocard.record import RunRecord
 from autocard.totals import mean_power
 
 _NOT_KNOWN = "not known"
-_LEFT = ("Base model", "Method", "Hardware")
+_LEFT = ("Base model", "Method", "Hardware", "Progress")
 """Columns of words; the others have figures and are set to the right."""
 _ACRONYM = re.compile(r"\b[A-Z]{2,}\b")
 """A method of alignment in "aligned with DPO"."""
@@ -29,6 +29,7 @@ def run_summary(record: RunRecord) -> Fact | None:
         "Base model": base_in_sentence(record.model),
         "Method": _method(record),
         "Hardware": impact.devices(record),
+        **_reached(record),
         **_time(record),
         "Energy": _energy(record),
         "CO2eq": _co2eq(record),
@@ -39,6 +40,12 @@ def run_summary(record: RunRecord) -> Fact | None:
     right = frozenset(number for number, head in enumerate(shown) if head not in _LEFT)
     line = ", ".join(f"{head}: {text}" for head, text in shown.items())
     return Fact(line, table(list(shown), [list(shown.values())], right))
+
+
+def _reached(record: RunRecord) -> dict[str, str]:
+    """Return the column that says how far a run was that went on when this was written."""
+    open_run = so_far(record)
+    return {"Progress": open_run} if open_run else {}
 
 
 def _method(record: RunRecord) -> str:

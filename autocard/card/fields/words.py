@@ -117,13 +117,23 @@ def quantization(settings: Mapping[str, Scalar] | None) -> str | None:
     return joined(parts)
 
 
+def so_far(record: RunRecord) -> str | None:
+    """Return how far a run was that went on when its record was written; None: it had ended."""
+    run = record.run
+    is_open = run.status is None and record.why_missing("run.status") is not None
+    if not is_open or run.global_step is None:
+        return None
+    planned = f" of {units.count(run.max_steps)}" if run.max_steps is not None else ""
+    return f"so far, at step {units.count(run.global_step)}{planned}"
+
+
 def since(record: RunRecord) -> str | None:
     """Return which steps of these weights the figures leave out, in words; None: none."""
     earlier_run = None
     if record.run.earlier_run:
         steps = units.plural(record.run.earlier_steps, "step")
         earlier_run = f"{steps} of an earlier run on the same weights not included"
-    return joined([holes(record), earlier_run], "; ") or None
+    return joined([so_far(record), holes(record), earlier_run], "; ") or None
 
 
 def holes(record: RunRecord) -> str | None:

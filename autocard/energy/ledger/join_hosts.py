@@ -26,6 +26,8 @@ APART = ("setup_j", "evaluation_j")
 """Leaves of a leg that are sums over its hosts."""
 OF_FIRST = ("started_at", "ended_at", "status", "step_begin")
 """Fields of a leg that the process which writes the card gives."""
+_SCALED = ("gpu", "cpu", "ram")
+"""Parts of a host's energy that `scaled` changes; set-up and the node's meter stay as they were."""
 CUT = "; read for {read_s:.1f} s, first {leg_s:.1f} s counted at the mean power"
 
 
@@ -63,7 +65,8 @@ def scaled(host: HostUse, part: float, words: str) -> HostUse:
     ]
     known = ("measured", "modeled", "modelled")  # the last in records of version 0.1.0
     sources = {
-        name: how + words if how.startswith(known) else how for name, how in host.sources.items()
+        name: how + words if name in _SCALED and how.startswith(known) else how
+        for name, how in host.sources.items()
     }
     leaves = {leaf: times(getattr(host, leaf)) for leaf in ("cpu_j", "ram_j", "codecarbon_gpu_j")}
     return host.model_copy(update={**leaves, "devices": devices, "sources": sources})

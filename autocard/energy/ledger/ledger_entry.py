@@ -24,6 +24,8 @@ PENDING = (
     "unless the process is killed"
 )
 """Reason of a figure that a worker which is still starting will add."""
+NOT_STARTED = "not known yet: CodeCarbon had not started when this was written"
+"""Reason of the same figure while the leg goes on."""
 NEVER_CAME = (
     "not measured: training ended before CodeCarbon had started, "
     "and its process did not complete the figures"
@@ -136,15 +138,23 @@ class LedgerEntry(Frozen):
 
     def never_completed(self) -> LedgerEntry:
         """Return this entry without the promise that its figures will be added."""
+        return self._with_reason(NEVER_CAME)
+
+    def going_on(self) -> LedgerEntry:
+        """Return this entry of a leg that goes on, without saying that training has ended."""
+        return self._with_reason(NOT_STARTED)
+
+    def _with_reason(self, reason: str) -> LedgerEntry:
+        """Return this entry with *reason* in the place of the promise of later figures."""
         if not self.is_pending:
             return self
         hosts = []
         for host in self.leg.hosts:
-            sources = _without_promise(host.sources)
+            sources = _without_promise(host.sources, reason)
             hosts.append(host.model_copy(update={"sources": sources}))
         leg = self.leg.model_copy(update={"hosts": hosts})
-        return self.with_leg(leg, _without_promise(self.missing))
+        return self.with_leg(leg, _without_promise(self.missing, reason))
 
 
-def _without_promise(texts: dict[str, str]) -> dict[str, str]:
-    return {key: NEVER_CAME if text == PENDING else text for key, text in texts.items()}
+def _without_promise(texts: dict[str, str], reason: str) -> dict[str, str]:
+    return {key: reason if text == PENDING else text for key, text in texts.items()}

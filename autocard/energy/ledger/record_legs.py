@@ -15,14 +15,20 @@ LATER = "modeled: mean power of another start on the same machine; this one has 
 INTENSITY = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
 
 
-def completed(entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """Return one entry for each leg, as the record takes it."""
+def completed(entries: Sequence[LedgerEntry], open_id: str = "") -> list[LedgerEntry]:
+    """Return one entry for each leg, as the record takes it.
+
+    Args:
+        entries: of all legs and hosts.
+        open_id: id of a leg that goes on; "": all have ended.
+    """
     of_host: dict[tuple[str, str], list[LedgerEntry]] = {}
     for entry in entries:
         of_host.setdefault((entry.host_id, entry.part), []).append(entry)
     of_leg: dict[str, list[LedgerEntry]] = {}
     for entry in entries:
-        filled = _filled(_ended(entry), of_host[entry.host_id, entry.part])
+        ended = entry if entry.leg.id == open_id else _ended(entry)
+        filled = _filled(ended, of_host[entry.host_id, entry.part])
         of_leg.setdefault(entry.leg.id, []).append(filled)
     whole = join_hosts.joined_entries([entry for parts in of_leg.values() for entry in parts])
     host_ids = [list(join_hosts.by_host(of_leg[entry.leg.id])) for entry in whole]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from autocard.energy.location import given_later
 from autocard.errors import NotWrittenError, RecordError
 from autocard.files import write_text
 from autocard.guard import log_warning
-from autocard.record import Evaluation, Leg, Run, RunRecord, Search
+from autocard.record import Evaluation, Job, Leg, Run, RunRecord, Search
 from autocard.record.gaps import Part
 from autocard.runtime import search
 from autocard.runtime.assemble import RecordDraft, build_record
+from autocard.runtime.pieces import ending
 from autocard.runtime.run_state import Event, RunState
 from autocard.runtime.saved_weights import with_saved_weights
-from autocard.totals import batches
+from autocard.totals import batches, energy_sums
 
 NO_LENGTH = "the dataset has no length, so there are no epochs to count"
 NO_EPOCHS = "the trainer does not count epochs"
@@ -29,10 +31,27 @@ OTHER_BATCHES = (
     "training was resumed with another batch size, and what the steps before consumed is not known"
 )
 CHANGED = "the weights were changed after the last step or the best one was loaded"
-SO_FAR = ("legs", "time", "energy", "emissions", "evaluation", "data.eval")
-"""Parts of the record that are not known during training."""
-SO_FAR_RUN = ("run.ended_at", "run.status", "run.epochs")
-"""Leaves of `run` that are not known during training."""
+NOT_YET = (
+    "run.ended_at",
+    "run.status",
+    "time.eval_s",
+    "time.samples_per_s",
+    "time.steps_per_s",
+    "time.tokens",
+    "time.tokens_with_padding",
+    "time.tokens_per_s",
+    "time.flops",
+    "time.flops_method",
+    "time.flops_estimate",
+    "time.flops_estimate_method",
+    "evaluation.train_loss",
+    "hardware.peak_memory_bytes",
+    "hardware.peak_ram_bytes",
+    "job.processes_reporting",
+    "model.checkpoint_bytes",
+    "model.checkpoint_has_optimizer",
+)
+"""Leaves of the record that are known when training has ended."""
 
 
 def legs(run: RunState, event: Event) -> list[Part[Leg]]:
@@ -139,28 +158,69 @@ def _search(run: RunState) -> Search:
     return part.value
 
 
+def legs_so_far(run: RunState, event: Event) -> list[Part[Leg]]:
+    """Return the legs of the run, the open leg included: its newest reading, brought up to now."""
+    measured = None if run.meter is None else run.meter.so_far
+    own_legs = run.history.legs_so_far(event.step, measured, _not_yet(event))
+    parts = given_later.carried(own_legs, event.earlier_record)
+    earlier = run.history.why_earlier_missing(part.value for part in parts)
+    run.facts.gaps["legs"] = {"earlier": earlier} if earlier else {}
+    return parts
+
+
+def _not_yet(event: Event) -> str:
+    planned = event.max_steps
+    return f"not known yet: training was at step {event.step} of {planned} when this was written"
+
+
+def evaluation_so_far(run: RunState, event: Event) -> Part[Evaluation]:
+    """Return the results of evaluations up to now; no best weights have been loaded yet."""
+    part = ending.evaluation(run, event)
+    if part.value.best is None or part.value.best.loaded is None:
+        return part
+    best = part.value.best.model_copy(update={"loaded": False})
+    return replace(part, value=part.value.model_copy(update={"best": best}))
+
+
 def record_so_far(run: RunState, event: Event) -> RunRecord:
-    """Return the record of an unfinished run: its configuration, not yet its time and energy."""
-    step, planned = event.step, event.max_steps
-    why = f"not known yet: training was at step {step} of {planned} when this was written"
-    so_far = dict.fromkeys((*SO_FAR, *SO_FAR_RUN), why)
-    history, facts = run.history, run.facts
-    return build_record(
+    """Return the record of an unfinished run, with what it has used and reached up to now.
+
+    It has no status: the run goes on. What only the end of training shows is a gap.
+    """
+    facts, own_legs = run.facts, event.legs or []
+    parts = dict(facts.parts)
+    if event.evaluation is not None:
+        parts["evaluation"] = event.evaluation
+    if parts.get("job") is not None and own_legs:
+        parts["job"] = _job_so_far(parts["job"], own_legs[-1].value)
+    begun = own_legs[0].value.started_at if own_legs else run.history.open.at
+    made = build_record(
         RecordDraft(
             settings=run.settings,
             run=Run(
-                id=history.run_id,
-                started_at=history.open.at,
-                global_step=step,
-                max_steps=planned,
+                id=run.history.run_id,
+                started_at=begun,
+                global_step=event.step,
+                max_steps=event.max_steps,
+                epochs=event.epochs,
                 **_earlier(run),
             ),
-            legs=[],
-            parts=facts.parts,
-            gaps={**facts.gaps, "": so_far},
+            legs=own_legs,
+            parts=parts,
+            gaps={**facts.gaps, "": dict.fromkeys(NOT_YET, _not_yet(event))},
+            eval_sets=[as_part(one) for one in facts.eval_sets.values()],
             counted=run.counted,
+            search=_search(run),
         )
     )
+    energy = made.energy.model_copy(update={"boundary": energy_sums.BOUNDARY_SO_FAR})
+    return made.model_copy(update={"energy": energy})
+
+
+def _job_so_far(job: Job, leg: Leg) -> Job:
+    """Return *job*; how many processes report is known when they do, at the end of training."""
+    known = {"nodes_reporting": leg.nodes_reporting, "processes_reporting": None}
+    return job.model_copy(update=known)
 
 
 def saved_elsewhere(_run: RunState, event: Event) -> RunRecord | None:

@@ -8,7 +8,7 @@ from autocard.card.fields.energy_figures import part_digits, part_kwh, total, to
 from autocard.card.fields.machines import without_gpu
 from autocard.card.fields.single.values import fact
 from autocard.card.fields.speeds import flops_method
-from autocard.card.fields.words import joined
+from autocard.card.fields.words import joined, so_far
 from autocard.card.quantity import Quantity
 from autocard.record import RunRecord
 
@@ -99,7 +99,7 @@ def _total_energy(record: RunRecord) -> Fact | None:
     text, digits = total(record), total_digits(record)
     if text is None or digits is None:
         return None
-    note = " at the devices"
+    note = f" at the devices{_reached(record)}"
     figure = Quantity(record.energy.total_kwh or 0.0, "energy", digits, after=note)
     return Fact(f"{text} kWh{note}", quantities=(figure,))
 
@@ -112,9 +112,15 @@ def _part(record: RunRecord, part: str) -> Fact | None:
     kind = record.energy.sources.get(part, "").partition(":")[0]
     if kind in ("measured", "modelled", "modeled"):
         note = f" ({kind})"
+    note += _reached(record)
     figure = Quantity(energy_kwh, "energy", part_digits(record, part), after=note)
     shown = units.number(energy_kwh, figure.digits)
     return Fact(f"{shown} kWh{note}", quantities=(figure,))
+
+
+def _reached(record: RunRecord) -> str:
+    open_run = so_far(record)
+    return f" ({open_run})" if open_run else ""
 
 
 def _mean_power(record: RunRecord) -> Fact | None:
@@ -168,4 +174,6 @@ def _market_co2(record: RunRecord) -> Fact | None:
 
 def _water(record: RunRecord) -> Fact | None:
     water_l = record.emissions.water_l
-    return None if water_l is None else Fact(f"{units.number(water_l, units.MODELLED)} liters")
+    if water_l is None:
+        return None
+    return Fact(f"{units.number(water_l, units.MODELLED)} liters{_reached(record)}")
