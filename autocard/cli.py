@@ -25,13 +25,14 @@ from autocard.card.fact import plain
 from autocard.card.fields.summary import summary
 from autocard.card.form.fact_list import fact_entries
 from autocard.card.update import update
-from autocard.command_line import inputs, options, printing
+from autocard.command_line import inputs, left, options, printing
 from autocard.command_line.later_place import with_options
 from autocard.command_line.messages import OUT_OF_DATE, REFUSED, USAGE, fail, note, warn
 from autocard.command_line.standard_output import Messages, Output, OutputError
 from autocard.errors import AutocardError, SettingsError
 from autocard.hub import remote
 from autocard.reconcile import reconcile as reconciling
+from autocard.runtime import closing
 from autocard.runtime.saved_weights import with_merged_adapters, with_saved_weights
 from autocard.settings import resolve
 
@@ -296,6 +297,32 @@ def reconcile(
     elif not diff:
         printing.print_comparison(outcome)
     printing.report_reconciled(outcome, record, diff=diff, json=as_json)
+
+
+@app.command()
+def close(
+    folder: options.OutputFolder,
+    template: options.Template = None,
+    *,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make record and card of a run that was broken off: killed, cancelled, out of time.
+
+    They hold all that was known when training began, the results up to the newest checkpoint, and
+    hours and energy up to the last reading. A later resume continues the same run.
+
+    Refused, with status 3, while the run may be alive. Status 0 if there is nothing to close.
+    """
+    run = left.run_to_close(folder, force=force)
+    if run is None:
+        return
+    closed = closing.close(run, template)
+    warn(closed.outcome.warnings)
+    if as_json:
+        printing.print_json(records.to_json(closed.record))
+    else:
+        left.report_closed(closed)
 
 
 def export(record: options.RecordPath, format_name: options.ExportFormat) -> None:

@@ -37,6 +37,8 @@ def may_run(mark: str) -> bool:
         pass  # it belongs to another user
     except (OSError, OverflowError):
         return False
+    if _is_zombie(int(pid)):
+        return False  # it has ended, and its parent has not taken note
     return started in ("0", _started(int(pid)))
 
 
@@ -58,10 +60,19 @@ def _machine() -> str:
 
 def _started(pid: int) -> str:
     """Return the start time of the process *pid* in ticks since boot; "0" if it is unknown."""
+    fields = _status(pid)
+    return fields[_START_TIME] if len(fields) > _START_TIME else "0"
+
+
+def _is_zombie(pid: int) -> bool:
+    return _status(pid)[:1] == ["Z"]
+
+
+def _status(pid: int) -> list[str]:
+    """Return the fields of /proc/<pid>/stat behind the name; none if it cannot be read."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return "0"
+        return []
     # The name in parentheses may contain blanks: "4711 (my app) S 1 …".
-    fields = status.rpartition(")")[2].split()
-    return fields[_START_TIME] if len(fields) > _START_TIME else "0"
+    return status.rpartition(")")[2].split()

@@ -146,6 +146,15 @@ class CardGuard:
         """Keep *names* (local paths that the model was loaded from) out of all later cards."""
         self._writer.withheld = frozenset(names)
 
+    @property
+    def withheld(self) -> frozenset[str]:
+        """Names that no card of the run may show."""
+        return self._writer.withheld
+
+    def tags_beside(self, record: RunRecord) -> list[str]:
+        """Return the tags of a card besides the tags of *record*."""
+        return self._writer.tags_beside(record)
+
     def note_weights(self, model: Any) -> None:
         """Remember some weights of *model*, to notice if it is trained further after this run."""
         self._weights = None if model is None else weight_fingerprint.WeightFingerprint(model)

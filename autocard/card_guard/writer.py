@@ -61,7 +61,7 @@ class CardWriter:
             template=self._settings.template,
             empty=self._settings.empty,
             standing=standing,
-            extra={"tags": self._tags_beside(record)},
+            extra={"tags": self.tags_beside(record)},
             withheld=self.withheld,
             detail=self._settings.detail,
             sections=self._settings.sections,
@@ -125,7 +125,7 @@ class CardWriter:
         ]
         self._library_tags = list(dict.fromkeys([*self._library_tags, *found]))
 
-    def _tags_beside(self, record: RunRecord) -> list[str]:
+    def tags_beside(self, record: RunRecord) -> list[str]:
         """Return the tags of a card besides the record's: those given in code, and a library's."""
         known = [tag for tag in self._library_tags if library_cards.is_true_tag(tag, record)]
         given = [

@@ -123,3 +123,15 @@ SacctTimeout = Annotated[
     float, typer.Option(metavar="SECONDS", min=0.1, help="How long sacct may take.")
 ]
 ExportFormat = Annotated[str, typer.Option("--format", metavar="F", help="Name of the format.")]
+
+OutputFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="OUT",
+        help="The output folder of a training that was broken off.",
+        show_default=False,
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Make the card, even if the run may still be alive.")
+]

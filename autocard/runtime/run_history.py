@@ -163,6 +163,31 @@ class RunHistory:
             return self._entry(self.open.as_leg(step, None, at_s), {"": NOT_YET})
         return earlier_legs.stretched(measured, step, at_s - self.open.at_s)
 
+    # -- what the working file contains ------------------------------------------------------------
+
+    def as_known(self, step: int, measured: LedgerEntry | None, why: str) -> list[LedgerEntry]:
+        """Return the entries of all legs of the run, the open one at *step* as *measured*.
+
+        Args:
+            step: global step.
+            measured: the meter's entry of the open leg; None: it has none.
+            why: reason for a missing entry.
+        """
+        if measured is None:
+            clock = self.open.as_leg(step, None, time.monotonic())
+            measured = self._entry(clock, {"": why})
+        return [*self._before, measured.model_copy(update={"run_id": self.run_id})]
+
+    @property
+    def facts_of_legs(self) -> LegFacts:
+        """Batches and settings of the run's legs."""
+        return self._facts
+
+    def take_up(self, past: EarlierLegs, run_id: str, leg_id: str, facts: LegFacts) -> None:
+        """Take up a run that another process has left; its last leg is *leg_id*."""
+        self.run_id, self.past, self._facts = run_id, past, facts
+        self.open.id = leg_id
+
     # -- a leg ends --------------------------------------------------------------------------------
 
     def broken_off(self, step: int) -> None:

@@ -119,6 +119,8 @@ class RunState:
     news: bool = False
     """Whether figures have arrived since the card was written."""
     latest: Latest = field(default_factory=Latest)
+    working_file: Path | None = None
+    """The working file of the run, from its begin to its record."""
     elsewhere: Path | None = None
     """Folder of a record that could not be written beside its card."""
     trials: Trials | None = None
@@ -138,6 +140,11 @@ class RunState:
     def writes(self, observed: Observed) -> bool:
         """Return whether this process writes the card."""
         return self.coordinator.writes(observed)
+
+    def is_unfinished(self, event: Event) -> bool:
+        """Return whether training runs, and this process will write its card."""
+        going_on = self.facts.running and not self.facts.ended
+        return going_on and self.writes(event.observed) and not event.in_search
 
     def raised(self) -> bool:
         """Return whether `train` has raised, which no event reports; False if unknown."""

@@ -87,7 +87,7 @@ def with_saved_weights(record: RunRecord, folder: Path, *, elsewhere: bool = Fal
     merged = with_merged_adapters(record, folder)
     if merged is not record:
         return merged
-    began_s = _seconds(record.run.started_at)
+    began_s = seconds_of(record.run.started_at)
     names = [adapter.name for adapter in record.adapters]
     size = saved_bytes(folder, began_s, names)
     if size is None or (not elsewhere and record.model.saved_bytes not in (None, size)):
@@ -107,7 +107,7 @@ def _with_model(record: RunRecord, model: Model) -> RunRecord:
     return record.model_copy(update={"model": model, "missing": missing})
 
 
-def _seconds(started_at: str | None) -> float | None:
+def seconds_of(started_at: str | None) -> float | None:
     """Return a time stamp (ISO 8601) in seconds since the epoch; None: it is not a time stamp."""
     if started_at is None:
         return None

@@ -118,6 +118,13 @@ class Session:
         run.facts.shown = observed.without_objects()
         self._go(Stage.CARD_BEFORE, event, budget)
         self._go(Stage.BEGIN_LINE, event, runner.budget(deadlines.EVENT_S))
+        self._keep_working_file(event, budget)
+
+    def _keep_working_file(self, event: Event, budget: Budget) -> None:
+        """Write what `autocard close` makes the card of, if training is killed."""
+        if self.run.is_unfinished(event):
+            self._go(Stage.RECORD_SO_FAR, event, budget)
+            self._go(Stage.WORKING_FILE, event, budget)
 
     def _begin_training(self, event: Event, budget: Budget) -> None:
         """Close a training that ended without an event, and begin the next."""
@@ -215,6 +222,7 @@ class Session:
         """Handle a written checkpoint: steps after it are repeated if training is killed."""
         late_figures.take(self.run)
         self._progress(Event(observed, saved=True))
+        self._keep_working_file(Event(observed), runner.budget(deadlines.EVENT_S))
 
     def _progress(self, event: Event) -> None:
         self._go(Stage.PROGRESS, event, runner.budget(deadlines.EVENT_S))

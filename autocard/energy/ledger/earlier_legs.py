@@ -106,7 +106,7 @@ def find(
     if _any_is_open(folders, mine):
         return EarlierLegs(reason=GOES_ON if step > 0 else None)
     known = ledger_files.among(memory, saved.run_id)
-    return EarlierLegs(saved.run_id, _ordered([*saved.legs, *mine, *known]))
+    return EarlierLegs(saved.run_id, ordered([*saved.legs, *mine, *known]))
 
 
 def again(
@@ -133,7 +133,7 @@ def again(
 
 def with_more(past: EarlierLegs, entries: Iterable[LedgerEntry]) -> EarlierLegs:
     """Return *past* with the entries that other hosts have of its legs."""
-    return replace(past, legs=_ordered([*past.legs, *entries]))
+    return replace(past, legs=ordered([*past.legs, *entries]))
 
 
 # -- which legs belong to the run ------------------------------------------------------------------
@@ -220,7 +220,7 @@ def _seconds(one: str, other: str) -> float:
     return (moments[1] - moments[0]).total_seconds()
 
 
-def _ordered(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+def ordered(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     """Return each leg once, the oldest first."""
     best: dict[tuple[str, str, str], LedgerEntry] = {}
     for entry in entries:

@@ -36,6 +36,7 @@ class Stage(Enum):
     REMEMBER = auto()
     CARD_BEFORE = auto()
     BEGIN_LINE = auto()
+    WORKING_FILE = auto()
     """Training begins."""
     PROGRESS = auto()
     LAST_STEP = auto()

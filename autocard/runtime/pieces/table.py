@@ -11,7 +11,15 @@ from autocard.capture.environment import code, hardware, launcher, software
 from autocard.capture.model import adapter, model
 from autocard.capture.training import precision, training
 from autocard.runtime import deadlines
-from autocard.runtime.pieces import announcing, beginning, ending, measuring, preparing, writing
+from autocard.runtime.pieces import (
+    announcing,
+    beginning,
+    ending,
+    measuring,
+    preparing,
+    working_file,
+    writing,
+)
 from autocard.runtime.pieces.piece import (
     CODE,
     DRIVER,
@@ -175,6 +183,13 @@ _BEGIN = (
         may_hang=TERMINAL,
         asks_s=deadlines.EVENT_S,
         when=announcing.announces_begin,
+    ),
+    Piece(
+        "working file of the run",
+        Stage.WORKING_FILE,
+        working_file.write,
+        may_hang=FILES,
+        when=working_file.has_record,
     ),
 )
 
@@ -472,6 +487,13 @@ _RECORD = (
         writing.keep_elsewhere,
         may_hang=FILES,
         when=writing.is_not_written,
+    ),
+    Piece(
+        "working file removed",
+        Stage.CARD,
+        working_file.remove,
+        may_hang=FILES,
+        when=working_file.is_over,
     ),
     Piece(
         "line at the end",
