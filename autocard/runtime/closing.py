@@ -17,13 +17,14 @@ from autocard.card.update import Outcome, update
 from autocard.energy.ledger.earlier_legs import EarlierLegs
 from autocard.energy.location import given_later
 from autocard.errors import UnavailableError
-from autocard.record import Leg, Run, RunRecord
+from autocard.record import Job, Leg, Run, RunRecord
 from autocard.record.gaps import Gaps, Part
 from autocard.runtime.assemble import RecordDraft, build_record
 from autocard.runtime.left_runs import LeftRun
 from autocard.runtime.leg_facts import LegFacts
 from autocard.runtime.run_history import RunHistory
 from autocard.runtime.saved_weights import seconds_of
+from autocard.totals import batches
 
 PARTS = (
     "model",
@@ -38,17 +39,8 @@ PARTS = (
     "job",
 )
 """Keys of the record whose parts were captured when training began."""
-SUMMED = ("run", "legs", "time", "energy", "emissions")
-"""Keys of the record that are put together here."""
-UNREPORTED = (
-    "time",
-    "run.epochs",
-    "evaluation",
-    "data.eval",
-    "hardware.peak_memory_bytes",
-    "hardware.peak_ram_bytes",
-)
-"""What only the end of training shows."""
+NOT_YET = "not known yet"
+"""Begins the reasons of what only the end of training shows."""
 CUT_OFF = "not known: training was cut off before it could be read"
 
 
@@ -89,6 +81,7 @@ def record_of(left: LeftRun, earlier: RunRecord | None) -> RunRecord:
     }
     own = [part.value for part in legs]
     parts: dict[str, Any] = {name: getattr(known, name) for name in PARTS}
+    parts["job"] = _job(known.job, own[-1])
     return build_record(
         RecordDraft(
             settings=unfinished.own_settings(),
@@ -141,26 +134,40 @@ def _history(left: LeftRun) -> RunHistory:
 
 def _run(known: RunRecord, legs: list[Leg]) -> Run:
     first, last = legs[0], legs[-1]
-    steps = [leg.step_end for leg in legs if leg.step_end is not None]
+    reached = last.step_end
     return known.run.model_copy(
         update={
             "started_at": first.started_at,
             "ended_at": last.ended_at,
             "status": last.status,
-            "global_step": last.step_end if last.step_end is not None else max(steps, default=None),
+            "global_step": reached,
+            "epochs": _epochs(known.run, legs, reached),
         }
     )
 
 
+def _epochs(run: Run, legs: list[Leg], reached: int | None) -> float | None:
+    """Return the epochs up to the step *reached*; None: they are not known."""
+    counted = batches.epochs(legs)
+    if counted is None and reached == run.global_step:
+        return run.epochs
+    return counted
+
+
+def _job(known: Job, leg: Leg) -> Job:
+    """Return *known* with the processes that reported up to the end of *leg*, the last one."""
+    names = ("nodes_reporting", "processes_reporting")
+    return known.model_copy(update={name: getattr(leg, name) for name in names})
+
+
 def _gaps(known: RunRecord) -> Gaps:
-    """Return the reasons of what was not known; the sums have reasons of their own."""
-    kept = {path: why for path, why in known.missing.items() if not _is_new(path)}
-    return {**dict.fromkeys(UNREPORTED, CUT_OFF), **kept}
-
-
-def _is_new(path: str) -> bool:
-    """Return whether the fact at *path*, or its reason, is put together here."""
-    return path.partition(".")[0] in SUMMED or path in UNREPORTED
+    """Return the reasons of what was not known; legs and their sums have reasons of their own."""
+    kept = {
+        path: CUT_OFF if why.startswith(NOT_YET) else why
+        for path, why in known.missing.items()
+        if path.partition(".")[0] not in ("legs", "energy", "emissions")
+    }
+    return {"time": CUT_OFF, "run.epochs": CUT_OFF, **kept}
 
 
 def _saved(output: Path, known: RunRecord) -> Part[dict[str, Any]]:
