@@ -27,33 +27,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 import torch.distributed as dist
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 import autocard
 from support import cluster_space, training
+from support.gpu_shown import Arguments, callback_class
 
 OURS = Path(autocard.__file__).parent
 PATIENCE_S = 60.0
 STUCK_S = 100.0
 """Seconds after which a rank prints where it is: the rig ends what hangs a little later."""
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "term": signal.SIGTERM}
-
-
-class Arguments(TrainingArguments):
-    """Arguments whose device is CUDA while autocard handles an event, and the CPU otherwise."""
-
-    ordinal: int | None = None
-    shown = False
-
-    @property
-    def device(self):
-        cuda = Arguments.shown and Arguments.ordinal is not None
-        return torch.device("cuda", Arguments.ordinal) if cuda else super().device
-
-    @property
-    def n_gpu(self):
-        return 1 if Arguments.shown and Arguments.ordinal is not None else super().n_gpu
 
 
 class Clock(TrainerCallback):
@@ -186,20 +171,10 @@ def _carries(one: socket.socket, other: socket.socket) -> bool:
 def callbacks(order: dict, clock: Clock) -> list:
     if order["ours"] is None:
         return [clock, Since(clock, patient=False)]
-    from autocard import AutoCardCallback
-
-    class Card(AutoCardCallback):
-        def _handle(self, event, *rest):
-            Arguments.shown = True
-            try:
-                super()._handle(event, *rest)
-            finally:
-                Arguments.shown = False
-
     broken = any(rank == clock.number for rank, *_ in order["broken"])
     return [
         clock,
-        Card(**{**order["ours"], **place()["ours"]}),
+        callback_class()(**{**order["ours"], **place()["ours"]}),
         Since(clock, patient=order["patient"] and not broken),
     ]
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000
+NEW_MOUNTS, NEW_HOST_NAME, NEW_USER = 0x00020000, 0x04000000, 0x10000000
 BIND, REMOUNT, READ_ONLY = 4096, 32, 1
 PRIVATE, RECURSIVE = 1 << 18, 1 << 14
 
@@ -54,6 +55,16 @@ def disk(folder: Path, options: str) -> None:
         OSError: it is not permitted.
     """
     _call("mount", b"none", os.fsencode(folder), b"tmpfs", 0, options.encode())
+
+
+def take_host_name(name: str) -> None:
+    """Give this process and its children a host name of their own.
+
+    Raises:
+        OSError: it is not permitted.
+    """
+    _call("unshare", NEW_HOST_NAME)
+    socket.sethostname(name)
 
 
 def permitted(source: Path) -> bool:
