@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from autocard.card.remove import remove
+from autocard.card.selection import SECTIONS
 from autocard.card.update import update
 from autocard.errors import SettingsError
 from autocard.record import load
@@ -122,9 +124,10 @@ def test_of_a_card_of_version_0_1_0_only_the_words_of_people_are_left(name, tmp_
     assert after.count(own) == text.count(own) > 1
     assert after.count("- **Hours used:** two evenings") == text.count("- **Hours used:** two")
     assert "thumbnail: a.png # mine" in after
-    assert "co2_eq_emissions" not in after
+    shown = re.sub(r"(?s)<!--.*?-->", "", after)
+    assert "co2_eq_emissions" not in shown
     for fact in ("hardware_type", "training_regime", "hardware_requirements", "software"):
-        assert written.get(fact, "\0") not in after
+        assert written.get(fact, "\0") not in shown
 
 
 def test_a_new_card_that_is_cleared_shows_no_figure(card):
@@ -140,6 +143,57 @@ def test_a_new_card_that_is_cleared_shows_no_figure(card):
             assert values[name] not in shown
     assert "kWh" not in shown
     assert "[More Information Needed]" not in shown
+
+
+@pytest.mark.parametrize("record", ["gpus", "measured"])
+def test_a_new_card_that_is_cleared_and_filled_again_is_the_same_card(record, card):
+    update(card, load(RECORDS / record))
+    before = card.read_text(encoding="utf-8")
+
+    remove(card)
+    cleared = card.read_text(encoding="utf-8")
+    update(card, load(RECORDS / record))
+
+    assert yaml.safe_load(cleared.split("---\n")[1]) is None
+    for comment in re.findall(r"(?s)<!--(.*?)-->", cleared):
+        assert len(re.findall(r"(?m)^#+ [A-Z]", comment)) <= 1
+    assert card.read_text(encoding="utf-8") == before
+
+
+def test_the_summary_table_stays_at_the_top_when_sections_are_left_out_and_come_back(card):
+    update(card, load(RECORDS / "measured"))
+    before = card.read_text(encoding="utf-8")
+
+    update(card, load(RECORDS / "measured"), sections=("front_matter",))
+    assert "kWh" not in card.read_text(encoding="utf-8")
+    update(card, load(RECORDS / "measured"), sections=SECTIONS)
+
+    assert card.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "tags: [foxes]\n",
+        "tags: [ foxes , red ]\n",
+        "tags: foxes\n",
+        "tags: []\n",
+        "tags: # what it is about\ndatasets: # ids\nlanguage: # codes\n",
+        "model-index: []\nlibrary_name: ''\n",
+        "co2_eq_emissions:\n  emissions:\n  source: ''\n  hardware_used:\ntitle: x # y\n",
+        "co2_eq_emissions: {}\ndatasets: []\n",
+    ],
+)
+def test_the_front_matter_of_a_person_stands_again_to_the_byte(keys, card):
+    own = f"---\n{keys}---\n# Mine\n"
+    card.write_text(own, encoding="utf-8")
+    update(card, load(RECORDS / "gpus"))
+    filled = card.read_text(encoding="utf-8")
+
+    remove(card)
+
+    assert yaml.safe_load(filled.split("---\n")[1])["co2_eq_emissions"]["emissions"] > 0
+    assert card.read_text(encoding="utf-8") == own
 
 
 def test_lines_of_ours_go_out_of_a_text_that_a_person_edited(card):

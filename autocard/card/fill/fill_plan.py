@@ -14,7 +14,7 @@ from autocard.card.fill import edited_lines, head_facts, written_text
 from autocard.card.fill.fill_state import FillState
 from autocard.card.fill.missing_sections import MissingSections
 from autocard.card.fill.refresh import Refresh
-from autocard.card.fill.restore import Restorer
+from autocard.card.fill.restorer import Restorer
 from autocard.card.fill.written_text import ADDED, LEFT_OUT, WHOLE_LINE, WrittenText
 from autocard.card.form import boilerplate
 from autocard.card.form.asked_fact import AskedFact

@@ -58,7 +58,8 @@ def _end_of_summary(state: FillState) -> int | None:
         if asked.slot.kind == "body" and asked.fact == _ABOVE:
             bodies[asked.slot.start] = asked.slot.end
     for text in state.found.ours:
-        if text.fact == _ABOVE and text.slot is None and not text.hidden:
+        # A hidden one counts, too: it is shown again where it stands.
+        if text.fact == _ABOVE and text.slot is None:
             bodies[text.start] = text.end
     for planned in state.written:
         if planned.name == _ABOVE and planned.at in bodies:

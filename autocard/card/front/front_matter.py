@@ -20,6 +20,7 @@ from autocard.card.front.yaml_keys import (
     UNREADABLE,
     Key,
     is_blank,
+    is_blank_form,
     merged,
     read_keys,
 )
@@ -179,6 +180,11 @@ class _Patcher:
         kept = [item for item in current if item not in ours]
         if kept == current:
             return
+        before = self._remembered.get(WAS + YAML + key)
+        if before and len(kept) == 1 and before.strip() == str(kept[0]):
+            # `tags: one` had become `tags: [one, ours]`.
+            self._remove_ours(key, place, before)
+            return
         if kept and self.editor.remove_items(place, ours, keep_last=False):
             self.patched.states[key] = "filled"
             self.patched.merged_lists[key] = kept
@@ -206,21 +212,25 @@ class _Patcher:
                 self.patched.replaced[key] = self.editor.after_colon(place)
             self._written(key, value, "same")
             return
-        state = None if place.shared else self._replaced_state(key, place)
+        state = None if place.shared else self._replaced_state(key, place, value)
         if state is None:
             self._keep(key, place.data)
             return
         self._written(key, value, state)
-        if is_blank(self.editor.current(place), place.data):
+        if self._is_empty(place, value):
             self.patched.replaced[key] = self.editor.after_colon(place)
         self.editor.replace_value(place, yaml_text.entry(key, value, 0))
 
-    def _replaced_state(self, key: str, place: Key) -> State | None:
-        """Return the state of a value that is replaced; None: it is a person's, and stays."""
+    def _is_empty(self, place: Key, value: object) -> bool:
+        """Return whether a key waits for *value*."""
         current = self.editor.current(place)
-        is_empty = is_blank(current, place.data)
+        return is_blank(current, place.data) or is_blank_form(current, place.data, value)
+
+    def _replaced_state(self, key: str, place: Key, value: object) -> State | None:
+        """Return the state of a value that *value* replaces; None: it is a person's, and stays."""
+        current = self.editor.current(place)
         if (
-            is_empty
+            self._is_empty(place, value)
             or self.refusals.refuses(key, place.data, current)
             or self._is_trainers(key, place)
         ):
@@ -315,6 +325,8 @@ class _Patcher:
             self.editor.replace_value(place, yaml_text.entry(key, rewritten, 0))
             done = True
         else:
+            if not isinstance(place.data, list) or not place.data:
+                self.patched.replaced[key] = self.editor.after_colon(place)
             done = self._edit_items(place, merge)
         if done:
             was_empty_text = merge.kept == [""]

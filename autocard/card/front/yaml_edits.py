@@ -66,6 +66,11 @@ class YamlEditor:
 
     def restore_value(self, key: Key, text: str) -> None:
         """Put *text*, of `after_colon`, in the place of a key's value."""
+        line_end = self._line_end(key.colon)
+        if not text and self._text[key.colon + 1 : line_end].lstrip().startswith("#"):
+            # `key:  # a comment` above a block: the comment stood there before.
+            self._edit(line_end, max(key.end, line_end), "")
+            return
         self._edit(key.colon + 1, max(key.end, key.colon + 1), text)
 
     def append_keys(self, lines: Sequence[str], blank: Blank) -> None:
@@ -144,9 +149,11 @@ class YamlEditor:
 
     def _append_in_brackets(self, key: Key, node: yaml.SequenceNode, items: Sequence[str]) -> None:
         bracket = key.end - 1
-        has_comma = self._text[:bracket].rstrip().endswith(",")
-        lead = ", " if node.value and not has_comma else ""
-        self._edit(bracket, bracket, lead + ", ".join(items))
+        if node.value and not self._text[:bracket].rstrip().endswith(","):
+            last = node.value[-1].end_mark.index
+            self._edit(last, last, ", " + ", ".join(items))
+        else:
+            self._edit(bracket, bracket, ", ".join(items))
 
     def remove_items(self, key: Key, values: Collection[object], *, keep_last: bool) -> bool:
         """Remove the lines of the items *values* of a list; return False where that is impossible.
@@ -154,8 +161,10 @@ class YamlEditor:
         *keep_last*: something is added behind the last item, which then has to stay.
         """
         node = key.value
-        if key.alias or not isinstance(node, yaml.SequenceNode) or node.flow_style:
+        if key.alias or not isinstance(node, yaml.SequenceNode):
             return False
+        if node.flow_style:
+            return self._remove_in_brackets(key, node, values)
         lines = []
         for item, value in zip(node.value, key.data, strict=True):
             if value not in values:
@@ -170,6 +179,17 @@ class YamlEditor:
             lines.append((start, end))
         for start, end in lines:
             self._edit(start, end, "")
+        return True
+
+    def _remove_in_brackets(
+        self, key: Key, node: yaml.SequenceNode, values: Collection[object]
+    ) -> bool:
+        """Remove the items *values* at the end of a list; return False where that is impossible."""
+        kept = [value for value in key.data if value not in values]
+        if not kept or key.data[: len(kept)] != kept or "#" in self.current(key):
+            return False
+        first, last = node.value[len(kept) - 1], node.value[-1]
+        self._edit(first.end_mark.index, last.end_mark.index, "")
         return True
 
     def _edit(self, start: int, end: int, text: str) -> None:

@@ -46,6 +46,10 @@ _CODECARBON_KEYS = frozenset(
     )
 )
 """Keys of `co2_eq_emissions` that the model cards of sentence-transformers and SetFit write."""
+_EMISSION_PARTS = frozenset(
+    ("emissions", "source", "training_type", "geographical_location", "hardware_used")
+)
+"""Keys of `co2_eq_emissions` that the Hub reads."""
 _NOTHING = frozenset({"None", "none", "null", "NULL"})
 """What libraries write where they have no base model."""
 _TEMPLATE_LINE = re.compile(r"^\{\{-?[ \t]*\w+[^{}\n]*\}\}[ \t]*\r?$", re.MULTILINE)
@@ -238,6 +242,19 @@ def is_blank(current: str, data: object) -> bool:
     if text and find(text) is not None:
         return True
     return TEMPLATE.fullmatch(current.strip("\"' ")) is not None
+
+
+def is_blank_form(current: str, data: object, value: object) -> bool:
+    """Return whether *data* only asks for *value*: an empty list, or its parts without values.
+
+    A comment in the text *current* is a person's, and so is a part that *value* cannot have.
+    """
+    if "#" in current:
+        return False
+    if isinstance(data, dict) and isinstance(value, dict):
+        is_asked = data.keys() <= value.keys() | _EMISSION_PARTS
+        return is_asked and all(is_blank("", part) for part in data.values())
+    return isinstance(data, list) and all(is_blank("", item) for item in data)
 
 
 def is_withheld(key: str, data: object, withheld: Collection[str]) -> bool:
