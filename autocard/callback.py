@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from autocard.card_guard import card_writers
 from autocard.errors import SettingsError
-from autocard.guard import guard
+from autocard.guard import guard, name_work
 from autocard.settings import disabled, resolve
 from autocard.trainers import trainer_calls
 from autocard.trainers.trainer_event import TrainerEvent, step_of
@@ -36,6 +36,23 @@ if "transformers.trainer" in sys.modules and not disabled():
 
 HAND_OVER_S = 1.0
 """Seconds between two reports of progress to the worker."""
+
+name_work(
+    {
+        "everything": "start: there will be no card",
+        "trainer": "guard the card against being overwritten by the trainer",
+        "prepared": "prepare for the new trainer",
+        "begin": "begin the record of this training: there will be no card",
+        "step": "count a step",
+        "saving": "prepare the checkpoint",
+        "progress": "take a reading during training",
+        "saved": "note the checkpoint",
+        "push_begun": "update the card before the upload",
+        "evaluated": "take the results of the evaluation",
+        "predicted": "take the results of the prediction",
+        "end": "complete the record of this training",
+    }
+)
 
 _FIRST = frozenset({"prepared", "begin"})
 """Events that may be the first of a trainer."""

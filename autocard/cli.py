@@ -341,7 +341,8 @@ if exports.formats():  # without a format there is nothing that the command coul
 def doctor(*, as_json: options.AsJson = False) -> None:
     """Show what autocard sees on this machine, and how it would measure a training here.
 
-    Takes some seconds.
+    Whether ledger_dir, card and site file can be used is tried, and nothing is left there. Takes
+    some seconds.
     """
     from autocard import doctor as doctor_  # noqa: PLC0415 - the other commands do without drivers and processes
 

@@ -1,6 +1,7 @@
 """What autocard finds on this machine, and how it would measure a training here, on one screen.
 
-Rule: it reads with the same code as a training (`energy`), and writes nothing. It is for the person
+Rule: it reads with the same code as a training (`energy`), and leaves no file behind: whether a
+place can be written is tried with a file that is removed again. It is for the person
 at the machine and may show paths and advice; it is not for publication. It imports neither torch
 nor codecarbon: CodeCarbon runs in a process of its own (`energy.worker.probe`).
 """
@@ -27,6 +28,7 @@ from autocard.energy.ledger import leg_builder, source_words
 from autocard.energy.location import geolocation, place
 from autocard.energy.worker import probe
 from autocard.errors import UnavailableError
+from autocard.runtime import places
 from autocard.settings import Settings
 
 POWERCAP = Path("/sys/class/powercap")
@@ -64,6 +66,11 @@ def examine(settings: Settings, powercap: Path = POWERCAP) -> dict[str, Any]:
         "pue": settings.pue,
         "workload_manager": _manager(),
         "settings": _given(settings),
+        "unread": list(settings.unread),
+        "places": [
+            {"setting": name, "path": path, "reason": why}
+            for name, path, why in places.of_settings(settings)
+        ],
     }
     return report | {"advice": list(_advice(report))}
 
@@ -225,6 +232,10 @@ def _advice(report: Mapping[str, Any]) -> Iterator[str]:
         )
     if any(cuda_visible.ORDER_NOTE in one["note"] for one in report["gpus"]["used"]):
         yield f"{cuda_visible.SETTLES_ORDER}. In a training torch settles it."
+    for one in report["places"]:
+        if one["reason"] is not None:
+            yield f"{one['setting']}: {places.MENDS[one['setting']]}."
+    yield from report["unread"]
     if report["node_meter"] is not None and report["node_meter"]["reason"]:
         yield f"{report['node_meter']['reason']}: {report['node_meter']['path']}"
 
@@ -263,6 +274,8 @@ def text(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _numbered(
         "Settings", _settings(report["settings"]), "none given: all at their defaults"
     )
+    if report["places"]:
+        yield from _numbered("Places", _places(report["places"]), "")
     yield from _numbered("To do better", report["advice"], "nothing")
 
 
@@ -274,6 +287,14 @@ def _numbered(label: str, lines: Any, otherwise: str) -> Iterator[tuple[str, str
 def _settings(given: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, one in given.items():
         yield f"{name} = {one['value']} ({one['source']})"
+
+
+def _places(found: list[Mapping[str, Any]]) -> Iterator[str]:
+    for one in found:
+        state = "can be written"
+        if one["reason"] is not None:
+            state = f"cannot be used: {one['reason']}. {places.INSTEAD[one['setting']]}"
+        yield f"{one['setting']}, {one['path']}: {state}"
 
 
 def _gpu_lines(gpus: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -34,6 +34,11 @@ CARD_BYTES = 5_000_000
 SMALL_BYTES = 1_000_000
 """Of settings, tables of words, and files of the kernel."""
 
+LEADS_NOWHERE = "it is a link that leads nowhere"
+"""Why a symbolic link without a target cannot be used."""
+_TRIED_BYTES = 1 << 16
+"""Of the file that shows whether a folder can be written: more than a ledger entry."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a pair that stands for one character: Python reads it from names that are not UTF-8."""
 
@@ -121,6 +126,47 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
+def is_file(path: Path) -> bool:
+    """Return whether *path* is a regular file; False for a name that none can have."""
+    return os.path.isfile(path)  # noqa: PTH113 - as above
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Return why no file can be written into *folder*, which need not exist; None: it can.
+
+    It is tried with a file of some size, since on a full disk an empty one can often be made. That
+    file is removed again, and so are folders that had to be made.
+    """
+    missing = [place for place in (folder, *folder.parents) if not exists(place)]
+    made: list[Path] = []
+    try:
+        for place in reversed(missing):
+            if place.is_symlink():
+                raise _unusable(place, errno.ENOENT, LEADS_NOWHERE)
+            place.mkdir()
+            made.append(place)
+        _try_to_write(folder)
+    except OSError as exc:
+        return reason(exc)
+    finally:
+        with contextlib.suppress(OSError):  # another process has begun to use it
+            for place in reversed(made):
+                place.rmdir()
+    return None
+
+
+def _try_to_write(folder: Path) -> None:
+    handle, temporary = tempfile.mkstemp(
+        prefix=f"_autocard-{process_mark.own()}-", suffix=".tmp", dir=folder
+    )
+    try:
+        with os.fdopen(handle, "wb", buffering=0) as stream:
+            if stream.write(bytes(_TRIED_BYTES)) < _TRIED_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+    finally:
+        os.unlink(temporary)  # noqa: PTH108 - mkstemp gives a name, not a Path
+
+
 def write_text(path: Path, text: str) -> bool:
     """Put *text* into *path* by one atomic replacement; return whether anything changed.
 
@@ -151,7 +197,7 @@ def write_bytes(path: Path, data: bytes) -> bool:
         if _holds(target, data):
             return False
         if path.is_symlink() and not target.parent.is_dir():
-            raise _unusable(path, errno.ENOENT, "it is a link that leads nowhere")
+            raise _unusable(path, errno.ENOENT, LEADS_NOWHERE)
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, data)
     except OSError as exc:

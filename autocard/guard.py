@@ -15,14 +15,15 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from autocard.errors import UnavailableError
+from autocard.errors import NotWrittenError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
     from types import FrameType
 
 T = TypeVar("T")
@@ -37,6 +38,8 @@ _LOOK_S = 0.2
 
 _local = threading.local()
 _reported: set[str] = set()
+_words: dict[str, str] = {}
+"""Name of a piece of work → what could not be done if it fails, for the log."""
 _exiting = False
 
 
@@ -114,6 +117,21 @@ def _log(
             raise
 
 
+def name_work(words: Mapping[str, str]) -> None:
+    """Set what could not be done if a piece of work fails: its name → "read the existing card"."""
+    _words.update(words)
+
+
+def _why(exc: BaseException) -> str:
+    """Return why work failed: in plain words where the failure is no bug."""
+    if isinstance(exc, DeadlineError | ThreadEndedError | NotWrittenError):
+        return str(exc).rstrip(".")
+    if isinstance(exc, OSError) and exc.strerror:
+        where = "" if exc.filename is None else f": {os.fsdecode(exc.filename)}"
+        return f"{exc.strerror}{where}"
+    return f"{type(exc).__name__}: {exc}"
+
+
 def report(fact: str, exc: BaseException) -> None:
     """Log once for each *fact* and kind of failure that *exc* prevented *fact*."""
     key = f"{fact}:{type(exc).__name__}"
@@ -122,10 +140,9 @@ def report(fact: str, exc: BaseException) -> None:
         return
     _reported.add(key)
     log_warning(
-        "autocard: %s failed (%s: %s). Training is not affected.",
-        fact,
-        type(exc).__name__,
-        exc,
+        "autocard: could not %s (%s). Training is not affected.",
+        _words.get(fact, f"find out {fact}"),
+        _why(exc),
         exc_info=logger.isEnabledFor(logging.DEBUG),
     )
 
@@ -195,9 +212,9 @@ def _wait(done: threading.Event, thread: threading.Thread, most_s: float) -> boo
 _WAITING = (threading.Event.wait.__code__, _wait.__code__)
 
 
-def _why_late(fact: str, thread: threading.Thread, left_s: float) -> Exception:
+def _why_late(thread: threading.Thread, left_s: float) -> Exception:
     if thread.is_alive():
-        return DeadlineError(f"{fact} took longer than {left_s:.1f} s")
+        return DeadlineError(f"it took longer than {left_s:.1f} s")
     return ThreadEndedError("its thread ended before it began")
 
 
@@ -246,7 +263,7 @@ def guarded(
             if late:
                 abandoned.set()
         if late:
-            _note(fact, _why_late(fact, thread, left_s), missing)
+            _note(fact, _why_late(thread, left_s), missing)
             return None
     if failure:
         # Taken out of the list: the exception's traceback leads back to the list, and so would keep

@@ -207,7 +207,6 @@ TABLES: dict[str, list[Wrong]] = {
         )
     ],
     "The site file, CodeCarbon's configuration": [
-        Wrong(variables={"AUTOCARD_SITE": "/nope/site.toml"}),
         Wrong(site="pue 1.2\n"),
         Wrong(site="[tool.autocard]\npue = 1.2\n"),
         Wrong(site='country_iso_code = "Frankreich"\n'),

@@ -33,7 +33,7 @@ from autocard.card_guard.trainer_ref import TrainerRef
 from autocard.card_guard.wrapped_methods import WrappedMethod
 from autocard.card_guard.writer import CardWriter
 from autocard.errors import UnavailableError
-from autocard.guard import Budget, guarded, log_warning
+from autocard.guard import Budget, guarded, log_warning, name_work
 from autocard.hub import uploads
 from autocard.record import RunRecord
 from autocard.settings import Settings
@@ -409,6 +409,27 @@ class CardGuard:
         if output is not None and card != output:
             # sentence-transformers copies a checkpoint's card over this card before it uploads.
             self._cards.before = library_cards.read(output).text
+
+
+name_work(
+    {
+        "card left behind": "restore the card that a killed process left behind",
+        "hub card kept": "keep the Hub's card that could not be merged",
+        "card before an upload": "update the card before the upload",
+        "what push_to_hub was given": "read the arguments of push_to_hub",
+        "deleted cards": "forget the cards of deleted folders",
+        "form": "take the library's card as the form of the new one",
+        "card before": "read the existing card",
+        "card copied": "copy the card before a library overwrites it",
+        "card put back": "restore the card that a library has overwritten",
+        "copy removed": "remove the copy of the card",
+        "card of the library": "make the library's own card, as a form",
+        "card put right": "write the facts into the card that a library wrote",
+        "card beside": "keep the card beside yours out of the upload",
+        "the Hub's rules": "check the card by the Hub's rules",
+        "saved model": "write a card for the saved model",
+    }
+)
 
 
 def _guarded(fact: str, work: Any, most_s: float) -> Any:

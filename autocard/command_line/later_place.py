@@ -74,6 +74,8 @@ def _name_unused(record: RunRecord, card: Path | None) -> None:
     except SettingsError as exc:
         note(f"warning: {exc}")
         return
+    for sentence in settings.unread:
+        note(f"warning: {sentence}")
     words, given = [], []
     for name in _OF_A_PLACE:
         value = getattr(settings, name)

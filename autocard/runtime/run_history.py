@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from autocard import files
-from autocard.energy.ledger import earlier_legs, ledger_files, record_legs
+from autocard.energy.ledger import earlier_legs, ledger_files, left_behind, record_legs
 from autocard.energy.ledger.earlier_legs import EarlierLegs
 from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole, StartedJob, utc_now
 from autocard.energy.ledger.ledger_files import LedgerFolders
@@ -279,6 +279,10 @@ class RunHistory:
         except NotWrittenError as exc:
             why = files.reason(exc)
             entry.missing.setdefault("ledger", f"a later start will not count this one: {why}")
+
+    def clear_node(self) -> None:
+        """Leave nothing of the run's earlier legs on this node but what is in the output folder."""
+        left_behind.clear(self.folders, self.run_id, self.open.id)
 
     # -- evaluations after training ----------------------------------------------------------------
 

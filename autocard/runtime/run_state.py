@@ -21,6 +21,7 @@ from autocard.capture.training.schedule import LearningRates
 from autocard.card_guard.card_guard import CardGuard
 from autocard.distributed.coordinator import Coordinator
 from autocard.energy.ledger.ledger_entry import LedgerEntry
+from autocard.guard import log_warning
 from autocard.record import Dataset, Evaluation, Leg, RunRecord
 from autocard.record.gaps import Gaps, Part
 from autocard.runtime.clock import WallClock
@@ -127,6 +128,10 @@ class RunState:
     """The search that this training is a trial of, if any."""
     searches: list[Trials] = field(default_factory=list)
     """The searches that this training follows."""
+    no_card_there: bool = False
+    """Whether the card cannot be written where the setting `card` says."""
+    warned_of: set[str] = field(default_factory=set)
+    """Settings that cannot be used and that the user was warned of."""
 
     def __post_init__(self) -> None:
         """Begin with an empty history and without other processes."""
@@ -135,7 +140,8 @@ class RunState:
 
     def card(self, folder: Path) -> Path:
         """Return the path of the card, where *folder* is the output folder."""
-        return Path(self.settings.card or folder / "README.md")
+        given = None if self.no_card_there else self.settings.card
+        return Path(given or folder / "README.md")
 
     def writes(self, observed: Observed) -> bool:
         """Return whether this process writes the card."""
@@ -150,6 +156,12 @@ class RunState:
         """Return whether `train` has raised, which no event reports; False if unknown."""
         facts, call = self.facts, self.train_call
         return facts.running and not facts.ended and call is not None and not call.running
+
+    def warn_of(self, setting: str, sentence: str) -> None:
+        """Warn once of a *setting* that cannot be used."""
+        if setting not in self.warned_of:
+            self.warned_of.add(setting)
+            log_warning("autocard: %s", sentence)
 
     @property
     def has_measured(self) -> bool:

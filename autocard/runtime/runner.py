@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from autocard.guard import Budget, attempted, guarded
+from autocard.guard import Budget, attempted, guarded, name_work
 from autocard.record.gaps import Gaps, Part
 from autocard.runtime import deadlines
 from autocard.runtime.pieces import table
+from autocard.runtime.pieces.failure_words import FAILURE_WORDS
 from autocard.runtime.pieces.piece import Piece, Stage
 from autocard.runtime.run_state import Event, RunState
+
+name_work(FAILURE_WORDS)
 
 
 def budget(total_s: float) -> Budget:

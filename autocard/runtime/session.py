@@ -145,6 +145,7 @@ class Session:
             self._meet(event, budget)
         if run.meter is None:
             self._go(Stage.METER, event, budget)
+        self._go(Stage.PLACES, event, budget)
 
     def _go_on(self, event: Event, budget: Budget) -> None:
         """Find the run that this training continues; drop the facts of another run before it."""
@@ -324,7 +325,7 @@ class Session:
         finish.observe_trainer(run, event, budget)
         self._go(Stage.STEPS_DONE, event, budget)
         completion.note_late()  # figures of an earlier leg may have arrived
-        for stage in (Stage.EARLIER, Stage.LEDGER, Stage.REPORT):
+        for stage in (Stage.EARLIER, Stage.LEDGER, Stage.REPORT, Stage.CLEARED):
             self._go(stage, event, budget)
         with finish.turn(run, event, budget):
             self._go(Stage.REPORTS, event, budget)

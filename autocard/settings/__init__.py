@@ -85,6 +85,8 @@ class Settings:
     given_as: Mapping[str, str] = field(default_factory=dict)
     """Setting → how a message names it: "AUTOCARD_PUE=0.9"; only those that were given. Not for the
     record: it may hold paths of the machine."""
+    unread: tuple[str, ...] = ()
+    """Files of settings that could not be read: a sentence each, for the log."""
 
 
 def disabled(environ: Mapping[str, str] = os.environ) -> bool:
@@ -145,6 +147,7 @@ def _settled(sources: Sequence[Source]) -> Settings:
         **values,
         sources={name: source.name for name, source in origins.items()},
         given_as={name: source.given_as(name) for name, source in origins.items()},
+        unread=tuple(source.unread for source in sources if source.unread),
     )
 
 

@@ -6,7 +6,7 @@ import configparser
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ PERSONS_FACTS = (
     "demo",
 )
 """Facts that are taken for settings now and then."""
+_NO_FILE = "there is no such file"
+_MEND_SITE = "Correct the path, or unset the variable"
 _ALL = "All settings: help(autocard.AutoCardCallback)."
 _OUR_TABLE = re.compile(
     r"^\s*\[+\s*[\"']?(tool)[\"']?\s*\.\s*[\"']?autocard\b|^\s*autocard\s*[.=]", re.MULTILINE
@@ -67,6 +69,8 @@ class Source:
     """Setting → value as it was given."""
     where: Callable[[str, object], str]
     """Setting and value → how a message names them: "AUTOCARD_PUE=0.9"."""
+    unread: str = ""
+    """Why its file could not be read, and what follows; empty: it was, or there is none."""
 
     def given_as(self, name: str) -> str:
         """Return how a message names the setting *name* of this place."""
@@ -153,10 +157,14 @@ def _project(folder: Path | None) -> Source:
     """Return `[tool.autocard]` of the nearest pyproject.toml at or above *folder*."""
     name = "pyproject.toml"
     folders = () if folder is None else (folder, *folder.parents)
-    file = next((place / name for place in folders if (place / name).is_file()), None)
+    file = next((place / name for place in folders if files.is_file(place / name)), None)
     if file is None:
         return Source(name, {}, argument)
-    text = _read(file, str(file))
+    try:
+        text = _read(file, str(file))
+    except OSError as exc:
+        why = f"it cannot be read ({files.reason(exc)})"
+        return Source(name, {}, argument, _unread(str(file), why, "Make it readable"))
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
@@ -182,12 +190,15 @@ def _site(given: str) -> Source:
     """Return the site file, at the path *given* or at its usual place."""
     file = files.expanded(Path(given or _SITE_FILE))
     where = f"AUTOCARD_SITE={given}" if given else _SITE_FILE
+    none = Source("site file", {}, argument)
     try:
         text = _read(file, where)
     except FileNotFoundError:
-        if given:
-            _refuse([f"{where}: there is no such file. Correct the path, or unset the variable."])
-        return Source("site file", {}, argument)
+        return replace(none, unread=_unread(where, _NO_FILE, _MEND_SITE)) if given else none
+    except OSError as exc:
+        mend = _MEND_SITE if given else "Ask the administrator of this machine to make it readable"
+        why = f"it cannot be read ({files.reason(exc)})"
+        return replace(none, unread=_unread(where, why, mend))
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
@@ -198,20 +209,22 @@ def _site(given: str) -> Source:
     return _of_toml("site file", file, text, table)
 
 
+def _unread(where: str, why: str, mend: str) -> str:
+    """Return the message for a file that this machine does not have, or does not let read."""
+    return f"{where}: {why}. Training goes on without its settings. {mend}."
+
+
 def _read(file: Path, where: str) -> str:
     """Return the text of *file*.
 
     Raises:
-        FileNotFoundError: there is none.
-        SettingsError: it cannot be read.
+        OSError: it cannot be read.
+        SettingsError: it is no text.
     """
     try:
         return files.read_text(file, files.SMALL_BYTES)
-    except FileNotFoundError:
-        raise
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = getattr(exc, "strerror", None) or "it is not UTF-8 text"
-        msg = f"{where}: the file cannot be read ({reason}). Correct it, or remove it."
+    except UnicodeDecodeError as exc:
+        msg = f"{where}: the file cannot be read (it is not UTF-8 text). Correct it, or remove it."
         raise SettingsError(msg) from exc
 
 

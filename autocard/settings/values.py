@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from autocard import files
 from autocard.errors import SettingsError
 from autocard.settings.countries import country_code, did_you_mean_country, in_a_sentence
 from autocard.settings.nearest import did_you_mean, listed, quoted
@@ -219,7 +220,7 @@ def _fact(name: str, text: object, what: str) -> str:
 def _card(value: object, what: str) -> str:
     """Return the path of a card."""
     path = _text(value, what)
-    if Path(path).is_dir():
+    if files.is_folder(Path(path)):
         refuse(what, f"this is a folder. Did you mean {Path(path) / 'README.md'}?")
     return path
 

@@ -106,6 +106,40 @@ def test_where_nothing_is_there_it_says_so_and_what_would_help(tmp_path):
     assert report["settings"] == {}
 
 
+def test_each_place_of_the_settings_is_tried_and_nothing_is_left_there(tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    env = {**os.environ, "COLUMNS": "300"}
+    bad = {
+        "AUTOCARD_LEDGER_DIR": "/dev/null/x",
+        "AUTOCARD_CARD": "/proc/x/README.md",
+        "AUTOCARD_SITE": str(tmp_path / "gone.toml"),
+    }
+    good = {
+        "AUTOCARD_LEDGER_DIR": str(tmp_path / "node" / "7"),
+        "AUTOCARD_CARD": str(tmp_path / "cards" / "README.md"),
+    }
+
+    with_bad = doctor(here, env={**env, **bad})
+    with_good = doctor(here, "--json", env={**env, **good})
+
+    assert with_bad.returncode == 0, with_bad.stderr
+    for words in (
+        "ledger_dir, /dev/null/x: cannot be used: Not a directory. The working files go to",
+        "ledger_dir: Name a folder that can be made and written on each node",
+        "card, /proc/x/README.md: cannot be used: No such file or directory. Card and record go",
+        "card: Name a file in a folder that can be written",
+        f"AUTOCARD_SITE={tmp_path / 'gone.toml'}: there is no such file.",
+    ):
+        assert words in with_bad.stdout
+    report = json.loads(with_good.stdout)
+    assert [(one["setting"], one["reason"]) for one in report["places"]] == [
+        ("ledger_dir", None),
+        ("card", None),
+    ]
+    assert [file.name for file in tmp_path.iterdir()] == ["here"]
+
+
 def test_a_setting_that_cannot_be_meant_is_wrong_usage(tmp_path):
     done = doctor(tmp_path, env={**os.environ, "AUTOCARD_PUE": "0.3"})
 

@@ -184,6 +184,20 @@ def test_the_real_report_warns_once_for_each_fact(caplog):
     assert "Training is not affected" in caplog.text
 
 
+def test_a_failure_is_logged_in_the_words_of_a_user_and_not_by_the_name_of_the_work(caplog):
+    fresh = fresh_guard()
+    fresh.name_work({"_past": "read the earlier starts of this run"})
+
+    with caplog.at_level(logging.WARNING, logger="autocard"):
+        fresh.report("_past", PermissionError(13, "Permission denied", "/root/x"))
+
+    (said,) = caplog.messages
+    assert said == (
+        "autocard: could not read the earlier starts of this run (Permission denied: /root/x). "
+        "Training is not affected."
+    )
+
+
 # -- exceptions of the program ---------------------------------------------------------------------
 
 

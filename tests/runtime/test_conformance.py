@@ -23,6 +23,7 @@ from autocard import AutoCardCallback
 from autocard.energy import meter as meters
 from autocard.runtime import deadlines
 from autocard.runtime.pieces import table
+from autocard.runtime.pieces.failure_words import FAILURE_WORDS
 from autocard.runtime.pieces.piece import Piece
 from autocard.runtime.run_state import Event, Facts, RunState
 from support import training
@@ -47,6 +48,14 @@ INSIDE = [
 """What pieces call further inside, and what others rely on most."""
 HANGS_INSIDE = [one for one in INSIDE if "build_record" not in one and "totals" not in one]
 """The others compute only, in a piece without a deadline."""
+
+
+def test_a_failure_of_each_piece_has_words_for_the_log():
+    """What a user reads is never the name of a piece."""
+    silent = {piece.label for piece in table.PIECES} - FAILURE_WORDS.keys()
+    of_none = FAILURE_WORDS.keys() - {piece.label for piece in table.PIECES}
+
+    assert (silent, of_none) == (set(), set())
 
 
 class Spy(TrainerCallback):

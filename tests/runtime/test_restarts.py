@@ -405,6 +405,80 @@ def test_ticks_may_stay_on_the_node_and_what_was_saved_is_in_the_output_folder_w
     assert len(ledger_files.read(folder / ledger_files.FOLDER)) == 2
 
 
+def test_where_the_nodes_folder_cannot_be_used_a_kill_of_everything_leaves_all_ticks(
+    server, tmp_path
+):
+    folder = tmp_path / "run"
+    ours = {**OURS, "ledger_dir": "/dev/null/x"}
+    first = server.start(
+        folder, name="first", ours=ours, args={"max_steps": 400, "save_steps": 400}
+    )
+    wait_until(lambda: _steps_on(folder) >= 10)
+    read = _steps_on(folder)
+    first.kill(everything=True)
+
+    (left,) = ledger_files.read(folder / ledger_files.FOLDER)
+    assert read <= left.leg.step_end <= first.last_step
+    assert "ledger_dir" in left.missing["ledger"]
+
+
+def test_ticks_go_on_in_the_output_folder_when_the_nodes_disk_is_lost_in_mid_training(
+    server, tmp_path
+):
+    folder, node = tmp_path / "run", tmp_path / "node"
+    ours = {**OURS, "ledger_dir": str(node)}
+    first = server.start(
+        folder, name="first", ours=ours, args={"max_steps": 400, "save_steps": 400}
+    )
+    wait_until(lambda: _steps_on(node, "") >= 5)
+    before = _steps_on(folder)
+    shutil.rmtree(node)
+    node.write_text("the disk is gone")
+    wait_until(lambda: _steps_on(folder) >= 15)
+    log = Path(f"{first.log}.out")
+    wait_until(lambda: str(node) in log.read_text())
+    first.kill(everything=True)
+
+    assert before == -1
+    (left,) = ledger_files.read(folder / ledger_files.FOLDER)
+    assert left.leg.step_end >= 15
+    assert "Not a directory" in left.missing["ledger"]
+    assert log.read_text().count(str(node)) == 1
+
+
+def _steps_on(folder, inside=ledger_files.FOLDER):
+    """Return the last step of the only leg in *folder*; -1: there is no leg."""
+    steps = [entry.leg.step_end for entry in ledger_files.read(folder / inside)]
+    return max(steps, default=-1)
+
+
+def test_what_a_kill_left_on_the_node_is_used_by_the_next_start_and_then_in_the_output_folder(
+    server, tmp_path
+):
+    folder, node = tmp_path / "run", tmp_path / "node"
+    ours = {**OURS, "ledger_dir": str(node)}
+    other = tmp_path / "node" / "leg-other.json"
+    first = server.start(folder, name="first", ours=ours, args={"max_steps": 60, "save_steps": 20})
+    wait_until(lambda: first.last_step and first.last_step >= 28)
+    first.kill(everything=True)
+    left = sorted(file.suffix for file in node.iterdir())
+    ticked = ledger_files.read(node)[0].leg
+    other.write_text("of another run")
+
+    server.start(
+        folder, name="last", ours=ours, resume=last_whole_checkpoint(folder), args={"max_steps": 60}
+    ).finish()
+    one, _ = record(folder)["legs"]
+    others = [file.name for file in node.iterdir() if not file.name.startswith("_")]
+
+    assert left == ["", ".json", ".lock"]
+    assert one["wall_clock_s"] == pytest.approx(ticked.wall_clock_s)
+    assert others == ["leg-other.json"]
+    written = ledger_files.read(folder / ledger_files.FOLDER)
+    assert next(entry.leg.wall_clock_s for entry in written) == pytest.approx(ticked.wall_clock_s)
+    assert not list((folder / ledger_files.FOLDER).glob("*.lock"))
+
+
 # -- weights that were trained before --------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from autocard.card.form import rendering
 from autocard.card.form.label_files import USER_FILE
 from autocard.card.form.rendering import RenderError
 from autocard.errors import CardError, SettingsError
-from autocard.files import expanded, read_text
+from autocard.files import expanded, is_file, read_text
 from autocard.settings.nearest import did_you_mean
 
 DEFAULT = "huggingface"
@@ -79,7 +79,7 @@ def label_files(name: str | None, card: Path | None = None) -> tuple[Path, ...]:
     if card is not None:
         folders.append(card.parent)
     found = [folder / USER_FILE for folder in folders]
-    return tuple(dict.fromkeys(path for path in found if path.is_file()))
+    return tuple(dict.fromkeys(path for path in found if is_file(path)))
 
 
 def template_variables(name: str | None) -> frozenset[str]:
@@ -124,7 +124,7 @@ def _hub_template() -> Path | None:
     if spec is None or spec.origin is None:
         return None
     path = Path(spec.origin).parent / "templates" / "modelcard_template.md"
-    return path if path.is_file() else None
+    return path if is_file(path) else None
 
 
 def _source(name: str) -> str:

@@ -64,8 +64,10 @@ def of(settings: Settings, cray: Path = CRAY) -> NodeMeter | None:
     """Return the node's meter; None: there is none that one knows of."""
     if settings.node_meter is not None:
         path = Path(settings.node_meter)
-        return NodeMeter(path / "energy" if path.is_dir() else path, settings.node_meter_unit)
-    return NodeMeter(cray, name="Cray's pm_counters") if cray.exists() else None
+        return NodeMeter(
+            path / "energy" if files.is_folder(path) else path, settings.node_meter_unit
+        )
+    return NodeMeter(cray, name="Cray's pm_counters") if files.exists(cray) else None
 
 
 class NodeMeterReader:

@@ -104,13 +104,13 @@ def write(folder: Path, entry: LedgerEntry) -> None:
     Raises:
         NotWrittenError: it could not be written.
     """
-    files.write_text(_file(folder, entry), entry.model_dump_json(indent=1) + "\n")
+    files.write_text(file_of(folder, entry), entry.model_dump_json(indent=1) + "\n")
 
 
 def remove(folder: Path, entry: LedgerEntry) -> None:
     """Remove the file of *entry*; if that fails, it stays."""
     with contextlib.suppress(OSError):
-        _file(folder, entry).unlink()
+        file_of(folder, entry).unlink()
 
 
 def write_last(folders: LedgerFolders, entry: LedgerEntry) -> None:
@@ -218,7 +218,8 @@ def _final(entry: LedgerEntry) -> tuple[bool, str]:
     return entry.status != "running", entry.written_at
 
 
-def _file(folder: Path, entry: LedgerEntry) -> Path:
+def file_of(folder: Path, entry: LedgerEntry) -> Path:
+    """Return the file of *entry* in *folder*."""
     return folder / f"{file_stem(*entry.key)}.json"
 
 

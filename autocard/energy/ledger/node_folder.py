@@ -24,7 +24,7 @@ def make(folder: Path) -> None:
         OSError: it cannot be made.
     """
     if folder.is_symlink() and not files.exists(folder):
-        raise OSError(errno.ENOENT, "it is a link that leads nowhere", str(folder))
+        raise OSError(errno.ENOENT, files.LEADS_NOWHERE, str(folder))
     missing = []
     for place in (folder, *folder.parents):
         if files.exists(place):

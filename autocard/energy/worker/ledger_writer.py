@@ -26,7 +26,8 @@ from autocard.record import Leg
 SHARED_S = 60.0
 """Seconds between two writings of a file on storage that machines share, whatever the tick."""
 
-MOVED = "readings went to the output folder: the folder of ledger_dir cannot be used ({why})"
+MOVED = "the folder of ledger_dir cannot be used ({why}), so readings went to the output folder"
+NOT_KEPT = "what a kill would have left behind was not kept: {why}"
 
 
 class LedgerWriter:
@@ -109,8 +110,9 @@ class LedgerWriter:
     ) -> LedgerEntry:
         """Make the entry of the leg as of now."""
         order, role = self._order, self._role
-        if self._moved is not None:
-            missing = {**missing, "ledger": self._moved}
+        why = self._moved if self.reason is None else NOT_KEPT.format(why=self.reason)
+        if why is not None:
+            missing = {**missing, "ledger": why}
         self.entry = LedgerEntry(
             run_id=self._run_id,
             host_id=self._host_id,

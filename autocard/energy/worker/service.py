@@ -27,7 +27,7 @@ from autocard.energy.worker.events import (
     Look,
     next_event,
 )
-from autocard.energy.worker.ledger_writer import LedgerWriter
+from autocard.energy.worker.ledger_writer import NOT_KEPT, LedgerWriter
 from autocard.energy.worker.leg_tracker import IDLE_S, NEXT_LEG_IDLE_S, LegTracker
 from autocard.energy.worker.outside_training import OutsideTraining
 from autocard.energy.worker.protocol import (
@@ -229,9 +229,7 @@ class Service:
             return
         missing = dict(entry.missing)
         if leg.writer.reason is not None:
-            missing["ledger"] = (
-                f"what a kill would have left behind was not kept: {leg.writer.reason}"
-            )
+            missing["ledger"] = NOT_KEPT.format(why=leg.writer.reason)
         # the training process keeps the last entry, without what completes an open leg
         entry = entry.model_copy(update={"missing": missing, "readings": None})
         self._send(LegEnded(entry, self._is_all_known))

@@ -12,6 +12,7 @@ from autocard.capture.observed import Observed, OwnLoss, Start
 from autocard.capture.training import consumed_samples
 from autocard.errors import UnavailableError
 from autocard.record.gaps import Part
+from autocard.runtime import places as places_
 from autocard.runtime import search
 from autocard.runtime.pieces.piece import Work
 from autocard.runtime.run_state import Event, RunState
@@ -29,6 +30,18 @@ def searches(run: RunState, event: Event) -> None:
         run.trials = search.of(run, event.folder, event.observed.trainer)
     else:
         run.searches = search.related(run, event.folder, event.observed.trainer)
+
+
+def places(run: RunState, event: Event) -> None:
+    """Find out which places of files cannot be used; warn of each, and use another one instead."""
+    writes, leads = run.writes(event.observed), run.coordinator.team.leads
+    folders = run.history.folders_of(event.folder)
+    found = dict(places_.problems(run.settings, folders, event.folder, writes=writes, leads=leads))
+    run.no_card_there = "card" in found
+    if writes:
+        found |= {sentence: sentence for sentence in run.settings.unread}
+    for setting, sentence in found.items():
+        run.warn_of(setting, sentence)
 
 
 def past(run: RunState, event: Event) -> bool:

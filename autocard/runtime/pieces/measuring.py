@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from autocard.capture.environment import hardware, launcher
 from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole
 from autocard.errors import UnavailableError
-from autocard.runtime import deadlines
+from autocard.runtime import deadlines, places
 from autocard.runtime.run_state import Event, RunState
 
 if TYPE_CHECKING:
@@ -159,6 +159,18 @@ def progress(run: RunState, event: Event) -> None:
     if run.facts.running and not run.facts.ended:
         measured = None if meter is None else meter.so_far
         run.history.so_far(step, measured, saving=event.saving)
+        _warn_of_ledger(run, measured)
+
+
+def _warn_of_ledger(run: RunState, measured: LedgerEntry | None) -> None:
+    """Warn once if the working files cannot be written where they should be, any more."""
+    why = None if measured is None else measured.missing.get("ledger")
+    if why is None:
+        return
+    if "ledger_dir" in why:
+        run.warn_of("ledger_dir", f"{places.given(run.settings, 'ledger_dir')}: {why}.")
+    else:
+        run.warn_of("output_dir", f"{why}.")
 
 
 def late_name(run: RunState, _event: Event) -> None:
@@ -185,7 +197,9 @@ def stop(run: RunState, event: Event) -> None:
 
 def end_leg(run: RunState, event: Event) -> list[LedgerEntry]:
     """Return the meter's entries of the leg."""
-    return _own(run).end(event.step, event.max_steps)
+    entries = _own(run).end(event.step, event.max_steps)
+    _warn_of_ledger(run, entries[-1])
+    return entries
 
 
 def after_training(run: RunState, event: Event) -> float | None:
@@ -217,6 +231,11 @@ def cut_off(run: RunState, event: Event) -> None:
 def ledger(run: RunState, event: Event) -> None:
     """Write this process's entry of the ledger."""
     run.history.keep(event.folder, event.entry)
+
+
+def clear_node(run: RunState, _event: Event) -> None:
+    """Remove the working files of earlier legs from this node; the output folder has them."""
+    run.history.clear_node()
 
 
 def earlier(run: RunState, event: Event) -> None:

@@ -26,6 +26,7 @@ class Stage(Enum):
     """The trainer was made."""
     MARK = auto()
     BROKEN_OFF = auto()
+    PLACES = auto()
     SEARCH = auto()
     PAST = auto()
     TRAVELLED = auto()
@@ -52,6 +53,7 @@ class Stage(Enum):
     STEPS_DONE = auto()
     EARLIER = auto()
     LEDGER = auto()
+    CLEARED = auto()
     REPORT = auto()
     TURN = auto()
     REPORTS = auto()

@@ -101,6 +101,7 @@ _BEGIN = (
         when=measuring.wants_energy,
     ),
     Piece("broken off", Stage.BROKEN_OFF, measuring.broken_off),
+    Piece("places of files", Stage.PLACES, beginning.places, may_hang=FILES),
     Piece("search", Stage.SEARCH, beginning.searches, may_hang=FILES),
     Piece("earlier legs", Stage.PAST, beginning.past, fills="event.another_run", may_hang=FILES),
     Piece(
@@ -308,6 +309,13 @@ _END = (
         when=_writes,
     ),
     Piece("ledger", Stage.LEDGER, measuring.ledger, may_hang=FILES, when=measuring.measures),
+    Piece(
+        "working files of the node",
+        Stage.CLEARED,
+        measuring.clear_node,
+        may_hang=FILES,
+        when=measuring.measures,
+    ),
     Piece("fingerprint", Stage.REPORT, ending.fingerprint, may_hang=TENSORS),
     Piece(
         "report",
