@@ -279,7 +279,7 @@ def reconcile(
 
     Both figures are put into the record and its cards.
 
-    The figure is Slurm's for the record's job (sacct is run where there is one), else what the
+    The figure is Slurm's for all jobs of the run (sacct is run where there is one), else what the
     nodes' own meters read; or one that you give. It is compared, never put in the place of a sum.
     """
     figure_kwh = inputs.meter_kwh(joules, kwh, source)

@@ -110,7 +110,9 @@ SacctFile = Annotated[
 ]
 SlurmJobs = Annotated[
     list[str] | None,
-    typer.Option(metavar="ID", help="Slurm's job, if not the record's. May be repeated."),
+    typer.Option(
+        metavar="ID", help="A job of Slurm; without it, all jobs of the run. May be repeated."
+    ),
 ]
 MeterKwh = Annotated[
     float | None, typer.Option(metavar="N", help="What a meter of the building read, in kWh.")

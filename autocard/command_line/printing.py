@@ -173,6 +173,9 @@ def print_comparison(outcome: ReconcileOutcome) -> None:
         lines["Ratio"] = units.number(comparison.ratio, units.MODELLED)
     if comparison.unmetered_kwh is not None:
         lines["Not metered"] = units.kwh(comparison.unmetered_kwh, units.MODELLED)
+    seen, of_run = len(comparison.legs), len(outcome.record.legs)
+    if seen < of_run:
+        lines["Verdict"] += f", for {units.count(seen)} of {units.count(of_run)} starts"
     if comparison.reason:
         lines["Verdict"] += f": {comparison.reason}"
     print_labelled({label: plain(text) for label, text in lines.items()})

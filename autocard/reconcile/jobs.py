@@ -9,12 +9,12 @@ those that it starts: joules are in that sum twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from autocard.errors import MeterError
 from autocard.reconcile.sacct import JobStart
-from autocard.reconcile.sacct_rows import BLANK, CUT_OFF, EXTERN, SacctRow
+from autocard.reconcile.sacct_rows import CUT_OFF, EXTERN, NO_ENERGY, SacctRow
 
 ONCE = (
     "Slurm's own sum counts steps that ran at the same time twice; "
@@ -48,10 +48,23 @@ class JobUse:
 # -- which starts are the run's --------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Selection:
+    """The run's starts among those that sacct lists."""
+
+    starts: list[JobStart]
+    absent: list[str] = field(default_factory=list)
+    """Ids of the run's jobs that it does not list."""
+    by_person: bool = False
+    """A person named the jobs; else the record does."""
+
+
 def select_starts(
     starts: Sequence[JobStart], wanted: Iterable[str], *, by_person: bool
-) -> list[JobStart]:
+) -> Selection:
     """Return the starts of the jobs *wanted*: parts of a heterogeneous job, one task of an array.
+
+    Of the jobs that the record names, some may have been purged; a person has named all that count.
 
     Args:
         starts: all that sacct printed.
@@ -60,29 +73,40 @@ def select_starts(
             to jobs.
 
     Raises:
-        MeterError: one is not there, there are several, or it is an array's.
+        MeterError: none is there (one is not, if a person named it), there are several, or it is an
+            array's.
     """
     jobs = list(dict.fromkeys(whole_id(start) for start in starts))
     if not jobs:
         msg = "sacct's text has no job that ran"
         raise MeterError(msg)
     wanted = list(wanted)
-    if not wanted and len(jobs) > 1:
+    if wanted:
+        return _wanted_starts(starts, wanted, jobs, by_person=by_person)
+    if len(jobs) > 1:
         msg = f"sacct's text has {len(jobs)} jobs ({_shortened(jobs)}). Name the run's: --job ID"
         raise MeterError(msg)
-    if not wanted:
-        return list(starts)
-    selected: list[JobStart] = []
+    return Selection(list(starts), by_person=True)
+
+
+def _wanted_starts(
+    starts: Sequence[JobStart], wanted: Sequence[str], jobs: Sequence[str], *, by_person: bool
+) -> Selection:
+    """Return the starts of the jobs *wanted*; *jobs*: all that there are."""
+    selected, absent = list[JobStart](), list[str]()
     for job in wanted:
         of_job = _starts_of(starts, job, by_person=by_person)
         if not of_job:
-            msg = (
-                f"job {job} is not in sacct's text, which has {_shortened(jobs)}. "
-                "Name the run's: --job ID"
-            )
-            raise MeterError(msg)
+            absent.append(job)
         selected += [start for start in of_job if start not in selected]
-    return selected
+    if absent and (by_person or not selected):
+        are = "is" if len(absent) == 1 else "are"
+        msg = (
+            f"{named(absent)} {are} not in sacct's text, which has {_shortened(jobs)}. "
+            "Name the run's: --job ID"
+        )
+        raise MeterError(msg)
+    return Selection(selected, absent, by_person)
 
 
 def _starts_of(starts: Sequence[JobStart], job: str, *, by_person: bool) -> list[JobStart]:
@@ -102,6 +126,21 @@ def _starts_of(starts: Sequence[JobStart], job: str, *, by_person: bool) -> list
     if numbered or not by_person:
         return numbered
     return tasks
+
+
+def names_of(starts: Sequence[JobStart]) -> list[set[str]]:
+    """Return of each of *starts* all ids by which its job may be known."""
+    names: dict[str, set[str]] = {}
+    for start in starts:
+        of_job = names.setdefault(whole_id(start), {whole_id(start)})
+        of_job |= {start.row.job, start.row.raw}
+    return [names[whole_id(start)] for start in starts]
+
+
+def named(ids: Iterable[str]) -> str:
+    """Return "job 22", "jobs 22, 23"."""
+    once = list(dict.fromkeys(ids))
+    return f"job{'s' if len(once) > 1 else ''} {', '.join(once)}"
 
 
 def whole_id(start: JobStart) -> str:
@@ -146,7 +185,7 @@ def _figure_of_job(start: JobStart, extern_j: float | None, least_j: float) -> J
         return JobUse(None, TOO_LITTLE, OF_STEPS_STILL)
     if job_j is not None:
         return JobUse(job_j)
-    return JobUse(None, start.row.reason if start.has_job_row else BLANK, OF_STEPS)
+    return JobUse(None, NO_ENERGY, OF_STEPS)
 
 
 def _use_of_steps(start: JobStart, steps: Sequence[SacctRow], figure: JobUse) -> JobUse:

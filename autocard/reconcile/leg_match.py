@@ -1,19 +1,29 @@
-"""Find out which legs of a run each start of a job saw, by their times."""
+"""Find out which legs of a run each start of a job saw: by the job's id and by their times.
+
+Rule: a leg belongs to the one start that covers it best. Where the leg's own job is among the
+starts, no other job's start is looked at.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
-from autocard.reconcile.jobs import whole_id
+from autocard.reconcile.jobs import names_of, whole_id
 from autocard.reconcile.sacct import JobStart
 from autocard.reconcile.sacct_rows import Moment
 from autocard.record import Leg
 
-SLACK_S = 120.0
-"""Clocks of nodes and of Slurm's controller may differ by this much."""
+OUT_OF_JOB_S = 120.0
+"""A leg may reach this far out of its job: clocks differ by seconds, and Slurm notes a job as ended
+up to a minute before its last process is killed."""
+_MOST = 0.5
+"""Share of a leg that lies in its job even so. Less is a neighbor's leg."""
+_CLOCK_S = 5.0
+"""By this much clocks may differ. A leg begins seconds after its job, so only at a job's end can
+the difference put a short leg out of it."""
 
 _QUARTERS = range(-14 * 4, 14 * 4 + 1)
 """Zones on Earth, in quarters of an hour from UTC; 12 hours west to 14 hours east, and the other
@@ -29,7 +39,8 @@ class LegMatch:
     has_leg: list[bool]
     """For each start, whether a leg ran in it."""
     is_timed: bool = True
-    """Whether there are times to show it; without them, all legs are taken."""
+    """Whether there are times to show it; without them, all legs that may have run in the jobs are
+    taken."""
     ahead: timedelta | None = None
     """How far ahead of UTC the clock would be by which this is so; None: it is UTC's, or this
     machine's own."""
@@ -52,22 +63,50 @@ class _Span:
     end: Moment | None
 
 
-def match_legs(legs: Sequence[Leg], starts: Sequence[JobStart], *, in_utc: bool) -> LegMatch:
+@dataclass(frozen=True)
+class _LegTime:
+    """The time of a leg, and the starts in which it may have run."""
+
+    begin: datetime
+    end: datetime
+    starts: list[int] = field(default_factory=list)
+    """Numbers of the starts."""
+
+
+def match_legs(
+    legs: Sequence[Leg],
+    ids: Sequence[str | None],
+    starts: Sequence[JobStart],
+    *,
+    by_person: bool,
+    in_utc: bool,
+) -> LegMatch:
     """Return which legs ran in the time of which of *starts*.
 
     Slurm's times come without their zone unless we asked for them. Then the zone is looked for in
     which most legs lie inside; among equals this machine's goes first, then UTC.
+
+    Args:
+        legs: of the run.
+        ids: of each leg's job, or `OUTSIDE`; None: it was not recorded.
+        starts: of the jobs.
+        by_person: a person named the jobs, and may know better than the record.
+        in_utc: the starts' times are in UTC.
     """
-    spans = _spans(starts)
-    if spans is None or any(instant(leg.started_at) is None for leg in legs):
-        return LegMatch(list(range(len(legs))), [True] * len(starts), is_timed=False)
+    candidates = _candidates(ids, starts, by_person=by_person)
+    spans, times = _spans(starts), _times(legs, candidates)
+    if spans is None or times is None:
+        possible = [number for number, of_leg in candidates.items() if of_leg]
+        return LegMatch(possible, [True] * len(starts), is_timed=False)
     best = LegMatch([], [False] * len(starts))
+    most = sum(bool(time.starts) for time in times.values())
     is_zoned = all(span.begin.zoned for span in spans)
     for zone in _zones(is_zoned=is_zoned, in_utc=in_utc):
-        within = [_legs_within(legs, span, zone) for span in spans]
-        seen = sorted({number for numbers in within for number in numbers})
-        if len(seen) > len(best.legs):
-            best = LegMatch(seen, [bool(numbers) for numbers in within], ahead=zone.ahead)
+        found = _match_in_zone(times, starts, spans, zone)
+        if len(found.legs) > len(best.legs):
+            best = found
+        if len(best.legs) == most:
+            break
     return best
 
 
@@ -86,6 +125,22 @@ def starts_without_leg(starts: Sequence[JobStart], match: LegMatch) -> tuple[lis
     return others, match.has_leg.count(False) - len(others)
 
 
+def _candidates(
+    ids: Sequence[str | None], starts: Sequence[JobStart], *, by_person: bool
+) -> dict[int, list[int]]:
+    """Return number of the leg → numbers of the starts in which it may have run."""
+    names = names_of(starts)
+    found = {}
+    for number, job_id in enumerate(ids):
+        own = [index for index, of_start in enumerate(names) if job_id and job_id in of_start]
+        may_be_any = job_id is None or by_person
+        found[number] = own or (list(range(len(starts))) if may_be_any else [])
+    return found
+
+
+# -- times -----------------------------------------------------------------------------------------
+
+
 def _spans(starts: Sequence[JobStart]) -> list[_Span] | None:
     """Return the time of each start; None: one of them has no begin."""
     spans = []
@@ -96,18 +151,61 @@ def _spans(starts: Sequence[JobStart]) -> list[_Span] | None:
     return spans
 
 
-def _legs_within(legs: Sequence[Leg], span: _Span, zone: _Zone) -> list[int]:
+def _times(legs: Sequence[Leg], candidates: Mapping[int, list[int]]) -> dict[int, _LegTime] | None:
+    """Return the time of each leg; None: that of one is not known."""
+    times = {}
+    for number, leg in enumerate(legs):
+        begin, end = instant(leg.started_at), instant(leg.ended_at or leg.started_at)
+        if begin is None or end is None:
+            return None
+        times[number] = _LegTime(begin, max(begin, end), candidates[number])
+    return times
+
+
+def _match_in_zone(
+    times: Mapping[int, _LegTime],
+    starts: Sequence[JobStart],
+    spans: Sequence[_Span],
+    zone: _Zone,
+) -> LegMatch:
+    """Return the legs in the starts, the times of which are read in *zone*."""
+    seen, has_leg = [], [False] * len(starts)
+    for number, time in times.items():
+        shares = {index: _share_within(time, spans[index], zone) for index in time.starts}
+        best = max(shares, key=lambda index: shares[index], default=None)
+        if best is None or not shares[best]:
+            continue
+        seen.append(number)
+        for index in time.starts:
+            has_leg[index] |= _is_part_of(starts[index], starts[best])
+    return LegMatch(seen, has_leg, ahead=zone.ahead)
+
+
+def _is_part_of(start: JobStart, other: JobStart) -> bool:
+    """Return whether two rows are one start: parts of a heterogeneous job run side by side."""
+    return start is other or (
+        "+" in start.row.job
+        and whole_id(start) == whole_id(other)
+        and start.row.start == other.row.start
+    )
+
+
+def _share_within(time: _LegTime, span: _Span, zone: _Zone) -> float:
+    """Return which share of a leg lies in *span*; 0: it did not run in it."""
     begin = zone.to_utc(span.begin)
-    end = zone.to_utc(span.end) if span.end else None
-    return [number for number, leg in enumerate(legs) if _is_within(leg, begin, end)]
+    end = max(time.end, begin) if span.end is None else zone.to_utc(span.end)
+    out_s = max((begin - time.begin).total_seconds(), (time.end - end).total_seconds())
+    if out_s > OUT_OF_JOB_S:
+        return 0.0
+    whole_s = (time.end - time.begin).total_seconds()
+    inside_s = (min(time.end, end) - max(time.begin, begin)).total_seconds()
+    if whole_s and inside_s > _MOST * whole_s:
+        return inside_s / whole_s
+    is_late = begin <= time.begin <= end + timedelta(seconds=_CLOCK_S)
+    return _MOST if is_late else 0.0
 
 
-def _is_within(leg: Leg, begin: datetime, end: datetime | None) -> bool:
-    slack = timedelta(seconds=SLACK_S)
-    started, ended = instant(leg.started_at), instant(leg.ended_at or leg.started_at)
-    if started is None or ended is None or started < begin - slack:
-        return False
-    return end is None or ended <= end + slack
+# -- zones -----------------------------------------------------------------------------------------
 
 
 def _zones(*, is_zoned: bool, in_utc: bool) -> Iterator[_Zone]:

@@ -13,8 +13,11 @@ from datetime import timedelta
 from autocard import units
 from autocard.errors import MeterError
 from autocard.reconcile import jobs
-from autocard.reconcile.leg_match import SLACK_S, LegMatch, match_legs, starts_without_leg
+from autocard.reconcile.jobs import Selection
+from autocard.reconcile.leg_match import OUT_OF_JOB_S, LegMatch, starts_without_leg
+from autocard.reconcile.run_jobs import match_jobs, names_of_jobs, unlisted
 from autocard.reconcile.sacct import JobStart
+from autocard.reconcile.sacct_rows import NO_ENERGY
 from autocard.record import RunRecord
 from autocard.totals.leg_sums import J_PER_KWH
 
@@ -91,27 +94,22 @@ def by_nodes(record: RunRecord) -> Metered:
     )
 
 
-def by_slurm(record: RunRecord, starts: Sequence[JobStart], *, in_utc: bool = False) -> Metered:
+def by_slurm(record: RunRecord, selection: Selection, *, in_utc: bool = False) -> Metered:
     """Return what Slurm's accounting has for the starts of the run's jobs.
 
     Args:
         record: the run's.
-        starts: those of its jobs.
+        selection: the starts of its jobs.
         in_utc: sacct was asked here, for times in UTC.
 
     Raises:
         MeterError: none of the run's legs ran in their time.
     """
+    jobs_of_run = match_jobs(record, selection, in_utc=in_utc)
+    starts, match = jobs_of_run.starts, jobs_of_run.match
     uses = [jobs.job_use(start) for start in starts]
     known = [use.energy_j for use in uses if use.energy_j is not None]
     unknown = [use for use in uses if use.energy_j is None]
-    match = match_legs(record.legs, starts, in_utc=in_utc)
-    if not match.legs and record.legs:
-        msg = (
-            f"none of the run's legs ran in the time of {_names(starts)}: "
-            "this is another job's energy. Name the run's: --job"
-        )
-        raise MeterError(msg)
     window = _window(record, starts)
     return Metered(
         "sacct",
@@ -124,7 +122,7 @@ def by_slurm(record: RunRecord, starts: Sequence[JobStart], *, in_utc: bool = Fa
         nodes=window.nodes,
         bound_kwh=window.bound_kwh,
         no_window="sacct's text has no elapsed time or number of nodes for it",
-        doubts=list(_doubts(starts, uses, match)),
+        doubts=[*unlisted(record, jobs_of_run), *_doubts(starts, uses, match)],
         faults=list(_faults(record, starts, uses, match, window)),
     )
 
@@ -206,11 +204,6 @@ def _bound_kwh(record: RunRecord, nodes: int, seconds: float) -> float | None:
 # -- words -----------------------------------------------------------------------------------------
 
 
-def _names(starts: Sequence[JobStart]) -> str:
-    ids = list(dict.fromkeys(start.row.job for start in starts))
-    return f"job{'s' if len(ids) > 1 else ''} {', '.join(ids)}"
-
-
 def _covers(
     record: RunRecord,
     starts: Sequence[JobStart],
@@ -219,7 +212,7 @@ def _covers(
     window: _Window,
 ) -> Iterator[str]:
     """Yield what Slurm's figure holds, in words."""
-    text = _names(starts)
+    text = names_of_jobs(starts)
     if len(starts) > 1:
         text += f", {units.count(len(starts))} starts"
     if window.seconds:
@@ -241,7 +234,7 @@ def _doubts(
     """Yield what is in doubt: that each job is the run's, the zone of its times, and its sum."""
     other_jobs, _ = starts_without_leg(starts, match)
     if other_jobs:
-        yield f"none of the legs ran in {_names(other_jobs)}"
+        yield f"none of the legs ran in {names_of_jobs(other_jobs)}"
     if match.ahead:
         side = "ahead of" if match.ahead > timedelta(0) else "behind"
         by = units.duration(abs(match.ahead).total_seconds())
@@ -261,18 +254,18 @@ def _faults(
     window: _Window,
 ) -> Iterator[str]:
     """Yield why the figure cannot be what the whole run took."""
-    unknown = [use for use in uses if use.energy_j is None]
+    unknown = [start for start, use in zip(starts, uses, strict=True) if use.energy_j is None]
     if unknown and len(unknown) < len(uses):
-        yield (
-            f"of {len(uses)} starts of the job it has no figure for {len(unknown)}: "
-            f"{unknown[0].reason}"
-        )
+        is_requeued = all(start.row.state == "REQUEUED" for start in unknown)
+        # Slurm leaves the line of such a start blank, with any plugin.
+        why = "it was requeued, and none of its steps has energy" if is_requeued else NO_ENERGY
+        yield f"of {len(uses)} starts of the job it has no figure for {len(unknown)}: {why}"
     if any(start.is_running for start in starts):
         yield "the job still ran when sacct was asked, and Slurm adds a step's energy when it ends"
     training_s = record.time.wall_clock_s or 0.0
     if match.is_timed or window.seconds is None:
         return
-    if window.seconds + SLACK_S < training_s:
+    if window.seconds + OUT_OF_JOB_S < training_s:
         yield (
             f"the job ran for {units.duration(window.seconds)}, the training for "
             f"{units.duration(training_s)}: a part of it ran in other jobs or starts"

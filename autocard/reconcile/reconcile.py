@@ -15,7 +15,7 @@ from autocard import record as records
 from autocard.card.update import PENDING, Outcome, update
 from autocard.errors import MeterError
 from autocard.reconcile import ask, compare, jobs, meters, sacct
-from autocard.reconcile.sacct_rows import JOB
+from autocard.reconcile.leg_jobs import ids_of_run
 from autocard.record import Reconciliation, RunRecord
 from autocard.record.gaps import under, without
 
@@ -31,7 +31,7 @@ class ReconcileRequest:
         text: what sacct printed.
         kwh: what a meter of the house read.
         source: which meter that is, in words.
-        jobs: ids of Slurm's jobs; none: the record's.
+        jobs: ids of Slurm's jobs; none: those of the run's legs.
         timeout_s: how long sacct may take.
     """
 
@@ -90,7 +90,7 @@ def reconcile(path: Path, request: ReconcileRequest, *, dry_run: bool = False) -
 def metered(record: RunRecord, request: ReconcileRequest) -> meters.Metered:
     """Return the figure that *request* asks for.
 
-    Without a source that is Slurm's figure for the record's job, else that of the nodes' meters.
+    Without a source that is Slurm's figure for all jobs of the run, else that of the nodes' meters.
 
     Raises:
         MeterError: it cannot be had.
@@ -98,14 +98,14 @@ def metered(record: RunRecord, request: ReconcileRequest) -> meters.Metered:
     if request.kwh is not None:
         return meters.by_person(record, request.kwh, request.source)
     by_person = bool(request.jobs)
-    ids = request.jobs or _own_jobs(record)
+    ids = request.jobs or ids_of_run(record)
     if request.text is not None:
-        starts = jobs.select_starts(sacct.read(request.text), ids, by_person=by_person)
-        return meters.by_slurm(record, starts)
+        selection = jobs.select_starts(sacct.read(request.text), ids, by_person=by_person)
+        return meters.by_slurm(record, selection)
     if by_person or (ids and ask.has_sacct()):
         printed = ask.run_sacct(ids, request.timeout_s)
-        starts = jobs.select_starts(sacct.read(printed), ids, by_person=by_person)
-        return meters.by_slurm(record, starts, in_utc=True)
+        selection = jobs.select_starts(sacct.read(printed), ids, by_person=by_person)
+        return meters.by_slurm(record, selection, in_utc=True)
     if record.energy.node_meter_kwh is not None:
         return meters.by_nodes(record)
     why = "no sacct on this machine" if ids else "the record names no job of Slurm"
@@ -115,18 +115,6 @@ def metered(record: RunRecord, request: ReconcileRequest) -> meters.Metered:
         "or a meter's figure: --kwh N --source TEXT"
     )
     raise MeterError(msg)
-
-
-def _own_jobs(record: RunRecord) -> tuple[str, ...]:
-    """Return the number that Slurm gave to the record's job or task; empty: it ran elsewhere."""
-    job = record.job
-    if job.workload_manager != "slurm":
-        return ()
-    if job.array_job_id is not None and job.array_task_id is not None:
-        job_id = f"{job.array_job_id}_{job.array_task_id}"
-    else:
-        job_id = job.job_id or ""
-    return (job_id,) if JOB.fullmatch(job_id) else ()
 
 
 def put(record: RunRecord, comparison: Reconciliation, reasons: Mapping[str, str]) -> RunRecord:

@@ -40,11 +40,11 @@ MAX_CHARACTERS = 16_000_000
 
 HOW_TO_ASK = f"sacct --jobs ID --duplicates --parsable2 --format={','.join(COLUMNS)}"
 
-NOT_SAMPLED = "Slurm says 0 J: its energy plugin is off, or has nothing to read on these nodes"
-NO_VALUE = (
-    'Slurm gives the number that stands for "no value": its energy plugin is off, or could not read'
+NO_ENERGY = (
+    "Slurm's accounting has no energy for it: the energy plugin is off, or has nothing to read on "
+    "these nodes"
 )
-BLANK = "Slurm gives no energy for it"
+"""The cause has many forms: 0, blank (in the line of a requeued start), numbers for "no value"."""
 
 EXTERN = "extern"
 """Name of the step that lasts as long as its job (`PrologFlags=contain`)."""
@@ -99,8 +99,7 @@ class SacctRow:
     state: str
     nodes: int | None
     energy_j: float | None
-    """None: there is none, for the *reason* given."""
-    reason: str = ""
+    """None: there is none (`NO_ENERGY`)."""
 
 
 def read_rows(text: str) -> Iterator[SacctRow]:
@@ -241,7 +240,6 @@ def _row(cells: Mapping[str, str], number: int) -> SacctRow:
         msg = f"line {number} of sacct's text begins with no job's number. Nothing was read."
         raise MeterError(msg)
     raw = re.match(r"[0-9]+", cells.get("JobIDRaw", ""))
-    energy_j, reason = _joules(cells.get("ConsumedEnergyRaw", ""), cells.get("ConsumedEnergy", ""))
     return SacctRow(
         job=found[1],
         raw=raw[0] if raw else "",
@@ -252,8 +250,7 @@ def _row(cells: Mapping[str, str], number: int) -> SacctRow:
         # "CANCELLED by 1000", or "CANCELLED+" where the column is narrow.
         state=re.split(r"[\s+]", cells.get("State", ""), maxsplit=1)[0].upper(),
         nodes=_whole_number(cells.get("NNodes", "")) or None,
-        energy_j=energy_j,
-        reason=reason,
+        energy_j=_joules(cells.get("ConsumedEnergyRaw", ""), cells.get("ConsumedEnergy", "")),
     )
 
 
@@ -268,19 +265,18 @@ def _step_name(text: str) -> str:
     return names[0] if len(names) == 1 else CUT_OFF
 
 
-def _joules(raw: str, shown: str) -> tuple[float | None, str]:
-    """Return the joules of a row, or why there are none."""
+def _joules(raw: str, shown: str) -> float | None:
+    """Return the joules of a row; None: there are none."""
     for text in (raw, shown):
         found = _ENERGY.fullmatch(text)
         if found is None:
             continue
         energy_j = float(found[1]) * _POWERS[found[2]]
-        if text in _ROUNDED_NO_VALUES or energy_j in {float(number) for number in _NO_VALUES}:
-            return None, NO_VALUE
-        if not energy_j:
-            return None, NOT_SAMPLED
-        return energy_j, ""
-    return None, BLANK
+        is_no_value = energy_j in {float(number) for number in _NO_VALUES}
+        if text in _ROUNDED_NO_VALUES or is_no_value or not energy_j:
+            return None
+        return energy_j
+    return None
 
 
 def _whole_number(text: str) -> int | None:

@@ -91,15 +91,12 @@ def reconcile(tmp_path, monkeypatch, capsys):
     """Run the command line in *tmp_path*: *text* is pasted, *path* is searched for programs first."""
 
     def run(*arguments, text="", path=None):
-        # No sacct of the machine that runs the tests.
-        plain = [
-            place
-            for place in os.environ["PATH"].split(os.pathsep)
-            if not (Path(place) / "sacct").exists()
-        ]
-        monkeypatch.setenv(
-            "PATH", os.pathsep.join([*([] if path is None else [str(path)]), *plain])
-        )
+        places = os.environ["PATH"].split(os.pathsep)
+        if path is None:  # no sacct of the machine that runs the tests
+            places = [place for place in places if not (Path(place) / "sacct").exists()]
+        else:
+            places.insert(0, str(path))
+        monkeypatch.setenv("PATH", os.pathsep.join(places))
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["autocard", "reconcile", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
@@ -318,7 +315,7 @@ def test_a_task_of_an_array_is_found_by_its_own_number_and_the_array_is_not_take
     def energy(job, *, by_person=True):
         return [
             jobs.job_use(start).energy_j
-            for start in jobs.select_starts(starts, [job], by_person=by_person)
+            for start in jobs.select_starts(starts, [job], by_person=by_person).starts
         ]
 
     assert energy("702") == energy("700_2") == [2e6]

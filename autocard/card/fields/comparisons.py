@@ -46,5 +46,5 @@ def _doubt(comparison: Reconciliation) -> str:
     if comparison.verdict == "implausible":
         return f"; it cannot be the energy of the run: {reason}"
     if comparison.verdict == "doubtful":
-        return f"; it may include more than this run: {reason}"
+        return f"; doubtful: {reason}"
     return ""
