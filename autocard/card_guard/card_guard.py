@@ -195,10 +195,11 @@ class CardGuard:
             return
         cards, card = self._cards, folder / CARD
         before, theirs = library_cards.read(card), None
-        others = [text for path, text in cards.left.items() if path != card]
+        others = [path for path, text in cards.left.items() if text == before.text and path != card]
+        copied = others[0] if others and cards.library == "sentence-transformers" else None
         # sentence-transformers has copied a checkpoint's card over the card in this folder.
-        if before.text is not None and before.text in others:
-            theirs = before.text
+        if before.text is not None and copied is not None:
+            theirs = cards.forms.get(copied, before.text)
             data = None if cards.before is None else cards.before.encode("utf-8")
             before = library_cards.CardBefore(card, cards.before, data)
             self._placer.put_back(before)
@@ -346,20 +347,58 @@ class CardGuard:
         finally:
             self._thread.saves -= 1
         trainer = self._trainer.trainer
-        # During training nothing is known yet; during a push a card is written later anyway.
-        busy = trainer_calls.trains(trainer) or trainer_calls.push(trainer) is not None
-        if self._thread.saves == 0 and not self._thread.within and not busy:
-            _guarded("saved model", lambda: self._look_at_saved(method.folder(call)), WRITE_S)
+        # During a push a card is written later anyway.
+        if self._thread.saves or self._thread.within or trainer_calls.push(trainer) is not None:
+            return
+        gets_card = method.gives_card
+        if trainer_calls.trains(trainer):
+            write = lambda: self._card_so_far(method.folder(call), gets_card=gets_card)  # noqa: E731
+            _guarded("card so far", write, LOOK_S)
+        else:
+            look = lambda: self._look_at_saved(method.folder(call), gets_card=gets_card)  # noqa: E731
+            _guarded("saved model", look, WRITE_S)
 
-    def _look_at_saved(self, folder: Path) -> None:
-        """Bring the card in *folder* up to date with the files that were saved there."""
+    def checkpoint_saved(self, folder: Path) -> None:
+        """Write the card of a checkpoint that has none: its folder was made after the model's save.
+
+        Shards of a model are saved so.
+        """
+        if self.holds and folder / CARD not in self._cards.left:
+            self._card_so_far(folder, gets_card=True)
+
+    def _card_so_far(self, folder: Path, *, gets_card: bool) -> None:
+        """Write the card of a model that was saved to *folder* while training goes on.
+
+        Args:
+            folder: a checkpoint's, or any other than the output folder.
+            gets_card: False: only if a library has written a card there.
+        """
+        cards, card = self._cards, folder / CARD
+        if cards.is_output(folder) or not folder.is_dir():
+            return
+        if not gets_card and card not in cards.by_library:
+            return
+        known = self._known(folder)
+        if known.record is not None and known.writes:
+            with held_for(self._turn, LOOK_S):
+                self._placer.put_beside_model(card, known.record, announces=False)
+
+    def _look_at_saved(self, folder: Path, *, gets_card: bool) -> None:
+        """Bring the card in *folder* up to date with the files that were saved there.
+
+        Args:
+            folder: the output folder or another one.
+            gets_card: whether another folder without a card gets one.
+        """
         cards = self._cards
         at_home = cards.is_output(folder)
         card = cards.final if at_home and cards.final is not None else folder / CARD
-        if not at_home and card not in cards.left:
+        if not at_home and card not in cards.left and not gets_card:
             if cards.final is not None:
                 self._writer.say_no_card(folder, cards.final)
             return
+        if not folder.is_dir():
+            return  # nothing was saved
         known = self._known(None if at_home else folder)
         record = known.record
         if record is None or not known.ended:
@@ -370,7 +409,10 @@ class CardGuard:
         changed = self._weights is not None and self._weights.changed()
         if not says_less and (changed or cards.saved.get(card) == saved_in(record)):
             return
-        self._placer.put(card, record, None)
+        if at_home or card in cards.left:
+            self._placer.put(card, record, None)
+        elif known.writes:
+            self._placer.put_beside_model(card, record)
 
     # -- what libraries and the record lack --------------------------------------------------------
 

@@ -42,16 +42,41 @@ class CardPlacer:
         self._writer = writer
         self._trainer = trainer
 
-    def put(self, card: Path, record: RunRecord, standing: Standing | None) -> Outcome:
-        """Write record and card; return what became of it."""
+    def put(
+        self,
+        card: Path,
+        record: RunRecord,
+        standing: Standing | None,
+        *,
+        announces: bool = True,
+    ) -> Outcome:
+        """Write record and card; return what became of it.
+
+        Args:
+            card: path of the card.
+            record: goes beside it.
+            standing: what counts as the card; None: the file.
+            announces: whether the log says what a person should notice.
+        """
         form = self._cards.by_library.get(card, "") if self._cards.form else None
-        outcome = self._writer.write(card, record, standing, form)
+        outcome = self._writer.write(card, record, standing, form, announces=announces)
         self._cards.left[outcome.card] = outcome.text
         self._cards.note_saved(card, record)
         if outcome.left_alone is not None and self._trainer.pushes:
             # at once: an upload may be under way in the background
             return replace(outcome, card=keep_out_of_upload(card) or outcome.card)
         return outcome
+
+    def put_beside_model(self, card: Path, record: RunRecord, *, announces: bool = True) -> None:
+        """Write record and card into a folder, other than the run's own, that has a model.
+
+        What people wrote into the output folder's card comes along.
+        """
+        before = library_cards.read(card)
+        standing = None
+        if before.data is None or before.text is not None:
+            standing = self._base(card, before.text, None, form=card in self._cards.forms)
+        self.put(card, record, standing, announces=announces)
 
     def standing_at_end(self, card: Path, record: RunRecord, *, held: bool) -> Standing | None:
         """Return the text that counts as the card when training ends; None: the file's text.
@@ -177,7 +202,9 @@ class CardPlacer:
         It is copied where the model is saved to another folder.
         """
         output = self._cards.output
-        if output is None or card == output or output not in self._cards.left:
+        if output is None or card == output:
+            return None
+        if output not in self._cards.left and self._cards.before is None:
             return None
         text = library_cards.read(output).text
         return Standing(text, remembered=library_cards.slots(output))

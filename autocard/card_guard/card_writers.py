@@ -23,7 +23,7 @@ from autocard.card_guard.wrapped_methods import arguments
 from autocard.errors import UnavailableError
 from autocard.trainers import trainer_calls
 
-_CALLS = (trainer_calls.TRAIN, trainer_calls.PUSH)
+_CALLS = (trainer_calls.TRAIN, trainer_calls.PUSH, trainer_calls.SEARCH)
 _watching = threading.Lock()
 _watchers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 """The wrappers installed in `transformers.Trainer`."""
@@ -42,6 +42,7 @@ class CardMethod:
         form: the card that it writes is the form of our card, because people want its content.
         saves: it saves the model, and may write a card by another of these methods before the
             weights are written.
+        gives_card: what it saves gets a card, even if no library writes one there.
     """
 
     name: str
@@ -50,14 +51,16 @@ class CardMethod:
     uploads: bool = False
     form: bool = False
     saves: bool = False
+    gives_card: bool = False
 
 
 def watch_trainers() -> None:
     """Wrap methods of `transformers.Trainer` to find trainers and their calls.
 
-    Callbacks do not receive their trainer; the calls are those of `train` and `push_to_hub`. Each
-    method is wrapped once in a process and stays wrapped; the wrapper notes the trainer (by a weak
-    reference) and calls the method. If transformers' trainer cannot be imported, there is none.
+    Callbacks do not receive their trainer; the calls are those of `train`, `push_to_hub` and
+    `hyperparameter_search`. Each method is wrapped once in a process and stays wrapped; the wrapper
+    notes the trainer (by a weak reference) and calls the method. If transformers' trainer cannot be
+    imported, there is none.
     """
     try:
         from transformers.trainer import Trainer  # noqa: PLC0415 - with torch and accelerate
@@ -112,7 +115,7 @@ class _OwnCalls:
 
 
 def watch(trainer: Any) -> None:
-    """Register *trainer*, and wrap its `train` and `push_to_hub` unless its class's are wrapped.
+    """Register *trainer*, and wrap its own calls that are noted unless its class's are wrapped.
 
     Raises:
         UnavailableError: its class does not allow their replacement.
@@ -170,7 +173,12 @@ def writers(trainer: Any, model: Any, *, library_forms: bool) -> Iterator[tuple[
         )
         yield (
             trainer,
-            CardMethod("save_model", lambda call: _saved_to(call, args.output_dir), saves=True),
+            CardMethod(
+                "save_model",
+                lambda call: _saved_to(call, args.output_dir),
+                saves=True,
+                gives_card=True,
+            ),
         )
         # transformers 4: no event before these uploads
         if not hasattr(trainer.callback_handler, "on_push_begin"):

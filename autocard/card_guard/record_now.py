@@ -17,10 +17,12 @@ class RecordNow:
     Attributes:
         record: None: nothing is known yet.
         ended: training has ended, finished or interrupted, so the record has its totals.
+        writes: this process writes the run's card; others may save the same model.
     """
 
     record: RunRecord | None
     ended: bool
+    writes: bool = True
 
 
 class RecordSource(Protocol):

@@ -52,9 +52,24 @@ class CardWriter:
         return self._settings.template is not None
 
     def write(
-        self, card: Path, record: RunRecord, standing: Standing | None, form: str | None
+        self,
+        card: Path,
+        record: RunRecord,
+        standing: Standing | None,
+        form: str | None,
+        *,
+        announces: bool = True,
     ) -> Outcome:
-        """Write record and card; *form* is the library's own card, if ours is filled into it."""
+        """Write record and card.
+
+        Args:
+            card: path of the card.
+            record: goes beside it.
+            standing: what counts as the card; None: the file.
+            form: the library's own card, if ours is filled into it.
+            announces: whether the log says what a person should notice; of a checkpoint's card the
+                run's own card says it.
+        """
         outcome = update(
             card,
             record,
@@ -66,6 +81,8 @@ class CardWriter:
             detail=self._settings.detail,
             sections=self._settings.sections,
         )
+        if not announces:
+            return outcome
         for message in outcome.warnings:
             log_warning("autocard: %s", message)
         reports = _kept(outcome, form)

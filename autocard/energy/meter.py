@@ -295,6 +295,7 @@ class Meter:
         anew: bool = False,
         leg_id: str | None = None,
         mark: CounterMark | None = None,
+        has_setup: bool = True,
     ) -> None:
         """Begin a leg at *step* (global step): start the clock and read the counters.
 
@@ -308,6 +309,7 @@ class Meter:
                 it.
             leg_id: that the training's processes have agreed on; None: a new id.
             mark: counters read when training began; None: they are read now.
+            has_setup: False: the time before the leg was not set-up alone.
 
         Raises:
             UnavailableError: in a forked process.
@@ -335,7 +337,7 @@ class Meter:
             number=self._legs,
             reading=mark.host,
             max_steps=max_steps,
-            has_setup=self._start_s is not None and self._start_s >= _last_end_s,
+            has_setup=has_setup and self._start_s is not None and self._start_s >= _last_end_s,
             whole=self._whole,
             role=self._role,
             previous_step=previous_step,

@@ -85,7 +85,7 @@ class Energy(Frozen):
 
 
 class Search(Frozen):
-    """A hyperparameter search of the same process, before the run; not in the run's figures."""
+    """A hyperparameter search that the same process started before the run; not in its figures."""
 
     backend: str = ""
     """Optuna, Ray Tune, …, as transformers names it; empty: there was no search, or it is not

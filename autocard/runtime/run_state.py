@@ -26,7 +26,7 @@ from autocard.record import Dataset, Evaluation, Leg, RunRecord
 from autocard.record.gaps import Gaps, Part
 from autocard.runtime.clock import WallClock
 from autocard.runtime.run_history import RunHistory
-from autocard.runtime.search import Trial, Trials
+from autocard.runtime.search import Origin, Trial, Trials, WrittenTrial
 from autocard.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ class RunState:
     """Monotonic seconds when set-up began."""
     family: object = None
     """The `Sessions` that its session belongs to."""
+    origin: Origin = field(default_factory=Origin)
+    """Of its callback."""
     history: RunHistory = field(init=False)
     coordinator: Coordinator = field(init=False)
     card_guard: CardGuard = field(init=False)
@@ -132,6 +134,8 @@ class RunState:
     """Whether the card cannot be written where the setting `card` says."""
     warned_of: set[str] = field(default_factory=set)
     """Settings that cannot be used and that the user was warned of."""
+    written_trials: list[WrittenTrial] = field(default_factory=list)
+    """Trials of other processes that this training follows."""
 
     def __post_init__(self) -> None:
         """Begin with an empty history and without other processes."""

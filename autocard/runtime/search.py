@@ -2,20 +2,23 @@
 
 Rule: a trial never counts in the run's own figures. A trial that was pruned or that failed ends
 without an event: it counts up to its last sign of life. Trials in other processes (Ray's workers)
-are not seen here.
+leave their legs in the ledger, with a mark of the search.
 """
 
 from __future__ import annotations
 
 import os
+import uuid
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from autocard import files
 from autocard.capture.observed import TrainerView
-from autocard.energy.ledger import join_hosts, ledger_files, record_legs
+from autocard.energy.ledger import join_hosts, ledger_files, record_legs, trial_marks
+from autocard.energy.ledger.ledger_entry import LedgerEntry
 from autocard.record import Search
 from autocard.record.gaps import Part
 from autocard.totals import energy_sums
@@ -38,6 +41,42 @@ class Trial:
     """Seconds from its begin to its end, or to its last sign of life."""
     finished: bool
     """Whether the Trainer reported its end."""
+
+
+@dataclass
+class Origin:
+    """Where a callback was made; copies of it in other processes keep that."""
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    """Id of the searches that are started with it."""
+    home: Path = field(default_factory=lambda: files.absolute(Path()) or Path())
+    """Working folder: that of a process which trains a trial may be another one."""
+    folders: list[Path] = field(default_factory=list)
+    """Output folders of the trainers that have the callback."""
+
+    def note(self, output_dir: Path) -> None:
+        """Note the output folder of a trainer that has the callback."""
+        folder = self.folder(output_dir)
+        if folder not in self.folders:
+            self.folders.append(folder)
+
+    def folder(self, output_dir: Path) -> Path:
+        """Return a trial's *output_dir*, relative to the folder in which the search was started."""
+        return self.home / output_dir if self.home.is_dir() else output_dir
+
+
+@dataclass(frozen=True)
+class WrittenTrial:
+    """A trial that another process has trained."""
+
+    backend: str
+    legs: list[LedgerEntry]
+    """Of all hosts, the oldest first."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether its last leg came to its end."""
+        return self.legs[-1].leg.status in {"finished", "stopped"}
 
 
 class Searching(Protocol):
@@ -116,20 +155,40 @@ def related(session: Searching, folder: Path, trainer: TrainerView) -> list[Tria
     ][-1:]
 
 
-def part(searches: Iterable[Trials]) -> Part[Search]:
-    """Return the part of the record that describes *searches*."""
+def written(folders: Iterable[Path], search_id: str) -> list[WrittenTrial]:
+    """Return the trials of a search that other processes have left in the ledger's *folders*."""
+    places, found = list(dict.fromkeys(folders)), []
+    for mark in trial_marks.read(places):
+        if mark.search_id != search_id:
+            continue
+        entries = ledger_files.of_run(places, mark.run_id)
+        if any(entry.process_id == ledger_files.process_id() for entry in entries):
+            continue  # this process has it in memory
+        if entries:
+            found.append(WrittenTrial(mark.backend, record_legs.completed(entries)))
+    return found
+
+
+def part(searches: Iterable[Trials], elsewhere: Sequence[WrittenTrial] = ()) -> Part[Search]:
+    """Return the part of the record that describes *searches*, and trials of other processes."""
     told = list(searches)
     trials = [trial for search in told for trial in search.all()]
-    if not trials:
+    if not trials and not elsewhere:
         return Part(Search())
-    total_kwh, reported_kwh, why = energy_sums.of_trials([_leg(trial) for trial in trials])
+    others = [Part(entry.leg, entry.missing) for trial in elsewhere for entry in trial.legs]
+    total_kwh, reported_kwh, why = energy_sums.of_trials(
+        [*[_leg(trial) for trial in trials], *others]
+    )
+    backends = {search.backend for search in told if search.all()}
+    backends |= {trial.backend for trial in elsewhere}
+    seconds = [trial.wall_clock_s for trial in trials]
+    seconds += [leg.value.wall_clock_s or 0.0 for leg in others]
+    ends = [trial.finished for trial in trials] + [trial.finished for trial in elsewhere]
     found = Search(
-        backend=" and ".join(
-            sorted({search.backend for search in told if search.backend and search.all()})
-        ),
-        trials=len(trials),
-        trials_unfinished=sum(not trial.finished for trial in trials),
-        wall_clock_s=sum(trial.wall_clock_s for trial in trials),
+        backend=" and ".join(sorted(backends - {""})),
+        trials=len(trials) + len(elsewhere),
+        trials_unfinished=ends.count(False),
+        wall_clock_s=sum(seconds),
         total_kwh=total_kwh,
         reported_kwh=reported_kwh,
     )

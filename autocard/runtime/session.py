@@ -29,6 +29,7 @@ from autocard.runtime import completion, deadlines, finish, late_figures, runner
 from autocard.runtime.pieces.piece import LEG, Stage
 from autocard.runtime.pieces.table import PIECES
 from autocard.runtime.run_state import Event, Facts, RunState
+from autocard.runtime.search import Origin
 from autocard.runtime.started_leg import StartedLeg
 from autocard.settings import Settings
 from autocard.trainers import registry
@@ -37,21 +38,31 @@ from autocard.trainers import registry
 class Session:
     """Handles the events of a trainer's run."""
 
-    def __init__(self, settings: Settings, made_s: float, family: object = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        made_s: float,
+        family: object = None,
+        origin: Origin | None = None,
+    ) -> None:
         """Begin without events.
 
         Args:
             settings: the user's.
             made_s: monotonic seconds when set-up began.
             family: the `Sessions` that the session belongs to.
+            origin: of its callback; None: the callback is no copy.
         """
         self.settings = settings
-        self.run = RunState(settings, made_s, family)
+        self.run = RunState(settings, made_s, family, origin or Origin())
         self.run.card_guard = CardGuard(settings, self)
 
     def observed(self, source: Any, /, **objects: Any) -> Observed:
         """Return the observed facts of *source*, a trainer or its event, with our settings."""
-        return registry.observe(self.settings, source, **objects)
+        observed = registry.observe(self.settings, source, **objects)
+        if not observed.trainer.is_trial():
+            return observed
+        return replace(observed, output_dir=self.run.origin.folder(observed.output_dir))
 
     def hold(self, trainer: Any, observed: Observed, callback: Any) -> None:
         """Restore our card after *trainer* (None: it was not found) or its model write theirs."""
@@ -72,6 +83,7 @@ class Session:
     def prepared(self, observed: Observed) -> None:
         """Handle a new trainer: count parameters before sharding, and start the worker early."""
         completion.take_up()
+        self.run.origin.note(observed.output_dir)
         event, budget = Event(observed), runner.budget(deadlines.EVENT_S)
         for stage in (Stage.LABELS, Stage.MODEL_MADE, Stage.NAMES):
             self._go(stage, event, budget)
@@ -222,8 +234,10 @@ class Session:
     def saved(self, observed: Observed) -> None:
         """Handle a written checkpoint: steps after it are repeated if training is killed."""
         late_figures.take(self.run)
-        self._progress(Event(observed, saved=True))
-        self._keep_working_file(Event(observed), runner.budget(deadlines.EVENT_S))
+        event, budget = Event(observed, saved=True), runner.budget(deadlines.EVENT_S)
+        self._progress(event)
+        self._go(Stage.CHECKPOINT_SAVED, event, budget)
+        self._keep_working_file(Event(observed), budget)
 
     def _progress(self, event: Event) -> None:
         self._go(Stage.PROGRESS, event, runner.budget(deadlines.EVENT_S))
@@ -401,7 +415,7 @@ class Session:
         event = Event(shown, saved_to=saved_to)
         if not event.in_search:
             self._make_record(event, runner.budget(deadlines.END_S), ended=ended)
-        return RecordNow(event.record, ended and event.record is not None)
+        return RecordNow(event.record, ended and event.record is not None, run.writes(shown))
 
     def _make_record(self, event: Event, budget: Budget, *, ended: bool) -> None:
         if not ended:

@@ -13,6 +13,7 @@ from autocard.card.form import label_files as labels
 from autocard.errors import SettingsError
 from autocard.record import RunRecord
 from autocard.runtime import end_line
+from autocard.runtime.search import Origin
 from autocard.runtime.session import Session
 from autocard.settings import Settings
 from autocard.settings.nearest import did_you_mean
@@ -21,8 +22,12 @@ from autocard.settings.nearest import did_you_mean
 class Sessions:
     """The sessions of a callback: a session for each trainer that has the callback."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, origin: Origin | None = None) -> None:
         """Check that *settings* can work.
+
+        Args:
+            settings: the user's.
+            origin: of the callback that this is a copy of; None: it is no copy.
 
         Raises:
             SettingsError: there is no such template, or it cannot be read; the file of labels
@@ -34,12 +39,13 @@ class Sessions:
         table = labels.load(label_files(settings.template, card))
         _check_facts(settings, table.names)
         self._settings = settings
+        self.origin = Origin() if origin is None else origin
         self._made_s = time.monotonic()
         self._all: dict[int, tuple[Any, Session]] = {}
 
     def without_sessions(self) -> Sessions:
         """Return a `Sessions` with the same settings and no session."""
-        return Sessions(self._settings)
+        return Sessions(self._settings, self.origin)
 
     @property
     def record(self) -> RunRecord | None:
@@ -64,7 +70,7 @@ class Sessions:
             return next(reversed(self._all.values()))[1]
         # The time since the callback was made is the set-up of the first trainer's run.
         made_s = time.monotonic() if self._all else self._made_s
-        session = Session(self._settings, made_s, self)
+        session = Session(self._settings, made_s, self, self.origin)
         # Keep the key itself, so that no other object gets its id.
         self._all[id(key)] = key, session
         return session

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from autocard.weak_identity import WeakIdentityMap
 
 TRAIN = "train"
 PUSH = "push_to_hub"
+SEARCH = "hyperparameter_search"
 _KEPT = ("token", "revision", "resume_from_checkpoint")
 """Arguments of a call that are kept while it runs; none of them is a large object."""
 
@@ -38,6 +40,8 @@ class Call:
 
 
 _trainers: WeakIdentityMap[list[Call]] = WeakIdentityMap()
+_searched_until_s = float("-inf")
+"""Monotonic seconds when the latest search of this process ended."""
 
 
 def note(trainer: Any) -> list[Call]:
@@ -67,6 +71,7 @@ def find(args: Any, state: Any) -> Any:
 @contextlib.contextmanager
 def running(trainer: Any, name: str, given: Mapping[str, Any]) -> Iterator[None]:
     """Note that a method of *trainer* runs while the body does."""
+    global _searched_until_s  # noqa: PLW0603 - of this process
     call = Call(name, {key: given.get(key) for key in _KEPT if key in given})
     calls = note(trainer)
     calls.append(call)
@@ -75,6 +80,13 @@ def running(trainer: Any, name: str, given: Mapping[str, Any]) -> Iterator[None]
     finally:
         call.running = False
         calls.remove(call)
+        if name == SEARCH:
+            _searched_until_s = time.monotonic()
+
+
+def searched_since(moment_s: float) -> bool:
+    """Return whether a search of any trainer has ended after *moment_s* (monotonic seconds)."""
+    return _searched_until_s > moment_s
 
 
 def outermost(trainer: Any, name: str) -> Call | None:

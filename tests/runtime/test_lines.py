@@ -341,8 +341,8 @@ print(sys.stderr.getvalue())
 def test_a_full_model_that_is_saved_elsewhere_is_said_to_have_no_card(tmp_path):
     script = """
 trainer = train(wait=False, emissions=False, model=training.bert())
-trainer.save_model("final")
-trainer.save_model("final")
+trainer.model.save_pretrained("final")
+trainer.model.save_pretrained("final")
 trainer.save_model()
 """
 

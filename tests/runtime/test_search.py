@@ -171,7 +171,7 @@ def test_the_card_says_how_many_trials_there_were_and_how_long_they_took(runs, c
     assert found["wall_clock_s"] == pytest.approx(
         sum(end_s - begin_s for begin_s, end_s in trials), abs=0.3 * len(trials)
     )
-    assert f"Hyperparameter search: {len(trials)} trials (optuna" in card
+    assert f"Hyperparameter search: {len(trials)} trials (Optuna" in card
     assert "not included in the total" in card
 
 
@@ -220,7 +220,7 @@ def test_trials_that_were_pruned_or_that_failed_are_counted_and_said(runs):
     _, record, card = runs["pruned"]
 
     assert record["search"]["trials_unfinished"] == 2
-    assert "4 trials (optuna, 2 of them pruned or failed)" in card
+    assert "4 trials (Optuna, 2 of them pruned or failed)" in card
 
 
 def test_where_the_energy_of_a_trial_is_not_known_the_card_says_at_least(runs):

@@ -47,6 +47,8 @@ LAUNCHERS = (
         "deepspeed", ("CROSS_RANK", "CROSS_SIZE", "LOCAL_SIZE"), ("CROSS_SIZE",), ("LOCAL_SIZE",)
     ),
     Launcher("torchrun", ("TORCHELASTIC_RUN_ID",), **_ELASTIC),
+    # Ray sets the first two only in the workers of its torch trainer.
+    Launcher("Ray Train", ("ACCELERATE_TORCH_DEVICE", "NODE_RANK", "RAY_JOB_ID"), **_ELASTIC),
     Launcher(
         "jsrun",
         ("JSM_NAMESPACE_SIZE",),

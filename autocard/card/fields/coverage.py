@@ -18,6 +18,8 @@ _EARLIER_BOUNDARIES = {
     "of power supplies, earlier runs, and the making of the hardware": BOUNDARY,
 }
 """What records of 0.1.0 have → the same in the words of today."""
+_BACKENDS = {"optuna": "Optuna", "ray": "Ray Tune", "wandb": "W&B Sweeps"}
+"""Name of a search's backend in transformers → what people call it."""
 
 
 def boundary(record: RunRecord) -> Iterator[str]:
@@ -57,7 +59,10 @@ def search(record: RunRecord) -> Iterator[str]:
 
 
 def _search(search: Search) -> str:
-    notes = [escape(search.backend)] if search.backend else []
+    backends = search.backend.split(" and ") if search.backend else []
+    notes = (
+        [" and ".join(_BACKENDS.get(name, escape(name)) for name in backends)] if backends else []
+    )
     if search.trials_unfinished:
         notes.append(f"{units.count(search.trials_unfinished)} of them pruned or failed")
     text = f"Hyperparameter search: {units.plural(search.trials, 'trial')}"

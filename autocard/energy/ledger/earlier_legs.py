@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autocard.energy.ledger import join_hosts, ledger_files, ledger_lock
+from autocard.energy.ledger import join_hosts, ledger_files, ledger_lock, trial_marks
 from autocard.energy.ledger.ledger_entry import LedgerEntry
 from autocard.energy.ledger.ledger_files import LedgerFolders
 
@@ -99,6 +99,8 @@ def find(
         saved = _from_checkpoint(state)
     else:
         left = [] if job_id is None else ledger_files.read(folders.reads, job_id)
+        trials = {mark.run_id for mark in trial_marks.read(folders.reads if left else ())}
+        left = [entry for entry in left if entry.run_id not in trials]
         saved = EarlierLegs(run_id=_left_unfinished(left, folders, job_id))
     if saved.run_id is None:
         return EarlierLegs()

@@ -16,7 +16,10 @@ from autocard.energy.ledger import source_words
 from autocard.energy.readings import Sample, SampleHistory, Used
 from autocard.energy.worker.leg_tracker import LegTracker
 
-TRAINED_BEFORE = "the process had trained before; the time in between is not set-up"
+TRAINED_BEFORE = (
+    "the process had trained before, or searched for hyperparameters; the time in between is not "
+    "set-up"
+)
 OWN = "; read by autocard"
 
 

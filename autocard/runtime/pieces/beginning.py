@@ -10,6 +10,8 @@ from autocard.capture.model import base_weights, initial_weights, prior_training
 from autocard.capture.model.base_weights import UnderAdapters
 from autocard.capture.observed import Observed, OwnLoss, Start
 from autocard.capture.training import consumed_samples
+from autocard.energy.ledger import trial_marks
+from autocard.energy.ledger.trial_marks import TrialMark
 from autocard.errors import UnavailableError
 from autocard.record.gaps import Part
 from autocard.runtime import places as places_
@@ -25,7 +27,7 @@ TRAVELLED = ("earlier", "fresh")
 
 def searches(run: RunState, event: Event) -> None:
     """Find out whether this training is a trial of a search, or follows a search."""
-    run.trials, run.searches = None, []
+    run.trials, run.searches, run.written_trials = None, [], []
     if event.in_search:
         run.trials = search.of(run, event.folder, event.observed.trainer)
     else:
@@ -42,6 +44,20 @@ def places(run: RunState, event: Event) -> None:
         found |= {sentence: sentence for sentence in run.settings.unread}
     for setting, sentence in found.items():
         run.warn_of(setting, sentence)
+
+
+def mark_trial(run: RunState, event: Event) -> None:
+    """Mark the run as a trial in the ledger: the run that follows may be in another process."""
+    backend = event.observed.trainer.search_backend()
+    mark = TrialMark(run_id=run.history.run_id, search_id=run.origin.id, backend=backend)
+    folder = run.history.folders_of(event.folder).shared
+    if folder is not None:
+        trial_marks.write(folder, mark)
+
+
+def is_trial(run: RunState, event: Event) -> bool:
+    """Return whether this process writes the ledger of a trial."""
+    return event.in_search and run.writes(event.observed)
 
 
 def past(run: RunState, event: Event) -> bool:

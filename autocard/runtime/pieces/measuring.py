@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from autocard.capture.environment import hardware, launcher
 from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole
 from autocard.errors import UnavailableError
-from autocard.runtime import deadlines, places
+from autocard.runtime import deadlines, places, search
 from autocard.runtime.run_state import Event, RunState
+from autocard.runtime.search import WrittenTrial
+from autocard.trainers import trainer_calls
 
 if TYPE_CHECKING:
     from autocard.energy.counter_mark import CounterMark
@@ -116,6 +118,7 @@ def begin_leg(run: RunState, event: Event) -> None:
         anew=event.broken_off,
         leg_id=event.leg_id,
         mark=event.mark,
+        has_setup=not trainer_calls.searched_since(run.made_s),
     )
 
 
@@ -241,6 +244,22 @@ def clear_node(run: RunState, _event: Event) -> None:
 def earlier(run: RunState, event: Event) -> None:
     """Read the ledger's entries of earlier legs again: their figures may be complete by now."""
     run.history.look_again(event.folder)
+
+
+def written_trials(run: RunState, event: Event) -> list[WrittenTrial]:
+    """Return the trials that other processes have trained for a search before this training."""
+    own = run.history.folders_of(event.folder).reads
+    others = [
+        folder
+        for output_dir in run.origin.folders
+        for folder in run.history.folders_of(output_dir).reads
+    ]
+    return search.written([*own, *others], run.origin.id)
+
+
+def may_follow_search(run: RunState, event: Event) -> bool:
+    """Return whether this process writes the card of a training that is no trial."""
+    return run.writes(event.observed) and not event.in_search
 
 
 def report(run: RunState, event: Event) -> None:

@@ -40,6 +40,7 @@ class Stage(Enum):
     WORKING_FILE = auto()
     """Training begins."""
     PROGRESS = auto()
+    CHECKPOINT_SAVED = auto()
     LAST_STEP = auto()
     EVALUATED = auto()
     PREDICTED = auto()

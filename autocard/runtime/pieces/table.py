@@ -152,6 +152,13 @@ _BEGIN = (
         may_hang=WORKER,
         when=measuring.measures_leg,
     ),
+    Piece(
+        "mark of a trial",
+        Stage.LEG,
+        beginning.mark_trial,
+        may_hang=FILES,
+        when=beginning.is_trial,
+    ),
     Piece("own loss", Stage.TRAINER, beginning.own_loss, fills="event.own_loss", may_hang=CODE),
     Piece("learning rate", Stage.CAPTURE, beginning.learning_rate),
     Piece(
@@ -196,6 +203,13 @@ _BEGIN = (
 
 _TRAINING = (
     Piece("progress", Stage.PROGRESS, measuring.progress, may_hang=WORKER),
+    Piece(
+        "card of a checkpoint",
+        Stage.CHECKPOINT_SAVED,
+        writing.checkpoint_card,
+        may_hang=FILES,
+        when=_writes,
+    ),
     Piece(
         "weights of the last step",
         Stage.LAST_STEP,
@@ -307,6 +321,14 @@ _END = (
         measuring.earlier,
         may_hang=FILES,
         when=_writes,
+    ),
+    Piece(
+        "trials of other processes",
+        Stage.EARLIER,
+        measuring.written_trials,
+        fills="run.written_trials",
+        may_hang=FILES,
+        when=measuring.may_follow_search,
     ),
     Piece("ledger", Stage.LEDGER, measuring.ledger, may_hang=FILES, when=measuring.measures),
     Piece(

@@ -153,7 +153,7 @@ def _earlier(run: RunState) -> dict[str, Any]:
 
 
 def _search(run: RunState) -> Search:
-    part = search.part(run.searches)
+    part = search.part(run.searches, run.written_trials or ())
     run.facts.gaps["search"] = part.gaps
     return part.value
 
@@ -296,6 +296,11 @@ def keep_elsewhere(run: RunState, event: Event) -> None:
 def push(run: RunState, event: Event) -> None:
     """Update the card before an upload during training."""
     run.card_guard.push_begun(event.folder)
+
+
+def checkpoint_card(run: RunState, event: Event) -> None:
+    """Write the card of a checkpoint whose folder was made after the model's save."""
+    run.card_guard.checkpoint_saved(event.folder / f"checkpoint-{event.step}")
 
 
 def newest(run: RunState, event: Event) -> bool:
