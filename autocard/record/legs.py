@@ -75,7 +75,7 @@ class HostUse(Frozen):
     """What one host used during one leg, the training window only."""
 
     host: str
-    """Pseudonym within the record: h1, h2, …"""
+    """Pseudonym within the run: h1, h2, … in the order of first appearance."""
     devices: list[DeviceUse] = Field(default_factory=list)
     """Accelerators that the run used on this host; no others."""
     cpu_j: float | None = None

@@ -156,7 +156,7 @@ def _epochs(run: Run, legs: list[Leg], reached: int | None) -> float | None:
 
 def _job(known: Job, leg: Leg) -> Job:
     """Return *known* with the processes that reported up to the end of *leg*, the last one."""
-    names = ("nodes_reporting", "processes_reporting")
+    names = ("nodes_expected", "nodes_reporting", "processes_reporting")
     return known.model_copy(update={name: getattr(leg, name) for name in names})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class RunHistory:
         self.run_id = uuid.uuid4().hex[:12]
         self.past: EarlierLegs | None = None
         """Legs of the run before the open leg; None: no leg has begun."""
+        self._hosts: list[str] = []
+        """Pseudonyms of the run's machines in the order of their names in the record."""
         self.own: list[LedgerEntry] = []
         """Entries of this process's legs since the last begin: a single entry after its end."""
         self.open = StartedLeg()
@@ -91,6 +93,8 @@ class RunHistory:
             self.run_id = found.run_id
         elif changed:
             self.run_id = uuid.uuid4().hex[:12]
+        if changed:
+            self._hosts = []
         return changed
 
     def go_on(self) -> None:
@@ -154,6 +158,7 @@ class RunHistory:
         entry, self._travels_entry = measured, None if saving else measured
         if saving:
             entry = self._open_entry(step, measured, self.open.last_s)
+            entry = self._with_hosts(entry, [*self._before, entry])
         if entry is not None:
             self._travels["current"] = earlier_legs.without_private(entry)
 
@@ -176,7 +181,8 @@ class RunHistory:
         if measured is None:
             clock = self.open.as_leg(step, None, time.monotonic())
             measured = self._entry(clock, {"": why})
-        return [*self._before, measured.model_copy(update={"run_id": self.run_id})]
+        own = measured.model_copy(update={"run_id": self.run_id})
+        return [*self._before, self._with_hosts(own, [*self._before, own])]
 
     @property
     def facts_of_legs(self) -> LegFacts:
@@ -273,7 +279,8 @@ class RunHistory:
         """
         folders = self._find_folders(folder)
         entry = self.own[-1] if entry is None else entry
-        written = entry.model_copy(update={"output_id": folders.output_id})
+        named = self._with_hosts(entry, [*self._before, *self.own, *self.reported])
+        written = named.model_copy(update={"output_id": folders.output_id})
         try:
             ledger_files.write_last(folders, written)
         except NotWrittenError as exc:
@@ -384,12 +391,15 @@ class RunHistory:
 
     def last(self) -> LedgerEntry:
         """Return the entry of the leg that has ended, of all hosts."""
-        return record_legs.completed([*self.own, *self.reported])[-1]
+        self._name_hosts([*self._before, *self.own, *self.reported])
+        return record_legs.completed([*self.own, *self.reported], hosts=self._hosts)[-1]
 
     def legs(self) -> list[Part[Leg]]:
         """Return all legs of the run, the oldest first."""
         entries = [*self._before_now(), *self.own, *self.reported]
-        return [self._described(entry) for entry in record_legs.completed(entries)]
+        self._name_hosts(entries)
+        found = record_legs.completed(entries, hosts=self._hosts)
+        return [self._described(entry) for entry in found]
 
     def legs_so_far(
         self, step: int, measured: LedgerEntry | None, why_open: str
@@ -403,12 +413,35 @@ class RunHistory:
         """
         own = self._open_entry(step, measured, time.monotonic()).going_on()
         entries = [*self._before_now(), own, *self._others_so_far(own)]
-        found = record_legs.completed(entries, own.leg.id)
+        self._name_hosts(entries)
+        found = record_legs.completed(entries, own.leg.id, self._hosts)
         for number, entry in enumerate(found):
             if entry.leg.id == own.leg.id:
                 leg = entry.leg.model_copy(update={"ended_at": utc_now(), "status": None})
                 found[number] = entry.with_leg(leg, {**entry.missing, "status": why_open})
         return [self._described(entry) for entry in found]
+
+    def name_here(self) -> str:
+        """Return the name that this machine has in the record, as in "h1"."""
+        here = ledger_files.host_id()
+        self._name_hosts([*self._before, *self.own, *self.reported])
+        if here not in self._hosts:
+            self._hosts.append(here)
+        return f"h{self._hosts.index(here) + 1}"
+
+    def _name_hosts(self, entries: Sequence[LedgerEntry]) -> None:
+        """Give the machines of *entries* names; those that have one keep it."""
+        self._hosts = record_legs.host_order(entries, self._hosts)
+
+    def _with_hosts(self, entry: LedgerEntry, entries: Sequence[LedgerEntry]) -> LedgerEntry:
+        """Return *entry* with the order in which the machines of *entries* are named.
+
+        Only the first process has the entries of all; another run's entry has an order of its own.
+        """
+        if entry.rank != 0 or entry.run_id != self.run_id:
+            return entry
+        self._name_hosts(entries)
+        return entry.model_copy(update={"hosts": self._hosts})
 
     def _before_now(self) -> list[LedgerEntry]:
         return [_as_known_now(entry) for entry in self._before]

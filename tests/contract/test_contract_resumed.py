@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,20 @@ def resumed(request, tmp_path_factory):
     return name, how, record
 
 
+def hosts_in_order(frozen: dict) -> dict:
+    """Return *frozen* with its machines named as they appear; 0.1.0 began with those of the last leg."""
+    text = json.dumps(frozen)
+    hosts = [host["host"] for leg in frozen["legs"] for host in leg["hosts"]]
+    names = {host: f"h{number}" for number, host in enumerate(dict.fromkeys(hosts), start=1)}
+    text = re.sub(r'"(h\d+)(?=["./])', lambda found: f'"{names[found[1]]}', text)
+    return json.loads(text)
+
+
 def test_the_earlier_legs_are_told_as_they_were_then_and_once(resumed):
     name, how, record = resumed
 
     frozen = json.loads((HERE / "states" / f"{name}.{how}.json").read_text(encoding="utf-8"))
-    expected = words.of_today(frozen)
+    expected = hosts_in_order(words.of_today(frozen))
     assert of_the_frozen_keys(resuming.earlier(record), expected) == expected
     assert len(expected["legs"]) == 2
 

@@ -262,7 +262,7 @@ def test_a_leg_that_was_killed_before_a_second_reading_takes_the_mean_power_of_a
     assert [one.leg.hosts[0].cpu_j for one in legs[2:]] == [None, None]
 
 
-def test_machines_have_one_name_in_a_record_and_that_of_the_last_leg_is_the_first():
+def test_machines_have_one_name_in_a_record_and_that_of_the_first_leg_is_the_first():
     device = DeviceUse(device="h1.g0", energy_j=1.0)
     legs = [
         entry(1, host_id="9" * 12, leg={"devices": [device]}),
@@ -272,8 +272,8 @@ def test_machines_have_one_name_in_a_record_and_that_of_the_last_leg_is_the_firs
 
     named = [one.leg.hosts[0] for one in record_legs.completed(legs)]
 
-    assert [host.host for host in named] == ["h2", "h1", "h1"]
-    assert [device.device for host in named for device in host.devices] == ["h2.g0", "h1.g0"]
+    assert [host.host for host in named] == ["h1", "h2", "h2"]
+    assert [device.device for host in named for device in host.devices] == ["h1.g0", "h2.g0"]
 
 
 def test_a_checkpoint_brings_the_last_reading_up_to_its_own_moment():

@@ -194,7 +194,7 @@ def test_checkpoints_of_hosts_add_up_where_all_have_them():
     assert [(point.step, point.energy_j) for point in whole.leg.checkpoints] == [(4, 10.0)]
 
 
-def test_the_same_machine_has_the_same_name_in_each_leg_and_the_last_leg_begins_the_count():
+def test_the_same_machine_has_the_same_name_in_each_leg_and_the_first_leg_begins_the_count():
     def leg(number, *names):
         made = [
             entry(name, rank, {}, cpu_j=1.0, size=2, nodes=2) for rank, name in enumerate(names)
@@ -215,8 +215,8 @@ def test_the_same_machine_has_the_same_name_in_each_leg_and_the_last_leg_begins_
 
     first, last = completed(entries)
 
-    assert [host.host for host in last.leg.hosts] == ["h1", "h2"]
-    assert [host.host for host in first.leg.hosts] == ["h3", "h1"]
+    assert [host.host for host in first.leg.hosts] == ["h1", "h2"]
+    assert [host.host for host in last.leg.hosts] == ["h2", "h3"]
 
 
 def test_a_host_whose_process_began_late_is_counted_for_the_whole_leg_and_that_is_said():

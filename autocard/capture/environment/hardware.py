@@ -131,11 +131,11 @@ def _ask_driver(part: PartBuilder[Hardware], used: Accelerators) -> None:
         part.fields["cuda_runtime_version"] = _cuda_runtime()
 
 
-def peaks(observed: Observed) -> Part[tuple[dict[str, int], int]]:
+def peaks(observed: Observed, host: str = "h1") -> Part[tuple[dict[str, int], int]]:
     """Return the most memory that torch held on each device, and the largest resident set (bytes).
 
-    Devices have the names of the record (h1.g0 is the first that the run uses); without CUDA there
-    are none, which is the gap.
+    Devices have the names of the record (h1.g0 is the first that the run uses on *host* h1);
+    without CUDA there are none, which is the gap.
     """
     import resource  # noqa: PLC0415 - POSIX only
 
@@ -149,7 +149,7 @@ def peaks(observed: Observed) -> Part[tuple[dict[str, int], int]]:
     ordinals = range(cuda.device_count()) if used.ordinals is None else used.ordinals
     memory = {}
     for number, ordinal in enumerate(ordinals):
-        memory[f"h1.g{number}"] = int(cuda.max_memory_allocated(ordinal))
+        memory[f"{host}.g{number}"] = int(cuda.max_memory_allocated(ordinal))
     return Part((memory, resident_bytes))
 
 

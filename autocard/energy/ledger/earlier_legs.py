@@ -234,6 +234,8 @@ def ordered(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
 def _better(one: LedgerEntry, other: LedgerEntry) -> LedgerEntry:
     """Return the later entry, with the last step that either has: a checkpoint may have more."""
     late, early = (other, one) if _age(other) >= _age(one) else (one, other)
+    if len(early.hosts) > len(late.hosts):  # a worker does not know how machines are named
+        late = late.model_copy(update={"hosts": early.hosts})
     steps = [entry.leg.step_end for entry in (late, early) if entry.leg.step_end is not None]
     if not steps or late.leg.step_end == max(steps):
         return late

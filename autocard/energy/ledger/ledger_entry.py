@@ -95,6 +95,9 @@ class LedgerEntry(Frozen):
     """Pseudonym of the output folder: a node's ledger folder may serve several."""
     job_id: str | None = None
     """Pseudonym of the workload manager's job; None: there is none. Its number is `leg.job_id`."""
+    hosts: list[str] = Field(default_factory=list)
+    """Pseudonyms of the run's machines in the order of their names in records (h1, h2, …), as far
+    as the process that writes the card knew them."""
     board_ids: list[str] = Field(default_factory=list)
     """Pseudonyms of the GPUs, in the order of the leg's devices."""
     rank: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autocard.energy.ledger import join_hosts
 from autocard.energy.ledger.ledger_entry import NEVER_CAME, PENDING, LedgerEntry
@@ -12,15 +12,20 @@ SHORT_S = 30.0
 """Seconds. A leg that was killed so soon may be completed at the mean power of another leg on the
 same machine."""
 LATER = "modeled: mean power of another start on the same machine; this one has only one reading"
+NOTES_HOSTS = 2
+"""Version of ledger entries from which on machines are named in the order of their appearance."""
 INTENSITY = ("intensity_g_per_kwh", "intensity_source", "intensity_year")
 
 
-def completed(entries: Sequence[LedgerEntry], open_id: str = "") -> list[LedgerEntry]:
+def completed(
+    entries: Sequence[LedgerEntry], open_id: str = "", hosts: Sequence[str] = ()
+) -> list[LedgerEntry]:
     """Return one entry for each leg, as the record takes it.
 
     Args:
         entries: of all legs and hosts.
         open_id: id of a leg that goes on; "": all have ended.
+        hosts: machines in the order of their names, as in `host_order`.
     """
     of_host: dict[tuple[str, str], list[LedgerEntry]] = {}
     for entry in entries:
@@ -32,13 +37,44 @@ def completed(entries: Sequence[LedgerEntry], open_id: str = "") -> list[LedgerE
         of_leg.setdefault(entry.leg.id, []).append(filled)
     whole = join_hosts.joined_entries([entry for parts in of_leg.values() for entry in parts])
     host_ids = [list(join_hosts.by_host(of_leg[entry.leg.id])) for entry in whole]
-    # h1 is the first host of the last leg
-    order = dict.fromkeys(host_id for ids in reversed(host_ids) for host_id in ids)
+    order = host_order(entries, hosts)
     names = {host_id: f"h{number}" for number, host_id in enumerate(order, start=1)}
     named = []
     for entry, ids in zip(whole, host_ids, strict=True):
         named.append(_named(_with_job(entry), [names[host_id] for host_id in ids]))
     return named
+
+
+def host_order(entries: Sequence[LedgerEntry], known: Sequence[str] = ()) -> list[str]:
+    """Return the run's machines in the order of their names: that of their first appearance.
+
+    A machine keeps the name that it had in an earlier record or checkpoint, whatever becomes known
+    of earlier legs later.
+
+    Args:
+        entries: of all legs and hosts.
+        known: the order so far; empty: as the entries have it.
+    """
+    legs: dict[str, list[LedgerEntry]] = {}
+    for entry in sorted(entries, key=lambda one: (one.leg.started_at or "", one.leg.id)):
+        legs.setdefault(entry.leg.id, []).append(entry)
+    of_legs = [list(join_hosts.by_host(parts)) for parts in legs.values()]
+    noted = [entry.hosts for parts in legs.values() for entry in parts if entry.hosts]
+    if not known and noted:
+        known = noted[-1]
+    elif not known:
+        known = _as_named_first(legs)
+    return list(dict.fromkeys([*known, *(host for hosts in of_legs for host in hosts)]))
+
+
+def _as_named_first(legs: Mapping[str, Sequence[LedgerEntry]]) -> list[str]:
+    """Return the order in which version 0.1.0 named its machines: that of the last leg first."""
+    of_legs = [
+        list(join_hosts.by_host(parts))
+        for parts in legs.values()
+        if all(entry.version < NOTES_HOSTS for entry in parts)
+    ]
+    return list(dict.fromkeys(host for hosts in reversed(of_legs) for host in hosts))
 
 
 def _with_job(entry: LedgerEntry) -> LedgerEntry:

@@ -155,9 +155,9 @@ def _attempt_s(run: RunState) -> float | None:
     return None if leg_s is None else leg_s - run.facts.attempt_after_s
 
 
-def peaks(_run: RunState, event: Event) -> Part[Any]:
+def peaks(run: RunState, event: Event) -> Part[Any]:
     """Return the peak memory per device and of the process."""
-    return hardware.peaks(event.observed)
+    return hardware.peaks(event.observed, run.history.name_here())
 
 
 def of_all_nodes(run: RunState, event: Event) -> dict[str, Any]:
