@@ -14,7 +14,6 @@ from pathlib import Path
 from autocard import process_mark
 from autocard.energy.ledger import earlier_legs, ledger_files, ledger_lock, shared_storage
 from autocard.energy.ledger.ledger_entry import LedgerEntry
-from autocard.energy.worker.ledger_writer import SHARED_S
 from autocard.runtime import unfinished_run
 from autocard.runtime.unfinished_run import UnfinishedRun
 
@@ -92,7 +91,7 @@ def _is_elsewhere(folders: Iterable[Path], entry: LedgerEntry) -> bool:
 def _tick(folders: Iterable[Path], entry: LedgerEntry) -> SignOfLife | None:
     """Return the last tick of another machine as a sign of life, if it is a recent one."""
     local = all(shared_storage.is_local(folder) for folder in folders)
-    interval_s = entry.tick_s if local else max(entry.tick_s, SHARED_S)
+    interval_s = entry.tick_s if local else max(entry.tick_s, shared_storage.SHARED_S)
     written = datetime.fromisoformat(entry.written_at.replace("Z", "+00:00"))
     age_s = (datetime.now(timezone.utc) - written).total_seconds()
     left_s = earlier_legs.STALE_TICKS * interval_s - age_s

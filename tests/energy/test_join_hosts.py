@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocard.energy.ledger import join_hosts
+from autocard.energy.ledger import join_hosts, source_words
 from autocard.energy.ledger.ledger_entry import LedgerEntry
 from autocard.energy.ledger.record_legs import completed
 from autocard.record import DeviceUse, HostUse, Leg
@@ -232,6 +233,40 @@ def test_a_host_whose_process_began_late_is_counted_for_the_whole_leg_and_that_i
     assert other.sources["gpu"].endswith(
         "6.0 s extrapolated, in which this host's process was not in training"
     )
+
+
+def killed(made, seconds):
+    """Return the entry *made*, as its worker left it when it was killed after *seconds*."""
+    leg = made.leg.model_copy(update={"status": None, "wall_clock_s": seconds, "step_end": None})
+    return made.model_copy(update={"status": "running", "tick_s": 15.0, "leg": leg})
+
+
+@given(st.floats(0.0, 50.0), st.booleans())
+def test_a_node_that_failed_shortly_before_the_others_ended_is_counted_to_the_end(lag_s, lead):
+    went_on = entry("a", int(lead), {"x": 1000.0}, cpu_j=500.0, size=2, nodes=2)
+    went_on = killed(went_on, 100.0)
+    failed = entry("b", int(not lead), {"y": 1000.0 - 10 * lag_s}, cpu_j=500.0, size=2, nodes=2)
+
+    (whole,) = completed([went_on, killed(failed, 100.0 - lag_s)])
+
+    assert whole.leg.wall_clock_s == 100.0
+    assert whole.leg.nodes_reporting == whole.leg.processes_reporting == 2
+    # 10 W each; what is shorter than NOTICEABLE_S is not added
+    used_j = sum(host.devices[0].energy_j for host in whole.leg.hosts)
+    assert used_j == pytest.approx(2000.0, abs=10 * source_words.NOTICEABLE_S)
+
+
+def test_a_node_that_failed_long_before_the_others_ended_is_said_not_to_have_reported():
+    went_on = killed(entry("a", 0, {"x": 1000.0}, cpu_j=500.0, size=2, nodes=2), 1000.0)
+    failed = killed(entry("b", 1, {"y": 100.0}, cpu_j=50.0, size=2, nodes=2), 100.0)
+
+    (whole,) = completed([went_on, failed])
+    energy = totals.sums([Part(whole.leg, whole.missing)], settings=Settings()).energy
+
+    assert (whole.leg.nodes_expected, whole.leg.nodes_reporting) == (2, 1)
+    assert whole.missing["hosts"].startswith("1 of 2 nodes reporting")
+    assert energy.value.total_kwh is None
+    assert energy.value.reported_kwh == pytest.approx((1000.0 + 500.0 + 100.0 + 50.0 + 2.0) / 3.6e6)
 
 
 def test_trainings_that_only_began_together_are_counted_as_long_as_each_took():

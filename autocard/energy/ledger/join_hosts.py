@@ -11,6 +11,7 @@ from typing import Any
 
 from autocard import units
 from autocard.energy.ledger.ledger_entry import LedgerEntry
+from autocard.energy.ledger.shared_storage import SHARED_S
 from autocard.energy.ledger.source_words import NOTICEABLE_S
 from autocard.record import Checkpoint, DeviceUse, HostUse, Leg
 from autocard.record.gaps import Gaps, Part, gaps_in, joined, under, without
@@ -28,6 +29,9 @@ OF_FIRST = ("started_at", "ended_at", "status", "step_begin")
 """Fields of a leg that the process which writes the card gives."""
 _SCALED = ("gpu", "cpu", "ram")
 """Parts of a host's energy that `scaled` changes; set-up and the node's meter stay as they were."""
+LAST = "; last {:.1f} s extrapolated"
+UNWRITTEN_TICKS = 2
+"""Readings of a host that was killed that may be missing beside those of another."""
 CUT = "; read for {read_s:.1f} s, first {leg_s:.1f} s counted at the mean power"
 
 
@@ -148,7 +152,11 @@ def _without_part_sums(leg: Leg, missing: dict[str, str]) -> Leg:
 def _stretched(entry: LedgerEntry, wall_clock_s: float | None) -> LedgerEntry:
     """Return *entry* for the whole leg, if its process began later or ended earlier."""
     own_s = entry.leg.wall_clock_s
-    if not own_s or not wall_clock_s or entry.apart or entry.status not in {"finished", "stopped"}:
+    if not own_s or not wall_clock_s or entry.apart:
+        return entry
+    if entry.leg.steps_unseen:
+        return _continued(entry, own_s, wall_clock_s)
+    if entry.status not in {"finished", "stopped"}:
         return entry
     if own_s - wall_clock_s > NOTICEABLE_S:
         return cut(entry, wall_clock_s)
@@ -160,6 +168,21 @@ def _stretched(entry: LedgerEntry, wall_clock_s: float | None) -> LedgerEntry:
     )
     uses = [scaled(host, wall_clock_s / own_s, words) for host in entry.leg.hosts]
     return entry.model_copy(update={"leg": entry.leg.model_copy(update={"hosts": uses})})
+
+
+def _continued(entry: LedgerEntry, own_s: float, wall_clock_s: float) -> LedgerEntry:
+    """Return *entry*, whose end no process has seen, up to the end of the leg.
+
+    Another host may have read on: because this one failed earlier, or because its last readings
+    were not written before all of them were killed. Longer than that, it is taken as not reporting.
+    """
+    lag_s = wall_clock_s - own_s
+    if lag_s <= NOTICEABLE_S or not entry.ranks:
+        return entry
+    if lag_s > SHARED_S + UNWRITTEN_TICKS * entry.tick_s:
+        return entry.model_copy(update={"ranks": []})
+    uses = [scaled(host, wall_clock_s / own_s, LAST.format(lag_s)) for host in entry.leg.hosts]
+    return entry.with_leg(entry.leg.model_copy(update={"hosts": uses}))
 
 
 def _place(entries: Sequence[LedgerEntry], missing: dict[str, str]) -> dict[str, Any]:

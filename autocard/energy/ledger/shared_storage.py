@@ -20,6 +20,9 @@ LOCAL = frozenset({
 # fmt: on
 """File systems of one machine, as mount(8) names them."""
 
+SHARED_S = 60.0
+"""Seconds between two writings of a file on storage that machines share, whatever the tick."""
+
 
 def is_local(folder: Path, table: Path = Path("/proc/self/mountinfo")) -> bool:
     """Return whether *folder*, which need not exist yet, is known to lie on this machine.

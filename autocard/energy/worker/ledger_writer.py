@@ -19,12 +19,10 @@ from autocard.energy.ledger.ledger_entry import LedgerEntry, ProcessRole, Status
 from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.energy.ledger.ledger_lock import LedgerLock
 from autocard.energy.ledger.leg_readings import LegReadings
+from autocard.energy.ledger.shared_storage import SHARED_S
 from autocard.energy.worker.protocol import WorkerOrder
 from autocard.errors import NotWrittenError
 from autocard.record import Leg
-
-SHARED_S = 60.0
-"""Seconds between two writings of a file on storage that machines share, whatever the tick."""
 
 MOVED = "the folder of ledger_dir cannot be used ({why}), so readings went to the output folder"
 NOT_KEPT = "what a kill would have left behind was not kept: {why}"
