@@ -7,158 +7,37 @@ seconds between the moments that slurm_training.py logged; and what sacct says.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from support import ROOT, SUPPORT, TESTS, models
-from support.slurm_cluster import PLANTED, wait_until
-from support.slurm_daemons import GPU_W, METER_W, NODE, NODES
+from support import TESTS
+from support.slurm_cluster import wait_until
+from support.slurm_daemons import GPU_W, METER_W, NODE
+from support.slurm_site import (
+    MULTINODE,
+    STEP_S,
+    TICK_S,
+    Site,
+    Spell,
+    assert_nothing_private,
+    record_of,
+    spells,
+    wait_for_step,
+)
 
 pytest_plugins = ["support.nvml_fixtures", "support.slurm_fixtures"]
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
-
-EXAMPLES = ROOT / "examples" / "slurm"
-STEP_S = 0.1
-TICK_S = 1.0
-"""Between readings."""
-
-
-class Site:
-    """A user's folder on the cluster: environment, model, data and the example's files."""
-
-    def __init__(self, cluster, folder: Path) -> None:
-        self.cluster, self.folder = cluster, folder
-        models.llama().save_pretrained(folder / "model")
-        models.tokenizer().save_pretrained(folder / "model")
-        row = json.dumps({"text": "the cat sat on a mat the dog ran off"}) + "\n"
-        (folder / "data.jsonl").write_text(row * 64, encoding="ascii")
-        for file in EXAMPLES.iterdir():
-            if file.is_file():
-                shutil.copy(file, folder)
-        (folder / "bin").mkdir()
-        for name, module in {
-            "torchrun": "torch.distributed.run",
-            "autocard": "autocard",
-            "python": "",
-        }.items():
-            command = folder / "bin" / name
-            command.write_text(
-                f'#!/bin/sh\nexec "{sys.executable}" -W ignore {f"-m {module}" if module else ""} "$@"\n',
-                encoding="ascii",
-            )
-            command.chmod(0o755)
-
-    def environment(self, **more: str) -> dict[str, str]:
-        return {
-            "PATH": f"{self.folder / 'bin'}:{self.cluster.machine.env['PATH']}",
-            "NPROC_PER_NODE": "1",
-            "OMP_NUM_THREADS": "1",
-            "HF_HOME": str(self.folder / "hf"),
-            "TRAIN": str(SUPPORT / "slurm_training.py"),
-            "STEP_LOG": str(self.folder / "steps"),
-            "STEP_S": str(STEP_S),
-            "AUTOCARD_COUNTRY_ISO_CODE": "FRA",
-            "AUTOCARD_MEASURE_POWER_SECS": str(TICK_S),
-            **more,
-        }
-
-    def train(self, script: Path, output: Path, max_steps: int, *options, **env: str) -> str:
-        """Submit *script*; return its job's number."""
-        return self.cluster.submit(
-            script,
-            *(self.folder / "model", self.folder / "data.jsonl", output),
-            *("--max-steps", max_steps, "--save-steps", 40, "--look-steps", 5),
-            *("--max-length", 16, "--base-model", "example-org/tiny-llama"),
-            options=("--cpus-per-task=2", "--gpus-per-node=1", *options),
-            folder=self.folder,
-            env=self.environment(**env),
-        )
-
-    def autocard(self, *arguments: object) -> subprocess.CompletedProcess:
-        """Run autocard where sacct is at hand."""
-        return subprocess.run(
-            [self.folder / "bin" / "autocard", *map(str, arguments)],
-            env={**self.cluster.environment(), **self.environment()},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def output_of(self, job: str) -> str:
-        return (self.folder / f"job-{job}.out").read_text(encoding="utf-8", errors="replace")
-
-
-@dataclass
-class Spell:
-    """What one process of a training logged."""
-
-    node: int
-    moments: list[tuple[str, int, float]] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        return self.moments[-1][2] - self.moments[0][2]
-
-    @property
-    def last_step(self) -> int:
-        return self.moments[-1][1]
-
-    @property
-    def joules(self) -> float:
-        return GPU_W[self.node] * self.seconds
-
-
-def spells(site: Site, job: str, start: int = 0) -> list[Spell]:
-    """Return what the processes of one start of *job* logged, one for each node."""
-    found = []
-    for node in NODES:
-        for file in (site.folder / "steps").glob(f"{NODE}{node}-{job}-{start}-*.log"):
-            lines = [line.split() for line in file.read_text().splitlines()]
-            found.append(Spell(node, [(what, int(step), float(at)) for what, step, at in lines]))
-    return found
-
-
-def reached(site: Site, job: str, step: int, start: int = 0):
-    """Return whether the training of *job* has made *step* on each node where it runs."""
-    found = spells(site, job, start)
-    return found and all(spell.moments and spell.last_step >= step for spell in found)
-
-
-def wait_for_step(site: Site, job: str, step: int, start: int = 0) -> None:
-    wait_until(lambda: reached(site, job, step, start), lambda: site.output_of(job)[-4000:])
-
-
-def public_files(output: Path) -> list[Path]:
-    """Return what others may see of *output*: the card, the record and the checkpoints'."""
-    return [
-        file
-        for file in output.rglob("*")
-        if file.suffix in {".md", ".json", ".jinja", ".txt"} and "_autocard" not in file.parts
-    ]
-
-
-def assert_nothing_private(output: Path) -> None:
-    files = public_files(output)
-    assert {"README.md", "autocard.json"} <= {file.name for file in files}
-    for file in files:
-        text = file.read_text(encoding="utf-8").lower()
-        assert [name for name in PLANTED if name in text] == [], file
-        if file.name in {"README.md", "autocard.json"}:
-            assert str(output.parent) not in text, file
-
-
-def record_of(output: Path) -> dict:
-    return json.loads((output / "autocard.json").read_text(encoding="utf-8"))
+TWO_NODES = ("--cpus-per-task=2", "--gpus-per-node=1")
+"""Of the example's options, those that ask for more than the nodes have."""
+ON_NODE_1 = ("--nodes=1", "--ntasks=1", "--cpus-per-task=1", f"--nodelist={NODE}1")
 
 
 @pytest.fixture(scope="module")
@@ -190,11 +69,22 @@ class Chain:
 
 
 @pytest.fixture(scope="module")
-def chain(site):
-    """Signalled, requeued, resumed; cancelled; another job in the same folder, which comes to the end."""
-    cluster, output, script = site.cluster, site.folder / "out", EXAMPLES / "lora_multinode.sbatch"
+def limited(site):
+    """A job that Slurm ends when its minute is up."""
+    job = site.train(
+        site.one_process, site.folder / "limited", 4000, "--time=1", *ON_NODE_1, STEP_S="0.5"
+    )
+    wait_for_step(site, job, 1)
+    return job
 
-    first = site.train(script, output, 4000)
+
+@pytest.fixture(scope="module")
+def chain(site, limited):
+    """Signalled, requeued, resumed; cancelled; another job in the same folder, which comes to the end."""
+    cluster, output = site.cluster, site.folder / "out"
+    assert cluster.job(limited)["JobState"] == "RUNNING"  # until its minute is up
+
+    first = site.train(MULTINODE, output, 4000, *TWO_NODES)
     wait_for_step(site, first, 60)
     cluster.run("scancel", "--signal=USR1", "--batch", first)  # as --signal=B:USR1@300 does
     wait_until(lambda: cluster.job(first)["Restarts"] == "1")
@@ -205,7 +95,7 @@ def chain(site):
     cluster.run("scancel", first)
     cluster.wait_for(first)
 
-    second = site.train(script, output, resumed_at + 100)
+    second = site.train(MULTINODE, output, resumed_at + 100, *TWO_NODES)
     assert cluster.wait_for(second) == "COMPLETED", site.output_of(second)[-4000:]
     cluster.sacct(first, second)
     return Chain(output, [first, second], after_signal, site.autocard("reconcile", output))
@@ -239,24 +129,171 @@ def test_the_energy_of_a_chain_is_that_of_its_gpus_within_one_percent(site, chai
     starts = [(requeued, 0), (requeued, 1), (resubmitted, 0)]
 
     of_legs = [spells(site, *start) for start in starts]
-    true_j = sum(spell.joules for leg in of_legs for spell in leg)
 
-    assert [len(leg) for leg in of_legs] == [2, 2, 2]
-    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(true_j, rel=0.01)
+    assert record["energy"]["gpu_kwh"] * 3.6e6 == pytest.approx(
+        sum(spell.joules for leg in of_legs for spell in leg), rel=0.01
+    )
     for leg, logged in zip(record["legs"], of_legs, strict=True):
-        assert leg["wall_clock_s"] == pytest.approx(
-            max(spell.seconds for spell in logged), abs=TICK_S
-        )
-        boards = [
-            device["energy_j"] / leg["wall_clock_s"]
-            for host in leg["hosts"]
-            for device in host["devices"]
-        ]
-        assert sorted(boards) == pytest.approx(sorted(GPU_W.values()), rel=0.03)
+        assert_leg_is_as_logged(leg, logged)
+
+
+def assert_leg_is_as_logged(leg: dict, logged: list[Spell]) -> None:
+    """Assert that a leg has each node once, with its own GPU, for the time that the log shows.
+
+    A training that is killed runs on after its last step, for less than a tick here.
+    """
+    assert len(leg["hosts"]) == len(logged) > 0
+    assert leg["wall_clock_s"] == pytest.approx(max(spell.seconds for spell in logged), abs=TICK_S)
+    used_j = sorted(device["energy_j"] for host in leg["hosts"] for device in host["devices"])
+    assert len(used_j) == len(logged)
+    for joules, spell in zip(used_j, sorted(logged, key=lambda one: one.joules), strict=True):
+        after_s = TICK_S if leg["status"] == "interrupted" else 0.0
+        assert 0.99 * spell.joules <= joules <= 1.01 * spell.joules + GPU_W[spell.node] * after_s
+
+
+def test_a_chain_is_compared_with_the_joules_of_both_its_jobs(site, chain):
+    rows = site.cluster.sacct(*chain.jobs)
+    starts = [row for row in rows if row.job in chain.jobs]
+
+    assert chain.reconciled.returncode == 0, chain.reconciled.stderr
+    (comparison,) = record_of(chain.output)["reconciliations"]
+    assert len(starts) == 3
+    true_j = METER_W * sum(row.nodes * row.elapsed_s for row in starts)
+    assert comparison["metered_kwh"] * 3.6e6 == pytest.approx(true_j, rel=0.1)
+    assert len(comparison["legs"]) == 3
+    assert comparison["verdict"] == "plausible"
+    assert f"jobs {chain.jobs[0]}, {chain.jobs[1]}" in chain.reconciled.stdout
 
 
 def test_nothing_of_the_cluster_is_public_and_no_process_is_left(site, chain):
     assert_nothing_private(chain.output)
+    wait_until(lambda: not site.cluster.trainings(), lambda: str(site.cluster.trainings()))
+
+
+@pytest.fixture(scope="module")
+def array(site):
+    """An array of two tasks side by side on one node: one comes to its end, one is cancelled for good."""
+    job = site.train(site.one_process, site.folder / "array", 1, *ON_NODE_1, "--array=0-1")
+    tasks = [f"{job}_{task}" for task in range(2)]
+    for task in tasks:
+        site.cluster.wait_for(task, "RUNNING")
+    raw = [site.cluster.job(task)["JobId"] for task in tasks]
+    assert site.cluster.wait_for(f"{job}_0") == "COMPLETED", site.output_of(raw[0])[-4000:]
+    wait_for_step(site, raw[1], 50)
+    site.cluster.run("scancel", f"{job}_1")
+    assert site.cluster.wait_for(f"{job}_1") == "CANCELLED"
+    return job, raw
+
+
+def test_two_jobs_on_one_node_have_half_of_its_cpus_each(site, array):
+    job, raw = array
+    record = record_of(site.folder / "array-0")
+
+    (leg,) = record["legs"]
+    assert_leg_is_as_logged(leg, spells(site, raw[0]))
+    assert [host["cpu_share"] for host in leg["hosts"]] == [1 / (os.cpu_count() or 1)]
+    assert (record["job"]["array_job_id"], record["job"]["array_task_id"]) == (job, "0")
+
+
+def test_a_task_of_an_array_is_compared_with_its_own_joules(site, array):
+    job, _ = array
+    row = next(row for row in site.cluster.sacct(job) if row.job == f"{job}_0")
+
+    done = site.autocard("reconcile", site.folder / "array-0")
+
+    assert done.returncode == 0, done.stderr
+    (comparison,) = record_of(site.folder / "array-0")["reconciliations"]
+    assert comparison["metered_kwh"] * 3.6e6 == pytest.approx(METER_W * row.elapsed_s, rel=0.1)
+    assert comparison["verdict"] == "doubtful"
+    assert "share" in comparison["reason"]
+
+
+def test_a_run_that_was_cancelled_for_good_gets_its_card_by_close(site, array):
+    _, raw = array
+    output = site.folder / "array-1"
+
+    assert not (output / "autocard.json").exists()
+    done = site.close(output)
+
+    assert done.returncode == 0, done.stderr
+    assert_closed(site, output, raw[1])
+
+
+def assert_closed(site: Site, output: Path, job: str) -> None:
+    """Assert that a record was closed with all that was logged, a tick at most excepted."""
+    record, (logged,) = record_of(output), spells(site, job)
+    (leg,) = record["legs"]
+    assert record["run"]["status"] == leg["status"] == "interrupted"
+    assert leg["step_end"] == record["run"]["global_step"]
+    assert logged.last_step - TICK_S / STEP_S <= leg["step_end"] <= logged.last_step
+    lost_j = GPU_W[logged.node] * (TICK_S + 0.5)
+    used_j = record["energy"]["gpu_kwh"] * 3.6e6
+    assert logged.joules - lost_j <= used_j <= logged.joules + lost_j
+    assert_nothing_private(output)
+
+
+def test_a_job_that_ran_out_of_time_gets_its_card_by_close(site, limited):
+    output = site.folder / "limited"
+
+    assert site.cluster.wait_for(limited) == "TIMEOUT"
+    done = site.close(output)
+
+    assert done.returncode == 0, done.stderr
+    assert_closed(site, output, limited)
+    reconciled = site.autocard("reconcile", output)
+    assert reconciled.returncode == 0, reconciled.stderr
+    assert len(record_of(output)["reconciliations"][0]["legs"]) == 1
+
+
+def test_gpus_of_a_job_of_several_parts_are_not_counted_and_the_record_says_why(site):
+    output = site.folder / "parts"
+    part = ("--nodes=1", "--ntasks=1", "--cpus-per-task=1")
+
+    job = site.train(site.one_process, output, 20, *part, ":", *part)
+
+    assert site.cluster.wait_for(job) == "COMPLETED", site.output_of(job)[-4000:]
+    record = record_of(output)
+    assert record["hardware"]["gpus_allocated"] is None
+    assert "heterogeneous" in record["missing"]["hardware.gpus_allocated"]
+    assert_leg_is_as_logged(record["legs"][0], spells(site, job))
+    assert_nothing_private(output)
+
+
+@pytest.fixture(scope="module")
+def failed_node(site):
+    """A job of two nodes, of which one fails; requeued, and resumed when the node has been booted."""
+    cluster, output = site.cluster, site.folder / "failed"
+    job = site.train(MULTINODE, output, 110, *TWO_NODES)
+    wait_for_step(site, job, 60)
+    cluster.fail_node(2)
+    wait_until(lambda: cluster.job(job)["JobState"] == "PENDING")
+    cluster.boot_node(2)
+    cluster.start_requeued(job)
+    assert cluster.wait_for(job) == "COMPLETED", site.output_of(job)[-4000:]
+    return job, output
+
+
+def test_a_node_that_failed_is_counted_as_long_as_the_job_trained(site, failed_node):
+    job, output = failed_node
+    record = record_of(output)
+
+    first, second = record["legs"]
+    logged, again = spells(site, job), spells(site, job, 1)
+    assert (first["status"], second["status"]) == ("interrupted", "finished")
+    assert (first["repeated_steps"], second["step_begin"]) == (first["step_end"] - 40, 40)
+    assert_leg_is_as_logged(second, again)
+    # Nothing is left of what the node wrote on its own disk since the checkpoint.
+    assert_leg_is_as_logged(first, logged)
+    (extrapolated,) = [
+        host
+        for host in first["hosts"]
+        if re.search(r"last [\d.]+ s extrapolated", host["sources"]["gpu"])
+    ]
+    assert extrapolated["devices"][0]["energy_j"] / first["wall_clock_s"] == pytest.approx(
+        GPU_W[2], rel=0.01
+    )
+    assert len({host["host"] for leg in record["legs"] for host in leg["hosts"]}) == 3
+    assert_nothing_private(output)
     wait_until(lambda: not site.cluster.trainings(), lambda: str(site.cluster.trainings()))
 
 

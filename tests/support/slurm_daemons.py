@@ -149,8 +149,11 @@ class Daemons:
         self._wait(self._all_idle, "two idle nodes")
 
     def start_node(self, number: int) -> None:
-        """Start a node's slurmd, as its boot does."""
+        """Start a node's slurmd, as its boot does; the node has a new boot id and an empty disk."""
         (self.folder / f"boot-{number}").write_text(f"{uuid.uuid4()}\n", encoding="ascii")
+        disk = self.folder / f"local-{number}"
+        shutil.rmtree(disk, ignore_errors=True)
+        disk.mkdir()
         self.nodes[number] = self._begin(
             sys.executable, __file__, str(self.folder), str(self.nvml), node=number
         )
@@ -225,9 +228,8 @@ class Daemons:
 
     def _write_configuration(self, db_port: int, dbd_port: int, ctl_port: int, *ports: int) -> None:
         self.db_port = db_port
-        for name in ("state", "db", *(f"local-{number}" for number in NODES)):
+        for name in ("state", "db", "local"):
             (self.folder / name).mkdir()
-        (self.folder / "local").mkdir(exist_ok=True)
         (self.folder / "gpu").touch()
         filled = {
             "folder": self.folder,
