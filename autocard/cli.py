@@ -175,8 +175,11 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show what a run recorded: base model, regime, hardware, hours, energy, CO2eq."""
+    if not as_json and inputs.lacks_record(record) and left.show(record):
+        return
     run = inputs.read_record(record)
     run = with_options(run, country=country, region=region, intensity=intensity, pue=pue)
+    left.hint(record)
     if as_json:
         printing.print_json(records.to_json(run))
         return
@@ -302,8 +305,13 @@ def reconcile(
 @app.command()
 def close(
     folder: options.OutputFolder,
+    card: options.CardElsewhere = None,
     template: options.Template = None,
     *,
+    country: options.Country = None,
+    region: options.Region = None,
+    intensity: options.Intensity = None,
+    pue: options.Pue = None,
     force: options.Force = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -314,10 +322,13 @@ def close(
 
     Refused, with status 3, while the run may be alive. Status 0 if there is nothing to close.
     """
-    run = left.run_to_close(folder, force=force)
+    run = left.run_to_close(folder, card, force=force)
     if run is None:
         return
-    closed = closing.close(run, template)
+    card = card or run.card
+    known = closing.record_of(run, card)
+    known = with_options(known, country=country, region=region, intensity=intensity, pue=pue)
+    closed = closing.write(run, known, card, template)
     warn(closed.outcome.warnings)
     if as_json:
         printing.print_json(records.to_json(closed.record))

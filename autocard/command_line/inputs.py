@@ -12,6 +12,7 @@ from autocard import record as records
 from autocard.card.fact import plain
 from autocard.card.form.labels import words
 from autocard.card.report import Report
+from autocard.command_line import left
 from autocard.command_line.messages import REFUSED, USAGE, fail
 from autocard.reconcile.sacct_rows import JOB, MAX_CHARACTERS
 from autocard.record import RunRecord
@@ -58,10 +59,15 @@ def read_record(path: Path, card: Path | None = None) -> RunRecord:
         option = " with --record" if card is not None else ""
         fail(
             f"{file}: there is no such record. "
-            f"Train with AutoCardCallback, or name a record{option}.",
+            f"{left.way_on(file.parent) or f'Train with AutoCardCallback, or name a record{option}.'}",
             USAGE,
         )
     return records.load(path)
+
+
+def lacks_record(path: Path) -> bool:
+    """Return whether *path* is a folder without a record."""
+    return files.is_folder(path) and not files.exists(path / records.RECORD_NAME)
 
 
 def check_is_new(output: Path) -> None:

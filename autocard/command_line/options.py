@@ -137,3 +137,9 @@ OutputFolder = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", help="Make the card, even if the run may still be alive.")
 ]
+CardElsewhere = Annotated[
+    Path | None,
+    typer.Option(
+        "--card", metavar="FILE", help="Where the card goes, if not where training puts it."
+    ),
+]

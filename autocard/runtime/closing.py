@@ -24,24 +24,13 @@ from autocard.runtime.left_runs import LeftRun
 from autocard.runtime.leg_facts import LegFacts
 from autocard.runtime.run_history import RunHistory
 from autocard.runtime.saved_weights import seconds_of
+from autocard.runtime.unfinished_run import PARTS
 from autocard.totals import batches
 
-PARTS = (
-    "model",
-    "adapters",
-    "precision",
-    "training",
-    "data",
-    "evaluation",
-    "hardware",
-    "software",
-    "code",
-    "job",
-)
-"""Keys of the record whose parts were captured when training began."""
 NOT_YET = "not known yet"
 """Begins the reasons of what only the end of training shows."""
-CUT_OFF = "not known: training was cut off before it could be read"
+NO_LEDGER = "not measured: nothing that autocard measured of this run is there"
+CUT_OFF = "training was cut off before it could be read"
 
 
 @dataclass(frozen=True)
@@ -53,36 +42,28 @@ class Closed:
     """Of writing the card."""
     changed: bool
     """Whether record or card changed."""
+    wants_energy: bool
+    """Whether the user wanted energy to be measured."""
 
 
-def card_of(left: LeftRun) -> Path:
-    """Return the path of the card of *left*."""
-    given = left.unfinished.card.path
-    return left.output / "README.md" if given is None else Path(given)
-
-
-def record_of(left: LeftRun, earlier: RunRecord | None) -> RunRecord:
-    """Return the record of *left*.
-
-    Args:
-        left: a run that was broken off.
-        earlier: the record beside its card: a place may have been given there after a leg.
-    """
+def record_of(left: LeftRun, card: Path) -> RunRecord:
+    """Return the record of *left*, whose place may have been given later beside its *card*."""
+    earlier = card_files.read_record_beside(card).record
     unfinished = left.unfinished
     known = unfinished.record
     history = _history(left)
     legs = given_later.carried(history.legs(), earlier)
-    why = history.why_earlier_missing(part.value for part in legs)
+    own = [part.value for part in legs]
+    why = history.why_earlier_missing(own)
     saved = _saved(left.output, known)
     gaps: dict[str, Gaps] = {
         "": _gaps(known),
-        "legs": {"earlier": why} if why else {},
+        "legs": _why_no_legs(own, why),
         "model": saved.gaps,
     }
-    own = [part.value for part in legs]
     parts: dict[str, Any] = {name: getattr(known, name) for name in PARTS}
-    parts["job"] = _job(known.job, own[-1])
-    return build_record(
+    parts["job"] = _job(known.job, own)
+    record = build_record(
         RecordDraft(
             settings=unfinished.own_settings(),
             run=_run(known, own),
@@ -93,15 +74,25 @@ def record_of(left: LeftRun, earlier: RunRecord | None) -> RunRecord:
             **saved.value,
         )
     )
+    return _with_later_settings(record, earlier)
 
 
-def write(left: LeftRun, record: RunRecord, template: str | None = None) -> Outcome:
-    """Write *record* and the card of *left*."""
-    card, unfinished = card_of(left), left.unfinished
+def _with_later_settings(record: RunRecord, earlier: RunRecord | None) -> RunRecord:
+    """Return *record* with the marks of what was given later for the same run."""
+    if earlier is None or earlier.run.id != record.run.id:
+        return record
+    later = {name: how for name, how in earlier.settings.items() if how == given_later.LATER}
+    return record.model_copy(update={"settings": {**record.settings, **later}})
+
+
+def write(left: LeftRun, record: RunRecord, card: Path, template: str | None = None) -> Closed:
+    """Write *record*, of the run *left*, and its *card*."""
+    unfinished = left.unfinished
     settings = unfinished.own_settings()
+    beside = card_files.read_record_beside(card).record
     # A library's card may stand in the place of a person's, which was put aside meanwhile.
     CardCopies(card).settle()
-    return update(
+    outcome = update(
         card,
         record,
         template=template or unfinished.card.template,
@@ -111,15 +102,8 @@ def write(left: LeftRun, record: RunRecord, template: str | None = None) -> Outc
         detail=settings.detail,
         sections=settings.sections,
     )
-
-
-def close(left: LeftRun, template: str | None = None) -> Closed:
-    """Write record and card of *left*."""
-    beside = card_files.read_record_beside(card_of(left)).record
-    record = record_of(left, beside)
-    outcome = write(left, record, template)
     same = beside is not None and record.model_copy(update={"slots": beside.slots}) == beside
-    return Closed(record, outcome, outcome.changed or not same)
+    return Closed(record, outcome, outcome.changed or not same, settings.emissions)
 
 
 def _history(left: LeftRun) -> RunHistory:
@@ -128,11 +112,13 @@ def _history(left: LeftRun) -> RunHistory:
     facts.take_batches(unfinished.batches)
     facts.take_settings(unfinished.hyperparameters)
     past = EarlierLegs(left.run_id, left.entries, unfinished.why_earlier_missing)
-    history.take_up(past, left.run_id, left.entries[-1].leg.id, facts)
+    history.take_up(past, left.run_id, left.newest_id, facts)
     return history
 
 
 def _run(known: RunRecord, legs: list[Leg]) -> Run:
+    if not legs:
+        return known.run.model_copy(update={"status": "interrupted"})
     first, last = legs[0], legs[-1]
     reached = last.step_end
     return known.run.model_copy(
@@ -154,10 +140,18 @@ def _epochs(run: Run, legs: list[Leg], reached: int | None) -> float | None:
     return counted
 
 
-def _job(known: Job, leg: Leg) -> Job:
-    """Return *known* with the processes that reported up to the end of *leg*, the last one."""
+def _job(known: Job, legs: list[Leg]) -> Job:
+    """Return *known* with the processes that reported up to the end of the last leg."""
+    if not legs:
+        return known
     names = ("nodes_expected", "nodes_reporting", "processes_reporting")
-    return known.model_copy(update={name: getattr(leg, name) for name in names})
+    return known.model_copy(update={name: getattr(legs[-1], name) for name in names})
+
+
+def _why_no_legs(legs: list[Leg], why_earlier: str | None) -> Gaps:
+    if not legs:
+        return {"": NO_LEDGER}
+    return {"earlier": why_earlier} if why_earlier else {}
 
 
 def _gaps(known: RunRecord) -> Gaps:

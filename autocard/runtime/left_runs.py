@@ -1,7 +1,8 @@
 """The runs in a folder that were broken off: their working files, their ledger, their checkpoints.
 
-Reads only. A run is left here if its working file is: the process that writes a run's record
-removes it.
+Reads only. A run was broken off if its working file is there: the process that writes a run's
+record removes it. Where no run has one, and there is no record either, the newest checkpoint shows
+the run.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from autocard import process_mark
+from autocard import files, process_mark
+from autocard.card import card_files
 from autocard.energy.ledger import earlier_legs, ledger_files, ledger_lock, shared_storage
 from autocard.energy.ledger.ledger_entry import LedgerEntry
-from autocard.runtime import unfinished_run
+from autocard.record import RECORD_NAME, RunRecord
+from autocard.runtime import checkpoint_run, unfinished_run
 from autocard.runtime.unfinished_run import UnfinishedRun
+from autocard.trainers import checkpoint_folder
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,39 @@ class LeftRun:
     @property
     def newest(self) -> list[LedgerEntry]:
         """The entries of its newest leg, one for each host."""
-        return [entry for entry in self.entries if entry.leg.id == self.entries[-1].leg.id]
+        return [entry for entry in self.entries if entry.leg.id == self.newest_id]
+
+    @property
+    def newest_id(self) -> str:
+        """Id of its newest leg; "": no leg is known."""
+        return self.entries[-1].leg.id if self.entries else ""
+
+    @property
+    def step(self) -> int:
+        """The last step that is known."""
+        steps = [entry.leg.step_end for entry in self.newest if entry.leg.step_end is not None]
+        return max([*steps, self.unfinished.record.run.global_step or 0])
+
+    @property
+    def card(self) -> Path:
+        """Path of its card."""
+        given = self.unfinished.card.path
+        return self.output / "README.md" if given is None else Path(given)
+
+    def is_in(self, record: RunRecord | None) -> bool:
+        """Return whether *record* holds all that is known of it."""
+        if record is None or record.run.id != self.run_id or record.run.status is None:
+            return False
+        last = record.legs[-1:]
+        if not last or not self.entries:
+            return not self.entries
+        ends = [entry.leg.ended_at or "" for entry in self.newest]
+        return last[0].id == self.newest_id and max(ends) <= (last[0].ended_at or "")
 
     @property
     def began_at(self) -> str:
         """When its newest leg began: ISO 8601, UTC."""
-        return self.entries[-1].leg.started_at or ""
+        return (self.entries[-1].leg.started_at or "") if self.entries else ""
 
 
 @dataclass(frozen=True)
@@ -56,16 +87,55 @@ class SignOfLife:
     """Seconds after which it counts as over without another sign; None: when its process ends."""
 
 
-def find(output: Path) -> list[LeftRun]:
-    """Return the runs that were left in the folder *output*, the newest first."""
-    found = [_left(output, run) for run in unfinished_run.read(output)]
-    return sorted(found, key=lambda left: left.began_at, reverse=True)
+def find(folder: Path) -> list[LeftRun]:
+    """Return the runs that were broken off in *folder*, the newest first.
+
+    Args:
+        folder: an output folder, or a checkpoint. A checkpoint stands for its run if the run's
+            output folder is still around it.
+    """
+    if checkpoint_folder.is_checkpoint(folder):
+        return _of_checkpoint(folder)
+    found = [_left(folder, run) for run in unfinished_run.read(folder)]
+    if found:
+        return sorted(found, key=lambda left: left.began_at, reverse=True)
+    checkpoint = checkpoint_folder.newest(folder)
+    if checkpoint is None or files.exists(folder / RECORD_NAME):
+        return []
+    return [_left(folder, checkpoint_run.read(checkpoint))]
+
+
+def without_card(folder: Path) -> list[LeftRun]:
+    """Return the runs in *folder* that made steps, are over and have no card, the newest first."""
+    return [
+        left
+        for left in find(folder)
+        if left.step > 0
+        and not left.is_in(card_files.read_record_beside(left.card).record)
+        and sign_of_life(left) is None
+    ]
+
+
+def without_facts(folder: Path) -> list[LedgerEntry]:
+    """Return the entries in the ledger of *folder*, where nothing else of a run is known."""
+    return ledger_files.read(folder / ledger_files.FOLDER)
+
+
+def _of_checkpoint(checkpoint: Path) -> list[LeftRun]:
+    """Return the run of *checkpoint*; empty: its record is there."""
+    run = checkpoint_run.read(checkpoint)
+    around = checkpoint.absolute().parent
+    known = card_files.read_record_beside(around / "README.md").record
+    if known is not None and known.run.id == run.run_id and known.run.status is not None:
+        return []
+    same = [left for left in find(around) if left.run_id == run.run_id and left.run_id]
+    return same or [_left(checkpoint, run)]
 
 
 def _left(output: Path, run: UnfinishedRun) -> LeftRun:
     own = output / ledger_files.FOLDER
     folders = list(dict.fromkeys([own, *map(Path, run.ledger_folders)]))
-    written = ledger_files.of_run(folders, run.run_id)
+    written = ledger_files.of_run(folders, run.run_id) if run.run_id else []
     return LeftRun(output, folders, earlier_legs.ordered([*run.entries, *written]), run)
 
 

@@ -148,6 +148,7 @@ class Session:
             run.note_trial(run.left_trial())
         self._go(Stage.SEARCH, event, budget)
         facts = run.facts
+        run.working_file = None  # that of a run which was broken off stays
         facts.running, facts.ended, facts.since_s = True, False, time.time()
         facts.attempts, facts.attempt_after_s = 1, 0.0
         facts.operations = None

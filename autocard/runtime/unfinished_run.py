@@ -18,6 +18,19 @@ from autocard.energy.ledger.ledger_entry import LedgerEntry
 from autocard.record import Frozen, RunRecord
 from autocard.settings import Settings
 
+PARTS = (
+    "model",
+    "adapters",
+    "precision",
+    "training",
+    "data",
+    "evaluation",
+    "hardware",
+    "software",
+    "code",
+    "job",
+)
+"""Keys of the record whose parts were captured when training began."""
 _BYTES = 32_000_000
 """Of one file."""
 _NAMES = "run-*.json"

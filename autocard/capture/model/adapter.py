@@ -37,7 +37,7 @@ def _one(name: str, holder: Any, observed: Observed) -> Part[Adapter]:
     part.fields["name"] = name
     settings = holder.peft_config[name]
     with part.guard("method"):
-        part.fields["method"] = _method(settings, quantization_of(observed.model))
+        part.fields["method"] = method_of(settings, quantization_of(observed.model))
     with part.guard("config"):
         part.fields["config"] = _config(name, holder, core(observed.model))
     with part.guard("continued"):
@@ -152,7 +152,7 @@ def _parts(name: str, holder: Any) -> list[str]:
         for part, settings in holder.peft_config.items()
         if _kind(settings) != "XLORA"
     ]
-    return [f"{part} ({_method(settings, None)}, r = {settings.r})" for part, settings in parts]
+    return [f"{part} ({method_of(settings)}, r = {settings.r})" for part, settings in parts]
 
 
 def _there(names: list[str], model: Any) -> list[str]:
@@ -184,7 +184,14 @@ def _is_place(name: str) -> bool:
     return _OF_ADAPTERS.isdisjoint(name.split("."))
 
 
-def _method(settings: Any, quantization: Mapping[str, Any] | None) -> str:
+def allowed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings on the list of an adapter's saved configuration."""
+    found = {name: _plain(settings[name]) for name in sorted(ALLOWED & settings.keys())}
+    return {name: value for name, value in found.items() if value not in (None, [], {})}
+
+
+def method_of(settings: Any, quantization: Mapping[str, Any] | None = None) -> str:
+    """Return the method of an adapter in words; *quantization*: settings of its base."""
     kind = _kind(settings)
     if kind != "LORA":
         return METHODS.get(kind, kind)

@@ -69,6 +69,9 @@ def find(model: Any, given: str | None, start: Start | None = None) -> Origin:
     return _unknown(told=bool(names))
 
 
+INITIALIZED = "no base model: the weights were initialized, not loaded"
+
+
 def withheld(model: Any, base_model: str | None, processing_class: Any = None) -> frozenset[str]:
     """Return the names that *model* and its tokenizer were loaded by and that no card may show.
 
@@ -106,7 +109,7 @@ def _unknown(*, told: bool) -> Origin:
 
 
 def _from_scratch(words: str) -> Origin:
-    why = "no base model: the weights were initialized, not loaded"
+    why = INITIALIZED
     description = f"none (trained from scratch{words})"
     return Origin(description=description, exists=False, why_no_id=why, why_no_revision=why)
 

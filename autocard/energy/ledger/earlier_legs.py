@@ -96,7 +96,7 @@ def find(
         memory: legs of this process's earlier trainings by the same trainer.
     """
     if step > 0:
-        saved = _from_checkpoint(state)
+        saved = from_checkpoint(state)
     else:
         left = [] if job_id is None else ledger_files.read(folders.reads, job_id)
         trials = {mark.run_id for mark in trial_marks.read(folders.reads if left else ())}
@@ -141,26 +141,31 @@ def with_more(past: EarlierLegs, entries: Iterable[LedgerEntry]) -> EarlierLegs:
 # -- which legs belong to the run ------------------------------------------------------------------
 
 
-def _from_checkpoint(state: Mapping[str, Any] | None) -> EarlierLegs:
-    """Return what was saved in a checkpoint; what cannot be read is left out."""
+def from_checkpoint(state: Mapping[str, Any] | None, lost: str = LOST) -> EarlierLegs:
+    """Return what was saved in a checkpoint; what cannot be read is left out.
+
+    Args:
+        state: what was saved (`travelling`).
+        lost: reason for the energy of the open leg after the checkpoint at {step}.
+    """
     attributes = (state or {}).get("attributes")
     if not isinstance(attributes, Mapping) or not isinstance(attributes.get("run_id"), str):
         return EarlierLegs()
     before = attributes.get("legs")
     listed = [*(before if isinstance(before, list) else []), attributes.get("current")]
     return EarlierLegs(
-        attributes["run_id"], [entry for entry in map(_entry, listed) if entry is not None]
+        attributes["run_id"], [entry for raw in listed if (entry := _entry(raw, lost)) is not None]
     )
 
 
-def _entry(raw: Any) -> LedgerEntry | None:
+def _entry(raw: Any, lost: str) -> LedgerEntry | None:
     try:
         entry = LedgerEntry.model_validate(raw)
     except ValidationError:
         return None
     if entry.status == "running" and entry.leg.status is None:
-        lost = LOST.format(step=entry.leg.step_end)
-        return entry.model_copy(update={"missing": {**entry.missing, "tail": lost}})
+        tail = lost.format(step=entry.leg.step_end)
+        return entry.model_copy(update={"missing": {**entry.missing, "tail": tail}})
     return entry
 
 
