@@ -8,7 +8,7 @@ never change the objects of the run, run the model or draw random numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -80,6 +80,8 @@ class TrainingCall(Protocol):
 
     running: bool
     """False once it has returned or raised."""
+    when_over: Callable[[], None] | None
+    """Called then, before the caller gets the result or the exception; it must not raise."""
 
 
 @dataclass(frozen=True)

@@ -57,11 +57,9 @@ def read_record(path: Path, card: Path | None = None) -> RunRecord:
     file = path / records.RECORD_NAME if files.is_folder(path) else path
     if not files.exists(file):
         option = " with --record" if card is not None else ""
-        fail(
-            f"{file}: there is no such record. "
-            f"{left.way_on(file.parent) or f'Train with AutoCardCallback, or name a record{option}.'}",
-            USAGE,
-        )
+        way_on = left.way_on(file.parent)
+        way_on = way_on or f"Train with AutoCardCallback, or name a record{option}."
+        fail(f"{file}: there is no such record. {way_on}", USAGE)
     return records.load(path)
 
 

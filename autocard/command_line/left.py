@@ -140,9 +140,9 @@ def _lines(folder: Path, run: LeftRun) -> dict[str, str]:
 
 
 def way_on(folder: Path) -> str:
-    """Return how the record of a run in *folder* is made that broke off; "": there is no such run."""
+    """Return how a broken-off run in *folder* gets its record; "": there is no such run."""
     found = left_runs.without_card(folder)
-    return f"It can be made, though: {_described(found[0])}: {command(folder)}" if found else ""
+    return f"But {_described(found[0])}. Make its record: {command(folder)}" if found else ""
 
 
 def hint(folder: Path) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from autocard.capture.observed import Observed
+from autocard.energy.ledger.ledger_entry import LedgerEntry
 from autocard.guard import Budget
 from autocard.runtime import deadlines, runner
-from autocard.runtime.pieces.piece import Stage
+from autocard.runtime.pieces.piece import LEG, Stage
 from autocard.runtime.run_state import Event, RunState
 
 
@@ -52,13 +53,27 @@ def write(run: RunState, event: Event, budget: Budget) -> None:
     runner.go(run, Stage.CARD, event, budget)
 
 
-def cut_off(run: RunState) -> None:
-    """Record the known facts of a training that has raised an exception."""
+def measured(run: RunState, event: Event) -> tuple[LedgerEntry | None, str]:
+    """Return the meter's entry of the leg, or None with the reason."""
+    gaps = run.facts.gaps.pop(LEG, {})
+    if event.measured:
+        return event.measured[-1], ""
+    off = "measuring was turned off (emissions=False)"
+    return None, gaps.get("") or ("not measured" if run.settings.emissions else off)
+
+
+def raised(run: RunState) -> None:
+    """End the leg of a training that raises an exception now, and write record and card."""
     shown = run.facts.shown
-    if shown is None or not run.facts.running or run.facts.ended:
+    if shown is None:
         return
-    run.facts.ended = True
-    budget = runner.budget(deadlines.END_S)
-    runner.go(run, Stage.CUT_OFF, Event(shown), budget)
+    event, budget = Event(shown), runner.budget(deadlines.END_S)
+    clock = run.history.open.as_leg(event.step, "interrupted", event.at_s)
+    run.facts.ended, run.ended_s = True, event.at_s
+    run.clock_was_set = run.wall_clock.was_set(run.history.open.at_s)
+    runner.go(run, Stage.STOP, event, budget)
+    run.history.end(clock, *measured(run, event))
+    for stage in (Stage.EARLIER, Stage.LEDGER, Stage.LEFT_BY_OTHERS):
+        runner.go(run, stage, event, budget)
     finish(run, shown, budget)
     runner.go(run, Stage.END_LINE, Event(shown), runner.budget(deadlines.EVENT_S))

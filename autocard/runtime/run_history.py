@@ -200,10 +200,6 @@ class RunHistory:
         """Note that the open leg has ended at *step* without an event."""
         self._memory.append(self._broken_off(step))
 
-    def cut_off(self, step: int) -> None:
-        """End the open leg, which was broken off at *step*, at its last sign of life."""
-        self.own = [self._broken_off(step)]
-
     def _broken_off(self, step: int) -> LedgerEntry:
         leg = self.open.as_leg(step, "interrupted", self.open.last_s)
         return self._entry(leg, {"": BROKEN_OFF})
@@ -290,6 +286,11 @@ class RunHistory:
     def clear_node(self) -> None:
         """Leave nothing of the run's earlier legs on this node but what is in the output folder."""
         left_behind.clear(self.folders, self.run_id, self.open.id)
+
+    def take_written(self) -> None:
+        """Take the entries of the ended leg that the other processes have written."""
+        own = {entry.key for entry in self.own}
+        self.reported = [entry for entry in self._written() if entry.key not in own]
 
     # -- evaluations after training ----------------------------------------------------------------
 

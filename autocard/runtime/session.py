@@ -22,8 +22,8 @@ from autocard.capture.training.changed_settings import Changes
 from autocard.capture.training.schedule import LearningRates
 from autocard.card_guard.card_guard import CardGuard
 from autocard.card_guard.record_now import RecordNow
-from autocard.energy.ledger.ledger_entry import LedgerEntry, utc_now
-from autocard.guard import Budget, log_warning
+from autocard.energy.ledger.ledger_entry import utc_now
+from autocard.guard import Budget, guard, log_warning
 from autocard.record import Status
 from autocard.runtime import completion, deadlines, finish, late_figures, runner
 from autocard.runtime.pieces.piece import LEG, Stage
@@ -104,6 +104,8 @@ class Session:
         opened = StartedLeg(observed.progress.step, utc_now(), time.monotonic())
         event = Event(observed, opened.at_s)
         run.train_call = observed.trainer.training_call()
+        if run.train_call is not None:
+            run.train_call.when_over = self.train_is_over
         self._go(Stage.MARK, event, runner.budget(deadlines.EVENT_S))
         late_figures.take(run)
         budget = runner.budget(deadlines.BEGIN_S)
@@ -225,7 +227,6 @@ class Session:
 
     def progress(self, observed: Observed) -> None:
         """Send the meter how far training is; the callback calls this once a second."""
-        self._notice_break()
         self._progress(Event(observed))
 
     def saving(self, observed: Observed) -> None:
@@ -259,7 +260,6 @@ class Session:
 
     def evaluated(self, observed: Observed, metrics: Mapping[str, Any]) -> None:
         """Handle the end of an evaluation: note its data; after training, write its figures."""
-        self._notice_break()
         facts, budget = self.run.facts, runner.budget(deadlines.EVENT_S)
         event = Event(observed, metrics=metrics)
         self._go(Stage.EVALUATED, event, budget)
@@ -275,7 +275,6 @@ class Session:
 
         A prediction before the end of training is of other weights.
         """
-        self._notice_break()
         facts, budget = self.run.facts, runner.budget(deadlines.EVENT_S)
         if not facts.ended:
             return
@@ -335,7 +334,7 @@ class Session:
         run.ended_s = event.at_s
         budget = runner.budget(deadlines.END_S)
         self._go(Stage.STOP, event, budget)
-        run.history.end(clock, *self._measured(event))
+        run.history.end(clock, *finish.measured(run, event))
         self._note_trials_and_attempts(event)
         finish.observe_trainer(run, event, budget)
         self._go(Stage.STEPS_DONE, event, budget)
@@ -350,14 +349,6 @@ class Session:
             completion.add(self.without_trainer())
         self._go(Stage.END_LINE, event, runner.budget(deadlines.EVENT_S))
 
-    def _measured(self, event: Event) -> tuple[LedgerEntry | None, str]:
-        """Return the meter's entry of the leg, or None with the reason."""
-        gaps = self.run.facts.gaps.pop(LEG, {})
-        if event.measured:
-            return event.measured[-1], ""
-        off = "measuring was turned off (emissions=False)"
-        return None, gaps.get("") or ("not measured" if self.settings.emissions else off)
-
     def _note_trials_and_attempts(self, event: Event) -> None:
         run, attempts = self.run, self.run.facts.attempts
         if run.trials is not None:
@@ -368,10 +359,13 @@ class Session:
                 "what was lost is not known"
             )
 
-    def _notice_break(self) -> None:
-        """Close the open leg if `train` has raised: an evaluation afterwards is its first sign."""
-        if self.run.raised():
-            finish.cut_off(self.run)
+    def train_is_over(self) -> None:
+        """Handle the end of `train`, where no event has reported it: it raises an exception."""
+        with guard("exception", {}):
+            if self.run.raised():
+                finish.raised(self.run)
+                if self.incomplete:
+                    completion.add(self.without_trainer())
 
     # -- after training ----------------------------------------------------------------------------
 
@@ -409,7 +403,6 @@ class Session:
         if shown is not None:
             pushes = run.facts.ended and shown.trainer.is_pushing()
             late_figures.take(run, deadlines.PUSH_S if pushes else 0.0)
-        self._notice_break()
         shown, ended = run.facts.shown, run.facts.ended
         if shown is None:
             return RecordNow(None, ended=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,12 +31,14 @@ class Call:
         given: what was passed, of those arguments that are asked for.
         thread: the thread's identifier.
         running: False once it has returned or raised.
+        when_over: called then, before the caller gets the result or the exception.
     """
 
     name: str
     given: dict[str, Any]
     thread: int = field(default_factory=threading.get_ident)
     running: bool = True
+    when_over: Callable[[], None] | None = None
 
 
 _trainers: WeakIdentityMap[list[Call]] = WeakIdentityMap()
@@ -80,6 +82,8 @@ def running(trainer: Any, name: str, given: Mapping[str, Any]) -> Iterator[None]
     finally:
         call.running = False
         calls.remove(call)
+        if call.when_over is not None:
+            call.when_over()
         if name == SEARCH:
             _searched_until_s = time.monotonic()
 

@@ -63,14 +63,16 @@ def test_an_evaluation_before_training_broke_off_is_counted_alone(tmp_path: Path
     assert record.time.eval_s == pytest.approx(during_s)
 
 
-def test_the_reasons_of_a_training_that_broke_off_do_not_wait_for_its_end(tmp_path: Path) -> None:
-    trainer, _ = _broken(tmp_path, RuntimeError)
+def test_a_training_that_broke_off_has_a_card_with_its_energy_at_once(tmp_path: Path) -> None:
+    _broken(tmp_path, RuntimeError)
 
-    trainer.save_model()
-
-    reasons = records.load(tmp_path / "autocard.json").missing
-    assert "training was interrupted" in reasons["energy.total_kwh"]
-    assert not [path for path, why in reasons.items() if "before the checkpoint was written" in why]
+    record = records.load(tmp_path / "autocard.json")
+    assert (record.run.status, record.run.global_step) == ("interrupted", 3)
+    assert record.energy.total_kwh > 0
+    assert not [
+        why for why in record.missing.values() if "before the checkpoint was written" in why
+    ]
+    assert "interrupted before the planned end" in (tmp_path / "README.md").read_text()
 
 
 def test_a_training_that_broke_off_ended_when_it_broke_off(tmp_path: Path) -> None:

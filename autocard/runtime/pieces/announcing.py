@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from autocard import console
-from autocard.runtime import begin_line, end_line
+import shlex
+
+from autocard import console, units
+from autocard.guard import log_warning
+from autocard.runtime import begin_line, end_line, left_runs
 from autocard.runtime.run_state import Event, RunState
 
 
@@ -19,6 +22,28 @@ def begin(run: RunState, event: Event) -> None:
     if event.in_search and run.trials is not None:
         run.trials.announced = True
     console.say(begin_line.text(run, event))
+
+
+def may_find_left_runs(run: RunState, event: Event) -> bool:
+    """Return whether this process writes the card of the training that begins."""
+    return run.is_unfinished(event)
+
+
+def left(run: RunState, event: Event) -> None:
+    """Say once that other runs in the folder broke off and have no card."""
+    others = [
+        other
+        for other in left_runs.without_card(event.folder)
+        if other.run_id != run.history.run_id
+    ]
+    if others:
+        log_warning(
+            "autocard: %s in this output folder and %s no card. Their files are kept. "
+            "To make the card of the newest one: autocard close %s --card FILE",
+            f"{units.plural(len(others), 'earlier run')} broke off",
+            "has" if len(others) == 1 else "have",
+            shlex.quote(str(event.folder)),
+        )
 
 
 def announces_end(run: RunState, event: Event) -> bool:

@@ -226,9 +226,14 @@ def broken_off(run: RunState, _event: Event) -> None:
     run.history.broken_off(run.history.open.reached)
 
 
-def cut_off(run: RunState, event: Event) -> None:
-    """Close the leg of a training that has raised an exception."""
-    run.history.cut_off(event.step)
+def is_among_others(run: RunState, _event: Event) -> bool:
+    """Return whether the training has several processes."""
+    return not run.coordinator.alone
+
+
+def left_by_others(run: RunState, _event: Event) -> None:
+    """Take what the other processes have written of the leg: they report no more."""
+    run.history.take_written()
 
 
 def ledger(run: RunState, event: Event) -> None:

@@ -48,7 +48,7 @@ class Stage(Enum):
     APART = auto()
     AGAIN = auto()
     """An evaluation or a prediction after training ended."""
-    CUT_OFF = auto()
+    LEFT_BY_OTHERS = auto()
     """Training has raised an exception."""
     STOP = auto()
     STEPS_DONE = auto()

@@ -185,6 +185,13 @@ _BEGIN = (
     ),
     Piece("card before", Stage.CARD_BEFORE, beginning.card_before, may_hang=FILES),
     Piece(
+        "runs that broke off",
+        Stage.CARD_BEFORE,
+        announcing.left,
+        may_hang=FILES,
+        when=announcing.may_find_left_runs,
+    ),
+    Piece(
         "line at the begin",
         Stage.BEGIN_LINE,
         announcing.begin,
@@ -272,7 +279,13 @@ _TRAINING = (
 )
 
 _END = (
-    Piece("cut off", Stage.CUT_OFF, measuring.cut_off),
+    Piece(
+        "figures left by other processes",
+        Stage.LEFT_BY_OTHERS,
+        measuring.left_by_others,
+        may_hang=FILES,
+        when=measuring.is_among_others,
+    ),
     Piece(
         "counters at the end",
         Stage.STOP,

@@ -78,8 +78,9 @@ def _from_root(path: str | None) -> str | None:
 
 
 def is_over(run: RunState, event: Event) -> bool:
-    """Return whether the record was written, which holds all that the working file does."""
-    return bool(event.written) and run.working_file is not None
+    """Return whether the record was written, and holds what all processes of the training know."""
+    whole = run.coordinator.alone or not run.facts.running
+    return bool(event.written) and run.working_file is not None and whole
 
 
 def remove(run: RunState, _event: Event) -> None:
