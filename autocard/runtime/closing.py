@@ -14,7 +14,9 @@ from autocard.capture.model import artifacts
 from autocard.card import card_files
 from autocard.card.libraries.card_copies import CardCopies
 from autocard.card.update import Outcome, update
+from autocard.energy.ledger import ledger_files, left_behind
 from autocard.energy.ledger.earlier_legs import EarlierLegs
+from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.energy.location import given_later
 from autocard.errors import UnavailableError
 from autocard.record import Job, Leg, Run, RunRecord
@@ -102,8 +104,16 @@ def write(left: LeftRun, record: RunRecord, card: Path, template: str | None = N
         detail=settings.detail,
         sections=settings.sections,
     )
+    _clear_node(left)
     same = beside is not None and record.model_copy(update={"slots": beside.slots}) == beside
     return Closed(record, outcome, outcome.changed or not same, settings.emissions)
+
+
+def _clear_node(left: LeftRun) -> None:
+    """Move what the run left in this node's own folder to the output folder."""
+    node, shared = left.unfinished.node_folder, left.output / ledger_files.FOLDER
+    ticks = shared if node is None else Path(node)
+    left_behind.clear(LedgerFolders(ticks, shared), left.run_id)
 
 
 def _history(left: LeftRun) -> RunHistory:

@@ -72,6 +72,8 @@ class UnfinishedRun(Frozen):
     """Leg → its allow-listed settings."""
     ledger_folders: list[str] = Field(default_factory=list)
     """From the root: where else than beside this file the legs' entries lie."""
+    node_folder: str | None = None
+    """The node's own folder for readings (`ledger_dir`), from the root; None: there is none."""
     card: CardPlan = Field(default_factory=CardPlan)
     settings: dict[str, Any] = Field(default_factory=dict)
     """Those of the user that the card and the sums need."""

@@ -48,6 +48,7 @@ def _as_of_now(run: RunState, event: Event, record: RunRecord) -> UnfinishedRun:
         batches=legs.batches,
         hyperparameters=legs.settings,
         ledger_folders=[str(folder) for folder in history.folders.reads],
+        node_folder=None if history.folders.node is None else str(history.folders.node),
         card=_card(run, record),
         settings=unfinished_run.kept_settings(settings),
         record=record,
@@ -65,7 +66,7 @@ def _measured(run: RunState) -> LedgerEntry | None:
 def _card(run: RunState, record: RunRecord) -> CardPlan:
     template = run.settings.template
     return CardPlan(
-        path=_from_root(run.settings.card),
+        path=None if run.no_card_there else _from_root(run.settings.card),
         template=template if template in new_card.SHIPPED else _from_root(template),
         withheld=sorted(run.card_guard.withheld),
         tags=run.card_guard.tags_beside(record),
