@@ -73,6 +73,10 @@ FIELDS_BY_TEST: dict[str, tuple[str, ...]] = {
         "legs[].hosts[].node_meter_j",
         "energy.node_meter_kwh",
     ),
+    "energy/test_join_hosts.py::test_set_up_that_one_of_two_nodes_could_not_read_is_the_least_that_is_known": (
+        "legs[].reported_setup_j",
+        "energy.reported_setup_kwh",
+    ),
     "runtime/test_boundary.py::test_set_up_is_measured_from_the_making_of_the_callback_and_kept_apart": (
         "legs[].setup_j",
         "energy.setup_kwh",

@@ -75,6 +75,9 @@ class Energy(Frozen):
     """What the total covers and what it does not."""
     setup_kwh: float | None = None
     """Before training; apart from the total."""
+    reported_setup_kwh: float = 0.0
+    """The part of the set-up that is known, where that of a host or a start is not: at least this
+    much. 0: `setup_kwh` has all of it, or none is known."""
     evaluation_kwh: float | None = None
     """After training; apart from the total."""
     repeated_kwh: float | None = None

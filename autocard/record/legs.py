@@ -166,6 +166,9 @@ class Leg(Frozen):
     setup_j: float | None = None
     """GPU, CPU and RAM joules from the callback's start to the start of training; not in the run's
     total."""
+    reported_setup_j: float = 0.0
+    """The part of the set-up that is known, where that of a host is not: at least this much. 0:
+    `setup_j` has all of it, or none is known."""
     evaluation_j: float | None = None
     """Joules of evaluations after training; not in the run's total."""
     place: Place = Field(default_factory=Place)

@@ -52,6 +52,16 @@ def test_boards_that_are_special_in_different_ways_are_told_apart():
     assert f"Note on 1 of 8 GPUs: {cuda_visible.SLICE_NOTE}." in told
 
 
+def test_set_up_that_is_known_in_part_stands_as_the_least():
+    record = records.three_legs_on_gpus()
+    energy = record.energy.model_copy(update={"setup_kwh": None, "reported_setup_kwh": 0.0801})
+
+    told = body(record.model_copy(update={"energy": energy}))
+
+    assert "set-up at least 0.080 kWh (not measured on every node or in every start)" in told
+    assert "set-up at least" not in body(record)
+
+
 def test_each_kind_of_figure_says_how_sure_it_is():
     on_gpus, on_cpu = body(records.three_legs_on_gpus()), body(records.lora_on_cpu())
 

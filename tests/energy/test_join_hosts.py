@@ -180,6 +180,39 @@ def test_the_host_of_the_process_that_writes_the_card_may_be_measured_by_another
     assert whole.missing == {}
 
 
+def test_set_up_that_one_of_two_nodes_could_not_read_is_the_least_that_is_known():
+    first = entry("a", 0, {"x": 10.0}, cpu_j=5.0, size=2, nodes=2)
+    second = entry("b", 1, {"y": 10.0}, cpu_j=5.0, size=2, nodes=2)
+    why = "not measured: there were no two readings"
+    unread = second.with_leg(second.leg.model_copy(update={"setup_j": None}), {"setup_j": why})
+
+    (whole,) = completed([first, unread])
+    (known,) = completed([first, second])
+    sums = [
+        totals.sums([Part(one.leg, one.missing)], settings=Settings()).energy
+        for one in (whole, known)
+    ]
+
+    assert (whole.leg.setup_j, whole.leg.reported_setup_j) == (None, 2.0)
+    assert whole.missing["setup_j"] == why
+    assert sums[0].value.setup_kwh is None
+    assert sums[0].gaps["setup_kwh"] == why
+    assert sums[0].value.reported_setup_kwh == 2.0 / 3.6e6
+    assert (known.leg.setup_j, known.leg.reported_setup_j) == (4.0, 0.0)
+    assert (sums[1].value.setup_kwh, sums[1].value.reported_setup_kwh) == (4.0 / 3.6e6, 0.0)
+
+
+def test_set_up_of_the_starts_that_have_it_is_the_least_that_is_known():
+    known = entry("a", 0, {"x": 10.0}, cpu_j=5.0).leg
+    unknown = known.model_copy(update={"setup_j": None})
+    legs = [Part(known), Part(unknown, {"setup_j": "not measured"}), Part(known)]
+
+    energy = totals.sums(legs, settings=Settings()).energy.value
+
+    assert energy.setup_kwh is None
+    assert energy.reported_setup_kwh == 4.0 / 3.6e6
+
+
 def test_checkpoints_of_hosts_add_up_where_all_have_them():
     def points(*pairs):
         return [

@@ -45,6 +45,9 @@ def apart(record: RunRecord) -> Iterator[str]:
     outside = []
     if energy.setup_kwh:
         outside.append(f"set-up {units.kwh(energy.setup_kwh, units.MODELLED)}")
+    elif energy.reported_setup_kwh:
+        least = units.kwh(energy.reported_setup_kwh, units.MODELLED)
+        outside.append(f"set-up at least {least} (not measured on every node or in every start)")
     if energy.evaluation_kwh:
         evaluation = units.kwh(energy.evaluation_kwh, units.MODELLED)
         outside.append(f"evaluation after training {evaluation}")

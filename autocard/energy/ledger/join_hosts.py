@@ -102,6 +102,7 @@ def _joined(found: Sequence[LedgerEntry]) -> LedgerEntry:
         **_place(entries, missing),
         **{name: getattr(first.leg, name) for name in OF_FIRST},
         **{name: _sum(entries, name, missing) for name in APART},
+        "reported_setup_j": sum(entry.leg.setup_j or 0.0 for entry in entries),
         **_reporting([first, *entries], machines=len(hosts.value)),
         "hosts": hosts.value,
         "wall_clock_s": wall_clock_s,
@@ -142,11 +143,11 @@ def _without_part_sums(leg: Leg, missing: dict[str, str]) -> Leg:
     """Return *leg*; without sums over hosts if a process is silent: they are not complete."""
     if leg.nodes_expected is None:
         missing["nodes_expected"] = "the launcher does not report the number of nodes"
-    if leg.processes_reporting >= leg.processes:
-        return leg
-    missing["hosts"] = silence(leg)
-    missing.update(dict.fromkeys(APART, missing["hosts"]))
-    return leg.model_copy(update=dict.fromkeys(APART))
+    if leg.processes_reporting < leg.processes:
+        missing["hosts"] = silence(leg)
+        missing.update(dict.fromkeys(APART, missing["hosts"]))
+        leg = leg.model_copy(update=dict.fromkeys(APART))
+    return leg if leg.setup_j is None else leg.model_copy(update={"reported_setup_j": 0.0})
 
 
 def _stretched(entry: LedgerEntry, wall_clock_s: float | None) -> LedgerEntry:
