@@ -173,9 +173,9 @@ class CardFiller:
             return False
         facts.pop("run_summary", None)  # its first column is our base
         self.warnings.append(
-            f"{order.card_name}: it names another base model than this run's record, "
-            f"{order.record.model.base_model or 'which has none'}. That was kept, and without "
-            "base_model_relation and a summary of autocard's beside it. Take the record's: "
+            f"{order.card_name}: it names another base model than this run's record "
+            f"({order.record.model.base_model or 'which has none'}). The card's was kept, and "
+            "autocard's summary and base_model_relation were left out. Take the record's: "
             f"autocard fill {order.card_name} --overwrite base_model"
         )
         return True

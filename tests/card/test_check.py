@@ -312,3 +312,45 @@ def test_a_base_that_the_record_does_not_have_is_called_unknown(tmp_path):
         if "Base m" in line
     )
     assert "did not record it" in line
+
+
+def test_what_a_choice_of_sections_leaves_out_is_not_called_unknown(tmp_path):
+    card = tmp_path / "README.md"
+    update(card, RECORD, sections=("environment",))
+
+    found = check(card, RECORD)
+
+    left_out = {"training_data", "model_type", "base_model", "model_specs", "software"}
+    assert left_out.isdisjoint(slot.slot for slot in found.empty)
+    told = "\n".join(check_text.lines("README.md", found, strict=True, has_record=True))
+    assert "did not record it" not in told
+    assert "another base" not in told
+    assert "Summary: Summary" not in told
+
+
+def test_a_statement_beside_another_base_is_not_called_one_of_an_earlier_run(tmp_path):
+    card = tmp_path / "README.md"
+    record = RECORD.model_copy(
+        update={"model": RECORD.model.model_copy(update={"base_model": "me/base"})}
+    )
+    update(card, record)
+    text = card.read_text(encoding="utf-8")
+    card.write_text(text.replace("base_model: me/base", "base_model: you/other"), encoding="utf-8")
+
+    found = check(card, record)
+
+    assert found.stale
+    told = "\n".join(check_text.lines("README.md", found, strict=True, has_record=True))
+    assert "of an earlier run" not in told
+    assert "not written beside another base model" in told
+
+
+def test_a_finding_about_a_key_names_the_line_of_the_key(tmp_path):
+    card = tmp_path / "README.md"
+    card.write_text("---\nthumbnail: a.png\nlibrary_name:\n---\n# Mine\n", encoding="utf-8")
+
+    found = check(card, RECORD)
+
+    lines = {stale.slot: stale.line for stale in found.stale}
+    assert lines["yaml:library_name"] == 3
+    assert lines["yaml:co2_eq_emissions"] == 0

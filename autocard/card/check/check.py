@@ -8,12 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from autocard import files
+from autocard.card.card_files import read_record_beside
 from autocard.card.check import disagreements, hub_rules, unknown_labels, unread_metadata
 from autocard.card.check.empty_slots import EmptySlots
 from autocard.card.check.findings import Findings
 from autocard.card.fill import new_card, other_runs
 from autocard.card.form.label_files import load
 from autocard.card.markdown.document import Document
+from autocard.card.selection import Selection
 from autocard.card.update import update
 from autocard.errors import CardError
 from autocard.record import RunRecord
@@ -46,7 +48,9 @@ def check(card: Path, record: RunRecord | None) -> Findings:
         document = Document(text)
         findings.front_matter = _front_matter(document)
         findings.unknown_labels = unknown_labels.find(document, labels)
-        findings.empty = EmptySlots(document, labels, record, reports, stale).find()
+        findings.empty = EmptySlots(
+            document, labels, record, reports, stale, _selection(card)
+        ).find()
     except CardError as exc:
         return Findings(left_alone=str(exc))
     findings.foreign = other_runs.runs(text, record.run.id if record is not None else None)
@@ -56,6 +60,11 @@ def check(card: Path, record: RunRecord | None) -> Findings:
         )
         findings.warnings = list(outcome.warnings)
     return findings
+
+
+def _selection(card: Path) -> Selection:
+    """Return how much of *card* is written, which is remembered beside it."""
+    return Selection.of(read_record_beside(card).slots.get(card.name, {}))
 
 
 def _front_matter(document: Document) -> list[hub_rules.Problem]:

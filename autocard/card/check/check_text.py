@@ -10,6 +10,8 @@ from typing import Any
 from autocard.card.check.findings import WITHHELD, Contradiction, EmptySlot, Findings
 from autocard.card.check.hub_rules import Problem
 from autocard.card.fact import plain
+from autocard.card.fill.base_statements import ABOUT_THE_BASE
+from autocard.card.fill.written_text import YAML
 from autocard.card.report import Report
 from autocard.units import plural
 
@@ -19,6 +21,8 @@ _STALE = {
     "cleared": "of an earlier run; this run did not record it",
 }
 """State of a slot → what is wrong with it."""
+_BESIDE_ANOTHER_BASE = "not written beside another base model than the record's"
+_BASE = frozenset({"base_model", f"{YAML}base_model"})
 _ABSENT = "not in the card yet"
 _WIDTH = 80
 _LEAST_SHOWN = 16
@@ -110,7 +114,7 @@ def not_recorded(findings: Findings) -> list[EmptySlot]:
 def _groups(card: str, findings: Findings, *, strict: bool, has_record: bool) -> Iterator[_Group]:
     yield _Group(
         f"Out of date (to update: autocard fill {card})",
-        [_stale_line(stale) for stale in findings.stale],
+        [_stale_line(stale, findings) for stale in findings.stale],
     )
     yield _Group("Contradicts the record", list(_contradicting(findings, has_record=has_record)))
     yield _Group("The Hub would refuse", _problem_lines(refused(findings)))
@@ -127,9 +131,14 @@ def _groups(card: str, findings: Findings, *, strict: bool, has_record: bool) ->
     )
 
 
-def _stale_line(stale: Report) -> _Line:
-    is_absent = stale.state == "filled" and not stale.line
-    return _Line(stale.line, plain(stale.label), _ABSENT if is_absent else _STALE[stale.state])
+def _stale_line(stale: Report, findings: Findings) -> _Line:
+    text = _STALE[stale.state]
+    if stale.state == "filled" and not stale.line:
+        text = _ABSENT
+    elif stale.state == "cleared" and stale.slot in ABOUT_THE_BASE:
+        names_other = any(wrong.slot in _BASE for wrong in findings.contradictions)
+        text = _BESIDE_ANOTHER_BASE if names_other else text
+    return _Line(stale.line, plain(stale.label), text)
 
 
 def _contradicting(findings: Findings, *, has_record: bool) -> Iterator[_Line]:

@@ -16,6 +16,7 @@ from autocard.card.form.form import Form
 from autocard.card.form.labels import Labels
 from autocard.card.markdown.document import Document
 from autocard.card.report import Report
+from autocard.card.selection import Selection
 from autocard.record import RunRecord
 
 _KEY_FACTS = {
@@ -39,6 +40,7 @@ class EmptySlots:
         record: the record of its run; None: there is none.
         reports: what a fill would do with each slot; empty without a record.
         stale: (slot, line) of what the fill would change.
+        selection: how much of the card is written; what it leaves out is no finding.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class EmptySlots:
         record: RunRecord | None,
         reports: Iterable[Report],
         stale: Iterable[Report],
+        selection: Selection,
     ) -> None:
         """Read the form of the card."""
+        self._selection = selection
         self._document = document
         self._labels = labels
         self._record = record
@@ -72,7 +76,13 @@ class EmptySlots:
             found.setdefault(("", slot.line), slot)
         for slot in self._keys():
             found[slot.slot, slot.line] = slot
-        return sorted(self._each_need_once(found.values()), key=lambda slot: slot.line)
+        wanted = [slot for slot in found.values() if not self._is_left_out(slot)]
+        return sorted(self._each_need_once(wanted), key=lambda slot: slot.line)
+
+    def _is_left_out(self, slot: EmptySlot) -> bool:
+        """Return whether a machine's *slot* is empty because its section was left out."""
+        is_machines = slot.who == "machine" and not slot.slot.startswith(YAML)
+        return is_machines and not self._selection.wants(slot.slot, self._labels)
 
     def _each_need_once(self, slots: Iterable[EmptySlot]) -> Iterator[EmptySlot]:
         """Yield *slots* without headings whose fact another empty slot asks for.
@@ -138,7 +148,7 @@ class EmptySlots:
     def _hidden_guidance(self, report: Report) -> str:
         """Return the form's own guidance, which a hidden place holds."""
         text = _OWN_TITLE.sub("", self._hidden_text(report), count=1)
-        return " ".join(text.split())
+        return " ".join(text.split()).removeprefix(f"{report.label}: ")
 
     def _hidden_text(self, report: Report) -> str:
         """Return what the comment of a hidden place holds; "": there is none."""

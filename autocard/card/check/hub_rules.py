@@ -114,7 +114,7 @@ def _faults(name: str, key: Key, current: str) -> Iterator[Fault]:
 
 
 def _hint(current: str) -> str:
-    return f" (`{current}` means nothing to YAML)" if current.strip() else ""
+    return f" (in YAML, `{current}` is no value)" if current.strip() else ""
 
 
 # -- rules for one key each ------------------------------------------------------------------------

@@ -27,6 +27,8 @@ from autocard.record import RunRecord
 ADAPTER_CONFIG = "adapter_config.json"
 OF_THE_BASE = frozenset({"base_model", "model_summary"})
 """Facts about which model the base is."""
+ABOUT_THE_BASE = OF_THE_BASE | {"run_summary", f"{YAML}base_model_relation"}
+"""What is not written into a card that names another base."""
 _KEY_NAMES = frozenset({"base_model", f"{YAML}base_model", "front matter: base_model"})
 _READ_BYTES = 1_000_000
 _WORDS = re.compile(r"[^\W_]+")

@@ -20,7 +20,7 @@ from autocard.card.form.label_files import load
 from autocard.card.form.labels import Labels
 from autocard.card.front import front_matter
 from autocard.card.front.patched import Patched
-from autocard.card.front.yaml_keys import MERGED
+from autocard.card.front.yaml_keys import MERGED, read_keys
 from autocard.card.markdown.document import Document, without_front_matter
 from autocard.card.markdown.edit import Edit, separated
 from autocard.card.markdown.parser import DEEPEST
@@ -195,14 +195,14 @@ def _front_edits(state: FillState, patched: Patched) -> list[Edit]:
 
 
 def _front_reports(state: FillState, patched: Patched, front: Mapping[str, object]) -> list[Report]:
-    line = 1 if state.document.front else 0
+    lines = _key_lines(state)
     reports = []
     for key, outcome in patched.states.items():
         is_kept = key in patched.kept_values
         report = Report(
             YAML + key,
             FRONT + key,
-            line,
+            lines.get(key, 0),
             outcome,
             "machine",
             ours_before=YAML + key in state.remembered,
@@ -212,6 +212,20 @@ def _front_reports(state: FillState, patched: Patched, front: Mapping[str, objec
         )
         reports.append(report)
     return reports
+
+
+def _key_lines(state: FillState) -> dict[str, int]:
+    """Return the line of each key in the front matter."""
+    document = state.document
+    if document.front is None:
+        return {}
+    start, end = document.front
+    first = document.text.count("\n", 0, start) + 1
+    keys, _ = read_keys(document.text[start:end])
+    return {
+        name: first + document.text.count("\n", start, start + key.start)
+        for name, key in keys.items()
+    }
 
 
 def _as_json(value: object) -> str:

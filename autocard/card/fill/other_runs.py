@@ -56,8 +56,8 @@ def warnings(
     elif denied:
         how = f"Take the record's: autocard fill {card}{options}" if options else _SEE.format(card)
         yield (
-            f"{card}: {', '.join(denied)}: what stands there is not autocard's and says something "
-            f"else than this run's record. It was kept. {how}"
+            f"{card}: not what this run's record has: {', '.join(denied)}. That text is not "
+            f"autocard's, so it was kept. {how}"
         )
 
 
