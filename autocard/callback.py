@@ -306,6 +306,18 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
             handler(session, shown)
 
 
+def _no_trainer(found: Any) -> str:
+    """Return what *found* is instead of a trainer; its package, too: Lightning has a `Trainer`."""
+    kind = found if isinstance(found, type) else type(found)
+    named = f"{kind.__name__} of {kind.__module__.partition('.')[0]}"
+    if isinstance(found, type):
+        return f"{named} is a class; give the trainer that you made of it"
+    return (
+        f"{named} is no transformers.Trainer. Lightning and training loops of your own are not "
+        "supported"
+    )
+
+
 def attach(trainer: Any, **settings: Any) -> AutoCardCallback:
     """Add an `AutoCardCallback` to *trainer* if it has none, and guard the cards that it writes.
 
@@ -321,10 +333,7 @@ def attach(trainer: Any, **settings: Any) -> AutoCardCallback:
             *settings* were given; or a setting has a value that cannot be used.
     """
     if not card_writers.is_trainer(trainer):
-        msg = (
-            f"autocard.attach: {type(trainer).__name__} is no transformers.Trainer. "
-            "Nothing was attached."
-        )
+        msg = f"autocard.attach: {_no_trainer(trainer)}. Nothing was attached."
         raise SettingsError(msg)
     with guard("trainer", {}):
         card_writers.watch(trainer)

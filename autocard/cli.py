@@ -110,6 +110,8 @@ def fill(
     is made. A place that is given later stays in the record beside the card.
     """
     card = inputs.card_file(card)
+    if template is not None:
+        inputs.check_template_of(card, template)
     run = with_saved_weights(inputs.read_record(record or card.parent, card), card.parent)
     run = with_options(run, country=country, region=region, intensity=intensity, pue=pue, card=card)
     slots = overwrite or ()

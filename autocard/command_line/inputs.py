@@ -10,13 +10,15 @@ from typing import TypedDict
 from autocard import files
 from autocard import record as records
 from autocard.card.fact import plain
+from autocard.card.fill import new_card
 from autocard.card.form.labels import words
 from autocard.card.report import Report
 from autocard.command_line import left
-from autocard.command_line.messages import REFUSED, USAGE, fail
+from autocard.command_line.messages import REFUSED, USAGE, fail, note
 from autocard.reconcile.sacct_rows import JOB, MAX_CHARACTERS
 from autocard.record import RunRecord
 from autocard.record.limits import LARGEST
+from autocard.settings.nearest import did_you_mean
 from autocard.settings.values import read_detail, read_sections
 from autocard.totals.leg_sums import J_PER_KWH
 
@@ -26,7 +28,21 @@ _CARDS = {".md", ".markdown"}
 
 def card_file(path: Path) -> Path:
     """Return the card at *path*: of a folder, its README.md."""
-    return path / "README.md" if files.is_folder(path) else path
+    if files.is_folder(path):
+        return path / "README.md"
+    if not path.suffix and not files.exists(path):
+        fail(f"{path}: there is no such folder or card.", USAGE)
+    return path
+
+
+def check_template_of(card: Path, template: str) -> None:
+    """Refuse a *template* that does not exist, and say that an existing *card* keeps its form."""
+    new_card.check_template(template, "--template")
+    if files.exists(card):
+        note(
+            f"{card} exists and keeps its form: --template is for a new card. To make one: "
+            f"autocard render {card} --template {template} -o NEW.md"
+        )
 
 
 def record_path(path: Path) -> Path:
@@ -111,12 +127,9 @@ def check_slot_names(names: Iterable[str], reports: Iterable[Report], card: Path
             labels[words(name)] = report.label
     for name in names:
         if words(name) not in labels:
-            known = ", ".join(sorted(set(labels.values())))
-            fail(
-                f'{card}: there is no slot "{name}" that the record could fill. '
-                f"There are: {known}.",
-                USAGE,
-            )
+            known = sorted(set(labels.values()))
+            near = did_you_mean(name, known, f"There are: {', '.join(known)}.")
+            fail(f'{card}: there is no slot "{name}" that the record could fill.{near}', USAGE)
 
 
 def check_jobs(jobs: Iterable[str]) -> None:

@@ -29,7 +29,8 @@ OptionalRecord = Annotated[
 Template = Annotated[
     str | None,
     typer.Option(
-        metavar="T", help="A shipped template's name, or the path of a Markdown or Jinja file."
+        metavar="T",
+        help="Form of a new card: a shipped one's name, or the path of a Markdown or Jinja file.",
     ),
 ]
 OutputFile = Annotated[

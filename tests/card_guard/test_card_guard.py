@@ -547,6 +547,20 @@ def test_no_empty_folder_of_copies_is_left(tmp_path, own_cache):
     assert [path.name for path in (own_cache / "autocard" / "cards").iterdir()] == []
 
 
+@pytest.mark.parametrize(
+    ("module", "found", "told"),
+    [
+        ("lightning.pytorch.trainer", object(), "Trainer of lightning is no transformers.Trainer"),
+        ("accelerate.accelerator", object(), "Trainer of accelerate is no transformers.Trainer"),
+        ("transformers.trainer", None, "Trainer of transformers is a class"),
+    ],
+)
+def test_what_is_no_trainer_is_named_with_its_package(module, found, told):
+    kind = type("Trainer", (), {"__module__": module})
+    with pytest.raises(SettingsError, match=told):
+        autocard.attach(kind if found is None else kind())
+
+
 # -- files of labels -------------------------------------------------------------------------------
 
 

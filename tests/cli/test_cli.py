@@ -191,6 +191,39 @@ def test_a_person_s_edit_is_kept_told_and_can_be_overwritten(autocard, out):
     assert card.read_text(encoding="utf-8") == text
 
 
+def test_a_template_for_a_card_that_exists_is_told_and_a_wrong_one_refused(autocard, out):
+    autocard("fill", "out")
+    before = content(out)
+
+    told = autocard("fill", "out", "--template", "compact")
+    wrong = autocard("fill", "out", "--template", "compct")
+
+    assert told.status == 0
+    assert "keeps its form" in told.err
+    assert "autocard render out/README.md --template compact -o NEW.md" in told.err
+    assert wrong.status == 2
+    assert "Did you mean compact?" in wrong.err
+    assert content(out) == before
+
+
+@pytest.mark.parametrize("command", ["fill", "check", "remove"])
+def test_a_folder_that_does_not_exist_is_named_as_it_was_given(autocard, tmp_path, command):
+    done = autocard(command, "ouput")
+
+    assert done.status == 2
+    assert done.err.strip() == "autocard: ouput: there is no such folder or card."
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_misspelled_slot_is_answered_by_the_nearest_one(autocard, out):
+    autocard("fill", "out")
+
+    done = autocard("fill", "out", "--overwrite", "Hour used")
+
+    assert done.status == 2
+    assert done.err.endswith("that the record could fill. Did you mean Hours used?\n")
+
+
 def test_diff_shows_what_would_change_and_writes_nothing(autocard, out):
     (out / "README.md").write_text(
         "# Mine\n\n- **Hours used:** [More Information Needed]\n", encoding="utf-8"

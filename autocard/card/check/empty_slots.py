@@ -27,6 +27,9 @@ _KEY_FACTS = {
 }
 """Key of the front matter → the fact that it asks for."""
 
+_NEEDED = {"get_started_code": "model.base_model"}
+"""Fact without a place in the record → what it is made from."""
+
 _OWN_TITLE = re.compile(r"^\s*(?:#{1,6} .*|[-*+]?\s*\*\*.*?\*\*:?)")
 """What a hidden slot begins with: "## Bias, Risks, and Limitations", "- **Funded by:**"."""
 
@@ -204,7 +207,7 @@ class EmptySlots:
         if fact in OF_THE_BASE and fields.facts(record).get(fact) is not None:
             return WITHHELD
         kind = self._labels.kinds.get(fact)
-        leaf = kind.record if kind else ""
+        leaf = _NEEDED.get(fact) or (kind.record if kind else "")
         reason = record.why_missing(leaf) if leaf else None
         if reason is None and leaf == "emissions.country_iso_code":
             reason = record.why_missing("emissions.region")
