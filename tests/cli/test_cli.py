@@ -215,7 +215,8 @@ def test_a_folder_that_does_not_exist_is_named_as_it_was_given(autocard, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_misspelled_slot_is_answered_by_the_nearest_one(autocard, out):
+@pytest.mark.usefixtures("out")
+def test_a_misspelled_slot_is_answered_by_the_nearest_one(autocard):
     autocard("fill", "out")
 
     done = autocard("fill", "out", "--overwrite", "Hour used")

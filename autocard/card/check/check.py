@@ -49,7 +49,7 @@ def check(card: Path, record: RunRecord | None) -> Findings:
         findings.front_matter = _front_matter(document)
         findings.unknown_labels = unknown_labels.find(document, labels)
         findings.empty = EmptySlots(
-            document, labels, record, reports, stale, _selection(card)
+            document, labels, record, reports, stale=stale, selection=_selection(card)
         ).find()
     except CardError as exc:
         return Findings(left_alone=str(exc))

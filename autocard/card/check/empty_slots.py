@@ -52,6 +52,7 @@ class EmptySlots:
         labels: Labels,
         record: RunRecord | None,
         reports: Iterable[Report],
+        *,
         stale: Iterable[Report],
         selection: Selection,
     ) -> None:
