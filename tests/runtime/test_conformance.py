@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from autocard import AutoCardCallback
 from autocard.energy import meter as meters
@@ -166,6 +166,32 @@ def saved_elsewhere(folder, *ours):
     return outcome(trainer, spy)
 
 
+def checkpoints(folder, *ours):
+    """Train, and save at each step."""
+    spy = Spy()
+    saves = {"save_strategy": "steps", "save_steps": 1}
+    trainer = training.trainer(folder, callbacks=[*ours, spy], max_steps=3, **saves)
+    trainer.train()
+    return outcome(trainer, spy)
+
+
+def searching(folder, *ours):
+    """Search with one trial, then train."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    spy = Spy()
+    trainer = Trainer(
+        model_init=lambda *_: training.bert(),
+        args=training.arguments(folder, max_steps=3, eval_strategy="steps", eval_steps=3),
+        train_dataset=training.dataset(32),
+        eval_dataset=training.dataset(16, seed=1),
+        callbacks=[*ours, spy],
+    )
+    trainer.hyperparameter_search(hp_space=lambda _: {}, n_trials=1, backend="optuna")
+    trainer.train()
+    return outcome(trainer, spy)
+
+
 def late(folder, *ours):
     """Train before the worker is ready, wait for its figures, and upload the model."""
     spy = Spy()
@@ -192,6 +218,8 @@ SCENARIOS: dict[str, Callable[..., Outcome]] = {
     "record so far": uploading,
     "card before an upload": uploading,
     "model saved elsewhere": saved_elsewhere,
+    "card of a checkpoint": checkpoints,
+    "mark of a trial": searching,
     "late figures": late,
     "ledger of a late leg": late,
     "newest record": late,
