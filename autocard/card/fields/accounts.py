@@ -43,7 +43,7 @@ def energy(record: RunRecord) -> Fact | None:
     total_text = total(record)
     if total_text is None:
         return Fact(f"in kWh{_brackets(so_far(record))}: {parts}", block)
-    notes = joined([so_far(record), parts], "; ")
+    notes = joined([parts, so_far(record)], "; ")
     return Fact(f"{total_text} kWh at the devices ({notes})", block)
 
 

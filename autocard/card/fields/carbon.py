@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from autocard import units
 from autocard.card.fact import escape
 from autocard.card.fields.energy_figures import total_places, why_no_total
-from autocard.card.fields.words import joined, since
+from autocard.card.fields.words import joined, since, so_far
 from autocard.record import RunRecord
 
 COUNTRY_MEAN = "the country's mean"
@@ -65,7 +65,8 @@ def _least_co2eq(record: RunRecord) -> str | None:
     least_g, reason = record.emissions.reported_co2eq_g, why_no_total(record)
     if not least_g or not reason:
         return None
-    return f"at least {units.co2eq(least_g, units.MODELLED)} ({escape(reason)})"
+    notes = joined([so_far(record), escape(reason)], "; ")
+    return f"at least {units.co2eq(least_g, units.MODELLED)} ({notes})"
 
 
 def carbon(record: RunRecord) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from autocard.card.fact import plain
 from autocard.card.fields import carbon, energy_figures, impact
 from autocard.card.fields.results import diverged, measures, shown
-from autocard.card.fields.words import joined
+from autocard.card.fields.words import joined, so_far
 from autocard.record import RunRecord
 
 _LEAVES = {
@@ -30,7 +30,8 @@ def summary(record: RunRecord) -> dict[str, str]:
 
 def _known(record: RunRecord) -> Mapping[str, str | None]:
     model = record.model
-    total = energy_figures.total(record)
+    total, open_run = energy_figures.total(record), so_far(record)
+    noted = f" ({open_run})" if open_run else ""
     base = model.base_model or model.base_model_description
     return {
         "Base model": plain(base) if base else None,
@@ -38,7 +39,7 @@ def _known(record: RunRecord) -> Mapping[str, str | None]:
         "Hardware": impact.hardware_type(record, show=plain),
         "Hours used": impact.hours_used(record),
         "Results": joined([diverged(record), _results(record)], "; "),
-        "Energy": f"{total} kWh at the devices" if total else None,
+        "Energy": f"{total} kWh at the devices{noted}" if total else None,
         "CO2eq": carbon.co2eq(record),
     }
 
