@@ -7,7 +7,9 @@ were alone, and what it could not receive is a gap with a reason.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from autocard.capture.environment import hardware
@@ -23,6 +25,9 @@ from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.errors import UnavailableError
 from autocard.record import Hardware
 
+RETRY_S = 15.0
+"""Seconds after which a process that could not reach the others tries again, each time twice as
+many: a try may take as long as its piece of work is allowed."""
 EVALUATION_S = 2.0
 """Seconds that the process which writes the card waits for the others' figure of an evaluation
 after training."""
@@ -78,6 +83,14 @@ class Coordinator:
         self._cpus = 0
         self._evaluations = 0
         self._reports: list[Report] = []
+        self._missed = False
+        """Whether the others could not be reached, although there are some."""
+        self.is_late_part = False
+        """Whether this process measured its host before it learned that another one does: its
+        worker's file keeps the name that it has, or it would take that of the other one."""
+        self._next_try_s = 0.0
+        self._pause_s = RETRY_S
+        self._showed: LedgerEntry | None = None
         self._before: dict[str, Any] = {}
         """Parts of the record as this process saw them, before the reports of the others."""
 
@@ -102,19 +115,98 @@ class Coordinator:
             UnavailableError: they cannot be met.
         """
         self.met, self._local_rank = True, observed.processes.local_index
-        self.team = meet(observed.processes, observed.output_dir)
-        if self.team.alone:
-            return
-        try:
-            boards, reason = _own_boards(observed), None
-        except UnavailableError as exc:
-            boards, reason = [], str(exc)
-        self.team.join(boards, reason)
+        self.team = _joined(observed)
+        self._miss(observed)
 
     def give_up(self, observed: Observed) -> None:
         """Go on without the others: the process that is the first of its host measures."""
         self.team = Team(observed.processes.index, observed.processes.count)
         self.team.lead(leads=observed.processes.is_first_on_host)
+        self._miss(observed)
+
+    def _miss(self, observed: Observed) -> None:
+        self._missed = self.team.alone and observed.processes.count > 1
+        self._next_try_s = time.monotonic() + RETRY_S if self._missed else 0.0
+        self._pause_s = RETRY_S
+
+    def is_due(self, *, last: bool = False) -> bool:
+        """Return whether it is time to try to reach the others again; *last*: training ends."""
+        return self._missed and (last or time.monotonic() >= self._next_try_s)
+
+    def meet_again(self, observed: Observed) -> None:
+        """Try to reach the others in mid-training: what this process measures is not lost then.
+
+        What it measures stays as it was: the others have shared out the rest without it.
+
+        Raises:
+            UnavailableError: they still cannot be reached.
+        """
+        self._pause()
+        team = _joined(observed)
+        if team.alone or not team.together:
+            return
+        self._missed, self.team = False, team
+        self._answered()
+        book = self._book
+        if team.rank == 0:
+            team.publish(self._number, book.run_id, book.open.id)
+        else:
+            self._unnamed = True
+        if not team.leads and book.role is not None and self.measures:
+            # Another process has measured this host: of this one only the GPUs are new.
+            self.watch = replace(self.watch, part=f"r{team.rank}", ranks=[team.rank])
+            self.is_late_part = True
+            book.role = replace(book.role, part=self.watch.part, ranks=self.watch.ranks)
+
+    def _pause(self) -> None:
+        """Let time pass before the next try, or training would wait for it again and again."""
+        self._next_try_s = time.monotonic() + self._pause_s
+        self._pause_s *= 2
+
+    def _answered(self) -> None:
+        self._next_try_s, self._pause_s = 0.0, RETRY_S
+
+    # -- readings for checkpoints ------------------------------------------------------------------
+
+    def shows(self, observed: Observed, entry: LedgerEntry | None) -> bool:
+        """Return whether this process has a new reading for the checkpoints of another one."""
+        return (
+            entry is not None
+            and entry is not self._showed
+            and self.team.together
+            and not self.team.alone
+            and self.measures
+            and not self.writes(observed)
+            and time.monotonic() >= self._next_try_s
+        )
+
+    def show_reading(self, entry: LedgerEntry) -> None:
+        """Show the newest reading of the open leg to the process that writes the checkpoints.
+
+        Raises:
+            UnavailableError: the others do not answer.
+        """
+        self._pause()
+        shown = entry.model_copy(update={"readings": None})
+        self.team.show(f"{self._number}/reading", shown.model_dump_json())
+        self._showed = entry
+        self._answered()
+
+    def takes_readings(self, observed: Observed) -> bool:
+        """Return whether this process puts the readings of others into its checkpoints."""
+        of_several = self.team.together and not self.team.alone
+        return of_several and self.writes(observed) and time.monotonic() >= self._next_try_s
+
+    def readings(self) -> list[LedgerEntry]:
+        """Return the newest known readings of the open leg by other processes.
+
+        Raises:
+            UnavailableError: the others do not answer.
+        """
+        self._pause()
+        shown = self.team.shown(f"{self._number}/reading")
+        self._answered()
+        return reports.readings_of(shown, self._book.open.id)
 
     def open(self) -> str | None:
         """Agree on the ids of run and leg; return the leg's, None: it was not agreed on.
@@ -295,6 +387,23 @@ class Coordinator:
             return {}
         notes = self.team.collect(what, EVALUATION_S, enough=len(self._book.reported))
         return {note["rank"]: note["joules"] for note in notes}
+
+
+def _joined(observed: Observed) -> Team:
+    """Return the processes of the training; this one has joined them.
+
+    Raises:
+        UnavailableError: they cannot be met.
+    """
+    team = meet(observed.processes, observed.output_dir)
+    if team.alone:
+        return team
+    try:
+        boards, reason = _own_boards(observed), None
+    except UnavailableError as exc:
+        boards, reason = [], str(exc)
+    team.join(boards, reason)
+    return team
 
 
 def _on_host() -> int:

@@ -1,7 +1,8 @@
 """Where the processes of one training meet: the process group's store, or a folder.
 
 Rule: reading never waits for a writer, and a note is never changed. A note has a place in its
-group, which only one process can get. Other machines' clocks are not used.
+group, which only one process can get. Other machines' clocks are not used. What a process shows
+(`StoreRendezvous.show`) is not a note: it is replaced each time.
 """
 
 from __future__ import annotations
@@ -59,16 +60,25 @@ class StoreRendezvous:
             UnavailableError: the store cannot be reached, or is of a kind that cannot be used.
         """
         self._client: StoreClient | None = None
-        server = _tcp_store(store)
-        if server is not None:
-            self._client = StoreClient(server)
-            self._store = self._client.store
-        else:
-            self._store = _clone(store)  # files, or memory of this process: there is no connection
         self._prefix = prefix
         self._pid = os.getpid()
         self._asking: threading.Thread | None = None
+        self._shown: set[tuple[str, str]] = set()
+        self._server = _tcp_store(store)
+        if self._server is None:
+            self._store = _clone(store)  # files, or memory of this process: there is no connection
+            return
         atexit.register(self.let_go)
+        self._asking = threading.current_thread()
+        try:
+            self._connect()
+        finally:
+            self._asking = None
+
+    def _connect(self) -> None:
+        self._client = StoreClient(self._server)  # before it connects: `let_go` can end that
+        self._client.connect()
+        self._store = self._client.store
 
     def put(self, group: str, text: str) -> int:
         """Put *text* on the next free place of *group*; return which one that is.
@@ -98,15 +108,42 @@ class StoreRendezvous:
                 return [note.decode("utf-8") for note in self._store.multi_get(keys)]
             return [self._store.get(key).decode("utf-8") for key in keys]
 
+    def show(self, group: str, name: str, text: str) -> None:
+        """Show *text* under *name* in *group*, instead of what was shown there before.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        with self._answering():
+            self._store.set(f"{self._prefix}/{group}/of {name}", text)
+        if (group, name) not in self._shown:
+            self.put(group, name)
+            self._shown.add((group, name))
+
+    def shown(self, group: str) -> list[str]:
+        """Return what is shown in *group* now, one text for each name.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        names = dict.fromkeys(self.notes(group))
+        with self._answering():
+            keys = [f"{self._prefix}/{group}/of {name}" for name in names]
+            if len(keys) > 1 and self._store.has_extended_api():
+                return [text.decode("utf-8") for text in self._store.multi_get(keys)]
+            return [self._store.get(key).decode("utf-8") for key in keys]
+
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
         """Refuse a second call while one waits; turn failures into `UnavailableError`."""
         if self._asking is not None:
             raise UnavailableError(NO_ANSWER)
         self._asking = threading.current_thread()
-        if self._client is not None:
-            self._client.expect_answer()
         try:
+            if self._client is not None:
+                if self._client.is_closed:  # it did not answer in time once
+                    self._connect()
+                self._client.expect_answer()
             yield
         except RuntimeError as exc:  # torch.distributed.DistError and its kin
             raise UnavailableError(NO_ANSWER) from exc

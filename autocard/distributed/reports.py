@@ -107,6 +107,18 @@ def earlier(folders: LedgerFolders, run_id: str, leg_id: str) -> list[LedgerEntr
     return [entry for entry in entries if entry.leg.id != leg_id and entry.host_id == host]
 
 
+def readings_of(shown: Iterable[str], leg_id: str) -> list[LedgerEntry]:
+    """Return the entries of *shown* (JSON) as those of *leg_id*, without what cannot be read."""
+    found = []
+    for text in shown:
+        try:
+            entry = LedgerEntry.model_validate_json(text)
+        except ValidationError:
+            continue
+        found.append(entry.with_leg(entry.leg.model_copy(update={"id": leg_id})))
+    return found
+
+
 def entries_of(reports: Iterable[Report], leg_id: str) -> list[LedgerEntry]:
     """Return the reported entries of the leg that has ended."""
     found = []

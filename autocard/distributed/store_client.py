@@ -68,6 +68,11 @@ class Relay:
         """End what `expect_answer` began."""
         self._overdue_s = None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is closed."""
+        return self._closed
+
     def close(self) -> None:
         """Close the connection: a waiting call fails at once. A forked process closes nothing."""
         if self._closed or os.getpid() != self._pid:
@@ -122,20 +127,30 @@ class Relay:
 class StoreClient:
     """A client of its own of the TCP store that a process group uses."""
 
+    store: Any
+    """The client, once it is connected."""
+
     def __init__(self, store: Any) -> None:
-        """Connect to the server of *store*, a `torch.distributed.TCPStore`.
+        """Reach the server of *store*, a `torch.distributed.TCPStore`; `connect` follows.
 
         Raises:
-            UnavailableError: the server cannot be reached or does not answer.
+            UnavailableError: the server cannot be reached.
         """
-        from torch.distributed import TCPStore  # noqa: PLC0415 - heavy, and loaded here
-
         try:
             self._relay = Relay(store.host, store.port)
         except OSError as exc:
             why = exc.strerror or type(exc).__name__
             msg = f"the process group's store cannot be reached ({why})"
             raise UnavailableError(msg) from exc
+
+    def connect(self) -> None:
+        """Connect the client, which `close` may end.
+
+        Raises:
+            UnavailableError: the server does not answer.
+        """
+        from torch.distributed import TCPStore  # noqa: PLC0415 - heavy, and loaded here
+
         self._relay.expect_answer(CONNECT_S)
         try:
             timeout = timedelta(seconds=CONNECT_S)
@@ -151,6 +166,11 @@ class StoreClient:
             msg = f"the process group's store does not answer ({type(exc).__name__})"
             raise UnavailableError(msg) from exc
         self._relay.answered()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection was closed, by this process or because an answer was overdue."""
+        return self._relay.is_closed
 
     def expect_answer(self) -> None:
         """Note that a call of the store begins; close the connection after `ANSWER_S`."""

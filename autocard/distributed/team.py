@@ -179,8 +179,17 @@ class Team:
         if self._board is None:
             return None
         leg_id = uuid.uuid4().hex[:12]
-        self._board.put(f"leg/{number}", json.dumps({"run_id": run_id, "leg_id": leg_id}))
+        self.publish(number, run_id, leg_id)
         return leg_id
+
+    def publish(self, number: int, run_id: str, leg_id: str) -> None:
+        """Publish the ids of a leg that has begun before the others could be reached.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        if self._board is not None:
+            self._board.put(f"leg/{number}", json.dumps({"run_id": run_id, "leg_id": leg_id}))
 
     def opened(self, number: int, wait_s: float = BEGIN_S) -> tuple[str, str] | None:
         """Return the ids of run and leg *number*; None: not published within *wait_s* seconds.
@@ -304,6 +313,24 @@ class Team:
         """
         if self._board is not None:
             self._board.put(f"report/{what}", json.dumps({**note, "rank": self.rank}))
+
+    def show(self, what: str, text: str) -> None:
+        """Show *text* to the process that writes the card, instead of what was shown before.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        if isinstance(self._board, StoreRendezvous):
+            self._board.show(f"shown/{what}", str(self.rank), text)
+
+    def shown(self, what: str) -> list[str]:
+        """Return what the others show now; it does not wait for any of them.
+
+        Raises:
+            UnavailableError: the board does not answer.
+        """
+        board = self._board
+        return board.shown(f"shown/{what}") if isinstance(board, StoreRendezvous) else []
 
     def collect(
         self, what: str, wait_s: float = COLLECT_S, enough: int | None = None

@@ -85,19 +85,13 @@ def problems(
     """
     why_output = why_no_output(output)
     why_node = why_no_node_folder(folders) if leads else None
-    why_card = None
-    if writes and settings.card is not None:
-        why_card = why_no_card(Path(settings.card))
     if why_node is not None:
         instead = f"The working files go to {output / FOLDER} instead; no reading is lost"
         if why_output is not None:
             instead = "No working files are kept: the output folder cannot be written either"
         yield "ledger_dir", _sentence(settings, "ledger_dir", why_node, instead)
-    if why_card is not None:
-        instead = f"Card and record go to {output / 'README.md'} instead"
-        if why_output is not None:
-            instead = _last_resort()
-        yield "card", _sentence(settings, "card", why_card, instead)
+    if writes:
+        yield from _of_card(settings, output, why_output)
     if why_output is not None:
         said = [f"{output}: the output folder cannot be written ({why_output})"]
         if writes and settings.card is None:
@@ -105,6 +99,16 @@ def problems(
         if leads and why_node is None:
             said.append(_without_output(folders))
         yield "output_dir", ". ".join(said) + "."
+
+
+def _of_card(settings: Settings, output: Path, why_output: str | None) -> Iterator[tuple[str, str]]:
+    """Yield the sentence for a card that cannot be written where the setting says."""
+    why_card = None if settings.card is None else why_no_card(Path(settings.card))
+    if why_card is not None:
+        instead = f"Card and record go to {output / 'README.md'} instead"
+        if why_output is not None:
+            instead = _last_resort()
+        yield "card", _sentence(settings, "card", why_card, instead)
 
 
 def _sentence(settings: Settings, name: str, why: str, instead: str) -> str:

@@ -52,6 +52,8 @@ class RunHistory:
         self.open = StartedLeg()
         self.reported: list[LedgerEntry] = []
         """Entries of the same leg, of the other processes that measure."""
+        self.beside: list[LedgerEntry] = []
+        """Newest known entries of the open leg, of the other processes that measure."""
         self.role: ProcessRole | None = None
         """Role of this process; None: not agreed on yet."""
         self.boards: list[str] = []
@@ -68,7 +70,7 @@ class RunHistory:
     def begin(self, opened: StartedLeg) -> None:
         """Begin a leg; earlier legs of this process belong to the past."""
         self._memory += [*self.own, *self.reported]
-        self.own, self.reported, self.open = [], [], opened
+        self.own, self.reported, self.open, self.beside = [], [], opened, []
         opened.last_s, opened.reached = opened.at_s, opened.step
 
     def find(
@@ -158,9 +160,14 @@ class RunHistory:
         entry, self._travels_entry = measured, None if saving else measured
         if saving:
             entry = self._open_entry(step, measured, self.open.last_s)
-            entry = self._with_hosts(entry, [*self._before, entry])
+            entry = self._with_hosts(entry, [*self._before, entry, *self.beside])
         if entry is not None:
             self._travels["current"] = earlier_legs.without_private(entry)
+        if saving:
+            self._travels["others"] = [
+                earlier_legs.without_private(self._open_entry(step, other, self.open.last_s))
+                for other in self.beside
+            ]
 
     def _open_entry(self, step: int, measured: LedgerEntry | None, at_s: float) -> LedgerEntry:
         """Return the open leg at *step*, from *measured* up to *at_s* (monotonic seconds)."""
@@ -182,7 +189,8 @@ class RunHistory:
             clock = self.open.as_leg(step, None, time.monotonic())
             measured = self._entry(clock, {"": why})
         own = measured.model_copy(update={"run_id": self.run_id})
-        return [*self._before, self._with_hosts(own, [*self._before, own])]
+        others = [*self._before, own, *self.beside]
+        return [*self._before, self._with_hosts(own, others), *self.beside]
 
     @property
     def facts_of_legs(self) -> LegFacts:
@@ -216,8 +224,12 @@ class RunHistory:
             self.own = [self._entry(clock, {"": why})]
             return
         known = {name: getattr(clock, name) for name in OWN_CLOCK}
-        leg = self._with_role(measured.leg.model_copy(update=known))
+        leg = self._with_role(measured.leg.model_copy(update={**known, "id": self.open.id}))
+        role = self.role
         changed = {
+            # agreed on after the worker began, where the other processes were reached late
+            "part": measured.part if role is None else role.part,
+            "ranks": measured.ranks if role is None else role.ranks,
             "run_id": self.run_id,
             "leg": leg,
             "status": leg.status or "running",

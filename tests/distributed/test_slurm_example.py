@@ -145,6 +145,16 @@ def arguments(cluster, max_steps):
     )
 
 
+FAILING = """
+import os
+from pathlib import Path
+node = Path(os.environ["AUTOCARD_LEDGER_DIR"])
+node.mkdir(exist_ok=True)
+(node / "leg-1.json").write_text("a reading")
+raise SystemExit(3)
+"""
+
+
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
     """One job on two nodes: out of time, requeued; preempted, requeued; then run to its end."""
@@ -155,6 +165,7 @@ def job(tmp_path_factory):
     wait_until(lambda: cluster.steps, first)
     first.send_signal(signal.SIGUSR1)  # --signal=B:USR1@…: to the script alone
     told["out of time"] = first.wait(PATIENCE_S), cluster.requeued, cluster.record, cluster.steps
+    told["left on the node"] = [list(cluster.local.glob("autocard-*"))]
     reached = cluster.steps
 
     second = cluster.submit("lora_multinode.sbatch", *arguments(cluster, 4000), restarts=1)
@@ -167,6 +178,7 @@ def job(tmp_path_factory):
         "lora_multinode.sbatch", *arguments(cluster, cluster.steps + 20), restarts=2
     )
     told["done"] = last.wait(PATIENCE_S), cluster.requeued, cluster.record
+    told["left on the node"].append(list(cluster.local.glob("autocard-*")))
     return told
 
 
@@ -187,6 +199,11 @@ def test_a_job_that_was_killed_asks_for_nothing_and_one_that_is_done_does_neithe
     assert len(job["preempted"][1]) == 1
     assert job["done"][0] == 0, job["cluster"].log.read_text(encoding="utf-8")[-4000:]
     assert len(job["done"][1]) == 1
+
+
+@pytest.mark.slow
+def test_nothing_is_left_on_the_nodes_when_a_job_has_stopped_and_when_it_is_done(job):
+    assert job["left on the node"] == [[], []]
 
 
 @pytest.mark.slow
@@ -249,7 +266,7 @@ def test_a_training_that_fails_ends_its_job_with_a_failure_and_is_not_requeued(
 ):
     (tmp_path / "cluster").mkdir()
     cluster = Cluster(tmp_path / "cluster")
-    (tmp_path / "failing.py").write_text("raise SystemExit(3)\n", encoding="ascii")
+    (tmp_path / "failing.py").write_text(FAILING, encoding="ascii")
     monkeypatch.setenv("TRAIN", str(tmp_path / "failing.py"))
 
     failed = cluster.submit("lora_multinode.sbatch", *arguments(cluster, 10), nodes=1)
@@ -257,6 +274,9 @@ def test_a_training_that_fails_ends_its_job_with_a_failure_and_is_not_requeued(
     assert failed.wait(PATIENCE_S) != 0
     assert "failing.py FAILED" in cluster.log.read_text(encoding="utf-8")
     assert cluster.requeued == []
+    # what it left on the node is in the output folder, where another start finds it
+    assert (cluster.output / "_autocard" / "leg-1.json").read_text() == "a reading"
+    assert not list(cluster.local.glob("autocard-*"))
 
 
 @pytest.mark.slow

@@ -32,6 +32,10 @@ WITHOUT_CARD = {"legs", "record", "card"}
 """Where these fail there is nothing to write, or nothing writes it."""
 
 OF_SEVERAL_PROCESSES = {
+    "other processes once more": "tests/distributed/test_late_meeting.py",
+    "other processes at the end": "tests/distributed/test_late_meeting.py",
+    "readings of other hosts": "tests/distributed/test_late_meeting.py",
+    "reading for checkpoints": "tests/distributed/test_late_meeting.py",
     "worker of a part": "tests/test_cluster.py",
     "figures left by other processes": "tests/runtime/test_signals.py",
     "late figures of other processes": "tests/test_cluster_again.py",

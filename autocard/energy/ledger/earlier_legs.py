@@ -56,7 +56,7 @@ class EarlierLegs:
 def travelling(past: EarlierLegs, run_id: str) -> dict[str, Any]:
     """Return what is saved in a checkpoint: the run and its legs before this one."""
     before = [without_private(entry) for entry in past.legs]
-    return {"run_id": run_id, "legs": before, "current": None}
+    return {"run_id": run_id, "legs": before, "current": None, "others": []}
 
 
 def without_private(entry: LedgerEntry) -> dict[str, Any]:
@@ -152,7 +152,12 @@ def from_checkpoint(state: Mapping[str, Any] | None, lost: str = LOST) -> Earlie
     if not isinstance(attributes, Mapping) or not isinstance(attributes.get("run_id"), str):
         return EarlierLegs()
     before = attributes.get("legs")
-    listed = [*(before if isinstance(before, list) else []), attributes.get("current")]
+    others = attributes.get("others")
+    listed = [
+        *(before if isinstance(before, list) else []),
+        attributes.get("current"),
+        *(others if isinstance(others, list) else []),
+    ]
     return EarlierLegs(
         attributes["run_id"], [entry for raw in listed if (entry := _entry(raw, lost)) is not None]
     )

@@ -50,6 +50,9 @@ FAILURE_WORDS = {
     "card before": "read the existing card",
     "line at the begin": "print the line at the beginning of training",
     # training runs
+    "other processes once more": "reach the other processes of this training",
+    "readings of other hosts": "add the readings of other hosts to the checkpoint",
+    "reading for checkpoints": "send a reading to the process that writes the checkpoints",
     "progress": "take a reading during training",
     "weights of the last step": "look at the weights of the last step",
     "weights evaluated": "find out which weights were evaluated",
@@ -62,6 +65,7 @@ FAILURE_WORDS = {
     # training ends
     "cut off": "close the measurement of a training that failed",
     "counters at the end": "read the energy counters at the end of training",
+    "other processes at the end": "reach the other processes of this training",
     "late name of the leg": "take over the id of this start from the other processes",
     "trained parameters": "count the trained parameters",
     "stop reason": "find out why training stopped",
@@ -96,6 +100,10 @@ FAILURE_WORDS = {
     "record kept elsewhere": "keep the record in another folder",
     "line at the end": "print the line at the end of training",
     "card before an upload": "update the card before the upload",
+    "legs so far": "join the starts of the unfinished run",
+    "earlier record so far": "read the record beside the card",
+    "working file of the run": "write the working file from which `autocard close` makes a card",
+    "working file removed": "remove the working file of the run",
     # figures that come late
     "late figures": "take the figures that came after the end of training",
     "late figures of other processes": "take other processes' figures that came after training",

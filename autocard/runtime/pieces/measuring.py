@@ -176,6 +176,44 @@ def _warn_of_ledger(run: RunState, measured: LedgerEntry | None) -> None:
         run.warn_of("output_dir", f"{why}.")
 
 
+def misses_others(run: RunState, _event: Event) -> bool:
+    """Return whether it is time to try to reach the other processes again."""
+    return run.coordinator.is_due()
+
+
+def misses_others_at_end(run: RunState, _event: Event) -> bool:
+    """Return whether the other processes could not be reached up to the end of training."""
+    return run.coordinator.is_due(last=True)
+
+
+def meet_again(run: RunState, event: Event) -> None:
+    """Reach the other processes, which could not be reached when training began."""
+    run.coordinator.meet_again(event.observed)
+
+
+def has_reading(run: RunState, event: Event) -> bool:
+    """Return whether this process has a new reading for the checkpoints."""
+    reading = None if run.meter is None else run.meter.so_far
+    return run.facts.running and run.coordinator.shows(event.observed, reading)
+
+
+def show_reading(run: RunState, _event: Event) -> None:
+    """Show the newest reading to the process that writes the checkpoints."""
+    reading = _own(run).so_far
+    if reading is not None:
+        run.coordinator.show_reading(reading)
+
+
+def saves_readings(run: RunState, event: Event) -> bool:
+    """Return whether a checkpoint is about to be written that takes readings of all hosts."""
+    return event.saving and run.coordinator.takes_readings(event.observed)
+
+
+def readings_of_others(run: RunState, _event: Event) -> None:
+    """Take the newest readings of the other processes, which travel in the checkpoint."""
+    run.history.beside = run.coordinator.readings()
+
+
 def late_name(run: RunState, _event: Event) -> None:
     """Give the leg the id of the other processes, if that was not known when it began."""
     _name_leg(run)
@@ -186,7 +224,7 @@ def _name_leg(run: RunState) -> None:
     if named is None:
         return
     run.history.run_id, run.history.open.id = named
-    if run.meter is not None:
+    if run.meter is not None and not run.coordinator.is_late_part:
         run.meter.rename(*named)
 
 

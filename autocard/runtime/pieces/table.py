@@ -209,6 +209,22 @@ _BEGIN = (
 )
 
 _TRAINING = (
+    Piece(
+        "other processes once more",
+        Stage.PROGRESS,
+        measuring.meet_again,
+        may_hang=PROCESSES,
+        asks_s=deadlines.LEAST_S,
+        when=measuring.misses_others,
+    ),
+    Piece(
+        "readings of other hosts",
+        Stage.PROGRESS,
+        measuring.readings_of_others,
+        may_hang=PROCESSES,
+        asks_s=deadlines.LEAST_S,
+        when=measuring.saves_readings,
+    ),
     Piece("progress", Stage.PROGRESS, measuring.progress, may_hang=WORKER),
     Piece(
         "card of a checkpoint",
@@ -216,6 +232,14 @@ _TRAINING = (
         writing.checkpoint_card,
         may_hang=FILES,
         when=_writes,
+    ),
+    Piece(
+        "reading for checkpoints",
+        Stage.PROGRESS,
+        measuring.show_reading,
+        may_hang=PROCESSES,
+        asks_s=deadlines.LEAST_S,
+        when=measuring.has_reading,
     ),
     Piece(
         "weights of the last step",
@@ -292,6 +316,14 @@ _END = (
         measuring.stop,
         may_hang=DRIVER,
         when=measuring.has_meter,
+    ),
+    Piece(
+        "other processes at the end",
+        Stage.STOP,
+        measuring.meet_again,
+        may_hang=PROCESSES,
+        asks_s=deadlines.LEAST_S,
+        when=measuring.misses_others_at_end,
     ),
     Piece(
         "late name of the leg",
