@@ -468,7 +468,7 @@ class RunHistory:
         if own.leg.processes <= 1:
             return []
         found = []
-        for entry in self._written():
+        for entry in earlier_legs.ordered([*self._written(), *self.beside]):
             # Another process of this host may be the one that measures it.
             if entry.key != own.key or not own.leg.hosts:
                 step = entry.leg.step_end if entry.apart else own.leg.step_end
