@@ -12,6 +12,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -182,6 +183,19 @@ def test_the_sums_are_those_of_all_hosts_of_both_legs(run):
     one, other = (leg["wall_clock_s"] for leg in record["legs"])
     assert record["time"]["wall_clock_s"] == pytest.approx(one + other)
     assert record["time"]["gpu_s"] == pytest.approx(2 * one + 3 * other, rel=0.01)
+
+
+def test_nothing_is_left_on_the_disks_of_the_nodes_after_a_good_end(run):
+    way, first, second = run
+
+    disks = [
+        Path(node.ours["ledger_dir"]) for job in (first, second) for node in job.nodes if node.ours
+    ]
+
+    assert bool(disks) == way.own_disks
+    assert [disk for disk in disks if disk.exists()] == []
+    locks = list(first.shared.glob("_autocard/*.lock"))
+    assert [lock for lock in locks if way.own_disks] == []
 
 
 def test_the_record_says_how_many_nodes_each_leg_had(run):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,11 @@ def steps_in(folder):
     return [(one["leg"]["step_end"], one["missing"].get("ledger")) for one in found]
 
 
+def is_held_elsewhere(lock):
+    """Return whether another process cannot get *lock*, as util-linux's flock finds."""
+    return subprocess.run(["flock", "--nonblock", lock, "true"], check=False).returncode != 0
+
+
 def dangling(top):
     (top / "link").symlink_to(top / "not mounted")
     return top / "link", "a link that leads nowhere"
@@ -149,14 +155,16 @@ def test_ticks_go_to_the_output_folder_from_the_first_one_on_where_the_nodes_fol
 
     made, write = begun(node, output)
     locked = [file.suffix for file in output.iterdir()]
-    seen = []
+    seen, is_locked = [], []
     for step in range(3):
         write(step)
         seen += steps_in(output)
+        is_locked.append(is_held_elsewhere(next(output.glob("*.lock"))))
     write(3, status="finished", shared=True, last=True)
     made.close()
 
     assert locked == [".lock"]
+    assert is_locked == [True, True, True]
     assert [step for step, _ in seen] == [0, 1, 2]
     assert all("ledger_dir" in said and why in said for _, said in seen)
     assert not any(str(tmp_path) in said or "/dev" in said for _, said in seen)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from autocard.cli import app
 from autocard.energy.ledger import ledger_files
-from support.killed_trainings import RAM_W, TrainingServer, checkpoints, wait_until
+from support.killed_trainings import OURS, RAM_W, TrainingServer, checkpoints, wait_until
 
 STEPS = 400
 
@@ -114,6 +114,30 @@ def test_a_run_that_is_alive_is_not_closed(server, tmp_path):
     assert "may be alive" in refused.stderr
     assert accepted.exit_code == 0
     assert record(folder)["run"]["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("usable", [True, False], ids=["on the node", "a folder that is unusable"])
+def test_readings_of_a_node_are_in_the_closed_run_and_then_in_its_output_folder(
+    server, tmp_path, usable
+):
+    folder, node = tmp_path / "run", tmp_path / "node" if usable else "/dev/null/x"
+    ours = {**OURS, "ledger_dir": str(node)}
+    leg = server.start(
+        folder, name="killed", args={"max_steps": STEPS, "save_steps": 20}, ours=ours
+    )
+    ticks = node if usable else folder / ledger_files.FOLDER
+    wait_until(lambda: any(one.leg.step_end >= 30 for one in ledger_files.read(ticks)), 60)
+    read = ledger_files.read(ticks)[0].leg
+    leg.kill(everything=True)
+
+    result = close(folder)
+
+    assert result.exit_code == 0, result.output
+    assert record(folder)["run"]["global_step"] >= read.step_end
+    assert record(folder)["time"]["wall_clock_s"] >= read.wall_clock_s
+    assert not usable or not node.exists()
+    (left,) = ledger_files.read(folder / ledger_files.FOLDER)
+    assert left.leg.step_end >= read.step_end
 
 
 def test_a_folder_without_a_training_is_wrong_usage(tmp_path):

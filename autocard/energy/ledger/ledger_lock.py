@@ -30,8 +30,16 @@ class LedgerLock:
         if self._descriptor is not None:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # another one holds it: its file stays
+                os.close(self._descriptor)
+                self._descriptor = None
             except OSError:
                 self.release()
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self._file.parent
 
     @property
     def held(self) -> bool:

@@ -174,6 +174,8 @@ class LedgerWriter:
         missing = {**self.entry.missing, "ledger": self._moved}
         self.entry = self.entry.with_leg(self.entry.leg, missing)
         before = self._lock
+        if before is not None and before.held and before.folder == self._folders.shared:
+            return
         self._lock = self._taken_lock()
         if before is not None:
             before.release()

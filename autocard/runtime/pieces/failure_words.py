@@ -49,6 +49,7 @@ FAILURE_WORDS = {
     "adapters in use": "find out which adapters are trained",
     "base weights": "remember the weights that training begins with",
     "weights under adapters": "remember the weights under the adapters",
+    "runs that broke off": "look for runs that broke off in the output folder",
     "card before": "read the existing card",
     "line at the begin": "print the line at the beginning of training",
     # training runs
@@ -65,7 +66,7 @@ FAILURE_WORDS = {
     "evaluation of other processes": "gather other processes' energy of an evaluation",
     "reports after training": "exchange measurements with the other processes after training",
     # training ends
-    "cut off": "close the measurement of a training that failed",
+    "figures left by other processes": "read what other processes left of a training that failed",
     "counters at the end": "read the energy counters at the end of training",
     "other processes at the end": "reach the other processes of this training",
     "late name of the leg": "take over the id of this start from the other processes",
