@@ -229,7 +229,7 @@ def test_figures_of_somebody_else_that_deny_the_record_are_told_and_kept(tmp_pat
     outcome = update(card, record)
 
     (warning,) = outcome.warnings
-    assert "Hours used: what stands there is not autocard's" in warning
+    assert "not what this run's record has: Hours used. That text is not autocard's" in warning
     assert "Carbon Emitted" not in warning
     assert "300 h on 8 A100" in card.read_text()
 
@@ -307,3 +307,18 @@ def test_public_files_hold_the_memory_as_plain_json(tmp_path, record):
 
     slots = json.loads((tmp_path / "autocard.json").read_text())["slots"]["README.md"]
     assert slots["hours_used"].startswith("18 min 04 s")
+
+
+@pytest.mark.parametrize("heads", ["| GPU | Hours | CO2 |", "| GPU | Hours |"])
+def test_titles_of_columns_are_no_slots(heads, tmp_path):
+    card = tmp_path / "README.md"
+    line = "|---" * heads.count(" |") + "|"
+    own = f"## Environmental Impact\n\n{heads}\n{line}\n| A100 | 12 h | 3 kg |\n"
+    card.write_text(f"# Mine\n\n{own}", encoding="utf-8")
+
+    first = update(card, records.lora_on_cpu())
+    update(card, records.lora_on_cpu(), overwrite=["GPU"])
+
+    assert own in card.read_text(encoding="utf-8")
+    assert all(report.label != "GPU" for report in first.reports)
+    assert not any('--overwrite "GPU"' in warning for warning in first.warnings)

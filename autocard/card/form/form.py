@@ -161,6 +161,10 @@ def _is_heading(
     labels: Labels, slot: Slot, value: str, fact: str, kind: Placeholder | None
 ) -> bool:
     """Return whether *slot* is the head of a column or of a list, and no single figure."""
+    if slot.head and kind is None:
+        beside = labels.fact(value, slot.path)
+        if beside is not None and beside.fact != fact:
+            return True  # `| GPU | Hours | CO2 |`: the cell beside is a title, too
     is_figure = not slot.head and "\n" not in value
     return not is_figure and kind is None and labels.is_asked(fact)
 
