@@ -131,6 +131,22 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - as above
 
 
+def listed(folder: Path, names: str) -> list[Path]:
+    """Return the files of *folder* whose names fit the pattern *names*, in the order of names.
+
+    There are none in a folder that cannot be read.
+    """
+    try:
+        return sorted(folder.glob(names))
+    except OSError:
+        return []
+
+
+def is_link(path: Path) -> bool:
+    """Return whether *path* is a symbolic link; False where that cannot be seen."""
+    return os.path.islink(path)  # noqa: PTH114 - as above
+
+
 def why_not_writable(folder: Path) -> str | None:
     """Return why no file can be written into *folder*, which need not exist; None: it can.
 
@@ -141,7 +157,7 @@ def why_not_writable(folder: Path) -> str | None:
     made: list[Path] = []
     try:
         for place in reversed(missing):
-            if place.is_symlink():
+            if is_link(place):
                 raise _unusable(place, errno.ENOENT, LEADS_NOWHERE)
             place.mkdir()
             made.append(place)
@@ -196,7 +212,7 @@ def write_bytes(path: Path, data: bytes) -> bool:
     try:
         if _holds(target, data):
             return False
-        if path.is_symlink() and not target.parent.is_dir():
+        if is_link(path) and not target.parent.is_dir():
             raise _unusable(path, errno.ENOENT, LEADS_NOWHERE)
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, data)

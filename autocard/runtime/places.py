@@ -53,7 +53,7 @@ def why_no_card(card: Path) -> str | None:
     target = Path(os.path.realpath(card))
     if files.exists(target) and not files.is_file(target):
         return "it is not a regular file"
-    if not card.is_symlink():
+    if not files.is_link(card):
         return files.why_not_writable(card.parent)
     if not files.is_folder(target.parent):
         return files.LEADS_NOWHERE

@@ -122,7 +122,7 @@ def remove(path: Path) -> None:
 def read(output: Path) -> list[UnfinishedRun]:
     """Return the runs whose working files lie in *output*; what cannot be read is left out."""
     found = []
-    for file in sorted((output / files.PRIVATE).glob(_NAMES)):
+    for file in files.listed(output / files.PRIVATE, _NAMES):
         with contextlib.suppress(OSError, UnicodeDecodeError, ValidationError):
             found.append(UnfinishedRun.model_validate_json(files.read_text(file, _BYTES)))
     return found

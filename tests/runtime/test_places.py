@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -160,6 +161,65 @@ def test_a_project_file_that_cannot_be_read_is_no_error(tmp_path):
     (told,) = resolve({}, {}, tmp_path).unread
 
     assert "pyproject.toml: it cannot be read" in told
+
+
+# -- what this user may not read or write ----------------------------------------------------------
+
+TRAINS = """
+import sys
+from pathlib import Path
+from support import training
+from autocard import AutoCardCallback
+closed = sys.argv[2]
+callback = AutoCardCallback(card=f"{closed}/README.md", node_meter=f"{closed}/energy")
+training.trainer(Path(sys.argv[1]), callbacks=[callback], max_steps=3).train()
+print("TRAINED")
+"""
+
+
+@pytest.fixture
+def closed(tmp_path):
+    """A folder that this user may not enter, and a command that gives root's own right to do so away."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "site.toml").write_text("pue = 1.2\n")
+    folder.chmod(0o000)
+    command = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may enter every folder, and there is no setpriv")
+        command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    yield folder, command
+    folder.chmod(0o700)
+
+
+def test_places_that_this_user_may_not_enter_are_told_and_replaced(tmp_path, closed):
+    folder, command = closed
+    out = tmp_path / "out"
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "tests"),
+        "AUTOCARD_LEDGER_DIR": f"{folder}/node",
+        "AUTOCARD_SITE": f"{folder}/site.toml",
+    }
+
+    done = subprocess.run(
+        [*command, sys.executable, "-c", TRAINS, str(out), str(folder)],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=180,
+        check=False,
+    )
+
+    assert "TRAINED" in done.stdout, done.stderr
+    told = [line for line in done.stderr.splitlines() if "Permission denied" in line]
+    assert len(told) == 3, told
+    for place in ("AUTOCARD_LEDGER_DIR=", "argument card=", "AUTOCARD_SITE="):
+        assert sum(f"autocard: {place}" in line for line in told) == 1
+    assert "could not" not in done.stderr
+    assert str(folder) not in (out / "autocard.json").read_text() + (out / "README.md").read_text()
+    assert len(list((out / "_autocard").glob("leg-*.json"))) == 1
 
 
 # -- an output folder that cannot be written -------------------------------------------------------

@@ -151,7 +151,7 @@ def read(
     """
     found: dict[tuple[str, str, str], LedgerEntry] = {}
     for folder in [folders] if isinstance(folders, Path) else folders:
-        for file in _listed(folder, names):
+        for file in files.listed(folder, names):
             entry = _read(file, holding)
             if entry is None:
                 continue
@@ -159,14 +159,6 @@ def read(
             if key not in found or _final(entry) > _final(found[key]):
                 found[key] = entry
     return sorted(found.values(), key=_age)
-
-
-def _listed(folder: Path, names: str) -> list[Path]:
-    """Return the files of *folder* that have such *names*; none where it cannot be read."""
-    try:
-        return list(folder.glob(names))
-    except OSError:
-        return []
 
 
 def _read(file: Path, holding: str) -> LedgerEntry | None:

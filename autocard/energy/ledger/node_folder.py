@@ -23,7 +23,7 @@ def make(folder: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    if folder.is_symlink() and not files.exists(folder):
+    if files.is_link(folder) and not files.exists(folder):
         raise OSError(errno.ENOENT, files.LEADS_NOWHERE, str(folder))
     missing = []
     for place in (folder, *folder.parents):

@@ -39,7 +39,7 @@ def read(folders: Iterable[Path]) -> list[TrialMark]:
     """Return the trials in *folders*, each once; a file that is no mark is left out."""
     found: dict[str, TrialMark] = {}
     for folder in folders:
-        for file in sorted(folder.glob("trial-*.json")):
+        for file in files.listed(folder, "trial-*.json"):
             try:
                 mark = TrialMark.model_validate_json(files.read_text(file))
             except (OSError, ValueError, ValidationError):

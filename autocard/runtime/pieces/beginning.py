@@ -46,6 +46,11 @@ def places(run: RunState, event: Event) -> None:
         run.warn_of(setting, sentence)
 
 
+def uses_places(run: RunState, event: Event) -> bool:
+    """Return whether this process writes working files or the card."""
+    return run.coordinator.team.leads or run.writes(event.observed)
+
+
 def mark_trial(run: RunState, event: Event) -> None:
     """Mark the run as a trial in the ledger: the run that follows may be in another process."""
     backend = event.observed.trainer.search_backend()

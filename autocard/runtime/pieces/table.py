@@ -101,7 +101,13 @@ _BEGIN = (
         when=measuring.wants_energy,
     ),
     Piece("broken off", Stage.BROKEN_OFF, measuring.broken_off),
-    Piece("places of files", Stage.PLACES, beginning.places, may_hang=FILES),
+    Piece(
+        "places of files",
+        Stage.PLACES,
+        beginning.places,
+        may_hang=FILES,
+        when=beginning.uses_places,
+    ),
     Piece("search", Stage.SEARCH, beginning.searches, may_hang=FILES),
     Piece("earlier legs", Stage.PAST, beginning.past, fills="event.another_run", may_hang=FILES),
     Piece(
