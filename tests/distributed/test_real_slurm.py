@@ -165,6 +165,28 @@ def test_a_chain_is_compared_with_the_joules_of_both_its_jobs(site, chain):
     assert f"jobs {chain.jobs[0]}, {chain.jobs[1]}" in chain.reconciled.stdout
 
 
+def test_each_start_of_a_chain_knows_its_job_and_the_card_says_how_many_there_were(chain):
+    record = record_of(chain.output)
+    requeued, resubmitted = chain.jobs
+
+    known = [(leg["job_id"], leg["job"]["restarts"]) for leg in record["legs"]]
+    assert known == [(requeued, 0), (requeued, 1), (resubmitted, 0)]
+    card = (chain.output / "README.md").read_text(encoding="utf-8")
+    assert "launched by torchrun in 2 Slurm jobs (3 starts)" in card
+
+
+def test_machines_of_a_chain_keep_the_names_of_its_first_record(chain):
+    first, last = chain.after_signal, record_of(chain.output)
+
+    def names(record):
+        """Return energy of a GPU in the first leg → the name of its host."""
+        hosts = record["legs"][0]["hosts"]
+        return {host["devices"][0]["energy_j"]: host["host"] for host in hosts}
+
+    assert names(last) == names(first)
+    assert sorted(names(first).values()) == ["h1", "h2"]
+
+
 def test_nothing_of_the_cluster_is_public_and_no_process_is_left(site, chain):
     assert_nothing_private(chain.output)
     wait_until(lambda: not site.cluster.trainings(), lambda: str(site.cluster.trainings()))
