@@ -19,6 +19,7 @@ from autocard.card.report import Report
 from autocard.card.update import Outcome
 from autocard.command_line.messages import note, warn
 from autocard.command_line.standard_output import Output
+from autocard.reconcile.leg_jobs import unseen_without_job
 from autocard.reconcile.reconcile import ReconcileOutcome
 from autocard.record import Reconciliation
 
@@ -150,6 +151,12 @@ def report_reconciled(outcome: ReconcileOutcome, record: Path, *, diff: bool, js
         if diff and not json:
             print_outcome_diff(updated)
         report_outcome(updated, card, done=not diff)
+    unknown = unseen_without_job(outcome.record, outcome.comparison)
+    if unknown and outcome.comparison.kind == "sacct":
+        note(
+            f"{record}: {units.plural(unknown, 'start')} not compared, whose job is not recorded. "
+            "Name all jobs of the run: --job ID --job ID"
+        )
     if not outcome.cards:
         written = "" if diff else "; the comparison is in the record"
         note(f"{record}: no card of ours beside it{written}")

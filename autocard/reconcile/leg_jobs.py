@@ -6,7 +6,7 @@ The id of a job is the one that `sacct` shows: 812345, or 812345_3 for a task of
 from __future__ import annotations
 
 from autocard.reconcile.sacct_rows import JOB
-from autocard.record import RunRecord
+from autocard.record import Reconciliation, RunRecord
 from autocard.record.legs import JOB_NOT_RECORDED
 
 OUTSIDE = ""
@@ -26,6 +26,13 @@ def ids_of_run(record: RunRecord) -> tuple[str, ...]:
     if job.workload_manager == _SLURM:
         ids.append(_job_id(job.job_id, job.array_job_id, job.array_task_id) or "")
     return tuple(dict.fromkeys(job_id for job_id in ids if job_id))
+
+
+def unseen_without_job(record: RunRecord, comparison: Reconciliation) -> int:
+    """Return how many legs are not compared, and may be in a job that the record does not name."""
+    seen = set(comparison.legs)
+    pairs = zip(record.legs, ids_of_legs(record), strict=True)
+    return sum(job_id is None and leg.id not in seen for leg, job_id in pairs)
 
 
 def _id_of_leg(record: RunRecord, number: int) -> str | None:

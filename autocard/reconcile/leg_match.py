@@ -170,8 +170,12 @@ def _match_in_zone(
 ) -> LegMatch:
     """Return the legs in the starts, the times of which are read in *zone*."""
     seen, has_leg = [], [False] * len(starts)
+    in_utc = [
+        (zone.to_utc(span.begin), None if span.end is None else zone.to_utc(span.end))
+        for span in spans
+    ]
     for number, time in times.items():
-        shares = {index: _share_within(time, spans[index], zone) for index in time.starts}
+        shares = {index: _share_within(time, *in_utc[index]) for index in time.starts}
         best = max(shares, key=lambda index: shares[index], default=None)
         if best is None or not shares[best]:
             continue
@@ -190,10 +194,9 @@ def _is_part_of(start: JobStart, other: JobStart) -> bool:
     )
 
 
-def _share_within(time: _LegTime, span: _Span, zone: _Zone) -> float:
-    """Return which share of a leg lies in *span*; 0: it did not run in it."""
-    begin = zone.to_utc(span.begin)
-    end = max(time.end, begin) if span.end is None else zone.to_utc(span.end)
+def _share_within(time: _LegTime, begin: datetime, end: datetime | None) -> float:
+    """Return which share of a leg lies between *begin* and *end*; 0: it did not run there."""
+    end = max(time.end, begin) if end is None else end
     out_s = max((begin - time.begin).total_seconds(), (time.end - end).total_seconds())
     if out_s > OUT_OF_JOB_S:
         return 0.0

@@ -213,6 +213,17 @@ def test_of_an_old_record_both_jobs_are_found_by_the_times_where_a_person_names_
     assert found["legs"] == [BEFORE.id, AFTER.id]
 
 
+def test_a_person_is_asked_to_name_the_jobs_that_an_old_record_does_not_know(run):
+    unknown = BEFORE.model_copy(update={"job_id": None, "job": LegJob()})
+    sacct = run(run_of(unknown, AFTER), CANCELLED + RESUMED)
+
+    done = sacct.reconcile()
+
+    assert sacct.asked[:2] == ["--jobs", "23"]
+    assert "1 start not compared, whose job is not recorded. Name all jobs" in done.stderr
+    assert "not recorded" not in sacct.reconcile("--job", "22", "--job", "23").stderr
+
+
 def test_a_requeued_job_is_the_sum_of_its_starts_the_first_of_which_has_energy_in_its_steps_alone(
     run,
 ):
