@@ -33,6 +33,11 @@ class Report:
     there: str = ""
     wanted: str = ""
 
+    def option(self) -> str:
+        """Return the option of `autocard fill` that writes the slot, even over a person's text."""
+        key = self.slot.removeprefix("yaml:")
+        return f"--overwrite {key}" if key != self.slot else f'--overwrite "{self.label}"'
+
     def message(self, card: str) -> str:
         """Return the message about a kept slot: where it is, what it has, what can be done."""
         reason = (
@@ -43,7 +48,7 @@ class Report:
         return (
             f'{card}:{self.line}: slot "{self.label}" {reason}. Nothing was written there.\n'
             "Keep your text: do nothing. Take the measured value: "
-            f'autocard fill {card} --overwrite "{self.label}"'
+            f"autocard fill {card} {self.option()}"
         )
 
 

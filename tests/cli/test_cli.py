@@ -206,6 +206,18 @@ def test_a_template_for_a_card_that_exists_is_told_and_a_wrong_one_refused(autoc
     assert content(out) == before
 
 
+def test_an_edit_that_contradicts_the_record_is_told_once(autocard, out):
+    autocard("fill", "out")
+    card = out / "README.md"
+    text = card.read_text(encoding="utf-8")
+    ours = "- **Hours used:** 18 min 04 s wall-clock (no GPU)"
+    card.write_text(text.replace(ours, "- **Hours used:** 300 h"), encoding="utf-8")
+
+    done = autocard("fill", "out")
+
+    assert done.err.count('--overwrite "Hours used"') == 1
+
+
 @pytest.mark.parametrize("command", ["fill", "check", "remove"])
 def test_a_folder_that_does_not_exist_is_named_as_it_was_given(autocard, tmp_path, command):
     done = autocard(command, "ouput")

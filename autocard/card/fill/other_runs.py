@@ -66,9 +66,7 @@ def _options(kept: Iterable[Report], slots: Collection[str]) -> str:
     found: dict[str, None] = {}
     for report in kept:
         if report.slot in slots:
-            is_key = report.slot.startswith(YAML)
-            name = report.slot.removeprefix(YAML) if is_key else f'"{report.label}"'
-            found[f" --overwrite {name}"] = None
+            found[f" {report.option()}"] = None
     return "".join(found)
 
 
