@@ -224,6 +224,13 @@ class AutoCardCallback(TrainerCallback):  # type: ignore[misc] # transformers is
                 "progress", args, state, objects, lambda session, shown: session.progress(shown)
             )
 
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
+        """Handle a coming checkpoint of `save_strategy="epoch"`, which no step announces."""
+        if control.should_save:
+            self._handle(
+                "saving", args, state, objects, lambda session, shown: session.saving(shown)
+            )
+
     def on_prediction_step(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """Report progress during evaluations, which may take long, during training and after it."""
         if monotonic() >= self._next_s:

@@ -123,6 +123,22 @@ def test_the_card_is_there_before_any_callback_hears_of_the_checkpoint(tmp_path:
     assert record(tmp_path / "copies" / "checkpoint-4")["run"]["global_step"] == 4
 
 
+def test_a_checkpoint_at_the_end_of_an_epoch_has_the_energy_up_to_it(tmp_path: Path) -> None:
+    """Without a tick in between: the reading is taken for the checkpoint."""
+    ours = AutoCardCallback(**{**OURS, "measure_power_secs": 60})
+    callbacks = [ours, training.until_ready(ours), Pace()]
+    changes = {"max_steps": 8, "save_strategy": "epoch"}
+    training.trainer(tmp_path, callbacks=callbacks, **changes).train()
+
+    folder = tmp_path / "checkpoint-8"
+    found = record(folder)
+    state = json.loads((folder / "trainer_state.json").read_text())
+    current = state["stateful_callbacks"]["autocard"]["attributes"]["current"]
+    assert current["leg"]["step_end"] == found["run"]["global_step"] == 8
+    assert current["leg"]["wall_clock_s"] == pytest.approx(found["time"]["wall_clock_s"], abs=0.5)
+    assert found["energy"]["total_kwh"] > 0
+
+
 def test_what_people_wrote_into_the_card_is_in_the_checkpoints(tmp_path: Path) -> None:
     written = "---\nlicense: mit\n---\n\n# My model\n\nI made it.\n\n- **Hours used:** about two\n"
     (tmp_path / "README.md").write_text(written)
