@@ -195,11 +195,10 @@ class CardGuard:
             return
         cards, card = self._cards, folder / CARD
         before, theirs = library_cards.read(card), None
-        others = [path for path, text in cards.left.items() if text == before.text and path != card]
-        copied = others[0] if others and cards.library == "sentence-transformers" else None
+        others = [text for path, text in cards.left.items() if path != card]
         # sentence-transformers has copied a checkpoint's card over the card in this folder.
-        if before.text is not None and copied is not None:
-            theirs = cards.forms.get(copied, before.text)
+        if before.text is not None and before.text in others:
+            theirs = before.text
             data = None if cards.before is None else cards.before.encode("utf-8")
             before = library_cards.CardBefore(card, cards.before, data)
             self._placer.put_back(before)
@@ -378,6 +377,9 @@ class CardGuard:
             return
         if not gets_card and card not in cards.by_library:
             return
+        uploads = self._trainer.pushes and self._trainer.uploads_in_training
+        if cards.library == "sentence-transformers" and uploads:
+            return  # before an upload it copies the checkpoint's files over those of the run
         known = self._known(folder)
         if known.record is not None and known.writes:
             with held_for(self._turn, LOOK_S):

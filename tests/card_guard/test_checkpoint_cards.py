@@ -220,6 +220,24 @@ def test_no_card_is_written_where_the_model_was_not_saved(tmp_path: Path) -> Non
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_the_trials_of_a_search_have_no_cards_in_their_checkpoints(tmp_path: Path) -> None:
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    trainer = Trainer(
+        model_init=lambda *_: training.bert(),
+        args=training.arguments(tmp_path, **SAVES, eval_strategy="steps", eval_steps=6),
+        train_dataset=training.dataset(32),
+        eval_dataset=training.dataset(8, seed=1),
+        callbacks=[AutoCardCallback(**OURS)],
+    )
+
+    trainer.hyperparameter_search(hp_space=lambda _: {}, n_trials=1, backend="optuna")
+
+    assert [path.name for path in tmp_path.glob("run-0/*")] != []
+    assert not list(tmp_path.rglob("README.md"))
+    assert not list(tmp_path.rglob("autocard.json"))
+
+
 # -- resumed from a checkpoint with a card ---------------------------------------------------------
 
 
