@@ -308,6 +308,7 @@ def reconcile(
 def close(
     folder: options.OutputFolder,
     card: options.CardElsewhere = None,
+    run_id: options.RunId = None,
     template: options.Template = None,
     *,
     country: options.Country = None,
@@ -324,7 +325,7 @@ def close(
 
     Refused, with status 3, while the run may be alive. Status 0 if there is nothing to close.
     """
-    run = left.run_to_close(folder, card, force=force)
+    run = left.run_to_close(folder, card, run_id, force=force)
     if run is None:
         return
     card = card or run.card

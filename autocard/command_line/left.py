@@ -4,44 +4,69 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from autocard import files, units
 from autocard import record as records
 from autocard.card import card_files
+from autocard.card.fact import plain
 from autocard.card.fields.summary import summary
 from autocard.command_line import printing
 from autocard.command_line.messages import REFUSED, USAGE, fail, note
+from autocard.record import RunRecord
 from autocard.runtime import closing, left_runs
 from autocard.runtime.closing import Closed
 from autocard.runtime.end_line import EndSummary, fields_for_people
 from autocard.runtime.left_runs import LeftRun, SignOfLife
 from autocard.trainers import checkpoint_folder
 
+KILLED_S = 2.0
+"""Seconds that processes which are being killed get to end."""
 _FIGURES = ("Hours used", "Energy", "CO2eq")
 
 
-def run_to_close(folder: Path, card: Path | None, *, force: bool) -> LeftRun | None:
+def run_to_close(
+    folder: Path, card: Path | None, run_id: str | None, *, force: bool
+) -> LeftRun | None:
     """Return the run in *folder* that `close` takes; None: there is nothing to close.
 
-    Ends the command where the run may be alive, where its *card* (None: its own) is of a later run,
-    and where there is no training at all.
+    Ends the command where the run may be alive, where its card is of a later run, and where there
+    is no training at all.
+
+    Args:
+        folder: an output folder, or a checkpoint.
+        card: where the card goes; None: where training puts it.
+        run_id: of the run; None: the newest one.
+        force: take a run that may be alive.
     """
     left = left_runs.find(folder)
     if not left:
         _nothing(folder)
         return None
-    run = left[0]
-    _check_is_over(folder, left_runs.sign_of_life(run), run.run_id, force=force)
+    run = _chosen(folder, left, run_id)
+    sign = None if force else left_runs.sign_of_life(run, KILLED_S)
+    _check_is_over(folder, sign, run.run_id)
     _check_is_newest(folder, run, card or run.card)
-    for other in left[1:]:
-        note(f"{folder}: {_described(other)}, too; only the newest one was closed.")
+    if run_id is None:
+        for other in left[1:]:
+            way = f"{command(folder)} --run {other.run_id} --card FILE"
+            note(f"{folder}: {_described(other)}, too. To make its card: {way}")
     return run
 
 
-def _check_is_over(folder: Path, sign: SignOfLife | None, run_id: str, *, force: bool) -> None:
+def _chosen(folder: Path, left: Sequence[LeftRun], run_id: str | None) -> LeftRun:
+    """Return the run *run_id* of those *left* in *folder*; None: the newest one."""
+    found = [run for run in left if run_id in (None, run.run_id)]
+    if not found:
+        known = ", ".join(run.run_id for run in left)
+        fail(f"--run {plain(run_id or '')}: {folder} has {known}. Nothing was written.", USAGE)
+    return found[0]
+
+
+def _check_is_over(folder: Path, sign: SignOfLife | None, run_id: str) -> None:
     """Refuse to close a run that shows a *sign* of life."""
-    if sign is not None and not force:
+    if sign is not None:
         fail(
             f"{folder}: run {run_id} may be alive: {sign.what}. Nothing was written. "
             f"{_when(sign)} To make the card now: {command(folder)} --force",
@@ -54,14 +79,27 @@ def _check_is_newest(folder: Path, run: LeftRun, card: Path) -> None:
     known = card_files.read_record_beside(card).record
     if known is None or known.run.id == run.run_id:
         return
-    if card == run.card and (known.run.started_at or "") < run.began_at:
+    if card == run.card and not _is_later(known, run):
         return
     fail(
         f"{card}: the record beside it is of another run, {known.run.id}, which began "
         f"{known.run.started_at}. Nothing was written. "
-        f"To make the card of run {run.run_id} elsewhere: {command(folder)} --card FILE",
+        f"To make the card of run {run.run_id} elsewhere: {_command_of(folder, run)}",
         REFUSED,
     )
+
+
+def _is_later(known: RunRecord, run: LeftRun) -> bool:
+    """Return whether the record *known* is of a run that began after *run*."""
+    return known.run.id != run.run_id and (known.run.started_at or "") >= run.began_at
+
+
+def _command_of(folder: Path, run: LeftRun) -> str:
+    """Return the command that closes *run* in *folder*, whose place a later run may have taken."""
+    known = card_files.read_record_beside(run.card).record
+    if known is None or not _is_later(known, run):
+        return command(folder)
+    return f"{command(folder)} --run {run.run_id} --card FILE"
 
 
 def _nothing(folder: Path) -> None:
@@ -135,7 +173,7 @@ def _lines(folder: Path, run: LeftRun) -> dict[str, str]:
         "Hosts": units.count(len({entry.host_id for entry in run.newest})),
         **{name: text for name, text in figures.items() if name in _FIGURES},
         "Checkpoint": checkpoint.name if checkpoint is not None else "none",
-        "Card": f"none; make it with: {command(folder)}",
+        "Card": f"none; make it with: {_command_of(folder, run)}",
     }
 
 
@@ -148,4 +186,4 @@ def way_on(folder: Path) -> str:
 def hint(folder: Path) -> None:
     """Say that a run in *folder* broke off and has no card, where there is one."""
     for run in left_runs.without_card(folder)[:1]:
-        note(f"{folder}: {_described(run)} and has no card. Make it: {command(folder)} --card FILE")
+        note(f"{folder}: {_described(run)} and has no card. Make it: {_command_of(folder, run)}")

@@ -144,3 +144,7 @@ CardElsewhere = Annotated[
         "--card", metavar="FILE", help="Where the card goes, if not where training puts it."
     ),
 ]
+RunId = Annotated[
+    str | None,
+    typer.Option("--run", metavar="ID", help="Which run, if not the newest that was broken off."),
+]

@@ -7,6 +7,7 @@ the run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,6 +21,8 @@ from autocard.record import RECORD_NAME, RunRecord
 from autocard.runtime import checkpoint_run, unfinished_run
 from autocard.runtime.unfinished_run import UnfinishedRun
 from autocard.trainers import checkpoint_folder
+
+POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,10 @@ def _of_checkpoint(checkpoint: Path) -> list[LeftRun]:
     known = card_files.read_record_beside(around / "README.md").record
     if known is not None and known.run.id == run.run_id and known.run.status is not None:
         return []
-    same = [left for left in find(around) if left.run_id == run.run_id and left.run_id]
-    return same or [_left(checkpoint, run)]
+    left_there = [left for left in unfinished_run.read(around) if left.run_id == run.run_id]
+    if left_there:
+        return [_left(around, one) for one in left_there]
+    return [_left(checkpoint, run)]
 
 
 def _left(output: Path, run: UnfinishedRun) -> LeftRun:
@@ -139,28 +144,49 @@ def _left(output: Path, run: UnfinishedRun) -> LeftRun:
     return LeftRun(output, folders, earlier_legs.ordered([*run.entries, *written]), run)
 
 
-def sign_of_life(left: LeftRun) -> SignOfLife | None:
-    """Return why the run may be alive; None: it is over."""
+def sign_of_life(left: LeftRun, wait_s: float = 0.0) -> SignOfLife | None:
+    """Return why the run may be alive; None: it is over.
+
+    Args:
+        left: the run.
+        wait_s: seconds that processes which are being killed get to end.
+    """
     running = [entry for entry in left.newest if entry.status == "running"]
     if not running:
         return None  # what measured it has seen the end of training
+    until_s = time.monotonic() + wait_s
+    found = _process_here(left, running)
+    while found is not None and time.monotonic() < until_s:
+        time.sleep(POLL_S)
+        found = _process_here(left, running)
+    if found is not None:
+        return found
+    ticks = [_tick(left.folders, entry) for entry in running if _is_elsewhere(left, entry)]
+    return max(filter(None, ticks), key=lambda sign: sign.again_in_s or 0.0, default=None)
+
+
+def _process_here(left: LeftRun, running: Iterable[LedgerEntry]) -> SignOfLife | None:
+    """Return which process of the run lives on this machine; None: none that can be seen."""
     for entry in running:
         if any(ledger_lock.is_open(folder, entry) for folder in left.folders):
             return SignOfLife("one of its processes is measuring on this machine")
     if process_mark.may_run(left.unfinished.process):
         return SignOfLife("its training process is alive on this machine")
-    ticks = [_tick(left.folders, entry) for entry in running if _is_elsewhere(left.folders, entry)]
-    return max(filter(None, ticks), key=lambda sign: sign.again_in_s or 0.0, default=None)
+    return None
 
 
-def _is_elsewhere(folders: Iterable[Path], entry: LedgerEntry) -> bool:
+def _is_elsewhere(left: LeftRun, entry: LedgerEntry) -> bool:
     """Return whether this machine cannot see if the process that writes *entry* lives."""
-    return all(ledger_lock.is_open(folder, entry) is None for folder in folders)
+    if entry.host_id == ledger_files.host_id() and process_mark.is_from_here(
+        left.unfinished.process
+    ):
+        return False  # the training has ended here, and its worker ends with it
+    return all(ledger_lock.is_open(folder, entry) is None for folder in left.folders)
 
 
 def _tick(folders: Iterable[Path], entry: LedgerEntry) -> SignOfLife | None:
     """Return the last tick of another machine as a sign of life, if it is a recent one."""
-    local = all(shared_storage.is_local(folder) for folder in folders)
+    local = all(shared_storage.is_local(folder) for folder in folders if files.exists(folder))
     interval_s = entry.tick_s if local else max(entry.tick_s, shared_storage.SHARED_S)
     written = datetime.fromisoformat(entry.written_at.replace("Z", "+00:00"))
     age_s = (datetime.now(timezone.utc) - written).total_seconds()

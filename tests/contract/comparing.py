@@ -36,6 +36,10 @@ NOT_CLAIMED = (
 )
 """Evaluation rows in memory have no description where a person named several training sets (since)."""
 
+BROKEN_OFF = "not measured: training was interrupted, so its last readings are missing"
+"""Reason in the frozen record of a training that raised. Since then its energy is measured."""
+OF_A_MEASUREMENT = re.compile(r"(missing\.)?(energy|emissions|legs|time)(\.|$)")
+
 FIELDS = Path(__file__).parent / "surface" / "fields.json"
 """The fields that there were: one that was added since is no difference."""
 
@@ -44,9 +48,11 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     """Yield what *now* says otherwise than *then*, a line for each leaf."""
     before, after = dict(_leaves(words.of_today(then))), dict(_leaves(now))
     fields = {line.partition(":")[0] for line in json.loads(FIELDS.read_text(encoding="utf-8"))}
+    was_measured = BROKEN_OFF not in before.values()
     for path in sorted({*before, *after}):
         if (
             OF_THE_MACHINE.match(path)
+            or (not was_measured and OF_A_MEASUREMENT.match(path))
             or path.startswith("slots.")
             or (path == CHOSEN and now["search"])
         ):

@@ -102,12 +102,13 @@ class Leg:
 class TrainingServer:
     """Starts trainings."""
 
-    def __init__(self):
+    def __init__(self, env=None):
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", str(SERVER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=env,
         )
         assert self.process.stdout.readline() == "ready\n"
 

@@ -20,10 +20,11 @@ import accelerate  # noqa: F401 - imported before the fork
 import datasets  # noqa: F401
 import peft  # noqa: F401
 import torch
+import transformers
 from transformers import Trainer, TrainerCallback  # noqa: F401
 
 from autocard import AutoCardCallback
-from support import training
+from support import gpu_shown, training
 
 
 class Clock(TrainerCallback):
@@ -54,7 +55,11 @@ def train(order: dict) -> None:
     os.environ.update(order.get("env", {}))
     torch.set_num_threads(1)
     clock = Clock(order["log"], order.get("step_s", 0.05), order.get("at", {}))
-    ours = [AutoCardCallback(**order["ours"])] if order.get("ours") is not None else []
+    made = AutoCardCallback
+    if order.get("gpu"):
+        gpu_shown.Arguments.ordinal = 0
+        made, transformers.TrainingArguments = gpu_shown.callback_class(), gpu_shown.Arguments
+    ours = [made(**order["ours"])] if order.get("ours") is not None else []
     patient = [training.until_ready(ours[0])] if order.get("patient") else []
     trainer = training.trainer(
         order["folder"],
@@ -62,8 +67,7 @@ def train(order: dict) -> None:
             hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
         ),
         callbacks=[clock, *patient, *ours],
-        save_strategy="steps",
-        **order.get("args", {}),
+        **{"save_strategy": "steps", **order.get("args", {})},
     )
     trainer.train(resume_from_checkpoint=order.get("resume"))
     for _ in range(order.get("evaluations", 0)):
