@@ -13,7 +13,7 @@ from typing import Any
 from autocard import record as records
 from autocard.capture.evaluation import evaluation
 from autocard.capture.model import adapter, dimensions
-from autocard.capture.model.base_model import INITIALIZED
+from autocard.capture.model.base_model import FROM_SCRATCH, INITIALIZED
 from autocard.capture.model.hub_names import read_name
 from autocard.capture.observed import Observed
 from autocard.energy.ledger import earlier_legs
@@ -69,11 +69,15 @@ def _record(
         Settings(), folder.parent, arguments=_newest(facts.get("settings")), trainer=trainer
     )
     adapters, model = _adapters(folder), _model(folder)
+    why_no_base = _why_no_base(facts, model.value)
+    if why_no_base:
+        scratch = model.value.model_copy(update={"base_model_description": FROM_SCRATCH})
+        model = Part(scratch, {**model.gaps, **why_no_base})
     results: Part[Evaluation] = evaluation.capture(observed)
     missing = {
         **dict.fromkeys(("run", *PARTS), ONLY),
         **under("adapters", adapters.gaps),
-        **under("model", {**model.gaps, **_why_no_base(facts, model.value)}),
+        **under("model", model.gaps),
         **under("evaluation", results.gaps),
     }
     return RunRecord(

@@ -69,6 +69,7 @@ def find(model: Any, given: str | None, start: Start | None = None) -> Origin:
     return _unknown(told=bool(names))
 
 
+FROM_SCRATCH = "none (trained from scratch)"
 INITIALIZED = "no base model: the weights were initialized, not loaded"
 
 
