@@ -419,4 +419,6 @@ class Session:
         self.run.news = False  # the card guard writes what is returned here
         self._go(Stage.SAVED, event, runner.budget(deadlines.EVENT_S))
         self._go(Stage.RECORD, event, budget)
+        if event.record is not None and event.saved_to is None:
+            self.run.latest.record = event.record
         self._go(Stage.SAVED_ELSEWHERE, event, budget)

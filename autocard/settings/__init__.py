@@ -90,7 +90,7 @@ class Settings:
 
 
 def disabled(environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether `AUTOCARD_DISABLED` turns everything off."""
+    """Return whether `AUTOCARD_DISABLED` turns everything off: any value but no, false, off, 0."""
     return environ.get("AUTOCARD_DISABLED", "").strip().lower() not in FALSE_WORDS
 
 

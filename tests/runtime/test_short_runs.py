@@ -230,11 +230,12 @@ while session.run.meter._unfinished[0].is_awaited and time.monotonic() < until:
     session.run.meter._take(0.2)
 trainer.save_model()
 trainer.create_model_card()
-tell(record()["energy"]["total_kwh"], session.incomplete)
+tell(record()["energy"]["total_kwh"], trainer.ours.record.energy.total_kwh, session.incomplete)
 """
-    (total_kwh, incomplete), _ = run(script, tmp_path)
+    (total_kwh, told_kwh, incomplete), _ = run(script, tmp_path)
 
     assert total_kwh > 0
+    assert told_kwh == pytest.approx(total_kwh)
     assert not incomplete
 
 

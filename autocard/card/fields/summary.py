@@ -55,4 +55,6 @@ def _results(record: RunRecord) -> str:
 
 def _why(record: RunRecord, leaf: str) -> str:
     reason = record.why_missing(leaf)
-    return f"not known: {plain(reason)}" if reason else "not known"
+    if not reason or reason.startswith("not known"):
+        return plain(reason or "not known")
+    return f"not known: {plain(reason)}"
