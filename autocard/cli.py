@@ -207,7 +207,8 @@ def check(
     """
     card = inputs.card_file(card)
     if not files.exists(card):
-        fail(f"{card}: there is no such card. Make it: autocard fill {card}", USAGE)
+        way_on = left.way_on(card.parent) or f"Make it: autocard fill {card}"
+        fail(f"{card}: there is no such card. {way_on}", USAGE)
     run = None
     if record is not None or files.exists(card.parent / records.RECORD_NAME):
         run = with_saved_weights(inputs.read_record(record or card.parent, card), card.parent)
