@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support import ROOT, SUPPORT, models
+from support import ROOT, SUPPORT, models, step_log
 from support.slurm_cluster import PLANTED, wait_until
 from support.slurm_daemons import GPU_W, NODE, NODES
 
@@ -130,9 +130,8 @@ def spells(site: Site, job: str, start: int = 0) -> list[Spell]:
     """Return what the processes of one start of *job* logged, one for each node."""
     found = []
     for node in NODES:
-        for file in (site.folder / "steps").glob(f"{NODE}{node}-{job}-{start}-*.log"):
-            lines = [line.split() for line in file.read_text().splitlines()]
-            found.append(Spell(node, [(what, int(step), float(at)) for what, step, at in lines]))
+        logs = (site.folder / "steps").glob(f"{NODE}{node}-{job}-{start}-*.log")
+        found += [Spell(node, step_log.read(log)) for log in logs]
     return found
 
 
