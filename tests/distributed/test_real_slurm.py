@@ -20,7 +20,7 @@ import pytest
 
 from support import TESTS
 from support.slurm_cluster import wait_until
-from support.slurm_daemons import GPU_W, METER_W, NODE
+from support.slurm_daemons import GPU_W, METER_W, NODE, NODES
 from support.slurm_site import (
     MULTINODE,
     STEP_S,
@@ -185,6 +185,12 @@ def test_machines_of_a_chain_keep_the_names_of_its_first_record(chain):
 
     assert names(last) == names(first)
     assert sorted(names(first).values()) == ["h1", "h2"]
+
+
+def test_the_node_local_folder_of_a_job_that_came_to_its_end_is_removed(site, chain):
+    disks = [site.cluster.folder / f"local-{number}" for number in NODES]
+
+    assert [disk for disk in disks if (disk / f"autocard-{chain.jobs[1]}").exists()] == []
 
 
 def test_nothing_of_the_cluster_is_public_and_no_process_is_left(site, chain):

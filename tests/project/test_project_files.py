@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import autocard
-from support import ROOT
+from support import ROOT, slurm_cluster
 
 GITHUB = ROOT / ".github"
 HOOKS = ROOT / ".pre-commit-config.yaml"
@@ -61,6 +61,23 @@ def test_the_configuration_of_the_hooks_is_valid():
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@in_the_repository
+def test_a_real_slurm_is_installed_where_the_whole_suite_runs_and_cannot_be_skipped_there():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+    assert set(f"{slurm_cluster.PACKAGES} openmpi-bin".split()) <= set(script.split())
+    assert script.index("export EXPECT_SLURM=1") < script.index('make test MARKERS="not gpu"')
+
+
+def test_a_machine_without_slurm_is_told_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    reason = slurm_cluster.why_not(tmp_path)
+
+    assert reason.startswith("needs slurmd, slurmctld, slurmdbd, munged, mariadbd")
+    assert slurm_cluster.PACKAGES in reason
 
 
 @in_the_repository
