@@ -178,7 +178,8 @@ def test_each_gpu_is_there_once_whichever_rank_sees_it(run):
     job, expected = run
 
     hosts = hosts_of(job)
-    assert [host["host"] for host in hosts] == [
+    # Of trainings of their own, the one that ended first has given its host the first name.
+    assert sorted(host["host"] for host in hosts) == [
         f"h{number}" for number in range(1, len(expected.hosts) + 1)
     ]
     for host in hosts:
