@@ -26,6 +26,7 @@ from autocard.runtime.started_leg import StartedLeg
 from autocard.settings import Settings
 
 NOT_YET = "not measured: no reading before the checkpoint was written"
+TURNED_OFF = "not measured: measuring was turned off (emissions=False)"
 BROKEN_OFF = "not measured: training was interrupted, so its last readings are missing"
 OWN_CLOCK = ("started_at", "ended_at", "wall_clock_s", "step_begin", "step_end", "status")
 """Fields of a leg that come from our own clock, which was read before the meter's and is valid even
@@ -425,6 +426,8 @@ class RunHistory:
             why_open: reason for the open leg's missing status.
         """
         own = self._open_entry(step, measured, time.monotonic()).going_on()
+        if measured is None and not self._settings.emissions:
+            own = own.with_leg(own.leg, {**own.missing, "": TURNED_OFF})
         entries = [*self._before_now(), own, *self._others_so_far(own)]
         self._name_hosts(entries)
         found = record_legs.completed(entries, own.leg.id, self._hosts)

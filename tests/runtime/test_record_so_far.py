@@ -148,3 +148,13 @@ def test_a_record_so_far_does_not_change_the_record_at_the_end(tmp_path: Path) -
     record = look.ours.record
     assert record.run.status == "finished"
     assert "not known yet" not in " ".join(record.missing.values())
+
+
+def test_the_record_so_far_says_that_measuring_was_turned_off(tmp_path: Path) -> None:
+    ours = AutoCardCallback(emissions=False)
+    look = Look(ours, 2)
+    training.trainer(tmp_path, callbacks=[ours, look], max_steps=3).train()
+
+    record = look.records[0]
+    assert "emissions=False" in record.missing["energy.total_kwh"]
+    assert record.time.wall_clock_s > 0
