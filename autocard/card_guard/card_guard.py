@@ -405,16 +405,21 @@ class CardGuard:
         record = known.record
         if record is None or not known.ended:
             return
-        # A card that names the step of the weights must drop that statement after the weights
-        # have changed.
-        says_less = "evaluation.best.loaded" in record.missing
-        changed = self._weights is not None and self._weights.changed()
-        if not says_less and (changed or cards.saved.get(card) == saved_in(record)):
+        if not self._is_outdated(card, record):
             return
         if at_home or card in cards.left:
             self._placer.put(card, record, None)
         elif known.writes:
             self._placer.put_beside_model(card, record)
+
+    def _is_outdated(self, card: Path, record: RunRecord) -> bool:
+        """Return whether *card* says something else of the saved weights than *record* does."""
+        # A card that names the step of the weights must drop that statement after the weights
+        # have changed.
+        if "evaluation.best.loaded" in record.missing:
+            return True
+        changed = self._weights is not None and self._weights.changed()
+        return not changed and self._cards.saved.get(card) != saved_in(record)
 
     # -- what libraries and the record lack --------------------------------------------------------
 
