@@ -24,6 +24,7 @@ from autocard.trainers import checkpoint_folder
 KILLED_S = 2.0
 """Seconds that processes which are being killed get to end."""
 _FIGURES = ("Hours used", "Energy", "CO2eq")
+_WRITTEN = "was written at its end, where its card is (setting card)"
 
 
 def run_to_close(
@@ -97,7 +98,7 @@ def _is_later(known: RunRecord, run: LeftRun) -> bool:
 def _command_of(folder: Path, run: LeftRun) -> str:
     """Return the command that closes *run* in *folder*, whose place a later run may have taken."""
     known = card_files.read_record_beside(run.card).record
-    if known is None or not _is_later(known, run):
+    if not run.has_successor and (known is None or not _is_later(known, run)):
         return command(folder)
     return f"{command(folder)} --run {run.run_id} --card FILE"
 
@@ -105,10 +106,15 @@ def _command_of(folder: Path, run: LeftRun) -> str:
 def _nothing(folder: Path) -> None:
     """Say that there is nothing to close in *folder*."""
     entries = left_runs.without_facts(folder)
-    if files.exists(folder / records.RECORD_NAME):
+    if checkpoint_folder.is_checkpoint(folder):
+        around = folder.absolute().parent
+        known = files.exists(around / records.RECORD_NAME)
+        where = f"is in {around}" if known else _WRITTEN
+        note(f"{folder}: nothing to close: the record of its run {where}.")
+    elif files.exists(folder / records.RECORD_NAME):
         note(f"{folder}: nothing to close: {records.RECORD_NAME} is the record of its last run.")
-    elif checkpoint_folder.is_checkpoint(folder):
-        note(f"{folder}: nothing to close: the record of its run is in {folder.absolute().parent}.")
+    elif left_runs.newest_has_ended(entries):
+        note(f"{folder}: nothing to close: the record of run {entries[-1].run_id} {_WRITTEN}.")
     elif entries:
         run_id = entries[-1].run_id
         fail(
@@ -117,6 +123,8 @@ def _nothing(folder: Path) -> None:
             "If it has just begun, try again in a minute.",
             REFUSED,
         )
+    elif checkpoint_folder.newest(folder) is not None:
+        note(f"{folder}: nothing to close: it is of a trial of a search, which has no card.")
     else:
         fail(
             f"{folder}: no training has left anything here. "
@@ -165,7 +173,7 @@ def show(folder: Path) -> bool:
 
 def _lines(folder: Path, run: LeftRun) -> dict[str, str]:
     """Return label → text of what is there of *run*."""
-    checkpoint = checkpoint_folder.newest(folder)
+    checkpoint = None if run.has_successor else checkpoint_folder.newest(folder)
     record = closing.record_of(run, run.card)
     figures = summary(record)
     return {

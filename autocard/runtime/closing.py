@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autocard import files
 from autocard.capture.model import artifacts
 from autocard.card import card_files
 from autocard.card.libraries.card_copies import CardCopies
@@ -19,8 +20,9 @@ from autocard.energy.ledger.earlier_legs import EarlierLegs
 from autocard.energy.ledger.ledger_files import LedgerFolders
 from autocard.energy.location import given_later
 from autocard.errors import UnavailableError
-from autocard.record import Job, Leg, Run, RunRecord
+from autocard.record import Evaluation, Job, Leg, Run, RunRecord
 from autocard.record.gaps import Gaps, Part
+from autocard.runtime import unfinished_run
 from autocard.runtime.assemble import RecordDraft, build_record
 from autocard.runtime.left_runs import LeftRun
 from autocard.runtime.leg_facts import LegFacts
@@ -33,6 +35,9 @@ NOT_YET = "not known yet"
 """Begins the reasons of what only the end of training shows."""
 NO_LEDGER = "not measured: nothing that autocard measured of this run is there"
 CUT_OFF = "training was cut off before it could be read"
+LATER_RUN = "another run has written into the output folder since"
+NOT_SAVED_HERE: dict[str, Any] = {"saved_bytes": None, "saved_dtype": None, "saved_files": []}
+"""Leaves of the model that are those of the output folder, and not of a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,15 @@ def record_of(left: LeftRun, card: Path) -> RunRecord:
     legs = given_later.carried(history.legs(), earlier)
     own = [part.value for part in legs]
     why = history.why_earlier_missing(own)
-    saved = _saved(left.output, known)
+    saved = _saved(left, known)
     gaps: dict[str, Gaps] = {
         "": _gaps(known),
         "legs": _why_no_legs(own, why),
         "model": saved.gaps,
     }
     parts: dict[str, Any] = {name: getattr(known, name) for name in PARTS}
+    parts["model"] = known.model.model_copy(update=NOT_SAVED_HERE)
+    parts["evaluation"] = _without_end(known.evaluation)
     parts["job"] = _job(known.job, own)
     record = build_record(
         RecordDraft(
@@ -76,15 +83,32 @@ def record_of(left: LeftRun, card: Path) -> RunRecord:
             **saved.value,
         )
     )
-    return _with_later_settings(record, earlier)
+    return _with_added(record, earlier)
 
 
-def _with_later_settings(record: RunRecord, earlier: RunRecord | None) -> RunRecord:
-    """Return *record* with the marks of what was given later for the same run."""
+def _with_added(record: RunRecord, earlier: RunRecord | None) -> RunRecord:
+    """Return *record* with what was added to the *earlier* record of the same run by a command.
+
+    These are the marks of what was given later and, if no leg has changed since, the comparisons
+    with other meters.
+    """
     if earlier is None or earlier.run.id != record.run.id:
         return record
     later = {name: how for name, how in earlier.settings.items() if how == given_later.LATER}
-    return record.model_copy(update={"settings": {**record.settings, **later}})
+    found: dict[str, Any] = {"settings": {**record.settings, **later}}
+    if _ends(earlier) == _ends(record):
+        compared = {
+            path: why
+            for path, why in earlier.missing.items()
+            if path.partition(".")[0] == "reconciliations"
+        }
+        found["reconciliations"] = earlier.reconciliations
+        found["missing"] = {**record.missing, **compared}
+    return record.model_copy(update=found)
+
+
+def _ends(record: RunRecord) -> list[tuple[str | None, str | None]]:
+    return [(leg.id, leg.ended_at) for leg in record.legs]
 
 
 def write(left: LeftRun, record: RunRecord, card: Path, template: str | None = None) -> Closed:
@@ -105,6 +129,7 @@ def write(left: LeftRun, record: RunRecord, card: Path, template: str | None = N
         sections=settings.sections,
     )
     _clear_node(left)
+    _keep_place(left, card)
     same = beside is not None and record.model_copy(update={"slots": beside.slots}) == beside
     return Closed(record, outcome, outcome.changed or not same, settings.emissions)
 
@@ -114,6 +139,15 @@ def _clear_node(left: LeftRun) -> None:
     node, shared = left.unfinished.node_folder, left.output / ledger_files.FOLDER
     ticks = shared if node is None else Path(node)
     left_behind.clear(LedgerFolders(ticks, shared), left.run_id)
+
+
+def _keep_place(left: LeftRun, card: Path) -> None:
+    """Note in the working file of *left* that its *card* was put elsewhere."""
+    path, place = unfinished_run.path_of(left.output, left.run_id), files.absolute(card)
+    if place is None or place == files.absolute(left.card) or not files.exists(path):
+        return
+    plan = left.unfinished.card.model_copy(update={"path": str(place)})
+    unfinished_run.write(path, left.unfinished.model_copy(update={"card": plan}))
 
 
 def _history(left: LeftRun) -> RunHistory:
@@ -171,12 +205,24 @@ def _gaps(known: RunRecord) -> Gaps:
         for path, why in known.missing.items()
         if path.partition(".")[0] not in ("legs", "energy", "emissions")
     }
-    return {"time": CUT_OFF, "run.epochs": CUT_OFF, **kept}
+    best = known.evaluation.best
+    loaded = {} if best is None or best.loaded is None else {"evaluation.best.loaded": CUT_OFF}
+    return {"time": CUT_OFF, "run.epochs": CUT_OFF, **loaded, **kept}
 
 
-def _saved(output: Path, known: RunRecord) -> Part[dict[str, Any]]:
-    """Return what lies in the folder *output*, as `RecordDraft` takes it."""
-    folder, since_s = str(output), seconds_of(known.run.started_at)
+def _without_end(evaluation: Evaluation) -> Evaluation:
+    """Return *evaluation* without a word on the model's weights at the end: there was none."""
+    if evaluation.best is None:
+        return evaluation
+    best = evaluation.best.model_copy(update={"loaded": None})
+    return evaluation.model_copy(update={"best": best})
+
+
+def _saved(left: LeftRun, known: RunRecord) -> Part[dict[str, Any]]:
+    """Return what the run left in its output folder, as `RecordDraft` takes it."""
+    if left.has_successor:
+        return Part({}, dict.fromkeys(("checkpoint_bytes", "checkpoint_has_optimizer"), LATER_RUN))
+    folder, since_s = str(left.output), seconds_of(known.run.started_at)
     names = [adapter.name for adapter in known.adapters]
     found: dict[str, Any] = {
         "saved_bytes": artifacts.saved_bytes(folder, since_s, names),

@@ -8,7 +8,7 @@ the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,6 +23,8 @@ from autocard.runtime.unfinished_run import UnfinishedRun
 from autocard.trainers import checkpoint_folder
 
 POLL_S = 0.05
+KEEPS_FACTS = 2
+"""Version of ledger entries from which on runs keep a working file until they have a record."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,12 @@ class LeftRun:
     @property
     def card(self) -> Path:
         """Path of its card."""
-        given = self.unfinished.card.path
-        return self.output / "README.md" if given is None else Path(given)
+        given, was = self.unfinished.card.path, self.unfinished.output
+        if given is None:
+            return self.output / "README.md"
+        if was is not None and Path(given).is_relative_to(was):  # the folder may have been moved
+            return self.output / Path(given).relative_to(was)
+        return Path(given)
 
     def is_in(self, record: RunRecord | None) -> bool:
         """Return whether *record* holds all that is known of it."""
@@ -73,6 +79,23 @@ class LeftRun:
             return not self.entries
         ends = [entry.leg.ended_at or "" for entry in self.newest]
         return last[0].id == self.newest_id and max(ends) <= (last[0].ended_at or "")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its newest leg ended; then it has a record, unless its working file is there."""
+        return newest_has_ended(self.entries)
+
+    @property
+    def has_successor(self) -> bool:
+        """Whether a training of another run has begun in its output folder since."""
+        own, began_at = {entry.leg.id for entry in self.entries}, self.began_at
+        began_at = began_at or self.unfinished.record.run.started_at or ""
+        return any(
+            entry.run_id != self.run_id
+            and entry.leg.id not in own
+            and (entry.leg.started_at or "") > began_at
+            for entry in ledger_files.read(self.output / ledger_files.FOLDER)
+        )
 
     @property
     def began_at(self) -> str:
@@ -105,7 +128,17 @@ def find(folder: Path) -> list[LeftRun]:
     checkpoint = checkpoint_folder.newest(folder)
     if checkpoint is None or files.exists(folder / RECORD_NAME):
         return []
-    return [_left(folder, checkpoint_run.read(checkpoint))]
+    left = _left(folder, checkpoint_run.read(checkpoint))
+    return [] if left.has_ended or _is_ended_trial(left) else [left]
+
+
+def _is_ended_trial(left: LeftRun) -> bool:
+    """Return whether *left* is a trial of a search, which has no card, and has ended.
+
+    A trial has an output folder of its own inside the search's, where its ledger is.
+    """
+    searches = [left.output.absolute().parent / ledger_files.FOLDER]
+    return left.run_id != "" and newest_has_ended(ledger_files.of_run(searches, left.run_id))
 
 
 def without_card(folder: Path) -> list[LeftRun]:
@@ -114,9 +147,34 @@ def without_card(folder: Path) -> list[LeftRun]:
         left
         for left in find(folder)
         if left.step > 0
+        and not _is_checkpoint_with_card(left)
         and not left.is_in(card_files.read_record_beside(left.card).record)
         and sign_of_life(left) is None
     ]
+
+
+def newest_has_ended(entries: Sequence[LedgerEntry]) -> bool:
+    """Return whether what measured the newest leg of *entries* saw its end and wrote the record.
+
+    An interrupted leg of autocard 0.1.0 does not show whether the record was written.
+    """
+    newest = [entry for entry in entries if entry.leg.id == entries[-1].leg.id]
+    return bool(newest) and all(
+        entry.status in {"finished", "stopped"}
+        or (entry.status == "interrupted" and entry.version >= KEEPS_FACTS)
+        for entry in newest
+    )
+
+
+def _is_checkpoint_with_card(left: LeftRun) -> bool:
+    """Return whether *left* is a checkpoint alone, whose record says how far the training was.
+
+    Whether the training went on elsewhere cannot be seen there.
+    """
+    if not checkpoint_folder.is_checkpoint(left.output):
+        return False
+    known = card_files.read_record_beside(left.output / "README.md").record
+    return known is not None and known.run.id == left.run_id
 
 
 def without_facts(folder: Path) -> list[LedgerEntry]:
@@ -134,6 +192,9 @@ def _of_checkpoint(checkpoint: Path) -> list[LeftRun]:
     left_there = [left for left in unfinished_run.read(around) if left.run_id == run.run_id]
     if left_there:
         return [_left(around, one) for one in left_there]
+    left = _left(around, run)
+    if left.has_ended or _is_ended_trial(left):
+        return []
     return [_left(checkpoint, run)]
 
 

@@ -74,6 +74,8 @@ class UnfinishedRun(Frozen):
     """From the root: where else than beside this file the legs' entries lie."""
     node_folder: str | None = None
     """The node's own folder for readings (`ledger_dir`), from the root; None: there is none."""
+    output: str | None = None
+    """The output folder from the root, when this was written; None: autocard did not keep it."""
     card: CardPlan = Field(default_factory=CardPlan)
     settings: dict[str, Any] = Field(default_factory=dict)
     """Those of the user that the card and the sums need."""

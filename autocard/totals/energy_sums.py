@@ -34,13 +34,19 @@ BOUNDARY = (
 )
 BOUNDARY_SO_FAR = BOUNDARY.replace("to its end", "to the step at which this was written")
 """Of a training that goes on."""
+BOUNDARY_CUT_OFF = BOUNDARY.replace("to its end", "to the last reading before it was killed")
+"""Of a training that was killed together with what measured it."""
+BOUNDARY_WITH_CUTS = BOUNDARY.replace(
+    "to its end", "to its end, of a start that was killed to its last reading"
+)
+"""Of a training that went on after such a kill."""
 
 
 def of_legs(legs: Legs) -> Part[Energy]:
     """Return the energy of *legs*; hosts and legs that differ in how they measured say so."""
     part = PartBuilder(Energy, "energy")
     part.fields["sources"] = _sources([host for leg in legs for host in leg.value.hosts])
-    part.fields["boundary"] = BOUNDARY
+    part.fields["boundary"] = _boundary([leg.value for leg in legs])
     put_sum(part, "gpu_kwh", lambda: gpu_j(legs) / J_PER_KWH)
     put_sum(part, "cpu_kwh", lambda: part_j(legs, "cpu_j") / J_PER_KWH)
     put_sum(part, "ram_kwh", lambda: part_j(legs, "ram_j") / J_PER_KWH)
@@ -55,6 +61,12 @@ def of_legs(legs: Legs) -> Part[Energy]:
     put_sum(part, "repeated_kwh", lambda: sum_of(legs, "repeated_j") / J_PER_KWH)
     put_sum(part, "reported_kwh", lambda: _reported_kwh(legs))
     return part.build()
+
+
+def _boundary(legs: Sequence[Leg]) -> str:
+    if legs and legs[-1].steps_unseen:
+        return BOUNDARY_CUT_OFF
+    return BOUNDARY_WITH_CUTS if any(leg.steps_unseen for leg in legs) else BOUNDARY
 
 
 def facility_kwh(legs: Legs) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
 
 from autocard.cli import app
 from autocard.energy.ledger import ledger_files
+from autocard.runtime import left_runs
 from support.killed_trainings import OURS, RAM_W, TrainingServer, checkpoints, wait_until
 
 STEPS = 400
@@ -145,3 +147,131 @@ def test_a_folder_without_a_training_is_wrong_usage(tmp_path):
 
     assert result.exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+# -- what a person or another command does with the folder -----------------------------------------
+
+
+@pytest.fixture(scope="module")
+def left(server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("left") / "run"
+    killed(server, folder, 45)
+    return folder
+
+
+@pytest.fixture
+def copy(left, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(left, folder)
+    return folder
+
+
+def run_command(*words):
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+def test_the_card_says_that_its_figures_end_at_the_last_reading(copy):
+    close(copy)
+
+    card, known = (copy / "README.md").read_text(), record(copy)
+    step = known["run"]["global_step"]
+    assert known["legs"][-1]["steps_unseen"]
+    assert f"- Training length: at least {step} optimizer steps of {STEPS} planned" in card
+    assert "wall-clock (up to the last reading before it was killed" in card
+    assert "from the start of training to the last reading before it was killed, with" in card
+    assert "to its end" not in card
+    assert f"| interrupted at step {step} of {STEPS} |" in card
+
+
+def test_a_comparison_with_a_meter_survives_a_second_close(copy):
+    close(copy)
+    compared = run_command("reconcile", copy, "--kwh", "0.001", "--source", "the rack's meter")
+    before = {name: (copy / name).read_bytes() for name in ("README.md", "autocard.json")}
+
+    result = close(copy)
+
+    assert compared.exit_code == 0, compared.output
+    assert "nothing changed" in result.stderr
+    assert b"the rack" in before["README.md"]
+    assert before == {name: (copy / name).read_bytes() for name in before}
+
+
+def test_a_card_made_of_checkpoints_says_nothing_of_weights_in_its_own_folder(copy):
+    shutil.rmtree(copy / ledger_files.FOLDER)
+
+    close(copy)
+
+    card, known = (copy / "README.md").read_text(), record(copy)
+    assert (known["model"]["saved_bytes"], known["model"]["saved_files"]) == (None, [])
+    assert 'from_pretrained(".")' not in card
+    assert "Size of saved weights" not in card
+
+
+def test_a_checkpoint_with_a_card_is_not_said_to_have_none(copy, tmp_path):
+    newest = copy / f"checkpoint-{max(checkpoints(copy))}"
+    alone = tmp_path / "elsewhere" / newest.name
+    shutil.copytree(newest, alone)
+
+    shown = run_command("show", alone)
+
+    assert "so far, at step" in shown.stdout
+    assert "has no card" not in shown.stderr
+
+
+def test_the_card_of_a_closed_run_may_lie_elsewhere(copy, tmp_path):
+    assert close(copy, "--card", str(tmp_path / "cards" / "old.md")).exit_code == 0
+
+    again = close(copy)
+
+    assert left_runs.without_card(copy) == []
+    assert "nothing changed" in again.stderr
+    assert not (copy / "README.md").exists()
+
+
+def test_a_card_in_a_folder_that_was_moved_goes_where_the_folder_is(copy):
+    (file,) = copy.glob("_autocard/run-*.json")
+    known = json.loads(file.read_text())
+    known["card"]["path"] = known["output"] + "/cards/mine.md"
+    file.write_text(json.dumps(known))
+
+    assert close(copy).exit_code == 0
+
+    assert (copy / "cards" / "mine.md").exists()
+
+
+def test_what_a_later_run_has_written_is_not_taken_for_the_files_of_the_one_before(copy):
+    (file,) = copy.glob("_autocard/leg-*.json")
+    later = json.loads(file.read_text())
+    later["run_id"], later["leg"]["id"] = "f" * 12, "e" * 12
+    later["leg"]["started_at"] = "2999-01-01T00:00:00.000Z"
+    name = file.name.replace(file.name.split(".")[0], "leg-" + "e" * 12)
+    (file.parent / name).write_text(json.dumps(later))
+
+    shown = run_command("show", copy)
+    close(copy)
+
+    assert "Checkpoint  none" in shown.stdout
+    assert "--run" in shown.stdout
+    assert "--card FILE" in shown.stdout
+    assert record(copy)["model"]["checkpoint_bytes"] is None
+    assert "has written into" in record(copy)["missing"]["model.checkpoint_bytes"]
+
+
+def test_a_run_that_ended_well_and_has_its_card_elsewhere_did_not_break_off(server, tmp_path):
+    folder, card = tmp_path / "run", tmp_path / "cards" / "mine.md"
+    ours = {**OURS, "card": str(card)}
+    args = {"max_steps": 5, "save_steps": 2}
+    server.start(folder, name="whole", args=args, ours=ours).finish()
+    wait_until(card.exists)
+
+    shown, closed, of_checkpoint = (
+        run_command("show", folder),
+        close(folder),
+        close(folder / "checkpoint-4"),
+    )
+
+    assert "Broken off" not in shown.stdout
+    assert closed.exit_code == of_checkpoint.exit_code == 0
+    assert "nothing to close" in closed.stderr
+    assert "nothing to close" in of_checkpoint.stderr
+    assert not (folder / "README.md").exists()

@@ -14,6 +14,7 @@ from autocard.card.fields.resumed import resumed_settings, setting
 from autocard.card.fields.speeds import speeds
 from autocard.card.fields.words import (
     bullets,
+    cut_off,
     joined,
     labelled_line,
     listed,
@@ -80,7 +81,7 @@ def _hyperparameters(record: RunRecord) -> Fact | None:
         "Compilation": "torch.compile" if training.compiled else None,
         "Gradient checkpointing": "on" if training.gradient_checkpointing else None,
         "Reward functions": _reward_functions(training),
-        "End of training": _escaped(run.stop_reason) or _EARLY.get(run.status or ""),
+        "End of training": _escaped(run.stop_reason) or _end(record),
         "Changed during training": joined(map(escape, training.changed), "; "),
         "Non-default arguments": _settings_line(changed),
     }
@@ -133,11 +134,22 @@ def _length(record: RunRecord) -> str | None:
     text = units.plural(run.global_step, "optimizer step")
     if so_far(record):
         text += " so far"
+    if cut_off(record):
+        text = f"at least {text}"
     if run.max_steps is not None and run.max_steps != run.global_step:
         text += f" of {units.count(run.max_steps)} planned"
     if run.epochs is not None:
         text += f" ({units.epochs(run.epochs)})"
     return text
+
+
+def _end(record: RunRecord) -> str | None:
+    """Return how training ended, if not as planned."""
+    run = record.run
+    is_after_last = run.global_step is not None and run.global_step == run.max_steps
+    if run.status == "interrupted" and is_after_last:
+        return "interrupted after the last planned step"
+    return _EARLY.get(run.status or "")
 
 
 def _attention(name: str | None) -> str | None:

@@ -43,9 +43,16 @@ def run_summary(record: RunRecord) -> Fact | None:
 
 
 def _reached(record: RunRecord) -> dict[str, str]:
-    """Return the column that says how far a run was that went on when this was written."""
-    open_run = so_far(record)
-    return {"Progress": open_run} if open_run else {}
+    """Return the column that says how far a run was that went on, or was interrupted."""
+    open_run, run = so_far(record), record.run
+    if open_run:
+        return {"Progress": open_run}
+    if run.status != "interrupted" or run.global_step is None or run.max_steps is None:
+        return {}
+    return {
+        "Progress": f"interrupted at step {units.count(run.global_step)} "
+        f"of {units.count(run.max_steps)}"
+    }
 
 
 def _method(record: RunRecord) -> str:

@@ -7,7 +7,7 @@ import re
 from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.machines import peaks
-from autocard.card.fields.words import bullets, holes, joined, labelled_line, since
+from autocard.card.fields.words import bullets, cut_off, holes, joined, labelled_line, since
 from autocard.record import Model, RunRecord
 
 _WHOLE_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -54,7 +54,8 @@ def _start_and_end(record: RunRecord) -> str | None:
     run = record.run
     if not run.started_at or not run.ended_at:
         return None
-    return f"{units.instant(run.started_at)} to {units.instant(run.ended_at)}"
+    text = f"{units.instant(run.started_at)} to {units.instant(run.ended_at)}"
+    return f"{text} (last reading)" if cut_off(record) else text
 
 
 def _wall_clock(record: RunRecord) -> str | None:

@@ -98,6 +98,8 @@ def _best(record: RunRecord) -> str | None:
     name = escape(best.metric.removeprefix("eval_"))
     step = f" at step {units.count(best.step)}" if best.step is not None else ""
     text = f"Best {name} during training: {shown(best.value)}{step}."
+    if "evaluation.best.loaded" in record.missing and record.run.status == "interrupted":
+        return text
     if "evaluation.best.loaded" in record.missing:
         return f"{text} The weights were changed after that evaluation outside the optimizer steps."
     if best.loaded is None:

@@ -133,7 +133,15 @@ def since(record: RunRecord) -> str | None:
     if record.run.earlier_run:
         steps = units.plural(record.run.earlier_steps, "step")
         earlier_run = f"{steps} of an earlier run on the same weights not included"
-    return joined([so_far(record), holes(record), earlier_run], "; ") or None
+    return joined([so_far(record), cut_off(record), holes(record), earlier_run], "; ") or None
+
+
+def cut_off(record: RunRecord) -> str | None:
+    """Return that the figures end at the last reading before a kill; None: they do not."""
+    is_cut_off = record.run.status == "interrupted" and bool(record.legs)
+    if not is_cut_off or not record.legs[-1].steps_unseen:
+        return None
+    return "up to the last reading before it was killed"
 
 
 def holes(record: RunRecord) -> str | None:

@@ -38,11 +38,12 @@ def left(run: RunState, event: Event) -> None:
     ]
     if others:
         log_warning(
-            "autocard: %s in this output folder and %s no card. Their files are kept. "
-            "To make the card of the newest one: autocard close %s --card FILE",
+            "autocard: %s in this output folder and %s no card. Their working files are kept. "
+            "To make the card of the newest one: autocard close %s --run %s --card FILE",
             f"{units.plural(len(others), 'earlier run')} broke off",
             "has" if len(others) == 1 else "have",
             shlex.quote(str(event.folder)),
+            others[0].run_id,
         )
 
 

@@ -49,6 +49,7 @@ def _as_of_now(run: RunState, event: Event, record: RunRecord) -> UnfinishedRun:
         hyperparameters=legs.settings,
         ledger_folders=[str(folder) for folder in history.folders.reads],
         node_folder=None if history.folders.node is None else str(history.folders.node),
+        output=_from_root(str(event.folder)),
         card=_card(run, record),
         settings=unfinished_run.kept_settings(settings),
         record=record,
