@@ -29,7 +29,7 @@ from autocard.command_line import inputs, left, options, printing
 from autocard.command_line.later_place import with_options
 from autocard.command_line.messages import OUT_OF_DATE, REFUSED, USAGE, fail, note, warn
 from autocard.command_line.standard_output import Messages, Output, OutputError
-from autocard.errors import AutocardError, SettingsError
+from autocard.errors import AutocardError, NotWrittenError, SettingsError
 from autocard.hub import remote
 from autocard.reconcile import reconcile as reconciling
 from autocard.runtime import closing
@@ -332,7 +332,10 @@ def close(
     card = card or run.card
     known = closing.record_of(run, card)
     known = with_options(known, country=country, region=region, intensity=intensity, pue=pue)
-    closed = closing.write(run, known, card, template)
+    try:
+        closed = closing.write(run, known, card, template)
+    except NotWrittenError as exc:
+        left.fail_not_written(folder, run, card, exc)
     warn(closed.outcome.warnings)
     if as_json:
         printing.print_json(records.to_json(closed.record))

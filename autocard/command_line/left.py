@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from autocard import files, units
 from autocard import record as records
@@ -14,6 +15,7 @@ from autocard.card.fact import plain
 from autocard.card.fields.summary import summary
 from autocard.command_line import printing
 from autocard.command_line.messages import REFUSED, USAGE, fail, note
+from autocard.errors import NotWrittenError
 from autocard.record import RunRecord
 from autocard.runtime import closing, left_runs
 from autocard.runtime.closing import Closed
@@ -151,6 +153,12 @@ def _when(sign: SignOfLife) -> str:
     if sign.again_in_s is None:
         return "Try again when that process has ended."
     return f"Try again in {math.ceil(sign.again_in_s)} s."
+
+
+def fail_not_written(folder: Path, run: LeftRun, card: Path, exc: NotWrittenError) -> NoReturn:
+    """End the command: the *card* of *run* could not be written where it goes."""
+    way = f"{command(folder)} --run {run.run_id} --card FILE" if run.run_id else command(folder)
+    fail(f"{card}: {exc} To make the card elsewhere: {way}", REFUSED)
 
 
 def report_closed(closed: Closed) -> None:

@@ -421,6 +421,19 @@ def test_set_up_is_what_was_used_before_training_with_the_start_filled_in():
     assert words == "measured like the training; 8.0 s long; first 2.0 s extrapolated"
 
 
+def test_a_set_up_in_which_nothing_was_read_is_extrapolated_as_a_whole():
+    around, leg = OutsideTraining(0.0), tracker(at_s=0.5)
+    around.begin(0.5)
+    for at_s in (2.0, 5.0):
+        around.add(sample(at_s), None, training=True)
+
+    _, words = around.setup(leg, NO_READINGS)
+
+    assert (
+        words == "measured like the training; 0.5 s long; extrapolated from the readings after it"
+    )
+
+
 def test_an_evaluation_after_training_is_cut_out_of_what_followed():
     around, leg = OutsideTraining(0.0), tracker(at_s=1.0)
     around.begin(1.0)

@@ -275,3 +275,16 @@ def test_a_run_that_ended_well_and_has_its_card_elsewhere_did_not_break_off(serv
     assert "nothing to close" in closed.stderr
     assert "nothing to close" in of_checkpoint.stderr
     assert not (folder / "README.md").exists()
+
+
+def test_a_card_that_cannot_be_written_is_named_with_the_way_to_put_it_elsewhere(copy):
+    (file,) = copy.glob("_autocard/run-*.json")
+    known = json.loads(file.read_text())
+    known["card"]["path"] = "/dev/null/cards/mine.md"
+    file.write_text(json.dumps(known))
+
+    result = close(copy)
+
+    assert result.exit_code == 3
+    assert "/dev/null/cards/mine.md: " in result.stderr
+    assert "--card FILE" in result.stderr

@@ -92,7 +92,10 @@ class OutsideTraining:
         joules = _booked(used, tracker)
         if joules is None:
             return None, used.reason or "not all parts were read"
-        words = f"measured like the training; {self._begin_s - self._start_s:.1f} s long"
+        length_s = self._begin_s - self._start_s
+        words = f"measured like the training; {length_s:.1f} s long"
+        if used.before_s >= length_s:  # no reading lies in it
+            return joules, f"{words}{used.note}; extrapolated from the readings after it"
         return joules, words + source_words.gaps(used)
 
     def after(
