@@ -16,7 +16,7 @@ from autocard.card.fact import plain
 from autocard.card.fields import carbon, impact
 from autocard.card.fields.base import from_scratch, is_untrained
 from autocard.card.fields.earlier_words import in_words_of_today
-from autocard.card.fields.results import METRIC_DIGITS, measures
+from autocard.card.fields.results import METRIC_DIGITS, early_step, measures
 from autocard.card.fields.words import hub_id, joined, since
 from autocard.card.hub_lists import LICENSES, METRICS, PIPELINE_TAGS
 from autocard.record import Dataset, RunRecord, finite
@@ -192,6 +192,8 @@ def _metrics_on(record: RunRecord, data: Dataset) -> list[dict[str, Any]]:
     entries = []
     for metric in measures(record):
         is_prediction = metric.split == "prediction"
+        if early_step(record, metric) is not None:
+            continue  # the Hub would show it as a result of the weights beside the card
         if metric.dataset == data.name and is_prediction == (data.used_by == "predict"):
             value = _plain_number(metric.value)
             entries.append({"type": metric.name, "value": value, "name": metric.name})

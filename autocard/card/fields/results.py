@@ -31,6 +31,17 @@ def measures(record: RunRecord) -> list[Metric]:
     return [metric for metric in record.evaluation.results if not metric.name.endswith(TIMINGS)]
 
 
+def early_step(record: RunRecord, metric: Metric) -> int | None:
+    """Return the step of a result that is of weights which were trained further; None: it is not.
+
+    Only a run that goes on or was interrupted has such results.
+    """
+    run = record.run
+    if run.status in {"finished", "stopped"} or metric.step == run.global_step:
+        return None
+    return metric.step
+
+
 def shown(value: float) -> str:
     """Return a metric's value for people; counts exactly."""
     return units.count(value) if isinstance(value, int) else units.figure(value, METRIC_DIGITS)
@@ -42,13 +53,15 @@ def diverged(record: RunRecord) -> str | None:
     return f"Training diverged: {listed(map(escape, signs))}" if signs else None
 
 
-def results_line(results: Sequence[Metric]) -> str:
-    """Return the results in one line."""
+def results_line(record: RunRecord, results: Sequence[Metric]) -> str:
+    """Return the results in one line, with the step where the weights were trained further."""
     is_named = any(metric.dataset for metric in results)
     parts = []
     for metric in results:
         data = f"{code(metric.dataset or UNNAMED)}: " if is_named else ""
-        parts.append(f"{data}{escape(metric.name)} {shown(metric.value)}")
+        step = early_step(record, metric)
+        at = "" if step is None else f" (step {units.count(step)})"
+        parts.append(f"{data}{escape(metric.name)} {shown(metric.value)}{at}")
     return "; ".join(parts)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from autocard import units
 from autocard.card.fact import plain
 from autocard.card.fields import carbon, energy_figures, impact
-from autocard.card.fields.results import diverged, measures, shown
+from autocard.card.fields.results import diverged, early_step, measures, shown
 from autocard.card.fields.words import joined, so_far
 from autocard.record import RunRecord
 
@@ -48,8 +49,13 @@ def _results(record: RunRecord) -> str:
     """Return the results, as in "accuracy 0.91 (validation), loss 0.32 (validation)"."""
     results = []
     for metric in measures(record):
-        data = f" ({plain(metric.dataset)})" if metric.dataset else ""
-        results.append(f"{plain(metric.name)} {shown(metric.value)}{data}")
+        step = early_step(record, metric)
+        notes = [
+            plain(metric.dataset) if metric.dataset else None,
+            None if step is None else f"step {units.count(step)}",
+        ]
+        of = joined(notes)
+        results.append(f"{plain(metric.name)} {shown(metric.value)}{f' ({of})' if of else ''}")
     return ", ".join(results)
 
 

@@ -56,7 +56,7 @@ def _results(record: RunRecord, results: Sequence[Metric]) -> Fact | None:
     block = joined(blocks, "\n\n")
     if not block:
         return None
-    line = joined([divergence, results_line(results)], "; ")
+    line = joined([divergence, results_line(record, results)], "; ")
     other = _not_finite(record) or _best(record) or _rewards(record) or training_loss(record)
     return Fact(line or other, block)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from autocard import units
 from autocard.card.fact import Fact, code, escape
 from autocard.card.fields.data_sets import data_name, data_sets
-from autocard.card.fields.results import measures, shown
+from autocard.card.fields.results import early_step, measures, shown
 from autocard.card.fields.single.values import EXACT, fact, tokens, yes_or_no
 from autocard.card.fields.words import joined
 from autocard.card.quantity import Quantity
@@ -104,14 +104,19 @@ def _mean_loss(record: RunRecord) -> Fact | None:
 def _eval_loss(record: RunRecord) -> Fact | None:
     evaluated = [metric for metric in measures(record) if metric.split == "evaluation"]
     losses = [metric for metric in evaluated if metric.name in _LOSSES]
-    return fact(joined(_named(metric, losses) for metric in losses))
+    return fact(joined(_named(record, metric, losses) for metric in losses))
 
 
-def _named(metric: Metric, among: Sequence[Metric]) -> str:
-    """Return the figure, with its data set where there are several."""
-    if len(among) == 1 or not metric.dataset:
-        return shown(metric.value)
-    return f"{shown(metric.value)} ({code(metric.dataset)})"
+def _named(record: RunRecord, metric: Metric, among: Sequence[Metric]) -> str:
+    """Return the figure, with its data set where there are several, and an early one's step."""
+    step = early_step(record, metric)
+    notes = joined(
+        [
+            code(metric.dataset) if len(among) > 1 and metric.dataset else None,
+            None if step is None else f"step {units.count(step)}",
+        ]
+    )
+    return f"{shown(metric.value)} ({notes})" if notes else shown(metric.value)
 
 
 def _best(record: RunRecord) -> Fact | None:
