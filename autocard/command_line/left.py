@@ -196,7 +196,9 @@ def _lines(folder: Path, run: LeftRun) -> dict[str, str]:
 def way_on(folder: Path) -> str:
     """Return how a broken-off run in *folder* gets its record; "": there is no such run."""
     found = left_runs.without_card(folder)
-    return f"But {_described(found[0])}. Make its record: {command(folder)}" if found else ""
+    if not found:
+        return ""
+    return f"But {_described(found[0])}. Make its record: {_command_of(folder, found[0])}"
 
 
 def hint(folder: Path) -> None:

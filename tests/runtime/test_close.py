@@ -288,3 +288,31 @@ def test_a_card_that_cannot_be_written_is_named_with_the_way_to_put_it_elsewhere
     assert result.exit_code == 3
     assert "/dev/null/cards/mine.md: " in result.stderr
     assert "--card FILE" in result.stderr
+
+
+def test_a_trial_of_a_search_has_ended_and_has_no_card(copy, tmp_path):
+    (file,) = copy.glob("_autocard/leg-*.json")
+    ended = json.loads(file.read_text())
+    ended["status"] = ended["leg"]["status"] = "finished"
+    search = tmp_path / "search"
+    ledger = search / ledger_files.FOLDER
+    ledger.mkdir(parents=True)
+    (ledger / file.name).write_text(json.dumps(ended))
+    name = f"checkpoint-{max(checkpoints(copy))}"
+    shutil.copytree(copy / name, search / "run-0" / name)
+
+    for folder in (search / "run-0", search / "run-0" / name):
+        result = close(folder)
+        assert result.exit_code == 0
+        assert "nothing to close" in result.stderr
+    assert not (search / "run-0" / "README.md").exists()
+
+
+def test_check_without_a_card_names_the_command_for_the_folder(copy):
+    (run,) = left_runs.find(copy)
+
+    missing = run_command("check", copy)
+
+    assert f"autocard close {copy}" in missing.stderr
+    assert "--run" not in missing.stderr
+    assert not run.has_successor
