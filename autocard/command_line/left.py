@@ -53,6 +53,8 @@ def run_to_close(
     _check_is_newest(folder, run, card or run.card)
     if run_id is None:
         for other in left[1:]:
+            if other.is_in(card_files.read_record_beside(other.card).record):
+                continue
             way = f"{command(folder)} --run {other.run_id} --card FILE"
             note(f"{folder}: {_described(other)}, too. To make its card: {way}")
     return run
@@ -87,7 +89,7 @@ def _check_is_newest(folder: Path, run: LeftRun, card: Path) -> None:
     fail(
         f"{card}: the record beside it is of another run, {known.run.id}, which began "
         f"{known.run.started_at}. Nothing was written. "
-        f"To make the card of run {run.run_id} elsewhere: {_command_of(folder, run)}",
+        f"To make the card of run {run.run_id} in another folder: {_command_of(folder, run)}",
         REFUSED,
     )
 

@@ -316,3 +316,22 @@ def test_check_without_a_card_names_the_command_for_the_folder(copy):
     assert f"autocard close {copy}" in missing.stderr
     assert "--run" not in missing.stderr
     assert not run.has_successor
+
+
+def test_a_run_is_no_longer_named_when_it_has_its_card_elsewhere(copy, tmp_path):
+    (file,), (leg,) = copy.glob("_autocard/run-*.json"), copy.glob("_autocard/leg-*.json")
+    run_id, leg_id = file.stem.removeprefix("run-"), leg.name.split(".")[0].removeprefix("leg-")
+    for one in (file, leg):
+        text = one.read_text().replace(run_id, "0" * 12).replace(leg_id, "1" * 12)
+        known = json.loads(text)
+        (known if one is leg else known["entries"][0])["leg"]["started_at"] = "2001-01-01T00:00:00Z"
+        name = one.name.replace(run_id, "0" * 12).replace(leg_id, "1" * 12)
+        (one.parent / name).write_text(json.dumps(known))
+
+    first = close(copy)
+    older = close(copy, "--run", "0" * 12, "--card", str(tmp_path / "older" / "README.md"))
+    again = close(copy)
+
+    assert f"run {'0' * 12}" in first.stderr
+    assert older.exit_code == 0, older.output
+    assert f"run {'0' * 12}" not in again.stderr
