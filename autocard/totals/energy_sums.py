@@ -37,7 +37,7 @@ BOUNDARY_SO_FAR = BOUNDARY.replace("to its end", "to the step at which this was 
 BOUNDARY_CUT_OFF = BOUNDARY.replace("to its end", "to the last reading before it was killed")
 """Of a training that was killed together with what measured it."""
 BOUNDARY_WITH_CUTS = BOUNDARY.replace(
-    "to its end", "to its end, of a start that was killed to its last reading"
+    "to its end", "to its end (of each start that was killed: to its last reading)"
 )
 """Of a training that went on after such a kill."""
 

@@ -79,6 +79,23 @@ def test_legs_with_the_same_gpus_were_given_the_same():
     assert time.allocated_gpu_s == 8 * 5400
 
 
+@pytest.mark.parametrize(
+    ("unseen", "end"),
+    [
+        ((False, False), "to its end,"),
+        ((True, False), "to its end (of each start that was killed: to its last reading),"),
+        ((False, True), "to the last reading before it was killed,"),
+    ],
+    ids=["ended", "went on after a kill", "killed"],
+)
+def test_what_is_included_goes_as_far_as_the_last_start_was_seen(unseen, end):
+    legs = [leg(host(), steps_unseen=is_unseen) for is_unseen in unseen]
+
+    _, energy, _, _ = sums(*legs)
+
+    assert f"from the start of training {end}" in energy.boundary
+
+
 def test_pue_counts_only_where_it_was_given():
     _, without, grams_without, missing = sums(leg(host()))
     _, given, grams_given, _ = sums(leg(host(), pue=1.5))
