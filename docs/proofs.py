@@ -560,7 +560,7 @@ PROOFS: dict[str, Proof] = {
     ),
     "search.reported_kwh": _proof(
         "the trials whose energy is known",
-        "search:where_the_energy_of_a_trial_is_not_known_the_card_says_at_least",
+        "job:the_trials_of_a_search_whose_energy_is_known_are_the_least_that_it_took",
     ),
     "reconciliations[]": _proof(
         "Slurm's sacct, a person, the nodes' own meters; the legs",

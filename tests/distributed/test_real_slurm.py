@@ -196,6 +196,7 @@ def test_the_node_local_folder_of_a_job_that_came_to_its_end_is_removed(site, ch
 def test_nothing_of_the_cluster_is_public_and_no_process_is_left(site, chain):
     assert_nothing_private(chain.output)
     wait_until(lambda: not site.cluster.trainings(), lambda: str(site.cluster.trainings()))
+    assert site.cluster.trainings() == []
 
 
 @pytest.fixture(scope="module")

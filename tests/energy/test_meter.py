@@ -147,6 +147,8 @@ def test_every_leaf_that_is_not_there_has_a_reason(run):
         missing |= {
             f"legs.{number}.co2eq_g": "worked out by job",
             f"legs.{number}.batch": "noted by the session",
+            f"legs.{number}.job_id": "captured by the session",
+            f"legs.{number}.job": "captured by the session",
         }
 
     without = [
@@ -629,7 +631,7 @@ def test_an_unwritable_folder_is_no_failure_but_said(tmp_path):
     meter.close()
 
     assert leg.wall_clock_s > 0
-    assert "could not be written" in missing["legs.0.ledger"]
+    assert "was not kept: Not a directory" in missing["legs.0.ledger"]
     assert str(tmp_path) not in missing["legs.0.ledger"]
     assert blocked.read_text(encoding="ascii") == "not a folder"
 

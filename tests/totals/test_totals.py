@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from autocard.record import DeviceUse, HostUse, Leg, Place, RunRecord, unexplained
+from autocard.card.fields import coverage
+from autocard.record import DeviceUse, HostUse, Leg, Place, RunRecord, Search, unexplained
 from autocard.record.gaps import Part, gaps_at, under
 from autocard.settings import Settings
-from autocard.totals import emission_sums, totals
+from autocard.totals import emission_sums, energy_sums, totals
 
 KWH = 3.6e6
 
@@ -265,3 +266,17 @@ def test_what_was_repeated_is_added_up_and_stays_a_part_of_the_total():
     assert energy.total_kwh == pytest.approx(0.3)
     assert unknown.repeated_steps is None
     assert missing["time.repeated_steps"] == "nobody counted"
+
+
+def test_the_trials_of_a_search_whose_energy_is_known_are_the_least_that_it_took():
+    known = Part(leg(host(gpus_j=[2 * KWH])))
+    unmeasured = Part(leg(), {"hosts": "not measured: the driver is gone"})
+
+    total_kwh, reported_kwh, why = energy_sums.of_trials([known, None, unmeasured])
+    search = Search(trials=3, total_kwh=total_kwh, reported_kwh=reported_kwh, wall_clock_s=60.0)
+    (sentence,) = coverage.search(RunRecord(search=search))
+
+    assert total_kwh is None
+    assert reported_kwh == pytest.approx(2.15)
+    assert why == "what a trial used was not recorded"
+    assert "3 trials, 1 min 00 s, at least 2.2 kWh, not included in the total." in sentence
