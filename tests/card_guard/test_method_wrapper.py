@@ -176,7 +176,7 @@ def test_attach_takes_the_callback_that_is_there(tmp_path):
 
 
 def test_attach_refuses_what_is_no_trainer():
-    with pytest.raises(SettingsError, match=r"str is no transformers\.Trainer"):
+    with pytest.raises(SettingsError, match=r"str of builtins is no transformers\.Trainer"):
         autocard.attach("trainer")
 
 

@@ -93,7 +93,7 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def _plain(value: Any) -> Any:
     """Return a text without the figures and names that each training makes up."""
     return (
-        re.sub(r"\d[\d.,]*(e[+-]?\d+)?|\b[0-9a-f]{12}\b", "N", value)
+        re.sub(r"\d(?:[\d.,]*\d)?(?:e[+-]?\d+)?|\b[0-9a-f]{12}\b", "N", value)
         if isinstance(value, str)
         else value
     )
