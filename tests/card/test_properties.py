@@ -10,7 +10,7 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from autocard.card.fact import Fact, escape
@@ -213,6 +213,11 @@ def test_other_facts_replace_ours_and_nothing_else(text):
 @given(
     cards(),
     st.text(alphabet="ab `*_|<>[]{}()#\\$&\n\t-=+~!:.1\r\x0b\u2028é", min_size=1, max_size=30),
+)
+@example(
+    "## Training Data\n\n## Environmental Impact\n\n## Environmental Impact\n\n"
+    "{{ results | default('', true) }}\n\n",
+    " 1",
 )
 def test_a_hostile_name_stays_in_its_slot(text, name):
     facts = {**FACTS, "hours_used": Fact(name), "results": Fact(name, name), "model_id": Fact(name)}

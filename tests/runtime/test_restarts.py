@@ -252,7 +252,8 @@ def test_whatever_ends_a_leg_it_counts_with_its_time_and_its_steps(ended):
     assert [leg["step_begin"] for leg in known["legs"]] == [leg.began[0] for leg in legs]
     for way, leg, said in zip([*WAYS, "last"], legs, known["legs"], strict=True):
         assert said["wall_clock_s"] == pytest.approx(leg.seconds, abs=1.5), way
-        assert leg.last_step - 1 <= said["step_end"] <= leg.last_step, way
+        # A signal may arrive between the two callbacks that note a step.
+        assert leg.last_step - 1 <= said["step_end"] <= leg.last_step + 1, way
     assert known["time"]["wall_clock_s"] == pytest.approx(sum(leg.seconds for leg in legs), abs=5)
 
 

@@ -74,8 +74,9 @@ def block(text: str) -> str:
     while lines and not lines[0].strip():
         del lines[0]
     whole = "\n".join(lines).rstrip()
-    if _block_is_safe(whole):
-        return whole
+    shown = whole.lstrip(" \t")  # a card that is read again has no indent of its first line
+    if _block_is_safe(shown):
+        return shown
     longest = max((len(run) for run in re.findall("`+", whole)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{whole}\n{fence}"
