@@ -116,10 +116,10 @@ def print_diff(before: str | None, after: str, name: str) -> None:
 def report_outcome(outcome: Outcome, card: Path, *, done: bool) -> None:
     """Print what became of the slots and what a person has to decide; not *done*: of a trial."""
     warn(outcome.warnings)
-    told = " ".join(outcome.warnings)
+    warned = " ".join(outcome.warnings)
     for report in outcome.kept:
         # A warning that gives the slot's option has said that its text was kept.
-        if report.ours_before and report.option() not in told:
+        if report.ours_before and report.option() not in warned:
             note(report.message(str(card)))
     if outcome.suggested:
         names = ", ".join(dict.fromkeys(plain(report.label) for report in outcome.suggested))

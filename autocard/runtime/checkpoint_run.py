@@ -36,9 +36,9 @@ ONLY = "only a checkpoint of the run is there, and its files do not show it"
 def read(folder: Path) -> UnfinishedRun:
     """Return the run whose checkpoint is *folder*."""
     trainer = SavedTrainer(folder)
-    told = (trainer.checkpoint_state() or {}).get(earlier_legs.STATE_KEY)
-    saved = earlier_legs.from_checkpoint(told, LOST)
-    facts = _attributes(told)
+    saved_state = (trainer.checkpoint_state() or {}).get(earlier_legs.STATE_KEY)
+    saved = earlier_legs.from_checkpoint(saved_state, LOST)
+    facts = _attributes(saved_state)
     record = _record_in(folder, saved.run_id) or _record(folder, trainer, saved.run_id, facts)
     return UnfinishedRun(
         written_at=utc_now(),
@@ -157,8 +157,8 @@ def _adapters(folder: Path) -> Part[list[Adapter]]:
     return Part([made], dict.fromkeys(("0.peft_version_created", "0.peft_version_runtime"), ONLY))
 
 
-def _attributes(told: Any) -> Mapping[str, Any]:
-    return _mapping(told.get("attributes")) if isinstance(told, Mapping) else {}
+def _attributes(saved_state: Any) -> Mapping[str, Any]:
+    return _mapping(saved_state.get("attributes")) if isinstance(saved_state, Mapping) else {}
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -87,9 +87,13 @@ class RunHistory:
         """
         is_folder = isinstance(checkpoint, str) and Path(checkpoint).is_dir()
         self._checkpoint = checkpoint if step and is_folder else None
-        told = (state or {}).get(earlier_legs.STATE_KEY)
+        saved_state = (state or {}).get(earlier_legs.STATE_KEY)
         found = earlier_legs.find(
-            self._find_folders(folder), told, step, job_id=self.job.pseudonym, memory=self._memory
+            self._find_folders(folder),
+            saved_state,
+            step,
+            job_id=self.job.pseudonym,
+            memory=self._memory,
         )
         changed, self.past = self.past is not None and found.run_id != self.run_id, found
         if found.run_id is not None:
@@ -126,8 +130,8 @@ class RunHistory:
     @staticmethod
     def travelled(state: Mapping[str, Any] | None, key: str) -> Any:
         """Return the checkpoint's value of *key*, until `pack` replaces it, or None."""
-        told = (state or {}).get(earlier_legs.STATE_KEY)
-        attributes = told.get("attributes") if isinstance(told, Mapping) else None
+        saved_state = (state or {}).get(earlier_legs.STATE_KEY)
+        attributes = saved_state.get("attributes") if isinstance(saved_state, Mapping) else None
         return attributes.get(key) if isinstance(attributes, Mapping) else None
 
     def take_along(self, key: str, value: Any) -> None:

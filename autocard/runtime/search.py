@@ -171,15 +171,15 @@ def written(folders: Iterable[Path], search_id: str) -> list[WrittenTrial]:
 
 def part(searches: Iterable[Trials], elsewhere: Sequence[WrittenTrial] = ()) -> Part[Search]:
     """Return the part of the record that describes *searches*, and trials of other processes."""
-    told = list(searches)
-    trials = [trial for search in told for trial in search.all()]
+    listed = list(searches)
+    trials = [trial for search in listed for trial in search.all()]
     if not trials and not elsewhere:
         return Part(Search())
     others = [Part(entry.leg, entry.missing) for trial in elsewhere for entry in trial.legs]
     total_kwh, reported_kwh, why = energy_sums.of_trials(
         [*[_leg(trial) for trial in trials], *others]
     )
-    backends = {search.backend for search in told if search.all()}
+    backends = {search.backend for search in listed if search.all()}
     backends |= {trial.backend for trial in elsewhere}
     seconds = [trial.wall_clock_s for trial in trials]
     seconds += [leg.value.wall_clock_s or 0.0 for leg in others]

@@ -48,8 +48,8 @@ def completed(
 def host_order(entries: Sequence[LedgerEntry], known: Sequence[str] = ()) -> list[str]:
     """Return the run's machines in the order of their names: that of their first appearance.
 
-    A machine keeps the name that it had in an earlier record or checkpoint, whatever becomes known
-    of earlier legs later.
+    A machine keeps the name that it had in an earlier record or checkpoint, even if earlier legs
+    become known later.
 
     Args:
         entries: of all legs and hosts.

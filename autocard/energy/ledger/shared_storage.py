@@ -21,7 +21,7 @@ LOCAL = frozenset({
 """File systems of one machine, as mount(8) names them."""
 
 SHARED_S = 60.0
-"""Seconds between two writings of a file on storage that machines share, whatever the tick."""
+"""Seconds between two writes of a file on shared storage, however short the reading interval."""
 
 
 def is_local(folder: Path, table: Path = Path("/proc/self/mountinfo")) -> bool:
